@@ -1,0 +1,1 @@
+//! A Server-Sent Events client that never loses its place.

@@ -1,0 +1,1 @@
+//! Parts that the workspace's tests share: scripted peers, fake sockets, stepped time.

@@ -1,0 +1,3 @@
+//! The workspace's chores.
+
+fn main() {}
