@@ -1,0 +1,562 @@
+//! Event stream text to events, in whatever chunks it comes.
+//!
+//! ```text
+//!             ┌───────────────── a line ends ─────────────────┐
+//!             ▼                                               │
+//!   BOM? ─▶ line start ── chunk ends in a line ─▶ unfinished ─┘
+//!             │
+//!             └─ blank line: commit the ID, dispatch the event
+//! ```
+//!
+//! One call walks over the lines of its input and keeps what it finds of the block as slices of
+//! that input ([`Found`]). When the block ends there too, the event is lent from those slices.
+//! Whenever a call must return before that, it keeps the slices in the decoder's own buffers
+//! ([`Kept`]), and the beginning of a line that was cut off goes to `unfinished`.
+//!
+//! So every byte is looked at for a line end once, and copied at most twice (into `unfinished` and
+//! from there into its field), however the stream is cut.
+
+mod item;
+mod limits;
+mod line;
+mod utf8;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
+
+use memchr::{memchr, memchr2};
+
+pub use item::{EventBuf, EventRef, Item};
+pub use limits::{LimitExceeded, Limits};
+use line::{Line, parse_retry};
+
+use crate::event_type::MESSAGE;
+
+/// Reads an event stream: bytes in, one [`Item`] at a time out.
+///
+/// It follows the last event ID from one connection to the next, so an event source keeps one
+/// decoder for its whole life and calls [`end_of_stream`](Self::end_of_stream) in between.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    limits: Limits,
+    start: Start,
+    /// A line was ended by a CR at the very end of a chunk: an LF that comes next belongs to it.
+    after_cr: bool,
+    exceeded: bool,
+    /// `kept` was lent out with an event and is cleared by the next call.
+    dispatched: bool,
+    /// The beginning of a line whose end has not come; empty if there is none.
+    unfinished: Vec<u8>,
+    kept: Kept,
+    last_event_id: String,
+    /// Where malformed text is rebuilt with U+FFFD: data here, a type or a comment below.
+    data_text: String,
+    other_text: String,
+}
+
+impl Decoder {
+    /// Makes a decoder with the default [`Limits`], before the first byte of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// Makes a decoder that holds no more than `limits` allow.
+    #[must_use]
+    pub fn with_limits(limits: Limits) -> Self {
+        Self {
+            limits,
+            start: Start::Bom { matched: 0 },
+            after_cr: false,
+            exceeded: false,
+            dispatched: false,
+            unfinished: Vec::new(),
+            kept: Kept::default(),
+            last_event_id: String::new(),
+            data_text: String::new(),
+            other_text: String::new(),
+        }
+    }
+
+    /// Starts from a place known from elsewhere, as if `id` had been read in an earlier stream.
+    ///
+    /// The standard's letter has each response begin with an empty ID; browsers carry the old one
+    /// over, and so does this: otherwise an event without an ID would lose the reader's place.
+    #[must_use]
+    pub fn with_last_event_id(mut self, id: impl Into<String>) -> Self {
+        self.last_event_id = id.into();
+        self
+    }
+
+    /// Returns the ID to continue after: the one most recently committed, or empty.
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        &self.last_event_id
+    }
+
+    /// Returns the limits in force.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Reads on in `input` to the next item, and moves `input` past what was read.
+    ///
+    /// `None` means that all of `input` was read: the next call brings the next chunk. An item is
+    /// returned as soon as the byte that completes it was seen; a line ended by a bare CR does not
+    /// wait for the LF that might follow.
+    ///
+    /// The item borrows from `input` where it lies there whole and well-formed, and otherwise from
+    /// the decoder, until the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitExceeded`] if an event has more bytes than the limits allow. The last event ID is
+    /// still that of the event before it; the pending block is gone, and every further call is
+    /// answered alike until [`end_of_stream`](Self::end_of_stream).
+    pub fn decode<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Item<'a>>, LimitExceeded> {
+        if self.dispatched {
+            self.forget_event();
+        }
+        let mut found = Found::default();
+        let step = match self.resume(input) {
+            Ok(Some(step)) => Ok(step),
+            Ok(None) => {
+                found.bytes = self.kept.bytes;
+                self.advance(&mut found, input)
+            }
+            Err(exceeded) => Err(exceeded),
+        };
+        match step {
+            Ok(Step::ChunkEnd) => Ok(None),
+            Ok(Step::Event { has_id }) => Ok(Some(Item::Event(self.lend(found, has_id)))),
+            Ok(Step::Id) => Ok(Some(Item::Id(&self.last_event_id))),
+            Ok(Step::Retry(time)) => Ok(Some(Item::Retry(time))),
+            Ok(Step::Comment(raw)) => {
+                let raw = utf8::cut(raw, self.limits.comment_bytes_max());
+                Ok(Some(Item::Comment(utf8::decode(raw, &mut self.other_text))))
+            }
+            Ok(Step::CutComment) => Ok(Some(Item::Comment(&self.other_text))),
+            Err(exceeded) => {
+                self.forget_block();
+                self.exceeded = true;
+                Err(exceeded)
+            }
+        }
+    }
+
+    /// Ends this stream: what is pending is discarded, and the next byte is the first of another.
+    ///
+    /// An event that no blank line followed is not dispatched, even if its last line was whole. The
+    /// last event ID stays.
+    pub fn end_of_stream(&mut self) {
+        self.forget_block();
+        self.start = Start::Bom { matched: 0 };
+        self.after_cr = false;
+        self.exceeded = false;
+    }
+
+    /// Takes up what the end of the chunk before cut in two. `None`: a line starts at `input`.
+    #[inline]
+    fn resume<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Step<'i>>, LimitExceeded> {
+        if self.start == Start::Lines
+            && !self.after_cr
+            && !self.exceeded
+            && self.unfinished.is_empty()
+        {
+            return Ok(None);
+        }
+        self.resume_cut(input)
+    }
+
+    #[cold]
+    fn resume_cut<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Step<'i>>, LimitExceeded> {
+        if self.exceeded {
+            return Err(self.limit_exceeded());
+        }
+        if let Start::Bom { matched } = self.start {
+            self.skip_bom(matched, input);
+        }
+        let Some(first) = input.first() else { return Ok(Some(Step::ChunkEnd)) };
+        if mem::take(&mut self.after_cr) && *first == b'\n' {
+            *input = &input[1..];
+        }
+        if self.unfinished.is_empty() {
+            return Ok(None);
+        }
+        let Some(end) = find_line_end(input) else {
+            self.keep_unfinished(input)?;
+            *input = &[];
+            return Ok(Some(Step::ChunkEnd));
+        };
+        self.keep_unfinished(&input[..end])?;
+        *input = self.after_line_end(input, end);
+        self.finish_line()
+    }
+
+    /// Matches the one BOM a stream may start with, byte by byte, since it may be cut too.
+    fn skip_bom(&mut self, mut matched: usize, input: &mut &[u8]) {
+        while matched < BOM.len() {
+            let Some((first, rest)) = input.split_first() else {
+                self.start = Start::Bom { matched };
+                return;
+            };
+            if *first != BOM[matched] {
+                // It was the beginning of a line after all.
+                self.unfinished.extend_from_slice(&BOM[..matched]);
+                break;
+            }
+            matched += 1;
+            *input = rest;
+        }
+        self.start = Start::Lines;
+    }
+
+    /// Reads the line that `unfinished` holds whole.
+    fn finish_line<'i>(&mut self) -> Result<Option<Step<'i>>, LimitExceeded> {
+        let line = mem::take(&mut self.unfinished);
+        let mut found = Found { bytes: self.kept.bytes, ..Found::default() };
+        let step = self.read_line(Line::parse(&line), &mut found)?.map(|step| match step {
+            LineStep::Retry(time) => Step::Retry(time),
+            LineStep::Comment(raw) => {
+                self.other_text.clear();
+                let raw = utf8::cut(raw, self.limits.comment_bytes_max());
+                utf8::push(&mut self.other_text, raw);
+                Step::CutComment
+            }
+        });
+        self.kept.keep(found);
+        self.unfinished = line;
+        recycle(&mut self.unfinished);
+        Ok(step)
+    }
+
+    /// Walks over whole lines until one of them is an item or the chunk ends.
+    fn advance<'i>(
+        &mut self,
+        found: &mut Found<'i>,
+        input: &mut &'i [u8],
+    ) -> Result<Step<'i>, LimitExceeded> {
+        let mut rest = *input;
+        loop {
+            let Some(end) = find_line_end(rest) else {
+                *input = &[];
+                self.kept.keep(mem::take(found));
+                if !rest.is_empty() {
+                    self.keep_unfinished(rest)?;
+                }
+                return Ok(Step::ChunkEnd);
+            };
+            let line = &rest[..end];
+            rest = self.after_line_end(rest, end);
+            let step = if line.is_empty() {
+                self.end_block(found)
+            } else {
+                match self.read_line(Line::parse(line), found)? {
+                    None => None,
+                    Some(in_block) => {
+                        self.kept.keep(mem::take(found));
+                        Some(match in_block {
+                            LineStep::Retry(time) => Step::Retry(time),
+                            LineStep::Comment(raw) => Step::Comment(raw),
+                        })
+                    }
+                }
+            };
+            if let Some(step) = step {
+                *input = rest;
+                return Ok(step);
+            }
+        }
+    }
+
+    /// Applies one line that is not blank to the pending block.
+    #[inline]
+    fn read_line<'i>(
+        &mut self,
+        line: Line<'i>,
+        found: &mut Found<'i>,
+    ) -> Result<Option<LineStep<'i>>, LimitExceeded> {
+        match line {
+            Line::Data(value) => {
+                if found.data.is_none() && !self.kept.has_data {
+                    self.count(found, value.len())?;
+                    found.data = Some(value);
+                } else {
+                    self.count(found, value.len() + "\n".len())?;
+                    if let Some(first) = found.data.take() {
+                        self.kept.push_data(first);
+                    }
+                    self.kept.push_data(value);
+                }
+            }
+            Line::Event(value) => {
+                self.count(found, value.len())?;
+                found.event_type = Some(value);
+            }
+            Line::Id(value) => {
+                self.count(found, value.len())?;
+                if memchr(b'\0', value).is_none() {
+                    found.id = Some(value);
+                }
+            }
+            Line::Retry(value) => {
+                if value.len() > self.limits.event_bytes_max() {
+                    return Err(self.limit_exceeded());
+                }
+                return Ok(parse_retry(value).map(LineStep::Retry));
+            }
+            Line::Comment(raw) => return Ok(Some(LineStep::Comment(raw))),
+            Line::Unknown => {}
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn count(&self, found: &mut Found<'_>, bytes: usize) -> Result<(), LimitExceeded> {
+        found.bytes = found.bytes.saturating_add(bytes);
+        if found.bytes > self.limits.event_bytes_max() {
+            return Err(self.limit_exceeded());
+        }
+        Ok(())
+    }
+
+    /// Ends the block at a blank line, by the standard's steps in their order.
+    #[inline]
+    fn end_block<'i>(&mut self, found: &mut Found<'_>) -> Option<Step<'i>> {
+        let has_id = match found.id {
+            Some(id) => {
+                self.last_event_id.clear();
+                utf8::push(&mut self.last_event_id, id);
+                true
+            }
+            None if self.kept.has_id => {
+                self.last_event_id.clear();
+                utf8::push(&mut self.last_event_id, &self.kept.id);
+                true
+            }
+            None => false,
+        };
+        if found.data.is_some() || self.kept.has_data {
+            self.dispatched = !self.kept.is_clear();
+            return Some(Step::Event { has_id });
+        }
+        *found = Found::default();
+        if !self.kept.is_clear() {
+            self.kept.clear();
+        }
+        has_id.then_some(Step::Id)
+    }
+
+    /// Puts the event together from what the block's end left in `found` and `kept`.
+    #[inline]
+    fn lend<'a>(&'a mut self, found: Found<'a>, has_id: bool) -> EventRef<'a> {
+        let event_type = found.event_type.unwrap_or(&self.kept.event_type);
+        EventRef {
+            event_type: match event_type {
+                [] => MESSAGE,
+                raw => utf8::decode(raw, &mut self.other_text),
+            },
+            data: utf8::decode(found.data.unwrap_or(&self.kept.data), &mut self.data_text),
+            last_event_id: &self.last_event_id,
+            has_id,
+        }
+    }
+
+    /// Returns what follows the line end at `end`, and remembers a CR whose LF may yet come.
+    #[inline]
+    fn after_line_end<'i>(&mut self, input: &'i [u8], end: usize) -> &'i [u8] {
+        let rest = &input[end + 1..];
+        if input[end] == b'\n' {
+            return rest;
+        }
+        match rest {
+            [] => {
+                self.after_cr = true;
+                rest
+            }
+            [b'\n', rest @ ..] => rest,
+            _ => rest,
+        }
+    }
+
+    /// Keeps more of a line without an end, but no more than its kind calls for.
+    fn keep_unfinished(&mut self, bytes: &[u8]) -> Result<(), LimitExceeded> {
+        let head_len = Line::HEAD_LEN.saturating_sub(self.unfinished.len()).min(bytes.len());
+        let (head, tail) = bytes.split_at(head_len);
+        #[cfg(test)]
+        work::copied(bytes.len());
+        self.unfinished.extend_from_slice(head);
+        let tail_max = match Line::parse(&self.unfinished) {
+            // Nothing is left of `tail` as long as the head could still become a known name.
+            Line::Unknown => 0,
+            // One byte more than is kept tells that the comment was cut.
+            Line::Comment(text) => {
+                self.limits.comment_bytes_max().saturating_add(1).saturating_sub(text.len())
+            }
+            Line::Data(value) => {
+                let separator = usize::from(self.kept.has_data);
+                self.check(self.kept.bytes.saturating_add(separator), value, tail)?
+            }
+            Line::Event(value) | Line::Id(value) => self.check(self.kept.bytes, value, tail)?,
+            Line::Retry(value) => self.check(0, value, tail)?,
+        };
+        self.unfinished.extend_from_slice(&tail[..tail.len().min(tail_max)]);
+        Ok(())
+    }
+
+    fn check(&self, before: usize, value: &[u8], tail: &[u8]) -> Result<usize, LimitExceeded> {
+        let bytes = before.saturating_add(value.len()).saturating_add(tail.len());
+        match bytes > self.limits.event_bytes_max() {
+            true => Err(self.limit_exceeded()),
+            false => Ok(tail.len()),
+        }
+    }
+
+    #[cold]
+    fn limit_exceeded(&self) -> LimitExceeded {
+        LimitExceeded { event_bytes_max: self.limits.event_bytes_max() }
+    }
+
+    fn forget_block(&mut self) {
+        self.forget_event();
+        recycle(&mut self.unfinished);
+    }
+
+    fn forget_event(&mut self) {
+        self.dispatched = false;
+        self.kept.clear();
+        if self.data_text.capacity() > RECYCLED_BYTES_MAX {
+            self.data_text = String::new();
+        }
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// So many bytes of a BOM have been seen, and nothing else.
+    Bom {
+        matched: usize,
+    },
+    Lines,
+}
+
+/// What made [`Decoder::advance`] stop.
+enum Step<'i> {
+    ChunkEnd,
+    Event {
+        has_id: bool,
+    },
+    Id,
+    Retry(Duration),
+    Comment(&'i [u8]),
+    /// The comment came in pieces; its text is in [`Decoder::other_text`].
+    CutComment,
+}
+
+/// What a line within a block gives at once.
+enum LineStep<'i> {
+    Retry(Duration),
+    Comment(&'i [u8]),
+}
+
+/// What this call has found of the pending block, lying in the input. It goes before what is
+/// [`Kept`], except data, which is moved there as soon as there are two lines of it.
+#[derive(Default)]
+struct Found<'i> {
+    data: Option<&'i [u8]>,
+    event_type: Option<&'i [u8]>,
+    id: Option<&'i [u8]>,
+    /// Counts against the limit, for the whole block.
+    bytes: usize,
+}
+
+/// What earlier calls have found of the pending block.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    has_data: bool,
+    has_id: bool,
+    data: Vec<u8>,
+    event_type: Vec<u8>,
+    id: Vec<u8>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn is_clear(&self) -> bool {
+        !self.has_data && self.bytes == 0 && !self.has_id
+    }
+
+    fn keep(&mut self, found: Found<'_>) {
+        if let Some(data) = found.data {
+            self.push_data(data);
+        }
+        if let Some(event_type) = found.event_type {
+            self.event_type.clear();
+            self.event_type.extend_from_slice(event_type);
+        }
+        if let Some(id) = found.id {
+            self.has_id = true;
+            self.id.clear();
+            self.id.extend_from_slice(id);
+        }
+        self.bytes = found.bytes;
+    }
+
+    fn push_data(&mut self, line: &[u8]) {
+        #[cfg(test)]
+        work::copied(line.len());
+        if self.has_data {
+            self.data.push(b'\n');
+        }
+        self.has_data = true;
+        self.data.extend_from_slice(line);
+    }
+
+    fn clear(&mut self) {
+        self.has_data = false;
+        self.has_id = false;
+        self.bytes = 0;
+        recycle(&mut self.data);
+        recycle(&mut self.event_type);
+        recycle(&mut self.id);
+    }
+}
+
+/// Empties a buffer for its next use; one that had to grow far is given back.
+fn recycle(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > RECYCLED_BYTES_MAX {
+        *buffer = Vec::new();
+    } else {
+        buffer.clear();
+    }
+}
+
+#[inline]
+fn find_line_end(bytes: &[u8]) -> Option<usize> {
+    let end = memchr2(b'\n', b'\r', bytes);
+    #[cfg(test)]
+    work::scanned(end.map_or(bytes.len(), |end| end + 1));
+    end
+}
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+/// Large enough for nearly all events, small enough to keep for each of many quiet streams.
+const RECYCLED_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod work;
+
+#[cfg(test)]
+mod tests;
