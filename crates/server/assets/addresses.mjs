@@ -1,0 +1,61 @@
+/**
+ * Where to listen and to publish, and the same as lines for a terminal.
+ *
+ * A topic whose segments are clean has a path of its own. Any other topic, and every pattern, goes
+ * where topics are plain strings.
+ */
+
+/** Whether `/topics/{topic}` can name this topic. */
+function hasPath(topic) {
+  return topic.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");
+}
+
+function topicPath(topic) {
+  return "/topics/" + topic.split("/").map(encodeURIComponent).join("/");
+}
+
+/** The stream of a topic or a pattern; `after` is an event ID, `earliest`, or empty. */
+export function listenAddress(topic, after = "") {
+  const query = [];
+  // A star is never part of an exact topic's path; the hub says what is wrong with `ot*`.
+  const isPattern = topic.includes("*");
+  if (isPattern) query.push(parameter("match", topic));
+  else if (!hasPath(topic)) query.push(parameter("topic", topic));
+  const path = query.length > 0 ? "/events" : topicPath(topic);
+  if (after) query.push(parameter("last_event_id", after));
+  return query.length > 0 ? `${path}?${query.join("&")}` : path;
+}
+
+/** A query parameter; slashes and colons mean nothing there and are easier to read bare. */
+function parameter(name, value) {
+  return `${name}=${encodeURIComponent(value).replaceAll("%2F", "/").replaceAll("%3A", ":")}`;
+}
+
+/** The request that publishes: `{ address, body, headers }`. */
+export function publishRequest(topic, type, data) {
+  if (hasPath(topic)) {
+    const query = type ? `?${parameter("type", type)}` : "";
+    return { address: topicPath(topic) + query, body: data, headers: {} };
+  }
+  const body = JSON.stringify({ topic, data, type: type || undefined });
+  return { address: "/events", body, headers: { "Content-Type": "application/json" } };
+}
+
+/** The curl line that listens at an address. */
+export function curlListen(origin, address) {
+  return `curl -N ${quoted(origin + address)}`;
+}
+
+/** The curl line that publishes. */
+export function curlPublish(origin, { address, body, headers }) {
+  const named = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)} `);
+  // After -d, a leading @ would name a file to read.
+  const option = body.startsWith("@") ? "--data-raw" : "-d";
+  return `curl ${named.join("")}${option} ${quoted(body)} ${quoted(origin + address)}`;
+}
+
+/** One word of a POSIX shell. */
+function quoted(word) {
+  if (/^[\w%+,.\/:@-]+$/.test(word)) return word;
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,180 @@
+/**
+ * What both pages share: elements, words and numbers, requests, copying.
+ *
+ * Whatever came from outside is inserted as text, never as HTML, and cut to a length a page can
+ * bear: anybody who may publish decides what is shown here.
+ */
+
+/** Characters of data or of an ID shown in one place; an event may be a megabyte long. */
+export const TEXT_SHOWN_MAX = 2000;
+
+/** How long a finished word such as "Copied" stays, in milliseconds. */
+const WORD_SHOWN = 2000;
+
+export const supported = typeof window.EventSource === "function";
+
+/** Makes an element; `text` becomes its text, every other property an attribute. */
+export function element(name, { text, ...attributes } = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = shown(text);
+  made.append(...children);
+  return made;
+}
+
+/** The text as a page shows it: whole if it is short, else its beginning and its length. */
+export function shown(text) {
+  const whole = String(text);
+  if (whole.length <= TEXT_SHOWN_MAX) return whole;
+  return `${whole.slice(0, TEXT_SHOWN_MAX)}… (${number(whole.length)} characters)`;
+}
+
+/** Calls `render` once in the next frame, however often it is asked to. */
+export function oncePerFrame(render) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      render();
+    });
+  };
+}
+
+/** Reads the JSON object in `text`, or gives null: anybody may have published it. */
+export function jsonObject(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+const STATE_WORDS = { idle: "not connected", connecting: "connecting", open: "open", closed: "closed" };
+
+/** The state of an EventSource as a word; `idle` where there is none. */
+export function stateOf(source) {
+  if (!source) return "idle";
+  return ["connecting", "open", "closed"][source.readyState];
+}
+
+/** Shows a state in its chip. */
+export function showState(chip, state) {
+  // Assistive technology reads every change out; the same state again is no news.
+  if (chip.dataset.state === state) return;
+  chip.dataset.state = state;
+  chip.textContent = STATE_WORDS[state];
+}
+
+/** Shows a sentence, or nothing, in an element made for it; `tone` is `good`, `bad` or `plain`. */
+export function say(where, text = "", tone = "plain") {
+  where.textContent = shown(text);
+  where.dataset.tone = tone;
+  where.hidden = text === "";
+}
+
+/**
+ * Sends a POST request and gives the answer's text.
+ *
+ * Throws an Error whose words can be shown as they are: what the server said is wrong, or that it
+ * was not reached.
+ */
+export async function post(url, { body, headers } = {}) {
+  let response;
+  try {
+    response = await fetch(url, { method: "POST", body, headers, cache: "no-store" });
+  } catch {
+    throw new Error("The server was not reached. Is it still running?");
+  }
+  if (!response.ok) throw new Error(await refusal(response));
+  return response.text();
+}
+
+/** Why the server refused, in one sentence: the problem's detail if it sent one. */
+export async function refusal(response) {
+  const problem = jsonObject(await response.text().catch(() => ""));
+  return problem?.detail || problem?.title || `The server answered ${response.status}.`;
+}
+
+/** Lets a button copy the text `source()` gives, and say that it did. */
+export function copyButton(button, source) {
+  const word = button.textContent;
+  let timer;
+  button.addEventListener("click", async () => {
+    button.textContent = (await copy(source())) ? "Copied" : "Not copied";
+    clearTimeout(timer);
+    timer = setTimeout(() => (button.textContent = word), WORD_SHOWN);
+  });
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // There is no clipboard object on plain HTTP beyond loopback: the old way still works there.
+    const holder = element("textarea", { class: "visually-hidden", "aria-hidden": "true" });
+    holder.value = text;
+    const focused = document.activeElement;
+    document.body.append(holder);
+    holder.select();
+    const copied = document.execCommand("copy");
+    holder.remove();
+    focused?.focus();
+    return copied;
+  }
+}
+
+const plain = new Intl.NumberFormat("en");
+const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
+/** A number with its thousands apart; a dash for what is no number. */
+export function number(value) {
+  return Number.isFinite(value) ? plain.format(value) : "–";
+}
+
+/** A number with exactly `digits` decimals. */
+export function decimal(value, digits) {
+  if (!Number.isFinite(value)) return "–";
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** A size in bytes with a unit a person can compare. */
+export function size(bytes) {
+  if (!Number.isFinite(bytes)) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${decimal(value, unit === 0 || value >= 100 ? 0 : 1)} ${units[unit]}`;
+}
+
+/** A length of time in its two largest units. */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  const whole = Math.floor(seconds);
+  const parts = [
+    [Math.floor(whole / 86400), "d"],
+    [Math.floor(whole / 3600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first === -1) return "0 s";
+  return parts
+    .slice(first, first + 2)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(" ");
+}
+
+/** A `time` element for a moment in milliseconds, or an empty one for what is no moment. */
+export function moment(milliseconds) {
+  const date = new Date(milliseconds);
+  if (typeof milliseconds !== "number" || Number.isNaN(date.getTime())) return element("time");
+  return element("time", { datetime: date.toISOString(), text: clock.format(date) });
+}

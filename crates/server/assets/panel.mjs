@@ -1,0 +1,124 @@
+/** A demo panel: one user, that user's EventSource, and a table of everything it gave. */
+
+import { EventTable } from "./event-table.mjs";
+import { post, say, showState, stateOf } from "./page.mjs";
+
+/** An EventSource hears only the types it listens for, besides those without one. */
+const NAMED_TYPES = ["connect", "gap"];
+
+export class Panel {
+  #form;
+  #text;
+  #source = null;
+  #user = "";
+  #opened = false;
+  #table;
+  #changed;
+
+  /** `changed` is called whenever the state of this panel's stream may be another. */
+  constructor(form, sendForm, changed) {
+    this.#form = form;
+    this.#text = form.querySelector("input[name=text]");
+    this.#table = new EventTable(form.querySelector("table"));
+    this.#changed = changed;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#connect();
+    });
+    sendForm.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    form.querySelector(".send").addEventListener("click", () => sendForm.requestSubmit());
+    form.querySelector(".disconnect").addEventListener("click", () => this.#disconnect());
+    this.#showState();
+  }
+
+  get state() {
+    return stateOf(this.#source);
+  }
+
+  /** Connects, unless the named user's stream is there already or on its way. */
+  ensureConnected() {
+    const there = this.state === "open" || this.state === "connecting";
+    if (!there || this.#user !== this.#form.elements.user.value) this.#form.requestSubmit();
+  }
+
+  #connect() {
+    this.#source?.close();
+    this.#user = this.#form.elements.user.value;
+    this.#opened = false;
+    this.#note("");
+    const source = new EventSource("/connect/" + encodeURIComponent(this.#user));
+    this.#source = source;
+    source.addEventListener("open", () => {
+      this.#opened = true;
+      this.#table.add({ kind: "open", data: "the stream is open" });
+      this.#showState();
+    });
+    source.addEventListener("error", () => {
+      this.#table.add({ kind: "error", data: this.#errorWords() });
+      this.#showState();
+    });
+    for (const type of ["message", ...NAMED_TYPES]) {
+      source.addEventListener(type, ({ lastEventId, data }) => {
+        this.#table.add({ kind: "message", type, lastEventId, data });
+      });
+    }
+    this.#showState();
+  }
+
+  /** What an error event means; it carries no reason, only the state it leaves behind. */
+  #errorWords() {
+    if (this.#source.readyState === EventSource.CONNECTING) {
+      return "connection lost: reconnecting";
+    }
+    return this.#opened
+      ? "closed: the server said not to come back"
+      : "closed: the server refused the stream";
+  }
+
+  /** Asks the server to send text to this panel's user; an empty field leaves the text to it. */
+  async #send() {
+    const text = this.#text.value;
+    try {
+      await post("/send/" + encodeURIComponent(this.#who()), { body: text || undefined });
+      // Only what was sent goes: the next words may be in the field already.
+      if (this.#text.value === text) this.#text.value = "";
+      this.#note("");
+    } catch (error) {
+      this.#note(error.message);
+    }
+  }
+
+  /** Has the server end the stream; one that is not open is given up here, without asking. */
+  async #disconnect() {
+    if (this.state === "connecting") {
+      this.#source.close();
+      this.#showState();
+      return;
+    }
+    try {
+      await post("/disconnect/" + encodeURIComponent(this.#who()));
+      this.#note("");
+    } catch (error) {
+      this.#note(error.message);
+    }
+  }
+
+  /** The user of this panel's stream, also when another name has been typed since. */
+  #who() {
+    return this.#source ? this.#user : this.#form.elements.user.value;
+  }
+
+  #note(text) {
+    say(this.#form.querySelector(".note"), text, "bad");
+  }
+
+  #showState() {
+    showState(this.#form.querySelector(".chip"), this.state);
+    if (this.#source) this.#form.dataset.readyState = this.#source.readyState;
+    this.#form.querySelector(".disconnect").disabled = !["open", "connecting"].includes(this.state);
+    this.#changed();
+  }
+}
