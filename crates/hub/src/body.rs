@@ -1,0 +1,363 @@
+//! Bodies: event streams as the body of an HTTP response.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::Frame;
+use tidings_proto::{Event, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
+
+use crate::history::Block;
+use crate::hub::{Hub, millis};
+use crate::json;
+use crate::reader::{Gap, Read, Reader};
+use crate::subscriber::Subscriber;
+use crate::watch::{Due, Watch};
+
+/// An event stream as an `http_body::Body`, and as a [`Stream`] of [`Bytes`].
+///
+/// It begins with a comment and the reconnection time, so that the reader's connection opens at once,
+/// sends a heartbeat comment when it has been silent for long (as long as somebody calls
+/// [`Hub::tick`]), and merges what has become due into pieces of at most 64 KiB. It pulls only as fast
+/// as it is polled: a reader that takes nothing costs nothing.
+pub struct Body {
+    source: Source,
+    hub: Hub,
+    watch: Arc<Watch>,
+    everybody: Option<usize>,
+    client: Client,
+    greeting: Option<Event>,
+    state: State,
+    on_end: Option<OnEnd>,
+}
+
+type OnEnd = Box<dyn FnOnce(StreamEnd) + Send>;
+
+enum Source {
+    Subscriber(Box<Subscriber>),
+    Stream(Pin<Box<dyn Stream<Item = Event> + Send>>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Preamble,
+    Open,
+    Ended,
+}
+
+/// What asked for a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// An EventSource as the standard has it: it keeps a place that a block with nothing but an ID
+    /// gives it.
+    EventSource,
+    /// Anything else. Some of these clients dispatch an empty message at every blank line, so they
+    /// are sent none that does not end an event.
+    #[default]
+    Other,
+}
+
+impl Client {
+    /// Tells by the header that every EventSource sends: `Cache-Control: no-cache`
+    /// (WHATWG HTML, section 9.2.3).
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let no_cache = headers.get_all(CACHE_CONTROL).iter().any(|value| {
+            value.as_bytes().split(|&byte| byte == b',').any(|directive| {
+                directive.trim_ascii().eq_ignore_ascii_case(b"no-cache")
+            })
+        });
+        if no_cache { Self::EventSource } else { Self::Other }
+    }
+}
+
+/// How a stream came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamEnd {
+    /// It was ended from our side: its topic's streams were ended, or its source is over.
+    Completed,
+    /// Its time was over.
+    TimedOut,
+    /// The hub is closing.
+    Drained,
+    /// The reader left, or its connection broke.
+    Left,
+}
+
+/// Bytes of merged events in one piece at most, so that the streams of one connection take turns.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+/// Spread over which readers come back when a hub closes.
+const RETURN_SPREAD: Duration = Duration::from_secs(3);
+
+impl Body {
+    /// The stream of a subscriber.
+    #[must_use]
+    pub fn new(subscriber: Subscriber) -> Self {
+        let mut subscriber = Box::new(subscriber);
+        let hub = subscriber.reader().hub().clone();
+        let watch = Arc::clone(subscriber.watch());
+        Self::with_source(Source::Subscriber(subscriber), hub, watch, None)
+    }
+
+    /// A stream of one reader's own: any stream of events, with heartbeats. It is pulled only as fast
+    /// as the reader takes, and dropped with the reader.
+    #[must_use]
+    pub fn from_stream(hub: &Hub, events: impl Stream<Item = Event> + Send + 'static) -> Self {
+        let watch = hub.watch(None);
+        let everybody = hub.everybody().add(&watch);
+        Self::with_source(Source::Stream(Box::pin(events)), hub.clone(), watch, Some(everybody))
+    }
+
+    fn with_source(
+        source: Source,
+        hub: Hub,
+        watch: Arc<Watch>,
+        everybody: Option<usize>,
+    ) -> Self {
+        let client = Client::default();
+        let state = State::Preamble;
+        Self { source, hub, watch, everybody, client, greeting: None, state, on_end: None }
+    }
+
+    /// Says who reads the stream: an EventSource is given its place before the first event, so that a
+    /// connection that breaks early loses nothing.
+    #[must_use]
+    pub fn for_client(mut self, client: Client) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// Sends an event before all others, to this reader alone. Its ID is left out: it has no place
+    /// that the reader could resume from.
+    #[must_use]
+    pub fn with_greeting(mut self, greeting: Event) -> Self {
+        let mut event = Event::new(greeting.data()).with_type(greeting.event_type().clone());
+        if let Some(retry) = greeting.retry() {
+            event = event.with_retry(retry);
+        }
+        self.greeting = Some(event);
+        self
+    }
+
+    /// Ends the stream after so long; readers come back by themselves.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        let at = self.hub.clock().uptime() + millis(timeout);
+        self.watch.end_at(at.min(self.watch.ends_at()));
+        self
+    }
+
+    /// Calls `hook` once, however the stream ends.
+    ///
+    /// It runs where the stream is polled or dropped, with no lock of the hub's held.
+    #[must_use]
+    pub fn on_end(mut self, hook: impl FnOnce(StreamEnd) + Send + 'static) -> Self {
+        self.on_end = Some(Box::new(hook));
+        self
+    }
+
+    /// The response with this body: status 200 and the headers an event stream needs, those against
+    /// proxies that buffer or transform among them.
+    #[must_use]
+    pub fn into_response(self) -> Response<Self> {
+        const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+        const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+        headers.insert(ACCEL, HeaderValue::from_static("no"));
+        if let Source::Subscriber(subscriber) = &self.source {
+            let id = subscriber.started_after().map_or(crate::start::EARLIEST, |id| id.as_str());
+            // IDs are checked to be fit for a header when they are published.
+            if let Ok(value) = HeaderValue::from_bytes(id.as_bytes()) {
+                headers.insert(LAST_EVENT_ID, value);
+            }
+        }
+        let mut response = Response::new(self);
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.state == State::Ended {
+            return Poll::Ready(None);
+        }
+        let mut out = Vec::new();
+        if self.state == State::Preamble {
+            self.state = State::Open;
+            self.write_preamble(&mut out);
+        }
+        // Before looking, so that what comes after the look still wakes.
+        self.watch.register(cx.waker());
+        let end = if self.watch.is_due(Due::TimeOut) {
+            Some(StreamEnd::TimedOut)
+        } else {
+            self.write_events(cx, &mut out)
+        };
+        if end.is_none() && out.is_empty() && self.watch.is_due(Due::Heartbeat) {
+            self.write_heartbeat(&mut out);
+        }
+        if let Some(end) = end {
+            if end == StreamEnd::Drained {
+                let spread = fastrand::u64(0..=millis(RETURN_SPREAD));
+                let reconnection_time = self.hub.config().reconnection_time;
+                encode_retry(reconnection_time + Duration::from_millis(spread), &mut out);
+            }
+            self.finish(end);
+        }
+        if out.is_empty() {
+            return if end.is_some() { Poll::Ready(None) } else { Poll::Pending };
+        }
+        self.watch.sent(self.hub.clock().uptime());
+        Poll::Ready(Some(out.into()))
+    }
+
+    /// Writes what is due now; the answer is the end, if this is it.
+    fn write_events(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Option<StreamEnd> {
+        let mut delivered = 0;
+        let end = loop {
+            match &mut self.source {
+                Source::Subscriber(subscriber) => {
+                    let visit = |block: &Block, index: usize| {
+                        delivered += 1;
+                        out.extend_from_slice(block.frame(index));
+                    };
+                    match subscriber.reader().read(PIECE_BYTES_MAX, visit) {
+                        Read::Gap(gap) => write_gap(&gap, out),
+                        Read::Ended => break Some(StreamEnd::Completed),
+                        Read::Tail if self.watch.is_due(Due::Close) => break Some(StreamEnd::Drained),
+                        Read::Tail => break None,
+                        Read::Full => {
+                            // A long walk without a match: go on, but let others run in between.
+                            if out.is_empty() {
+                                cx.waker().wake_by_ref();
+                            }
+                            break None;
+                        }
+                    }
+                }
+                Source::Stream(events) => {
+                    if out.len() >= PIECE_BYTES_MAX {
+                        break None;
+                    }
+                    match events.as_mut().poll_next(cx) {
+                        Poll::Ready(Some(event)) => encode(&event, out),
+                        Poll::Ready(None) => break Some(StreamEnd::Completed),
+                        Poll::Pending if self.watch.is_due(Due::Close) => {
+                            break Some(StreamEnd::Drained);
+                        }
+                        Poll::Pending => break None,
+                    }
+                }
+            }
+        };
+        self.hub.count_delivered(delivered);
+        end
+    }
+
+    /// A comment, the reconnection time, and the reader's place. Where a gap is to be told, its event
+    /// comes first and gives the place: one after an untold gap would hide it.
+    fn write_preamble(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(HEARTBEAT);
+        encode_retry(self.hub.config().reconnection_time, out);
+        if let Source::Subscriber(subscriber) = &mut self.source {
+            let reader = subscriber.reader();
+            if reader.has_gap() {
+                if let Read::Gap(gap) = reader.read(0, |_, _| {}) {
+                    write_gap(&gap, out);
+                }
+            } else if self.client == Client::EventSource {
+                write_place(reader, out);
+            }
+        }
+        if let Some(greeting) = self.greeting.take() {
+            encode(&greeting, out);
+        }
+    }
+
+    /// A comment; and, for an EventSource whose topics are many, a fresh place, so that what other
+    /// topics lose meanwhile does not become its gap.
+    fn write_heartbeat(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(HEARTBEAT);
+        if let Source::Subscriber(subscriber) = &mut self.source
+            && self.client == Client::EventSource
+            && subscriber.reader().topics().len() != 1
+        {
+            write_place(subscriber.reader(), out);
+        }
+    }
+
+    fn finish(&mut self, end: StreamEnd) {
+        self.state = State::Ended;
+        if let Some(hook) = self.on_end.take() {
+            hook(end);
+        }
+    }
+}
+
+fn write_place(reader: &Reader, out: &mut Vec<u8>) {
+    encode_id_block(reader.cursor().to_event_id().as_id_ref(), out);
+}
+
+/// The event that tells a gap: type `gap`, and what was asked and what is held as JSON.
+fn write_gap(gap: &Gap, out: &mut Vec<u8>) {
+    let mut data = String::from("{\"asked\":");
+    json::write_string(&gap.asked, &mut data);
+    data.push_str(",\"oldest\":");
+    match &gap.oldest {
+        Some(oldest) => json::write_string(oldest.as_str(), &mut data),
+        None => data.push_str("null"),
+    }
+    data.push('}');
+    let gap_type = EventType::new("gap").expect("three letters end no field");
+    encode(&Event::new(data).with_type(gap_type).with_id(gap.place.to_event_id()), out);
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.state == State::Ended
+    }
+}
+
+impl Stream for Body {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.poll_piece(cx)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(key) = self.everybody {
+            self.hub.everybody().remove(key);
+        }
+        if self.state != State::Ended {
+            self.finish(StreamEnd::Left);
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("client", &self.client).finish_non_exhaustive()
+    }
+}

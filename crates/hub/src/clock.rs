@@ -1,0 +1,74 @@
+//! A hub's time, as its ticks have told it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::hub::millis;
+use crate::time::{Now, Time};
+
+/// Time as the last tick told it: a steady one since the hub was made, and the wall clock's.
+pub(crate) struct Clock {
+    started: Instant,
+    uptime: AtomicU64,
+    time: AtomicU64,
+    pass_interval: u64,
+    next_pass: AtomicU64,
+    quiet_max: u64,
+    closing: AtomicBool,
+}
+
+impl Clock {
+    pub(crate) fn new(now: Now, heartbeat_interval: Duration) -> Self {
+        // Often enough that a heartbeat which is not due at one pass is not late at the next, even
+        // if ticks come irregularly.
+        let heartbeat = millis(heartbeat_interval).max(1);
+        let pass_interval = (heartbeat / 10).clamp(1, 1000);
+        Self {
+            started: now.instant,
+            uptime: AtomicU64::new(0),
+            time: AtomicU64::new(now.time.unix_millis()),
+            pass_interval,
+            next_pass: AtomicU64::new(0),
+            quiet_max: heartbeat.saturating_sub(2 * pass_interval).max(1),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes in what the clocks say; `true` if it is time to pass over all subscribers, which is
+    /// then the caller's to do.
+    pub(crate) fn advance(&self, now: Now) -> bool {
+        let uptime = millis(now.instant.saturating_duration_since(self.started));
+        self.uptime.fetch_max(uptime, Ordering::AcqRel);
+        self.time.store(now.time.unix_millis(), Ordering::Release);
+        let next = self.next_pass.load(Ordering::Acquire);
+        let interval = if self.is_closing() { 1 } else { self.pass_interval };
+        let is_due = uptime >= next || self.is_closing();
+        is_due
+            && self
+                .next_pass
+                .compare_exchange(next, uptime + interval, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Milliseconds since the hub was made.
+    pub(crate) fn uptime(&self) -> u64 {
+        self.uptime.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn time(&self) -> Time {
+        Time::from_unix_millis(self.time.load(Ordering::Acquire))
+    }
+
+    /// The silence after which a pass sends a heartbeat.
+    pub(crate) fn quiet_max(&self) -> u64 {
+        self.quiet_max
+    }
+
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}

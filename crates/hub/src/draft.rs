@@ -1,0 +1,251 @@
+//! Drafts: events on their way to being committed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use tidings_proto::{Event, EventId};
+
+use crate::cursor::{Cursor, Epoch};
+use crate::topic::{Topic, is_control_or_format};
+
+/// An event that a publisher asks a hub to commit.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub(crate) topics: Topics,
+    pub(crate) private: bool,
+    pub(crate) event: Event,
+    pub(crate) idempotency: Option<IdempotencyKey>,
+}
+
+impl Draft {
+    /// A public event of one topic.
+    ///
+    /// An event with an ID keeps it as its publisher-given ID; one without gets an ID that spells
+    /// its place in the hub's history.
+    #[must_use]
+    pub fn new(topic: Topic, event: Event) -> Self {
+        Self { topics: topic.into(), private: false, event, idempotency: None }
+    }
+
+    /// An event of several topics.
+    #[must_use]
+    pub fn with_topics(topics: Topics, event: Event) -> Self {
+        Self { topics, private: false, event, idempotency: None }
+    }
+
+    /// Marks the event as private: for subscribers whose grant names its topic.
+    #[must_use]
+    pub fn with_private(mut self, private: bool) -> Self {
+        self.private = private;
+        self
+    }
+
+    /// Makes a repetition of this draft a duplicate: it is answered like the first and publishes nothing.
+    #[must_use]
+    pub fn with_idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.idempotency = Some(key);
+        self
+    }
+
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// The topics, the canonical one first.
+    #[must_use]
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// Whether only subscribers whose grant names its topic are sent the event.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// What a repetition is recognised by.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency.as_ref()
+    }
+}
+
+/// The topics of one event: at least one, each once; the first is the canonical one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics(SmallVec<[Topic; 1]>);
+
+impl Topics {
+    /// The most topics one event may have: each costs a place in a list and a look-up.
+    pub const MAX: usize = 100;
+
+    /// Several topics, repeated ones left out; `None` for none and for more than [`Topics::MAX`].
+    #[must_use]
+    pub fn new(topics: impl IntoIterator<Item = Topic>) -> Option<Self> {
+        let mut distinct: SmallVec<[Topic; 1]> = SmallVec::new();
+        for topic in topics {
+            if !distinct.contains(&topic) {
+                if distinct.len() == Self::MAX {
+                    return None;
+                }
+                distinct.push(topic);
+            }
+        }
+        if distinct.is_empty() { None } else { Some(Self(distinct)) }
+    }
+
+    /// The topics in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Topic] {
+        &self.0
+    }
+}
+
+impl From<Topic> for Topics {
+    fn from(topic: Topic) -> Self {
+        Self(SmallVec::from_iter([topic]))
+    }
+}
+
+/// What a publisher repeats so that a second try publishes nothing: a text, and which of the
+/// request's events it stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    key: Arc<str>,
+    index: u64,
+}
+
+impl IdempotencyKey {
+    /// The most bytes a key may have: four UUIDs' worth.
+    pub const BYTES_MAX: usize = 256;
+
+    /// The key of a request's first event.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidIdempotencyKey`] if the key is empty, longer than [`IdempotencyKey::BYTES_MAX`], or
+    /// has control or format characters.
+    pub fn new(key: &str) -> Result<Self, InvalidIdempotencyKey> {
+        let legal = !key.is_empty()
+            && key.len() <= Self::BYTES_MAX
+            && !key.chars().any(is_control_or_format);
+        if legal { Ok(Self { key: key.into(), index: 0 }) } else { Err(InvalidIdempotencyKey) }
+    }
+
+    /// The key of the same request's event number `index`, counted from zero.
+    #[must_use]
+    pub fn at(&self, index: u64) -> Self {
+        Self { key: Arc::clone(&self.key), index }
+    }
+}
+
+/// A text that is no idempotency key: empty, too long, or with invisible characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidIdempotencyKey;
+
+impl fmt::Display for InvalidIdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "an idempotency key has 1 to {} bytes and no control or format characters",
+            IdempotencyKey::BYTES_MAX
+        )
+    }
+}
+
+impl std::error::Error for InvalidIdempotencyKey {}
+
+/// Why a hub refuses a publisher-given event ID that is otherwise legal to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusedId {
+    /// An empty ID would make its readers lose their place.
+    Empty,
+    /// More than 128 bytes: browsers and proxies limit headers, and an ID comes back in one.
+    TooLong,
+    /// A control or format character, or a blank at an end: none of these survives a header.
+    Character,
+    /// `earliest` asks for everything held, and texts that start with `#` are kept for later.
+    Reserved,
+    /// It spells a cursor of the hub's own history and would point at another event.
+    OwnCursor,
+}
+
+impl fmt::Display for RefusedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "an event ID has at least one character",
+            Self::TooLong => "an event ID has at most 128 bytes",
+            Self::Character => {
+                "an event ID has no control or format characters and no blank at either end"
+            }
+            Self::Reserved => "an event ID is neither 'earliest' nor starts with '#'",
+            Self::OwnCursor => "this event ID spells a place in the hub's own history",
+        })
+    }
+}
+
+impl std::error::Error for RefusedId {}
+
+/// Checks a publisher-given ID by the hub's stricter rule: it comes back as a header's value and must
+/// not be mistaken for something else.
+pub(crate) fn check_id(id: &EventId, epoch: Epoch) -> Result<(), RefusedId> {
+    const BYTES_MAX: usize = 128;
+    let id = id.as_str();
+    if id.is_empty() {
+        return Err(RefusedId::Empty);
+    }
+    if id.len() > BYTES_MAX {
+        return Err(RefusedId::TooLong);
+    }
+    if id.chars().any(is_control_or_format) || id.trim() != id {
+        return Err(RefusedId::Character);
+    }
+    if id == crate::start::EARLIEST || id.starts_with('#') {
+        return Err(RefusedId::Reserved);
+    }
+    if Cursor::parse(id).is_some_and(|cursor| cursor.epoch == epoch) {
+        return Err(RefusedId::OwnCursor);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursor::Sequence;
+
+    #[test]
+    fn an_id_must_survive_a_header_and_mean_one_thing() {
+        let epoch = Epoch::random();
+        let check = |id: &str| check_id(&EventId::new(id).unwrap(), epoch);
+        let own = Cursor { epoch, sequence: Sequence::new(7).unwrap() };
+        let other = Cursor { epoch: Epoch::new(epoch.get() ^ 2).unwrap(), ..own };
+
+        assert_eq!(check(""), Err(RefusedId::Empty));
+        assert_eq!(check(&"é".repeat(64)), Ok(()));
+        assert_eq!(check(&"x".repeat(129)), Err(RefusedId::TooLong));
+        for id in [" a", "a ", "a\tb", "a\u{200b}b", "\u{a0}a"] {
+            assert_eq!(check(id), Err(RefusedId::Character), "{id:?}");
+        }
+        for id in ["earliest", "#7"] {
+            assert_eq!(check(id), Err(RefusedId::Reserved), "{id:?}");
+        }
+        assert_eq!(check(&own.to_string()), Err(RefusedId::OwnCursor));
+        assert_eq!(check(&other.to_string()), Ok(()));
+        for id in ["1", "a b", "…", "Earliest", "urn:uuid:1"] {
+            assert_eq!(check(id), Ok(()), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn topics_are_distinct_at_least_one_and_at_most_100() {
+        let topic = |n: usize| Topic::new(n.to_string()).unwrap();
+        assert_eq!(Topics::new([]), None);
+        assert_eq!(Topics::new([topic(1), topic(2), topic(1)]).unwrap().as_slice().len(), 2);
+        assert!(Topics::new((0..100).map(topic)).is_some());
+        assert_eq!(Topics::new((0..101).map(topic)), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! Topic filters: what a subscriber asks for, and the view they make together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::topic::{InvalidTopic, Topic};
+
+/// What a subscriber asks for: one exact topic, or every topic that a pattern matches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TopicFilter {
+    /// The one topic of this name.
+    Exact(Topic),
+    /// Every topic that the pattern matches, those not yet published to included.
+    Pattern(Pattern),
+}
+
+impl TopicFilter {
+    /// Reads a pattern; one without wildcards is the exact topic.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPattern`] says which rule `text` breaks.
+    pub fn pattern(text: impl AsRef<str>) -> Result<Self, InvalidPattern> {
+        let text = text.as_ref();
+        let topic = Topic::new(text).map_err(InvalidPattern::Topic)?;
+        if !text.contains('*') {
+            return Ok(Self::Exact(topic));
+        }
+        Pattern::new(topic).map(Self::Pattern)
+    }
+
+    /// Whether events of the topic called `name` pass.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(topic) => topic.as_str() == name,
+            Self::Pattern(pattern) => pattern.matches(name),
+        }
+    }
+
+    /// The text that was parsed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Exact(topic) => topic.as_str(),
+            Self::Pattern(pattern) => pattern.text.as_str(),
+        }
+    }
+}
+
+impl From<Topic> for TopicFilter {
+    fn from(topic: Topic) -> Self {
+        Self::Exact(topic)
+    }
+}
+
+/// A topic with wildcards: `*` stands for one whole segment, a last `**` for one or more.
+///
+/// Segments are what lies between slashes, empty ones included. `scores/*` matches `scores/7` and
+/// neither `scores` nor `scores/7/sets`; `scores/**` matches both `scores/7` and `scores/7/sets`;
+/// `**` matches every topic. Matching is linear in the length of the topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    text: Topic,
+}
+
+impl Pattern {
+    fn new(text: Topic) -> Result<Self, InvalidPattern> {
+        let mut segments = text.as_str().split('/').peekable();
+        while let Some(segment) = segments.next() {
+            match segment {
+                "*" => {}
+                "**" if segments.peek().is_none() => {}
+                "**" => return Err(InvalidPattern::RestBeforeEnd),
+                _ if segment.contains('*') => {
+                    return Err(InvalidPattern::PartOfSegment { segment: segment.into() });
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { text })
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        let mut names = name.split('/');
+        for wanted in self.text.as_str().split('/') {
+            let Some(segment) = names.next() else { return false };
+            match wanted {
+                "**" => return true,
+                "*" => {}
+                _ if wanted == segment => {}
+                _ => return false,
+            }
+        }
+        names.next().is_none()
+    }
+}
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidPattern {
+    /// It is not even a topic.
+    Topic(InvalidTopic),
+    /// A wildcard stands for a whole segment: `ot*` would have to match inside one.
+    PartOfSegment {
+        /// The segment.
+        segment: Box<str>,
+    },
+    /// `**` stands for the rest, so nothing can follow it.
+    RestBeforeEnd,
+}
+
+impl fmt::Display for InvalidPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The rules of a pattern's text are a topic's, in a topic's words.
+            Self::Topic(error) => error.fmt(f),
+            Self::PartOfSegment { segment } => {
+                write!(f, "a wildcard stands for a whole segment between slashes, not for a part of '{segment}'")
+            }
+            Self::RestBeforeEnd => f.write_str("'**' stands for the rest of a topic and comes last"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidPattern {}
+
+/// Everything a subscriber should be sent: the events of any topic that one of its filters matches.
+///
+/// An event that several filters match is sent once. Cloning shares the filters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    filters: Arc<[TopicFilter]>,
+}
+
+impl View {
+    /// The view of several filters. Repeated filters count once; a view without filters sees nothing.
+    #[must_use]
+    pub fn new(filters: impl IntoIterator<Item = TopicFilter>) -> Self {
+        let mut distinct: Vec<TopicFilter> = Vec::new();
+        for filter in filters {
+            if !distinct.contains(&filter) {
+                distinct.push(filter);
+            }
+        }
+        Self { filters: distinct.into() }
+    }
+
+    /// The filters, each once.
+    #[must_use]
+    pub fn filters(&self) -> &[TopicFilter] {
+        &self.filters
+    }
+
+    /// Whether events of the topic called `name` are in the view.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.filters.iter().any(|filter| filter.matches(name))
+    }
+}
+
+impl From<Topic> for View {
+    fn from(topic: Topic) -> Self {
+        Self { filters: [TopicFilter::Exact(topic)].into() }
+    }
+}
+
+impl From<TopicFilter> for View {
+    fn from(filter: TopicFilter) -> Self {
+        Self { filters: [filter].into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, matching: &[&str], other: &[&str]) {
+        let filter = TopicFilter::pattern(pattern).unwrap();
+        for name in matching {
+            assert!(filter.matches(name), "{pattern} should match {name}");
+        }
+        for name in other {
+            assert!(!filter.matches(name), "{pattern} should not match {name}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_exactly_one_segment() {
+        check("scores/*", &["scores/7", "scores/"], &["scores", "scores/7/sets", "score/7"]);
+        check("*", &["a", "日本"], &["a/b", "/"]);
+        check("*/sets", &["7/sets", "/sets"], &["sets", "7/8/sets", "7/sets/1"]);
+    }
+
+    #[test]
+    fn two_stars_stand_for_one_or_more_segments_at_the_end() {
+        check("scores/**", &["scores/7", "scores/7/sets"], &["scores", "other/7"]);
+        check("**", &["a", "a/b", "/"], &[]);
+        check("*/**", &["a/b", "a/b/c"], &["a"]);
+    }
+
+    #[test]
+    fn a_pattern_without_wildcards_is_the_exact_topic() {
+        let filter = TopicFilter::pattern("a/b").unwrap();
+        assert_eq!(filter, TopicFilter::Exact(Topic::new("a/b").unwrap()));
+    }
+
+    #[test]
+    fn a_wildcard_inside_a_segment_or_before_the_end_is_refused() {
+        let inside = InvalidPattern::PartOfSegment { segment: "ot*".into() };
+        assert_eq!(TopicFilter::pattern("ot*"), Err(inside.clone()));
+        assert_eq!(TopicFilter::pattern("a/ot*/b"), Err(inside));
+        assert_eq!(TopicFilter::pattern("a/**/b"), Err(InvalidPattern::RestBeforeEnd));
+        let three = InvalidPattern::PartOfSegment { segment: "***".into() };
+        assert_eq!(TopicFilter::pattern("***"), Err(three));
+        assert_eq!(TopicFilter::pattern(""), Err(InvalidPattern::Topic(InvalidTopic::Empty)));
+    }
+
+    #[test]
+    fn repeated_filters_count_once() {
+        let topic = Topic::new("a").unwrap();
+        let view = View::new([topic.clone().into(), topic.into()]);
+        assert_eq!(view.filters().len(), 1);
+    }
+}

@@ -1,0 +1,337 @@
+//! History: the recent past, in memory, as one log that every subscriber reads.
+//!
+//! Events lie encoded in immutable [`Block`]s, in commit order; a topic is a list of sequences. What
+//! is here: appending ([`History::append`]), reading a view from a place ([`History::read`]), and
+//! telling whether a place has lost something ([`History::is_lost`]). Retention is in `retain`, the
+//! order of reading in `walk`. No lock, no clock, no waiting: that is the hub's.
+
+mod block;
+mod read;
+mod retain;
+mod topics;
+mod walk;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+pub use self::block::Block;
+pub(crate) use self::block::{BlockBuilder, Kind};
+pub(crate) use self::read::{Place, ReadMax, Stop};
+pub use self::retain::Retention;
+pub use self::topics::TopicKey;
+pub(crate) use self::topics::EvictionStamp;
+use self::topics::{TopicState, TopicTable};
+use crate::cursor::{Epoch, Sequence};
+use crate::filter::{TopicFilter, View};
+use crate::journal::Entry;
+use crate::tap::{Hint, Run, ShardIndex, Shards};
+use crate::topic::Topic;
+use crate::watch::WatchList;
+
+/// The events a hub still holds, and the topics it knows.
+pub(crate) struct History {
+    epoch: Epoch,
+    blocks: VecDeque<BlockState>,
+    /// How many blocks at the end are small and not yet joined.
+    loose: usize,
+    tail: Sequence,
+    topics: TopicTable,
+    /// Where publisher-given IDs are, the earliest first.
+    ids: HashMap<Box<str>, SmallVec<[Sequence; 1]>>,
+    /// What blocks and IDs cost.
+    bytes: usize,
+    events: u64,
+    retention: Retention,
+    pub(crate) shards: Shards,
+}
+
+struct BlockState {
+    block: Arc<Block>,
+    /// Entries that some topic still holds.
+    live: u32,
+}
+
+/// A view whose exact topics have been looked up.
+///
+/// It holds its topics; [`History::release`] gives them back.
+#[derive(Debug)]
+pub(crate) enum Resolved {
+    One(TopicKey),
+    Many(Box<[TopicKey]>),
+    /// At least one pattern: the history itself is walked.
+    Scan(View),
+}
+
+/// An entry in its block.
+#[derive(Clone, Copy)]
+pub(crate) struct Held<'a> {
+    pub(crate) block: &'a Arc<Block>,
+    pub(crate) index: usize,
+}
+
+impl Held<'_> {
+    pub(crate) fn sequence(&self) -> Sequence {
+        self.block.sequence(self.index)
+    }
+}
+
+/// Who has to hear of what was appended, outside the lock.
+#[derive(Default)]
+pub(crate) struct Appended {
+    pub(crate) watchers: Vec<Arc<WatchList>>,
+    pub(crate) taps: Vec<ShardIndex>,
+}
+
+impl History {
+    pub(crate) fn new(epoch: Epoch, tail: Sequence, retention: Retention) -> Self {
+        Self {
+            epoch,
+            blocks: VecDeque::new(),
+            loose: 0,
+            tail,
+            topics: TopicTable::default(),
+            ids: HashMap::new(),
+            bytes: 0,
+            events: 0,
+            retention,
+            shards: Shards::default(),
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The newest entry there ever was.
+    pub(crate) fn tail(&self) -> Sequence {
+        self.tail
+    }
+
+    /// What everything held costs, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.topics.bytes
+    }
+
+    /// Counts evictions; see [`Place::told_at`].
+    pub(crate) fn stamp(&self) -> EvictionStamp {
+        self.topics.stamp
+    }
+
+    /// How many events are held.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub(crate) fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The topics that hold events: name, events, newest entry.
+    pub(crate) fn topics_held(&self) -> impl Iterator<Item = (&Topic, usize, Sequence)> {
+        self.topics
+            .iter()
+            .filter(|state| !state.sequences.is_empty())
+            .map(|state| (&state.name, state.sequences.len(), state.newest))
+    }
+
+    /// Where the earliest held event with this publisher-given ID is.
+    pub(crate) fn find_id(&self, id: &str) -> Option<Sequence> {
+        self.ids.get(id).and_then(|sequences| sequences.first()).copied()
+    }
+
+    /// Looks up a view's topics, so that they are known from here on.
+    pub(crate) fn resolve(&mut self, view: &View) -> Resolved {
+        let mut keys = Vec::with_capacity(view.filters().len());
+        for filter in view.filters() {
+            match filter {
+                TopicFilter::Exact(_) => {}
+                TopicFilter::Pattern(_) => return Resolved::Scan(view.clone()),
+            }
+        }
+        for filter in view.filters() {
+            if let TopicFilter::Exact(topic) = filter {
+                keys.push(self.topics.hold(topic));
+            }
+        }
+        match keys[..] {
+            [key] => Resolved::One(key),
+            _ => Resolved::Many(keys.into()),
+        }
+    }
+
+    /// Looks up a view's topics without holding them: for a read that ends before the lock does.
+    pub(crate) fn peek(&self, view: &View) -> Resolved {
+        let exact = |filter: &TopicFilter| match filter {
+            TopicFilter::Exact(topic) => Some(self.topics.find(topic.as_str())),
+            TopicFilter::Pattern(_) => None,
+        };
+        match view.filters().iter().map(exact).collect::<Option<Vec<_>>>() {
+            Some(keys) => Resolved::Many(keys.into_iter().flatten().collect()),
+            None => Resolved::Scan(view.clone()),
+        }
+    }
+
+    /// Lets go of a resolved view's topics.
+    pub(crate) fn release(&mut self, view: &Resolved) {
+        for &key in view.keys() {
+            self.topics.release(key);
+        }
+    }
+
+    /// The list of those to wake when something is published to the topic.
+    pub(crate) fn watchers(&mut self, key: TopicKey) -> Option<Arc<WatchList>> {
+        let state = self.topics.get_mut(key)?;
+        Some(Arc::clone(state.watchers.get_or_insert_default()))
+    }
+
+    /// Sets or takes back one watch mark of a shard on each of the view's topics.
+    pub(crate) fn mark(&mut self, shard: ShardIndex, view: &Resolved, change: Mark) {
+        if let Resolved::Scan(_) = view {
+            self.shards.mark_scan(shard, change);
+        }
+        for &key in view.keys() {
+            let Some(state) = self.topics.get_mut(key) else { continue };
+            let at = state.shards.iter().position(|(marked, _)| *marked == shard);
+            match (change, at) {
+                (Mark::Set, Some(at)) => state.shards[at].1 += 1,
+                (Mark::Set, None) => state.shards.push((shard, 1)),
+                (Mark::Clear, Some(at)) if state.shards[at].1 > 1 => state.shards[at].1 -= 1,
+                (Mark::Clear, Some(at)) => drop(state.shards.swap_remove(at)),
+                (Mark::Clear, None) => {}
+            }
+        }
+    }
+
+    /// Appends one block: the encoded form of `entries`, which a journal has committed.
+    ///
+    /// Its events are held, listed and offered to the taps of the shards that watch their topics.
+    pub(crate) fn append(
+        &mut self,
+        entries: &[Entry],
+        mut builder: BlockBuilder,
+        appended: &mut Appended,
+    ) {
+        let mut runs: Vec<(SmallVec<[ShardIndex; 2]>, Run)> = Vec::new();
+        let mut run_of: HashMap<TopicKey, usize> = HashMap::new();
+        let mut keys: SmallVec<[TopicKey; 4]> = SmallVec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            keys.clear();
+            for topic in entry.topics.as_slice() {
+                let key = self.topics.find_or_create(topic);
+                let previous = self.topics.push(key, entry.sequence);
+                keys.push(key);
+                let Some(state) = self.topics.get_mut(key) else { continue };
+                if let Some(watchers) = state.watchers.as_ref()
+                    && !appended.watchers.iter().rev().take(1).any(|w| Arc::ptr_eq(w, watchers))
+                {
+                    appended.watchers.push(Arc::clone(watchers));
+                }
+                if !state.shards.is_empty() {
+                    let at = *run_of.entry(key).or_insert_with(|| {
+                        let shards = state.shards.iter().map(|(shard, _)| *shard).collect();
+                        runs.push((shards, Run::new(key, previous)));
+                        runs.len() - 1
+                    });
+                    runs[at].1.push(index);
+                }
+            }
+            builder.set_topics(index, &keys);
+            self.note(entry, &keys);
+        }
+
+        let block = Arc::new(builder.build());
+        self.tail = block.last();
+        self.push_block(Arc::clone(&block));
+        self.shards.offer(&block, runs, appended);
+        self.enforce(entries);
+    }
+
+    /// Keeps what an entry says beside its bytes: its ID, an end.
+    fn note(&mut self, entry: &Entry, keys: &[TopicKey]) {
+        match &entry.content {
+            crate::journal::Content::Event(event) => {
+                self.events += 1;
+                if let Some(id) = event.id() {
+                    self.bytes += id_bytes(id.as_str());
+                    self.ids.entry(id.as_str().into()).or_default().push(entry.sequence);
+                }
+            }
+            crate::journal::Content::End => {
+                for &key in keys {
+                    if let Some(state) = self.topics.get_mut(key) {
+                        state.ended_through = entry.sequence;
+                    }
+                }
+            }
+        }
+    }
+
+    fn push_block(&mut self, block: Arc<Block>) {
+        self.bytes += block_bytes(&block);
+        let is_small = block.bytes() < self.retention.block_bytes_max() / 4;
+        if !is_small {
+            self.join_loose();
+        }
+        self.blocks.push_back(BlockState { live: block.len() as u32, block });
+        if is_small {
+            self.loose += 1;
+            if self.loose == LOOSE_MAX {
+                self.join_loose();
+            }
+        }
+    }
+
+    /// Where the first entry after a place is: block and index, or just past the last block.
+    fn position_after(&self, after: Sequence) -> (usize, usize) {
+        let block = self.blocks.partition_point(|state| state.block.last() <= after);
+        let index = self.blocks.get(block).map_or(0, |state| state.block.index_at(after.next()));
+        (block, index)
+    }
+
+    /// The entry at a sequence that some topic lists.
+    fn held(&self, sequence: Sequence) -> Held<'_> {
+        let (block, index) = self.position_after(sequence.before());
+        Held { block: &self.blocks[block].block, index }
+    }
+
+    /// Whether a view with patterns has an entry: one of its topics matches and still holds it.
+    fn scan_matches(&self, view: &View, held: Held<'_>) -> bool {
+        held.block.topics(held.index).iter().any(|&key| {
+            self.topics.get(key).is_some_and(|state| {
+                state.holds(held.sequence()) && view.matches(state.name.as_str())
+            })
+        })
+    }
+}
+
+impl Resolved {
+    /// The topics of an exact view; none for one that walks.
+    pub(crate) fn keys(&self) -> &[TopicKey] {
+        match self {
+            Self::One(key) => std::slice::from_ref(key),
+            Self::Many(keys) => keys,
+            Self::Scan(_) => &[],
+        }
+    }
+}
+
+/// What happens to a watch mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Set,
+    Clear,
+}
+
+/// Small blocks that wait to be joined: enough to make their own cost small beside their events'.
+const LOOSE_MAX: usize = 64;
+
+fn block_bytes(block: &Block) -> usize {
+    block::BLOCK_BYTES + block.bytes() + block.len() * block::SLOT_BYTES
+}
+
+/// What remembering a publisher-given ID costs: its text and its place in the index.
+fn id_bytes(id: &str) -> usize {
+    id.len() + size_of::<(Box<str>, SmallVec<[Sequence; 1]>)>() + 17
+}

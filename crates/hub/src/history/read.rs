@@ -1,0 +1,182 @@
+//! Reading a view from a place, and telling what the place has lost.
+
+use tidings_proto::EventId;
+
+use super::walk::{Backward, Forward};
+use super::{EvictionStamp, Held, History, Kind, Resolved};
+use crate::cursor::Sequence;
+
+/// Where a reader stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// Everything of its view up to here has been sent, or told as lost.
+    pub(crate) after: Sequence,
+    /// Evictions up to here have been told.
+    pub(crate) told_at: EvictionStamp,
+    /// Ends of the topic's streams up to here are other streams' ends.
+    pub(crate) joined: Sequence,
+}
+
+/// How much one read takes at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadMax {
+    /// Bytes of chunks; one larger event is still read, alone.
+    pub(crate) bytes: usize,
+    pub(crate) entries: usize,
+}
+
+/// Why a read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// There is nothing more.
+    Tail,
+    /// The read took as much as it may; there may be more.
+    Full,
+    /// The stream is to end here.
+    Ended,
+    /// Something that should have been read has been evicted. Nothing was read; the place moves
+    /// on by [`History::tell`].
+    Gap,
+}
+
+/// What a gap's event says, beside what was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    /// The oldest event still held for the view after the place.
+    pub(crate) oldest: Option<EventId>,
+}
+
+/// Entries that one walk passes at most while the lock is held: well below a millisecond.
+const WALK_MAX: usize = 8192;
+
+impl History {
+    /// Reads what the view has after the place, in rising order, and moves the place on.
+    pub(crate) fn read<'a>(
+        &'a self,
+        view: &'a Resolved,
+        place: &mut Place,
+        max: ReadMax,
+        mut visit: impl FnMut(Held<'a>),
+    ) -> Stop {
+        if self.is_end_evicted(view, *place) {
+            return Stop::Ended;
+        }
+        if self.is_lost(view, *place) {
+            return Stop::Gap;
+        }
+        let (mut bytes, mut entries) = (0, 0);
+        for (walked, step) in Forward::new(self, view, place.after).enumerate() {
+            let Held { block, index } = step.held;
+            if step.in_view {
+                match block.kind(index) {
+                    Kind::Event => {
+                        let chunk = block.chunk(index).len();
+                        if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
+                            return Stop::Full;
+                        }
+                        (bytes, entries) = (bytes + chunk, entries + 1);
+                        visit(step.held);
+                    }
+                    Kind::End if ends(view, *place, step.held.sequence()) => return Stop::Ended,
+                    Kind::End => {}
+                }
+            }
+            place.after = step.held.sequence();
+            if walked == WALK_MAX {
+                return Stop::Full;
+            }
+        }
+        place.after = self.tail;
+        Stop::Tail
+    }
+
+    /// Whether an event that the view would have been sent after the place has been evicted, and
+    /// has not been told.
+    pub(crate) fn is_lost(&self, view: &Resolved, place: Place) -> bool {
+        if let Resolved::Scan(view) = view {
+            let topics = &self.topics;
+            return (topics.forgotten_through > place.after && topics.forgotten_at > place.told_at)
+                || topics
+                    .lost_after(place.after, place.told_at)
+                    .any(|state| view.matches(state.name.as_str()));
+        }
+        view.keys().iter().any(|&key| {
+            self.topics.get(key).is_some_and(|state| {
+                state.evicted_through > place.after && state.evicted_at > place.told_at
+            })
+        })
+    }
+
+    /// Moves the place past everything that is known to be lost, up to the first event held.
+    ///
+    /// A reader that comes back with this place is told of no loss before it.
+    pub(crate) fn tell(&self, view: &Resolved, place: &mut Place) -> Told {
+        place.told_at = self.topics.stamp;
+        for (walked, step) in Forward::new(self, view, place.after).enumerate() {
+            let sequence = step.held.sequence();
+            if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
+                place.after = place.after.max(sequence.before());
+                let oldest = step.held.block.id(step.held.index, self.epoch);
+                return Told { oldest: Some(oldest) };
+            }
+            if step.in_view && ends(view, *place, sequence) {
+                return Told { oldest: None };
+            }
+            place.after = sequence;
+            if walked == WALK_MAX {
+                return Told { oldest: None };
+            }
+        }
+        place.after = self.tail;
+        Told { oldest: None }
+    }
+
+    /// The place from which a read yields the view's latest events, `events` at most.
+    pub(crate) fn before_latest(&self, view: &Resolved, events: usize) -> Sequence {
+        let mut after = self.tail;
+        let mut found = 0;
+        for step in Backward::new(self, view, self.tail).take(WALK_MAX) {
+            if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
+                if found == events {
+                    break;
+                }
+                found += 1;
+                after = step.held.sequence().before();
+            }
+        }
+        after
+    }
+
+    /// The ID of the view's last event up to a place, if it is held.
+    pub(crate) fn last_id(&self, view: &Resolved, through: Sequence) -> Option<EventId> {
+        Backward::new(self, view, through)
+            .take(WALK_MAX)
+            .find(|step| step.in_view && step.held.block.kind(step.held.index) == Kind::Event)
+            .map(|step| step.held.block.id(step.held.index, self.epoch))
+    }
+
+    /// The topic an entry is told under: its first that is still known.
+    pub(crate) fn topic_of(&self, held: Held<'_>) -> Option<&crate::topic::Topic> {
+        let topics = held.block.topics(held.index);
+        topics.iter().find_map(|&key| self.topics.get(key)).map(|state| &state.name)
+    }
+
+    /// Whether the stream that stands at the place has been ended.
+    pub(crate) fn is_ended(&self, view: &Resolved, place: Place) -> bool {
+        let Resolved::One(key) = view else { return false };
+        self.topics.get(*key).is_some_and(|state| ends(view, place, state.ended_through))
+    }
+
+    /// Whether the entry that ends this stream is itself no longer held.
+    fn is_end_evicted(&self, view: &Resolved, place: Place) -> bool {
+        let Resolved::One(key) = view else { return false };
+        self.topics.get(*key).is_some_and(|state| {
+            ends(view, place, state.ended_through) && !state.holds(state.ended_through)
+        })
+    }
+}
+
+/// Whether an end of its topic's streams at `sequence` ends the stream that stands at the place.
+fn ends(view: &Resolved, place: Place, sequence: Sequence) -> bool {
+    matches!(view, Resolved::One(_)) && sequence > place.after && sequence > place.joined
+}

@@ -1,0 +1,219 @@
+//! Retention: what a history lets go of, and keeping what remains compact.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Block, BlockBuilder, BlockState, History, Kind, block_bytes, id_bytes};
+use crate::history::TopicKey;
+use crate::journal::Entry;
+use crate::time::Time;
+
+/// What a history holds at most. What goes beyond is evicted, the oldest first.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Retention {
+    /// Bytes in all: events, lists, topics and names alike. The newest events stay whatever their size.
+    pub bytes_max: usize,
+    /// Events of each topic; `None`: as many as the bytes allow.
+    pub topic_events_max: Option<NonZeroUsize>,
+    /// Age of an event; `None`: any.
+    pub age_max: Option<Duration>,
+}
+
+impl Default for Retention {
+    /// 256 MiB: about a million events of 100 bytes, and room beside it on the smallest machines.
+    fn default() -> Self {
+        Self { bytes_max: 256 * 1024 * 1024, topic_events_max: None, age_max: None }
+    }
+}
+
+impl Retention {
+    /// A block is let go of whole, so a small budget has small blocks.
+    pub(super) fn block_bytes_max(&self) -> usize {
+        (self.bytes_max / 64).clamp(1, Block::BYTES_MAX)
+    }
+}
+
+/// Entries that one call looks at for their age at most, so that no publisher waits long.
+const EXPIRE_ENTRIES_MAX: usize = 10_000;
+
+impl History {
+    /// Brings the history within its limits after `entries` were appended.
+    pub(super) fn enforce(&mut self, entries: &[Entry]) {
+        self.topics.begin_eviction();
+        if let Some(events_max) = self.retention.topic_events_max {
+            for topic in entries.iter().flat_map(|entry| entry.topics.as_slice()) {
+                let Some(key) = self.topics.find(topic.as_str()) else { continue };
+                while self.topics.get(key).is_some_and(|s| s.sequences.len() > events_max.get()) {
+                    self.evict_oldest_of(key);
+                }
+            }
+        }
+        // Topics that hold nothing any more may take a quarter of the budget.
+        while self.bytes() > self.retention.bytes_max {
+            let forget = self.topics.tombstone_bytes() > self.retention.bytes_max / 4;
+            if !(forget && self.topics.forget_one() || self.evict_front_block()) {
+                break;
+            }
+        }
+        self.topics.finish_eviction();
+    }
+
+    /// Evicts events that are too old, some thousands at most; `true` if there are more.
+    pub(crate) fn expire(&mut self, now: Time) -> bool {
+        let Some(age_max) = self.retention.age_max else { return false };
+        let horizon = now.saturating_sub(age_max);
+        let mut looked_at = 0;
+        self.topics.begin_eviction();
+        while let Some(front) = self.blocks.front().map(|state| Arc::clone(&state.block))
+            && front.time(0) < horizon
+            && looked_at < EXPIRE_ENTRIES_MAX
+        {
+            looked_at += front.len();
+            if front.time(front.len() - 1) < horizon {
+                self.evict_block();
+                continue;
+            }
+            let dead: u32 = (0..front.len())
+                .take_while(|&index| front.time(index) < horizon)
+                .map(|index| u32::from(self.evict_entry(&front, index)))
+                .sum();
+            self.blocks[0].live -= dead;
+            break;
+        }
+        self.topics.finish_eviction();
+        looked_at >= EXPIRE_ENTRIES_MAX
+    }
+
+    /// Evicts the oldest block, but never the newest.
+    fn evict_front_block(&mut self) -> bool {
+        if self.blocks.len() < 2 {
+            return false;
+        }
+        self.evict_block();
+        true
+    }
+
+    fn evict_block(&mut self) {
+        let Some(front) = self.blocks.pop_front() else { return };
+        self.loose = self.loose.min(self.blocks.len());
+        self.bytes -= block_bytes(&front.block);
+        for index in 0..front.block.len() {
+            self.evict_entry(&front.block, index);
+        }
+    }
+
+    /// Takes the oldest entry there is from all its topics; `false` if none of them held it.
+    fn evict_entry(&mut self, block: &Block, index: usize) -> bool {
+        let lost = block.kind(index) == Kind::Event;
+        let mut was_live = false;
+        for &key in block.topics(index) {
+            if self.topics.get(key).is_some_and(|state| state.holds(block.sequence(index))) {
+                was_live = true;
+                self.topics.pop(key, lost);
+                self.topics.settle(key);
+            }
+        }
+        if was_live {
+            self.forget_entry(block, index);
+        }
+        was_live
+    }
+
+    /// Takes a topic's oldest entry from that topic alone.
+    fn evict_oldest_of(&mut self, key: TopicKey) {
+        let Some(&sequence) = self.topics.get(key).and_then(|state| state.sequences.front()) else {
+            return;
+        };
+        let (at, index) = self.position_after(sequence.before());
+        let block = Arc::clone(&self.blocks[at].block);
+        self.topics.pop(key, block.kind(index) == Kind::Event);
+        self.topics.settle(key);
+        if self.is_live(&block, index) {
+            return;
+        }
+        self.forget_entry(&block, index);
+        self.blocks[at].live -= 1;
+        let live = self.blocks[at].live as usize;
+        let is_loose = at >= self.blocks.len() - self.loose;
+        if live == 0 {
+            self.blocks.remove(at);
+            self.bytes -= block_bytes(&block);
+            self.loose -= usize::from(is_loose);
+        } else if live * 2 < block.len() && !is_loose {
+            self.compact(at);
+        }
+    }
+
+    /// Forgets what is kept of an entry beside its place in lists.
+    fn forget_entry(&mut self, block: &Block, index: usize) {
+        self.events -= u64::from(block.kind(index) == Kind::Event);
+        if let Some(id) = block.given_id(index)
+            && let Some(sequences) = self.ids.get_mut(id)
+        {
+            sequences.retain(|sequence| *sequence != block.sequence(index));
+            if sequences.is_empty() {
+                self.ids.remove(id);
+            }
+            self.bytes -= id_bytes(id);
+        }
+    }
+
+    fn is_live(&self, block: &Block, index: usize) -> bool {
+        let sequence = block.sequence(index);
+        block.topics(index).iter().any(|&key| {
+            self.topics.get(key).is_some_and(|state| state.holds(sequence))
+        })
+    }
+
+    /// Joins the small blocks at the end.
+    pub(super) fn join_loose(&mut self) {
+        let len = self.blocks.len();
+        if self.loose > 1 {
+            self.rebuild(len - self.loose..len);
+        }
+        self.loose = 0;
+    }
+
+    /// Rewrites a block that is mostly dead, together with the one before it if both are small.
+    fn compact(&mut self, at: usize) {
+        let with_previous = at > 0
+            && self.blocks[at - 1].block.bytes() + self.blocks[at].block.bytes()
+                <= self.retention.block_bytes_max();
+        self.rebuild(at - usize::from(with_previous)..at + 1);
+    }
+
+    /// Replaces blocks by new ones with what is live in them.
+    fn rebuild(&mut self, range: Range<usize>) {
+        let bytes_max = self.retention.block_bytes_max();
+        let old: Vec<_> = self.blocks.range(range.clone()).map(|s| Arc::clone(&s.block)).collect();
+        let mut builders = vec![BlockBuilder::default()];
+        for block in &old {
+            self.bytes -= block_bytes(block);
+            for index in (0..block.len()).filter(|&index| self.is_live(block, index)) {
+                let last = builders.len() - 1;
+                let fits = builders[last].fits(block.sequence(index), block.time(index))
+                    && builders[last].bytes() < bytes_max;
+                if !fits && !builders[last].is_empty() {
+                    builders.push(BlockBuilder::default());
+                }
+                let last = builders.len() - 1;
+                builders[last].copy(block, index);
+            }
+        }
+        let built: Vec<_> = builders
+            .into_iter()
+            .filter(|builder| !builder.is_empty())
+            .map(|builder| Arc::new(builder.build()))
+            .collect();
+        self.bytes += built.iter().map(|block| block_bytes(block)).sum::<usize>();
+        let after = self.blocks.split_off(range.end);
+        self.blocks.truncate(range.start);
+        self.blocks.extend(
+            built.into_iter().map(|block| BlockState { live: block.len() as u32, block }),
+        );
+        self.blocks.extend(after);
+    }
+}

@@ -1,0 +1,144 @@
+//! Walking the entries of a view in rising or falling order.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::{History, Held, Resolved};
+use crate::cursor::Sequence;
+
+/// One step of a walk.
+pub(super) struct Step<'a> {
+    pub(super) held: Held<'a>,
+    /// Whether the view has the entry: walks of patterns pass every entry there is.
+    pub(super) in_view: bool,
+}
+
+/// The entries after a place, in rising order.
+///
+/// Lists of exact topics are merged, so that the walk costs what it yields. A view with patterns
+/// walks the history itself: merging the lists of everything that matches would cost each reader
+/// the number of topics at every turn.
+pub(super) enum Forward<'a> {
+    One { history: &'a History, list: &'a VecDeque<Sequence>, next: usize },
+    Many { history: &'a History, heads: BinaryHeap<Reverse<(Sequence, usize, usize)>>, lists: Vec<&'a VecDeque<Sequence>> },
+    Scan { history: &'a History, view: &'a crate::filter::View, block: usize, index: usize },
+}
+
+impl<'a> Forward<'a> {
+    pub(super) fn new(history: &'a History, view: &'a Resolved, after: Sequence) -> Self {
+        let list = |key| history.topics.get(key).map(|state| &state.sequences);
+        let from = |list: &VecDeque<Sequence>| list.partition_point(|&sequence| sequence <= after);
+        match view {
+            Resolved::One(key) => match list(*key) {
+                Some(list) => Self::One { history, list, next: from(list) },
+                None => Self::Many { history, heads: BinaryHeap::new(), lists: Vec::new() },
+            },
+            Resolved::Many(keys) => {
+                let lists: Vec<_> = keys.iter().filter_map(|&key| list(key)).collect();
+                let heads = lists.iter().enumerate().filter_map(|(at, list)| {
+                    let next = from(list);
+                    list.get(next).map(|&sequence| Reverse((sequence, at, next)))
+                });
+                Self::Many { history, heads: heads.collect(), lists }
+            }
+            Resolved::Scan(view) => {
+                let (block, index) = history.position_after(after);
+                Self::Scan { history, view, block, index }
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Forward<'a> {
+    type Item = Step<'a>;
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        match self {
+            Self::One { history, list, next } => {
+                let sequence = *list.get(*next)?;
+                *next += 1;
+                Some(Step { held: history.held(sequence), in_view: true })
+            }
+            Self::Many { history, heads, lists } => {
+                let Reverse((sequence, _, _)) = *heads.peek()?;
+                // An event of several of the topics stands in several lists and is yielded once.
+                while let Some(Reverse((head, at, next))) = heads.peek().copied()
+                    && head == sequence
+                {
+                    heads.pop();
+                    if let Some(&following) = lists[at].get(next + 1) {
+                        heads.push(Reverse((following, at, next + 1)));
+                    }
+                }
+                Some(Step { held: history.held(sequence), in_view: true })
+            }
+            Self::Scan { history, view, block, index } => {
+                let current = &history.blocks.get(*block)?.block;
+                let held = Held { block: current, index: *index };
+                *index += 1;
+                if *index == current.len() {
+                    (*block, *index) = (*block + 1, 0);
+                }
+                Some(Step { held, in_view: history.scan_matches(view, held) })
+            }
+        }
+    }
+}
+
+/// The entries up to and including a place, in falling order.
+pub(super) enum Backward<'a> {
+    Lists { history: &'a History, heads: BinaryHeap<(Sequence, usize, usize)>, lists: Vec<&'a VecDeque<Sequence>> },
+    Scan { history: &'a History, view: &'a crate::filter::View, block: usize, index: usize },
+}
+
+impl<'a> Backward<'a> {
+    pub(super) fn new(history: &'a History, view: &'a Resolved, through: Sequence) -> Self {
+        let keys = match view {
+            Resolved::One(key) => std::slice::from_ref(key),
+            Resolved::Many(keys) => keys,
+            Resolved::Scan(view) => {
+                let (block, index) = history.position_after(through);
+                return Self::Scan { history, view, block, index };
+            }
+        };
+        let lists: Vec<_> = keys
+            .iter()
+            .filter_map(|&key| history.topics.get(key).map(|state| &state.sequences))
+            .collect();
+        let heads = lists.iter().enumerate().filter_map(|(at, list)| {
+            let last = list.partition_point(|&sequence| sequence <= through).checked_sub(1)?;
+            Some((list[last], at, last))
+        });
+        Self::Lists { history, heads: heads.collect(), lists }
+    }
+}
+
+impl<'a> Iterator for Backward<'a> {
+    type Item = Step<'a>;
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        match self {
+            Self::Lists { history, heads, lists } => {
+                let (sequence, _, _) = *heads.peek()?;
+                while let Some((head, at, last)) = heads.peek().copied()
+                    && head == sequence
+                {
+                    heads.pop();
+                    if let Some(before) = last.checked_sub(1) {
+                        heads.push((lists[at][before], at, before));
+                    }
+                }
+                Some(Step { held: history.held(sequence), in_view: true })
+            }
+            Self::Scan { history, view, block, index } => {
+                while *index == 0 {
+                    *block = block.checked_sub(1)?;
+                    *index = history.blocks[*block].block.len();
+                }
+                *index -= 1;
+                let held = Held { block: &history.blocks[*block].block, index: *index };
+                Some(Step { held, in_view: history.scan_matches(view, held) })
+            }
+        }
+    }
+}

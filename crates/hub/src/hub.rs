@@ -1,0 +1,474 @@
+//! The hub: one history, its journal, and everybody who reads it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::clock::Clock;
+use crate::cursor::{Epoch, Sequence};
+use crate::draft::Draft;
+use crate::filter::View;
+use crate::history::{Appended, BlockBuilder, History, ReadMax, Retention};
+use crate::journal::{Durability, Entry, Feed, Journal, JournalError, MemoryJournal, Submission};
+use crate::publish::{PublishError, Publishing};
+use crate::start::Start;
+use crate::subscriber::{Page, Subscriber};
+use crate::tap::Tap;
+use crate::time::{Now, Time};
+use crate::topic::Topic;
+use crate::watch::{Due, Watch, WatchList};
+
+/// What a [`Hub`] is made with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HubConfig {
+    /// What history holds.
+    pub retention: Retention,
+    /// Silence after which a comment is sent at the latest: 15 s by default, below the idle time-outs
+    /// of the usual proxies.
+    pub heartbeat_interval: Duration,
+    /// The reconnection time that streams announce in their `retry` field: 2 s by default, so that
+    /// readers of a restarted server do not come back all at once, and soon.
+    pub reconnection_time: Duration,
+    /// How long a stream lasts at most; `None` by default. Each ends up to a tenth earlier, so that
+    /// streams opened together do not end together. Readers come back by themselves.
+    pub stream_age_max: Option<Duration>,
+    /// Bytes of an event at most, type, ID and data together: 1 MiB by default, which is far above a
+    /// notification and bounds what one publisher can make every reader's connection hold.
+    pub event_bytes_max: usize,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            retention: Retention::default(),
+            heartbeat_interval: Duration::from_secs(15),
+            reconnection_time: Duration::from_secs(2),
+            stream_age_max: None,
+            event_bytes_max: 1024 * 1024,
+        }
+    }
+}
+
+/// Topics, the history of their events, and their subscribers. Cloning shares the hub.
+///
+/// A hub does nothing by itself: publishing runs on the publisher's thread, reading on the
+/// subscriber's, and time enters by [`Hub::tick`]. No executor is needed.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: HubConfig,
+    epoch: Epoch,
+    durability: Durability,
+    journal: Box<dyn Journal>,
+    /// Whoever holds it is the one committer. Taken before `history`, never after.
+    feed: Mutex<Box<dyn Feed>>,
+    history: RwLock<History>,
+    /// Subscribers with patterns.
+    scans: WatchList,
+    /// All subscribers, for time-outs and heartbeats.
+    everybody: WatchList,
+    clock: Clock,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    published: AtomicU64,
+    delivered: AtomicU64,
+    gaps: AtomicU64,
+}
+
+/// What a hub holds and has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubStats {
+    /// Subscribers there are.
+    pub subscribers: usize,
+    /// Topics known: with events, with readers, or remembered for what they lost.
+    pub topics: usize,
+    /// Events held.
+    pub events_held: u64,
+    /// Bytes that history takes.
+    pub history_bytes: usize,
+    /// Events published since the start.
+    pub published: u64,
+    /// Events handed to subscribers since the start.
+    pub delivered: u64,
+    /// Gaps told since the start.
+    pub gaps: u64,
+}
+
+impl Hub {
+    /// A hub that keeps events in memory alone, dated by the machine's clock until the first tick.
+    #[must_use]
+    pub fn new(config: HubConfig) -> Self {
+        Self::at(config, Now::read())
+    }
+
+    /// As [`Hub::new`], at a time of the caller's: for tests that step it.
+    #[must_use]
+    pub fn at(config: HubConfig, now: Now) -> Self {
+        Self::with_memory(config, MemoryJournal::new(), now)
+    }
+
+    /// As [`Hub::at`], on a given memory journal: for tests that repeat.
+    #[must_use]
+    pub fn with_memory(config: HubConfig, journal: MemoryJournal, now: Now) -> Self {
+        let opened = journal.opened();
+        Self::with_opened(config, Box::new(journal), opened, now)
+    }
+
+    /// Opens a journal and makes a hub on it. History fills up as [`Hub::run`] follows the journal.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Journal::open`].
+    pub async fn open(
+        config: HubConfig,
+        journal: Box<dyn Journal>,
+        now: Now,
+    ) -> Result<Self, JournalError> {
+        let opened = journal.open().await?;
+        Ok(Self::with_opened(config, journal, opened, now))
+    }
+
+    fn with_opened(
+        config: HubConfig,
+        journal: Box<dyn Journal>,
+        opened: crate::journal::Opened,
+        now: Now,
+    ) -> Self {
+        let history = History::new(opened.epoch, opened.oldest, config.retention.clone());
+        let feed = journal.follow(opened.oldest);
+        let clock = Clock::new(now, config.heartbeat_interval);
+        let inner = Inner {
+            config,
+            epoch: opened.epoch,
+            durability: opened.durability,
+            journal,
+            feed: Mutex::new(feed),
+            history: RwLock::new(history),
+            scans: WatchList::default(),
+            everybody: WatchList::default(),
+            clock,
+            counters: Counters::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What the hub was made with.
+    #[must_use]
+    pub fn config(&self) -> &HubConfig {
+        &self.inner.config
+    }
+
+    /// Which history this is.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.inner.epoch
+    }
+
+    /// What a committed event survives.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
+    /// What the hub holds and has done.
+    #[must_use]
+    pub fn stats(&self) -> HubStats {
+        let history = self.read();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        HubStats {
+            subscribers: self.inner.everybody.len(),
+            topics: history.topic_count(),
+            events_held: history.events(),
+            history_bytes: history.bytes(),
+            published: count(&self.inner.counters.published),
+            delivered: count(&self.inner.counters.delivered),
+            gaps: count(&self.inner.counters.gaps),
+        }
+    }
+
+    /// The topics that hold events, in the order of their names: after `after`, `max` at most.
+    #[must_use]
+    pub fn topics(&self, after: Option<&str>, max: usize) -> Vec<TopicInfo> {
+        let history = self.read();
+        let mut topics: Vec<_> = history
+            .topics_held()
+            .filter(|(name, ..)| after.is_none_or(|after| name.as_str() > after))
+            .collect();
+        topics.sort_unstable_by_key(|(name, ..)| *name);
+        topics.truncate(max);
+        let info = |(name, events, newest): (&Topic, usize, Sequence)| TopicInfo {
+            topic: name.clone(),
+            events,
+            newest,
+        };
+        topics.into_iter().map(info).collect()
+    }
+
+    /// Publishes an event. It is submitted at the call; the future yields where it was committed.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`], at once where the event is refused: nothing is then published.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn publish(&self, draft: Draft) -> Result<Publishing, PublishError> {
+        self.publish_all(vec![draft])
+    }
+
+    /// Publishes events in order; all of them are refused if one is.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Refused`] names the first event that is refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn publish_all(&self, drafts: Vec<Draft>) -> Result<Publishing, PublishError> {
+        for (index, draft) in drafts.iter().enumerate() {
+            self.check(draft).map_err(|reason| PublishError::Refused { index, reason })?;
+        }
+        let ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
+        let submissions = drafts.into_iter().map(Submission::Event).collect();
+        Ok(self.submit(submissions, ids))
+    }
+
+    /// Ends the streams that are now open on exactly this topic, after what has been published. A
+    /// reader that was away comes back to an ended stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn end(&self, topic: Topic) -> Publishing {
+        self.submit(vec![Submission::End(topic)], vec![None])
+    }
+
+    /// Subscribes to a view. The subscriber reads from its start by itself; nothing is queued for it.
+    #[must_use]
+    pub fn subscribe(&self, view: impl Into<View>, start: Start) -> Subscriber {
+        Subscriber::open(self, &view.into(), start)
+    }
+
+    /// Reads some of a view's events at once, in order: after a start, or the latest for
+    /// [`Start::Tail`]; `events_max` at most.
+    #[must_use]
+    pub fn page(&self, view: impl Into<View>, start: Start, events_max: usize) -> Page {
+        Page::read(self, &view.into(), start, events_max)
+    }
+
+    /// Opens a tap for a shard: `hints_max` blocks may wait in it before it overflows, and `waker` is
+    /// woken, outside every lock, when something was pushed.
+    #[must_use]
+    pub fn tap(&self, hints_max: usize, waker: Waker) -> Tap {
+        Tap::open(self.clone(), hints_max, waker)
+    }
+
+    /// Moves the hub's time on and does what is due: heartbeats, the ends of streams, the ages of
+    /// events. Cheap when nothing is; call it several times a second, and whenever exact dates matter.
+    pub fn tick(&self, now: Now) {
+        if !self.inner.clock.advance(now) {
+            return;
+        }
+        let clock = &self.inner.clock;
+        let uptime = clock.uptime();
+        let quiet_max = clock.quiet_max();
+        let at_end = if clock.is_closing() { Due::Close } else { Due::TimeOut };
+        self.inner.everybody.for_each_group(|watch| {
+            let ends = uptime >= watch.ends_at();
+            if ends {
+                watch.mark_due(at_end);
+            }
+            let quiet = uptime.saturating_sub(watch.sent_at()) >= quiet_max;
+            if quiet {
+                watch.mark_due(Due::Heartbeat);
+            }
+            ends || quiet
+        });
+        while self.write().expire(now.time) {}
+    }
+
+    /// Ends every stream, spread evenly over a time, each with a reconnection time drawn from it too:
+    /// readers then come back to the next server spread as well. Streams opened from now on end at
+    /// once.
+    pub fn drain(&self, over: Duration) {
+        let clock = &self.inner.clock;
+        clock.close();
+        let over = millis(over);
+        self.inner.everybody.for_each_group(|watch| {
+            let delay = if over == 0 { 0 } else { fastrand::u64(0..over) };
+            watch.end_at(clock.uptime() + delay);
+            if delay == 0 {
+                watch.mark_due(Due::Close);
+            }
+            delay == 0
+        });
+    }
+
+    /// Follows the journal into history, for as long as the hub is to live. A hub in memory needs no
+    /// follower: each publisher brings its events into history.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when the journal cannot go on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops following; a later call goes on where it stopped.
+    pub async fn run(&self) -> Result<(), JournalError> {
+        loop {
+            poll_fn(|cx| {
+                let mut feed = self.inner.feed.lock();
+                feed.poll_next(cx).map_ok(|entries| self.commit(&entries))
+            })
+            .await?;
+        }
+    }
+
+    /// Ticks four times a second and follows the journal, until the task is aborted.
+    #[cfg(feature = "tokio")]
+    #[must_use = "aborting the task is how the hub's time is stopped"]
+    pub fn spawn(&self) -> tokio::task::JoinHandle<Result<(), JournalError>> {
+        const TICK: Duration = Duration::from_millis(250);
+        let hub = self.clone();
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            let run = hub.run();
+            tokio::pin!(run);
+            loop {
+                tokio::select! {
+                    ended = &mut run => return ended,
+                    _ = ticks.tick() => hub.tick(Now::read()),
+                }
+            }
+        })
+    }
+
+    fn submit(
+        &self,
+        submissions: Vec<Submission>,
+        ids: Vec<Option<tidings_proto::EventId>>,
+    ) -> Publishing {
+        let outcomes = self.inner.journal.append(submissions, self.inner.clock.time());
+        let mut feed = self.inner.feed.lock();
+        // What fails here fails again for whoever follows the feed, and is reported there.
+        while let Ok(Some(entries)) = feed.try_next() {
+            self.commit(&entries);
+        }
+        drop(feed);
+        Publishing::new(self.epoch(), outcomes, ids)
+    }
+
+    /// The one committer: called with the feed locked.
+    fn commit(&self, entries: &[Entry]) {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let mut builder = BlockBuilder::default();
+            for entry in rest {
+                if !builder.fits(entry.sequence, entry.time) {
+                    break;
+                }
+                builder.push(entry, self.inner.epoch);
+            }
+            let (block, after) = rest.split_at(builder.len());
+            self.commit_block(block, builder);
+            rest = after;
+        }
+    }
+
+    fn commit_block(&self, entries: &[Entry], builder: BlockBuilder) {
+        let mut appended = Appended::default();
+        let mut history = self.write();
+        history.append(entries, builder, &mut appended);
+        let taps: Vec<_> = appended.taps.iter().filter_map(|&s| history.shards.waker(s)).collect();
+        drop(history);
+
+        self.inner.counters.published.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        taps.into_iter().for_each(Waker::wake);
+        appended.watchers.sort_unstable_by_key(Arc::as_ptr);
+        appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));
+        appended.watchers.iter().for_each(|list| list.wake_all());
+        if self.inner.scans.len() > 0 {
+            let topics: Vec<_> = entries.iter().flat_map(|entry| entry.topics.as_slice()).collect();
+            self.inner.scans.wake_matching(&topics);
+        }
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, History> {
+        self.inner.history.read()
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, History> {
+        self.inner.history.write()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    pub(crate) fn everybody(&self) -> &WatchList {
+        &self.inner.everybody
+    }
+
+    pub(crate) fn scans(&self) -> &WatchList {
+        &self.inner.scans
+    }
+
+    /// A new watch: when its stream ends follows from the configuration.
+    pub(crate) fn watch(&self, scan: Option<View>) -> Arc<Watch> {
+        let clock = &self.inner.clock;
+        let watch = Watch::new(scan, clock.uptime());
+        if clock.is_closing() {
+            watch.mark_due(Due::Close);
+        } else if let Some(age_max) = self.inner.config.stream_age_max {
+            let age_max = millis(age_max);
+            watch.end_at(clock.uptime() + age_max - fastrand::u64(0..=age_max / 10));
+        }
+        Arc::new(watch)
+    }
+
+    pub(crate) fn count_gap(&self) {
+        self.inner.counters.gaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_delivered(&self, events: u64) {
+        self.inner.counters.delivered.fetch_add(events, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("epoch", &self.inner.epoch).finish_non_exhaustive()
+    }
+}
+
+/// A topic that holds events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicInfo {
+    /// Its name.
+    pub topic: Topic,
+    /// How many events it holds.
+    pub events: usize,
+    /// Its newest event.
+    pub newest: Sequence,
+}
+
+/// Whole milliseconds, as far as they can be counted.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
+}

@@ -1,0 +1,207 @@
+//! The journal: where events become real, beneath history.
+//!
+//! A journal orders drafts into sequences, keeps them, and hands them back through its [`Feed`]. The
+//! feed is the only source of a hub's history: [`Journal::append`] answers the publisher and nothing
+//! else, so that fan-out always comes after commit, on one machine and on many.
+//!
+//! [`MemoryJournal`] is the journal of a hub that forgets everything when it ends.
+
+mod keys;
+mod memory;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tidings_proto::{Event, EventId};
+
+pub use self::memory::MemoryJournal;
+use crate::cursor::{Epoch, Sequence};
+use crate::draft::{Draft, Topics};
+use crate::time::Time;
+use crate::topic::Topic;
+
+/// A future that a journal's method returns; it names no executor.
+pub type JournalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where a hub's events are committed.
+pub trait Journal: Send + Sync + 'static {
+    /// Recovers what is kept and says where it stands. Called once, before every other method.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] if what is kept cannot be read.
+    fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>>;
+
+    /// Submits drafts in order, at the call; the future yields one outcome for each.
+    ///
+    /// `now` dates them where the journal has no clock of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back: the drafts are committed all the same.
+    fn append(&self, batch: Vec<Submission>, now: Time) -> JournalFuture<'static, Vec<Outcome>>;
+
+    /// The committed entries after a sequence, in strictly rising order, without end.
+    ///
+    /// Sequences need not be dense: a journal may use numbers for matters of its own.
+    fn follow(&self, after: Sequence) -> Box<dyn Feed>;
+
+    /// Reads entries of some topics from where they are kept, at most `entries_max`.
+    fn read<'a>(
+        &'a self,
+        topics: &'a [Topic],
+        after: Sequence,
+        entries_max: usize,
+    ) -> JournalFuture<'a, Result<Vec<Entry>, JournalError>>;
+
+    /// Where the earliest event with this publisher-given ID is kept.
+    fn find<'a>(
+        &'a self,
+        id: &'a EventId,
+    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>>;
+
+    /// Lets go of entries: the hub decides which, the journal carries it out.
+    fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>>;
+}
+
+/// What a hub submits to its journal.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Submission {
+    /// An event.
+    Event(Draft),
+    /// The end of the streams of exactly this topic that are open now.
+    End(Topic),
+}
+
+/// The committed entries of a journal, one batch after the other.
+pub trait Feed: Send {
+    /// The entries committed and not yet taken, if there are any: how a publisher whose commit is
+    /// done brings it into history by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Feed::poll_next`].
+    fn try_next(&mut self) -> Result<Option<Vec<Entry>>, JournalError>;
+
+    /// Waits for the next committed entries, or yields what there is.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when the journal cannot go on; the feed is then over.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<Entry>, JournalError>>;
+}
+
+/// Where a journal stands when it has been opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// Which history its sequences count in.
+    pub epoch: Epoch,
+    /// The place before the oldest entry it keeps.
+    pub oldest: Sequence,
+    /// Its newest entry.
+    pub tail: Sequence,
+    /// What a commit survives.
+    pub durability: Durability,
+}
+
+/// What a committed event survives, told truthfully.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Nothing: it is gone when the process ends.
+    Process,
+    /// The process and the machine: it is on disk, synced.
+    Synced,
+    /// The loss of a machine, not of all at once: other machines have it in memory.
+    Replicated,
+    /// The loss of all machines' memory: other machines have it on disk, synced.
+    ReplicatedAndSynced,
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "process",
+            Self::Synced => "synced",
+            Self::Replicated => "replicated",
+            Self::ReplicatedAndSynced => "replicated and synced",
+        })
+    }
+}
+
+/// What became of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is committed at this sequence.
+    Committed(Sequence),
+    /// Its idempotency key has been seen; the first one was committed at this sequence.
+    Duplicate(Sequence),
+    /// The journal failed and cannot say: it may appear in the feed or not.
+    Unknown,
+}
+
+/// A committed entry, as a feed hands it over.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands; above every earlier entry's.
+    pub sequence: Sequence,
+    /// When it was committed; never before an earlier entry.
+    pub time: Time,
+    /// Its topics, the canonical one first.
+    pub topics: Topics,
+    /// Whether only subscribers whose grant names its topic are sent it.
+    pub private: bool,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What an entry is. Readers skip what they do not know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// An event, with its publisher-given ID if it has one.
+    Event(Event),
+    /// The end of the streams of exactly this topic that were open when it was committed.
+    End,
+}
+
+/// What a journal shall let go of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Evict {
+    /// Every entry up to and including a sequence.
+    Through(Sequence),
+}
+
+/// Why a journal cannot be opened or cannot go on.
+#[derive(Debug)]
+pub struct JournalError {
+    message: Box<str>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl JournalError {
+    /// An error of a journal: one clause about what failed, and its cause.
+    #[must_use]
+    pub fn new(
+        message: impl Into<Box<str>>,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { message: message.into(), source }
+    }
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for JournalError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,206 @@
+//! The journal of a hub that keeps events in memory alone.
+
+use std::collections::VecDeque;
+use std::future::ready;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tidings_proto::EventId;
+
+use super::keys::Keys;
+use super::{
+    Content, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture, Opened, Outcome,
+    Submission,
+};
+use crate::cursor::{Epoch, Sequence};
+use crate::time::Time;
+use crate::topic::Topic;
+
+/// A journal that orders events and keeps none: committing and feeding are one step.
+///
+/// Its epoch is random, so that event IDs of an earlier process are recognised as lost. What is held
+/// for resuming lies in the hub's history alone. It remembers idempotency keys: the latest 100,000,
+/// for ten minutes.
+#[derive(Clone)]
+pub struct MemoryJournal {
+    epoch: Epoch,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    tail: Sequence,
+    time: Time,
+    keys: Keys,
+    /// Committed and not yet fed; nothing is kept before somebody follows.
+    fed: Option<VecDeque<Entry>>,
+    waker: Option<Waker>,
+}
+
+impl MemoryJournal {
+    /// An empty journal of a new random epoch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_epoch(Epoch::random())
+    }
+
+    /// An empty journal of a given epoch, for tests that repeat.
+    #[must_use]
+    pub fn with_epoch(epoch: Epoch) -> Self {
+        Self { epoch, state: Arc::default() }
+    }
+
+    /// Where it stands; opening memory cannot fail.
+    pub(crate) fn opened(&self) -> Opened {
+        let tail = self.state.lock().tail;
+        Opened { epoch: self.epoch, oldest: tail, tail, durability: Durability::Process }
+    }
+}
+
+impl Default for MemoryJournal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    fn commit(&mut self, submission: Submission) -> Outcome {
+        let (topics, private, content) = match submission {
+            Submission::Event(draft) => {
+                if let Some(sequence) = draft.idempotency.as_ref().and_then(|key| self.keys.find(key)) {
+                    return Outcome::Duplicate(sequence);
+                }
+                if let Some(key) = draft.idempotency {
+                    self.keys.remember(key, self.tail.next(), self.time);
+                }
+                (draft.topics, draft.private, Content::Event(draft.event))
+            }
+            Submission::End(topic) => (topic.into(), false, Content::End),
+        };
+        self.tail = self.tail.next();
+        let entry = Entry { sequence: self.tail, time: self.time, topics, private, content };
+        if let Some(fed) = &mut self.fed {
+            fed.push_back(entry);
+        }
+        Outcome::Committed(self.tail)
+    }
+
+    fn take_fed(&mut self) -> Option<Vec<Entry>> {
+        let fed = self.fed.as_mut().filter(|fed| !fed.is_empty())?;
+        Some(fed.drain(..).collect())
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
+        Box::pin(ready(Ok(self.opened())))
+    }
+
+    fn append(&self, batch: Vec<Submission>, now: Time) -> JournalFuture<'static, Vec<Outcome>> {
+        let mut state = self.state.lock();
+        // A wall clock may be set back; commit times never go back.
+        state.time = state.time.max(now);
+        let outcomes: Vec<_> = batch.into_iter().map(|submission| state.commit(submission)).collect();
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Box::pin(ready(outcomes))
+    }
+
+    fn follow(&self, _after: Sequence) -> Box<dyn Feed> {
+        self.state.lock().fed.get_or_insert_default();
+        Box::new(MemoryFeed { state: Arc::clone(&self.state) })
+    }
+
+    fn read<'a>(
+        &'a self,
+        _topics: &'a [Topic],
+        _after: Sequence,
+        _entries_max: usize,
+    ) -> JournalFuture<'a, Result<Vec<Entry>, JournalError>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
+
+    fn find<'a>(
+        &'a self,
+        _id: &'a EventId,
+    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn evict(&self, _what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
+        Box::pin(ready(Ok(())))
+    }
+}
+
+/// Takes what [`MemoryJournal::append`] committed. One hub follows one journal.
+struct MemoryFeed {
+    state: Arc<Mutex<State>>,
+}
+
+impl Feed for MemoryFeed {
+    fn try_next(&mut self) -> Result<Option<Vec<Entry>>, JournalError> {
+        Ok(self.state.lock().take_fed())
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<Entry>, JournalError>> {
+        let mut state = self.state.lock();
+        if let Some(entries) = state.take_fed() {
+            return Poll::Ready(Ok(entries));
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draft::{Draft, IdempotencyKey};
+    use tidings_proto::Event;
+
+    fn outcomes(future: JournalFuture<'_, Vec<Outcome>>) -> Vec<Outcome> {
+        let mut future = future;
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcomes) => outcomes,
+            Poll::Pending => panic!("memory commits at the call"),
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_is_answered_with_the_first_sequence_and_feeds_nothing() {
+        let journal = MemoryJournal::new();
+        let mut feed = journal.follow(Sequence::ZERO);
+        let topic = Topic::new("a").unwrap();
+        let key = IdempotencyKey::new("k").unwrap();
+        let draft = |index: u64| {
+            Submission::Event(
+                Draft::new(topic.clone(), Event::new("x")).with_idempotency_key(key.at(index)),
+            )
+        };
+        let sequence = |n| Sequence::new(n).unwrap();
+
+        let first = outcomes(journal.append(vec![draft(0), draft(1)], Time::default()));
+        assert_eq!(first, [Outcome::Committed(sequence(1)), Outcome::Committed(sequence(2))]);
+        let again = outcomes(journal.append(vec![draft(1), draft(2)], Time::default()));
+        assert_eq!(again, [Outcome::Duplicate(sequence(2)), Outcome::Committed(sequence(3))]);
+
+        let fed = feed.try_next().unwrap().expect("three entries are committed");
+        assert_eq!(fed.iter().map(|entry| entry.sequence.get()).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn commit_times_never_go_back() {
+        let journal = MemoryJournal::new();
+        let mut feed = journal.follow(Sequence::ZERO);
+        for millis in [5, 3, 9] {
+            let end = Submission::End(Topic::new("a").unwrap());
+            outcomes(journal.append(vec![end], Time::from_unix_millis(millis)));
+        }
+        let fed = feed.try_next().unwrap().expect("three entries are committed");
+        assert_eq!(fed.iter().map(|entry| entry.time.unix_millis()).collect::<Vec<_>>(), [5, 5, 9]);
+    }
+}

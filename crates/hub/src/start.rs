@@ -1,0 +1,49 @@
+//! Where a subscription starts.
+
+use http::HeaderMap;
+
+use crate::cursor::Cursor;
+
+/// The last event ID that asks for everything held.
+pub(crate) const EARLIEST: &str = "earliest";
+
+/// Where a subscription starts in its view's events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the next event.
+    #[default]
+    Tail,
+    /// With the oldest event held. Whatever was evicted before is no gap.
+    Oldest,
+    /// After the event with this ID, as a client hands it back: a cursor of the hub's making, or a
+    /// publisher-given ID. Where the ID leads nowhere, the subscriber is told of a gap and then sent
+    /// everything held.
+    After(Box<str>),
+}
+
+impl Start {
+    /// Reads a last event ID as clients send it: none or an empty one starts at the tail, `earliest`
+    /// with the oldest.
+    #[must_use]
+    pub fn resume(last_event_id: Option<&str>) -> Self {
+        match last_event_id {
+            None | Some("") => Self::Tail,
+            Some(EARLIEST) => Self::Oldest,
+            Some(id) => Self::After(id.into()),
+        }
+    }
+
+    /// Reads the header `Last-Event-ID` of a request, as the UTF-8 that browsers send (WHATWG HTML,
+    /// section 9.2.3); malformed bytes become U+FFFD and so lead nowhere.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let header = headers.get("last-event-id").map(|value| value.as_bytes());
+        Self::resume(header.map(String::from_utf8_lossy).as_deref())
+    }
+}
+
+impl From<Cursor> for Start {
+    fn from(cursor: Cursor) -> Self {
+        Self::After(cursor.to_string().into())
+    }
+}

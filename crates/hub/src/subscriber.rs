@@ -1,0 +1,258 @@
+//! Subscribers: cursors that wait.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use smallvec::SmallVec;
+use tidings_proto::{Decoder, Event, EventId, Item};
+
+use crate::cursor::{Cursor, Sequence};
+use crate::filter::View;
+use crate::history::{Held, History, Place, ReadMax, Resolved, Stop};
+use crate::hub::Hub;
+use crate::reader::{Gap, Read, Reader, locate};
+use crate::start::Start;
+use crate::time::Time;
+use crate::topic::Topic;
+use crate::watch::{Due, Watch, WatchList};
+
+/// An async cursor in a hub's history.
+///
+/// It is a [`Stream`] of what it finds, and the source of a [`Body`](crate::Body). It has no queue: an
+/// event is read from history when it is asked for, so that a slow subscriber costs no more memory
+/// than a fast one, and is told of a [`Gap`] if history moves on without it.
+#[derive(Debug)]
+pub struct Subscriber {
+    reader: Reader,
+    watch: Arc<Watch>,
+    lists: SmallVec<[(Arc<WatchList>, usize); 1]>,
+    scan: Option<usize>,
+    everybody: usize,
+}
+
+/// What a subscriber finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Received {
+    /// The next event.
+    Event(Delivery),
+    /// Events that should have come next are no longer held; what follows is what is.
+    Gap(Gap),
+}
+
+/// An event as it was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// The event's ID: what a reader who has seen it resumes with.
+    pub id: EventId,
+    /// Where it stands.
+    pub sequence: Sequence,
+    /// When it was committed.
+    pub time: Time,
+    /// Its canonical topic, or the first of its topics that still holds anything.
+    pub topic: Topic,
+    /// Whether it is for readers whose grant names its topic.
+    pub is_private: bool,
+    /// Type, data and reconnection time; the ID too.
+    pub event: Event,
+}
+
+impl Subscriber {
+    pub(crate) fn open(hub: &Hub, view: &View, start: Start) -> Self {
+        let reader = Reader::open(hub, view, start, None);
+        let scan = reader.has_pattern().then(|| view.clone());
+        let watch = hub.watch(scan);
+        let scan = reader.has_pattern().then(|| hub.scans().add(&watch));
+        let mut history = hub.write();
+        let lists = reader.topics().iter().filter_map(|&key| history.watchers(key));
+        let lists = lists.map(|list| (Arc::clone(&list), list.add(&watch))).collect();
+        drop(history);
+        let everybody = hub.everybody().add(&watch);
+        Self { reader, watch, lists, scan, everybody }
+    }
+
+    /// Waits for what comes next; `None` when the hub has ended the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the cursor moves only when something is returned.
+    pub async fn next(&mut self) -> Option<Received> {
+        poll_fn(|cx| self.poll_received(cx)).await
+    }
+
+    /// The cursor.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.reader.cursor()
+    }
+
+    /// The last event before the first one to be read that the subscriber may know of: what the
+    /// response header `Last-Event-ID` says, or `earliest` where there is none.
+    #[must_use]
+    pub fn started_after(&self) -> Option<&EventId> {
+        self.reader.started_after()
+    }
+
+    /// Whether the stream was [ended](Hub::end) while its reader was away: it should be answered with
+    /// status 204, which stops an EventSource.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.reader.is_ended()
+    }
+
+    pub(crate) fn reader(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+        const ONE: ReadMax = ReadMax { bytes: usize::MAX, entries: 1 };
+        if self.watch.is_due(Due::TimeOut) {
+            return Poll::Ready(None);
+        }
+        // Before the read, so that what is published after it still wakes.
+        self.watch.register(cx.waker());
+        let mut found = None;
+        let read = self.reader.read_held(ONE, |history, held| found = Raw::copy(history, held));
+        if let Some(found) = found {
+            self.reader.hub().count_delivered(1);
+            return Poll::Ready(found.decode().map(Received::Event));
+        }
+        match read {
+            Read::Gap(gap) => Poll::Ready(Some(Received::Gap(gap))),
+            Read::Ended => Poll::Ready(None),
+            Read::Tail if self.watch.is_due(Due::Close) => Poll::Ready(None),
+            Read::Tail => Poll::Pending,
+            // A long walk without a match: go on, but let others run in between.
+            Read::Full => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Stream for Subscriber {
+    type Item = Received;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+        self.poll_received(cx)
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let hub = self.reader.hub();
+        hub.everybody().remove(self.everybody);
+        if let Some(key) = self.scan {
+            hub.scans().remove(key);
+        }
+        for (list, key) in &self.lists {
+            list.remove(*key);
+        }
+    }
+}
+
+/// Some of a view's events, read at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The events, in order.
+    pub events: Vec<Delivery>,
+    /// The gap there is before them.
+    pub gap: Option<Gap>,
+    /// Where to go on: after the last of the events.
+    pub place: Cursor,
+}
+
+impl Page {
+    pub(crate) fn read(hub: &Hub, view: &View, start: Start, events_max: usize) -> Self {
+        let history = hub.read();
+        let resolved = history.peek(view);
+        let (mut place, asked) = match start {
+            Start::Tail => {
+                let after = history.before_latest(&resolved, events_max);
+                (Place { after, ..locate(&history, Start::Oldest).0 }, None)
+            }
+            start => locate(&history, start),
+        };
+        let cursor = |place: Place| Cursor { epoch: history.epoch(), sequence: place.after };
+        let asked = match asked {
+            Some(asked) => Some(asked),
+            None => history
+                .is_lost(&resolved, place)
+                .then(|| cursor(place).to_string().into()),
+        };
+        let gap = asked.map(|asked| {
+            let told = history.tell(&resolved, &mut place);
+            Gap { asked, oldest: told.oldest, place: cursor(place) }
+        });
+        let mut found = Vec::new();
+        let max = ReadMax { bytes: PAGE_BYTES_MAX, entries: events_max };
+        // A walk without a match may end early; a page does not.
+        while history.read(&resolved, &mut place, max, |held| found.extend(Raw::copy(&history, held)))
+            == Stop::Full
+            && found.is_empty()
+        {}
+        let place = cursor(place);
+        drop(history);
+        if gap.is_some() {
+            hub.count_gap();
+        }
+        Self { events: found.into_iter().filter_map(Raw::decode).collect(), gap, place }
+    }
+}
+
+/// Bytes of one page at most, unless one event is larger: what a reader polls for at once.
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// An event copied out of history, to be decoded outside its lock.
+struct Raw {
+    frame: Box<[u8]>,
+    id: EventId,
+    sequence: Sequence,
+    time: Time,
+    topic: Topic,
+    is_private: bool,
+}
+
+impl Raw {
+    /// `None` for an entry that no topic holds any more, which no reader finds.
+    fn copy(history: &History, held: Held<'_>) -> Option<Self> {
+        let Held { block, index } = held;
+        Some(Self {
+            frame: block.frame(index).into(),
+            id: block.id(index, history.epoch()),
+            sequence: block.sequence(index),
+            time: block.time(index),
+            topic: history.topic_of(held)?.clone(),
+            is_private: block.is_private(index),
+        })
+    }
+
+    fn decode(self) -> Option<Delivery> {
+        let mut decoder = Decoder::with_limits(crate::unlimited());
+        let (mut input, mut retry, mut event) = (&self.frame[..], None, None);
+        while let Ok(Some(item)) = decoder.decode(&mut input) {
+            match item {
+                Item::Retry(time) => retry = Some(time),
+                Item::Event(found) => event = found.to_event().ok(),
+                _ => {}
+            }
+        }
+        let mut event = event?;
+        if let Some(retry) = retry {
+            event = event.with_retry(retry);
+        }
+        let Self { id, sequence, time, topic, is_private, .. } = self;
+        Some(Delivery { event: event.with_id(id.clone()), id, sequence, time, topic, is_private })
+    }
+}
+

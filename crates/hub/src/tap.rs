@@ -1,0 +1,236 @@
+//! Taps: bounded, droppable hints of new blocks, one for each shard.
+//!
+//! A shard reads history with a cursor for each of its slots. Its tap saves it the look: whatever is
+//! committed for a topic that one of its slots watches is pushed here, in the same critical section
+//! that appends it to history. A tap may lose everything at any time ([`Drained::Dropped`]); then
+//! every slot of the shard is behind and reads from its cursor. Losing a tap costs time, never an
+//! event.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::cursor::Sequence;
+use crate::filter::View;
+use crate::history::{Appended, Block, Mark, TopicKey};
+use crate::hub::Hub;
+use crate::reader::Reader;
+use crate::start::Start;
+
+/// A shard's number in its hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShardIndex(u32);
+
+/// A shard's end of its hints.
+pub struct Tap {
+    hub: Hub,
+    shard: ShardIndex,
+    queue: Arc<Queue>,
+}
+
+/// What a shard is told about one block.
+#[derive(Clone)]
+pub struct Hint {
+    /// The block.
+    pub block: Arc<Block>,
+    /// Its runs of topics that the shard watches.
+    pub runs: SmallVec<[Run; 1]>,
+}
+
+/// The consecutive entries of one topic within one block.
+#[derive(Clone, Debug)]
+pub struct Run {
+    topic: TopicKey,
+    previous: Sequence,
+    indices: SmallVec<[u32; 2]>,
+}
+
+/// How a run meets a slot's cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meeting {
+    /// The cursor stands between the topic's previous entry and the run: the run is what comes next.
+    Next,
+    /// The cursor is past the run: all of it has been sent.
+    Past,
+    /// Anything else: the slot is behind and reads from its cursor.
+    Behind,
+}
+
+impl Run {
+    pub(crate) fn new(topic: TopicKey, previous: Sequence) -> Self {
+        Self { topic, previous, indices: SmallVec::new() }
+    }
+
+    pub(crate) fn push(&mut self, index: usize) {
+        self.indices.push(index as u32);
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> TopicKey {
+        self.topic
+    }
+
+    /// The topic's newest entry before this run.
+    #[must_use]
+    pub fn previous(&self) -> Sequence {
+        self.previous
+    }
+
+    /// Where the run's entries are in the block, in rising order.
+    pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.indices.iter().map(|&index| index as usize)
+    }
+
+    /// How the run meets a cursor that stands at `after`.
+    ///
+    /// # Panics
+    ///
+    /// If `block` is not the block the run came with.
+    #[must_use]
+    pub fn meet(&self, block: &Block, after: Sequence) -> Meeting {
+        let first = block.sequence(self.indices[0] as usize);
+        let last = block.sequence(self.indices[self.indices.len() - 1] as usize);
+        if last <= after {
+            Meeting::Past
+        } else if self.previous <= after && after < first {
+            Meeting::Next
+        } else {
+            Meeting::Behind
+        }
+    }
+}
+
+/// What [`Tap::drain`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Everything since the last drain was handed over.
+    Hints,
+    /// Hints were lost: every slot is behind.
+    Dropped,
+}
+
+struct Queue {
+    state: Mutex<QueueState>,
+    waker: Waker,
+    hints_max: usize,
+}
+
+#[derive(Default)]
+struct QueueState {
+    hints: Vec<Hint>,
+    dropped: bool,
+}
+
+impl Tap {
+    pub(crate) fn open(hub: Hub, hints_max: usize, waker: Waker) -> Self {
+        let queue = Arc::new(Queue { state: Mutex::default(), waker, hints_max });
+        let shard = hub.write().shards.add(Arc::clone(&queue));
+        Self { hub, shard, queue }
+    }
+
+    /// Subscribes for one of the shard's slots: sets the watch marks and reads the tail in one
+    /// critical section, so that nothing falls between. The slot starts *behind*, always.
+    #[must_use]
+    pub fn subscribe(&self, view: &View, start: Start) -> Reader {
+        Reader::open(&self.hub, view, start, Some(self.shard))
+    }
+
+    /// Hands over what was committed since the last drain.
+    pub fn drain(&self, hints: &mut Vec<Hint>) -> Drained {
+        let mut state = self.queue.state.lock();
+        hints.append(&mut state.hints);
+        if std::mem::take(&mut state.dropped) { Drained::Dropped } else { Drained::Hints }
+    }
+
+    /// Loses all hints there are, as an overflow does.
+    pub fn overflow(&self) {
+        let mut state = self.queue.state.lock();
+        state.hints.clear();
+        state.dropped = true;
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.hub.write().shards.remove(self.shard);
+    }
+}
+
+/// The shards of a hub, as its history sees them.
+#[derive(Default)]
+pub(crate) struct Shards {
+    shards: Slab<Shard>,
+}
+
+struct Shard {
+    queue: Arc<Queue>,
+    /// Slots with patterns: they want every block.
+    scans: usize,
+}
+
+impl Shards {
+    fn add(&mut self, queue: Arc<Queue>) -> ShardIndex {
+        ShardIndex(self.shards.insert(Shard { queue, scans: 0 }) as u32)
+    }
+
+    fn remove(&mut self, shard: ShardIndex) {
+        self.shards.try_remove(shard.0 as usize);
+    }
+
+    pub(crate) fn mark_scan(&mut self, shard: ShardIndex, change: Mark) {
+        if let Some(shard) = self.shards.get_mut(shard.0 as usize) {
+            match change {
+                Mark::Set => shard.scans += 1,
+                Mark::Clear => shard.scans -= 1,
+            }
+        }
+    }
+
+    /// Pushes a block to the taps of the shards that watch one of its topics, or all.
+    pub(crate) fn offer(
+        &self,
+        block: &Arc<Block>,
+        runs: Vec<(SmallVec<[ShardIndex; 2]>, Run)>,
+        appended: &mut Appended,
+    ) {
+        for (index, shard) in &self.shards {
+            let index = ShardIndex(index as u32);
+            let runs: SmallVec<[Run; 1]> = runs
+                .iter()
+                .filter(|(shards, _)| shards.contains(&index))
+                .map(|(_, run)| run.clone())
+                .collect();
+            if runs.is_empty() && shard.scans == 0 {
+                continue;
+            }
+            shard.queue.push(Hint { block: Arc::clone(block), runs });
+            if !appended.taps.contains(&index) {
+                appended.taps.push(index);
+            }
+        }
+    }
+
+    /// How to wake a shard.
+    pub(crate) fn waker(&self, shard: ShardIndex) -> Option<Waker> {
+        self.shards.get(shard.0 as usize).map(|shard| shard.queue.waker.clone())
+    }
+}
+
+impl Queue {
+    fn push(&self, hint: Hint) {
+        let mut state = self.state.lock();
+        if state.dropped {
+            return;
+        }
+        if state.hints.len() == self.hints_max {
+            state.hints.clear();
+            state.dropped = true;
+        } else {
+            state.hints.push(hint);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Who is to be woken when something happens: watches, and the lists they stand in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use slab::Slab;
+
+use crate::filter::View;
+use crate::topic::Topic;
+
+/// One subscriber's way of being woken, and what it is to find when it is.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    waker: Mutex<Option<Waker>>,
+    due: AtomicU8,
+    /// When something was last sent, in milliseconds of the hub's steady clock.
+    sent_at: AtomicU64,
+    /// When the stream is over, likewise; `u64::MAX` is never.
+    ends_at: AtomicU64,
+    /// The view of a subscriber that is told of every commit and looks for itself.
+    scan: Option<View>,
+}
+
+/// What a subscriber finds due when it is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Due {
+    /// A heartbeat.
+    Heartbeat = 1,
+    /// The end: its time is over.
+    TimeOut = 2,
+    /// The end: the hub is closing.
+    Close = 4,
+}
+
+impl Watch {
+    pub(crate) fn new(scan: Option<View>, now: u64) -> Self {
+        Self {
+            waker: Mutex::new(None),
+            due: AtomicU8::new(0),
+            sent_at: AtomicU64::new(now),
+            ends_at: AtomicU64::new(u64::MAX),
+            scan,
+        }
+    }
+
+    /// Keeps the waker. Done before looking, so that what comes after the look still wakes.
+    pub(crate) fn register(&self, waker: &Waker) {
+        let mut kept = self.waker.lock();
+        match &mut *kept {
+            Some(kept) => kept.clone_from(waker),
+            None => *kept = Some(waker.clone()),
+        }
+    }
+
+    pub(crate) fn is_due(&self, what: Due) -> bool {
+        self.due.load(Ordering::Acquire) & what as u8 != 0
+    }
+
+    /// Notes what is due; whoever notes it wakes the subscriber.
+    pub(crate) fn mark_due(&self, what: Due) {
+        self.due.fetch_or(what as u8, Ordering::Release);
+    }
+
+    /// Takes back a heartbeat that was due, since something has been sent.
+    pub(crate) fn sent(&self, now: u64) {
+        self.sent_at.store(now, Ordering::Relaxed);
+        self.due.fetch_and(!(Due::Heartbeat as u8), Ordering::AcqRel);
+    }
+
+    pub(crate) fn sent_at(&self) -> u64 {
+        self.sent_at.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ends_at(&self) -> u64 {
+        self.ends_at.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_at(&self, at: u64) {
+        self.ends_at.store(at, Ordering::Relaxed);
+    }
+}
+
+/// The watches of one topic, or of all subscribers with patterns.
+#[derive(Debug, Default)]
+pub(crate) struct WatchList {
+    watches: Mutex<Slab<Arc<Watch>>>,
+}
+
+/// How many are woken at a time: the list is locked for so long, and no waker runs meanwhile.
+const WAKE_GROUP: usize = 64;
+
+impl WatchList {
+    /// Adds a watch; the answer is how to [remove](WatchList::remove) it.
+    pub(crate) fn add(&self, watch: &Arc<Watch>) -> usize {
+        self.watches.lock().insert(Arc::clone(watch))
+    }
+
+    pub(crate) fn remove(&self, key: usize) {
+        self.watches.lock().remove(key);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.watches.lock().len()
+    }
+
+    /// Wakes everybody in the list.
+    pub(crate) fn wake_all(&self) {
+        self.for_each_group(|_| true);
+    }
+
+    /// Wakes those whose view has one of the topics.
+    pub(crate) fn wake_matching(&self, topics: &[&Topic]) {
+        self.for_each_group(|watch| {
+            watch.scan.as_ref().is_none_or(|v| topics.iter().any(|topic| v.matches(topic.as_str())))
+        });
+    }
+
+    /// Wakes, in groups, those that are wanted. Places in the list do not move, so that nobody is
+    /// passed over when others leave meanwhile; who joins meanwhile reads what there is anyway.
+    pub(crate) fn for_each_group(&self, mut wanted: impl FnMut(&Watch) -> bool) {
+        let mut next = 0;
+        let mut wakers: Vec<Waker> = Vec::with_capacity(WAKE_GROUP);
+        loop {
+            let watches = self.watches.lock();
+            let end = watches.capacity().min(next + WAKE_GROUP);
+            for watch in (next..end).filter_map(|key| watches.get(key)) {
+                if wanted(watch) {
+                    wakers.extend(watch.waker.lock().take());
+                }
+            }
+            let is_last = end == watches.capacity();
+            drop(watches);
+            wakers.drain(..).for_each(Waker::wake);
+            if is_last {
+                return;
+            }
+            next = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn everybody_is_woken_once_however_many_groups_it_takes() {
+        let list = WatchList::default();
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let watches: Vec<_> = (0..3 * WAKE_GROUP + 1).map(|_| Arc::new(Watch::new(None, 0))).collect();
+        let add = |watch| list.add(watch);
+        watches.iter().for_each(|watch| watch.register(&Arc::clone(&count).into()));
+        let keys: Vec<_> = watches.iter().map(add).collect();
+        list.wake_all();
+        assert_eq!(count.0.load(Ordering::Relaxed), watches.len());
+        list.wake_all();
+        assert_eq!(count.0.load(Ordering::Relaxed), watches.len());
+        keys.into_iter().for_each(|key| list.remove(key));
+        assert_eq!(list.len(), 0);
+    }
+
+    #[test]
+    fn a_watch_with_patterns_is_woken_for_what_it_matches() {
+        let list = WatchList::default();
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let filter = crate::TopicFilter::pattern("a/*").unwrap();
+        let watch = Arc::new(Watch::new(Some(filter.into()), 0));
+        watch.register(&Arc::clone(&count).into());
+        list.add(&watch);
+        list.wake_matching(&[&Topic::new("b").unwrap()]);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        list.wake_matching(&[&Topic::new("b").unwrap(), &Topic::new("a/1").unwrap()]);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+}
