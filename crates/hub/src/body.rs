@@ -70,9 +70,10 @@ impl Client {
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let no_cache = headers.get_all(CACHE_CONTROL).iter().any(|value| {
-            value.as_bytes().split(|&byte| byte == b',').any(|directive| {
-                directive.trim_ascii().eq_ignore_ascii_case(b"no-cache")
-            })
+            value
+                .as_bytes()
+                .split(|&byte| byte == b',')
+                .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
         });
         if no_cache { Self::EventSource } else { Self::Other }
     }
@@ -116,12 +117,7 @@ impl Body {
         Self::with_source(Source::Stream(Box::pin(events)), hub.clone(), watch, Some(everybody))
     }
 
-    fn with_source(
-        source: Source,
-        hub: Hub,
-        watch: Arc<Watch>,
-        everybody: Option<usize>,
-    ) -> Self {
+    fn with_source(source: Source, hub: Hub, watch: Arc<Watch>, everybody: Option<usize>) -> Self {
         let client = Client::default();
         let state = State::Preamble;
         Self { source, hub, watch, everybody, client, greeting: None, state, on_end: None }
@@ -233,7 +229,9 @@ impl Body {
                     match subscriber.reader().read(PIECE_BYTES_MAX, visit) {
                         Read::Gap(gap) => write_gap(&gap, out),
                         Read::Ended => break Some(StreamEnd::Completed),
-                        Read::Tail if self.watch.is_due(Due::Close) => break Some(StreamEnd::Drained),
+                        Read::Tail if self.watch.is_due(Due::Close) => {
+                            break Some(StreamEnd::Drained);
+                        }
                         Read::Tail => break None,
                         Read::Full => {
                             // A long walk without a match: go on, but let others run in between.

@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_cursor_is_a_version_8_uuid() {
-        let cursor = Cursor { epoch: Epoch::new(0x123456789abcdef).unwrap(), sequence: Sequence(0x42) };
+        let cursor =
+            Cursor { epoch: Epoch::new(0x123456789abcdef).unwrap(), sequence: Sequence(0x42) };
         assert_eq!(cursor.to_string(), "urn:uuid:11234567-89ab-8cde-bc00-000000000042");
         for changed in [
             "urn:uuid:11234567-89ab-4cde-bc00-000000000042",

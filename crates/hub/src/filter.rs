@@ -117,9 +117,14 @@ impl fmt::Display for InvalidPattern {
             // The rules of a pattern's text are a topic's, in a topic's words.
             Self::Topic(error) => error.fmt(f),
             Self::PartOfSegment { segment } => {
-                write!(f, "a wildcard stands for a whole segment between slashes, not for a part of '{segment}'")
+                write!(
+                    f,
+                    "a wildcard stands for a whole segment between slashes, not for a part of '{segment}'"
+                )
             }
-            Self::RestBeforeEnd => f.write_str("'**' stands for the rest of a topic and comes last"),
+            Self::RestBeforeEnd => {
+                f.write_str("'**' stands for the rest of a topic and comes last")
+            }
         }
     }
 }

@@ -20,13 +20,13 @@ pub use self::block::Block;
 pub(crate) use self::block::{BlockBuilder, Kind};
 pub(crate) use self::read::{Place, ReadMax, Stop};
 pub use self::retain::Retention;
-pub use self::topics::TopicKey;
 pub(crate) use self::topics::EvictionStamp;
-use self::topics::{TopicState, TopicTable};
+pub use self::topics::TopicKey;
+use self::topics::TopicTable;
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::{TopicFilter, View};
 use crate::journal::Entry;
-use crate::tap::{Hint, Run, ShardIndex, Shards};
+use crate::tap::{Run, ShardIndex, Shards};
 use crate::topic::Topic;
 use crate::watch::WatchList;
 

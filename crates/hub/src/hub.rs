@@ -13,13 +13,13 @@ use crate::clock::Clock;
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::Draft;
 use crate::filter::View;
-use crate::history::{Appended, BlockBuilder, History, ReadMax, Retention};
+use crate::history::{Appended, BlockBuilder, History, Retention};
 use crate::journal::{Durability, Entry, Feed, Journal, JournalError, MemoryJournal, Submission};
 use crate::publish::{PublishError, Publishing};
 use crate::start::Start;
 use crate::subscriber::{Page, Subscriber};
 use crate::tap::Tap;
-use crate::time::{Now, Time};
+use crate::time::Now;
 use crate::topic::Topic;
 use crate::watch::{Due, Watch, WatchList};
 

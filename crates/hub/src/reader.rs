@@ -155,10 +155,6 @@ impl Reader {
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
-
-    pub(crate) fn resolved(&self) -> &Resolved {
-        &self.resolved
-    }
 }
 
 impl Drop for Reader {

@@ -11,7 +11,7 @@ use tidings_proto::{Decoder, Event, EventId, Item};
 
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
-use crate::history::{Held, History, Place, ReadMax, Resolved, Stop};
+use crate::history::{Held, History, Place, ReadMax, Stop};
 use crate::hub::Hub;
 use crate::reader::{Gap, Read, Reader, locate};
 use crate::start::Start;
@@ -186,9 +186,7 @@ impl Page {
         let cursor = |place: Place| Cursor { epoch: history.epoch(), sequence: place.after };
         let asked = match asked {
             Some(asked) => Some(asked),
-            None => history
-                .is_lost(&resolved, place)
-                .then(|| cursor(place).to_string().into()),
+            None => history.is_lost(&resolved, place).then(|| cursor(place).to_string().into()),
         };
         let gap = asked.map(|asked| {
             let told = history.tell(&resolved, &mut place);
@@ -197,7 +195,8 @@ impl Page {
         let mut found = Vec::new();
         let max = ReadMax { bytes: PAGE_BYTES_MAX, entries: events_max };
         // A walk without a match may end early; a page does not.
-        while history.read(&resolved, &mut place, max, |held| found.extend(Raw::copy(&history, held)))
+        while history
+            .read(&resolved, &mut place, max, |held| found.extend(Raw::copy(&history, held)))
             == Stop::Full
             && found.is_empty()
         {}
@@ -255,4 +254,3 @@ impl Raw {
         Some(Delivery { event: event.with_id(id.clone()), id, sequence, time, topic, is_private })
     }
 }
-

@@ -15,9 +15,10 @@ use smallvec::SmallVec;
 
 use crate::cursor::Sequence;
 use crate::filter::View;
-use crate::history::{Appended, Block, Mark, TopicKey};
+use crate::history::{Appended, Mark};
+pub use crate::history::{Block, TopicKey};
 use crate::hub::Hub;
-use crate::reader::Reader;
+pub use crate::reader::{Read, Reader};
 use crate::start::Start;
 
 /// A shard's number in its hub.

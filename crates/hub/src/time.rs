@@ -42,7 +42,10 @@ pub struct Now {
 impl Now {
     /// Reads the machine's clocks.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads clocks, for the caller")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads clocks, for the caller"
+    )]
     pub fn read() -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);

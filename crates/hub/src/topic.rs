@@ -139,13 +139,18 @@ mod tests {
             ("\u{feff}a", '\u{feff}', 0),
             ("a\u{e0001}", '\u{e0001}', 1),
         ] {
-            assert_eq!(Topic::new(name), Err(InvalidTopic::Character { character, at }), "{name:?}");
+            assert_eq!(
+                Topic::new(name),
+                Err(InvalidTopic::Character { character, at }),
+                "{name:?}"
+            );
         }
     }
 
     #[test]
     fn any_visible_text_is_a_topic() {
-        for name in ["hello", "a/b", "/", "https://example.com/books/1?x=ü", "日本", "a b", "*"] {
+        for name in ["hello", "a/b", "/", "https://example.com/books/1?x=ü", "日本", "a b", "*"]
+        {
             assert_eq!(Topic::new(name).unwrap().as_str(), name);
         }
     }

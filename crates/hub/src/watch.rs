@@ -160,7 +160,8 @@ mod tests {
     fn everybody_is_woken_once_however_many_groups_it_takes() {
         let list = WatchList::default();
         let count = Arc::new(Count(AtomicUsize::new(0)));
-        let watches: Vec<_> = (0..3 * WAKE_GROUP + 1).map(|_| Arc::new(Watch::new(None, 0))).collect();
+        let watches: Vec<_> =
+            (0..3 * WAKE_GROUP + 1).map(|_| Arc::new(Watch::new(None, 0))).collect();
         let add = |watch| list.add(watch);
         watches.iter().for_each(|watch| watch.register(&Arc::clone(&count).into()));
         let keys: Vec<_> = watches.iter().map(add).collect();

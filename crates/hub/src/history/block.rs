@@ -273,7 +273,8 @@ impl BlockBuilder {
         if self.slots.is_empty() {
             (self.first, self.base_time) = (sequence, time);
         }
-        u32::try_from(self.bytes.len()).expect("a block ends at 64 KiB, and an event is far below 4 GiB")
+        u32::try_from(self.bytes.len())
+            .expect("a block ends at 64 KiB, and an event is far below 4 GiB")
     }
 
     fn sequence_offset(&self, sequence: Sequence) -> u32 {

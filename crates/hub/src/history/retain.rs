@@ -163,9 +163,10 @@ impl History {
 
     fn is_live(&self, block: &Block, index: usize) -> bool {
         let sequence = block.sequence(index);
-        block.topics(index).iter().any(|&key| {
-            self.topics.get(key).is_some_and(|state| state.holds(sequence))
-        })
+        block
+            .topics(index)
+            .iter()
+            .any(|&key| self.topics.get(key).is_some_and(|state| state.holds(sequence)))
     }
 
     /// Joins the small blocks at the end.
@@ -211,9 +212,8 @@ impl History {
         self.bytes += built.iter().map(|block| block_bytes(block)).sum::<usize>();
         let after = self.blocks.split_off(range.end);
         self.blocks.truncate(range.start);
-        self.blocks.extend(
-            built.into_iter().map(|block| BlockState { live: block.len() as u32, block }),
-        );
+        self.blocks
+            .extend(built.into_iter().map(|block| BlockState { live: block.len() as u32, block }));
         self.blocks.extend(after);
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::{History, Held, Resolved};
+use super::{Held, History, Resolved};
 use crate::cursor::Sequence;
 
 /// One step of a walk.
@@ -19,9 +19,22 @@ pub(super) struct Step<'a> {
 /// walks the history itself: merging the lists of everything that matches would cost each reader
 /// the number of topics at every turn.
 pub(super) enum Forward<'a> {
-    One { history: &'a History, list: &'a VecDeque<Sequence>, next: usize },
-    Many { history: &'a History, heads: BinaryHeap<Reverse<(Sequence, usize, usize)>>, lists: Vec<&'a VecDeque<Sequence>> },
-    Scan { history: &'a History, view: &'a crate::filter::View, block: usize, index: usize },
+    One {
+        history: &'a History,
+        list: &'a VecDeque<Sequence>,
+        next: usize,
+    },
+    Many {
+        history: &'a History,
+        heads: BinaryHeap<Reverse<(Sequence, usize, usize)>>,
+        lists: Vec<&'a VecDeque<Sequence>>,
+    },
+    Scan {
+        history: &'a History,
+        view: &'a crate::filter::View,
+        block: usize,
+        index: usize,
+    },
 }
 
 impl<'a> Forward<'a> {
@@ -87,8 +100,17 @@ impl<'a> Iterator for Forward<'a> {
 
 /// The entries up to and including a place, in falling order.
 pub(super) enum Backward<'a> {
-    Lists { history: &'a History, heads: BinaryHeap<(Sequence, usize, usize)>, lists: Vec<&'a VecDeque<Sequence>> },
-    Scan { history: &'a History, view: &'a crate::filter::View, block: usize, index: usize },
+    Lists {
+        history: &'a History,
+        heads: BinaryHeap<(Sequence, usize, usize)>,
+        lists: Vec<&'a VecDeque<Sequence>>,
+    },
+    Scan {
+        history: &'a History,
+        view: &'a crate::filter::View,
+        block: usize,
+        index: usize,
+    },
 }
 
 impl<'a> Backward<'a> {

@@ -68,7 +68,9 @@ impl State {
     fn commit(&mut self, submission: Submission) -> Outcome {
         let (topics, private, content) = match submission {
             Submission::Event(draft) => {
-                if let Some(sequence) = draft.idempotency.as_ref().and_then(|key| self.keys.find(key)) {
+                if let Some(sequence) =
+                    draft.idempotency.as_ref().and_then(|key| self.keys.find(key))
+                {
                     return Outcome::Duplicate(sequence);
                 }
                 if let Some(key) = draft.idempotency {
@@ -101,7 +103,8 @@ impl Journal for MemoryJournal {
         let mut state = self.state.lock();
         // A wall clock may be set back; commit times never go back.
         state.time = state.time.max(now);
-        let outcomes: Vec<_> = batch.into_iter().map(|submission| state.commit(submission)).collect();
+        let outcomes: Vec<_> =
+            batch.into_iter().map(|submission| state.commit(submission)).collect();
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
