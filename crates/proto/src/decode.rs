@@ -392,8 +392,11 @@ impl Decoder {
         #[cfg(test)]
         work::copied(bytes.len());
         self.unfinished.extend_from_slice(head);
+        if self.unfinished.len() < Line::HEAD_LEN && !self.unfinished.contains(&b':') {
+            // What is `data` so far may become `database`, so it counts for nothing yet.
+            return Ok(());
+        }
         let tail_max = match Line::parse(&self.unfinished) {
-            // Nothing is left of `tail` as long as the head could still become a known name.
             Line::Unknown => 0,
             // One byte more than is kept tells that the comment was cut.
             Line::Comment(text) => {
