@@ -1,3 +1,36 @@
-//! The workspace's chores.
+//! The workspace's chores: `cargo xtask help` lists them.
+//!
+//! `cargo xtask ci` is what CI runs, step by step; each step also runs alone. Start at [`steps`].
 
-fn main() {}
+mod e2e;
+mod fuzz;
+mod layers;
+mod no_std;
+mod run;
+mod rust;
+mod setup;
+mod steps;
+mod tally;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{}", steps::help());
+            Ok(())
+        }
+        ["ci"] => steps::run_all(),
+        ["setup"] => steps::set_up_all(),
+        [name] => steps::run_one(name),
+        [..] => Err(run::Failure::new("one chore at a time; `cargo xtask help` lists them")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A real Chromium, without a window.
+
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+
+import { chromium } from 'playwright-core';
+
+/**
+ * Starts Chromium with a fresh profile; it is closed when the test `t` is over.
+ *
+ * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
+ */
+export async function startBrowser(t) {
+  const browser = await chromium.launch({
+    executablePath: executable(),
+    headless: true,
+    // Chromium's own sandbox refuses to run as root.
+    chromiumSandbox: process.getuid() !== 0,
+    // Nothing but the pages under test talks to anybody.
+    args: ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update'],
+  });
+  t.after(() => browser.close());
+  return browser;
+}
+
+/**
+ * Opens `url` in a page of its own, with cookies of its own.
+ *
+ * Returns the page, and `problems`: what it has written to the console as an error and what it has
+ * thrown, as text. A test that expects none asserts `problems` to be empty at its end.
+ */
+export async function openPage(browser, url, { context: options = {} } = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const problems = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(`${message.text()} (${message.location().url})`);
+  });
+  page.on('pageerror', (error) => problems.push(String(error)));
+  await page.goto(url);
+  return { page, problems };
+}
+
+/** Chromium under the names that distributions give it. */
+function executable() {
+  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
+    for (const folder of process.env.PATH.split(path.delimiter)) {
+      const file = path.join(folder, name);
+      try {
+        accessSync(file, constants.X_OK);
+        return file;
+      } catch {
+        // Not here: the next folder may have it.
+      }
+    }
+  }
+  throw new Error('no Chromium on PATH; `cargo xtask setup` installs it or says how to');
+}

@@ -1,0 +1,82 @@
+//! The program under test: `tidings`, as it was built.
+
+import { fileURLToPath } from 'node:url';
+
+import { Program, run } from './program.mjs';
+
+/** What `cargo xtask e2e` has built, or what a plain `cargo build` leaves. */
+const TIDINGS = process.env.TIDINGS_BIN ?? fileURLToPath(new URL('../../target/debug/tidings', import.meta.url));
+
+/**
+ * The first address the program says it listens on; what follows tells that all of it has arrived.
+ */
+const LISTENING = /http:\/\/((?:127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):(\d+))(?=[^\d])/;
+
+/**
+ * Starts `tidings serve` (or another `command`) on a free port of loopback, and waits until it
+ * listens. It is stopped when the test `t` is over.
+ *
+ * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
+ * @param {{ command?: string, args?: string[], listen?: string, env?: object, program?: string }} options
+ */
+export async function startHub(t, { command = 'serve', args = [], listen = '127.0.0.1:0', env, program = TIDINGS } = {}) {
+  const process = new Program(program, [command, '--listen', listen, ...args], { env });
+  t.after(() => process.stop());
+  const [, host, port] = await process.printed(LISTENING);
+  return new Hub(process, host, Number(port));
+}
+
+/** Starts `tidings` with just `args`, for other commands; the `Program` is stopped when `t` is over. */
+export function startTidings(t, args, { env } = {}) {
+  const process = new Program(TIDINGS, args, { env });
+  t.after(() => process.stop());
+  return process;
+}
+
+/** Runs `tidings` with `args` to its end and returns `{ code, signal, stdout, stderr }`. */
+export function runTidings(args, { env, input, within } = {}) {
+  return run(TIDINGS, args, { env, input, within });
+}
+
+/** A hub that listens. */
+class Hub {
+  #process;
+
+  constructor(process, host, port) {
+    this.#process = process;
+    /** As it belongs into a `Host` header. */
+    this.host = host;
+    this.port = port;
+    this.origin = `http://${host}`;
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  /** What it has printed so far. */
+  get output() {
+    return this.#process.output;
+  }
+
+  /** The URL of `path`, with `query` encoded. */
+  url(path, query = {}) {
+    const url = new URL(path, this.origin);
+    for (const [key, value] of Object.entries(query)) url.searchParams.append(key, value);
+    return url.href;
+  }
+
+  /** Publishes `data` on `topic` and returns the event's ID. */
+  async publish(topic, data, { query = {}, headers = {} } = {}) {
+    const path = `/topics/${topic.split('/').map(encodeURIComponent).join('/')}`;
+    const answer = await fetch(this.url(path, query), { method: 'POST', body: data, headers });
+    const text = await answer.text();
+    if (answer.status !== 201) throw new Error(`publishing was answered ${answer.status}: ${text}`);
+    return text.trim();
+  }
+
+  /** Ends it by `signal`, waits, and returns `{ code, signal }`. */
+  stop({ signal = 'SIGTERM', within } = {}) {
+    return this.#process.stop({ signal, within });
+  }
+}

@@ -1,0 +1,26 @@
+//! Python clients, with the packages that `e2e/requirements.txt` pins.
+
+import { fileURLToPath } from 'node:url';
+
+import { Program, run } from './program.mjs';
+
+const PYTHON = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
+
+/** Output is wanted when it is printed, not when a buffer is full. */
+const ENVIRONMENT = { PYTHONUNBUFFERED: '1' };
+
+/** Runs the text of a Python `script` to its end and returns `{ code, stdout, stderr }`. */
+export function runPython(script, args = [], { within } = {}) {
+  return run(PYTHON, ['-c', script, ...args], { env: ENVIRONMENT, within });
+}
+
+/**
+ * Starts the text of a Python `script`; the returned `Program` is stopped when `t` is over.
+ *
+ * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
+ */
+export function startPython(t, script, args = []) {
+  const program = new Program(PYTHON, ['-c', script, ...args], { env: ENVIRONMENT });
+  t.after(() => program.stop());
+  return program;
+}

@@ -1,0 +1,160 @@
+//! A network to tamper with: a TCP relay in front of a server, which can cut, stall and refuse
+//! connections while the server goes on, and which keeps the request heads that passed.
+
+import { once } from 'node:events';
+import net from 'node:net';
+
+/** A head longer than this is not kept: no server we test accepts one. */
+const HEAD_BYTES_MAX = 64 * 1024;
+
+/**
+ * Starts a relay on a free port of loopback in front of `port`. It is closed when `t` is over.
+ *
+ * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
+ */
+export async function startRelay(t, port) {
+  const relay = new Relay(port);
+  t.after(() => relay.close());
+  await relay.accept();
+  return relay;
+}
+
+class Relay {
+  /**
+   * The request heads that passed, oldest first, each up to and without its blank line, one
+   * character per byte: `Buffer.from(head, 'latin1')` gives the bytes.
+   */
+  heads = [];
+  /** How many connections were ever accepted. */
+  accepted = 0;
+  /** The relay's own port: chosen at the start, kept for as long as it lives. */
+  port = 0;
+
+  #target;
+  #listener = null;
+  #pairs = new Set();
+  #stalled = false;
+
+  constructor(target) {
+    this.#target = target;
+  }
+
+  get origin() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** How many connections are open. */
+  get open() {
+    return this.#pairs.size;
+  }
+
+  /** Listens, again after `refuse`. */
+  async accept() {
+    if (this.#listener) return;
+    this.#listener = net.createServer({ allowHalfOpen: true }, (client) => this.#connect(client));
+    this.#listener.listen(this.port, '127.0.0.1');
+    await once(this.#listener, 'listening');
+    this.port = this.#listener.address().port;
+  }
+
+  /** Stops listening: new connections are refused, open ones stay. */
+  refuse() {
+    this.#listener?.close();
+    this.#listener = null;
+  }
+
+  /**
+   * Ends every open connection on both sides.
+   *
+   * @param {'reset' | 'fin'} how by a reset, or by an orderly end in the middle of whatever was sent
+   */
+  cut(how = 'reset') {
+    for (const { client, server } of this.#pairs) {
+      if (how === 'reset') {
+        client.resetAndDestroy();
+      } else {
+        server.unpipe(client);
+        client.destroySoon();
+      }
+      server.destroy();
+    }
+    this.#pairs.clear();
+  }
+
+  /** Stops reading what servers send, as a reader that has stopped reading does. */
+  pause() {
+    this.#stalled = true;
+    for (const { client, server } of this.#pairs) {
+      server.unpipe(client);
+      server.pause();
+    }
+  }
+
+  /** Reads on. */
+  resume() {
+    this.#stalled = false;
+    for (const { client, server } of this.#pairs) server.pipe(client);
+  }
+
+  close() {
+    this.refuse();
+    this.cut();
+  }
+
+  #connect(client) {
+    this.accepted += 1;
+    const server = net.connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true });
+    const pair = { client, server };
+    this.#pairs.add(pair);
+    const recorder = new HeadRecorder(this.heads);
+    client.on('data', (bytes) => recorder.feed(bytes));
+    client.pipe(server);
+    if (!this.#stalled) server.pipe(client);
+    for (const [socket, other] of [[client, server], [server, client]]) {
+      // What one side suffers, the other does; an end passes through the pipes.
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => {
+        if (socket === client) other.destroy();
+        if (client.destroyed && server.destroyed) this.#pairs.delete(pair);
+      });
+    }
+  }
+}
+
+/** Picks the request heads out of what a client sends on one connection. */
+class HeadRecorder {
+  #heads;
+  #pending = '';
+  #bodyLeft = 0;
+
+  constructor(heads) {
+    this.#heads = heads;
+  }
+
+  feed(bytes) {
+    this.#pending += bytes.toString('latin1');
+    for (;;) {
+      const skipped = Math.min(this.#bodyLeft, this.#pending.length);
+      this.#bodyLeft -= skipped;
+      this.#pending = this.#pending.slice(skipped);
+      const end = this.#pending.indexOf('\r\n\r\n');
+      if (this.#bodyLeft > 0 || end < 0) break;
+      const head = this.#pending.slice(0, end);
+      this.#heads.push(head);
+      this.#pending = this.#pending.slice(end + 4);
+      // Of a body without a length the end is not known: nothing after it is taken for a head.
+      this.#bodyLeft = /^transfer-encoding:/im.test(head)
+        ? Infinity
+        : Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
+    }
+    if (this.#bodyLeft === Infinity) this.#pending = '';
+    this.#pending = this.#pending.slice(0, HEAD_BYTES_MAX);
+  }
+}
+
+/** The value of the header `name` in a recorded head, or `undefined`; one character per byte. */
+export function header(head, name) {
+  const lines = head.split('\r\n').slice(1);
+  const line = lines.find((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`));
+  return line?.slice(name.length + 1).trim();
+}

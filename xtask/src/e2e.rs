@@ -1,0 +1,53 @@
+//! The end-to-end tests in `e2e/`: the built program against real browsers, proxies and clients.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::run::{Failure, cargo, command, count_tests, root, show};
+use crate::rust::all_ran;
+use crate::tally::Tally;
+
+pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
+    show(cargo().args(["build", "--package", "tidings", "--locked"]))?;
+    let files = test_files(&root().join("e2e"))?;
+    if files.is_empty() {
+        return Err(Failure::new("e2e/ holds no file named *.test.mjs"));
+    }
+    let result = count_tests(
+        command("node")
+            .args(["--test", "--test-reporter=spec", TEST_TIMEOUT])
+            .args(files)
+            .env("TIDINGS_BIN", program())
+            // Colours would hide the summary's lines from the count.
+            .env("FORCE_COLOR", "0")
+            .current_dir(root().join("e2e")),
+        tally,
+    );
+    result.and_then(|()| all_ran(tally))
+}
+
+/// A file that hangs fails after two minutes, where a healthy one takes seconds.
+const TEST_TIMEOUT: &str = "--test-timeout=120000";
+
+/// Where `cargo build` put the program.
+fn program() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR");
+    root().join(target.unwrap_or_else(|| "target".into())).join("debug/tidings")
+}
+
+/// All `*.test.mjs` beneath `folder`, in order, leaving installed packages out.
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && name != "node_modules" && !name.starts_with('.') {
+            files.extend(test_files(&path)?);
+        } else if name.ends_with(".test.mjs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,158 @@
+//! Installs what a step needs, where that is ours to do, and otherwise says what is missing and how
+//! to get it.
+//!
+//! Packages of the system are installed only as root on Debian. Everything else lands inside the
+//! workspace: cargo's tools under `target/tools`, Node's packages in `e2e/node_modules`, Python's in
+//! `e2e/.venv`. A second run finds them there.
+
+mod debian;
+mod packages;
+mod tools;
+
+use std::path::{Path, PathBuf};
+
+use crate::run::{self, Failure, command, root, succeeds};
+
+/// Something a step cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Rustfmt,
+    Clippy,
+    CxxCompiler,
+    Node,
+    Python,
+    Chromium,
+    Nginx,
+    Curl,
+    /// A cargo subcommand of `xtask/tools.txt`.
+    CargoTool(&'static str),
+    /// What `e2e/package-lock.json` pins.
+    NodePackages,
+    /// What `e2e/requirements.txt` pins.
+    PythonPackages,
+}
+
+/// What this run of xtask has already provided.
+#[derive(Default)]
+pub(crate) struct Setup {
+    provided: Vec<Need>,
+    package_lists: debian::PackageLists,
+}
+
+impl Setup {
+    /// Makes sure of `needs`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is missing and not ours to install, in one sentence.
+    pub(crate) fn provide(&mut self, needs: &[Need]) -> Result<(), Failure> {
+        // Programs first: the packages below are installed with them.
+        let missing: Vec<Program> =
+            needs.iter().filter_map(|need| need.program()).filter(|it| !it.is_there()).collect();
+        if !missing.is_empty() {
+            self.package_lists.install(&missing)?;
+        }
+        for need in needs {
+            if !self.provided.contains(need) {
+                provide_package(*need)?;
+                self.provided.push(*need);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the cargo subcommand `name` lies.
+    pub(crate) fn cargo_tool(&self, name: &str) -> PathBuf {
+        tools::path(name)
+    }
+}
+
+/// Provides what is no program of the system.
+fn provide_package(need: Need) -> Result<(), Failure> {
+    match need {
+        Need::Rustfmt => tools::component("rustfmt", "cargo-fmt"),
+        Need::Clippy => tools::component("clippy", "cargo-clippy"),
+        Need::CargoTool(name) => tools::provide(name),
+        Need::NodePackages => packages::node(),
+        Need::PythonPackages => packages::python(),
+        _ => Ok(()),
+    }
+}
+
+impl Need {
+    fn program(self) -> Option<Program> {
+        Some(match self {
+            Self::CxxCompiler => Program::new("c++", &["--version"], "g++", "a C++ compiler"),
+            Self::Node => Program::new("node", &["-e", NODE_IS_NEW_ENOUGH], "nodejs npm", NODE),
+            Self::Python => Program::new("python3", PYTHON_CAN_VENV, "python3-venv", PYTHON),
+            Self::Chromium => Program::new("chromium", &["--version"], "chromium", "Chromium"),
+            Self::Nginx => Program::new("nginx", &["-v"], "nginx", "nginx"),
+            Self::Curl => Program::new("curl", &["--version"], "curl", "curl"),
+            _ => return None,
+        })
+    }
+}
+
+const NODE: &str = "Node.js 20.11 or newer with npm";
+/// 20.11 is the first 20 whose test runner knows `--test-timeout`.
+const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.split('.').map(Number);\
+     require('child_process').execFileSync('npm', ['--version']);\
+     process.exit(major > 20 || (major === 20 && minor >= 11) ? 0 : 1)";
+const PYTHON: &str = "Python 3 with its modules venv and ensurepip";
+const PYTHON_CAN_VENV: &[&str] = &["-c", "import venv, ensurepip"];
+
+/// A program of the system: how to tell that it is there, and how to get it.
+struct Program {
+    name: &'static str,
+    /// Arguments with which it succeeds at once if it is of use to us.
+    probe: &'static [&'static str],
+    /// Debian's packages that bring it.
+    debian: &'static str,
+    /// What to call it in a sentence.
+    title: &'static str,
+}
+
+impl Program {
+    fn new(
+        name: &'static str,
+        probe: &'static [&'static str],
+        debian: &'static str,
+        title: &'static str,
+    ) -> Self {
+        Self { name, probe, debian, title }
+    }
+
+    fn is_there(&self) -> bool {
+        // Debian keeps server programs where only root's PATH looks.
+        let system = Path::new("/usr/sbin").join(self.name);
+        succeeds(command(self.name).args(self.probe)) || succeeds(command(system).args(self.probe))
+    }
+}
+
+/// Whether `path` says that exactly `wanted` was installed beside it.
+fn is_stamped(path: &Path, wanted: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|found| found == wanted)
+}
+
+/// Notes that `wanted` is installed, so that the next run need not install it again.
+fn stamp(path: &Path, wanted: &str) -> Result<(), Failure> {
+    std::fs::write(path, wanted)
+        .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))
+}
+
+/// Reads a file of the workspace.
+fn read_file(path: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(root().join(path))
+        .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))
+}
+
+/// Installs exactly what `requirements` pins by hash into a virtual environment of Python's.
+fn install_python_packages(environment: &Path, requirements: &Path) -> Result<(), Failure> {
+    run::quietly(command("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    run::quietly(
+        command(environment.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--require-hashes", "--only-binary", ":all:", "--requirement"])
+            .arg(requirements),
+    )
+}
