@@ -11,7 +11,7 @@ mod retain;
 mod topics;
 mod walk;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -40,6 +40,8 @@ pub(crate) struct History {
     topics: TopicTable,
     /// Where publisher-given IDs are, the earliest first.
     ids: HashMap<Box<str>, SmallVec<[Sequence; 1]>>,
+    /// Events that some of their topics have let go of and others still hold, and since when.
+    partly_evicted: BTreeMap<Sequence, EvictionStamp>,
     /// What blocks and IDs cost.
     bytes: usize,
     events: u64,
@@ -93,6 +95,7 @@ impl History {
             tail,
             topics: TopicTable::default(),
             ids: HashMap::new(),
+            partly_evicted: BTreeMap::new(),
             bytes: 0,
             events: 0,
             retention,
@@ -161,18 +164,6 @@ impl History {
         }
     }
 
-    /// Looks up a view's topics without holding them: for a read that ends before the lock does.
-    pub(crate) fn peek(&self, view: &View) -> Resolved {
-        let exact = |filter: &TopicFilter| match filter {
-            TopicFilter::Exact(topic) => Some(self.topics.find(topic.as_str())),
-            TopicFilter::Pattern(_) => None,
-        };
-        match view.filters().iter().map(exact).collect::<Option<Vec<_>>>() {
-            Some(keys) => Resolved::Many(keys.into_iter().flatten().collect()),
-            None => Resolved::Scan(view.clone()),
-        }
-    }
-
     /// Lets go of a resolved view's topics.
     pub(crate) fn release(&mut self, view: &Resolved) {
         for &key in view.keys() {
@@ -234,7 +225,7 @@ impl History {
                         runs.push((shards, Run::new(key, previous)));
                         runs.len() - 1
                     });
-                    runs[at].1.push(index);
+                    runs[at].1.push(index, &entry.content);
                 }
             }
             builder.set_topics(index, &keys);

@@ -105,6 +105,14 @@ impl Reader {
         Read::Gap(Gap { asked, oldest: told.oldest, place: cursor(self.place) })
     }
 
+    /// Moves back to before the view's latest events, `events_max` at most; what was evicted before
+    /// them is no gap.
+    pub(crate) fn rewind(&mut self, events_max: usize) {
+        let history = self.hub.read();
+        let after = history.before_latest(&self.resolved, events_max);
+        self.place = Place { after, ..self.place };
+    }
+
     /// The cursor: everything of the view up to here has been read, or told as lost.
     #[must_use]
     pub fn after(&self) -> Sequence {
@@ -174,7 +182,7 @@ impl fmt::Debug for Reader {
 }
 
 /// Finds the place a subscription starts at, and what was asked if it leads nowhere.
-pub(crate) fn locate(history: &History, start: Start) -> (Place, Option<Box<str>>) {
+fn locate(history: &History, start: Start) -> (Place, Option<Box<str>>) {
     let tail = Place { after: history.tail(), told_at: history.stamp(), joined: history.tail() };
     let oldest = Place { after: Sequence::ZERO, ..tail };
     let id = match start {

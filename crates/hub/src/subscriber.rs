@@ -11,9 +11,9 @@ use tidings_proto::{Decoder, Event, EventId, Item};
 
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
-use crate::history::{Held, History, Place, ReadMax, Stop};
+use crate::history::{Held, History, ReadMax};
 use crate::hub::Hub;
-use crate::reader::{Gap, Read, Reader, locate};
+use crate::reader::{Gap, Read, Reader};
 use crate::start::Start;
 use crate::time::Time;
 use crate::topic::Topic;
@@ -174,38 +174,26 @@ pub struct Page {
 
 impl Page {
     pub(crate) fn read(hub: &Hub, view: &View, start: Start, events_max: usize) -> Self {
-        let history = hub.read();
-        let resolved = history.peek(view);
-        let (mut place, asked) = match start {
-            Start::Tail => {
-                let after = history.before_latest(&resolved, events_max);
-                (Place { after, ..locate(&history, Start::Oldest).0 }, None)
-            }
-            start => locate(&history, start),
-        };
-        let cursor = |place: Place| Cursor { epoch: history.epoch(), sequence: place.after };
-        let asked = match asked {
-            Some(asked) => Some(asked),
-            None => history.is_lost(&resolved, place).then(|| cursor(place).to_string().into()),
-        };
-        let gap = asked.map(|asked| {
-            let told = history.tell(&resolved, &mut place);
-            Gap { asked, oldest: told.oldest, place: cursor(place) }
-        });
-        let mut found = Vec::new();
-        let max = ReadMax { bytes: PAGE_BYTES_MAX, entries: events_max };
-        // A walk without a match may end early; a page does not.
-        while history
-            .read(&resolved, &mut place, max, |held| found.extend(Raw::copy(&history, held)))
-            == Stop::Full
-            && found.is_empty()
-        {}
-        let place = cursor(place);
-        drop(history);
-        if gap.is_some() {
-            hub.count_gap();
+        let latest = start == Start::Tail;
+        let mut reader = Reader::open(hub, view, start, None);
+        if latest {
+            reader.rewind(events_max);
         }
-        Self { events: found.into_iter().filter_map(Raw::decode).collect(), gap, place }
+        let mut found = Vec::new();
+        let mut gap = None;
+        loop {
+            let max = ReadMax { bytes: PAGE_BYTES_MAX, entries: events_max };
+            let read =
+                reader.read_held(max, |history, held| found.extend(Raw::copy(history, held)));
+            match read {
+                Read::Gap(told) => gap = Some(told),
+                // A long walk without a match ends early; a page does not.
+                Read::Full if found.is_empty() && events_max > 0 => {}
+                Read::Full | Read::Tail | Read::Ended => break,
+            }
+        }
+        let events = found.into_iter().filter_map(Raw::decode).collect();
+        Self { events, gap, place: reader.cursor() }
     }
 }
 

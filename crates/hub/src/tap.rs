@@ -18,6 +18,7 @@ use crate::filter::View;
 use crate::history::{Appended, Mark};
 pub use crate::history::{Block, TopicKey};
 use crate::hub::Hub;
+use crate::journal::Content;
 pub use crate::reader::{Read, Reader};
 use crate::start::Start;
 
@@ -47,6 +48,8 @@ pub struct Run {
     topic: TopicKey,
     previous: Sequence,
     indices: SmallVec<[u32; 2]>,
+    /// Something among them is no event and wants a closer look than copying.
+    is_special: bool,
 }
 
 /// How a run meets a slot's cursor.
@@ -62,11 +65,12 @@ pub enum Meeting {
 
 impl Run {
     pub(crate) fn new(topic: TopicKey, previous: Sequence) -> Self {
-        Self { topic, previous, indices: SmallVec::new() }
+        Self { topic, previous, indices: SmallVec::new(), is_special: false }
     }
 
-    pub(crate) fn push(&mut self, index: usize) {
+    pub(crate) fn push(&mut self, index: usize, content: &Content) {
         self.indices.push(index as u32);
+        self.is_special |= !matches!(content, Content::Event(_));
     }
 
     /// The topic.
@@ -97,7 +101,7 @@ impl Run {
         let last = block.sequence(self.indices[self.indices.len() - 1] as usize);
         if last <= after {
             Meeting::Past
-        } else if self.previous <= after && after < first {
+        } else if self.previous <= after && after < first && !self.is_special {
             Meeting::Next
         } else {
             Meeting::Behind

@@ -2,8 +2,9 @@
 
 use tidings_proto::EventId;
 
+use super::topics::TopicState;
 use super::walk::{Backward, Forward};
-use super::{EvictionStamp, Held, History, Kind, Resolved};
+use super::{EvictionStamp, Held, History, Kind, Resolved, TopicKey};
 use crate::cursor::Sequence;
 
 /// Where a reader stands.
@@ -93,17 +94,41 @@ impl History {
     /// Whether an event that the view would have been sent after the place has been evicted, and
     /// has not been told.
     pub(crate) fn is_lost(&self, view: &Resolved, place: Place) -> bool {
-        if let Resolved::Scan(view) = view {
-            let topics = &self.topics;
-            return (topics.forgotten_through > place.after && topics.forgotten_at > place.told_at)
-                || topics
-                    .lost_after(place.after, place.told_at)
-                    .any(|state| view.matches(state.name.as_str()));
+        let Place { after, told_at, .. } = place;
+        match view {
+            // Whatever the topic has let go of is lost to who reads it alone.
+            Resolved::One(key) => self
+                .topics
+                .get(*key)
+                .is_some_and(|state| state.evicted_through > after && state.evicted_at > told_at),
+            Resolved::Many(keys) => {
+                let states = || keys.iter().filter_map(|&key| self.topics.get(key));
+                let evicted = |s: &TopicState| s.evicted_through > after && s.evicted_at > told_at;
+                states().any(evicted)
+                    && (states().any(|state| state.dead_through > after && state.dead_at > told_at)
+                        || self.is_partly_lost(place, |key| keys.contains(&key)))
+            }
+            Resolved::Scan(view) => {
+                let matches = |state: &TopicState| view.matches(state.name.as_str());
+                let states =
+                    || self.topics.evicted_after(after, told_at).filter(|state| matches(state));
+                (self.topics.forgotten_through > after && self.topics.forgotten_at > told_at)
+                    || states().any(|state| state.dead_through > after && state.dead_at > told_at)
+                    || (states().next().is_some()
+                        && self
+                            .is_partly_lost(place, |key| self.topics.get(key).is_some_and(matches)))
+            }
         }
-        view.keys().iter().any(|&key| {
-            self.topics.get(key).is_some_and(|state| {
-                state.evicted_through > place.after && state.evicted_at > place.told_at
-            })
+    }
+
+    /// Whether an event after the place, which some topic still holds, is held by none of the view's.
+    fn is_partly_lost(&self, place: Place, in_view: impl Fn(TopicKey) -> bool) -> bool {
+        self.partly_evicted.range(place.after.next()..).any(|(&sequence, &at)| {
+            let Held { block, index } = self.held(sequence);
+            let mut topics = block.topics(index).iter().filter(|key| in_view(**key)).peekable();
+            at > place.told_at
+                && topics.peek().is_some()
+                && !topics.any(|&key| self.topics.get(key).is_some_and(|s| s.holds(sequence)))
         })
     }
 

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::{Block, BlockBuilder, BlockState, History, Kind, block_bytes, id_bytes};
 use crate::history::TopicKey;
 use crate::journal::Entry;
@@ -107,19 +109,16 @@ impl History {
 
     /// Takes the oldest entry there is from all its topics; `false` if none of them held it.
     fn evict_entry(&mut self, block: &Block, index: usize) -> bool {
-        let lost = block.kind(index) == Kind::Event;
-        let mut was_live = false;
-        for &key in block.topics(index) {
-            if self.topics.get(key).is_some_and(|state| state.holds(block.sequence(index))) {
-                was_live = true;
-                self.topics.pop(key, lost);
-                self.topics.settle(key);
-            }
+        let sequence = block.sequence(index);
+        let holds = |key: &&TopicKey| self.topics.get(**key).is_some_and(|s| s.holds(sequence));
+        let holders: SmallVec<[TopicKey; 2]> =
+            block.topics(index).iter().filter(holds).copied().collect();
+        if holders.is_empty() {
+            return false;
         }
-        if was_live {
-            self.forget_entry(block, index);
-        }
-        was_live
+        self.release_entry(block, index, &holders);
+        self.forget_entry(block, index, &holders);
+        true
     }
 
     /// Takes a topic's oldest entry from that topic alone.
@@ -129,12 +128,12 @@ impl History {
         };
         let (at, index) = self.position_after(sequence.before());
         let block = Arc::clone(&self.blocks[at].block);
-        self.topics.pop(key, block.kind(index) == Kind::Event);
-        self.topics.settle(key);
+        self.release_entry(&block, index, &[key]);
         if self.is_live(&block, index) {
+            self.partly_evicted.insert(sequence, self.topics.stamp);
             return;
         }
-        self.forget_entry(&block, index);
+        self.forget_entry(&block, index, &[key]);
         self.blocks[at].live -= 1;
         let live = self.blocks[at].live as usize;
         let is_loose = at >= self.blocks.len() - self.loose;
@@ -147,13 +146,29 @@ impl History {
         }
     }
 
-    /// Forgets what is kept of an entry beside its place in lists.
-    fn forget_entry(&mut self, block: &Block, index: usize) {
-        self.events -= u64::from(block.kind(index) == Kind::Event);
+    fn release_entry(&mut self, block: &Block, index: usize, holders: &[TopicKey]) {
+        for &key in holders {
+            self.topics.pop(key, block.kind(index) == Kind::Event);
+            self.topics.settle(key);
+        }
+    }
+
+    /// Forgets an entry that no topic holds any more; `last` are those that held it until now.
+    fn forget_entry(&mut self, block: &Block, index: usize, last: &[TopicKey]) {
+        if block.kind(index) != Kind::Event {
+            return;
+        }
+        let (sequence, now) = (block.sequence(index), self.topics.stamp);
+        self.events -= 1;
+        let before = self.partly_evicted.remove(&sequence).unwrap_or(now);
+        for &key in block.topics(index) {
+            let at = if last.contains(&key) { now } else { before };
+            self.topics.bury_event(key, sequence, at);
+        }
         if let Some(id) = block.given_id(index)
             && let Some(sequences) = self.ids.get_mut(id)
         {
-            sequences.retain(|sequence| *sequence != block.sequence(index));
+            sequences.retain(|held| *held != sequence);
             if sequences.is_empty() {
                 self.ids.remove(id);
             }

@@ -31,9 +31,12 @@ pub(crate) struct TopicState {
     pub(crate) name: Topic,
     /// The entries held, in rising order.
     pub(super) sequences: VecDeque<Sequence>,
-    /// The newest event that was evicted.
+    /// The newest event that this topic has let go of, if other topics still hold it or not.
     pub(super) evicted_through: Sequence,
     pub(super) evicted_at: EvictionStamp,
+    /// The newest of its events that no topic holds any more.
+    pub(super) dead_through: Sequence,
+    pub(super) dead_at: EvictionStamp,
     /// The newest entry that ended the topic's streams.
     pub(super) ended_through: Sequence,
     /// The newest entry there ever was.
@@ -55,6 +58,8 @@ impl TopicState {
             sequences: VecDeque::new(),
             evicted_through,
             evicted_at,
+            dead_through: evicted_through,
+            dead_at: evicted_at,
             ended_through: Sequence::ZERO,
             newest: Sequence::ZERO,
             holders: 0,
@@ -229,8 +234,16 @@ impl TopicTable {
         true
     }
 
-    /// The topics that lost an event after a place, since a stamp.
-    pub(super) fn lost_after(
+    /// Notes that no topic holds one of this topic's events any more, since a stamp.
+    pub(super) fn bury_event(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
+        if let Some(state) = self.states.get_mut(key) {
+            state.dead_through = state.dead_through.max(sequence);
+            state.dead_at = state.dead_at.max(at);
+        }
+    }
+
+    /// The topics that have let go of an event after a place, since a stamp.
+    pub(super) fn evicted_after(
         &self,
         after: Sequence,
         told_at: EvictionStamp,
