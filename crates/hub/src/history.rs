@@ -40,8 +40,8 @@ pub(crate) struct History {
     topics: TopicTable,
     /// Where publisher-given IDs are, the earliest first.
     ids: HashMap<Box<str>, SmallVec<[Sequence; 1]>>,
-    /// Events that some of their topics have let go of and others still hold, and since when.
-    partly_evicted: BTreeMap<Sequence, EvictionStamp>,
+    /// Events that some of their topics still hold, with those that have let go of them, and when.
+    partly_evicted: BTreeMap<Sequence, SmallVec<[(TopicKey, EvictionStamp); 2]>>,
     /// What blocks and IDs cost.
     bytes: usize,
     events: u64,

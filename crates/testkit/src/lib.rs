@@ -1,1 +1,7 @@
-//! Parts that the workspace's tests share: scripted peers, fake sockets, stepped time.
+//! Parts that the workspace's tests share. Nothing here is published.
+//!
+//! - [`shard`]: a shard without sockets, by the rules that the real ones follow.
+//! - [`waker`]: a waker that remembers whether it was woken.
+
+pub mod shard;
+pub mod waker;

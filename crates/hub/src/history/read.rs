@@ -123,12 +123,13 @@ impl History {
 
     /// Whether an event after the place, which some topic still holds, is held by none of the view's.
     fn is_partly_lost(&self, place: Place, in_view: impl Fn(TopicKey) -> bool) -> bool {
-        self.partly_evicted.range(place.after.next()..).any(|(&sequence, &at)| {
+        self.partly_evicted.range(place.after.next()..).any(|(&sequence, let_go)| {
             let Held { block, index } = self.held(sequence);
-            let mut topics = block.topics(index).iter().filter(|key| in_view(**key)).peekable();
-            at > place.told_at
-                && topics.peek().is_some()
-                && !topics.any(|&key| self.topics.get(key).is_some_and(|s| s.holds(sequence)))
+            // Lost to the view when the last of the view's topics has let go of it.
+            let lost_at = let_go.iter().filter(|(key, _)| in_view(*key)).map(|(_, at)| *at).max();
+            let is_held = |key: &TopicKey| self.topics.get(*key).is_some_and(|s| s.holds(sequence));
+            lost_at.is_some_and(|at| at > place.told_at)
+                && !block.topics(index).iter().any(|key| in_view(*key) && is_held(key))
         })
     }
 
@@ -137,6 +138,9 @@ impl History {
     /// A reader that comes back with this place is told of no loss before it.
     pub(crate) fn tell(&self, view: &Resolved, place: &mut Place) -> Told {
         place.told_at = self.topics.stamp;
+        if self.is_end_evicted(view, *place) {
+            return Told { oldest: None };
+        }
         for (walked, step) in Forward::new(self, view, place.after).enumerate() {
             let sequence = step.held.sequence();
             if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
@@ -195,9 +199,7 @@ impl History {
     /// Whether the entry that ends this stream is itself no longer held.
     fn is_end_evicted(&self, view: &Resolved, place: Place) -> bool {
         let Resolved::One(key) = view else { return false };
-        self.topics.get(*key).is_some_and(|state| {
-            ends(view, place, state.ended_through) && !state.holds(state.ended_through)
-        })
+        self.topics.get(*key).is_some_and(|state| ends(view, place, state.evicted_end))
     }
 }
 

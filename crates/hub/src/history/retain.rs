@@ -117,7 +117,7 @@ impl History {
             return false;
         }
         self.release_entry(block, index, &holders);
-        self.forget_entry(block, index, &holders);
+        self.forget_entry(block, index);
         true
     }
 
@@ -130,10 +130,11 @@ impl History {
         let block = Arc::clone(&self.blocks[at].block);
         self.release_entry(&block, index, &[key]);
         if self.is_live(&block, index) {
-            self.partly_evicted.insert(sequence, self.topics.stamp);
+            let let_go = self.partly_evicted.entry(sequence).or_default();
+            let_go.push((key, self.topics.stamp));
             return;
         }
-        self.forget_entry(&block, index, &[key]);
+        self.forget_entry(&block, index);
         self.blocks[at].live -= 1;
         let live = self.blocks[at].live as usize;
         let is_loose = at >= self.blocks.len() - self.loose;
@@ -153,17 +154,17 @@ impl History {
         }
     }
 
-    /// Forgets an entry that no topic holds any more; `last` are those that held it until now.
-    fn forget_entry(&mut self, block: &Block, index: usize, last: &[TopicKey]) {
+    /// Forgets an entry that no topic holds any more.
+    fn forget_entry(&mut self, block: &Block, index: usize) {
         if block.kind(index) != Kind::Event {
             return;
         }
         let (sequence, now) = (block.sequence(index), self.topics.stamp);
         self.events -= 1;
-        let before = self.partly_evicted.remove(&sequence).unwrap_or(now);
+        let let_go = self.partly_evicted.remove(&sequence).unwrap_or_default();
         for &key in block.topics(index) {
-            let at = if last.contains(&key) { now } else { before };
-            self.topics.bury_event(key, sequence, at);
+            let before = let_go.iter().find(|(other, _)| *other == key);
+            self.topics.bury_event(key, sequence, before.map_or(now, |(_, at)| *at));
         }
         if let Some(id) = block.given_id(index)
             && let Some(sequences) = self.ids.get_mut(id)

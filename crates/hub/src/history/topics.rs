@@ -39,6 +39,8 @@ pub(crate) struct TopicState {
     pub(super) dead_at: EvictionStamp,
     /// The newest entry that ended the topic's streams.
     pub(super) ended_through: Sequence,
+    /// The newest of those entries that is no longer held.
+    pub(super) evicted_end: Sequence,
     /// The newest entry there ever was.
     pub(super) newest: Sequence,
     /// Readers that name the topic; while there are any it is not forgotten.
@@ -61,6 +63,7 @@ impl TopicState {
             dead_through: evicted_through,
             dead_at: evicted_at,
             ended_through: Sequence::ZERO,
+            evicted_end: Sequence::ZERO,
             newest: Sequence::ZERO,
             holders: 0,
             charged: false,
@@ -169,7 +172,7 @@ impl TopicTable {
 
     /// Takes the oldest entry out of the topic's list.
     ///
-    /// `lost` says whether its readers have lost something by it. The caller settles the topic, and
+    /// `lost` says whether its readers have lost something by it; an end is no loss. The caller settles the topic, and
     /// ends with [`TopicTable::finish_eviction`].
     pub(super) fn pop(&mut self, key: TopicKey, lost: bool) {
         /// Below this a list's spare room is not worth giving back.
@@ -183,6 +186,7 @@ impl TopicTable {
             self.bytes -= (capacity - state.sequences.capacity()) * size_of::<Sequence>();
         }
         if !lost {
+            state.evicted_end = sequence;
             return;
         }
         if state.evicted_at != self.stamp {
@@ -211,7 +215,8 @@ impl TopicTable {
     /// Buries or drops the topic if nothing is held for it and nobody reads it.
     pub(super) fn settle(&mut self, key: TopicKey) {
         let Some(state) = self.states.get(key).filter(|state| state.is_idle()) else { return };
-        if state.evicted_through <= self.forgotten_through {
+        let lost_nothing = state.evicted_through <= self.forgotten_through;
+        if lost_nothing && state.evicted_end == Sequence::ZERO {
             self.drop_topic(key);
         } else if self.tombstones.insert((state.evicted_through, key)) {
             self.tombstone_bytes += state.bytes();
@@ -227,7 +232,6 @@ impl TopicTable {
     pub(super) fn forget_one(&mut self) -> bool {
         let Some(&(evicted_through, key)) = self.tombstones.first() else { return false };
         self.unbury(key);
-        self.evictions.remove(&(evicted_through, key));
         self.forgotten_through = self.forgotten_through.max(evicted_through);
         self.forgotten_at = self.stamp;
         self.drop_topic(key);
@@ -249,9 +253,10 @@ impl TopicTable {
         told_at: EvictionStamp,
     ) -> impl Iterator<Item = &TopicState> {
         self.evictions
-            .range((after.next(), TopicKey::default())..)
+            // Whichever way the key sorts, the filter leaves what lies after the place.
+            .range((after, TopicKey::default())..)
             .filter_map(|&(_, key)| self.states.get(key))
-            .filter(move |state| state.evicted_at > told_at)
+            .filter(move |state| state.evicted_through > after && state.evicted_at > told_at)
     }
 
     fn unbury(&mut self, key: TopicKey) {
@@ -264,6 +269,7 @@ impl TopicTable {
     fn drop_topic(&mut self, key: TopicKey) {
         let Some(state) = self.states.remove(key) else { return };
         self.names.remove(&state.name);
+        self.evictions.remove(&(state.evicted_through, key));
         if state.charged {
             self.bytes -= state.bytes() + state.sequences.capacity() * size_of::<Sequence>();
         }

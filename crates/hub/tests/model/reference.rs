@@ -1,0 +1,227 @@
+//! A history that keeps everything, and what it expects of every reader.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidings_hub::{Cursor, Epoch, Gap, Hub, Sequence, Start, Topic, TopicInfo, View};
+
+/// One published event.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) id: String,
+    pub(crate) data: String,
+    /// The topics that still hold it, as the hub says.
+    pub(crate) held: Vec<bool>,
+}
+
+/// Everything ever published, and the ends of topics.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub(crate) epoch: Epoch,
+    pub(crate) events: BTreeMap<u64, Known>,
+    pub(crate) ends: BTreeMap<u64, Topic>,
+    pub(crate) tail: u64,
+    pub(crate) evictions: u64,
+    /// What the hub said of each topic when it was last looked at.
+    seen: Vec<TopicInfo>,
+}
+
+impl Reference {
+    pub(crate) fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            events: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            tail: 0,
+            evictions: 0,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Asks the hub which events it still holds for each topic, and checks that what it holds of a
+    /// topic are the newest.
+    pub(crate) fn observe(&mut self, hub: &Hub, topics: &[Topic]) {
+        let infos = hub.topics(None, usize::MAX);
+        let info = |infos: &[TopicInfo], topic: &Topic| {
+            infos.iter().find(|info| info.topic == *topic).cloned()
+        };
+        for topic in topics {
+            if info(&infos, topic) == info(&self.seen, topic) {
+                continue;
+            }
+            let page = hub.page(topic.clone(), Start::Oldest, usize::MAX);
+            let held: BTreeSet<u64> = page.events.iter().map(|e| e.sequence.get()).collect();
+            let mut newest = true;
+            for (sequence, event) in self.events.iter_mut().rev() {
+                let Some(at) = event.topics.iter().position(|other| other == topic) else {
+                    continue;
+                };
+                let is_held = held.contains(sequence);
+                assert!(newest || !is_held, "{topic} holds {sequence} and not all after it");
+                assert!(event.held[at] || !is_held, "{topic} holds {sequence} again");
+                newest &= is_held;
+                self.evictions += u64::from(event.held[at] && !is_held);
+                event.held[at] = is_held;
+            }
+            assert_eq!(page.gap, None, "everything held is no gap");
+        }
+        self.seen = infos;
+    }
+
+    /// Data is random, so that it tells two events of the same publisher-given ID apart.
+    pub(crate) fn sequence_of(&self, id: &str, data: &str) -> u64 {
+        let is_it = |(_, e): &(&u64, &Known)| e.id == id && e.data == data;
+        *self.events.iter().find(is_it).expect("it was published").0
+    }
+
+    /// Where the hub finds a last event ID: what it spells, or the earliest held event of that ID.
+    fn locate(&self, id: &str) -> Option<u64> {
+        match Cursor::parse(id).filter(|cursor| cursor.epoch == self.epoch) {
+            Some(cursor) => Some(cursor.sequence.get()).filter(|s| *s <= self.tail),
+            None => {
+                let held = |e: &Known| e.id == id && e.held.iter().any(|held| *held);
+                self.events.iter().find(|(_, e)| held(e)).map(|(sequence, _)| *sequence)
+            }
+        }
+    }
+}
+
+/// What is expected of one reader.
+#[derive(Debug)]
+pub(crate) struct Expectation {
+    pub(crate) view: View,
+    after: u64,
+    /// Ends of the topic up to here were other streams'.
+    joined: u64,
+    /// Events that were told as lost.
+    told: BTreeSet<u64>,
+    /// The place that was asked for and leads nowhere.
+    lost_place: Option<String>,
+    pub(crate) ended: bool,
+    /// The ID a client would come back with.
+    pub(crate) last_id: String,
+}
+
+impl Expectation {
+    pub(crate) fn new(reference: &Reference, view: View, start: &Start) -> Self {
+        let tail = reference.tail;
+        let (after, joined, lost_place) = match start {
+            Start::Tail => (tail, tail, None),
+            Start::Oldest => (0, tail, None),
+            Start::After(id) => match reference.locate(id) {
+                Some(after) => (after, after, None),
+                None => (0, tail, Some(id.to_string())),
+            },
+        };
+        let cursor = Cursor { epoch: reference.epoch, sequence: Sequence::new(after).unwrap() };
+        let mut new = Self {
+            view,
+            after,
+            joined,
+            told: BTreeSet::new(),
+            lost_place,
+            ended: false,
+            last_id: cursor.to_string(),
+        };
+        if matches!(start, Start::Oldest) || new.lost_place.is_some() {
+            new.told = new.lost(reference);
+        }
+        new
+    }
+
+    /// The filters of the view that match an event: more than one must not double it.
+    pub(crate) fn filters_matching(&self, event: &Known) -> usize {
+        let matches = |filter: &&tidings_hub::TopicFilter| {
+            event.topics.iter().any(|topic| filter.matches(topic.as_str()))
+        };
+        self.view.filters().iter().filter(matches).count()
+    }
+
+    fn wants(&self, event: &Known) -> bool {
+        event.topics.iter().any(|topic| self.view.matches(topic.as_str()))
+    }
+
+    /// Whether a topic of the view holds the event.
+    fn is_held(&self, event: &Known) -> bool {
+        let mut topics = event.topics.iter().zip(&event.held);
+        topics.any(|(topic, held)| *held && self.view.matches(topic.as_str()))
+    }
+
+    fn lost(&self, reference: &Reference) -> BTreeSet<u64> {
+        let after = reference.events.range(self.after + 1..);
+        after.filter(|(_, e)| self.wants(e) && !self.is_held(e)).map(|(s, _)| *s).collect()
+    }
+
+    /// Whether there is something the reader has not been sent, or must be told.
+    pub(crate) fn has_more(&self, reference: &Reference) -> bool {
+        let mut after = reference.events.range(self.after + 1..);
+        self.lost_place.is_some()
+            || after.any(|(s, e)| self.wants(e) && (self.is_held(e) || !self.told.contains(s)))
+            || self.end(reference).is_some()
+    }
+
+    fn end(&self, reference: &Reference) -> Option<u64> {
+        let [filter] = self.view.filters() else { return None };
+        let tidings_hub::TopicFilter::Exact(topic) = filter else { return None };
+        let from = self.after.max(self.joined) + 1;
+        reference.ends.range(from..).find(|(_, ended)| *ended == topic).map(|(s, _)| *s)
+    }
+
+    /// The reader was sent an event.
+    pub(crate) fn event(&mut self, reference: &Reference, sequence: u64, id: &str, data: &str) {
+        assert!(!self.ended, "{sequence} after the end");
+        assert_eq!(self.lost_place, None, "{sequence} before the gap");
+        assert!(sequence > self.after, "{sequence} doubled or out of order, after {}", self.after);
+        let event = &reference.events[&sequence];
+        assert!(self.wants(event), "{sequence} misdelivered");
+        assert_eq!((id, data), (&*event.id, &*event.data), "{sequence} differs");
+        for (skipped, event) in reference.events.range(self.after + 1..sequence) {
+            let may_skip = !self.wants(event) || self.told.contains(skipped);
+            assert!(may_skip, "{skipped} lost before {sequence} and not told: {event:?} {self:?}");
+        }
+        if let Some(end) = self.end(reference) {
+            assert!(sequence < end, "{sequence} sent past the end at {end}: {self:?}");
+        }
+        self.after = sequence;
+        self.last_id = id.to_owned();
+    }
+
+    /// The reader was told of a gap.
+    pub(crate) fn gap(&mut self, reference: &Reference, gap: &Gap) {
+        assert!(!self.ended, "a gap after the end");
+        let lost = self.lost(reference);
+        match self.lost_place.take() {
+            Some(asked) => assert_eq!(*gap.asked, *asked),
+            None => {
+                assert!(!lost.is_subset(&self.told), "a false gap: {self:?} {gap:?} lost {lost:?}")
+            }
+        }
+        self.told.extend(lost);
+        let place = gap.place.sequence.get();
+        let passed = reference.events.range(self.after + 1..);
+        for (sequence, event) in passed.take_while(|(sequence, _)| **sequence <= place) {
+            assert!(!self.wants(event) || !self.is_held(event), "the gap passes {sequence}");
+        }
+        self.last_id = gap.place.to_string();
+    }
+
+    /// The stream ended.
+    pub(crate) fn end_seen(&mut self, reference: &Reference) {
+        let end = self.end(reference);
+        assert!(end.is_some(), "ended without an end");
+        self.ended = true;
+    }
+
+    /// The reader has read all there is: whatever it was not sent must have been told.
+    pub(crate) fn at_tail(&self, reference: &Reference) {
+        if self.ended {
+            return;
+        }
+        assert_eq!(self.lost_place, None, "a lost place is not told");
+        assert_eq!(self.end(reference), None, "an end is not seen");
+        for (sequence, event) in reference.events.range(self.after + 1..) {
+            let ok = !self.wants(event) || (!self.is_held(event) && self.told.contains(sequence));
+            assert!(ok, "{sequence} lost");
+        }
+    }
+}

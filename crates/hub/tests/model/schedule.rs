@@ -1,0 +1,360 @@
+//! One random schedule: publish, subscribe, read, leave, come back, evict, end.
+
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_core::Stream as _;
+use tidings_hub::journal::MemoryJournal;
+use tidings_hub::{
+    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, Received, Sequence,
+    Start, Subscriber, Time, Topic, TopicFilter, Topics, View,
+};
+use tidings_testkit::shard::{FakeShard, Sent};
+use tidings_testkit::waker::Flag;
+
+use crate::Counts;
+use crate::reference::{Expectation, Known, Reference};
+
+pub(crate) struct Schedule {
+    rng: Rng,
+    hub: Hub,
+    now: Now,
+    topics: Vec<Topic>,
+    reference: Reference,
+    readers: Vec<Async>,
+    shard: FakeShard,
+    slots: Vec<(usize, Expectation)>,
+    /// Last event IDs of readers that left.
+    left: Vec<(String, View)>,
+    keys: u32,
+    counts: Counts,
+}
+
+struct Async {
+    subscriber: Subscriber,
+    expected: Expectation,
+    flag: Arc<Flag>,
+    waker: Waker,
+    pending: bool,
+}
+
+impl Schedule {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mut config = HubConfig::default();
+        if rng.bool() {
+            config.retention.bytes_max = rng.usize(8_000..25_000);
+        }
+        if rng.bool() {
+            config.retention.topic_events_max = NonZeroUsize::new(rng.usize(1..6));
+        }
+        if rng.bool() {
+            config.retention.age_max = Some(Duration::from_secs(rng.u64(1..30)));
+        }
+        let names = ["a", "b", "a/1", "a/2", "a/2/x", "b/1"];
+        let epoch = Epoch::new(rng.u64(1..1 << 60)).unwrap();
+        let now = Now { time: Time::from_unix_millis(1_700_000_000_000), ..Now::read() };
+        let hub = Hub::with_memory(config, MemoryJournal::with_epoch(epoch), now);
+        let shard = FakeShard::new(&hub, rng.usize(1..20), Waker::noop().clone());
+        Self {
+            topics: names.map(|name| Topic::new(name).unwrap()).to_vec(),
+            reference: Reference::new(epoch),
+            readers: Vec::new(),
+            slots: Vec::new(),
+            left: Vec::new(),
+            keys: 0,
+            counts: Counts::default(),
+            rng,
+            hub,
+            now,
+            shard,
+        }
+    }
+
+    pub(crate) fn run(mut self, steps: usize) -> Counts {
+        for _ in 0..steps {
+            match self.rng.u32(0..100) {
+                0..35 => self.publish(),
+                35..38 => self.end(),
+                38..46 => self.subscribe(),
+                46..54 => self.add_slot(),
+                54..70 => self.read(),
+                70..84 => self.turn(),
+                84..88 => self.leave(),
+                88..92 => self.remove_slot(),
+                92..94 => self.shard.overflow(),
+                _ => self.tick(),
+            }
+        }
+        self.finish()
+    }
+
+    fn publish(&mut self) {
+        let batch = if self.rng.u32(0..10) == 0 { self.rng.usize(2..60) } else { 1 };
+        let drafts: Vec<Draft> = (0..batch).map(|_| self.draft()).collect();
+        let repeat = self.rng.u32(0..8) == 0;
+        let mut drafts_sent = drafts.clone();
+        if repeat {
+            self.keys += 1;
+            let key = IdempotencyKey::new(&self.keys.to_string()).unwrap();
+            for (index, draft) in drafts_sent.iter_mut().enumerate() {
+                *draft = draft.clone().with_idempotency_key(key.at(index as u64));
+            }
+        }
+        let published = ready(self.hub.publish_all(drafts_sent.clone()).unwrap()).unwrap();
+        for (draft, published) in drafts.iter().zip(&published) {
+            assert!(!published.is_duplicate);
+            assert_eq!(published.sequence.get(), self.reference.tail + 1);
+            self.reference.tail += 1;
+            let topics = draft.topics().as_slice().to_vec();
+            let known = Known {
+                held: vec![true; topics.len()],
+                topics,
+                id: published.id.as_str().to_owned(),
+                data: draft.event().data().to_owned(),
+            };
+            self.reference.events.insert(self.reference.tail, known);
+        }
+        if repeat {
+            let again = ready(self.hub.publish_all(drafts_sent).unwrap()).unwrap();
+            assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id == p.id));
+            self.counts.duplicates += again.len() as u64;
+        }
+        self.observe();
+        self.check_woken();
+    }
+
+    fn draft(&mut self) -> Draft {
+        let data = format!("{}{}", self.rng.u32(..), "x".repeat(self.rng.usize(0..300)));
+        let mut event = Event::new(data);
+        if self.rng.u32(0..5) == 0 {
+            event = event.with_id(EventId::new(format!("given-{}", self.rng.u32(0..12))).unwrap());
+        }
+        let count = if self.rng.u32(0..4) == 0 { self.rng.usize(2..4) } else { 1 };
+        let topics: Vec<_> = (0..count).map(|_| self.topic()).collect();
+        Draft::with_topics(Topics::new(topics).unwrap(), event).with_private(self.rng.bool())
+    }
+
+    fn topic(&mut self) -> Topic {
+        self.topics[self.rng.usize(0..self.topics.len())].clone()
+    }
+
+    fn end(&mut self) {
+        let topic = self.topic();
+        ready(self.hub.end(topic.clone())).unwrap();
+        self.reference.tail += 1;
+        self.reference.ends.insert(self.reference.tail, topic);
+        self.observe();
+        self.check_woken();
+    }
+
+    fn observe(&mut self) {
+        self.reference.observe(&self.hub, &self.topics);
+    }
+
+    /// Whoever waits and has something to read must have been woken.
+    fn check_woken(&mut self) {
+        for reader in self.readers.iter_mut().filter(|reader| reader.pending) {
+            let woken = reader.flag.take();
+            assert!(woken || !reader.expected.has_more(&self.reference), "asleep at an event");
+            reader.pending &= !woken;
+        }
+    }
+
+    fn view(&mut self) -> View {
+        let patterns = ["a/*", "**", "*/1", "a/**", "*"];
+        let filter = |this: &mut Self| match this.rng.u32(0..4) {
+            0 => TopicFilter::pattern(patterns[this.rng.usize(0..patterns.len())]).unwrap(),
+            _ => this.topic().into(),
+        };
+        match self.rng.u32(0..3) {
+            0 => self.topic().into(),
+            1 => {
+                let topics: Vec<_> =
+                    (0..self.rng.usize(1..4)).map(|_| self.topic().into()).collect();
+                View::new(topics)
+            }
+            _ => {
+                let filters: Vec<_> = (0..self.rng.usize(1..4)).map(|_| filter(self)).collect();
+                View::new(filters)
+            }
+        }
+    }
+
+    fn start(&mut self) -> (Start, View) {
+        let view = self.view();
+        let cursor = |epoch, sequence| Cursor { epoch, sequence: Sequence::new(sequence).unwrap() };
+        let start = match self.rng.u32(0..10) {
+            0..2 => Start::Tail,
+            2..4 => Start::Oldest,
+            4 => cursor(Epoch::new(1).unwrap(), 5).into(),
+            5 => cursor(self.reference.epoch, self.reference.tail + self.rng.u64(0..3)).into(),
+            6 => Start::After(format!("given-{}", self.rng.u32(0..14)).into()),
+            _ => {
+                let Some(at) = self.left.len().checked_sub(1) else { return (Start::Tail, view) };
+                let (id, view) = self.left.swap_remove(self.rng.usize(0..=at));
+                self.counts.resumes += 1;
+                return (Start::After(id.into()), view);
+            }
+        };
+        (start, view)
+    }
+
+    fn subscribe(&mut self) {
+        let (start, view) = self.start();
+        let expected = Expectation::new(&self.reference, view.clone(), &start);
+        let subscriber = self.hub.subscribe(view, start);
+        let (flag, waker) = Flag::new();
+        self.readers.push(Async { subscriber, expected, flag, waker, pending: false });
+    }
+
+    fn add_slot(&mut self) {
+        let (start, view) = self.start();
+        let expected = Expectation::new(&self.reference, view.clone(), &start);
+        let slot = self.shard.add(&view, start);
+        self.slots.push((slot, expected));
+    }
+
+    fn read(&mut self) {
+        if self.readers.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(0..self.readers.len());
+        let mut polls = self.rng.usize(1..50);
+        while polls > 0 && self.poll(at) {
+            polls -= 1;
+        }
+    }
+
+    /// Polls a subscriber once; `false` if it has nothing more.
+    fn poll(&mut self, at: usize) -> bool {
+        let Async { subscriber, expected, flag, waker, pending } = &mut self.readers[at];
+        if expected.ended {
+            return false;
+        }
+        flag.take();
+        match pin!(subscriber).poll_next(&mut Context::from_waker(waker)) {
+            Poll::Pending if flag.take() => true,
+            Poll::Pending => {
+                *pending = true;
+                expected.at_tail(&self.reference);
+                false
+            }
+            Poll::Ready(Some(Received::Event(found))) => {
+                let sequence = found.sequence.get();
+                expected.event(&self.reference, sequence, found.id.as_str(), found.event.data());
+                let known = &self.reference.events[&sequence];
+                self.counts.merged += u64::from(expected.filters_matching(known) > 1);
+                true
+            }
+            Poll::Ready(Some(Received::Gap(gap))) => {
+                expected.gap(&self.reference, &gap);
+                self.counts.gaps += 1;
+                true
+            }
+            Poll::Ready(None) => {
+                expected.end_seen(&self.reference);
+                self.counts.ends += 1;
+                false
+            }
+            Poll::Ready(Some(_)) => unreachable!("there is nothing else to receive"),
+        }
+    }
+
+    fn turn(&mut self) {
+        let Self { shard, rng, .. } = self;
+        shard.turn(|_| rng.u32(0..4) > 0);
+        self.check_slots();
+    }
+
+    fn check_slots(&mut self) {
+        for (slot, expected) in &mut self.slots {
+            for sent in self.shard.take_sent(*slot) {
+                match sent {
+                    Sent::Gap(gap) => {
+                        expected.gap(&self.reference, &gap);
+                        self.counts.gaps += 1;
+                    }
+                    Sent::End => {
+                        expected.end_seen(&self.reference);
+                        self.counts.ends += 1;
+                    }
+                    Sent::Chunk(chunk) => {
+                        let (id, data) = decode(&chunk);
+                        let sequence = self.reference.sequence_of(&id, &data);
+                        expected.event(&self.reference, sequence, &id, &data);
+                        let known = &self.reference.events[&sequence];
+                        self.counts.merged += u64::from(expected.filters_matching(known) > 1);
+                    }
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.readers.is_empty() {
+            return;
+        }
+        let reader = self.readers.swap_remove(self.rng.usize(0..self.readers.len()));
+        if !reader.expected.ended {
+            self.left.push((reader.expected.last_id, reader.expected.view));
+        }
+    }
+
+    fn remove_slot(&mut self) {
+        if self.slots.is_empty() {
+            return;
+        }
+        let (slot, expected) = self.slots.swap_remove(self.rng.usize(0..self.slots.len()));
+        self.shard.remove(slot);
+        if !expected.ended {
+            self.left.push((expected.last_id, expected.view));
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now + Duration::from_millis(self.rng.u64(0..3_000));
+        self.hub.tick(self.now);
+        self.observe();
+    }
+
+    /// Lets everybody read to the tail.
+    fn finish(mut self) -> Counts {
+        for at in 0..self.readers.len() {
+            while self.poll(at) {}
+        }
+        // The first turn may find the tap overflowed; after the second all stand at the tail.
+        for _ in 0..2 {
+            self.shard.turn(|_| true);
+            self.check_slots();
+        }
+        self.slots.iter().for_each(|(_, expected)| expected.at_tail(&self.reference));
+        self.counts.evictions = self.reference.evictions;
+        self.counts.dropped_taps = self.shard.counts().dropped;
+        self.counts.runs_taken = self.shard.counts().taken;
+        self.counts.runs_past = self.shard.counts().past;
+        self.counts
+    }
+}
+
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("memory commits at the call"),
+    }
+}
+
+/// Takes a chunk of HTTP/1.1's chunked coding apart, and the event in it.
+fn decode(chunk: &[u8]) -> (String, String) {
+    let text = std::str::from_utf8(chunk).unwrap();
+    let (len, rest) = text.split_once("\r\n").unwrap();
+    let frame = rest.strip_suffix("\r\n").unwrap();
+    assert_eq!(usize::from_str_radix(len, 16).unwrap(), frame.len());
+    let (id, data) = frame.split_once('\n').unwrap();
+    let data = data.strip_prefix("data: ").unwrap().strip_suffix("\n\n").unwrap();
+    (id.strip_prefix("id: ").unwrap().to_owned(), data.to_owned())
+}
