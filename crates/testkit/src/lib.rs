@@ -1,7 +1,9 @@
 //! Parts that the workspace's tests share. Nothing here is published.
 //!
 //! - [`shard`]: a shard without sockets, by the rules that the real ones follow.
+//! - [`stepped`]: a hub in stepped time, and its streams piece by piece.
 //! - [`waker`]: a waker that remembers whether it was woken.
 
 pub mod shard;
+pub mod stepped;
 pub mod waker;

@@ -14,6 +14,7 @@ use tidings_hub::{
     Start, Subscriber, Time, Topic, TopicFilter, Topics, View,
 };
 use tidings_testkit::shard::{FakeShard, Sent};
+use tidings_testkit::stepped::ready;
 use tidings_testkit::waker::Flag;
 
 use crate::Counts;
@@ -338,13 +339,6 @@ impl Schedule {
         self.counts.runs_taken = self.shard.counts().taken;
         self.counts.runs_past = self.shard.counts().past;
         self.counts
-    }
-}
-
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("memory commits at the call"),
     }
 }
 

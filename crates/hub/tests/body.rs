@@ -1,0 +1,258 @@
+//! What a stream's body sends, piece by piece, in stepped time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use http::HeaderMap;
+use tidings_hub::{Body, Client, Event, HubConfig, Start, StreamEnd, Topic, TopicFilter, View};
+use tidings_testkit::stepped::{SteppedHub, piece, ready};
+use tidings_testkit::waker::Flag;
+
+#[test]
+fn the_preamble_of_an_event_source_gives_it_a_place() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let id = hub.publish_id("a", "x");
+    let mut body = hub.body("a", Start::Tail).for_client(Client::EventSource);
+    assert_eq!(piece(&mut body).unwrap(), format!(":\nretry: 2000\nid: {id}\n\n"));
+    assert_eq!(piece(&mut body).unwrap(), "");
+}
+
+#[test]
+fn t50_other_clients_are_sent_no_blank_line_but_those_that_end_events() {
+    let mut hub = SteppedHub::new(HubConfig::default());
+    let mut body = hub.body("a", Start::Tail);
+    assert_eq!(piece(&mut body).unwrap(), ":\nretry: 2000\n");
+    hub.step(Duration::from_secs(15));
+    assert_eq!(piece(&mut body).unwrap(), ":\n");
+    let id = hub.publish_id("a", "x");
+    assert_eq!(piece(&mut body).unwrap(), format!("id: {id}\ndata: x\n\n"));
+}
+
+#[test]
+fn clients_are_told_apart_by_cache_control() {
+    let client = |value: &str| {
+        Client::from_headers(&HeaderMap::from_iter([(
+            http::header::CACHE_CONTROL,
+            value.parse().unwrap(),
+        )]))
+    };
+    assert_eq!(client("no-cache"), Client::EventSource);
+    assert_eq!(client("max-age=0, No-Cache"), Client::EventSource);
+    assert_eq!(client("no-store"), Client::Other);
+    assert_eq!(Client::from_headers(&HeaderMap::new()), Client::Other);
+}
+
+#[test]
+fn what_became_due_meanwhile_is_merged_into_one_piece() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let mut body = hub.body("a", Start::Tail);
+    piece(&mut body);
+    let ids = [("a", "1"), ("b", "other"), ("a", "2")].map(|(t, data)| hub.publish_id(t, data));
+    let expected = format!("id: {}\ndata: 1\n\nid: {}\ndata: 2\n\n", ids[0], ids[2]);
+    assert_eq!(piece(&mut body).unwrap(), expected);
+}
+
+#[test]
+fn a_piece_has_at_most_64_kib_unless_one_event_is_larger() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let mut body = hub.body("a", Start::Tail);
+    piece(&mut body);
+    for _ in 0..3 {
+        hub.publish("a", &"x".repeat(30_000));
+    }
+    hub.publish("a", &"y".repeat(100_000));
+    let lens = [0; 3].map(|_| piece(&mut body).unwrap().len());
+    assert!(lens[0] > 60_000 && lens[0] <= 64 * 1024, "{lens:?}");
+    assert!(lens[1] > 30_000 && lens[1] < 31_000, "{lens:?}");
+    assert!(lens[2] > 100_000 && lens[2] < 101_000, "{lens:?}");
+    assert_eq!(piece(&mut body).unwrap(), "");
+}
+
+#[test]
+fn a_gap_comes_first_and_gives_the_place_itself() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let id = hub.publish_id("a", "x");
+    let foreign = "urn:uuid:10000000-0000-8001-8400-000000000005";
+    let mut body = hub.body("a", Start::After(foreign.into())).for_client(Client::EventSource);
+    let place = hub.cursor(0);
+    let expected = format!(
+        ":\nretry: 2000\nid: {place}\nevent: gap\n\
+         data: {{\"asked\":\"{foreign}\",\"oldest\":\"{id}\"}}\n\n"
+    );
+    let event = format!("id: {id}\ndata: x\n\n");
+    assert_eq!(piece(&mut body).unwrap(), expected + &event);
+
+    let mut back = hub.body("a", Start::After(place.into()));
+    let text = piece(&mut back).unwrap();
+    assert!(!text.contains("gap"), "the place after a gap tells it again: {text}");
+}
+
+#[test]
+fn what_was_asked_is_cut_to_256_bytes_and_escaped() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let asked = format!("\"{}", "é".repeat(200));
+    let mut body = hub.body("a", Start::After(asked.into()));
+    let text = piece(&mut body).unwrap();
+    let data = format!("data: {{\"asked\":\"\\\"{}\",\"oldest\":null}}\n\n", "é".repeat(127));
+    assert!(text.ends_with(&data), "{text}");
+}
+
+#[test]
+fn t42_a_quiet_topic_has_no_gap_however_much_others_evict() {
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = 20_000;
+    let hub = SteppedHub::new(config);
+    let mut body = hub.body("quiet", Start::Tail).for_client(Client::EventSource);
+    let preamble = piece(&mut body).unwrap();
+    let place = preamble.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    drop(body);
+    for _ in 0..1000 {
+        hub.publish("busy", "x");
+    }
+    let mut back = hub.body("quiet", Start::After(place.clone().into()));
+    assert_eq!(piece(&mut back).unwrap(), ":\nretry: 2000\n");
+    let mut other = hub.body("busy", Start::After(place.into()));
+    assert!(piece(&mut other).unwrap().contains("event: gap\n"));
+}
+
+#[test]
+fn c7_silence_is_broken_within_the_heartbeat_interval() {
+    let mut hub = SteppedHub::new(HubConfig::default());
+    let mut body = hub.body("a", Start::Tail);
+    piece(&mut body);
+    let (flag, waker) = Flag::new();
+    let mut silence = Duration::ZERO;
+    for _ in 0..1000 {
+        let mut cx = Context::from_waker(&waker);
+        match Pin::new(&mut body).poll_next(&mut cx) {
+            Poll::Ready(piece) => {
+                assert_eq!(piece.unwrap().as_ref(), b":\n");
+                silence = Duration::ZERO;
+            }
+            Poll::Pending => assert!(!flag.take() || silence.is_zero()),
+        }
+        hub.step(Duration::from_millis(250));
+        silence += Duration::from_millis(250);
+        assert!(silence <= Duration::from_secs(15), "silent for {silence:?}");
+        if flag.take() {
+            let Poll::Ready(_) = Pin::new(&mut body).poll_next(&mut cx) else {
+                panic!("woken for nothing")
+            };
+            silence = Duration::ZERO;
+        }
+    }
+}
+
+#[test]
+fn many_topics_get_a_fresh_place_with_each_heartbeat() {
+    let mut hub = SteppedHub::new(HubConfig::default());
+    let all = View::from(TopicFilter::pattern("a/*").unwrap());
+    let mut body = Body::new(hub.hub.subscribe(all, Start::Tail)).for_client(Client::EventSource);
+    piece(&mut body);
+    hub.publish("other", "x");
+    hub.step(Duration::from_secs(15));
+    assert_eq!(piece(&mut body).unwrap(), format!(":\nid: {}\n\n", hub.cursor(1)));
+}
+
+#[test]
+fn a_stream_of_its_own_is_pulled_as_it_is_read_and_dropped_with_its_reader() {
+    struct Counter {
+        pulled: Arc<AtomicUsize>,
+        _alive: Arc<()>,
+    }
+    impl Stream for Counter {
+        type Item = Event;
+        fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Event>> {
+            self.pulled.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(Some(Event::new("x".repeat(1000))))
+        }
+    }
+    let hub = SteppedHub::new(HubConfig::default());
+    let (pulled, alive) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
+    let mut body = Body::from_stream(
+        &hub.hub,
+        Counter { pulled: Arc::clone(&pulled), _alive: Arc::clone(&alive) },
+    );
+    assert_eq!(pulled.load(Ordering::Relaxed), 0);
+    let first = piece(&mut body).unwrap();
+    assert!(first.starts_with(":\nretry: 2000\ndata: xxx"));
+    assert!(pulled.load(Ordering::Relaxed) < 70, "pulled ahead of the reader");
+    drop(body);
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn t45_a_drained_stream_sends_what_is_due_and_a_jittered_reconnection_time() {
+    let mut hub = SteppedHub::new(HubConfig::default());
+    let mut bodies: Vec<_> = (0..20).map(|_| hub.body("a", Start::Tail)).collect();
+    bodies.iter_mut().for_each(|body| drop(piece(body)));
+    hub.publish("a", "last");
+    hub.hub.drain(Duration::from_secs(1));
+    hub.step(Duration::from_secs(1));
+    let mut times = Vec::new();
+    for body in &mut bodies {
+        let text = piece(body).unwrap();
+        let retry =
+            text.strip_prefix("id: ").unwrap().split_once("data: last\n\nretry: ").unwrap().1;
+        times.push(retry.trim_end().parse::<u64>().unwrap());
+        assert_eq!(piece(body), None);
+    }
+    assert!(times.iter().all(|time| (2000..=5000).contains(time)), "{times:?}");
+    times.dedup();
+    assert!(times.len() > 1, "all come back at once");
+    let mut late = hub.body("a", Start::Tail);
+    assert!(piece(&mut late).unwrap().contains("retry: "));
+    assert_eq!(piece(&mut late), None);
+}
+
+#[test]
+fn a_stream_ends_at_its_maximum_age_at_the_latest() {
+    let mut config = HubConfig::default();
+    config.stream_age_max = Some(Duration::from_secs(60));
+    let mut hub = SteppedHub::new(config);
+    let mut body = hub.body("a", Start::Tail);
+    hub.step(Duration::from_secs(53));
+    assert!(piece(&mut body).is_some());
+    hub.step(Duration::from_secs(8));
+    while let Some(text) = piece(&mut body) {
+        assert!(!text.is_empty(), "open after a minute");
+    }
+}
+
+#[test]
+fn the_head_names_the_last_event_before_the_stream() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let head = |start| hub.body("a", start).into_response().headers()["last-event-id"].clone();
+    assert_eq!(head(Start::Tail), "earliest");
+    let id = hub.publish_id("a", "x");
+    assert_eq!(head(Start::Tail), id);
+    assert_eq!(head(Start::Oldest), "earliest");
+    assert_eq!(head(Start::After(id.as_str().into())), id);
+    assert_eq!(head(Start::After("nowhere".into())), "earliest");
+    let response = hub.body("a", Start::Tail).into_response();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["cache-control"], "no-cache, no-transform");
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
+}
+
+#[test]
+fn every_body_tells_how_it_ended() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let (told, ended) = (Arc::new(AtomicUsize::new(0)), Topic::new("a").unwrap());
+    let count = Arc::clone(&told);
+    let mut body = hub.body("a", Start::Tail).on_end(move |end| {
+        assert_eq!(end, StreamEnd::Completed);
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    piece(&mut body);
+    ready(hub.hub.end(ended)).unwrap();
+    assert_eq!(piece(&mut body), None);
+    assert_eq!(piece(&mut body), None);
+    drop(body);
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+}
