@@ -14,13 +14,23 @@ pub(crate) fn run(setup: &Setup) -> Result<(), Failure> {
     }
     for target in targets {
         println!("fuzzing {target}");
-        show(cargo_fuzz(setup).args(["run", target, "--", SECONDS_EACH, "-print_final_stats=1"]))?;
+        show(cargo_fuzz(setup).args([
+            "run",
+            target,
+            "--",
+            SECONDS_EACH,
+            QUIET,
+            "-print_final_stats=1",
+        ]))?;
     }
     Ok(())
 }
 
 /// What CI can afford for each target.
 const SECONDS_EACH: &str = "-max_total_time=15";
+
+/// Without a line for every input that reached something new; a finding is still told in full.
+const QUIET: &str = "-verbosity=0";
 
 fn cargo_fuzz(setup: &Setup) -> Command {
     let mut command = command(setup.cargo_tool("cargo-fuzz"));
