@@ -1,0 +1,113 @@
+//! Which headers go out, and where they may go.
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue};
+
+/// The header that carries a reader's place.
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Headers that never leave the origin they were meant for, marked secret or not. The last three
+/// are no standard, but so common that leaking them by default would be a trap.
+const SECRET: [HeaderName; 6] = [
+    AUTHORIZATION,
+    COOKIE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-auth-token"),
+];
+
+/// Headers that describe a request's body, and go when it goes (Fetch, "HTTP-redirect fetch").
+const OF_THE_BODY: [HeaderName; 5] =
+    [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, CONTENT_LENGTH];
+
+/// Headers that only this crate or the transport can set truthfully.
+const MANAGED: [HeaderName; 8] = [
+    LAST_EVENT_ID,
+    ACCEPT_ENCODING,
+    CONNECTION,
+    CONTENT_LENGTH,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Whether a caller may set `name`.
+pub(crate) fn is_managed(name: &HeaderName) -> bool {
+    MANAGED.contains(name)
+}
+
+/// Removes what another origin must not see: credentials, headers marked secret, and `Host`,
+/// which names the origin that was left.
+pub(crate) fn strip_secrets(headers: &mut HeaderMap) {
+    retain(headers, |name, value| !value.is_sensitive() && *name != HOST && !SECRET.contains(name));
+}
+
+/// Removes what described a body that is no longer sent.
+pub(crate) fn strip_body_headers(headers: &mut HeaderMap) {
+    OF_THE_BODY.iter().for_each(|name| {
+        headers.remove(name);
+    });
+}
+
+/// Marks a value so that it is stripped across origins and left out of `Debug` output.
+pub(crate) fn secret(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// The header value of an event ID: its UTF-8 bytes, or nothing if it has characters that no
+/// header can carry.
+pub(crate) fn last_event_id_value(id: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(id.as_bytes()).ok()
+}
+
+fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName, &HeaderValue) -> bool) {
+    // `HeaderMap` has no `retain`, and one name may have secret values and others.
+    let kept: Vec<_> = headers
+        .iter()
+        .filter(|(name, value)| keep(name, value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    headers.clear();
+    headers.extend(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_and_headers_marked_secret_stay_at_their_origin() {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "cookie", "proxy-authorization", "x-api-key", "host"] {
+            headers.insert(name, HeaderValue::from_static("s"));
+        }
+        headers.insert("x-own", secret(HeaderValue::from_static("s")));
+        headers.append("x-mixed", HeaderValue::from_static("open"));
+        headers.append("x-mixed", secret(HeaderValue::from_static("s")));
+        headers.insert("accept", HeaderValue::from_static("text/event-stream"));
+
+        strip_secrets(&mut headers);
+        let left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        assert_eq!(
+            left,
+            [
+                ("x-mixed", &HeaderValue::from_static("open")),
+                ("accept", &HeaderValue::from_static("text/event-stream")),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_id_is_sent_as_its_utf8_bytes_or_not_at_all() {
+        assert_eq!(last_event_id_value("…").expect("legal").as_bytes(), "…".as_bytes());
+        assert_eq!(last_event_id_value("a\u{1}b"), None);
+        assert_eq!(last_event_id_value("a\u{7f}b"), None);
+    }
+}

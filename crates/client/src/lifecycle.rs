@@ -1,0 +1,379 @@
+//! The life of an event source, as a machine without socket and clock.
+//!
+//! ```text
+//!                  poll_attempt               handle_response: 200, text/event-stream
+//!   new ──▶ Due ──────────────▶ Connecting ──────────────────────────────▶ Open
+//!            ▲ ▲                 │  │  │                                   │  │
+//!            │ │ redirect, 401   │  │  │ handle_error, handle_timeout,     │  │ handle_end,
+//!            │ └─────────────────┘  │  │ a status that passes              │  │ handle_error,
+//!            │                      │  ▼                                   │  │ handle_timeout
+//!            │ handle_timeout       │ Waiting ◀────────────────────────────│──┘ (silence)
+//!            └──────────────────────│──┘ │ the budget is used              │
+//!                                   │    │                                 │ an event over the
+//!                 any other status, │    ▼                                 │ limits, `until`, the
+//!                 another MIME type │  Failed ◀── 204, a bad redirect      │ end of a one-shot
+//!                                   ▼    ▲  ▲                              │ stream
+//!                              Refusing ─┘  └──────────────────────────────┘
+//! ```
+//!
+//! From every state `close` leads to Failed, and `restart` and `reset` lead to Due. The public
+//! [`State`] shows Due and Refusing as Connecting, which is what they are to a reader.
+//!
+//! Here: when to connect, with which request, what a response means, when to give up, and which
+//! [`Signal`]s come of it. Not here: bytes to events (the decoder), the wait's length
+//! ([`Pacing`]), sockets and timers (the driver in `source`). The driver gives everything that
+//! happens to a `handle_` method with the time it happened at, carries out what `poll_attempt`
+//! wants, and wakes up at `poll_timeout`. So a test can play any scenario in stepped time.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use http::header::ACCEPT_ENCODING;
+use tidings_proto::Decoder;
+
+use crate::backoff::Pacing;
+use crate::content_encoding::{self, Progress, Unpacker};
+use crate::credentials::{CredentialsError, Occasion};
+use crate::headers::{LAST_EVENT_ID, last_event_id_value};
+use crate::plan::{CredentialsPlan, EncodingPlan, Mode, Plan, Resend};
+use crate::redirect::{Carried, Hop};
+use crate::signal::{Cause, Closed, Refused, Resumption, Retrying, Signal};
+use crate::transport::TransportError;
+
+mod reading;
+mod response;
+#[cfg(test)]
+mod tests;
+
+/// Where an event source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// An attempt is due or under way.
+    Connecting,
+    /// The stream is open.
+    Open,
+    /// The next attempt waits for its time.
+    Waiting,
+    /// The source has stopped for good.
+    Failed,
+}
+
+impl State {
+    /// The number that the HTML standard's `readyState` has for it: 0 CONNECTING (waiting
+    /// included), 1 OPEN, 2 CLOSED.
+    #[must_use]
+    pub fn ready_state(self) -> u8 {
+        match self {
+            Self::Connecting | Self::Waiting => 0,
+            Self::Open => 1,
+            Self::Failed => 2,
+        }
+    }
+}
+
+/// A request that is to go out now.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) hop: Hop,
+    /// Why to ask the caller for credentials first, if they may go along at all.
+    pub(crate) credentials: Option<Occasion>,
+}
+
+/// The machine. See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Lifecycle {
+    plan: Plan,
+    pacing: Pacing,
+    stage: Stage,
+    decoder: Decoder,
+    resumption: Resumption,
+    ever_opened: bool,
+    /// At most one per input: the driver takes it before it gives the next.
+    signals: VecDeque<Signal>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Due(Due),
+    Connecting(Connecting),
+    Refusing(Refusing),
+    Open(Reading),
+    Waiting { until: Instant },
+    Failed,
+}
+
+/// A request that has not gone out yet: the first of an attempt, or one a response asked for.
+#[derive(Debug)]
+enum Due {
+    Attempt,
+    Hop(Box<Connecting>),
+}
+
+#[derive(Debug)]
+struct Connecting {
+    hop: Hop,
+    occasion: Occasion,
+    deadline: Instant,
+}
+
+/// A response that was refused and whose body is read, for the explanation in it.
+#[derive(Debug)]
+struct Refusing {
+    refused: Box<Refused>,
+    body: Vec<u8>,
+    unpacker: Unpacker,
+    deadline: Instant,
+}
+
+/// An open stream.
+#[derive(Debug)]
+struct Reading {
+    origin: Arc<str>,
+    opened: Instant,
+    silent_since: Instant,
+    delivered: bool,
+    unpacker: Unpacker,
+    /// Unpacked text that the decoder has not seen yet, from `unread` on.
+    text: Vec<u8>,
+    unread: usize,
+    progress: Progress,
+}
+
+impl Lifecycle {
+    /// Makes the machine of `plan`; `seed` decides its jitter.
+    pub(crate) fn new(plan: Plan, seed: u64) -> Self {
+        let pacing = Pacing::new(plan.backoff.clone(), seed);
+        let decoder = Decoder::with_limits(plan.limits);
+        let decoder = decoder.with_last_event_id(plan.last_event_id.as_str());
+        Self {
+            plan,
+            pacing,
+            stage: Stage::Due(Due::Attempt),
+            decoder,
+            resumption: Resumption::Fresh,
+            ever_opened: false,
+            signals: VecDeque::new(),
+        }
+    }
+
+    /// Where the source stands.
+    pub(crate) fn state(&self) -> State {
+        match self.stage {
+            Stage::Due(_) | Stage::Connecting(_) | Stage::Refusing(_) => State::Connecting,
+            Stage::Open(_) => State::Open,
+            Stage::Waiting { .. } => State::Waiting,
+            Stage::Failed => State::Failed,
+        }
+    }
+
+    /// The ID to continue after; empty if there is none.
+    pub(crate) fn last_event_id(&self) -> &str {
+        self.decoder.last_event_id()
+    }
+
+    /// Whether the exchange under way, if any, is still wanted. If not, it is to be dropped.
+    pub(crate) fn wants_exchange(&self) -> bool {
+        matches!(self.stage, Stage::Connecting(_) | Stage::Refusing(_) | Stage::Open(_))
+    }
+
+    /// The next thing to tell the source's owner.
+    pub(crate) fn poll_signal(&mut self) -> Option<Signal> {
+        self.signals.pop_front()
+    }
+
+    /// The request that is to go out now, in place of any exchange under way.
+    pub(crate) fn poll_attempt(&mut self, now: Instant) -> Option<Attempt> {
+        if !matches!(self.stage, Stage::Due(_)) {
+            return None;
+        }
+        // `Failed` stands in only while the stage is replaced.
+        let connecting = match mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Due(Due::Hop(connecting)) => *connecting,
+            _ => self.first_hop(now),
+        };
+        let may_prove = self.plan.credentials == CredentialsPlan::PerAttempt
+            && connecting.hop.credentials == Carried::Yes;
+        let attempt = Attempt {
+            hop: connecting.hop.clone(),
+            credentials: may_prove.then_some(connecting.occasion),
+        };
+        self.stage = Stage::Connecting(connecting);
+        Some(attempt)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) must be called next, if ever.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Connecting(Connecting { deadline, .. })
+            | Stage::Refusing(Refusing { deadline, .. }) => Some(*deadline),
+            Stage::Open(reading) => self.idle_deadline(reading),
+            Stage::Waiting { until } => Some(*until),
+            Stage::Due(_) | Stage::Failed => None,
+        }
+    }
+
+    /// Time has passed; nothing happens if it was not enough.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match &self.stage {
+            Stage::Connecting(_) => {
+                let cause = Cause::NoResponse(self.plan.response_timeout);
+                self.reestablish(cause, None, now);
+            }
+            Stage::Open(_) => {
+                let cause = Cause::Idle(self.plan.idle_timeout.unwrap_or_default());
+                self.reestablish(cause, None, now);
+            }
+            Stage::Refusing(_) => self.refuse(),
+            Stage::Waiting { .. } => self.stage = Stage::Due(Due::Attempt),
+            Stage::Due(_) | Stage::Failed => {}
+        }
+    }
+
+    /// The caller had no credentials to give.
+    pub(crate) fn handle_no_credentials(&mut self, error: CredentialsError, now: Instant) {
+        if matches!(self.stage, Stage::Connecting(_)) {
+            self.reestablish(Cause::Credentials(error), None, now);
+        }
+    }
+
+    /// The exchange broke.
+    pub(crate) fn handle_error(&mut self, error: TransportError, now: Instant) {
+        match self.stage {
+            Stage::Connecting(_) | Stage::Open(_) => {
+                self.reestablish(Cause::Transport(error), None, now);
+            }
+            // What was read of the explanation is all there will be.
+            Stage::Refusing(_) => self.refuse(),
+            Stage::Due(_) | Stage::Waiting { .. } | Stage::Failed => {}
+        }
+    }
+
+    /// The response's body came to its end.
+    pub(crate) fn handle_end(&mut self, now: Instant) {
+        match &mut self.stage {
+            Stage::Open(reading) => {
+                let cause = match reading.unpacker.finish() {
+                    Ok(()) => Cause::Ended,
+                    Err(error) => Cause::Encoding(error),
+                };
+                self.reestablish(cause, None, now);
+            }
+            Stage::Refusing(_) => self.refuse(),
+            Stage::Due(_) | Stage::Connecting(_) | Stage::Waiting { .. } | Stage::Failed => {}
+        }
+    }
+
+    /// The driver begins to wait for bytes. Time that the caller spent on the last signal is no
+    /// silence of the server: bytes may lie in the socket, and nobody looked.
+    pub(crate) fn handle_listening(&mut self, now: Instant) {
+        if let Stage::Open(reading) = &mut self.stage {
+            reading.silent_since = now;
+        }
+    }
+
+    /// Stops for good, on the caller's wish.
+    pub(crate) fn close(&mut self) {
+        if !matches!(self.stage, Stage::Failed) {
+            // Nothing is delivered once closed (HTML standard, 9.2.2), so what waited is dropped.
+            self.signals.clear();
+            self.fail(Closed::ByCaller);
+        }
+    }
+
+    /// Drops the connection and connects at once, from the same place.
+    pub(crate) fn restart(&mut self) {
+        self.signals.clear();
+        self.pacing.handle_success();
+        self.decoder.end_of_stream();
+        self.stage = Stage::Due(Due::Attempt);
+    }
+
+    /// Drops the connection and connects at once, from another place.
+    pub(crate) fn reset(&mut self, last_event_id: &str) {
+        self.restart();
+        self.decoder = Decoder::with_limits(self.plan.limits).with_last_event_id(last_event_id);
+    }
+
+    fn idle_deadline(&self, reading: &Reading) -> Option<Instant> {
+        Some(reading.silent_since + self.plan.idle_timeout?)
+    }
+
+    /// The first request of an attempt: always to the original URL, however the last one ended.
+    fn first_hop(&mut self, now: Instant) -> Connecting {
+        let mut headers = self.plan.headers.clone();
+        if self.plan.encoding == EncodingPlan::Any {
+            let value = HeaderValue::from_static(content_encoding::ACCEPT_ENCODING);
+            headers.insert(ACCEPT_ENCODING, value);
+        }
+        let id = self.decoder.last_event_id();
+        self.resumption = match last_event_id_value(id) {
+            _ if id.is_empty() => Resumption::Fresh,
+            None => Resumption::Unsendable(id.to_owned()),
+            Some(value) => {
+                headers.insert(LAST_EVENT_ID, value);
+                Resumption::After(id.to_owned())
+            }
+        };
+        let hop = Hop::first(self.plan.url.clone(), self.plan.method.clone(), headers);
+        let deadline = now + self.plan.response_timeout;
+        Connecting { hop, occasion: Occasion::Attempt, deadline }
+    }
+
+    /// Leaves a stream or an attempt, for another attempt if there may be one (HTML standard,
+    /// 9.2.3, "reestablish the connection").
+    fn reestablish(&mut self, cause: Cause, retry_after: Option<Duration>, now: Instant) {
+        // A block that the end cut off is discarded; the ID it held was never in force.
+        self.decoder.end_of_stream();
+        if let (Stage::Open(_), Mode::Once { until }) = (&self.stage, &self.plan.mode) {
+            let complete = until.is_none() && matches!(cause, Cause::Ended);
+            self.fail(if complete { Closed::Complete } else { Closed::Incomplete(cause) });
+            return;
+        }
+        if self.plan.resend == Resend::Forbidden && cause.may_have_reached_server() {
+            self.fail(Closed::NotResent(cause));
+            return;
+        }
+        match self.was_good(now) {
+            true => self.pacing.handle_success(),
+            false => self.pacing.handle_failure(),
+        }
+        if let Some(attempts) = self.used_budget() {
+            self.fail(Closed::Exhausted { attempts, last: cause });
+            return;
+        }
+        let delay = self.pacing.delay(retry_after);
+        let attempt = self.pacing.failures().saturating_add(1);
+        self.stage = Stage::Waiting { until: now + delay };
+        self.signals.push_back(Signal::Retrying(Retrying { cause, attempt, delay }));
+    }
+
+    /// Whether what ends now was a stream worth forgetting earlier failures for. A server that
+    /// answers 200 and hangs up at once must not be asked at full speed for ever.
+    fn was_good(&self, now: Instant) -> bool {
+        let Stage::Open(reading) = &self.stage else { return false };
+        let age = now.saturating_duration_since(reading.opened);
+        reading.delivered || age >= self.pacing.stable_after()
+    }
+
+    /// The failures in a row, if they are all that the caller allows.
+    fn used_budget(&self) -> Option<NonZeroU32> {
+        let budget = match self.ever_opened {
+            true => self.plan.attempts_max,
+            false => self.plan.first_attempts_max.or(self.plan.attempts_max),
+        }?;
+        NonZeroU32::new(self.pacing.failures()).filter(|failures| *failures >= budget)
+    }
+
+    fn fail(&mut self, closed: Closed) {
+        self.decoder.end_of_stream();
+        self.stage = Stage::Failed;
+        self.signals.push_back(Signal::Closed(closed));
+    }
+}

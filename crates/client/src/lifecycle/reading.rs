@@ -1,0 +1,167 @@
+//! A response body's bytes, on their way to events.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tidings_proto::{Decoder, Item, LimitExceeded};
+
+use crate::content_encoding::Progress;
+use crate::event::{Event, Gap};
+use crate::plan::{Comments, Mode, Plan};
+use crate::signal::{Cause, Closed, Signal};
+
+use super::{Lifecycle, Reading, Refusing, Stage};
+
+/// How much of a refusal's explanation is kept: what a person reads, not what a server can send.
+const REFUSED_BODY_BYTES_MAX: usize = 8 << 10;
+
+/// What an item of the stream means to the machine.
+enum Found {
+    Signal(Signal),
+    Retry(Duration),
+    Until,
+    Nothing,
+}
+
+impl Lifecycle {
+    /// Bytes of the response's body. Reads up to the next signal and moves `input` past what was
+    /// read; whatever is left is to be given again once the signal was taken.
+    pub(crate) fn handle_bytes(&mut self, input: &mut &[u8], now: Instant) {
+        match &mut self.stage {
+            Stage::Open(reading) => {
+                if !input.is_empty() {
+                    reading.silent_since = now;
+                }
+                self.read_events(input, now);
+            }
+            Stage::Refusing(refusing) => {
+                if refusing.take(input).is_err() || refusing.body.len() >= REFUSED_BODY_BYTES_MAX {
+                    self.refuse();
+                }
+                *input = &[];
+            }
+            // Nothing is delivered from an exchange that was given up.
+            Stage::Due(_) | Stage::Connecting(_) | Stage::Waiting { .. } | Stage::Failed => {
+                *input = &[];
+            }
+        }
+    }
+
+    /// Whether more can be read without further bytes.
+    pub(crate) fn has_unread(&self) -> bool {
+        match &self.stage {
+            Stage::Open(reading) => {
+                reading.unread < reading.text.len() || reading.progress == Progress::More
+            }
+            _ => false,
+        }
+    }
+
+    fn read_events(&mut self, input: &mut &[u8], now: Instant) {
+        while let Stage::Open(reading) = &mut self.stage {
+            let step = match reading.next(&mut self.decoder, &self.plan, input) {
+                Ok(Some(found)) => found,
+                Ok(None) => match reading.unpack(input) {
+                    Ok(Unpacked::Nothing) => return,
+                    Ok(Unpacked::Text) => continue,
+                    Err(error) => {
+                        *input = &[];
+                        return self.reestablish(Cause::Encoding(error), None, now);
+                    }
+                },
+                Err(exceeded) => {
+                    *input = &[];
+                    return self.fail(Closed::Limit(exceeded));
+                }
+            };
+            match step {
+                Found::Signal(signal) => return self.signals.push_back(signal),
+                Found::Retry(retry) => self.pacing.handle_retry(retry),
+                Found::Until => {
+                    *input = &[];
+                    return self.fail(Closed::Complete);
+                }
+                Found::Nothing => {}
+            }
+        }
+    }
+
+    /// Closes with the refusal whose explanation was being read.
+    pub(super) fn refuse(&mut self) {
+        if let Stage::Refusing(refusing) = mem::replace(&mut self.stage, Stage::Failed) {
+            let Refusing { mut refused, mut body, .. } = refusing;
+            body.truncate(REFUSED_BODY_BYTES_MAX);
+            refused.body = Bytes::from(body);
+            self.fail(Closed::Refused(refused));
+        }
+    }
+}
+
+/// What became of an attempt to unpack more.
+enum Unpacked {
+    Text,
+    Nothing,
+}
+
+impl Reading {
+    /// Decodes up to the next item: from the bytes themselves, or from what they were unpacked to.
+    fn next(
+        &mut self,
+        decoder: &mut Decoder,
+        plan: &Plan,
+        input: &mut &[u8],
+    ) -> Result<Option<Found>, LimitExceeded> {
+        let found = if self.unpacker.is_identity() {
+            decoder.decode(input)?.map(|item| sort(item, plan, &self.origin))
+        } else {
+            let mut text = &self.text[self.unread..];
+            let found = decoder.decode(&mut text)?.map(|item| sort(item, plan, &self.origin));
+            self.unread = self.text.len() - text.len();
+            found
+        };
+        if let Some(Found::Signal(Signal::Event(_) | Signal::Gap(_)) | Found::Until) = found {
+            self.delivered = true;
+        }
+        Ok(found)
+    }
+
+    /// Unpacks the next piece, once the last one was decoded.
+    fn unpack(&mut self, input: &mut &[u8]) -> std::io::Result<Unpacked> {
+        if self.unpacker.is_identity() || (input.is_empty() && self.progress == Progress::Drained) {
+            return Ok(Unpacked::Nothing);
+        }
+        self.text.clear();
+        self.unread = 0;
+        self.progress = self.unpacker.unpack(input, &mut self.text)?;
+        Ok(Unpacked::Text)
+    }
+}
+
+impl Refusing {
+    fn take(&mut self, input: &mut &[u8]) -> std::io::Result<()> {
+        let mut progress = Progress::Drained;
+        while self.body.len() < REFUSED_BODY_BYTES_MAX
+            && (!input.is_empty() || progress == Progress::More)
+        {
+            progress = self.unpacker.unpack(input, &mut self.body)?;
+        }
+        Ok(())
+    }
+}
+
+fn sort(item: Item<'_>, plan: &Plan, origin: &Arc<str>) -> Found {
+    match item {
+        Item::Event(event) => match (&plan.mode, Gap::of(event)) {
+            (Mode::Once { until: Some(until) }, _) if event.data == until => Found::Until,
+            (_, Some(gap)) => Found::Signal(Signal::Gap(gap)),
+            (_, None) => Found::Signal(Signal::Event(Event::new(event, origin))),
+        },
+        Item::Comment(text) if plan.comments == Comments::Reported => {
+            Found::Signal(Signal::Comment(text.to_owned()))
+        }
+        Item::Retry(retry) => Found::Retry(retry),
+        _ => Found::Nothing,
+    }
+}

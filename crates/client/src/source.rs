@@ -1,0 +1,413 @@
+//! The event source: the thin driver that gives the lifecycle machine a socket and a clock.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use futures_core::Stream;
+use http::{Method, Request, Uri};
+use http_body::Body as _;
+use serde::de::DeserializeOwned;
+
+use crate::body::Body;
+use crate::builder::{Builder, RequestBody};
+use crate::credentials::{Authorize, Authorizing};
+use crate::event::{Event, JsonError};
+use crate::lifecycle::{Attempt, Lifecycle, State};
+use crate::redirect::{Carried, Hop};
+use crate::signal::{Closed, Signal};
+use crate::timer::{Sleep, Timer};
+use crate::transport::{Sending, Stage, Transport, TransportError};
+
+/// Chunks read in one poll without a signal before other tasks get their turn: a flood of
+/// comments that nobody asked to see must not hold the thread.
+const CHUNKS_PER_POLL_MAX: u32 = 32;
+
+/// The client's end of a subscription: it connects, stays connected, and keeps its place.
+///
+/// It is a [`Stream`] of [`Signal`]s and does everything inside its own poll: no task runs
+/// behind it, so dropping it ends the connection at once, and a caller that does not ask reads
+/// nothing (the server is slowed down by TCP, not by memory here).
+///
+/// After [`Signal::Closed`] the stream yields `None`, until the source is started again with
+/// [`restart`](Self::restart) or [`reset`](Self::reset).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tidings_client::{EventSource, Signal};
+///
+/// let mut source = EventSource::get("http://localhost:8080/topics/news").open()?;
+/// while let Some(signal) = source.next().await {
+///     match signal {
+///         Signal::Event(event) => println!("{}: {}", event.event_type(), event.data()),
+///         Signal::Retrying(retrying) => eprintln!("{}; waiting", retrying.cause),
+///         Signal::Closed(closed) => eprintln!("{closed}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct EventSource {
+    lifecycle: Lifecycle,
+    wiring: Wiring,
+    exchange: Exchange,
+    /// Bytes that arrived and were not read yet.
+    chunk: Bytes,
+    /// The sleep under way and what it waits for.
+    sleep: Option<(Instant, Sleep)>,
+    /// Whether the caller has been away since the last look at the body.
+    caller: Caller,
+}
+
+/// What the driver needs besides the machine.
+pub(crate) struct Wiring {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) timer: Arc<dyn Timer>,
+    pub(crate) body: RequestBody,
+    pub(crate) authorize: Option<Authorize>,
+}
+
+/// How far the exchange of the attempt under way has come.
+enum Exchange {
+    None,
+    Authorizing(Authorizing, Box<Hop>),
+    Sending(Sending),
+    Reading(Body),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Waiting,
+    Away,
+}
+
+impl EventSource {
+    /// Describes a source that asks `url` with GET.
+    pub fn get(url: &str) -> Builder {
+        Builder::new(Method::GET, url)
+    }
+
+    /// Describes a source that asks `url` with POST, as model APIs want it.
+    pub fn post(url: &str) -> Builder {
+        Builder::new(Method::POST, url)
+    }
+
+    /// Describes a source that asks `url` with any method.
+    pub fn request(method: Method, url: &str) -> Builder {
+        Builder::new(method, url)
+    }
+
+    pub(crate) fn new(lifecycle: Lifecycle, wiring: Wiring) -> Self {
+        Self {
+            lifecycle,
+            wiring,
+            exchange: Exchange::None,
+            chunk: Bytes::new(),
+            sleep: None,
+            caller: Caller::Away,
+        }
+    }
+
+    /// Waits for the next signal; `None` after [`Signal::Closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call goes on where this one stood.
+    pub async fn next(&mut self) -> Option<Signal> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
+    /// Waits for the next event and passes over every other signal; `None` when the stream ended
+    /// as it was meant to.
+    ///
+    /// A [`Gap`](crate::Gap) is passed over too. Where missing events matter, use
+    /// [`next`](Self::next).
+    ///
+    /// # Errors
+    ///
+    /// Why the source stopped, where [`Closed::is_failure`] holds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event.
+    pub async fn next_event(&mut self) -> Result<Option<Event>, Closed> {
+        loop {
+            match self.next().await {
+                Some(Signal::Event(event)) => return Ok(Some(event)),
+                Some(Signal::Closed(closed)) if closed.is_failure() => return Err(closed),
+                Some(Signal::Closed(_)) | None => return Ok(None),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Waits for the next event, as [`next_event`](Self::next_event) does, and reads its data as
+    /// JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`NextJsonError::Json`] if the data does not fit; the source goes on, and so may the caller.
+    /// [`NextJsonError::Closed`] if the source stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event.
+    pub async fn next_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, NextJsonError> {
+        match self.next_event().await {
+            Ok(Some(event)) => event.json().map(Some).map_err(NextJsonError::Json),
+            Ok(None) => Ok(None),
+            Err(closed) => Err(NextJsonError::Closed(closed)),
+        }
+    }
+
+    /// The ID to continue after: what the next request will send. Empty if there is none.
+    ///
+    /// It can be ahead of the last event received, because a server may send an ID by itself.
+    #[must_use]
+    pub fn last_event_id(&self) -> &str {
+        self.lifecycle.last_event_id()
+    }
+
+    /// Where the source stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.lifecycle.state()
+    }
+
+    /// Stops for good: the connection is dropped at once, and the next signal is
+    /// [`Closed::ByCaller`]. No event follows, not even one that has arrived already.
+    pub fn close(&mut self) {
+        self.lifecycle.close();
+        self.drop_exchange();
+    }
+
+    /// Drops the connection and connects again at once, from the same place, whatever the source
+    /// was doing: connected, waiting, closed. Earlier failures are forgotten. No
+    /// [`Signal::Retrying`] is reported, as nothing went wrong.
+    ///
+    /// It is the caller's word that the request may be sent again, so it holds for one that has
+    /// a body too.
+    pub fn restart(&mut self) {
+        self.lifecycle.restart();
+        self.drop_exchange();
+    }
+
+    /// Like [`restart`](Self::restart), from another place: after the event with the ID
+    /// `last_event_id`, or wherever the server likes if it is empty.
+    pub fn reset(&mut self, last_event_id: &str) {
+        self.lifecycle.reset(last_event_id);
+        self.drop_exchange();
+    }
+
+    fn drop_exchange(&mut self) {
+        self.exchange = Exchange::None;
+        self.chunk.clear();
+    }
+
+    fn now(&self) -> Instant {
+        self.wiring.timer.now()
+    }
+
+    fn begin(&mut self, attempt: Attempt) {
+        self.drop_exchange();
+        let Attempt { hop, credentials } = attempt;
+        self.exchange = match (&self.wiring.authorize, credentials) {
+            (Some(authorize), Some(occasion)) => {
+                Exchange::Authorizing(authorize.run(occasion), Box::new(hop))
+            }
+            _ => self.send(hop),
+        };
+    }
+
+    fn send(&self, hop: Hop) -> Exchange {
+        let body = match hop.body {
+            Carried::Yes => self.wiring.body.make(),
+            Carried::No => Body::empty(),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = hop.method;
+        *request.headers_mut() = hop.headers;
+        match Uri::try_from(hop.url.as_str()) {
+            Ok(uri) => {
+                *request.uri_mut() = uri;
+                Exchange::Sending(self.wiring.transport.send(request))
+            }
+            // The URL standard allows a few characters that the URI type does not.
+            Err(error) => {
+                let error = TransportError::new(Stage::Connect, error);
+                Exchange::Sending(Box::pin(async move { Err(error) }))
+            }
+        }
+    }
+
+    /// Moves the exchange on by one step.
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.exchange {
+            Exchange::None => Poll::Pending,
+            Exchange::Authorizing(authorizing, hop) => {
+                let made = ready!(authorizing.as_mut().poll(cx));
+                let mut hop = (**hop).clone();
+                match made {
+                    Ok(credentials) => {
+                        let (name, value) = credentials.into_parts();
+                        hop.headers.insert(name, value);
+                        self.exchange = self.send(hop);
+                    }
+                    Err(error) => {
+                        let now = self.now();
+                        self.lifecycle.handle_no_credentials(error, now);
+                    }
+                }
+                Poll::Ready(())
+            }
+            Exchange::Sending(sending) => {
+                let result = ready!(sending.as_mut().poll(cx));
+                let now = self.now();
+                match result {
+                    Ok(response) => {
+                        let (head, body) = response.into_parts();
+                        self.exchange = Exchange::Reading(body);
+                        self.lifecycle.handle_response(head, now, self.wiring.timer.wall());
+                    }
+                    Err(error) => self.lifecycle.handle_error(error, now),
+                }
+                Poll::Ready(())
+            }
+            Exchange::Reading(_) => self.poll_body(cx),
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Exchange::Reading(body) = &mut self.exchange else { return Poll::Pending };
+        let frame = Pin::new(body).poll_frame(cx);
+        let now = self.now();
+        match frame {
+            Poll::Pending => {
+                if self.caller == Caller::Away {
+                    self.caller = Caller::Waiting;
+                    self.lifecycle.handle_listening(now);
+                }
+                return Poll::Pending;
+            }
+            // Trailers say nothing about events.
+            Poll::Ready(Some(Ok(frame))) => self.chunk = frame.into_data().unwrap_or_default(),
+            Poll::Ready(Some(Err(error))) => self.lifecycle.handle_error(error, now),
+            Poll::Ready(None) => {
+                self.exchange = Exchange::None;
+                self.lifecycle.handle_end(now);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads on in what has arrived; `false` if there is nothing.
+    fn read_chunk(&mut self) -> bool {
+        if self.chunk.is_empty() && !self.lifecycle.has_unread() {
+            return false;
+        }
+        let now = self.now();
+        let mut input = &self.chunk[..];
+        self.lifecycle.handle_bytes(&mut input, now);
+        let read = self.chunk.len() - input.len();
+        self.chunk.advance(read);
+        true
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.lifecycle.poll_timeout() else {
+            self.sleep = None;
+            return Poll::Pending;
+        };
+        if self.sleep.as_ref().is_none_or(|(armed, _)| *armed != deadline) {
+            self.sleep = Some((deadline, self.wiring.timer.sleep_until(deadline)));
+        }
+        if let Some((_, sleep)) = &mut self.sleep {
+            ready!(sleep.as_mut().poll(cx));
+        }
+        self.sleep = None;
+        let now = self.now().max(deadline);
+        self.lifecycle.handle_timeout(now);
+        Poll::Ready(())
+    }
+}
+
+impl Stream for EventSource {
+    type Item = Signal;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Signal>> {
+        let this = &mut *self;
+        let mut steps = 0;
+        loop {
+            if !this.lifecycle.wants_exchange() {
+                this.drop_exchange();
+            }
+            if let Some(signal) = this.lifecycle.poll_signal() {
+                this.caller = Caller::Away;
+                return Poll::Ready(Some(signal));
+            }
+            let now = this.now();
+            if let Some(attempt) = this.lifecycle.poll_attempt(now) {
+                this.begin(attempt);
+                continue;
+            }
+            if this.lifecycle.state() == State::Failed {
+                this.sleep = None;
+                return Poll::Ready(None);
+            }
+            if this.read_chunk() {
+                continue;
+            }
+            steps += 1;
+            if steps > CHUNKS_PER_POLL_MAX {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            // Bytes before time: what has arrived is not late because nobody looked.
+            if this.poll_exchange(cx).is_ready() || this.poll_timer(cx).is_ready() {
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+impl fmt::Debug for EventSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSource")
+            .field("state", &self.state())
+            .field("last_event_id", &self.last_event_id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no next JSON value.
+#[derive(Debug)]
+pub enum NextJsonError {
+    /// The source stopped.
+    Closed(Closed),
+    /// An event's data does not fit. The next one can be asked for.
+    Json(JsonError),
+}
+
+impl fmt::Display for NextJsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(closed) => write!(f, "{closed}"),
+            Self::Json(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Error for NextJsonError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Closed(closed) => closed.source(),
+            Self::Json(error) => error.source(),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The transport in use unless another is given: hyper, with rustls.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::Request;
+use http::header::PROXY_AUTHORIZATION;
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::body::Body;
+
+use super::connector::{Alpn, Connector, InvalidRoots, Proxy, Roots};
+use super::{Sending, Stage, Transport, TransportError};
+
+/// How long a name look-up and TCP may take to make a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection that is kept may lie unused: less than the 60 s after which many servers
+/// and proxies close one.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+
+/// HTTP/1.1 and HTTP/2 over TCP and TLS, with the platform's roots.
+///
+/// Must be used within a tokio runtime. By default every request has a connection of its own that
+/// ends with it: a stream outlives most of what a pool could save, and a reconnection must not be
+/// given the very connection that just went silent.
+#[derive(Clone)]
+pub struct HyperTransport {
+    client: Client<Connector, Body>,
+    proxy: Option<Proxy>,
+}
+
+impl HyperTransport {
+    /// Makes a transport with the defaults: no proxy, the platform's roots, HTTP/2 where TLS
+    /// agrees on it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Describes another one.
+    pub fn builder() -> HyperTransportBuilder {
+        HyperTransportBuilder {
+            roots: Roots::Platform,
+            proxy: None,
+            version: HttpVersion::Negotiated,
+            connect_timeout: CONNECT_TIMEOUT,
+            connections_kept: 0,
+        }
+    }
+}
+
+impl Default for HyperTransport {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for HyperTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperTransport").field("proxy", &self.proxy).finish_non_exhaustive()
+    }
+}
+
+impl Transport for HyperTransport {
+    fn send(&self, mut request: Request<Body>) -> Sending {
+        let proxy = self.proxy.as_ref();
+        if let Some(value) = proxy.and_then(|proxy| proxy.authorization(request.uri())) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+        }
+        let sending = self.client.request(request);
+        Box::pin(async move {
+            let response = sending.await.map_err(|error| {
+                let stage = if error.is_connect() { Stage::Connect } else { Stage::Request };
+                TransportError::new(stage, error)
+            })?;
+            Ok(response.map(|body| {
+                Body::new(body.map_err(|error| TransportError::new(Stage::Body, error)))
+            }))
+        })
+    }
+}
+
+/// Which version of HTTP to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HttpVersion {
+    /// HTTP/1.1 in clear text; with TLS, HTTP/2 if the server agrees.
+    Negotiated,
+    /// HTTP/1.1 always.
+    Http1,
+    /// HTTP/2 always, in clear text too: the server must be known to speak it.
+    Http2,
+}
+
+/// Describes a [`HyperTransport`].
+#[derive(Clone)]
+#[must_use = "nothing is made before `build`"]
+pub struct HyperTransportBuilder {
+    roots: Roots,
+    proxy: Option<Proxy>,
+    version: HttpVersion,
+    connect_timeout: Duration,
+    connections_kept: usize,
+}
+
+impl HyperTransportBuilder {
+    /// Believes certificates signed by these roots, in PEM, and by no others.
+    ///
+    /// # Errors
+    ///
+    /// If `pem` holds no certificate, or one that cannot be read.
+    pub fn roots_pem(mut self, pem: &[u8]) -> Result<Self, InvalidRoots> {
+        self.roots = Roots::from_pem(pem)?;
+        Ok(self)
+    }
+
+    /// Goes through a proxy.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Speaks this version of HTTP.
+    pub fn http_version(mut self, version: HttpVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Sets how long making a connection may take, before TLS. 10 s by default.
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.connect_timeout = connect_timeout;
+        self
+    }
+
+    /// Keeps up to so many connections to each server open for the next request, for half a
+    /// minute. 0 by default, which is right for event streams; a publisher's keeps a few.
+    pub fn connections_kept(mut self, connections_kept: usize) -> Self {
+        self.connections_kept = connections_kept;
+        self
+    }
+
+    /// Makes the transport.
+    #[must_use]
+    pub fn build(self) -> HyperTransport {
+        let alpn = match self.version {
+            HttpVersion::Negotiated => Alpn::Both,
+            HttpVersion::Http1 => Alpn::Http1,
+            HttpVersion::Http2 => Alpn::Http2,
+        };
+        let proxy = self.proxy;
+        let connector = Connector::new(self.roots, alpn, proxy.clone(), self.connect_timeout);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEPT_FOR)
+            .pool_max_idle_per_host(self.connections_kept)
+            .http2_only(self.version == HttpVersion::Http2)
+            .build(connector);
+        HyperTransport { client, proxy }
+    }
+}
+
+impl fmt::Debug for HyperTransportBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperTransportBuilder")
+            .field("version", &self.version)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}
