@@ -26,8 +26,9 @@ impl Limits {
     /// line is held to the limit by itself. One byte past it, the decoder stops with
     /// [`LimitExceeded`].
     ///
-    /// The decoder holds at most twice as much in raw bytes (the block and its unfinished line),
-    /// and three times as much in text if it is all malformed, because U+FFFD has three bytes.
+    /// What the decoder holds is a small multiple of it: an unfinished line and the block it
+    /// belongs to are kept apart, a buffer that grew may have twice the size it needs, and U+FFFD
+    /// takes three bytes where one malformed byte was received.
     #[must_use]
     pub fn with_event_bytes_max(mut self, event_bytes_max: usize) -> Self {
         self.event_bytes_max = event_bytes_max;

@@ -21,10 +21,10 @@ impl<'a> Line<'a> {
     /// Reads a line by [section 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation):
     /// the name is what stands before the first colon, one space after it is dropped, and without
     /// a colon the whole line is the name. Names are compared byte by byte.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(line: &'a [u8]) -> Self {
-        if let Some(value) = line.strip_prefix(b"data:") {
-            return Self::Data(drop_space(value));
+        if let Some(value) = Self::strip_data(line) {
+            return Self::Data(value);
         }
         if let Some(value) = line.strip_prefix(b"id:") {
             return Self::Id(drop_space(value));
@@ -46,9 +46,15 @@ impl<'a> Line<'a> {
             _ => Self::Unknown,
         }
     }
+
+    /// Returns what follows `data:` and its space.
+    #[inline(always)]
+    pub(super) fn strip_data(line: &'a [u8]) -> Option<&'a [u8]> {
+        line.strip_prefix(b"data:").map(drop_space)
+    }
 }
 
-#[inline]
+#[inline(always)]
 fn drop_space(value: &[u8]) -> &[u8] {
     value.strip_prefix(b" ").unwrap_or(value)
 }

@@ -19,11 +19,11 @@ fn count_events(stream: &[u8], chunk_len: usize) -> usize {
     events
 }
 
-/// A byte is scanned once and copied at most twice.
+/// A byte is scanned at most twice and copied at most twice.
 #[track_caller]
 fn check_linear(stream: &[u8], chunk_len: usize, events: usize) {
     let work = work::of(|| assert_eq!(count_events(stream, chunk_len), events));
-    let most = 3 * stream.len() as u64;
+    let most = 4 * stream.len() as u64;
     assert!(work <= most, "{work} bytes of work for a stream of {} bytes", stream.len());
 }
 
@@ -84,6 +84,7 @@ fn a_buffer_that_grew_far_is_given_back_after_its_event() {
     for mut chunk in malformed.chunks(1460) {
         while decoder.decode(&mut chunk).unwrap().is_some() {}
     }
+    assert_eq!(decoder.state, State::LineStart);
     assert!(decoder.unfinished.capacity() <= RECYCLED_BYTES_MAX);
     assert!(decoder.kept.data.capacity() <= RECYCLED_BYTES_MAX);
     assert!(decoder.data_text.capacity() <= RECYCLED_BYTES_MAX);
