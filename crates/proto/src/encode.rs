@@ -166,7 +166,6 @@ fn digits(number: u64) -> usize {
 }
 
 fn push_line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.reserve(line_len(name, value.len()));
     out.extend_from_slice(name);
     out.extend_from_slice(value);
     out.push(b'\n');

@@ -1,0 +1,65 @@
+//! Instructions per stream, counted by Valgrind: the same on a quiet machine and on a busy one.
+//!
+//! `cargo install gungraun-runner --version 0.20.0`, then `cargo bench --bench instructions`. It
+//! fails if a count is a tenth over what was recorded here; whoever makes one smaller, or has a
+//! reason to make one larger, records the new one. Another compiler gives other counts.
+
+use std::hint::black_box;
+
+use gungraun::{
+    Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
+};
+use tidings_bench::{Found, PACKET_BYTES, Workload, decode, full, model, tiny};
+use tidings_proto::{encode, encoded_len};
+
+#[library_benchmark]
+#[bench::model(args = (model()), config = recorded(2_133_539))]
+#[bench::tiny(args = (tiny()), config = recorded(20_607_864))]
+#[bench::full(args = (full()), config = recorded(8_982_771))]
+fn decode_whole(workload: Workload) -> (Found, Workload) {
+    (decode([black_box(workload.stream.as_slice())]), workload)
+}
+
+#[library_benchmark]
+#[bench::model(args = (model()), config = recorded(2_702_928))]
+#[bench::tiny(args = (tiny()), config = recorded(21_099_535))]
+#[bench::full(args = (full()), config = recorded(9_329_995))]
+fn decode_packets(workload: Workload) -> (Found, Workload) {
+    (decode(black_box(workload.stream.chunks(PACKET_BYTES))), workload)
+}
+
+#[library_benchmark]
+#[bench::model(args = (with_buffer(model())), config = recorded(1_247_592))]
+#[bench::tiny(args = (with_buffer(tiny())), config = recorded(13_515_091))]
+#[bench::full(args = (with_buffer(full())), config = recorded(3_569_171))]
+fn encode_all((workload, mut out): (Workload, Vec<u8>)) -> (Workload, Vec<u8>) {
+    for event in black_box(&workload.events) {
+        encode(event, &mut out);
+    }
+    (workload, out)
+}
+
+#[library_benchmark]
+#[bench::model(args = (model()), config = recorded(896_980))]
+#[bench::full(args = (full()), config = recorded(2_194_916))]
+fn len_of_all(workload: Workload) -> (usize, Workload) {
+    (black_box(&workload.events).iter().map(encoded_len).sum(), workload)
+}
+
+fn with_buffer(workload: Workload) -> (Workload, Vec<u8>) {
+    let out = Vec::with_capacity(workload.stream.len());
+    (workload, out)
+}
+
+/// Allows a tenth more than was counted when it was last recorded.
+fn recorded(instructions: u64) -> LibraryBenchmarkConfig {
+    let mut callgrind = Callgrind::default();
+    callgrind.hard_limits([(EventKind::Ir, instructions + instructions / 10)]);
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(callgrind);
+    config
+}
+
+library_benchmark_group!(name = decoding, benchmarks = [decode_whole, decode_packets]);
+library_benchmark_group!(name = encoding, benchmarks = [encode_all, len_of_all]);
+main!(library_benchmark_groups = [decoding, encoding]);

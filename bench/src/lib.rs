@@ -1,0 +1,144 @@
+//! The streams that the codec is measured with. They are the same on every machine.
+
+use std::fmt::Write;
+
+use fastrand::Rng;
+use tidings_proto::{Decoder, Event, EventId, EventType, Item};
+
+/// How much text each stream has, about: more than a core's own cache, less than the machine's.
+pub const STREAM_BYTES: usize = 1024 * 1024;
+
+/// The data bytes of a full Ethernet packet: what a chunk is when a stream comes from afar.
+pub const PACKET_BYTES: usize = 1460;
+
+/// One stream to decode, or the events to encode it from.
+pub struct Workload {
+    /// What it is called in benchmarks and records.
+    pub name: &'static str,
+    /// Its text.
+    pub stream: Vec<u8>,
+    /// Its events.
+    pub events: Vec<Event>,
+}
+
+/// Returns all workloads.
+#[must_use]
+pub fn workloads() -> Vec<Workload> {
+    vec![model(), tiny(), full()]
+}
+
+/// A language model's answer, a token at a time: JSON of about 250 bytes for a few letters.
+#[must_use]
+pub fn model() -> Workload {
+    let mut rng = Rng::with_seed(1);
+    workload("model", || {
+        let mut data = String::from(
+            r#"{"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk","created":1741570283,"model":"large-2025-08-06","service_tier":"default","system_fingerprint":"fp_50cad350e4","choices":[{"index":0,"delta":{"content":""#,
+        );
+        data.push_str(TOKENS[rng.usize(..TOKENS.len())]);
+        data.push_str(r#""},"logprobs":null,"finish_reason":null}]}"#);
+        Event::new(data)
+    })
+}
+
+/// The smallest event with any data in it.
+#[must_use]
+pub fn tiny() -> Workload {
+    workload("tiny", || Event::new("x"))
+}
+
+/// An ID, a type and three lines of data.
+#[must_use]
+pub fn full() -> Workload {
+    let mut number = 0;
+    workload("full", || {
+        number += 1;
+        let mut id = String::new();
+        write!(id, "urn:uuid:018f3c1e-0000-8000-8000-{number:012x}").expect("a string grows");
+        Event::new(
+            "the first line of a notice\nits second, a little longer than that\nand the last",
+        )
+        .with_type(EventType::new("notice").expect("the type is legal"))
+        .with_id(EventId::new(id).expect("the ID is legal"))
+    })
+}
+
+fn workload(name: &'static str, mut next: impl FnMut() -> Event) -> Workload {
+    let mut workload = Workload { name, stream: Vec::new(), events: Vec::new() };
+    while workload.stream.len() < STREAM_BYTES {
+        let event = next();
+        tidings_proto::encode(&event, &mut workload.stream);
+        workload.events.push(event);
+    }
+    workload
+}
+
+/// What was found in a stream: enough to keep a compiler from skipping the work, and to tell that
+/// two decoders found the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// How many events.
+    pub events: usize,
+    /// How many bytes of data they had.
+    pub data_bytes: usize,
+}
+
+impl Found {
+    /// Counts one event.
+    #[inline]
+    pub fn add(&mut self, data: &str) {
+        self.events += 1;
+        self.data_bytes += data.len();
+    }
+}
+
+/// Decodes a stream that comes in `chunks`, looking at each event where it lies.
+///
+/// # Panics
+///
+/// Panics if an event is over the default limit.
+pub fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Found {
+    let mut decoder = Decoder::new();
+    let mut found = Found::default();
+    for mut chunk in chunks {
+        while let Some(item) = decoder.decode(&mut chunk).expect("within the limits") {
+            if let Item::Event(event) = item {
+                found.add(event.data);
+            }
+        }
+    }
+    found
+}
+
+/// Decodes as [`decode`] does, but makes of each event one that could be kept.
+///
+/// # Panics
+///
+/// Panics if an event is over the default limit.
+pub fn decode_owned<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Found {
+    let mut decoder = Decoder::new();
+    let mut found = Found::default();
+    for mut chunk in chunks {
+        while let Some(item) = decoder.decode(&mut chunk).expect("within the limits") {
+            if let Item::Event(event) = item {
+                found.add(std::hint::black_box(event.to_buf()).data());
+            }
+        }
+    }
+    found
+}
+
+const TOKENS: [&str; 12] = [
+    " the",
+    " of",
+    "ing",
+    " stream",
+    ".",
+    ",",
+    " événement",
+    "\\n",
+    " a",
+    "漢字",
+    " 🙂",
+    " Tidings",
+];
