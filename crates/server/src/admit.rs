@@ -1,0 +1,177 @@
+//! Admission: whether a request may be looked at at all.
+//!
+//! A hub without tokens on loopback is open to programs on this machine and to its own pages, and to
+//! no other page in the machine's browser. What tells them apart is what browsers send and pages
+//! cannot forge: Host, Origin and Sec-Fetch-Site. Programs that are no browsers send none of the
+//! last two and pass.
+
+use http::header::{HOST, HeaderName, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Version};
+
+use crate::authority::{Authority, Origin};
+use crate::config::{Hosts, Origins, Others};
+use crate::cors::Cors;
+use crate::problem::{Problem, ProblemKind};
+
+/// What decides about a request: a pure function of these is [`admit`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) intent: Intent,
+    pub(crate) version: Version,
+    /// The host in the request's target, which HTTP/2 always sends and HTTP/1.1 rarely.
+    pub(crate) target: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// What a request is about to do; for a preflight, what the request that it announces is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Read,
+    Act,
+}
+
+impl Intent {
+    /// Safe methods read (RFC 9110, section 9.2.1), unless the path is one of those few where a GET
+    /// acts.
+    pub(crate) fn new(method: &Method, is_unsafe_get: bool) -> Self {
+        match *method {
+            Method::OPTIONS => Self::Read,
+            Method::GET | Method::HEAD if !is_unsafe_get => Self::Read,
+            _ => Self::Act,
+        }
+    }
+}
+
+/// A request that may go on, and what its answer tells a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    pub(crate) cors: Cors,
+}
+
+/// Why a request may not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It does not say which host it is for, or says so twice.
+    NoHost,
+    /// It is for a host that is not served.
+    Host(Box<str>),
+    /// It comes from a page of another origin.
+    Origin(Box<str>),
+    /// Another site would make the reader's browser act.
+    Site,
+}
+
+/// Decides whether a request may go on.
+pub(crate) fn admit(
+    hosts: &Hosts,
+    origins: &Origins,
+    asked: &Asked<'_>,
+) -> Result<Admitted, Refused> {
+    let own = served_authority(hosts, asked)?;
+    let by_other_site = || match is_by_other_site(asked.headers) {
+        true if asked.intent == Intent::Act => Err(Refused::Site),
+        _ => Ok(Admitted { cors: Cors::Same }),
+    };
+    let Some(value) = asked.headers.get(ORIGIN) else { return by_other_site() };
+    let refused = || Err(Refused::Origin(shown(value)));
+    if asked.headers.get_all(ORIGIN).iter().count() > 1 {
+        return refused();
+    }
+    let origin = value.to_str().ok().and_then(Origin::read);
+    if let Some(origin) = origin {
+        if origins.listed.contains(&origin) {
+            return Ok(Admitted { cors: Cors::Listed(value.clone()) });
+        }
+        if own.is_some_and(|own| origin.is_of(&own)) {
+            return by_other_site();
+        }
+    }
+    match (origins.others, asked.intent) {
+        (Others::Read, Intent::Read) => Ok(Admitted { cors: Cors::Any }),
+        _ => refused(),
+    }
+}
+
+/// The host that the request is for, if it is served; `None` where none needs to be named.
+fn served_authority(hosts: &Hosts, asked: &Asked<'_>) -> Result<Option<Authority>, Refused> {
+    let mut named = asked.headers.get_all(HOST).iter();
+    let header = named.next().map(HeaderValue::as_bytes);
+    if named.next().is_some() {
+        return Err(Refused::NoHost);
+    }
+    let target = asked.target.map(str::as_bytes);
+    // Both must be served where both are sent: the one that is not looked at could be the true one.
+    if let (Some(_), Some(header)) = (target, header) {
+        check_host(hosts, header)?;
+    }
+    match target.or(header) {
+        Some(text) => check_host(hosts, text).map(Some),
+        // No browser speaks HTTP/1.0, and nothing else can be led astray by a name.
+        None if asked.version <= Version::HTTP_10 => Ok(None),
+        None => Err(Refused::NoHost),
+    }
+}
+
+fn check_host(hosts: &Hosts, text: &[u8]) -> Result<Authority, Refused> {
+    let refused = || Refused::Host(String::from_utf8_lossy(text).into());
+    let authority = Authority::parse(text).ok_or_else(refused)?;
+    let is_served = match hosts {
+        Hosts::Any => true,
+        Hosts::Listed(names) => {
+            authority.host.is_loopback() || names.iter().any(|name| name.0 == authority.host)
+        }
+    };
+    if is_served { Ok(authority) } else { Err(refused()) }
+}
+
+/// Whether a browser says that another site made it send the request. A neighbour under the same
+/// registrable domain, or at another port, is another site here.
+fn is_by_other_site(headers: &HeaderMap) -> bool {
+    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    let mut values = headers.get_all(SEC_FETCH_SITE).iter();
+    !values.all(|value| matches!(value.as_bytes(), b"same-origin" | b"none"))
+}
+
+fn shown(value: &HeaderValue) -> Box<str> {
+    String::from_utf8_lossy(value.as_bytes()).into()
+}
+
+impl Refused {
+    pub(crate) fn into_problem(self) -> Problem {
+        match self {
+            Self::NoHost => Problem::new(
+                ProblemKind::MissingHost,
+                "the request must name one host, in the Host header",
+            ),
+            Self::Host(host) => Problem::new(
+                ProblemKind::ForeignHost,
+                format!(
+                    "this server does not answer to the host '{}'; --allow-host names further ones",
+                    cut(&host)
+                ),
+            ),
+            Self::Origin(origin) => Problem::new(
+                ProblemKind::ForeignOrigin,
+                format!(
+                    "pages of the origin '{}' may not do this; --allow-origin names origins that \
+                     may, and a proxy in front must pass the Host header on",
+                    cut(&origin)
+                ),
+            ),
+            Self::Site => Problem::new(
+                ProblemKind::ForeignSite,
+                "another site made the browser send this request, and it would change something; \
+                 --allow-origin names origins that may",
+            ),
+        }
+    }
+}
+
+/// The start of a foreign text: answers stay small whatever is sent.
+fn cut(text: &str) -> &str {
+    const SHOWN_BYTES_MAX: usize = 256;
+    &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! What a handler answers, and the one place that makes a response of it.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
+use tidings_hub::{Body, Client, Start, Subscriber, View};
+use tidings_proto::{encode_comment, encode_retry};
+
+use crate::app::App;
+use crate::phase::Phase;
+use crate::problem::{Problem, ProblemKind};
+use crate::streams::Place;
+
+/// What a handler answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// A whole response.
+    Response(Response<Bytes>),
+    /// An event stream of a view. The handler says what it is; who writes it is decided later.
+    Stream(StreamAnswer),
+    /// An event stream of one reader's own.
+    Body(Box<Body>),
+}
+
+/// An event stream that is to be opened.
+#[derive(Debug)]
+pub struct StreamAnswer {
+    /// Further headers of the response.
+    pub head: HeaderMap,
+    /// What it carries.
+    pub view: View,
+    /// Where it starts.
+    pub start: Start,
+    /// Who reads it.
+    pub client: Client,
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Self::Response(problem.into_response())
+    }
+}
+
+impl From<Response<Bytes>> for Answer {
+    fn from(response: Response<Bytes>) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// What opening a stream came to.
+enum Opening {
+    Stream(Body, HeaderMap, Place),
+    Instead(Response<Bytes>),
+}
+
+/// Makes a response of an answer: the only function that opens streams.
+pub(crate) fn respond(app: &App, request: &Parts, answer: Answer) -> Response<ResponseBody> {
+    let opening = match answer {
+        Answer::Response(response) => Opening::Instead(response),
+        Answer::Stream(stream) => open(app, request, stream),
+        Answer::Body(body) => match place(app) {
+            Ok(place) => Opening::Stream(*body, HeaderMap::new(), place),
+            Err(reason) => Opening::Instead(refuse_for_now(app, request, reason)),
+        },
+    };
+    match opening {
+        Opening::Instead(response) => response.map(ResponseBody::whole),
+        Opening::Stream(body, head, place) => {
+            let mut response = body.into_response();
+            response.headers_mut().extend(head);
+            if request.method == Method::HEAD {
+                return response.map(|_| ResponseBody::whole(Bytes::new()));
+            }
+            response.map(|body| ResponseBody::stream(Box::new(body), place))
+        }
+    }
+}
+
+fn open(app: &App, request: &Parts, stream: StreamAnswer) -> Opening {
+    let place = match place(app) {
+        Ok(place) => place,
+        Err(reason) => return Opening::Instead(refuse_for_now(app, request, reason)),
+    };
+    let StreamAnswer { head, view, start, client } = stream;
+    let subscriber: Subscriber = app.hub.subscribe(view, start);
+    if subscriber.is_ended() {
+        // The one status that stops an EventSource for good and is no error.
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return Opening::Instead(response);
+    }
+    Opening::Stream(Body::new(subscriber).for_client(client), head, place)
+}
+
+/// Takes a place for a stream, or says why there is none for now.
+fn place(app: &App) -> Result<Place, ForNow> {
+    if app.phase() != Phase::Serving {
+        return Err(ForNow::Draining);
+    }
+    app.streams.enter().ok_or(ForNow::TooManyStreams)
+}
+
+/// A reason to refuse a stream that will pass.
+#[derive(Clone, Copy)]
+enum ForNow {
+    Draining,
+    TooManyStreams,
+}
+
+impl ForNow {
+    fn problem(self) -> Problem {
+        let (kind, detail) = match self {
+            Self::Draining => {
+                (ProblemKind::Draining, "this server is about to end: come back in a moment")
+            }
+            Self::TooManyStreams => (
+                ProblemKind::TooManyStreams,
+                "as many streams are open as this server takes: come back in a while",
+            ),
+        };
+        Problem::new(kind, detail)
+    }
+}
+
+/// Refuses a stream for a reason that will pass.
+///
+/// A browser's EventSource gives up for good on every status but 200, so it gets a stream that says
+/// when to come back, and why, and ends. Everybody else gets the status.
+fn refuse_for_now(app: &App, request: &Parts, reason: ForNow) -> Response<Bytes> {
+    /// Spread over which the refused come back, so that they do not come back together.
+    const SPREAD_MILLIS: u64 = 5000;
+    let problem = reason.problem();
+    app.metrics.refused(problem.kind());
+    let after = app.hub.config().reconnection_time
+        + Duration::from_millis(fastrand::u64(0..=SPREAD_MILLIS));
+    if !is_browser(&request.headers) {
+        let seconds = u32::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        return problem.with_retry_after(seconds).into_response();
+    }
+    let mut text = Vec::new();
+    encode_retry(after, &mut text);
+    encode_comment(problem.detail(), &mut text).expect("the reasons are single lines");
+    let mut response = Response::new(Bytes::from(text));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    response
+}
+
+fn is_browser(headers: &HeaderMap) -> bool {
+    const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    headers.contains_key(SEC_FETCH_MODE) || headers.contains_key(ORIGIN)
+}
+
+/// The body of a response.
+pub(crate) struct ResponseBody(Kind);
+
+enum Kind {
+    Whole(Full<Bytes>),
+    Stream { body: Box<Body>, _place: Place },
+}
+
+impl ResponseBody {
+    fn whole(bytes: Bytes) -> Self {
+        Self(Kind::Whole(Full::new(bytes)))
+    }
+
+    fn stream(body: Box<Body>, place: Place) -> Self {
+        Self(Kind::Stream { body, _place: place })
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.0 {
+            Kind::Whole(body) => Pin::new(body).poll_frame(cx),
+            Kind::Stream { body, .. } => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(body) => body.is_end_stream(),
+            Kind::Stream { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(body) => body.size_hint(),
+            Kind::Stream { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Whole(_) => "ResponseBody::Whole",
+            Kind::Stream { .. } => "ResponseBody::Stream",
+        })
+    }
+}

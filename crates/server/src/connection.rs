@@ -1,0 +1,197 @@
+//! The life of one connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::select;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::answer::ResponseBody;
+use crate::app::App;
+use crate::config::ServerConfig;
+use crate::heads::Seat;
+use crate::phase::closing;
+use crate::preface::{Protocol, Rewound, tell};
+
+/// Serves a connection until it ends or the server does.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the connection and everything on it.
+pub(crate) async fn serve(socket: TcpStream, app: Arc<App>, seat: Seat) {
+    // Events are small and must not wait for each other.
+    if socket.set_nodelay(true).is_err() {
+        return;
+    }
+    let seat = Arc::new(seat);
+    let Some((protocol, io)) = begin(socket, &app, &seat).await else { return };
+    let service = service_fn({
+        let (app, seat) = (Arc::clone(&app), Arc::clone(&seat));
+        move |request: Request<Incoming>| {
+            seat.leave();
+            let app = Arc::clone(&app);
+            async move { Ok::<_, Infallible>(app.handle(request).await) }
+        }
+    });
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1_builder(&app.config).serve_connection(io, service);
+            drive(connection, &app, &seat).await;
+        }
+        Protocol::Http2 => {
+            let tasks = Tasks::default();
+            let builder = http2_builder(&app.config, tasks.clone());
+            let connection = builder.serve_connection(io, service);
+            drive(connection, &app, &seat).await;
+            tasks.end();
+        }
+    }
+}
+
+/// Waits for the bytes that tell the protocol; `None` if the connection is not to be served.
+async fn begin(
+    socket: TcpStream,
+    app: &App,
+    seat: &Seat,
+) -> Option<(Protocol, Rewound<TokioIo<TcpStream>>)> {
+    let mut phases = app.phases();
+    select! {
+        told = tell(TokioIo::new(socket)) => told.ok(),
+        () = sleep(app.config.head_timeout) => None,
+        () = seat.cut() => None,
+        () = closing(&mut phases) => None,
+    }
+}
+
+/// The one place where connections of HTTP/1 are configured: without the time-out and its timer, a
+/// client that sends half a head holds a connection for ever.
+fn http1_builder(config: &ServerConfig) -> http1::Builder {
+    /// Bytes of a body read ahead at most; it must hold a whole head, too.
+    const BUFFER_BYTES_MAX: usize = 64 * 1024;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_timeout)
+        .max_header_size(config.head_bytes_max)
+        .max_buf_size(BUFFER_BYTES_MAX.max(config.head_bytes_max));
+    builder
+}
+
+/// The same for HTTP/2.
+fn http2_builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
+    /// A dead peer is noticed in twice this time.
+    const KEEP_ALIVE: Duration = Duration::from_secs(20);
+    /// Bytes of one stream that wait for its window: what one poll of a stream yields.
+    const SEND_BYTES_MAX: usize = 64 * 1024;
+    let head_bytes_max = u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX);
+    let mut builder = http2::Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(config.http2_streams_max)
+        .max_header_list_size(head_bytes_max)
+        .max_send_buf_size(SEND_BYTES_MAX);
+    builder
+}
+
+/// A connection of either protocol.
+trait Connection: Future<Output = hyper::Result<()>> {
+    /// Asks it to end after what is under way.
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S> Connection for http1::Connection<Rewound<TokioIo<TcpStream>>, S>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Connection for http2::Connection<Rewound<TokioIo<TcpStream>>, S, Tasks>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn drive(connection: impl Connection, app: &App, seat: &Seat) {
+    let mut connection = pin!(connection);
+    let mut phases = app.phases();
+    let mut is_finishing = false;
+    // hyper bounds the head of HTTP/1 itself; a client of HTTP/2 could be silent after its preface.
+    let mut head_timeout = pin!(sleep(app.config.head_timeout));
+    let mut awaits_head = true;
+    loop {
+        select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(error = &error as &dyn std::error::Error, "connection failed");
+                }
+                return;
+            }
+            () = &mut head_timeout, if awaits_head => {
+                if !seat.has_left() {
+                    return;
+                }
+                awaits_head = false;
+            }
+            () = seat.cut(), if awaits_head => {
+                if !seat.has_left() {
+                    return;
+                }
+                awaits_head = false;
+            }
+            () = closing(&mut phases), if !is_finishing => {
+                // Nothing is under way on a connection that has not asked for anything.
+                if !seat.has_left() {
+                    return;
+                }
+                is_finishing = true;
+                connection.as_mut().finish();
+            }
+        }
+    }
+}
+
+/// The tasks that a connection of HTTP/2 runs its streams on. They end with it.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl Tasks {
+    fn end(&self) {
+        self.0.lock().abort_all();
+    }
+}
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        let mut tasks = self.0.lock();
+        // Lets go of those that have ended, so that a long connection does not collect them.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}

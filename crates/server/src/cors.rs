@@ -1,0 +1,91 @@
+//! What answers tell browsers about pages of other origins (WHATWG Fetch, section 3.3).
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method};
+
+/// Whose page may read an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cors {
+    /// The server's own, or no page at all: nothing needs to be said.
+    Same,
+    /// The one of this listed origin, with credentials.
+    Listed(HeaderValue),
+    /// Any, without credentials.
+    Any,
+}
+
+impl Cors {
+    /// Says so in an answer.
+    ///
+    /// Every answer depends on the Origin, if only because another one would have been refused, so
+    /// every answer tells caches.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+        match self {
+            Self::Same => return,
+            Self::Listed(origin) => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
+            Self::Any => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            }
+        }
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
+
+    /// Says what a preflight asks about, beside [`Cors::apply`].
+    pub(crate) fn apply_preflight(&self, headers: &mut HeaderMap) {
+        let (methods, names) = match self {
+            Self::Same => return,
+            Self::Listed(_) => ("GET, HEAD, POST, DELETE", REQUEST_HEADERS),
+            Self::Any => ("GET, HEAD", READING_HEADERS),
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(names));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
+    }
+}
+
+/// The method that a preflight asks about; `None` if the request is no preflight.
+pub(crate) fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<Method> {
+    if method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
+        return None;
+    }
+    let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    Method::from_bytes(asked.as_bytes()).ok()
+}
+
+/// Headers of an answer that a page may read beside the harmless ones.
+const EXPOSED: &str = "Last-Event-ID, Idempotency-Replayed, Retry-After";
+/// Headers that requests may carry: all that the API reads.
+const REQUEST_HEADERS: &str = "Last-Event-ID, Cache-Control, Content-Type, Authorization, \
+                               Idempotency-Key, Event-Type, Event-Id";
+/// The same for those who may only read, without credentials.
+const READING_HEADERS: &str = "Last-Event-ID, Cache-Control";
+/// How long a browser may remember, in seconds: two hours, the most that Chromium keeps.
+const MAX_AGE: &str = "7200";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preflight_has_an_origin_and_a_method() {
+        let preflight = |method: Method, pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs
+                .iter()
+                .map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+            preflight_method(&method, &headers.collect())
+        };
+        let asked = [("origin", "http://a"), ("access-control-request-method", "POST")];
+        assert_eq!(preflight(Method::OPTIONS, &asked), Some(Method::POST));
+        assert_eq!(preflight(Method::GET, &asked), None);
+        assert_eq!(preflight(Method::OPTIONS, &asked[..1]), None);
+        assert_eq!(preflight(Method::OPTIONS, &asked[1..]), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! Connections that have not sent a whole request head yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The connections still in their head, a limited number of them.
+///
+/// When one more comes, the one that has waited longest is closed. So an attacker who opens
+/// connections and sends nothing displaces his own, and a client whose head comes at once is never
+/// refused.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    max: usize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    /// By age.
+    seats: BTreeMap<u64, Arc<Signal>>,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    is_cut: AtomicBool,
+    cut: Notify,
+}
+
+/// The place of one connection among them; given up when its head has come, or when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    heads: Arc<Heads>,
+    number: u64,
+    signal: Arc<Signal>,
+    has_left: AtomicBool,
+}
+
+impl Heads {
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max: max.max(1), waiting: Mutex::default() })
+    }
+
+    /// Takes a seat, at the cost of the oldest if there are too many.
+    pub(crate) fn enter(self: &Arc<Self>) -> Seat {
+        let signal = Arc::<Signal>::default();
+        let mut waiting = self.waiting.lock();
+        let number = waiting.next;
+        waiting.next += 1;
+        let is_full = waiting.seats.len() >= self.max;
+        let oldest = if is_full { waiting.seats.pop_first() } else { None };
+        waiting.seats.insert(number, Arc::clone(&signal));
+        drop(waiting);
+        if let Some((_, oldest)) = oldest {
+            oldest.is_cut.store(true, Ordering::Release);
+            oldest.cut.notify_one();
+        }
+        Seat { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
+    }
+}
+
+impl Seat {
+    /// Says that the head has come. A connection that was cut meanwhile stays cut.
+    pub(crate) fn leave(&self) {
+        if !self.has_left.swap(true, Ordering::AcqRel) {
+            self.heads.waiting.lock().seats.remove(&self.number);
+        }
+    }
+
+    /// Whether the head has come.
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
+    }
+
+    /// Waits until the seat is taken away.
+    pub(crate) async fn cut(&self) {
+        while !self.signal.is_cut.load(Ordering::Acquire) {
+            self.signal.cut.notified().await;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_too_many_displaces_the_oldest() {
+        let heads = Heads::new(2);
+        let first = heads.enter();
+        let second = heads.enter();
+        second.leave();
+        let third = heads.enter();
+        assert!(!first.signal.is_cut.load(Ordering::Acquire));
+        let fourth = heads.enter();
+        first.cut().await;
+        for seat in [&second, &third, &fourth] {
+            assert!(!seat.signal.is_cut.load(Ordering::Acquire));
+        }
+        drop((first, third, fourth));
+        assert!(heads.waiting.lock().seats.is_empty());
+    }
+}

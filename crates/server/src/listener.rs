@@ -1,0 +1,87 @@
+//! Accepting connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+use tracing::{debug, error, warn};
+
+use crate::app::App;
+use crate::connection;
+use crate::heads::Heads;
+use crate::phase::closing;
+
+/// Where connections come from.
+pub(crate) trait Accept: Send {
+    /// Waits for the next one.
+    ///
+    /// Dropping the future loses no connection.
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+}
+
+impl Accept for TcpListener {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.accept().await
+    }
+}
+
+/// Accepts and serves connections until the server closes, then waits for those there are.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the listener and every connection it accepted.
+pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Heads>) {
+    /// Descriptors or memory are short: time for connections to end. Trying again at once would
+    /// fail again and take the processor from those that could.
+    const PAUSE: Duration = Duration::from_millis(100);
+    let mut connections = JoinSet::new();
+    let mut phases = app.phases();
+    loop {
+        select! {
+            () = closing(&mut phases) => break,
+            Some(ended) = connections.join_next() => report(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    debug!(%peer, "connection accepted");
+                    let seat = heads.enter();
+                    connections.spawn(connection::serve(socket, Arc::clone(&app), seat));
+                }
+                // The connection is gone; the listener is as good as before.
+                Err(error) if is_about_connection(&error) => {}
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "connection not accepted");
+                    app.metrics.accept_failed();
+                    sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while let Some(ended) = connections.join_next().await {
+        report(ended);
+    }
+}
+
+fn is_about_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+    )
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!(error = &error as &dyn std::error::Error, "connection panicked");
+    }
+}

@@ -1,0 +1,102 @@
+//! The server's numbers, in the text that Prometheus reads.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use tidings_hub::Hub;
+
+use crate::problem::ProblemKind;
+use crate::streams::Streams;
+
+/// What the server counts, beside what the hub does.
+pub(crate) struct Metrics {
+    registry: Registry,
+    refused: Family<[(&'static str, &'static str); 1], Counter>,
+    accept_failed: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>) -> Self {
+        let mut registry = Registry::with_prefix("tidings");
+        let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
+        registry.register_collector(Box::new(numbers));
+        let refused = Family::default();
+        registry.register(
+            "refused",
+            "Requests refused, by the name of the problem",
+            refused.clone(),
+        );
+        let accept_failed = Counter::default();
+        let help = "Connections not accepted for want of descriptors or memory";
+        registry.register("accept_failed", help, accept_failed.clone());
+        // A series that appears only with its first refusal would hide that one from rates.
+        for kind in ProblemKind::ALL {
+            drop(refused.get_or_create(&[("problem", kind.name())]));
+        }
+        Self { registry, refused, accept_failed }
+    }
+
+    pub(crate) fn refused(&self, kind: ProblemKind) {
+        self.refused.get_or_create(&[("problem", kind.name())]).inc();
+    }
+
+    pub(crate) fn accept_failed(&self) {
+        self.accept_failed.inc();
+    }
+
+    /// The numbers as text (OpenMetrics 1.0).
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to memory cannot fail");
+        text
+    }
+}
+
+/// The hub's own numbers, read when they are asked for.
+struct HubNumbers {
+    hub: Hub,
+    streams: Arc<Streams>,
+}
+
+impl Collector for HubNumbers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stats = self.hub.stats();
+        let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let gauges = [
+            ("subscribers", "Subscribers of the hub", None, int(stats.subscribers)),
+            ("streams", "Event streams open over HTTP", None, int(self.streams.open())),
+            ("topics", "Topics known to the hub", None, int(stats.topics)),
+            ("history_events", "Events held in history", None, stats.events_held as i64),
+            ("history", "Bytes that history takes", Some(Unit::Bytes), int(stats.history_bytes)),
+        ];
+        for (name, help, unit, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            let kind = gauge.metric_type();
+            gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)?;
+        }
+        let counters = [
+            ("events_published", "Events committed", stats.published),
+            ("events_delivered", "Events handed to subscribers", stats.delivered),
+            ("gaps", "Gaps told to subscribers", stats.gaps),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            let kind = counter.metric_type();
+            counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for HubNumbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HubNumbers")
+    }
+}

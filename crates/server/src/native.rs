@@ -1,0 +1,92 @@
+//! The native HTTP API: text to calls of the hub, and back.
+
+mod json_event;
+mod ndjson;
+mod ops;
+mod publish;
+mod publish_json;
+mod publish_many;
+mod read;
+mod relay;
+mod stream;
+mod subscribers;
+mod topics;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response};
+
+use crate::answer::Answer;
+use crate::app::{App, not_found};
+use crate::assets::asset;
+use crate::problem::{Problem, ProblemKind};
+use crate::request::{Query, RequestBody};
+use crate::routes::Route;
+
+/// Answers GET and HEAD.
+pub(crate) async fn read(app: &App, head: &Parts, route: Route<'_>) -> Result<Answer, Problem> {
+    let name = match route {
+        Route::Topic(path) => return stream::topic(app, head, path).await,
+        Route::Events => return stream::events(app, head).await,
+        Route::Topics => return topics::list(app, head).map(Answer::from),
+        Route::Health => return ops::health(app, head).map(Answer::from),
+        Route::Ready => return ops::ready(app, head).map(Answer::from),
+        Route::Metrics => return ops::metrics(app, head).map(Answer::from),
+        Route::Subscribers | Route::Server => {
+            return Err(method_not_allowed(&head.method, route));
+        }
+        Route::Index => app.page(),
+        Route::Asset(name) => name,
+    };
+    asset(name, &head.headers).map(Answer::from).ok_or_else(not_found)
+}
+
+/// Answers POST.
+pub(crate) async fn publish(
+    app: &App,
+    head: &Parts,
+    body: &mut RequestBody,
+    route: Route<'_>,
+) -> Result<Answer, Problem> {
+    match route {
+        Route::Topic(path) => publish::one(app, head, body, path).await.map(Answer::from),
+        Route::Events => publish_many::events(app, head, body).await.map(Answer::from),
+        _ => Err(method_not_allowed(&head.method, route)),
+    }
+}
+
+/// Answers DELETE.
+pub(crate) async fn end(app: &App, head: &Parts, route: Route<'_>) -> Result<Answer, Problem> {
+    match route {
+        Route::Subscribers => subscribers::end(app, head).await.map(Answer::from),
+        _ => Err(method_not_allowed(&head.method, route)),
+    }
+}
+
+/// The path has no such method.
+pub(crate) fn method_not_allowed(method: &Method, route: Route<'_>) -> Problem {
+    let methods = route.methods();
+    let detail = format!("this path has no method {method}; it has {methods}");
+    Problem::new(ProblemKind::MethodNotAllowed, detail).with_allow(methods)
+}
+
+/// The query of a request, if it has known parameters only.
+fn query(head: &Parts, known: &[&str]) -> Result<Query, Problem> {
+    let query = Query::parse(head.uri.query())?;
+    query.only(known)?;
+    Ok(query)
+}
+
+/// A response with a body that is not to be kept, nor taken for anything else than it is.
+fn fresh(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";

@@ -1,0 +1,179 @@
+//! Publishing one event, whose data is the body.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HeaderName;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tidings_hub::{Draft, Event, EventId, EventType, IdempotencyKey, PublishError, Refused};
+
+use super::{TEXT, fresh, query};
+use crate::app::App;
+use crate::problem::{Problem, ProblemKind};
+use crate::request::{Query, RequestBody, invalid, refuse_coding, topic_of_path, utf8};
+
+/// `POST /topics/{topic}`.
+pub(super) async fn one(
+    app: &App,
+    head: &Parts,
+    body: &mut RequestBody,
+    path: &str,
+) -> Result<Response<Bytes>, Problem> {
+    const EVENT_TYPE: HeaderName = HeaderName::from_static("event-type");
+    const EVENT_ID: HeaderName = HeaderName::from_static("event-id");
+    let topic = topic_of_path(path)?;
+    let query = query(head, &["type", "id", "retry"])?;
+    let text = |name, header| query_or_header(&query, name, &head.headers, header);
+    let parts = EventParts {
+        event_type: text("type", EVENT_TYPE)?,
+        id: text("id", EVENT_ID)?,
+        retry: query.one("retry")?.map(retry).transpose()?,
+    };
+    let key = idempotency_key(&head.headers)?;
+    refuse_coding(&head.headers)?;
+
+    let bytes_max = app.hub.config().event_bytes_max;
+    let data = body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
+    let event = parts.into_event(utf8(&data)?)?;
+    let mut draft = Draft::new(topic, event);
+    if let Some(key) = key {
+        draft = draft.with_idempotency_key(key);
+    }
+    app.tick();
+    let published = app.hub.publish(draft).map_err(problem)?.await.map_err(problem)?;
+    let published = published.first().ok_or_else(|| problem(PublishError::Unknown))?;
+
+    let mut response = fresh(TEXT, published.id.as_str().to_owned());
+    *response.status_mut() = StatusCode::CREATED;
+    if published.is_duplicate {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Says that an answer is an earlier one's, and that nothing was published now.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The parts of an event beside its data, as text that is still to be checked.
+#[derive(Debug, Default)]
+pub(super) struct EventParts {
+    pub(super) event_type: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) retry: Option<Duration>,
+}
+
+impl EventParts {
+    /// Makes the event, or says which part is against the rules.
+    pub(super) fn into_event(self, data: &str) -> Result<Event, Problem> {
+        let mut event = Event::new(data);
+        if let Some(event_type) = self.event_type {
+            let event_type = EventType::new(event_type).map_err(|error| {
+                let at = error.position();
+                invalid_event(&format!("an event type has no CR, LF or NUL: byte {at} is one"))
+            })?;
+            event = event.with_type(event_type);
+        }
+        if let Some(id) = self.id {
+            let id = EventId::new(id).map_err(|error| {
+                let at = error.position();
+                invalid_event(&format!("an event ID has no CR, LF or NUL: byte {at} is one"))
+            })?;
+            event = event.with_id(id);
+        }
+        if let Some(retry) = self.retry {
+            event = event.with_retry(retry);
+        }
+        Ok(event)
+    }
+}
+
+/// A problem with an event.
+pub(super) fn invalid_event(why: &str) -> Problem {
+    Problem::new(ProblemKind::InvalidEvent, why)
+}
+
+/// Reads what may stand in the query or in a header, but not in both.
+fn query_or_header(
+    query: &Query,
+    name: &str,
+    headers: &HeaderMap,
+    header: HeaderName,
+) -> Result<Option<String>, Problem> {
+    let in_query = query.one(name)?;
+    match (in_query, one_header(headers, &header)?) {
+        (Some(_), Some(_)) => Err(invalid(name, &format!("the header {header} says it too"))),
+        (Some(text), None) => Ok(Some(text.to_owned())),
+        (None, text) => Ok(text.map(str::to_owned)),
+    }
+}
+
+fn one_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let problem = |why: &str| {
+        let detail = format!("the header {name} cannot be used: {why}");
+        Problem::new(ProblemKind::InvalidParameter, detail).with("header", name.as_str())
+    };
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().map(HeaderValue::as_bytes);
+    if values.next().is_some() {
+        return Err(problem("it is given twice"));
+    }
+    let text = value.map(|bytes| std::str::from_utf8(bytes)).transpose();
+    text.map_err(|_| problem("it is not UTF-8"))
+}
+
+/// Reads a reconnection time: digits only, where `u64::from_str` would also take `+5`.
+fn retry(text: &str) -> Result<Duration, Problem> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let millis = if is_number { text.parse().ok() } else { None };
+    millis
+        .map(Duration::from_millis)
+        .ok_or_else(|| invalid("retry", "it is a whole number of milliseconds, digits only"))
+}
+
+/// What makes a repetition of the request publish nothing.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+    let Some(text) = one_header(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
+    IdempotencyKey::new(text).map(Some).map_err(|error| {
+        Problem::new(ProblemKind::InvalidParameter, error.to_string())
+            .with("header", IDEMPOTENCY_KEY.as_str())
+    })
+}
+
+/// What a publisher is told when the hub does not commit an event.
+pub(super) fn problem(error: PublishError) -> Problem {
+    match error {
+        PublishError::Refused { reason, .. } => refused(&reason),
+        _ => Problem::new(
+            ProblemKind::JournalFailed,
+            "the journal failed, so that the event may have been published or not; repeat it with \
+             the same Idempotency-Key",
+        ),
+    }
+}
+
+/// What a publisher is told about an event that the hub refuses.
+pub(super) fn refused(reason: &Refused) -> Problem {
+    match reason {
+        Refused::TooLarge { bytes_max, .. } => {
+            Problem::new(ProblemKind::EventTooLarge, reason.to_string())
+                .with("bytes_max", *bytes_max)
+        }
+        _ => invalid_event(&reason.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reconnection_time_is_digits() {
+        assert_eq!(retry("0").unwrap(), Duration::ZERO);
+        assert_eq!(retry("2500").unwrap(), Duration::from_millis(2500));
+        for text in ["-1", "+5", "", " 5", "1e3", "1.5", "٣", "99999999999999999999"] {
+            assert!(retry(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Problems: what went wrong, as RFC 9457 has it.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::{Map, Value, json};
+
+/// An answer that says what is wrong and what to do about it.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    kind: ProblemKind,
+    detail: String,
+    members: Map<String, Value>,
+    allow: Option<&'static str>,
+    retry_after: Option<u32>,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $status:ident $slug:literal $title:literal,)+) => {
+        /// What kind of problem it is: each has a status, a name and a title of its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum ProblemKind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl ProblemKind {
+            /// The status of the answer.
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$kind => StatusCode::$status,)+ }
+            }
+
+            /// Its name: the last segment of the problem's `type`, and a metric's label.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $slug,)+ }
+            }
+
+            fn title(self) -> &'static str {
+                match self { $(Self::$kind => $title,)+ }
+            }
+
+            /// Every kind there is.
+            pub(crate) const ALL: &[Self] = &[$(Self::$kind,)+];
+        }
+    };
+}
+
+kinds! {
+    /// A query parameter that the call does not have.
+    UnknownParameter = BAD_REQUEST "unknown-parameter" "Unknown query parameter",
+    /// A query parameter or header whose value cannot be used.
+    InvalidParameter = BAD_REQUEST "invalid-parameter" "Invalid parameter",
+    /// Something that must be said is not.
+    MissingParameter = BAD_REQUEST "missing-parameter" "Missing parameter",
+    /// A text that is no topic.
+    InvalidTopic = BAD_REQUEST "invalid-topic" "Invalid topic",
+    /// A text that is no pattern of topics.
+    InvalidPattern = BAD_REQUEST "invalid-pattern" "Invalid pattern",
+    /// A path that does not spell a topic in the one clean way.
+    UncleanPath = BAD_REQUEST "unclean-path" "Unclean path",
+    /// An event whose ID, type or other part is against the rules.
+    InvalidEvent = BAD_REQUEST "invalid-event" "Invalid event",
+    /// JSON that cannot be read, or does not say what an event needs.
+    InvalidJson = BAD_REQUEST "invalid-json" "Invalid JSON",
+    /// Bytes that are no UTF-8.
+    NotUtf8 = BAD_REQUEST "not-utf-8" "Not UTF-8",
+    /// A token where no tokens are configured.
+    TokensNotConfigured = BAD_REQUEST "tokens-not-configured" "Tokens are not configured",
+    /// A request without a host.
+    MissingHost = BAD_REQUEST "missing-host" "Missing Host",
+    /// A request for a host that is not served.
+    ForeignHost = MISDIRECTED_REQUEST "foreign-host" "Foreign Host",
+    /// A request of another origin's page.
+    ForeignOrigin = FORBIDDEN "foreign-origin" "Foreign origin",
+    /// A request that another site made a browser send.
+    ForeignSite = FORBIDDEN "foreign-site" "Sent by another site",
+    /// A path that nothing is at.
+    NotFound = NOT_FOUND "not-found" "Not found",
+    /// A method that the path does not have.
+    MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed",
+    /// No format that is asked for can be sent.
+    NotAcceptable = NOT_ACCEPTABLE "not-acceptable" "Not acceptable",
+    /// A body that did not come in time.
+    BodyTimeout = REQUEST_TIMEOUT "body-timeout" "Body timed out",
+    /// A body that broke off.
+    BodyBroken = BAD_REQUEST "body-broken" "Body broke off",
+    /// An event over the limit.
+    EventTooLarge = PAYLOAD_TOO_LARGE "event-too-large" "Event too large",
+    /// A body over the limit.
+    BodyTooLarge = PAYLOAD_TOO_LARGE "body-too-large" "Body too large",
+    /// A content type or coding that cannot be read.
+    UnsupportedContent = UNSUPPORTED_MEDIA_TYPE "unsupported-content" "Unsupported content",
+    /// The server is about to end.
+    Draining = SERVICE_UNAVAILABLE "draining" "Draining",
+    /// All streams there may be are open.
+    TooManyStreams = SERVICE_UNAVAILABLE "too-many-streams" "Too many streams",
+    /// The journal cannot say what was committed.
+    JournalFailed = SERVICE_UNAVAILABLE "journal-failed" "Journal failed",
+}
+
+impl Problem {
+    /// A problem, with a sentence that a person can act on.
+    #[must_use]
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), members: Map::new(), allow: None, retry_after: None }
+    }
+
+    /// Adds a member that a program can read.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says which methods there are.
+    pub(crate) fn with_allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// Says when to try again, in seconds.
+    pub(crate) fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// What kind it is.
+    #[must_use]
+    pub fn kind(&self) -> ProblemKind {
+        self.kind
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The members as JSON, without those that say what the whole answer is.
+    pub(crate) fn to_members(&self) -> Value {
+        let mut members = self.members.clone();
+        members.insert("type".into(), self.type_reference().into());
+        members.insert("detail".into(), self.detail.clone().into());
+        members.into()
+    }
+
+    /// A reference that names the kind; relative, because the server does not know its own name.
+    fn type_reference(&self) -> String {
+        format!("/problems/{}", self.kind.name())
+    }
+
+    pub(crate) fn into_response(self) -> Response<Bytes> {
+        let status = self.kind.status();
+        let mut body = json!({
+            "type": self.type_reference(),
+            "title": self.kind.title(),
+            "status": status.as_u16(),
+            "detail": self.detail,
+        });
+        if let Value::Object(body) = &mut body {
+            body.extend(self.members);
+        }
+        let mut response = Response::new(Bytes::from(format!("{body}\n")));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,191 @@
+//! The server: from its addresses to its end.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_hub::{Hub, Now};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::{pin, select};
+use tracing::{error, info};
+
+use crate::app::App;
+use crate::config::{ServerConfig, TimeSource};
+use crate::heads::Heads;
+use crate::listener::listen;
+use crate::phase::Phase;
+use crate::routes::ExtraRoutes;
+
+/// A hub's HTTP server, bound to its addresses and ready to serve.
+pub struct Server {
+    config: ServerConfig,
+    hub: Hub,
+    extra: Option<Arc<dyn ExtraRoutes>>,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// Binds the addresses. From now on connections wait to be accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] names the first address that cannot be listened on.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O and time.
+    #[expect(clippy::unused_async, reason = "binding needs a runtime, and callers should see that")]
+    pub async fn bind(config: ServerConfig, hub: Hub) -> Result<Self, BindError> {
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for &address in &config.listen {
+            let listener = bind(address).map_err(|source| BindError { address, source })?;
+            let bound = listener.local_addr().map_err(|source| BindError { address, source })?;
+            addresses.push(bound);
+            listeners.push(listener);
+        }
+        Ok(Self { config, hub, extra: None, listeners, addresses })
+    }
+
+    /// Adds routes beside the hub's.
+    #[must_use]
+    pub fn with_routes(mut self, routes: Arc<dyn ExtraRoutes>) -> Self {
+        self.extra = Some(routes);
+        self
+    }
+
+    /// The addresses that are listened on, in the order of the configuration, with the ports taken.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Serves until `shutdown` yields, then ends: streams first, spread over a short time, each told
+    /// when to come back; then connections, when what is under way on them is done; then, at
+    /// [`ServerConfig::shutdown_max`], whatever is left.
+    ///
+    /// The hub is [drained](Hub::drain), so its streams do not outlive the server.
+    ///
+    /// # Errors
+    ///
+    /// None at present: a connection that fails is its own matter, and a listener that fails recovers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes every connection at once.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let Self { config, hub, extra, listeners, .. } = self;
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let heads = Heads::new(config.heads_max);
+        let app = Arc::new(App::new(config, hub, extra, phases));
+        let mut tasks = JoinSet::new();
+        for listener in listeners {
+            tasks.spawn(listen(listener, Arc::clone(&app), Arc::clone(&heads)));
+        }
+        let mut clock = JoinSet::new();
+        if app.config.time == TimeSource::Machine {
+            clock.spawn(keep_time(Arc::clone(&app)));
+        }
+        shutdown.await;
+        end(&app, &phase, tasks).await;
+        Ok(())
+    }
+}
+
+/// Ends streams, then connections, then everything.
+async fn end(app: &App, phase: &watch::Sender<Phase>, mut tasks: JoinSet<()>) {
+    /// Time for the last streams to be written out once their time has come.
+    const LAST_WORDS: Duration = Duration::from_millis(500);
+    let deadline = Instant::now() + app.config.shutdown_max;
+    let streams = app.streams.open();
+    let count = u32::try_from(streams).unwrap_or(u32::MAX);
+    let spread = app.config.drain_per_stream.saturating_mul(count).min(app.config.drain_max);
+    info!(streams, spread_ms = spread.as_millis() as u64, "draining");
+
+    // New streams are refused from here on, so that none is opened after the hub has drained.
+    phase.send_replace(Phase::Draining);
+    app.tick();
+    app.hub.drain(spread);
+    // Whether they all ended or the time is over, connections are next.
+    let _ = timeout(spread + LAST_WORDS, app.streams.none_open()).await;
+
+    phase.send_replace(Phase::Closing);
+    let ended = timeout_at(deadline, async { while tasks.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        info!("closing the connections that did not end in time");
+        tasks.shutdown().await;
+    }
+}
+
+/// Moves the hub's time on and follows its journal.
+async fn keep_time(app: Arc<App>) {
+    /// Four times a second: what is due is late by this at most.
+    const TICK: Duration = Duration::from_millis(250);
+    /// While streams are being ended, over seconds at most.
+    const DRAINING_TICK: Duration = Duration::from_millis(20);
+    let run = app.hub.run();
+    pin!(run);
+    let mut follows = true;
+    let mut phases = app.phases();
+    loop {
+        let tick = if app.phase() == Phase::Serving { TICK } else { DRAINING_TICK };
+        select! {
+            ended = &mut run, if follows => {
+                follows = false;
+                if let Err(error) = ended {
+                    error!(error = &error as &dyn std::error::Error, "journal failed");
+                }
+            }
+            // A phase that changes must not wait for the tick before it. Without a sender, the
+            // server is gone and this task with it.
+            Ok(()) = phases.changed() => {}
+            () = sleep(tick) => {}
+        }
+        app.hub.tick(Now::read());
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    /// Connections that wait to be accepted: a herd that comes back after a restart.
+    const BACKLOG: u32 = 4096;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Elsewhere the option would let another program take the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen on {}", self.address)
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
