@@ -11,6 +11,7 @@ mod rust;
 mod setup;
 mod steps;
 mod tally;
+mod tidy;
 
 use std::process::ExitCode;
 

@@ -18,6 +18,7 @@ use crate::run::{self, Failure, command, root, succeeds};
 pub(crate) enum Need {
     Rustfmt,
     Clippy,
+    Git,
     CxxCompiler,
     Node,
     Python,
@@ -82,6 +83,7 @@ fn provide_package(need: Need) -> Result<(), Failure> {
 impl Need {
     fn program(self) -> Option<Program> {
         Some(match self {
+            Self::Git => Program::new("git", &["--version"], "git", "git"),
             Self::CxxCompiler => Program::new("c++", &["--version"], "g++", "a C++ compiler"),
             Self::Node => Program::new("node", &["-e", NODE_IS_NEW_ENOUGH], "nodejs npm", NODE),
             Self::Python => Program::new("python3", PYTHON_CAN_VENV, "python3-venv", PYTHON),

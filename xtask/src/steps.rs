@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::run::Failure;
 use crate::setup::{Need, Setup};
 use crate::tally::Tally;
-use crate::{e2e, fuzz, layers, no_std, rust};
+use crate::{e2e, fuzz, layers, no_std, rust, tidy};
 
 /// One piece of CI, which also runs alone.
 struct Step {
@@ -17,7 +17,7 @@ struct Step {
 }
 
 /// All of CI.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "fmt",
         about: "the code is formatted",
@@ -35,6 +35,12 @@ const STEPS: [Step; 10] = [
         about: "crates depend only on what lies below them",
         needs: &[],
         run: |_, _| layers::run(),
+    },
+    Step {
+        name: "tidy",
+        about: "house rules no compiler knows, and a test for every rule of the event stream",
+        needs: &[Need::Git],
+        run: |_, _| tidy::run(),
     },
     Step {
         name: "test",
@@ -111,9 +117,7 @@ pub(crate) fn run_all() -> Result<(), Failure> {
         Ok(())
     });
     println!("\nSteps passed:\n{durations}");
-    // The last line on success and failure alike: what the runners above have counted.
-    let result = result.inspect_err(|failure| println!("CI stopped: {failure}\n"));
-    println!("{tally}");
+    close(&tally);
     result
 }
 
@@ -126,9 +130,7 @@ pub(crate) fn run_one(name: &str) -> Result<(), Failure> {
     };
     let mut tally = Tally::default();
     let result = run(step, &mut Setup::default(), &mut tally);
-    if !tally.is_empty() {
-        println!("{tally}");
-    }
+    close(&tally);
     result.map(|_| ())
 }
 
@@ -137,6 +139,13 @@ pub(crate) fn set_up_all() -> Result<(), Failure> {
     let mut setup = Setup::default();
     let needs: Vec<Need> = STEPS.iter().flat_map(|step| step.needs).copied().collect();
     setup.provide(&needs)
+}
+
+/// The last line, on success and failure alike: what the runners above it have counted.
+fn close(tally: &Tally) {
+    if !tally.is_empty() {
+        println!("{tally}");
+    }
 }
 
 fn run(step: &Step, setup: &mut Setup, tally: &mut Tally) -> Result<Duration, Failure> {
@@ -167,6 +176,9 @@ mod tests {
     #[test]
     fn the_order_is_the_one_in_which_a_failure_is_cheapest() {
         let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
-        assert_eq!(names.join(" "), "fmt clippy layers test doc no-std features deny fuzz e2e");
+        assert_eq!(
+            names.join(" "),
+            "fmt clippy layers tidy test doc no-std features deny fuzz e2e"
+        );
     }
 }
