@@ -1,0 +1,282 @@
+//! What the command line means: checked in one place, every mistake told at once.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tidings_hub::HubConfig;
+use tidings_server::{HostName, Hosts, Origin, Origins, Others, ServerConfig};
+use tracing::level_filters::LevelFilter;
+
+use crate::args::ServeArgs;
+
+/// Everything `serve` and `demo` need to know.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) hub: HubConfig,
+    pub(crate) server: ServerConfig,
+    /// Whether somebody beside this machine can reach an address that is listened on.
+    pub(crate) is_exposed: bool,
+    pub(crate) log: LevelFilter,
+}
+
+/// Every mistake of a command line, each one sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// An event larger than this is a file, not news; and sizes in a history are 32-bit numbers.
+const EVENT_BYTES_MAX: usize = 1 << 30;
+/// Shorter heartbeats are traffic, not signs of life.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+/// The longest time that is told anybody to wait: clients may count milliseconds in 32 bits.
+const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Config {
+    /// Checks what was written.
+    pub(crate) fn check(args: &ServeArgs) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let mut hub = HubConfig::default();
+        let mut server = ServerConfig::default();
+        let mut reader = Reader { mistakes: &mut mistakes };
+
+        server.listen = args.listen.iter().filter_map(|text| reader.address(text)).collect();
+        let is_exposed = server.listen.iter().any(|address| !address.ip().is_loopback());
+        for address in server.listen.iter().filter(|address| !address.ip().is_loopback()) {
+            if !args.open {
+                reader.mistake(format!(
+                    "--listen {address}: others can reach this address, and nothing asks who they \
+                     are; say --open to let everybody publish and read"
+                ));
+            }
+        }
+        reader.set(&mut hub.retention.bytes_max, "--history-bytes", &args.history_bytes, bytes);
+        reader.set(&mut hub.heartbeat_interval, "--heartbeat", &args.heartbeat, |text| {
+            at_least(HEARTBEAT_MIN, duration(text)?)
+        });
+        reader.set(&mut hub.reconnection_time, "--retry", &args.retry, |text| {
+            at_most(RETRY_MAX, duration(text)?)
+        });
+        reader.set(&mut hub.event_bytes_max, "--event-bytes-max", &args.event_bytes_max, |text| {
+            match bytes(text)? {
+                0 => Err("at least 1 is needed".to_owned()),
+                n if n > EVENT_BYTES_MAX => Err("at most 1GiB can be".to_owned()),
+                n => Ok(n),
+            }
+        });
+        if let Some(text) = &args.history_events {
+            let number = |text: &str| {
+                let why = |_| "a whole number of at least 1 is needed".to_owned();
+                NonZeroUsize::from_str(text).map(Some).map_err(why)
+            };
+            reader.set(&mut hub.retention.topic_events_max, "--history-events", text, number);
+        }
+        if let Some(text) = &args.history_age {
+            reader.set(&mut hub.retention.age_max, "--history-age", text, positive);
+        }
+        if let Some(text) = &args.max_age {
+            reader.set(&mut hub.stream_age_max, "--max-age", text, positive);
+        }
+        server.origins = reader.origins(&args.allow_origin);
+        server.hosts = reader.hosts(args, is_exposed);
+        let mut log = LevelFilter::WARN;
+        reader.set(&mut log, "--log", &args.log, |text| {
+            text.parse().map_err(|_| "one of error, warn, info, debug, trace is needed".to_owned())
+        });
+
+        if mistakes.is_empty() { Ok(Self { hub, server, is_exposed, log }) } else { Err(Mistakes(mistakes)) }
+    }
+}
+
+/// Reads values and collects what is wrong with them.
+struct Reader<'a> {
+    mistakes: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn mistake(&mut self, mistake: String) {
+        self.mistakes.push(mistake);
+    }
+
+    fn set<T>(
+        &mut self,
+        target: &mut T,
+        flag: &str,
+        text: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) {
+        match read(text) {
+            Ok(value) => *target = value,
+            Err(why) => self.mistake(format!("{flag} {text}: {why}")),
+        }
+    }
+
+    fn address(&mut self, text: &str) -> Option<SocketAddr> {
+        // A name is resolved by nobody here but the one that everybody means.
+        let numeric = text.replacen("localhost:", "127.0.0.1:", 1);
+        let parsed = numeric.parse().ok();
+        if parsed.is_none() {
+            self.mistake(format!(
+                "--listen {text}: an IP address and a port are needed, such as 127.0.0.1:4000 or \
+                 [::1]:4000"
+            ));
+        }
+        parsed
+    }
+
+    fn origins(&mut self, texts: &[String]) -> Origins {
+        let mut origins = Origins::default();
+        for text in texts {
+            match Origin::parse(text) {
+                _ if text == "*" => origins.others = Others::Read,
+                Ok(origin) => origins.listed.push(origin),
+                Err(error) => self.mistake(format!("--allow-origin {text}: {error}")),
+            }
+        }
+        origins
+    }
+
+    fn hosts(&mut self, args: &ServeArgs, is_exposed: bool) -> Hosts {
+        let mut listed = Vec::new();
+        for text in &args.allow_host {
+            match HostName::parse(text) {
+                Ok(name) => listed.push(name),
+                Err(error) => self.mistake(format!("--allow-host {text}: {error}")),
+            }
+        }
+        if is_exposed && args.open && listed.is_empty() { Hosts::Any } else { Hosts::Listed(listed) }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a time with its unit is needed, such as 500ms, 15s, 5m or 1h".to_owned())
+}
+
+fn positive(text: &str) -> Result<Option<Duration>, String> {
+    at_least(Duration::from_millis(1), duration(text)?).map(Some)
+}
+
+fn at_least(least: Duration, duration: Duration) -> Result<Duration, String> {
+    if duration >= least {
+        return Ok(duration);
+    }
+    Err(format!("at least {} is needed", humantime::format_duration(least)))
+}
+
+fn at_most(most: Duration, duration: Duration) -> Result<Duration, String> {
+    if duration <= most {
+        return Ok(duration);
+    }
+    Err(format!("at most {} can be", humantime::format_duration(most)))
+}
+
+/// Reads a number of bytes: plain, or in units of 1,000 (kB, MB, GB) or 1,024 (KiB, MiB, GiB).
+fn bytes(text: &str) -> Result<usize, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let unit: Option<usize> = match text[digits..].trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" => Some(1000),
+        "m" | "mb" => Some(1000 * 1000),
+        "g" | "gb" => Some(1000 * 1000 * 1000),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        _ => None,
+    };
+    let number: Option<usize> = text[..digits].parse().ok();
+    number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .ok_or_else(|| "a number of bytes is needed, such as 65536, 64KiB or 256MiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser as _;
+
+    fn check(line: &str) -> Result<Config, Mistakes> {
+        let words = ["tidings", "serve"].into_iter().chain(line.split_whitespace());
+        let Command::Serve(args) = Cli::parse_from(words).command else {
+            panic!("serve was asked for")
+        };
+        Config::check(&args)
+    }
+
+    #[test]
+    fn without_flags_it_is_loopback_and_nobody_elses() {
+        let config = check("").unwrap();
+        assert_eq!(config.server.listen, ["127.0.0.1:4000".parse().unwrap()]);
+        assert!(!config.is_exposed);
+        assert_eq!(config.server.hosts, Hosts::Listed(Vec::new()));
+        assert_eq!(config.hub.retention.bytes_max, 256 << 20);
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_to_be_opened() {
+        let mistakes = check("--listen 0.0.0.0:4000").unwrap_err().to_string();
+        assert!(mistakes.contains("--open"), "{mistakes}");
+        let config = check("--listen 0.0.0.0:4000 --open").unwrap();
+        assert!(config.is_exposed);
+        assert_eq!(config.server.hosts, Hosts::Any);
+        let config = check("--listen 0.0.0.0:4000 --open --allow-host news.example").unwrap();
+        assert!(matches!(config.server.hosts, Hosts::Listed(names) if names.len() == 1));
+        assert!(!check("--listen [::1]:0").unwrap().is_exposed);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let mistakes = check(
+            "--listen here --history-bytes lots --history-events 0 --history-age 5 --heartbeat 0s \
+             --retry 2d --max-age 0s --event-bytes-max 2GiB --allow-origin example.com \
+             --allow-host a/b --log loud",
+        )
+        .unwrap_err();
+        let text = mistakes.to_string();
+        assert_eq!(mistakes.0.len(), 11, "{text}");
+        for flag in [
+            "--listen",
+            "--history-bytes",
+            "--history-events",
+            "--history-age",
+            "--heartbeat",
+            "--retry",
+            "--max-age",
+            "--event-bytes-max",
+            "--allow-origin",
+            "--allow-host",
+            "--log",
+        ] {
+            assert!(text.contains(flag), "{flag} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_read_in_both_kinds_of_units() {
+        for (text, number) in [
+            ("0", 0),
+            ("65536", 65536),
+            ("64KiB", 65536),
+            ("64 kib", 65536),
+            ("2MB", 2_000_000),
+            ("1GiB", 1 << 30),
+            ("7b", 7),
+        ] {
+            assert_eq!(bytes(text), Ok(number), "{text}");
+        }
+        for text in ["", "KiB", "-1", "1.5MiB", "1TiB", "99999999999999999999", "99999999999GiB"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+}

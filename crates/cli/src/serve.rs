@@ -1,0 +1,149 @@
+//! `tidings serve` and `tidings demo`: a hub behind HTTP, until a signal ends it.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use tidings_hub::Hub;
+use tidings_server::{Hosts, Keyed, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::demo;
+
+/// What stands at `/`, and beside the hub's own calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    /// A page to publish and listen.
+    Hub,
+    /// The keyed endpoints, their page, and feeds that fill it.
+    Demo,
+}
+
+/// Serves until SIGINT or SIGTERM; a second signal does not wait for streams to end.
+pub(crate) fn run(config: Config, site: Site) -> Result<(), Box<dyn Error>> {
+    let descriptors = raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config, site, descriptors))
+}
+
+async fn serve(config: Config, site: Site, descriptors: Option<u64>) -> Result<(), Box<dyn Error>> {
+    let mut signals = Signals::new()?;
+    let hub = Hub::new(config.hub.clone());
+    let mut server = Server::bind(config.server.clone(), hub.clone()).await?;
+    let keyed = Keyed::new(&hub).with_page("demo.html");
+    if site == Site::Demo {
+        server = server.with_routes(Arc::new(keyed.clone()));
+    }
+    greet(&config, site, &server, &hub, descriptors)?;
+    let feeds = match site {
+        Site::Hub => None,
+        Site::Demo => Some(tokio::spawn(demo::feed(hub, keyed))),
+    };
+
+    let (end, ended) = oneshot::channel();
+    // An end that is dropped instead of sent is an end as well.
+    let serving = server.serve(async { drop(ended.await) });
+    tokio::pin!(serving);
+    let served = tokio::select! {
+        served = &mut serving => served,
+        signal = signals.next() => {
+            say(&format!("{signal}: ending streams; a second signal ends at once"));
+            drop(end.send(()));
+            tokio::select! {
+                served = &mut serving => served,
+                _ = signals.next() => Ok(()),
+            }
+        }
+    };
+    if let Some(feeds) = feeds {
+        feeds.abort();
+    }
+    Ok(served?)
+}
+
+/// Prints a line for whoever watches; nobody may be left to.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The signals that ask the process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// Every stream is a descriptor, and the usual soft limit of 1,024 is soon reached.
+fn raise_descriptor_limit() -> Option<u64> {
+    rlimit::increase_nofile_limit(u64::MAX).ok()
+}
+
+/// Says what listens where, who may use it, and what to try.
+fn greet(
+    config: &Config,
+    site: Site,
+    server: &Server,
+    hub: &Hub,
+    descriptors: Option<u64>,
+) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for address in server.addresses() {
+        writeln!(out, "tidings {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
+    }
+    let who = match (&config.server.hosts, config.is_exposed) {
+        (Hosts::Any, _) => {
+            "open: everybody who reaches this address may publish and read, under any Host name"
+        }
+        (Hosts::Listed(_), true) => "open: everybody who reaches this address may publish and read",
+        (Hosts::Listed(_), false) => {
+            "open to this machine: its programs may publish and read, web pages of other sites may not"
+        }
+    };
+    writeln!(out, "{who}")?;
+    let mib = config.hub.retention.bytes_max.div_ceil(1 << 20);
+    writeln!(out, "history: {mib} MiB in memory; a commit survives: {}", survives(hub))?;
+    if let Some(descriptors) = descriptors {
+        writeln!(out, "descriptors: {descriptors}")?;
+    }
+    if let Some(address) = server.addresses().first() {
+        writeln!(out, "\nTry:")?;
+        match site {
+            Site::Hub => {
+                writeln!(out, "  curl -N http://{address}/topics/hello")?;
+                writeln!(out, "  curl -d hi http://{address}/topics/hello")?;
+                writeln!(out, "  http://{address}/ in a browser")?;
+            }
+            Site::Demo => {
+                writeln!(out, "  http://{address}/ in a browser")?;
+                writeln!(out, "  curl -N http://{address}/connect/alpha")?;
+                writeln!(out, "  curl -d hi http://{address}/send/alpha")?;
+            }
+        }
+    }
+    out.flush()
+}
+
+fn survives(hub: &Hub) -> &'static str {
+    match hub.durability() {
+        tidings_hub::journal::Durability::Process => "nothing beyond this process",
+        tidings_hub::journal::Durability::Synced => "this machine's restart",
+        _ => "the loss of one machine",
+    }
+}

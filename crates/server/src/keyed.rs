@@ -1,0 +1,232 @@
+//! The keyed emitters over HTTP, in the classic shape: connect, send, disconnect.
+//!
+//! | call | meaning |
+//! | --- | --- |
+//! | `GET /connect/{key}` | a stream of the key; its first event, of type `connect`, says so |
+//! | `GET`, `POST /send/{key}` | sends the body, `?data=` or a default text to the key's streams |
+//! | `GET`, `POST /disconnect/{key}` | ends the key's streams; their EventSources stay closed |
+//! | `GET /stream-sse?user=` | a stream that greets the user; now and then one user gets the time |
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use tidings_hub::{
+    Body, Client, Emitters, Event, EventId, EventType, Hub, InvalidTopic, Publishing, Start,
+};
+use tidings_hub::{PublishError, SendError, Time};
+
+use crate::answer::Answer;
+use crate::native::refused;
+use crate::problem::{Problem, ProblemKind};
+use crate::request::{Query, RequestBody, topic_of_path, utf8};
+use crate::routes::{AnswerFuture, ExtraRoutes};
+
+/// How long a stream of `/connect` lasts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long a stream of `/stream-sse` lasts.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
+/// What `/send` sends when it is given nothing.
+const DEFAULT_DATA: &str = "hello";
+/// Whom `/stream-sse` greets when it is told nothing.
+const DEFAULT_USER: &str = "empty";
+
+/// The keyed endpoints of a hub.
+#[derive(Clone, Debug)]
+pub struct Keyed {
+    hub: Hub,
+    connected: Emitters<String>,
+    streaming: Emitters<String>,
+    page: Option<&'static str>,
+}
+
+impl Keyed {
+    /// Keyed endpoints whose events are in the hub's topics `connect/{key}` and `stream-sse/{user}`.
+    #[must_use]
+    pub fn new(hub: &Hub) -> Self {
+        let emitters = |name| Emitters::new(hub, name).expect("both names are topics");
+        Self {
+            hub: hub.clone(),
+            connected: emitters("connect"),
+            streaming: emitters("stream-sse"),
+            page: None,
+        }
+    }
+
+    /// Shows an asset at `/` instead of the hub's page.
+    #[must_use]
+    pub fn with_page(mut self, page: &'static str) -> Self {
+        self.page = Some(page);
+        self
+    }
+
+    /// Sends the time to one user of `/stream-sse`, chosen at random, with the time as its ID.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if the hub refuses the event. Nobody being there is none.
+    pub fn send_time(&self, now: Time) -> Result<Option<Publishing>, SendError> {
+        let users = self.streaming.keys();
+        let Some(user) = fastrand::choice(&users) else { return Ok(None) };
+        let millis = now.unix_millis().to_string();
+        let id = EventId::new(&*millis).expect("digits end no field");
+        let event = Event::new(format!("{{\"time\": \"{millis}\"}}")).with_id(id);
+        self.streaming.send(user, event).map(Some)
+    }
+
+    fn connect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
+        Query::parse(head.uri.query())?.only(&[])?;
+        let key = key(path)?;
+        let greeting = greeting("connect", &format!("{key} is connected"));
+        self.open(&self.connected, head, key, greeting, CONNECT_TIMEOUT)
+    }
+
+    fn stream(&self, head: &Parts) -> Result<Answer, Problem> {
+        let query = Query::parse(head.uri.query())?;
+        query.only(&["user"])?;
+        let user = query.one("user")?.filter(|user| !user.is_empty()).unwrap_or(DEFAULT_USER);
+        let greeting = Event::new(format!("hello, {user}"));
+        self.open(&self.streaming, head, user.to_owned(), greeting, STREAM_TIMEOUT)
+    }
+
+    fn open(
+        &self,
+        emitters: &Emitters<String>,
+        head: &Parts,
+        key: String,
+        greeting: Event,
+        timeout: Duration,
+    ) -> Result<Answer, Problem> {
+        let start = Start::from_headers(&head.headers);
+        let emitter = emitters.connect(key, start).map_err(invalid_key)?;
+        if emitter.is_ended() {
+            return Ok(no_content());
+        }
+        let emitter = emitter
+            .for_client(Client::from_headers(&head.headers))
+            .with_greeting(greeting)
+            .with_timeout(timeout);
+        let body: Body = emitter.into_body();
+        Ok(Answer::Body(Box::new(body)))
+    }
+
+    async fn send(
+        &self,
+        head: &Parts,
+        body: &mut RequestBody,
+        path: &str,
+    ) -> Result<Answer, Problem> {
+        let query = Query::parse(head.uri.query())?;
+        query.only(&["data"])?;
+        let key = key(path)?;
+        let bytes_max = self.hub.config().event_bytes_max;
+        let bytes = body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
+        let data = match (query.one("data")?, utf8(&bytes)?) {
+            (Some(data), _) => data,
+            (None, "") => DEFAULT_DATA,
+            (None, text) => text,
+        };
+        let publishing = self.connected.send(&key, Event::new(data)).map_err(|error| match error {
+            SendError::Event(PublishError::Refused { reason, .. }) => refused(reason),
+            SendError::Key(error) => invalid_key(error),
+            _ => journal_failed(),
+        })?;
+        publishing.await.map_err(|_| journal_failed())?;
+        Ok(no_content())
+    }
+
+    async fn disconnect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
+        Query::parse(head.uri.query())?.only(&[])?;
+        let publishing = self.connected.complete(&key(path)?).map_err(invalid_key)?;
+        publishing.await.map_err(|_| journal_failed())?;
+        Ok(no_content())
+    }
+}
+
+impl ExtraRoutes for Keyed {
+    fn page(&self) -> Option<&str> {
+        self.page
+    }
+
+    fn is_unsafe_get(&self, path: &str) -> bool {
+        path.starts_with("/send/") || path.starts_with("/disconnect/")
+    }
+
+    fn answer<'a>(
+        &'a self,
+        head: &'a Parts,
+        body: &'a mut RequestBody,
+    ) -> Option<AnswerFuture<'a>> {
+        let route = Route::of(head.uri.path())?;
+        Some(Box::pin(async move {
+            let methods = route.methods();
+            if !methods.split(", ").any(|method| method == head.method.as_str()) {
+                return Answer::method_not_allowed(&head.method, methods);
+            }
+            let answer = match route {
+                _ if head.method == Method::OPTIONS => return Answer::options(methods),
+                Route::Connect(path) => self.connect(head, path),
+                Route::Stream => self.stream(head),
+                Route::Send(path) => self.send(head, body, path).await,
+                Route::Disconnect(path) => self.disconnect(head, path).await,
+            };
+            answer.unwrap_or_else(Answer::from)
+        }))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Route<'a> {
+    Connect(&'a str),
+    Send(&'a str),
+    Disconnect(&'a str),
+    Stream,
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        if path == "/stream-sse" {
+            return Some(Self::Stream);
+        }
+        let (call, key) = path.strip_prefix('/')?.split_once('/')?;
+        match call {
+            "connect" => Some(Self::Connect(key)),
+            "send" => Some(Self::Send(key)),
+            "disconnect" => Some(Self::Disconnect(key)),
+            _ => None,
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Connect(_) | Self::Stream => "GET, HEAD, OPTIONS",
+            Self::Send(_) | Self::Disconnect(_) => "GET, OPTIONS, POST",
+        }
+    }
+}
+
+/// A key is spelled in a path as cleanly as a topic is.
+fn key(path: &str) -> Result<String, Problem> {
+    topic_of_path(path).map(|topic| topic.as_str().to_owned())
+}
+
+fn greeting(event_type: &str, data: &str) -> Event {
+    let event_type = EventType::new(event_type).expect("letters end no field");
+    Event::new(data).with_type(event_type)
+}
+
+fn no_content() -> Answer {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.into()
+}
+
+fn invalid_key(error: InvalidTopic) -> Problem {
+    Problem::new(ProblemKind::InvalidTopic, format!("the key cannot be used: {error}"))
+}
+
+fn journal_failed() -> Problem {
+    let detail = "the journal failed: whether the event was published is not known";
+    Problem::new(ProblemKind::JournalFailed, detail)
+}
