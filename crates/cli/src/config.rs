@@ -93,7 +93,11 @@ impl Config {
             text.parse().map_err(|_| "one of error, warn, info, debug, trace is needed".to_owned())
         });
 
-        if mistakes.is_empty() { Ok(Self { hub, server, is_exposed, log }) } else { Err(Mistakes(mistakes)) }
+        if mistakes.is_empty() {
+            Ok(Self { hub, server, is_exposed, log })
+        } else {
+            Err(Mistakes(mistakes))
+        }
     }
 }
 
@@ -153,7 +157,11 @@ impl Reader<'_> {
                 Err(error) => self.mistake(format!("--allow-host {text}: {error}")),
             }
         }
-        if is_exposed && args.open && listed.is_empty() { Hosts::Any } else { Hosts::Listed(listed) }
+        if is_exposed && args.open && listed.is_empty() {
+            Hosts::Any
+        } else {
+            Hosts::Listed(listed)
+        }
     }
 }
 

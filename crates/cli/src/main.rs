@@ -33,10 +33,7 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(config.log)
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(config.log).init();
     match serve::run(config, site) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -75,7 +72,8 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
         found.map(str::trim)
     };
     let what = line("error:").unwrap_or("these arguments cannot be understood");
-    let tip = line("tip:").unwrap_or("'tidings --help' and 'tidings serve --help' say what there is");
+    let tip =
+        line("tip:").unwrap_or("'tidings --help' and 'tidings serve --help' say what there is");
     eprintln!("tidings: {what}; {tip}");
     ExitCode::from(USAGE)
 }

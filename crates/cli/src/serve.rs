@@ -50,7 +50,7 @@ async fn serve(config: Config, site: Site, descriptors: Option<u64>) -> Result<(
         served = &mut serving => served,
         signal = signals.next() => {
             say(&format!("{signal}: ending streams; a second signal ends at once"));
-            drop(end.send(()));
+            let _ = end.send(());
             tokio::select! {
                 served = &mut serving => served,
                 _ = signals.next() => Ok(()),

@@ -118,16 +118,16 @@ impl App {
         if let Some(extra) = &self.extra
             && let Some(answer) = extra.answer(head, body)
         {
-            return Ok(answer.await);
+            return answer.await;
         }
         let path = head.uri.path();
         let Some(route) = Route::of(path) else { return Err(not_found()) };
         match head.method {
-            Method::OPTIONS => Ok(allowed(route).into()),
+            Method::OPTIONS => Ok(allowed(route.methods()).into()),
             Method::GET | Method::HEAD => native::read(self, head, route).await,
             Method::POST => native::publish(self, head, body, route).await,
             Method::DELETE => native::end(self, head, route).await,
-            _ => Err(native::method_not_allowed(&head.method, route)),
+            _ => Err(native::method_not_allowed(&head.method, route.methods())),
         }
     }
 }
@@ -139,10 +139,11 @@ pub(crate) fn empty() -> Response<Bytes> {
     response
 }
 
-fn allowed(route: Route<'_>) -> Response<Bytes> {
+/// What OPTIONS is answered.
+pub(crate) fn allowed(methods: &'static str) -> Response<Bytes> {
     let mut response = empty();
     let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(http::header::ALLOW, HeaderValue::from_static(route.methods()));
+    headers.insert(http::header::ALLOW, HeaderValue::from_static(methods));
     response
 }
 

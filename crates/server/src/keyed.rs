@@ -9,18 +9,18 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
 use tidings_hub::{
-    Body, Client, Emitters, Event, EventId, EventType, Hub, InvalidTopic, Publishing, Start,
+    Client, Emitter, Emitters, Event, EventId, EventType, Hub, InvalidTopic, PublishError,
+    Publishing, SendError, Start, Time,
 };
-use tidings_hub::{PublishError, SendError, Time};
 
 use crate::answer::Answer;
-use crate::native::refused;
+use crate::app::{allowed, empty};
+use crate::native::{method_not_allowed, publish_problem, query};
 use crate::problem::{Problem, ProblemKind};
-use crate::request::{Query, RequestBody, topic_of_path, utf8};
+use crate::request::{RequestBody, topic_of_path, utf8};
 use crate::routes::{AnswerFuture, ExtraRoutes};
 
 /// How long a stream of `/connect` lasts.
@@ -76,39 +76,19 @@ impl Keyed {
     }
 
     fn connect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
-        Query::parse(head.uri.query())?.only(&[])?;
+        query(head, &[])?;
         let key = key(path)?;
         let greeting = greeting("connect", &format!("{key} is connected"));
-        self.open(&self.connected, head, key, greeting, CONNECT_TIMEOUT)
+        let emitter = self.connected.connect(key, Start::from_headers(&head.headers));
+        Ok(open(head, emitter.map_err(invalid_key)?, greeting, CONNECT_TIMEOUT))
     }
 
     fn stream(&self, head: &Parts) -> Result<Answer, Problem> {
-        let query = Query::parse(head.uri.query())?;
-        query.only(&["user"])?;
+        let query = query(head, &["user"])?;
         let user = query.one("user")?.filter(|user| !user.is_empty()).unwrap_or(DEFAULT_USER);
         let greeting = Event::new(format!("hello, {user}"));
-        self.open(&self.streaming, head, user.to_owned(), greeting, STREAM_TIMEOUT)
-    }
-
-    fn open(
-        &self,
-        emitters: &Emitters<String>,
-        head: &Parts,
-        key: String,
-        greeting: Event,
-        timeout: Duration,
-    ) -> Result<Answer, Problem> {
-        let start = Start::from_headers(&head.headers);
-        let emitter = emitters.connect(key, start).map_err(invalid_key)?;
-        if emitter.is_ended() {
-            return Ok(no_content());
-        }
-        let emitter = emitter
-            .for_client(Client::from_headers(&head.headers))
-            .with_greeting(greeting)
-            .with_timeout(timeout);
-        let body: Body = emitter.into_body();
-        Ok(Answer::Body(Box::new(body)))
+        let emitter = self.streaming.connect(user.to_owned(), Start::from_headers(&head.headers));
+        Ok(open(head, emitter.map_err(invalid_key)?, greeting, STREAM_TIMEOUT))
     }
 
     async fn send(
@@ -117,8 +97,7 @@ impl Keyed {
         body: &mut RequestBody,
         path: &str,
     ) -> Result<Answer, Problem> {
-        let query = Query::parse(head.uri.query())?;
-        query.only(&["data"])?;
+        let query = query(head, &["data"])?;
         let key = key(path)?;
         let bytes_max = self.hub.config().event_bytes_max;
         let bytes = body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
@@ -127,20 +106,16 @@ impl Keyed {
             (None, "") => DEFAULT_DATA,
             (None, text) => text,
         };
-        let publishing = self.connected.send(&key, Event::new(data)).map_err(|error| match error {
-            SendError::Event(PublishError::Refused { reason, .. }) => refused(reason),
-            SendError::Key(error) => invalid_key(error),
-            _ => journal_failed(),
-        })?;
-        publishing.await.map_err(|_| journal_failed())?;
-        Ok(no_content())
+        let publishing = self.connected.send(&key, Event::new(data)).map_err(send_problem)?;
+        publishing.await.map_err(publish_problem)?;
+        Ok(empty().into())
     }
 
     async fn disconnect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
-        Query::parse(head.uri.query())?.only(&[])?;
+        query(head, &[])?;
         let publishing = self.connected.complete(&key(path)?).map_err(invalid_key)?;
-        publishing.await.map_err(|_| journal_failed())?;
-        Ok(no_content())
+        publishing.await.map_err(publish_problem)?;
+        Ok(empty().into())
     }
 }
 
@@ -162,16 +137,15 @@ impl ExtraRoutes for Keyed {
         Some(Box::pin(async move {
             let methods = route.methods();
             if !methods.split(", ").any(|method| method == head.method.as_str()) {
-                return Answer::method_not_allowed(&head.method, methods);
+                return Err(method_not_allowed(&head.method, methods));
             }
-            let answer = match route {
-                _ if head.method == Method::OPTIONS => return Answer::options(methods),
+            match route {
+                _ if head.method == Method::OPTIONS => Ok(allowed(methods).into()),
                 Route::Connect(path) => self.connect(head, path),
                 Route::Stream => self.stream(head),
                 Route::Send(path) => self.send(head, body, path).await,
                 Route::Disconnect(path) => self.disconnect(head, path).await,
-            };
-            answer.unwrap_or_else(Answer::from)
+            }
         }))
     }
 }
@@ -206,6 +180,19 @@ impl<'a> Route<'a> {
     }
 }
 
+/// Answers with a key's stream, or, if the key was disconnected while its reader was away, with the
+/// status that keeps an EventSource closed.
+fn open(head: &Parts, emitter: Emitter<String>, greeting: Event, timeout: Duration) -> Answer {
+    if emitter.is_ended() {
+        return empty().into();
+    }
+    let emitter = emitter
+        .for_client(Client::from_headers(&head.headers))
+        .with_greeting(greeting)
+        .with_timeout(timeout);
+    Answer::Body(Box::new(emitter.into_body()))
+}
+
 /// A key is spelled in a path as cleanly as a topic is.
 fn key(path: &str) -> Result<String, Problem> {
     topic_of_path(path).map(|topic| topic.as_str().to_owned())
@@ -216,17 +203,15 @@ fn greeting(event_type: &str, data: &str) -> Event {
     Event::new(data).with_type(event_type)
 }
 
-fn no_content() -> Answer {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.into()
-}
-
 fn invalid_key(error: InvalidTopic) -> Problem {
     Problem::new(ProblemKind::InvalidTopic, format!("the key cannot be used: {error}"))
 }
 
-fn journal_failed() -> Problem {
-    let detail = "the journal failed: whether the event was published is not known";
-    Problem::new(ProblemKind::JournalFailed, detail)
+fn send_problem(error: SendError) -> Problem {
+    match error {
+        SendError::Event(error) => publish_problem(error),
+        SendError::Key(error) => invalid_key(error),
+        // Both are named above; the type may grow.
+        _ => publish_problem(PublishError::Unknown),
+    }
 }

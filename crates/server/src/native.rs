@@ -12,6 +12,8 @@ mod stream;
 mod subscribers;
 mod topics;
 
+pub(crate) use self::publish::problem as publish_problem;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
@@ -34,7 +36,7 @@ pub(crate) async fn read(app: &App, head: &Parts, route: Route<'_>) -> Result<An
         Route::Ready => return ops::ready(app, head).map(Answer::from),
         Route::Metrics => return ops::metrics(app, head).map(Answer::from),
         Route::Subscribers | Route::Server => {
-            return Err(method_not_allowed(&head.method, route));
+            return Err(method_not_allowed(&head.method, route.methods()));
         }
         Route::Index => app.page(),
         Route::Asset(name) => name,
@@ -52,7 +54,7 @@ pub(crate) async fn publish(
     match route {
         Route::Topic(path) => publish::one(app, head, body, path).await.map(Answer::from),
         Route::Events => publish_many::events(app, head, body).await.map(Answer::from),
-        _ => Err(method_not_allowed(&head.method, route)),
+        _ => Err(method_not_allowed(&head.method, route.methods())),
     }
 }
 
@@ -60,19 +62,18 @@ pub(crate) async fn publish(
 pub(crate) async fn end(app: &App, head: &Parts, route: Route<'_>) -> Result<Answer, Problem> {
     match route {
         Route::Subscribers => subscribers::end(app, head).await.map(Answer::from),
-        _ => Err(method_not_allowed(&head.method, route)),
+        _ => Err(method_not_allowed(&head.method, route.methods())),
     }
 }
 
 /// The path has no such method.
-pub(crate) fn method_not_allowed(method: &Method, route: Route<'_>) -> Problem {
-    let methods = route.methods();
+pub(crate) fn method_not_allowed(method: &Method, methods: &'static str) -> Problem {
     let detail = format!("this path has no method {method}; it has {methods}");
     Problem::new(ProblemKind::MethodNotAllowed, detail).with_allow(methods)
 }
 
 /// The query of a request, if it has known parameters only.
-fn query(head: &Parts, known: &[&str]) -> Result<Query, Problem> {
+pub(crate) fn query(head: &Parts, known: &[&str]) -> Result<Query, Problem> {
     let query = Query::parse(head.uri.query())?;
     query.only(known)?;
     Ok(query)

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use http::request::Parts;
 
 use crate::answer::Answer;
+use crate::problem::Problem;
 use crate::request::RequestBody;
 
-/// A future of an answer.
-pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+/// A future of an answer, or of what is wrong.
+pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send + 'a>>;
 
 /// Routes beside those of the hub, looked at first.
 ///

@@ -142,7 +142,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
 }
 
 /// What a publisher is told when the hub does not commit an event.
-pub(super) fn problem(error: PublishError) -> Problem {
+pub(crate) fn problem(error: PublishError) -> Problem {
     match error {
         PublishError::Refused { reason, .. } => refused(&reason),
         _ => Problem::new(
