@@ -1,0 +1,149 @@
+//! When the next attempt comes, on sockets.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tidings_client::{Cause, Closed, EventSource, Stage};
+
+use crate::server::Server;
+use crate::watch::watch;
+
+fn between(low: u64, high: u64, delay: Duration) -> bool {
+    (Duration::from_millis(low)..=Duration::from_millis(high)).contains(&delay)
+}
+
+#[tokio::test]
+async fn c3_a_reset_a_cut_and_a_clean_end_reestablish() {
+    let server = Server::new().await;
+    let mut watch = watch(EventSource::get(&server.url("/")));
+    let stream = server.open().await;
+    watch.open().await;
+    stream.reset();
+    assert!(matches!(watch.wait().await.cause, Cause::Transport(_)));
+    let stream = server.open().await;
+    watch.open().await;
+    stream.cut();
+    let cause = watch.wait().await.cause;
+    assert!(matches!(&cause, Cause::Transport(error) if error.stage() == Stage::Body), "{cause:?}");
+    let stream = server.open().await;
+    watch.open().await;
+    stream.end().await;
+    assert!(matches!(watch.wait().await.cause, Cause::Ended));
+    server.request().await.hang_up();
+    let cause = watch.wait().await.cause;
+    assert!(matches!(&cause, Cause::Transport(error) if error.stage() == Stage::Request));
+    server.open().await;
+    watch.open().await;
+}
+
+#[tokio::test]
+async fn c4_the_servers_retry_is_the_wait() {
+    let server = Server::new().await;
+    let mut watch = watch(EventSource::get(&server.url("/")));
+    let mut stream = server.open().await;
+    watch.open().await;
+    stream.send("retry: 700\ndata: a\n\n").await;
+    assert_eq!(watch.event().await, "a");
+    stream.end().await;
+    let delay = watch.wait().await.delay;
+    assert!(between(700, 900, delay), "{delay:?}");
+    server.request().await;
+}
+
+#[tokio::test]
+async fn t23_retry_after_holds_the_next_attempt_back() {
+    let server = Server::new().await;
+    let mut watch = watch(EventSource::get(&server.url("/")));
+    let refusal = "retry-after: 20\r\n";
+    server.request().await.refuse("503 Service Unavailable", refusal).await;
+    let retrying = watch.wait().await;
+    assert!(between(20_000, 21_000, retrying.delay), "{retrying:?}");
+    let refusal = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                   retry-after: Sun, 06 Nov 1994 08:50:07 GMT\r\n";
+    server.request().await.refuse("429 Too Many Requests", refusal).await;
+    let retrying = watch.wait().await;
+    assert!(between(30_000, 32_000, retrying.delay), "{retrying:?}");
+    for status in ["500 Internal Server Error", "502 Bad Gateway"] {
+        server.request().await.refuse(status, "").await;
+        assert!(matches!(watch.wait().await.cause, Cause::Status { .. }), "{status}");
+    }
+    server.open().await;
+    watch.open().await;
+}
+
+#[tokio::test]
+async fn t27_flapping_is_damped_until_an_event_comes() {
+    let server = Server::new().await;
+    let mut watch = watch(EventSource::get(&server.url("/")));
+    let mut excess = Duration::ZERO;
+    for attempt in 2..14 {
+        let stream = server.open().await;
+        watch.open().await;
+        stream.end().await;
+        let retrying = watch.wait().await;
+        assert_eq!(retrying.attempt, attempt);
+        assert!(between(3_000, 33_000, retrying.delay), "{retrying:?}");
+        excess = excess.max(retrying.delay);
+    }
+    assert!(excess > Duration::from_secs(8), "twelve flaps and never more than {excess:?}");
+    let mut stream = server.open().await;
+    watch.open().await;
+    stream.send("data: a\n\n").await;
+    assert_eq!(watch.event().await, "a");
+    stream.end().await;
+    let retrying = watch.wait().await;
+    assert_eq!(retrying.attempt, 1);
+    assert!(between(3_000, 3_200, retrying.delay), "{retrying:?}");
+}
+
+#[tokio::test]
+async fn t28_a_half_open_socket_is_left_after_the_idle_timeout() {
+    let server = Server::new().await;
+    let idle = Duration::from_secs(45);
+    let mut watch = watch(EventSource::get(&server.url("/")).idle_timeout(idle).comments());
+    let mut stream = server.open().await;
+    watch.open().await;
+    for _ in 0..3 {
+        watch.timer.armed(idle).await;
+        watch.timer.advance(Duration::from_secs(44));
+        stream.send(":\n").await;
+        let signal = watch.signal().await;
+        assert!(matches!(signal, tidings_client::Signal::Comment(_)), "{signal:?}");
+    }
+    watch.timer.armed(idle).await;
+    watch.timer.advance(idle);
+    assert!(matches!(watch.wait().await.cause, Cause::Idle(time) if time == idle));
+    // The silent connection is closed, not kept beside the new one.
+    stream.hung_up().await;
+    server.open().await;
+    watch.open().await;
+}
+
+#[tokio::test]
+async fn t28_a_server_that_never_answers_is_left_too() {
+    let server = Server::new().await;
+    let mut watch = watch(EventSource::get(&server.url("/")));
+    let silent = server.request().await;
+    watch.timer.armed(Duration::from_secs(60)).await;
+    watch.timer.advance(Duration::from_secs(60));
+    assert!(matches!(watch.wait().await.cause, Cause::NoResponse(_)));
+    drop(silent);
+    server.open().await;
+    watch.open().await;
+}
+
+#[tokio::test]
+async fn t33_a_refused_connection_is_signalled_and_the_policy_decides() {
+    // A port that was just given up refuses connections.
+    let url = Server::new().await.url("/");
+    let twice = NonZeroU32::new(2).expect("not zero");
+    let mut watch = watch(EventSource::get(&url).first_attempts_max(twice));
+    let retrying = watch.wait().await;
+    assert!(
+        matches!(&retrying.cause, Cause::Transport(error) if error.stage() == Stage::Connect),
+        "{retrying:?}"
+    );
+    let closed = watch.closed().await;
+    assert!(matches!(closed, Closed::Exhausted { attempts, .. } if attempts == twice));
+    watch.finished().await;
+}
