@@ -324,7 +324,7 @@ impl EventSource {
             return Poll::Pending;
         };
         if self.sleep.as_ref().is_none_or(|(armed, _)| *armed != deadline) {
-            self.sleep = Some((deadline, self.wiring.timer.sleep_until(deadline)));
+            self.sleep = Some((deadline, self.wiring.timer.wake_at(deadline)));
         }
         if let Some((_, sleep)) = &mut self.sleep {
             ready!(sleep.as_mut().poll(cx));

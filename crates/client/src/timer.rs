@@ -23,7 +23,7 @@ pub trait Timer: Debug + Send + Sync + 'static {
     }
 
     /// Waits until `deadline`.
-    fn sleep_until(&self, deadline: Instant) -> Sleep;
+    fn wake_at(&self, deadline: Instant) -> Sleep;
 }
 
 impl<T: Timer + ?Sized> Timer for std::sync::Arc<T> {
@@ -35,8 +35,8 @@ impl<T: Timer + ?Sized> Timer for std::sync::Arc<T> {
         (**self).wall()
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Sleep {
-        (**self).sleep_until(deadline)
+    fn wake_at(&self, deadline: Instant) -> Sleep {
+        (**self).wake_at(deadline)
     }
 }
 
@@ -49,7 +49,7 @@ impl Timer for TokioTimer {
         tokio::time::Instant::now().into_std()
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Sleep {
+    fn wake_at(&self, deadline: Instant) -> Sleep {
         Box::pin(tokio::time::sleep_until(deadline.into()))
     }
 }

@@ -98,7 +98,7 @@ impl Timer for SteppedTimer {
         self.clock().wall
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Sleep {
+    fn wake_at(&self, deadline: Instant) -> Sleep {
         let mut clock = self.clock();
         let number = clock.next_sleeper;
         clock.next_sleeper += 1;

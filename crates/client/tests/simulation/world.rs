@@ -168,7 +168,7 @@ impl Timer for Sim {
         self.world().now
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Sleep {
+    fn wake_at(&self, deadline: Instant) -> Sleep {
         let sim = self.clone();
         Box::pin(poll_fn(move |_| {
             let mut world = sim.world();
