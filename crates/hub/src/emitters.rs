@@ -26,15 +26,18 @@ use crate::topic::{InvalidTopic, Topic};
 /// ```
 /// use tidings_hub::{Emitters, Event, Hub, HubConfig, Start};
 ///
+/// # tidings_testkit::stepped::ready(async {
 /// let hub = Hub::new(HubConfig::default());
 /// let emitters = Emitters::new(&hub, "users")?;
 ///
 /// let stream = emitters.connect("alpha", Start::Tail)?.into_body();
-/// emitters.send(&"alpha", Event::new("for alpha alone"))?;
+/// emitters.send(&"alpha", Event::new("for alpha alone"))?.await?;
 /// assert_eq!(emitters.streams(&"alpha"), 1);
 ///
 /// drop(stream);
 /// assert_eq!(emitters.streams(&"alpha"), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
