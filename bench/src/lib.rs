@@ -63,6 +63,24 @@ pub fn full() -> Workload {
     })
 }
 
+/// Streams that make the decoder work hardest for each byte, by what is hard about them.
+#[must_use]
+pub fn hard() -> Vec<(&'static str, Vec<u8>)> {
+    let whole_lines = |line: &[u8]| line.repeat(STREAM_BYTES / line.len());
+    let mut malformed = b"data: ".to_vec();
+    malformed.resize(STREAM_BYTES, 0xFF);
+    malformed.extend_from_slice(b"\n\n");
+    vec![
+        ("malformed", malformed),
+        ("heartbeats", whole_lines(b":\n")),
+        ("retries", whole_lines(b"retry: 1\n")),
+        ("ids", whole_lines(b"id: 1\n\n")),
+        ("empty-events", whole_lines(b"data\n\n")),
+        ("empty-data-lines", [&whole_lines(b"data\n"), &b"\n"[..]].concat()),
+        ("blank-lines", whole_lines(b"\n")),
+    ]
+}
+
 fn workload(name: &'static str, mut next: impl FnMut() -> Event) -> Workload {
     let mut workload = Workload { name, stream: Vec::new(), events: Vec::new() };
     while workload.stream.len() < STREAM_BYTES {

@@ -14,13 +14,29 @@ use eventsource_stream::Eventsource;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use sse_stream::SseByteStream;
 use sseer::event_stream::EventStream;
-use tidings_bench::{Found, PACKET_BYTES, Workload, decode, decode_owned, workloads};
+use tidings_bench::{Found, PACKET_BYTES, Workload, decode, decode_owned, hard, model, workloads};
 
 fn benches(criterion: &mut Criterion) {
     for workload in workloads() {
         measure(criterion, "whole", &workload, workload.stream.len());
         measure(criterion, "packets", &workload, PACKET_BYTES);
     }
+    measure_hard(criterion);
+}
+
+/// The decoder's own hardest streams; most of the peers fail at the first malformed byte.
+fn measure_hard(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decode/hard");
+    for (name, stream) in hard() {
+        group.throughput(Throughput::Bytes(stream.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| decode(black_box(stream.chunks(PACKET_BYTES))));
+        });
+    }
+    let stream = model().stream;
+    group.throughput(Throughput::Bytes(stream.len() as u64));
+    group.bench_function("byte-by-byte", |b| b.iter(|| decode(black_box(stream.chunks(1)))));
+    group.finish();
 }
 
 fn measure(criterion: &mut Criterion, cut: &str, workload: &Workload, chunk_bytes: usize) {
