@@ -21,7 +21,7 @@ fn decode_whole(workload: Workload) -> (Found, Workload) {
 }
 
 #[library_benchmark]
-#[bench::model(args = (model()), config = recorded(2_702_928))]
+#[bench::model(args = (model()), config = recorded(2_710_476))]
 #[bench::tiny(args = (tiny()), config = recorded(21_099_535))]
 #[bench::full(args = (full()), config = recorded(9_329_995))]
 fn decode_packets(workload: Workload) -> (Found, Workload) {

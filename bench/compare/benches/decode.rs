@@ -55,7 +55,7 @@ fn measure(criterion: &mut Criterion, cut: &str, workload: &Workload, chunk_byte
     group.throughput(Throughput::Bytes(stream.len() as u64));
     group.bench_function("tidings", |b| b.iter(|| decode(black_box(slices()))));
     group.bench_function("tidings-owned", |b| b.iter(|| decode_owned(black_box(slices()))));
-    let peers: [(&str, fn(&[Bytes]) -> Found); 3] =
+    let peers: [(&str, Peer); 3] =
         [("sse-stream", sse_stream), ("sseer", sseer), ("eventsource-stream", eventsource_stream)];
     for (name, peer) in peers {
         if name == skipped {
@@ -68,6 +68,8 @@ fn measure(criterion: &mut Criterion, cut: &str, workload: &Workload, chunk_byte
     }
     group.finish();
 }
+
+type Peer = fn(&[Bytes]) -> Found;
 
 fn cut_at(stream: &Bytes, at: usize, chunk_bytes: usize) -> Bytes {
     stream.slice(at..stream.len().min(at + chunk_bytes))
