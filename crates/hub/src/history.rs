@@ -8,6 +8,8 @@
 mod block;
 mod read;
 mod retain;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod walk;
 

@@ -34,7 +34,7 @@ impl Default for Retention {
 impl Retention {
     /// A block is let go of whole, so a small budget has small blocks.
     pub(super) fn block_bytes_max(&self) -> usize {
-        (self.bytes_max / 64).clamp(1, Block::BYTES_MAX)
+        (self.bytes_max / 32).clamp(1, Block::BYTES_MAX)
     }
 }
 
