@@ -69,7 +69,7 @@ pub(crate) fn respond(app: &App, request: &Parts, answer: Answer) -> Response<Re
         Answer::Stream(stream) => open(app, request, stream),
         Answer::Body(body) => match place(app) {
             Ok(place) => Opening::Stream(*body, HeaderMap::new(), place),
-            Err(reason) => Opening::Instead(refuse_for_now(app, request, reason)),
+            Err(problem) => Opening::Instead(refuse_for_now(app, request, problem)),
         },
     };
     match opening {
@@ -88,7 +88,7 @@ pub(crate) fn respond(app: &App, request: &Parts, answer: Answer) -> Response<Re
 fn open(app: &App, request: &Parts, stream: StreamAnswer) -> Opening {
     let place = match place(app) {
         Ok(place) => place,
-        Err(reason) => return Opening::Instead(refuse_for_now(app, request, reason)),
+        Err(problem) => return Opening::Instead(refuse_for_now(app, request, problem)),
     };
     let StreamAnswer { head, view, start, client } = stream;
     let subscriber: Subscriber = app.hub.subscribe(view, start);
@@ -102,52 +102,35 @@ fn open(app: &App, request: &Parts, stream: StreamAnswer) -> Opening {
 }
 
 /// Takes a place for a stream, or says why there is none for now.
-fn place(app: &App) -> Result<Place, ForNow> {
+pub(crate) fn place(app: &App) -> Result<Place, Problem> {
     if app.phase() != Phase::Serving {
-        return Err(ForNow::Draining);
+        let detail = "this server is about to end: come back in a moment";
+        return Err(for_now(app, ProblemKind::Draining, detail));
     }
-    app.streams.enter().ok_or(ForNow::TooManyStreams)
+    app.streams.enter().ok_or_else(|| {
+        let detail = "as many streams are open as this server takes: come back in a while";
+        for_now(app, ProblemKind::TooManyStreams, detail)
+    })
 }
 
-/// A reason to refuse a stream that will pass.
-#[derive(Clone, Copy)]
-enum ForNow {
-    Draining,
-    TooManyStreams,
-}
-
-impl ForNow {
-    fn problem(self) -> Problem {
-        let (kind, detail) = match self {
-            Self::Draining => {
-                (ProblemKind::Draining, "this server is about to end: come back in a moment")
-            }
-            Self::TooManyStreams => (
-                ProblemKind::TooManyStreams,
-                "as many streams are open as this server takes: come back in a while",
-            ),
-        };
-        Problem::new(kind, detail)
-    }
+/// A problem that will pass; those who have it come back spread.
+fn for_now(app: &App, kind: ProblemKind, detail: &str) -> Problem {
+    const SPREAD_MILLIS: u64 = 5000;
+    let spread = Duration::from_millis(fastrand::u64(0..=SPREAD_MILLIS));
+    Problem::new(kind, detail).with_retry_after(app.hub.config().reconnection_time + spread)
 }
 
 /// Refuses a stream for a reason that will pass.
 ///
 /// A browser's EventSource gives up for good on every status but 200, so it gets a stream that says
 /// when to come back, and why, and ends. Everybody else gets the status.
-fn refuse_for_now(app: &App, request: &Parts, reason: ForNow) -> Response<Bytes> {
-    /// Spread over which the refused come back, so that they do not come back together.
-    const SPREAD_MILLIS: u64 = 5000;
-    let problem = reason.problem();
+fn refuse_for_now(app: &App, request: &Parts, problem: Problem) -> Response<Bytes> {
     app.metrics.refused(problem.kind());
-    let after = app.hub.config().reconnection_time
-        + Duration::from_millis(fastrand::u64(0..=SPREAD_MILLIS));
     if !is_browser(&request.headers) {
-        let seconds = u32::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        return problem.with_retry_after(seconds).into_response();
+        return problem.into_response();
     }
     let mut text = Vec::new();
-    encode_retry(after, &mut text);
+    encode_retry(problem.retry_after(), &mut text);
     encode_comment(problem.detail(), &mut text).expect("the reasons are single lines");
     let mut response = Response::new(Bytes::from(text));
     let headers = response.headers_mut();

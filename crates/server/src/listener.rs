@@ -85,3 +85,59 @@ fn report(ended: Result<(), JoinError>) {
         error!(error = &error as &dyn std::error::Error, "connection panicked");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use parking_lot::Mutex;
+    use tidings_hub::{Hub, HubConfig};
+    use tokio::sync::watch;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::phase::Phase;
+
+    /// Fails as it is told, notes when, and then waits for ever.
+    struct Failing {
+        errors: Mutex<VecDeque<io::ErrorKind>>,
+        tried: Arc<Mutex<Vec<Instant>>>,
+        done: watch::Sender<Phase>,
+    }
+
+    impl Accept for Failing {
+        async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+            self.tried.lock().push(Instant::now());
+            let error = self.errors.lock().pop_front();
+            match error {
+                Some(kind) => Err(kind.into()),
+                None => {
+                    self.done.send_replace(Phase::Closing);
+                    std::future::pending().await
+                }
+            }
+        }
+    }
+
+    /// How long the listener paused after each of these errors.
+    async fn pauses(errors: &[io::ErrorKind]) -> Vec<Duration> {
+        let (done, phases) = watch::channel(Phase::Serving);
+        let hub = Hub::new(HubConfig::default());
+        let app = Arc::new(App::new(ServerConfig::default(), hub, None, phases));
+        let tried = Arc::default();
+        let errors = Mutex::new(errors.iter().copied().collect());
+        let failing = Failing { errors, tried: Arc::clone(&tried), done };
+        listen(failing, app, Heads::new(1)).await;
+        let tried = tried.lock();
+        tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shortage_is_waited_out_and_a_lost_connection_is_not() {
+        use io::ErrorKind::{ConnectionAborted, Other, OutOfMemory};
+        let pauses = pauses(&[Other, ConnectionAborted, OutOfMemory]).await;
+        let pause = Duration::from_millis(100);
+        assert_eq!(pauses, [pause, Duration::ZERO, pause]);
+    }
+}

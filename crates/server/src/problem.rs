@@ -1,5 +1,7 @@
 //! Problems: what went wrong, as RFC 9457 has it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
@@ -12,7 +14,7 @@ pub struct Problem {
     detail: String,
     members: Map<String, Value>,
     allow: Option<&'static str>,
-    retry_after: Option<u32>,
+    retry_after: Option<Duration>,
 }
 
 macro_rules! kinds {
@@ -120,10 +122,15 @@ impl Problem {
         self
     }
 
-    /// Says when to try again, in seconds.
-    pub(crate) fn with_retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after = Some(seconds);
+    /// Says when to try again.
+    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
         self
+    }
+
+    /// When to try again; at once where nothing was said.
+    pub(crate) fn retry_after(&self) -> Duration {
+        self.retry_after.unwrap_or_default()
     }
 
     /// What kind it is.
@@ -170,7 +177,9 @@ impl Problem {
         if let Some(methods) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(after) = self.retry_after {
+            // Whole seconds, and not too early.
+            let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, seconds.into());
         }
         response

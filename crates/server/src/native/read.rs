@@ -9,6 +9,7 @@ use tidings_hub::{Delivery, Gap, Page, Start, View};
 use tokio::time::{Instant, timeout_at};
 
 use super::{JSON, fresh};
+use crate::answer::place;
 use crate::app::App;
 use crate::phase::closing;
 use crate::problem::Problem;
@@ -39,6 +40,8 @@ pub(super) async fn page(
     };
     let mut page = app.hub.page(view.clone(), start, limit);
     if page.events.is_empty() && page.gap.is_none() && !wait.is_zero() {
+        // Who waits costs what a stream costs.
+        let _place = place(app)?;
         page = wait_for(app, view, page, wait, limit).await;
     }
     let read = Read {

@@ -44,7 +44,7 @@ impl RequestBody {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         match timeout(self.timeout, self.next()).await {
             Ok(chunk) => chunk,
-            Err(_) => Err(timed_out(self.timeout)),
+            Err(_) => Err(self.give_up()),
         }
     }
 
@@ -84,7 +84,7 @@ impl RequestBody {
         };
         match timeout(time, read).await {
             Ok(whole) => whole,
-            Err(_) => Err(timed_out(time)),
+            Err(_) => Err(self.give_up()),
         }
     }
 
@@ -111,6 +111,14 @@ impl RequestBody {
         let _ = timeout(TIME_MAX, read).await;
     }
 
+    /// Waits no longer, not even to [`discard`](Self::discard) what may still come.
+    fn give_up(&mut self) -> Problem {
+        self.is_coming = false;
+        let seconds = self.timeout.as_secs_f32();
+        let detail = format!("the body did not come within {seconds} seconds");
+        Problem::new(ProblemKind::BodyTimeout, detail)
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         while !self.ended {
             match self.incoming.frame().await {
@@ -130,12 +138,6 @@ impl RequestBody {
         }
         Ok(None)
     }
-}
-
-fn timed_out(timeout: Duration) -> Problem {
-    let seconds = timeout.as_secs_f32();
-    let detail = format!("nothing more of the body came within {seconds} seconds");
-    Problem::new(ProblemKind::BodyTimeout, detail)
 }
 
 /// Refuses a compressed body, which would be published as it is.

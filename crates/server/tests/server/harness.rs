@@ -1,0 +1,312 @@
+//! A server on a free port, and a client that shows what goes over the wire.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use tidings_hub::{Hub, HubConfig, Now};
+use tidings_proto::{Decoder, EventBuf, Item};
+use tidings_server::{Server, ServerConfig, TimeSource};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A running server whose time stands still until the test moves it.
+pub(crate) struct Running {
+    pub(crate) hub: Hub,
+    pub(crate) address: SocketAddr,
+    started: Now,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts a server with everything as it comes.
+pub(crate) async fn start() -> Running {
+    start_with(|_, _| {}).await
+}
+
+/// Starts a server with some of the configuration changed.
+pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig, &mut HubConfig)) -> Running {
+    start_server(change, |server| server).await
+}
+
+/// Starts a server with some of the configuration, and then of the server, changed.
+pub(crate) async fn start_server(
+    change: impl FnOnce(&mut ServerConfig, &mut HubConfig),
+    finish: impl FnOnce(Server) -> Server,
+) -> Running {
+    let mut config = ServerConfig::default();
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.time = TimeSource::Stepped;
+    let mut hub = HubConfig::default();
+    change(&mut config, &mut hub);
+    let started = Now::read();
+    let hub = Hub::at(hub, started);
+    let server = finish(Server::bind(config, hub.clone()).await.unwrap());
+    let address = server.addresses()[0];
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async {
+        let _ = stopped.await;
+    };
+    let served = tokio::spawn(server.serve(shutdown));
+    Running { hub, address, started, stop: Some(stop), served }
+}
+
+impl Running {
+    /// Moves the hub's time on to so long after the start.
+    pub(crate) fn tick(&self, after: Duration) {
+        self.hub.tick(self.started + after);
+    }
+
+    /// Gives the signal to end.
+    pub(crate) fn signal(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(self) {
+        self.served.await.unwrap().unwrap();
+    }
+
+    /// A request of this server's own host.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Ask {
+        let request =
+            Request::builder().method(method).uri(path).header(HOST, self.address.to_string());
+        Ask { address: self.address, request, body: Bytes::new() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Ask {
+        self.request(Method::GET, path)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: impl Into<Bytes>) -> Ask {
+        Ask { body: body.into(), ..self.request(Method::POST, path) }
+    }
+
+    /// Publishes and gives the event's ID.
+    pub(crate) async fn publish(&self, topic: &str, data: &str) -> String {
+        let answer = self.post(&format!("/topics/{topic}"), data.to_owned()).answer().await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+        answer.text()
+    }
+
+    /// Sends bytes as they are, closes nothing, and reads until the server does.
+    pub(crate) async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(bytes.as_ref()).await.unwrap();
+        let mut text = Vec::new();
+        socket.read_to_end(&mut text).await.unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Starts a request whose body never ends, and gives the socket.
+    pub(crate) async fn stalled(&self, path: &str, content_type: &str, start: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {content_type}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n",
+            self.address
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        send_chunk(&mut socket, start).await;
+        socket
+    }
+
+    /// Opens a stream.
+    pub(crate) async fn stream(&self, path: &str) -> Stream {
+        self.get(path).stream().await
+    }
+
+    /// The data of everything that a topic holds.
+    pub(crate) fn held(&self, topic: &str) -> Vec<String> {
+        let topic = tidings_hub::Topic::new(topic).unwrap();
+        let page = self.hub.page(topic, tidings_hub::Start::Oldest, usize::MAX);
+        page.events.iter().map(|delivery| delivery.event.data().to_owned()).collect()
+    }
+}
+
+/// Writes one chunk of a body.
+pub(crate) async fn send_chunk(socket: &mut TcpStream, text: &str) {
+    let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+    socket.write_all(chunk.as_bytes()).await.unwrap();
+}
+
+/// A request that is being put together.
+pub(crate) struct Ask {
+    address: SocketAddr,
+    request: http::request::Builder,
+    body: Bytes,
+}
+
+impl Ask {
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = http::HeaderValue::from_bytes(value.as_ref()).unwrap();
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    /// Sends bytes with a content type.
+    pub(crate) fn content_type(self, content_type: &str) -> Self {
+        self.header("content-type", content_type)
+    }
+
+    /// Says another host than the server's own.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        let headers = self.request.headers_mut().unwrap();
+        headers.insert(HOST, host.parse().unwrap());
+        self
+    }
+
+    /// Sends it and waits for the head of the answer.
+    pub(crate) async fn send(self) -> Response<Incoming> {
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
+        tokio::spawn(connection);
+        let request = self.request.body(Full::new(self.body)).unwrap();
+        sender.send_request(request).await.unwrap()
+    }
+
+    /// Sends it by HTTP/2 and waits for the head of the answer.
+    pub(crate) async fn send_http2(self) -> Response<Incoming> {
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let mut request = self.request.body(Full::new(self.body)).unwrap();
+        let host = request.headers_mut().remove(HOST).unwrap();
+        let target = format!("http://{}{}", host.to_str().unwrap(), request.uri());
+        *request.uri_mut() = target.parse().unwrap();
+        sender.send_request(request).await.unwrap()
+    }
+
+    /// Sends it and reads the whole answer.
+    pub(crate) async fn answer(self) -> Whole {
+        Whole::read(self.send().await).await
+    }
+
+    /// Sends it and expects an event stream.
+    pub(crate) async fn stream(self) -> Stream {
+        Stream::new(self.send().await)
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Whole {
+    pub(crate) async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self { status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Expects a problem of this name, and gives its sentence.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, name: &str) -> String {
+        let body = self.text();
+        assert_eq!(self.status.as_u16(), status, "{body}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["type"], format!("/problems/{name}"), "{body}");
+        assert_eq!(problem["status"], status);
+        assert!(problem["title"].is_string());
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+/// An open event stream.
+pub(crate) struct Stream {
+    pub(crate) headers: HeaderMap,
+    body: Incoming,
+    text: String,
+    decoder: Decoder,
+    events: std::collections::VecDeque<EventBuf>,
+}
+
+impl Stream {
+    #[track_caller]
+    pub(crate) fn new(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        assert_eq!(head.status, StatusCode::OK);
+        assert_eq!(head.headers["content-type"], "text/event-stream");
+        let decoder = Decoder::new();
+        Self { headers: head.headers, body, text: String::new(), decoder, events: <_>::default() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Waits for more text; `false` at the end.
+    async fn read(&mut self) -> bool {
+        let Some(frame) = self.body.frame().await else { return false };
+        let chunk = frame.unwrap().into_data().unwrap();
+        self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        let mut input = &chunk[..];
+        while let Some(item) = self.decoder.decode(&mut input).unwrap() {
+            if let Item::Event(event) = item {
+                self.events.push_back(event.to_buf());
+            }
+        }
+        true
+    }
+
+    /// Waits for the next event.
+    pub(crate) async fn event(&mut self) -> EventBuf {
+        while self.events.is_empty() {
+            assert!(self.read().await, "the stream ended: {:?}", self.text);
+        }
+        self.events.pop_front().unwrap()
+    }
+
+    /// Waits for the data of the next event.
+    pub(crate) async fn data(&mut self) -> String {
+        self.event().await.data().to_owned()
+    }
+
+    /// The text that has come.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Waits until the text has this in it, and gives what there is.
+    pub(crate) async fn text_with(&mut self, part: &str) -> &str {
+        while !self.text.contains(part) {
+            assert!(self.read().await, "the stream ended: {:?}", self.text);
+        }
+        &self.text
+    }
+
+    /// Waits for the end, and gives the whole text.
+    pub(crate) async fn rest(mut self) -> String {
+        while self.read().await {}
+        self.text
+    }
+}

@@ -1,0 +1,176 @@
+//! Many events in one request, as it comes.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::harness::{Ask, Running, send_chunk, start, start_with};
+
+/// More than any buffer on the way holds.
+const EVENTS: usize = 100_000;
+
+fn ndjson(server: &Running, body: impl Into<bytes::Bytes>) -> Ask {
+    server.post("/events", body).content_type("application/x-ndjson")
+}
+
+fn event_stream(server: &Running, body: impl Into<bytes::Bytes>) -> Ask {
+    server.post("/events?topic=a", body).content_type("text/event-stream")
+}
+
+/// Publishes a body of numbered events twice with one key, while a second client reads along.
+async fn check_every_number_once(ask: impl Fn(&Running) -> Ask) {
+    let server = start().await;
+    let mut stream = server.stream("/topics/a").await;
+    let read = async {
+        for expected in 0..EVENTS {
+            assert_eq!(stream.data().await, expected.to_string());
+        }
+    };
+    let publish = ask(&server).header("idempotency-key", "once").answer();
+    let ((), answer) = tokio::join!(read, publish);
+    assert_eq!(answer.status, 201);
+    let first = answer.json();
+    assert_eq!(first["committed"], EVENTS);
+    assert_eq!(first["ids"].as_array().unwrap().len(), 1000);
+
+    let again = ask(&server).header("idempotency-key", "once").answer().await;
+    assert_eq!(again.json(), first);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(server.hub.stats().published, EVENTS as u64);
+    // The next event is the next number: nothing came in between.
+    server.publish("a", "after").await;
+    assert_eq!(stream.data().await, "after");
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_lines_arrive_in_order_and_once() {
+    let mut body = String::new();
+    for number in 0..EVENTS {
+        writeln!(body, r#"{{"topic":"a","data":"{number}"}}"#).unwrap();
+    }
+    let body = bytes::Bytes::from(body);
+    check_every_number_once(|server| ndjson(server, body.clone())).await;
+}
+
+#[tokio::test]
+async fn an_event_stream_of_a_hundred_thousand_events_arrives_in_order_and_once() {
+    let mut body = String::from(": from somewhere else\nretry: 5\n");
+    for number in 0..EVENTS {
+        write!(body, "data: {number}\n\n:\n").unwrap();
+    }
+    let body = bytes::Bytes::from(body);
+    check_every_number_once(|server| event_stream(server, body.clone())).await;
+}
+
+#[tokio::test]
+async fn an_event_stream_keeps_types_ids_and_lines() {
+    let server = start().await;
+    let mut stream = server.stream("/topics/a").await;
+    let body =
+        "event: delta\nid: 7\ndata: one\r\ndata: two\n\ndata: three\n\nid: 8\n\ndata: cut off";
+    let answer = event_stream(&server, body).answer().await.json();
+    assert_eq!(answer["committed"], 2);
+    assert_eq!(answer["ids"][0], "7");
+    let event = stream.event().await;
+    assert_eq!((event.event_type(), event.data()), ("delta", "one\ntwo"));
+    assert_eq!(event.id(), Some("7"));
+    let event = stream.event().await;
+    assert_eq!((event.event_type(), event.data()), ("message", "three"));
+    assert_eq!(event.id(), answer["ids"][1].as_str());
+}
+
+#[tokio::test]
+async fn events_are_published_while_the_body_is_still_coming() {
+    let server = start().await;
+    let mut stream = server.stream("/topics/a").await;
+    let mut publisher =
+        server.stalled("/events?topic=a", "text/event-stream", "data: 1\n\nda").await;
+    assert_eq!(stream.data().await, "1");
+    send_chunk(&mut publisher, "ta: 2\n\n").await;
+    assert_eq!(stream.data().await, "2");
+    publisher.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    publisher.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 201");
+}
+
+#[tokio::test]
+async fn what_precedes_a_refused_event_stays_published_and_the_rest_is_not() {
+    let server = start().await;
+    let line = |data: u8| format!("{{\"topic\":\"a\",\"data\":\"{data}\"}}\n");
+    for wrong in ["{\"topic\":\"a\"}\n", "{\"topic\":\"a\",\"data\":1,\"id\":\"earliest\"}\n"] {
+        let before = server.held("a").len();
+        let body = format!("{}\n{}{wrong}{}", line(1), line(2), line(3));
+        let answer = ndjson(&server, body).answer().await;
+        assert_eq!(answer.status, 400);
+        let body = answer.json();
+        assert_eq!(body["committed"], 2);
+        assert_eq!(body["ids"].as_array().unwrap().len(), 2);
+        assert_eq!(body["refused"]["index"], 2);
+        assert!(!body["refused"]["detail"].as_str().unwrap().is_empty());
+        assert!(!body["detail"].as_str().unwrap().is_empty());
+        assert_eq!(server.held("a").len(), before + 2);
+    }
+    let answer = ndjson(&server, format!("{}\n\nno JSON\n", line(1))).answer().await.json();
+    assert_eq!((&answer["refused"]["line"], &answer["refused"]["index"]), (&json!(4), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_corrected_request_with_the_same_key_publishes_only_what_was_missing() {
+    let server = start().await;
+    let line = |data: u8| format!("{{\"topic\":\"a\",\"data\":\"{data}\"}}\n");
+    let post = |body: String| ndjson(&server, body).header("idempotency-key", "k");
+    assert_eq!(post(format!("{}oops\n", line(1))).answer().await.status, 400);
+    let answer = post(format!("{}{}", line(1), line(2))).answer().await;
+    assert_eq!(answer.json()["committed"], 2);
+    assert_eq!(answer.header("idempotency-replayed"), "");
+    assert_eq!(server.held("a"), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_body_of_nothing_publishes_nothing() {
+    let server = start().await;
+    for ask in [
+        ndjson(&server, "\n\n"),
+        event_stream(&server, ":\n\n"),
+        server.post("/events", "[]").content_type("application/json"),
+    ] {
+        let answer = ask.answer().await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json(), json!({ "committed": 0, "ids": [] }));
+    }
+}
+
+#[tokio::test]
+async fn a_silent_publisher_is_given_up() {
+    let server = start_with(|config, _| {
+        config.body_timeout = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let line = "{\"topic\":\"a\",\"data\":\"1\"}\n";
+    let mut publisher = server.stalled("/events", "application/x-ndjson", line).await;
+    let mut answer = String::new();
+    publisher.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"committed\":1"), "{answer}");
+    let mut publisher = server.stalled("/topics/a", "text/plain", "never").await;
+    answer.clear();
+    publisher.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_eq!(server.held("a"), ["1"]);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_publishes_what_was_whole() {
+    let server = start().await;
+    let mut stream = server.stream("/topics/a").await;
+    let lines = "{\"topic\":\"a\",\"data\":\"1\"}\n{\"topic\":\"a\",\"da";
+    let publisher = server.stalled("/events", "application/x-ndjson", lines).await;
+    assert_eq!(stream.data().await, "1");
+    let half = server.stalled("/topics/a", "text/plain", "half").await;
+    drop((publisher, half));
+    server.publish("a", "2").await;
+    assert_eq!(stream.data().await, "2");
+    assert_eq!(server.held("a"), ["1", "2"]);
+}

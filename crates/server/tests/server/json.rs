@@ -1,0 +1,96 @@
+//! Reading as JSON: what a stream would have said, for networks that hold streams back.
+
+use std::num::NonZeroUsize;
+
+use serde_json::json;
+
+use crate::harness::{Ask, Running, start, start_with};
+
+fn get(server: &Running, path: &str) -> Ask {
+    server.get(path).header("accept", "application/json")
+}
+
+#[tokio::test]
+async fn the_latest_events_come_with_the_place_after_them() {
+    let server = start().await;
+    for data in ["1", "2", "3"] {
+        server.publish("a", data).await;
+    }
+    let answer = get(&server, "/topics/a?limit=2").answer().await;
+    assert_eq!(answer.header("content-type"), "application/json");
+    let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+    assert_eq!(vary, ["Accept", "Origin"]);
+    let page = answer.json();
+    let data: Vec<_> = page["events"].as_array().unwrap().iter().map(|e| &e["data"]).collect();
+    assert_eq!(data, ["2", "3"]);
+    let event = &page["events"][1];
+    assert_eq!((&event["type"], &event["topic"]), (&json!("message"), &json!("a")));
+    assert_eq!(event["id"], page["last_event_id"]);
+    assert!(event["time"].as_u64().unwrap() > 1_600_000_000_000);
+    assert!(page.get("gap").is_none());
+}
+
+#[tokio::test]
+async fn polling_after_the_last_place_gives_each_event_once() {
+    let server = start().await;
+    server.publish("a", "0").await;
+    let mut after = "earliest".to_owned();
+    for round in 0..3 {
+        let page = get(&server, &format!("/events?match=*&after={after}")).answer().await.json();
+        assert_eq!(page["events"].as_array().unwrap().len(), 1);
+        assert_eq!(page["events"][0]["data"], round.to_string());
+        after = page["last_event_id"].as_str().unwrap().to_owned();
+        server.publish("b", &(round + 1).to_string()).await;
+    }
+    // The names that streams know mean the same.
+    for query in ["last_event_id", "lastEventId"] {
+        let page = get(&server, &format!("/events?match=*&{query}={after}")).answer().await.json();
+        assert_eq!(page["events"][0]["data"], "3");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_is_answered_by_the_next_event() {
+    let server = start().await;
+    let poll = get(&server, "/topics/a?wait=50s").answer();
+    let publish = async {
+        while server.hub.stats().subscribers == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.publish("other", "no").await;
+        server.publish("a", "news").await;
+    };
+    let (answer, ()) = tokio::join!(poll, publish);
+    assert_eq!(answer.json()["events"][0]["data"], "news");
+    assert_eq!(server.hub.stats().subscribers, 0);
+}
+
+#[tokio::test]
+async fn a_wait_comes_to_its_end() {
+    let server = start().await;
+    let page = get(&server, "/topics/a?wait=1ms").answer().await.json();
+    assert_eq!(page["events"], json!([]));
+}
+
+#[tokio::test]
+async fn a_gap_is_told_in_json_too() {
+    let server = start_with(|_, hub| {
+        hub.retention.topic_events_max = NonZeroUsize::new(1);
+    })
+    .await;
+    let first = server.publish("a", "1").await;
+    server.publish("a", "2").await;
+    let last = server.publish("a", "3").await;
+    let page = get(&server, &format!("/topics/a?after={first}&wait=30s")).answer().await.json();
+    assert_eq!(page["gap"], json!({ "asked": first, "oldest": last }));
+    assert_eq!(page["events"][0]["data"], "3");
+}
+
+#[tokio::test]
+async fn parameters_out_of_bounds_are_refused() {
+    let server = start().await;
+    for query in ["limit=0", "limit=1001", "limit=x", "wait=56s", "wait=-1s", "wait="] {
+        let answer = get(&server, &format!("/topics/a?{query}")).answer().await;
+        answer.problem(400, "invalid-parameter");
+    }
+}

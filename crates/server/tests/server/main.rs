@@ -1,0 +1,21 @@
+//! The server over real sockets: one module per promise.
+//!
+//! Time stands still in these tests until they move it, so that nothing depends on how fast the
+//! machine is.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod admission;
+mod bad_input;
+mod cors;
+mod gaps;
+mod harness;
+mod heartbeat;
+mod ingest;
+mod json;
+mod limits;
+mod ops;
+mod protocols;
+mod publish;
+mod resume;
+mod routes;
+mod shutdown;

@@ -1,0 +1,83 @@
+//! What operators see, and the pages.
+
+use crate::harness::start;
+
+#[tokio::test]
+async fn health_says_what_a_committed_event_survives() {
+    let server = start().await;
+    let health = server.get("/healthz").answer().await;
+    assert_eq!(health.json(), serde_json::json!({ "status": "ok", "durability": "process" }));
+    assert_eq!(server.get("/readyz").answer().await.json()["status"], "ready");
+}
+
+#[tokio::test]
+async fn metrics_count_in_the_words_of_the_vocabulary() {
+    let server = start().await;
+    let mut stream = server.stream("/topics/a").await;
+    server.publish("a", "1").await;
+    stream.event().await;
+    server.get("/nothing").answer().await;
+    let answer = server.get("/metrics").answer().await;
+    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+    let text = answer.text();
+    for line in [
+        "tidings_subscribers 1",
+        "tidings_streams 1",
+        "tidings_topics 1",
+        "tidings_history_events 1",
+        "tidings_events_published_total 1",
+        "tidings_events_delivered_total 1",
+        "tidings_gaps_total 0",
+        "tidings_refused_total{problem=\"not-found\"} 1",
+        "tidings_refused_total{problem=\"foreign-host\"} 0",
+        "tidings_accept_failed_total 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert!(text.contains("\ntidings_history_bytes "));
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn topics_are_listed_page_by_page() {
+    let server = start().await;
+    for topic in ["b", "a", "c", "a"] {
+        server.publish(topic, "x").await;
+    }
+    let first = server.get("/topics?limit=2").answer().await.json();
+    let names = |page: &serde_json::Value| -> Vec<String> {
+        let topics = page["topics"].as_array().unwrap();
+        topics.iter().map(|topic| topic["topic"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&first), ["a", "b"]);
+    assert_eq!(first["topics"][0]["events"], 2);
+    assert_eq!(first["next"], "b");
+    let rest = server.get("/topics?limit=2&after=b").answer().await.json();
+    assert_eq!(names(&rest), ["c"]);
+    assert!(rest.get("next").is_none());
+    // A topic's place resumes there.
+    let place = first["topics"][1]["last_event_id"].as_str().unwrap();
+    let mut stream = server.get("/events?match=*").header("last-event-id", place).stream().await;
+    assert_eq!(stream.data().await, "x");
+}
+
+#[tokio::test]
+async fn the_page_loads_only_what_the_server_sends() {
+    let server = start().await;
+    let page = server.get("/").answer().await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.header("content-security-policy").contains("default-src 'none'"));
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    assert_eq!(page.header("referrer-policy"), "no-referrer");
+    let text = page.text();
+    let mut assets = 0;
+    for part in text.split('"').filter(|part| part.starts_with("/assets/")) {
+        let asset = server.get(part).answer().await;
+        assert_eq!(asset.status, 200, "{part}");
+        let again = server.get(part).header("if-none-match", asset.header("etag")).answer().await;
+        assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{part}");
+        assets += 1;
+    }
+    assert!(assets > 3, "{text}");
+}

@@ -1,0 +1,174 @@
+//! The end: soon, and without a herd.
+
+use std::time::Duration;
+
+use tidings_server::TimeSource;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::harness::{Running, start, start_with};
+
+/// A server whose draining lasts until the test moves time on.
+async fn slow_to_drain() -> Running {
+    const HOUR: Duration = Duration::from_secs(3600);
+    start_with(|config, _| {
+        config.drain_per_stream = HOUR;
+        config.drain_max = HOUR;
+        config.shutdown_max = 2 * HOUR;
+    })
+    .await
+}
+
+/// Waits until the server says that it drains.
+async fn draining(server: &Running) {
+    loop {
+        let ready = server.get("/readyz").answer().await;
+        if ready.status == 503 {
+            assert_eq!(ready.json()["status"], "draining");
+            return;
+        }
+    }
+}
+
+/// The last reconnection time that a stream told, in milliseconds.
+fn last_retry(text: &str) -> u64 {
+    let retry = text.lines().filter_map(|line| line.strip_prefix("retry: ")).next_back();
+    retry.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn t45_open_idle_streams_end_with_a_jittered_reconnection_time() {
+    let mut server = start_with(|config, _| config.time = TimeSource::Machine).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = server.stream("/topics/a").await;
+        stream.text_with("retry: 2000\n").await;
+        streams.push(stream);
+    }
+    server.signal();
+    let mut retries = Vec::new();
+    for stream in streams {
+        let text = stream.rest().await;
+        assert_eq!(text.matches("retry: ").count(), 2, "{text}");
+        retries.push(last_retry(&text));
+    }
+    assert!(retries.iter().all(|retry| (2000..=5000).contains(retry)), "{retries:?}");
+    retries.sort_unstable();
+    retries.dedup();
+    assert!(retries.len() > 10, "{retries:?}");
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn t45_a_new_stream_during_draining_is_a_200_that_ends_to_a_browser_and_503_to_others() {
+    let mut server = slow_to_drain().await;
+    let old = server.stream("/topics/a").await;
+    server.signal();
+    draining(&server).await;
+
+    let own = format!("http://{}", server.address);
+    for (name, value) in [("sec-fetch-mode", "cors"), ("origin", &own)] {
+        let stream = server.get("/topics/a").header(name, value).stream().await;
+        let text = stream.rest().await;
+        assert!((2000..=7000).contains(&last_retry(&text)), "{text}");
+        assert!(text.contains("\n: this server is about to end"), "{text}");
+        assert!(!text.contains("\n\n"), "{text}");
+    }
+    let answer = server.get("/topics/a").answer().await;
+    answer.problem(503, "draining");
+    assert!((2..=7).contains(&answer.header("retry-after").parse::<u32>().unwrap()));
+    // Publishing and reading once go on until the end.
+    server.publish("a", "last").await;
+    let page = server.get("/topics/a").header("accept", "application/json").answer().await;
+    assert_eq!(page.json()["events"][0]["data"], "last");
+
+    server.tick(Duration::from_secs(3601));
+    let text = old.rest().await;
+    assert!(text.contains("data: last\n\n"), "{text}");
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn t45_streams_end_spread_over_the_drain_time() {
+    let mut server = slow_to_drain().await;
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        streams.push(server.stream("/topics/a").await);
+    }
+    server.signal();
+    draining(&server).await;
+    // Of 50 moments drawn from an hour, some lie in its first half and some in its second; fewer than
+    // five in one of them come once in a hundred million runs.
+    server.tick(Duration::from_secs(1800));
+    while server.hub.stats().subscribers > 45 {
+        tokio::task::yield_now().await;
+    }
+    assert!(server.hub.stats().subscribers >= 5);
+    server.tick(Duration::from_secs(3601));
+    for stream in streams {
+        stream.rest().await;
+    }
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_server_without_streams_ends_at_once_though_connections_are_open() {
+    let mut server = start().await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    idle.write_all(request).await.unwrap();
+    idle.read_exact(&mut [0; 15]).await.unwrap();
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    server.signal();
+    let mut rest = Vec::new();
+    silent.read_to_end(&mut rest).await.unwrap();
+    idle.read_to_end(&mut rest).await.unwrap();
+    let _ = half.read_to_end(&mut rest).await;
+    server.ended().await;
+}
+
+/// A publisher whose first event has arrived and whose second one has not.
+async fn half_published(server: &Running) -> TcpStream {
+    let mut stream = server.stream("/topics/a").await;
+    let start = "data: whole\n\ndata: ha";
+    let publisher = server.stalled("/events?topic=a", "text/event-stream", start).await;
+    assert_eq!(stream.data().await, "whole");
+    publisher
+}
+
+#[tokio::test]
+async fn a_publish_under_way_is_finished() {
+    let mut server = start().await;
+    let mut publisher = half_published(&server).await;
+    server.signal();
+    publisher.write_all(b"4\r\nlf\n\n\r\n0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    publisher.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert_eq!(server.held("a"), ["whole", "half"]);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_ended_at_the_deadline() {
+    let mut server = start_with(|config, _| config.shutdown_max = Duration::from_millis(100)).await;
+    let mut publisher = half_published(&server).await;
+    server.signal();
+    let mut answer = Vec::new();
+    let _ = publisher.read_to_end(&mut answer).await;
+    assert!(answer.is_empty());
+    assert_eq!(server.held("a"), ["whole"]);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_listens() {
+    let mut server = start().await;
+    let address = server.address;
+    server.signal();
+    server.ended().await;
+    let error = TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+}
