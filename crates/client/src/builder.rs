@@ -75,21 +75,22 @@ impl Builder {
     pub(crate) fn new(method: Method, url: &str) -> Self {
         // Stands in where the URL is a mistake; `open` reports that before anybody uses it.
         let nowhere = || Url::parse("http://localhost/").expect("a legal URL");
-        let (url, mistake) = match parse_url(url) {
+        let (mut url, mistake) = match parse_url(url) {
             Ok(url) => (url, None),
             Err(mistake) => (nowhere(), Some(mistake)),
         };
-        let mut builder = Self {
-            plan: Plan::new(url, method),
+        let user = take_user(&mut url);
+        let mut plan = Plan::new(url, method);
+        plan.headers.extend(user.map(|value| (AUTHORIZATION, value)));
+        Self {
+            plan,
             body: RequestBody::None,
             authorize: None,
             transport: None,
             timer: Arc::new(TokioTimer),
             seed: None,
             mistake,
-        };
-        builder.move_user_name_to_header();
-        builder
+        }
     }
 
     /// Adds a request header. One that this crate sets by itself, `Accept` and `Cache-Control`,
@@ -103,8 +104,9 @@ impl Builder {
         N: TryInto<HeaderName>,
         V: TryInto<HeaderValue>,
     {
-        if let Some((name, value)) = self.checked_header(name, value) {
-            self.put_header(name, value);
+        match checked_header(name, value) {
+            Ok((name, value)) => self.put_header(name, value),
+            Err(mistake) => self.remember(mistake),
         }
         self
     }
@@ -116,8 +118,9 @@ impl Builder {
         N: TryInto<HeaderName>,
         V: TryInto<HeaderValue>,
     {
-        if let Some((name, value)) = self.checked_header(name, value) {
-            self.put_header(name, secret(value));
+        match checked_header(name, value) {
+            Ok((name, value)) => self.put_header(name, secret(value)),
+            Err(mistake) => self.remember(mistake),
         }
         self
     }
@@ -177,7 +180,7 @@ impl Builder {
                 self.body(bytes)
             }
             Err(error) => {
-                self.mistake.get_or_insert(BuildError::Json(error));
+                self.remember(BuildError::Json(error));
                 self
             }
         }
@@ -197,7 +200,7 @@ impl Builder {
     pub fn last_event_id(mut self, id: impl Into<String>) -> Self {
         let id = id.into();
         if id.contains(['\r', '\n', '\0']) {
-            self.mistake.get_or_insert(BuildError::LastEventId(id));
+            self.remember(BuildError::LastEventId(id));
         } else {
             self.plan.last_event_id = id;
         }
@@ -329,24 +332,8 @@ impl Builder {
         ))
     }
 
-    fn checked_header<N, V>(&mut self, name: N, value: V) -> Option<(HeaderName, HeaderValue)>
-    where
-        N: TryInto<HeaderName>,
-        V: TryInto<HeaderValue>,
-    {
-        let Ok(name) = name.try_into() else {
-            self.mistake.get_or_insert(BuildError::HeaderName);
-            return None;
-        };
-        if is_managed(&name) {
-            self.mistake.get_or_insert(BuildError::Managed(name));
-            return None;
-        }
-        let Ok(value) = value.try_into() else {
-            self.mistake.get_or_insert(BuildError::HeaderValue(name));
-            return None;
-        };
-        Some((name, value))
+    fn remember(&mut self, mistake: BuildError) {
+        self.mistake.get_or_insert(mistake);
     }
 
     fn put_header(&mut self, name: HeaderName, value: HeaderValue) {
@@ -359,28 +346,45 @@ impl Builder {
             }
         }
     }
+}
 
-    /// `http://user:password@host/` means a Basic `Authorization` header; left in the URL it
-    /// would reach logs.
-    fn move_user_name_to_header(&mut self) {
-        let url = &mut self.plan.url;
-        if url.username().is_empty() && url.password().is_none() {
-            return;
-        }
-        let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-        let mut pair = decoded(url.username());
-        pair.push(b':');
-        pair.extend(decoded(url.password().unwrap_or_default()));
-        let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
-        let value = HeaderValue::try_from(basic).expect("base64 is legal in a header");
-        // Neither can fail: the URL has a host.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        self.plan.headers.insert(AUTHORIZATION, secret(value));
+/// Takes a user name and password out of a URL, where they would reach logs, and makes the Basic
+/// `Authorization` of them that they mean.
+pub(crate) fn take_user(url: &mut Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+    let mut pair = decoded(url.username());
+    pair.push(b':');
+    pair.extend(decoded(url.password().unwrap_or_default()));
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
+    // Neither can fail: the URL has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some(secret(HeaderValue::try_from(basic).expect("base64 is legal in a header")))
+}
+
+/// Checks a header that a caller sets.
+pub(crate) fn checked_header<N, V>(
+    name: N,
+    value: V,
+) -> Result<(HeaderName, HeaderValue), BuildError>
+where
+    N: TryInto<HeaderName>,
+    V: TryInto<HeaderValue>,
+{
+    let name = name.try_into().map_err(|_| BuildError::HeaderName)?;
+    if is_managed(&name) {
+        return Err(BuildError::Managed(name));
+    }
+    match value.try_into() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(BuildError::HeaderValue(name)),
     }
 }
 
-fn parse_url(url: &str) -> Result<Url, BuildError> {
+pub(crate) fn parse_url(url: &str) -> Result<Url, BuildError> {
     let refused = || BuildError::Url(url.to_owned());
     let mut parsed = Url::parse(url).map_err(|_| refused())?;
     if !matches!(parsed.scheme(), "http" | "https") {

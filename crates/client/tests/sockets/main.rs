@@ -6,6 +6,7 @@ mod http2;
 mod opening;
 mod place;
 mod proxies;
+mod publishing;
 mod server;
 mod stopping;
 mod tls;

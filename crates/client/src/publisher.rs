@@ -1,0 +1,460 @@
+//! Publishing to a hub, once and only once.
+//!
+//! ```text
+//!   publish, publish_all, publish_stream ──▶ Exchange ──▶ Transport ──▶ POST /topics/{topic}
+//!                                     the same key on every attempt     POST /events
+//! ```
+//!
+//! Here: [`Publisher`], what it is told and what it answers. How one request is repeated until it
+//! is settled is in `exchange`, how drafts are written down in `draft`.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use crate::backoff::Backoff;
+use crate::builder::{BuildError, checked_header, parse_url};
+use crate::credentials::{Authorize, Credentials, Occasion};
+use crate::headers::secret;
+use crate::signal::Cause;
+use crate::timer::{Timer, TokioTimer};
+use crate::transport::{HyperTransport, Transport};
+
+mod draft;
+mod exchange;
+mod key;
+
+use draft::Batch;
+pub use draft::Draft;
+use exchange::{Answer, Exchange, Post};
+pub use key::{IdempotencyKey, InvalidIdempotencyKey};
+
+/// Connections kept for the next publish: enough for a few tasks that publish side by side.
+const CONNECTIONS_KEPT: usize = 4;
+
+/// Publishes events to a Tidings hub.
+///
+/// Every request carries an [`IdempotencyKey`] made here, and is repeated with the same one until
+/// the hub has answered: so a connection that breaks after the hub has committed, and before it
+/// could say so, doubles nothing. Events published one after the other, or together, stay in order.
+///
+/// Cloning is cheap, and clones share their connections.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use tidings_client::{Draft, Publisher};
+///
+/// let hub = Publisher::new("http://localhost:8080")?;
+/// let published = hub.publish(Draft::new("news", "hello")).await?;
+/// println!("published as {}", published.id);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Publisher(Arc<Exchange>);
+
+/// One event that the hub has committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// The event's ID.
+    pub id: String,
+}
+
+/// Some events that the hub has committed together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// How many.
+    pub committed: u64,
+    /// Their IDs, in order.
+    pub ids: Vec<String>,
+}
+
+impl Publisher {
+    /// Makes a publisher with the defaults.
+    ///
+    /// # Errors
+    ///
+    /// If `hub` is not the absolute `http` or `https` URL of a hub.
+    pub fn new(hub: &str) -> Result<Self, BuildError> {
+        Self::builder(hub).build()
+    }
+
+    /// Describes another one.
+    pub fn builder(hub: &str) -> PublisherBuilder {
+        PublisherBuilder::new(hub)
+    }
+
+    /// Publishes one event.
+    ///
+    /// # Errors
+    ///
+    /// See [`PublishError`]; with [`PublishError::Unsettled`] the event may have been published.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back: the event may have been published.
+    pub async fn publish(&self, draft: Draft) -> Result<Published, PublishError> {
+        self.publish_with_key(draft, &IdempotencyKey::random()).await
+    }
+
+    /// Publishes one event under a key of the caller's: to settle what an earlier run left open,
+    /// or to relay events that have a name of their own.
+    ///
+    /// A hub that still knows the key answers with the ID from then and publishes nothing,
+    /// whatever `draft` says. Hubs remember keys for ten minutes or longer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`publish`](Self::publish).
+    pub async fn publish_with_key(
+        &self,
+        draft: Draft,
+        key: &IdempotencyKey,
+    ) -> Result<Published, PublishError> {
+        if let Some(path) = draft.path() {
+            let post = Post { path, content_type: "text/plain; charset=utf-8", key: key.clone() };
+            let answer = self.0.settle(&post, draft.into_data()).await?;
+            let id = String::from_utf8_lossy(&answer.body).trim().to_owned();
+            return Ok(Published { id });
+        }
+        let mut batch = Batch::new();
+        batch.push(&draft);
+        let receipt = self.settle_batch(batch, key).await?;
+        let id = receipt.ids.into_iter().next().unwrap_or_default();
+        Ok(Published { id })
+    }
+
+    /// Publishes many events, in their order: in requests of up to a thousand, each of which the
+    /// hub commits whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishManyError`] says how many were committed before the request that failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back: any number may have been published.
+    pub async fn publish_all(
+        &self,
+        drafts: impl IntoIterator<Item = Draft>,
+    ) -> Result<Receipt, PublishManyError> {
+        let mut drafts = drafts.into_iter().peekable();
+        let mut total = Receipt { committed: 0, ids: Vec::new() };
+        while drafts.peek().is_some() {
+            let mut batch = Batch::new();
+            while let Some(draft) = drafts.next_if(|draft| batch.has_room_for(draft)) {
+                batch.push(&draft);
+            }
+            let receipt = self.settle_batch(batch, &IdempotencyKey::random()).await;
+            let receipt = receipt
+                .map_err(|source| PublishManyError { committed: total.committed, source })?;
+            total.committed += receipt.committed;
+            total.ids.extend(receipt.ids);
+        }
+        Ok(total)
+    }
+
+    /// Publishes a stream of events, in their order, and returns how many there were.
+    ///
+    /// Whatever is ready goes out together, so a slow stream is published event by event and a
+    /// fast one in requests of up to a thousand. The next is read only when the last was
+    /// committed. `progress` is shown the receipt of each request.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish_all`](Self::publish_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`publish_all`](Self::publish_all).
+    pub async fn publish_stream(
+        &self,
+        drafts: impl Stream<Item = Draft>,
+        mut progress: impl FnMut(&Receipt),
+    ) -> Result<u64, PublishManyError> {
+        let mut drafts = pin!(drafts);
+        let (mut committed, mut held, mut ended) = (0, None, false);
+        while !ended {
+            let mut batch = Batch::new();
+            batch.extend(held.take());
+            poll_fn(|cx| {
+                loop {
+                    match drafts.as_mut().poll_next(cx) {
+                        Poll::Ready(Some(draft)) if batch.has_room_for(&draft) => {
+                            batch.push(&draft);
+                        }
+                        Poll::Ready(Some(draft)) => {
+                            held = Some(draft);
+                            return Poll::Ready(());
+                        }
+                        Poll::Ready(None) => {
+                            ended = true;
+                            return Poll::Ready(());
+                        }
+                        Poll::Pending if batch.is_empty() => return Poll::Pending,
+                        Poll::Pending => return Poll::Ready(()),
+                    }
+                }
+            })
+            .await;
+            if !batch.is_empty() {
+                let receipt = self.settle_batch(batch, &IdempotencyKey::random()).await;
+                let receipt = receipt.map_err(|source| PublishManyError { committed, source })?;
+                committed += receipt.committed;
+                progress(&receipt);
+            }
+        }
+        Ok(committed)
+    }
+
+    async fn settle_batch(
+        &self,
+        batch: Batch,
+        key: &IdempotencyKey,
+    ) -> Result<Receipt, PublishError> {
+        let path = "events".to_owned();
+        let post = Post { path, content_type: "application/json", key: key.clone() };
+        let Answer { status, body } = self.0.settle(&post, batch.into_json()).await?;
+        serde_json::from_slice(&body).map_err(|_| {
+            let detail = "the hub's answer is no receipt".to_owned();
+            PublishError::Refused(RefusedPublish { status, detail, index: None })
+        })
+    }
+}
+
+/// Describes a [`Publisher`].
+#[derive(Debug)]
+#[must_use = "nothing is made before `build`"]
+pub struct PublisherBuilder {
+    exchange: Exchange,
+    mistake: Option<BuildError>,
+}
+
+impl PublisherBuilder {
+    fn new(hub: &str) -> Self {
+        let (hub, mistake) = match parse_url(hub) {
+            Ok(hub) => (hub, None),
+            // Stands in until `build` reports the mistake.
+            Err(mistake) => (Url::parse("http://localhost/").expect("a legal URL"), Some(mistake)),
+        };
+        let transport = HyperTransport::builder().connections_kept(CONNECTIONS_KEPT).build();
+        Self { exchange: Exchange::new(hub, Arc::new(transport), Arc::new(TokioTimer)), mistake }
+    }
+
+    /// Adds a request header. It is marked as a secret, which a hub's keys usually are.
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        match checked_header(name, value) {
+            Ok((name, value)) => {
+                self.exchange.headers.append(name, secret(value));
+            }
+            Err(mistake) => {
+                self.mistake.get_or_insert(mistake);
+            }
+        }
+        self
+    }
+
+    /// Sends `Authorization: Bearer …` with a token that does not change.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header(http::header::AUTHORIZATION, format!("Bearer {token}"))
+    }
+
+    /// Asks `make` for credentials before every attempt, and once more if the hub answers 401.
+    pub fn authorize<F, Fut, E>(mut self, make: F) -> Self
+    where
+        F: Fn(Occasion) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.exchange.authorize = Some(Authorize::new(make));
+        self
+    }
+
+    /// Sets the rule for the wait between attempts. By default 100 ms and an excess that doubles
+    /// from half a second to ten.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.exchange.backoff = backoff;
+        self
+    }
+
+    /// Gives up after so many attempts. 10 by default.
+    pub fn attempts_max(mut self, attempts_max: NonZeroU32) -> Self {
+        self.exchange.attempts_max = attempts_max;
+        self
+    }
+
+    /// Sets how long one attempt may take. 30 s by default.
+    pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
+        self.exchange.attempt_timeout = attempt_timeout;
+        self
+    }
+
+    /// Makes no further attempt after so long. Five minutes by default and at most: a hub may
+    /// forget a key after ten, and an attempt after that could double an event.
+    pub fn give_up_after(mut self, time: Duration) -> Self {
+        self.exchange.give_up_after = time.min(exchange::GIVE_UP_AFTER);
+        self
+    }
+
+    /// Sends requests by another transport.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.exchange.transport = Arc::new(transport);
+        self
+    }
+
+    /// Goes by another clock than tokio's.
+    pub fn timer(mut self, timer: impl Timer) -> Self {
+        self.exchange.timer = Arc::new(timer);
+        self
+    }
+
+    /// Makes the jitter repeatable.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.exchange.seed = Some(seed);
+        self
+    }
+
+    /// Makes the publisher. It connects when it first publishes.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake in what the builder was given.
+    pub fn build(self) -> Result<Publisher, BuildError> {
+        match self.mistake {
+            Some(mistake) => Err(mistake),
+            None => Ok(Publisher(Arc::new(self.exchange))),
+        }
+    }
+}
+
+/// Why an event was not published, or may not have been.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The hub refuses it, and repeating it changes nothing. Nothing of the request was published,
+    /// unless an earlier attempt went unanswered and the refusal is about who asks (401, 403):
+    /// then the same key finds out, with the right to publish.
+    Refused(RefusedPublish),
+    /// No attempt reached the hub. Nothing was published.
+    Unreachable {
+        /// How many attempts there were.
+        attempts: NonZeroU32,
+        /// How the last one failed.
+        last: Cause,
+    },
+    /// An attempt may have reached the hub, and none was answered: the event may have been
+    /// published. To find out without doubling it, publish it again with the same key, within
+    /// ten minutes of the first attempt.
+    Unsettled {
+        /// The key of the request.
+        key: IdempotencyKey,
+        /// How many attempts there were.
+        attempts: NonZeroU32,
+        /// How the last one failed.
+        last: Cause,
+    },
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refused) => write!(f, "{refused}"),
+            Self::Unreachable { attempts, .. } => {
+                write!(f, "the hub could not be reached in {attempts} attempts")
+            }
+            Self::Unsettled { attempts, .. } => {
+                write!(f, "the hub did not say in {attempts} attempts whether it published")
+            }
+        }
+    }
+}
+
+impl Error for PublishError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Unreachable { last, .. } | Self::Unsettled { last, .. } => Some(last),
+        }
+    }
+}
+
+/// What a hub says when it refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedPublish {
+    /// The status.
+    pub status: StatusCode,
+    /// The hub's own sentence about it, or the beginning of what it answered.
+    pub detail: String,
+    /// Which event of the request it is about, from 0, where the hub says so.
+    pub index: Option<u64>,
+}
+
+impl fmt::Display for RefusedPublish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the hub refused with {}: {}", self.status, self.detail)
+    }
+}
+
+/// Not all of many events were published.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PublishManyError {
+    /// How many surely were: the first so many.
+    pub committed: u64,
+    /// Why the request after them failed.
+    pub source: PublishError,
+}
+
+impl fmt::Display for PublishManyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "publishing stopped after {} events", self.committed)
+    }
+}
+
+impl Error for PublishManyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Reads the hub's problem document, or whatever stands in its place.
+fn refused(status: StatusCode, body: &Bytes) -> RefusedPublish {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: Option<String>,
+        title: Option<String>,
+        index: Option<u64>,
+    }
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    let index = problem.as_ref().and_then(|problem| problem.index);
+    let detail = problem.and_then(|problem| problem.detail.or(problem.title));
+    let detail = detail.unwrap_or_else(|| {
+        String::from_utf8_lossy(body).trim().chars().take(DETAIL_CHARS_MAX).collect()
+    });
+    RefusedPublish { status, detail, index }
+}
+
+/// How much of an answer that is no problem document is shown: a sentence or two.
+const DETAIL_CHARS_MAX: usize = 200;

@@ -1,0 +1,253 @@
+//! An event to publish, and how it is written down.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use tidings_proto::{EventId, EventType};
+use url::form_urlencoded;
+
+/// Events of one request at most: as many as a hub names the IDs of.
+const BATCH_EVENTS_MAX: usize = 1_000;
+
+/// Bytes of one request at most, unless a single event has more: an eighth of what a hub takes by
+/// default, so that one refused request is no great loss.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// An event to publish: its topics, its data, and what else it is to have.
+///
+/// ```
+/// use tidings_client::{Draft, EventId, EventType};
+///
+/// # fn example() -> Result<Draft, Box<dyn std::error::Error>> {
+/// let draft = Draft::new("orders/7", "paid")
+///     .with_type(EventType::new("status")?)
+///     .with_id(EventId::new("7-3")?);
+/// # Ok(draft) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    topic: String,
+    more_topics: Vec<String>,
+    data: String,
+    event_type: EventType,
+    id: Option<EventId>,
+    retry: Option<Duration>,
+    private: bool,
+}
+
+impl Draft {
+    /// An event of one topic. The hub checks the topic's name.
+    pub fn new(topic: impl Into<String>, data: impl Into<String>) -> Self {
+        Self {
+            topic: topic.into(),
+            more_topics: Vec::new(),
+            data: data.into(),
+            event_type: EventType::MESSAGE,
+            id: None,
+            retry: None,
+            private: false,
+        }
+    }
+
+    /// Adds a topic; the first stays the canonical one.
+    #[must_use]
+    pub fn with_topic(mut self, topic: impl Into<String>) -> Self {
+        self.more_topics.push(topic.into());
+        self
+    }
+
+    /// Sets the type.
+    #[must_use]
+    pub fn with_type(mut self, event_type: EventType) -> Self {
+        self.event_type = event_type;
+        self
+    }
+
+    /// Sets the ID; without one, the hub makes it.
+    #[must_use]
+    pub fn with_id(mut self, id: EventId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sends a reconnection time along, in whole milliseconds.
+    #[must_use]
+    pub fn with_retry(mut self, reconnection_time: Duration) -> Self {
+        self.retry = Some(reconnection_time);
+        self
+    }
+
+    /// Publishes it only to subscribers whose token names the topic.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.private = true;
+        self
+    }
+
+    /// The path that publishes this event with its data as the body, if there is one: of one
+    /// topic that makes clean path segments, and public.
+    pub(super) fn path(&self) -> Option<String> {
+        let is_clean = |segment: &str| !matches!(segment, "" | "." | ".." | "*" | "**");
+        if !self.more_topics.is_empty() || self.private || !self.topic.split('/').all(is_clean) {
+            return None;
+        }
+        let mut path = format!("topics/{}", utf8_percent_encode(&self.topic, PATH));
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if !self.event_type.is_message() {
+            query.append_pair("type", self.event_type.as_str());
+        }
+        if let Some(id) = &self.id {
+            query.append_pair("id", id.as_str());
+        }
+        if let Some(retry) = self.retry_ms() {
+            query.append_pair("retry", &retry.to_string());
+        }
+        let query = query.finish();
+        if !query.is_empty() {
+            path.push('?');
+            path.push_str(&query);
+        }
+        Some(path)
+    }
+
+    pub(super) fn into_data(self) -> Bytes {
+        Bytes::from(self.data)
+    }
+
+    fn retry_ms(&self) -> Option<u64> {
+        self.retry.map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            topics: Vec<&'a str>,
+            data: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            r#type: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            id: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry: Option<u64>,
+            private: bool,
+        }
+        let more = self.more_topics.iter().map(String::as_str);
+        let json = Json {
+            topics: std::iter::once(self.topic.as_str()).chain(more).collect(),
+            data: &self.data,
+            r#type: (!self.event_type.is_message()).then(|| self.event_type.as_str()),
+            id: self.id.as_ref().map(EventId::as_str),
+            retry: self.retry_ms(),
+            private: self.private,
+        };
+        serde_json::to_vec(&json).expect("strings and numbers are legal JSON")
+    }
+
+    /// About how long the JSON will be: exact but for escapes, which a limit of ours may miss.
+    fn size(&self) -> usize {
+        let topics = self.more_topics.iter().map(String::len).sum::<usize>() + self.topic.len();
+        let id = self.id.as_ref().map_or(0, |id| id.as_str().len());
+        topics + self.data.len() + id + self.event_type.as_str().len()
+    }
+}
+
+/// What a path segment holds as it is; `/` parts the segments of a topic as it does those of a
+/// path.
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// Events that go out in one request.
+#[derive(Debug)]
+pub(super) struct Batch {
+    json: Vec<u8>,
+    events: usize,
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        Self { json: vec![b'['], events: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    /// Whether `draft` still fits; one always does.
+    pub(super) fn has_room_for(&self, draft: &Draft) -> bool {
+        self.is_empty()
+            || (self.events < BATCH_EVENTS_MAX && self.json.len() + draft.size() < BATCH_BYTES_MAX)
+    }
+
+    pub(super) fn push(&mut self, draft: &Draft) {
+        if self.events > 0 {
+            self.json.push(b',');
+        }
+        self.json.extend(draft.to_json());
+        self.events += 1;
+    }
+
+    pub(super) fn extend(&mut self, drafts: impl IntoIterator<Item = Draft>) {
+        drafts.into_iter().for_each(|draft| self.push(&draft));
+    }
+
+    pub(super) fn into_json(mut self) -> Bytes {
+        self.json.push(b']');
+        Bytes::from(self.json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_topic_is_a_path_and_another_is_not() {
+        let path = |topic: &str| Draft::new(topic, "x").path();
+        assert_eq!(path("news").as_deref(), Some("topics/news"));
+        assert_eq!(path("a/b c/ü?#%").as_deref(), Some("topics/a/b%20c/%C3%BC%3F%23%25"));
+        for topic in ["", "/a", "a//b", "a/", "..", "a/./b", "*", "a/**"] {
+            assert_eq!(path(topic), None, "{topic:?}");
+        }
+        assert_eq!(Draft::new("a", "x").with_topic("b").path(), None);
+        assert_eq!(Draft::new("a", "x").private().path(), None);
+    }
+
+    #[test]
+    fn what_else_an_event_has_stands_in_the_query() {
+        let draft = Draft::new("a", "x")
+            .with_type(EventType::new("t&t").expect("legal"))
+            .with_id(EventId::new("…").expect("legal"))
+            .with_retry(Duration::from_secs(2));
+        assert_eq!(draft.path().as_deref(), Some("topics/a?type=t%26t&id=%E2%80%A6&retry=2000"));
+    }
+
+    #[test]
+    fn a_batch_is_a_json_array_that_stays_within_its_limits() {
+        let mut batch = Batch::new();
+        batch.push(&Draft::new("a", "1\n\"").private());
+        batch.push(&Draft::new("b", "2").with_topic("c"));
+        let json: serde_json::Value =
+            serde_json::from_slice(&batch.into_json()).expect("an array of objects");
+        let expected = serde_json::json!([
+            {"topics": ["a"], "data": "1\n\"", "private": true},
+            {"topics": ["b", "c"], "data": "2", "private": false},
+        ]);
+        assert_eq!(json, expected);
+
+        let small = Draft::new("a", "x");
+        let mut batch = Batch::new();
+        for _ in 0..BATCH_EVENTS_MAX {
+            assert!(batch.has_room_for(&small));
+            batch.push(&small);
+        }
+        assert!(!batch.has_room_for(&small));
+
+        let large = Draft::new("a", "x".repeat(BATCH_BYTES_MAX));
+        let mut batch = Batch::new();
+        assert!(batch.has_room_for(&large), "one event always fits");
+        batch.push(&large);
+        assert!(!batch.has_room_for(&small));
+    }
+}

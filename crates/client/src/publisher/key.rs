@@ -1,0 +1,103 @@
+//! What makes repeating a publish harmless.
+
+use std::error::Error;
+use std::fmt;
+use std::fmt::Write as _;
+
+/// The name of one publish: the hub commits what comes under it once, however often it comes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+/// Bytes of a random key: as many as a UUID has, so that no two publishers ever draw the same.
+const RANDOM_BYTES: usize = 16;
+
+impl IdempotencyKey {
+    /// The most bytes a key may have.
+    pub const BYTES_MAX: usize = 256;
+
+    /// Takes a key of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// A key is 1 to 256 visible ASCII characters: it must survive a header as it is.
+    pub fn new(key: impl Into<String>) -> Result<Self, InvalidIdempotencyKey> {
+        let key = key.into();
+        let is_legal = (1..=Self::BYTES_MAX).contains(&key.len())
+            && key.bytes().all(|byte| byte.is_ascii_graphic());
+        match is_legal {
+            true => Ok(Self(key)),
+            false => Err(InvalidIdempotencyKey { key }),
+        }
+    }
+
+    /// Draws a new one from the system's own source of randomness.
+    ///
+    /// # Panics
+    ///
+    /// If the system has none, which a program should not go on without.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; RANDOM_BYTES];
+        // Not from the jitter's generator: its 64 bits of state are too few for a name that must
+        // not come up twice among all publishers of a hub.
+        getrandom::getrandom(&mut bytes).expect("the system has a source of randomness");
+        let mut key = String::with_capacity(2 * RANDOM_BYTES);
+        for byte in bytes {
+            write!(key, "{byte:02x}").expect("a String takes any text");
+        }
+        Self(key)
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text that cannot be an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidIdempotencyKey {
+    key: String,
+}
+
+impl InvalidIdempotencyKey {
+    /// What was refused.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Display for InvalidIdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is not 1 to {} visible ASCII characters",
+            self.key,
+            IdempotencyKey::BYTES_MAX
+        )
+    }
+}
+
+impl Error for InvalidIdempotencyKey {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_a_header() {
+        assert!(IdempotencyKey::new("a".repeat(256)).is_ok());
+        for key in ["", "a b", "a\n", "ä", &"a".repeat(257)] {
+            assert_eq!(IdempotencyKey::new(key).expect_err("refused").value(), key);
+        }
+    }
+
+    #[test]
+    fn random_keys_are_legal_and_differ() {
+        let (one, two) = (IdempotencyKey::random(), IdempotencyKey::random());
+        assert_ne!(one, two);
+        assert_eq!(IdempotencyKey::new(one.as_str()), Ok(one));
+    }
+}
