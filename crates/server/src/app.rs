@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{ALLOW, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
@@ -73,7 +74,10 @@ impl App {
         body.discard().await;
 
         let mut response = respond(self, &head, answer);
-        cors.apply(response.headers_mut());
+        let headers = response.headers_mut();
+        // What somebody published is never run as a script, whatever it looks like.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        cors.apply(headers);
         debug!(
             method = %head.method,
             path = head.uri.path(),
@@ -142,8 +146,7 @@ pub(crate) fn empty() -> Response<Bytes> {
 /// What OPTIONS is answered.
 pub(crate) fn allowed(methods: &'static str) -> Response<Bytes> {
     let mut response = empty();
-    let headers: &mut HeaderMap = response.headers_mut();
-    headers.insert(http::header::ALLOW, HeaderValue::from_static(methods));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     response
 }
 

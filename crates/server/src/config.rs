@@ -46,7 +46,7 @@ pub struct ServerConfig {
     pub drain_per_stream: Duration,
     /// The same in all, at most: 3 s by default, a third of the time there is.
     pub drain_max: Duration,
-    /// Time from the signal to the end of everything: 10 s by default, which is what process
+    /// Time from the signal to the end of everything: 9 s by default, within the 10 s that process
     /// supervisors grant before they kill.
     pub shutdown_max: Duration,
 }
@@ -68,7 +68,7 @@ impl Default for ServerConfig {
             http2_streams_max: 250,
             drain_per_stream: Duration::from_millis(1),
             drain_max: Duration::from_secs(3),
-            shutdown_max: Duration::from_secs(10),
+            shutdown_max: Duration::from_secs(9),
         }
     }
 }

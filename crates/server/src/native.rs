@@ -15,7 +15,7 @@ mod topics;
 pub(crate) use self::publish::problem as publish_problem;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
 
@@ -79,13 +79,12 @@ pub(crate) fn query(head: &Parts, known: &[&str]) -> Result<Query, Problem> {
     Ok(query)
 }
 
-/// A response with a body that is not to be kept, nor taken for anything else than it is.
+/// A response with a body that is not to be kept.
 fn fresh(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

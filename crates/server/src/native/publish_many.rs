@@ -89,7 +89,10 @@ impl Ingest<'_> {
         };
         match stopped {
             None => self.report.into_response(),
-            Some(problem) => self.report.into_refusal(problem),
+            Some(problem) => {
+                self.app.metrics.refused(problem.kind());
+                self.report.into_refusal(problem)
+            }
         }
     }
 

@@ -95,7 +95,7 @@ impl RequestBody {
     pub(crate) async fn discard(&mut self) {
         const BYTES_MAX: usize = 16 * 1024 * 1024;
         const TIME_MAX: Duration = Duration::from_secs(2);
-        if !self.is_coming {
+        if self.ended || !self.is_coming {
             return;
         }
         let read = async {

@@ -59,3 +59,12 @@ async fn a_listed_host_is_served() {
     let server = start_with(|config, _| config.hosts = Hosts::Any).await;
     assert_eq!(server.get("/healthz").host("other.example").answer().await.status, 200);
 }
+
+#[tokio::test]
+async fn no_answer_is_taken_for_a_script() {
+    let server = start().await;
+    for path in PATHS {
+        let response = server.get(path).send().await;
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
+    }
+}
