@@ -15,10 +15,11 @@ use http_body::Frame;
 use tidings_proto::{Event, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
 
 use crate::history::Block;
-use crate::hub::{Hub, millis};
+use crate::hub::Hub;
 use crate::json;
 use crate::reader::{Gap, Read, Reader};
 use crate::subscriber::Subscriber;
+use crate::time::millis;
 use crate::watch::{Due, Watch};
 
 /// An event stream as an `http_body::Body`, and as a [`Stream`] of [`Bytes`].

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::hub::millis;
-use crate::time::{Now, Time};
+use crate::time::{Now, Time, millis};
 
 /// Time as the last tick told it: a steady one since the hub was made, and the wall clock's.
 pub(crate) struct Clock {

@@ -6,6 +6,7 @@
 //! order of reading in `walk`. No lock, no clock, no waiting: that is the hub's.
 
 mod block;
+mod hints;
 mod read;
 mod retain;
 #[cfg(test)]
@@ -20,6 +21,8 @@ use smallvec::SmallVec;
 
 pub use self::block::Block;
 pub(crate) use self::block::{BlockBuilder, Kind};
+pub use self::hints::{Drained, Hint, Meeting, Run, ShardIndex};
+pub(crate) use self::hints::{Queue, Shards};
 pub(crate) use self::read::{Place, ReadMax, Stop};
 pub use self::retain::Retention;
 pub(crate) use self::topics::EvictionStamp;
@@ -28,7 +31,6 @@ use self::topics::TopicTable;
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::{TopicFilter, View};
 use crate::journal::Entry;
-use crate::tap::{Run, ShardIndex, Shards};
 use crate::topic::Topic;
 use crate::watch::WatchList;
 

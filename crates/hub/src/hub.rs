@@ -19,7 +19,7 @@ use crate::publish::{PublishError, Publishing};
 use crate::start::Start;
 use crate::subscriber::{Page, Subscriber};
 use crate::tap::Tap;
-use crate::time::Now;
+use crate::time::{Now, millis};
 use crate::topic::Topic;
 use crate::watch::{Due, Watch, WatchList};
 
@@ -466,9 +466,4 @@ pub struct TopicInfo {
     pub events: usize,
     /// Its newest event.
     pub newest: Sequence,
-}
-
-/// Whole milliseconds, as far as they can be counted.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
 }

@@ -6,10 +6,11 @@ use tidings_proto::EventId;
 
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
-use crate::history::{Block, Held, History, Mark, Place, ReadMax, Resolved, Stop, TopicKey};
+use crate::history::{
+    Block, Held, History, Mark, Place, ReadMax, Resolved, ShardIndex, Stop, TopicKey,
+};
 use crate::hub::Hub;
 use crate::start::Start;
-use crate::tap::ShardIndex;
 
 /// A cursor in a hub's history, with the view it reads.
 ///

@@ -62,3 +62,8 @@ impl std::ops::Add<Duration> for Now {
         Self { instant: self.instant + duration, time: Time(self.time.0.saturating_add(millis)) }
     }
 }
+
+/// Whole milliseconds, as far as they can be counted.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
+}

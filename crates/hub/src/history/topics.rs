@@ -6,8 +6,8 @@ use std::sync::Arc;
 use slotmap::SlotMap;
 use smallvec::SmallVec;
 
+use super::ShardIndex;
 use crate::cursor::Sequence;
-use crate::tap::ShardIndex;
 use crate::topic::Topic;
 use crate::watch::WatchList;
 
