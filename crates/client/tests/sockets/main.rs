@@ -2,6 +2,7 @@
 //! server on loopback that does exactly what a test says, and time that the test steps.
 
 mod compression;
+mod contract;
 mod http2;
 mod opening;
 mod place;

@@ -1,0 +1,8 @@
+//! The contract service, driven as LaunchDarkly's harness drives it: this plays the harness's part
+//! of the REST contract and walks every group of its tests.
+
+mod connections;
+mod harness;
+mod parsing;
+#[path = "../../examples/contract_service.rs"]
+mod service;
