@@ -12,12 +12,12 @@ use futures_core::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
-use tidings_proto::{Event, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
+use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
 use crate::history::Block;
 use crate::hub::Hub;
-use crate::json;
-use crate::reader::{Gap, Read, Reader};
+use crate::reader::Read;
+use crate::stream_text::{Client, write_preamble};
 use crate::subscriber::Subscriber;
 use crate::time::millis;
 use crate::watch::{Due, Watch};
@@ -51,33 +51,6 @@ enum State {
     Preamble,
     Open,
     Ended,
-}
-
-/// What asked for a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Client {
-    /// An EventSource as the standard has it: it keeps a place that a block with nothing but an ID
-    /// gives it.
-    EventSource,
-    /// Anything else. Some of these clients dispatch an empty message at every blank line, so they
-    /// are sent none that does not end an event.
-    #[default]
-    Other,
-}
-
-impl Client {
-    /// Tells by the header that every EventSource sends: `Cache-Control: no-cache`
-    /// (WHATWG HTML, section 9.2.3).
-    #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Self {
-        let no_cache = headers.get_all(CACHE_CONTROL).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|&byte| byte == b',')
-                .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
-        });
-        if no_cache { Self::EventSource } else { Self::Other }
-    }
 }
 
 /// How a stream came to its end.
@@ -228,7 +201,7 @@ impl Body {
                         out.extend_from_slice(block.frame(index));
                     };
                     match subscriber.reader().read(PIECE_BYTES_MAX, visit) {
-                        Read::Gap(gap) => write_gap(&gap, out),
+                        Read::Gap(gap) => gap.write(out),
                         Read::Ended => break Some(StreamEnd::Completed),
                         Read::Tail if self.watch.is_due(Due::Close) => {
                             break Some(StreamEnd::Drained);
@@ -262,35 +235,21 @@ impl Body {
         end
     }
 
-    /// A comment, the reconnection time, and the reader's place. Where a gap is to be told, its event
-    /// comes first and gives the place: one after an untold gap would hide it.
     fn write_preamble(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(HEARTBEAT);
-        encode_retry(self.hub.config().reconnection_time, out);
+        let reconnection_time = self.hub.config().reconnection_time;
+        write_preamble(reconnection_time, out);
         if let Source::Subscriber(subscriber) = &mut self.source {
-            let reader = subscriber.reader();
-            if reader.has_gap() {
-                if let Read::Gap(gap) = reader.read(0, |_, _| {}) {
-                    write_gap(&gap, out);
-                }
-            } else if self.client == Client::EventSource {
-                write_place(reader, out);
-            }
+            subscriber.reader().write_start(self.client, out);
         }
         if let Some(greeting) = self.greeting.take() {
             encode(&greeting, out);
         }
     }
 
-    /// A comment; and, for an EventSource whose topics are many, a fresh place, so that what other
-    /// topics lose meanwhile does not become its gap.
     fn write_heartbeat(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(HEARTBEAT);
-        if let Source::Subscriber(subscriber) = &mut self.source
-            && self.client == Client::EventSource
-            && subscriber.reader().topics().len() != 1
-        {
-            write_place(subscriber.reader(), out);
+        match &mut self.source {
+            Source::Subscriber(subscriber) => subscriber.reader().write_heartbeat(self.client, out),
+            Source::Stream(_) => out.extend_from_slice(HEARTBEAT),
         }
     }
 
@@ -300,24 +259,6 @@ impl Body {
             hook(end);
         }
     }
-}
-
-fn write_place(reader: &Reader, out: &mut Vec<u8>) {
-    encode_id_block(reader.cursor().to_event_id().as_id_ref(), out);
-}
-
-/// The event that tells a gap: type `gap`, and what was asked and what is held as JSON.
-fn write_gap(gap: &Gap, out: &mut Vec<u8>) {
-    let mut data = String::from("{\"asked\":");
-    json::write_string(&gap.asked, &mut data);
-    data.push_str(",\"oldest\":");
-    match &gap.oldest {
-        Some(oldest) => json::write_string(oldest.as_str(), &mut data),
-        None => data.push_str("null"),
-    }
-    data.push('}');
-    let gap_type = EventType::new("gap").expect("three letters end no field");
-    encode(&Event::new(data).with_type(gap_type).with_id(gap.place.to_event_id()), out);
 }
 
 impl http_body::Body for Body {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidings_proto::Event;
 
-use crate::body::{Body, Client, StreamEnd};
+use crate::body::{Body, StreamEnd};
 use crate::draft::Draft;
 use crate::hub::Hub;
 use crate::publish::{PublishError, Publishing};
 use crate::start::Start;
+use crate::stream_text::Client;
 use crate::topic::{InvalidTopic, Topic};
 
 /// The streams of each key: of each user, each order, each job.

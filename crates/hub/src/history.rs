@@ -183,9 +183,7 @@ impl History {
 
     /// Sets or takes back one watch mark of a shard on each of the view's topics.
     pub(crate) fn mark(&mut self, shard: ShardIndex, view: &Resolved, change: Mark) {
-        if let Resolved::Scan(_) = view {
-            self.shards.mark_scan(shard, change);
-        }
+        self.shards.mark(shard, matches!(view, Resolved::Scan(_)), change);
         for &key in view.keys() {
             let Some(state) = self.topics.get_mut(key) else { continue };
             let at = state.shards.iter().position(|(marked, _)| *marked == shard);

@@ -189,7 +189,7 @@ impl Hub {
         let history = self.read();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         HubStats {
-            subscribers: self.inner.everybody.len(),
+            subscribers: self.inner.everybody.len() + history.shards.readers(),
             topics: history.topic_count(),
             events_held: history.events(),
             history_bytes: history.bytes(),

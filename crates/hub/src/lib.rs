@@ -114,6 +114,7 @@ mod json;
 mod publish;
 mod reader;
 mod start;
+mod stream_text;
 mod subscriber;
 pub mod tap;
 mod time;
@@ -122,7 +123,7 @@ mod watch;
 
 pub use tidings_proto::{Event, EventId, EventType};
 
-pub use crate::body::{Body, Client, StreamEnd};
+pub use crate::body::{Body, StreamEnd};
 pub use crate::cursor::{Cursor, Epoch, Sequence};
 pub use crate::draft::{Draft, IdempotencyKey, InvalidIdempotencyKey, RefusedId, Topics};
 pub use crate::emitters::{Emitter, Emitters, SendError};
@@ -132,6 +133,7 @@ pub use crate::hub::{Hub, HubConfig, HubStats, TopicInfo};
 pub use crate::publish::{PublishError, Published, Publishing, Refused};
 pub use crate::reader::Gap;
 pub use crate::start::Start;
+pub use crate::stream_text::Client;
 pub use crate::subscriber::{Delivery, Page, Received, Subscriber};
 pub use crate::time::{Now, Time};
 pub use crate::topic::{InvalidTopic, Topic};

@@ -121,26 +121,38 @@ pub(crate) struct Shards {
 
 struct Shard {
     queue: Arc<Queue>,
-    /// Slots with patterns: they want every block.
+    readers: usize,
+    /// Readers with patterns: they want every block.
     scans: usize,
 }
 
 impl Shards {
     pub(crate) fn add(&mut self, queue: Arc<Queue>) -> ShardIndex {
-        ShardIndex(self.shards.insert(Shard { queue, scans: 0 }) as u32)
+        ShardIndex(self.shards.insert(Shard { queue, readers: 0, scans: 0 }) as u32)
     }
 
     pub(crate) fn remove(&mut self, shard: ShardIndex) {
         self.shards.try_remove(shard.0 as usize);
     }
 
-    pub(crate) fn mark_scan(&mut self, shard: ShardIndex, change: Mark) {
-        if let Some(shard) = self.shards.get_mut(shard.0 as usize) {
-            match change {
-                Mark::Set => shard.scans += 1,
-                Mark::Clear => shard.scans -= 1,
+    /// Counts one of a shard's readers in or out.
+    pub(crate) fn mark(&mut self, shard: ShardIndex, is_scan: bool, change: Mark) {
+        let Some(shard) = self.shards.get_mut(shard.0 as usize) else { return };
+        match change {
+            Mark::Set => {
+                shard.readers += 1;
+                shard.scans += usize::from(is_scan);
+            }
+            Mark::Clear => {
+                shard.readers -= 1;
+                shard.scans -= usize::from(is_scan);
             }
         }
+    }
+
+    /// The readers of all shards.
+    pub(crate) fn readers(&self) -> usize {
+        self.shards.iter().map(|(_, shard)| shard.readers).sum()
     }
 
     /// Pushes a block to the taps of the shards that watch one of its topics, or all.

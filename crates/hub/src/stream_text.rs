@@ -1,0 +1,95 @@
+//! The text of streams beside their events: preamble, places, heartbeats, gaps.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use tidings_proto::{Event, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
+
+use crate::json;
+use crate::reader::{Gap, Read, Reader};
+
+/// What asked for a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// An EventSource as the standard has it: it keeps a place that a block with nothing but an ID
+    /// gives it.
+    EventSource,
+    /// Anything else. Some of these clients dispatch an empty message at every blank line, so they
+    /// are sent none that does not end an event.
+    #[default]
+    Other,
+}
+
+impl Client {
+    /// Tells by the header that every EventSource sends: `Cache-Control: no-cache`
+    /// (WHATWG HTML, section 9.2.3).
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let no_cache = headers.get_all(CACHE_CONTROL).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|&byte| byte == b',')
+                .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
+        });
+        if no_cache { Self::EventSource } else { Self::Other }
+    }
+}
+
+/// Writes what every stream begins with: a comment, so that the connection opens at once, and the
+/// reconnection time.
+pub(crate) fn write_preamble(reconnection_time: Duration, out: &mut Vec<u8>) {
+    out.extend_from_slice(HEARTBEAT);
+    encode_retry(reconnection_time, out);
+}
+
+impl Reader {
+    /// Writes the beginning of a stream: a comment, the reconnection time, and the reader's place.
+    pub fn write_preamble(&mut self, client: Client, out: &mut Vec<u8>) {
+        write_preamble(self.hub().config().reconnection_time, out);
+        self.write_start(client, out);
+    }
+
+    /// Writes the reader's place, for an EventSource. Where a gap is to be told, its event comes first
+    /// and gives the place: one after an untold gap would hide it.
+    pub(crate) fn write_start(&mut self, client: Client, out: &mut Vec<u8>) {
+        if self.has_gap() {
+            if let Read::Gap(gap) = self.read(0, |_, _| {}) {
+                gap.write(out);
+            }
+        } else if client == Client::EventSource {
+            self.write_place(out);
+        }
+    }
+
+    /// Writes a sign of life: a comment; and, for an EventSource whose topics are many, a fresh place,
+    /// so that what other topics lose meanwhile does not become its gap.
+    ///
+    /// For a reader that stands at the tail.
+    pub fn write_heartbeat(&self, client: Client, out: &mut Vec<u8>) {
+        out.extend_from_slice(HEARTBEAT);
+        if client == Client::EventSource && self.topics().len() != 1 {
+            self.write_place(out);
+        }
+    }
+
+    fn write_place(&self, out: &mut Vec<u8>) {
+        encode_id_block(self.cursor().to_event_id().as_id_ref(), out);
+    }
+}
+
+impl Gap {
+    /// Writes the event that tells the gap: type `gap`, and as JSON what was asked and what is held.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut data = String::from("{\"asked\":");
+        json::write_string(&self.asked, &mut data);
+        data.push_str(",\"oldest\":");
+        match &self.oldest {
+            Some(oldest) => json::write_string(oldest.as_str(), &mut data),
+            None => data.push_str("null"),
+        }
+        data.push('}');
+        let gap_type = EventType::new("gap").expect("three letters end no field");
+        encode(&Event::new(data).with_type(gap_type).with_id(self.place.to_event_id()), out);
+    }
+}
