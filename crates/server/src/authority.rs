@@ -186,7 +186,23 @@ impl std::error::Error for InvalidOrigin {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_looks_like_loopback_is_spelled_as_loopback(text in "[a-c:.\\[\\]0-9l-o@ -]{0,20}") {
+            if let Some(authority) = Authority::parse(text.as_bytes()) {
+                let name = text.rsplit_once(':').filter(|_| authority.port.is_some());
+                let name = name.map_or(&*text, |(name, _)| name).trim_end_matches([':', '.']);
+                let is_spelled = name.starts_with("127.")
+                    || name.ends_with("localhost")
+                    || name.starts_with('[') && name.contains(':');
+                prop_assert!(!authority.host.is_loopback() || is_spelled, "{text}");
+            }
+        }
+    }
 
     fn authority(text: &str) -> Authority {
         Authority::parse(text.as_bytes()).unwrap()

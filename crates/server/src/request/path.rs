@@ -58,7 +58,39 @@ fn wildcard() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_topic_with_clean_segments_has_a_path(
+            segments in prop::collection::vec("[^/*\\p{Cc}\\p{Cf}]{1,8}", 1..5),
+            encode_all in any::<bool>(),
+        ) {
+            prop_assume!(!segments.iter().any(|segment| segment == "." || segment == ".."));
+            let encode = |byte: u8| match byte {
+                b if b.is_ascii_alphanumeric() && !encode_all => char::from(b).to_string(),
+                b => format!("%{b:02x}"),
+            };
+            let paths = segments.iter().map(|segment| segment.bytes().map(encode).collect());
+            let path = paths.collect::<Vec<String>>().join("/");
+            let topic = topic_of_path(&path).unwrap();
+            prop_assert_eq!(topic.as_str(), segments.join("/"));
+        }
+
+        #[test]
+        fn no_path_is_read_as_a_topic_that_another_spelling_of_slashes_or_dots_would_change(
+            path in "([a.%/*]|%2[eEfF]|%25|%0[0aA]){0,8}",
+        ) {
+            if let Ok(topic) = topic_of_path(&path) {
+                let clean = |segment: &str| !matches!(segment, "" | "." | "..");
+                prop_assert!(topic.as_str().split('/').all(clean));
+                prop_assert_eq!(topic.as_str().matches('/').count(), path.matches('/').count());
+                prop_assert!(!topic.as_str().contains('*'));
+            }
+        }
+    }
 
     #[test]
     fn a_clean_path_is_decoded_once() {

@@ -115,7 +115,26 @@ const NAME_SHOWN_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_value_can_be_spelled(value in any::<String>()) {
+            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let query = Query::parse(Some(&format!("a=1&x={encoded}&b=2"))).unwrap();
+            prop_assert_eq!(query.one("x").unwrap(), Some(&*value));
+        }
+
+        #[test]
+        fn whatever_is_asked_is_read_or_refused(text in "[a-c%&=+0-9é]{0,24}") {
+            if let Ok(query) = Query::parse(Some(&text)) {
+                let _ = query.only(&["abc", "a"]);
+                prop_assert!(query.pairs.len() <= 1 + text.matches('&').count());
+            }
+        }
+    }
 
     fn query(text: &str) -> Query {
         Query::parse(Some(text)).unwrap()

@@ -45,6 +45,9 @@ pub(crate) async fn start_server(
     let mut config = ServerConfig::default();
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.time = TimeSource::Stepped;
+    // What ends only by a time-out shall hang the test.
+    config.head_timeout = Duration::from_secs(3600);
+    config.shutdown_max = Duration::from_secs(3600);
     let mut hub = HubConfig::default();
     change(&mut config, &mut hub);
     let started = Now::read();

@@ -14,7 +14,6 @@ async fn slow_to_drain() -> Running {
     start_with(|config, _| {
         config.drain_per_stream = HOUR;
         config.drain_max = HOUR;
-        config.shutdown_max = 2 * HOUR;
     })
     .await
 }
