@@ -11,7 +11,7 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The clock an event source or a publisher goes by.
 ///
 /// [`TokioTimer`] is the one in use unless the builder is given another. Tests give one that they
-/// step themselves: with the feature `testing`, [`testing::SteppedTimer`](crate::testing).
+/// step themselves: `SteppedTimer`, with the feature `testing`.
 pub trait Timer: Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Instant;
