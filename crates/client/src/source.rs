@@ -29,8 +29,8 @@ const CHUNKS_PER_POLL_MAX: u32 = 32;
 
 /// The client's end of a subscription: it connects, stays connected, and keeps its place.
 ///
-/// It is a [`Stream`] of [`Signal`]s and does everything inside its own poll: no task runs
-/// behind it, so dropping it ends the connection at once, and a caller that does not ask reads
+/// It is a [`Stream`] of [`Signal`]s and does everything inside its own poll: it has no task of
+/// its own, so dropping it ends the connection at once, and a caller that does not ask reads
 /// nothing (the server is slowed down by TCP, not by memory here).
 ///
 /// After [`Signal::Closed`] the stream yields `None`, until the source is started again with
