@@ -134,6 +134,16 @@ impl IdempotencyKey {
         if legal { Ok(Self { key: key.into(), index: 0 }) } else { Err(InvalidIdempotencyKey) }
     }
 
+    /// The text, which all events of a request share.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// Which of the request's events, counted from zero.
+    pub(crate) fn index(&self) -> u64 {
+        self.index
+    }
+
     /// The key of the same request's event number `index`, counted from zero.
     #[must_use]
     pub fn at(&self, index: u64) -> Self {

@@ -20,8 +20,8 @@ use crate::topic::Topic;
 /// A journal that orders events and keeps none: committing and feeding are one step.
 ///
 /// Its epoch is random, so that event IDs of an earlier process are recognised as lost. What is held
-/// for resuming lies in the hub's history alone. It remembers idempotency keys: the latest 100,000,
-/// for ten minutes.
+/// for resuming lies in the hub's history alone. It remembers the idempotency keys of the latest 100,000
+/// requests, more or less, for ten minutes.
 #[derive(Clone)]
 pub struct MemoryJournal {
     epoch: Epoch,
@@ -73,7 +73,7 @@ impl State {
                 {
                     return Outcome::Duplicate(sequence);
                 }
-                if let Some(key) = draft.idempotency {
+                if let Some(key) = &draft.idempotency {
                     self.keys.remember(key, self.tail.next(), self.time);
                 }
                 (draft.topics, draft.private, Content::Event(draft.event))
