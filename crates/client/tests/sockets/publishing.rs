@@ -13,7 +13,7 @@ use tidings_client::{
     Publisher, PublisherBuilder,
 };
 
-use crate::server::{Request, Server};
+use crate::server::{Nobody, Request, Server};
 
 /// What the hub does with the next request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -207,9 +207,9 @@ async fn what_is_never_answered_is_unsettled_and_its_key_settles_it_later() {
 
 #[tokio::test]
 async fn a_hub_that_is_not_there_is_unreachable() {
-    let nowhere = Server::new().await.url("");
+    let nobody = Nobody::new();
     let once = NonZeroU32::MIN;
-    let publisher = Publisher::builder(&nowhere).attempts_max(once).build().expect("a URL");
+    let publisher = Publisher::builder(&nobody.url()).attempts_max(once).build().expect("a URL");
     let error = publisher.publish(Draft::new("a", "b")).await.expect_err("nobody there");
     assert!(matches!(error, PublishError::Unreachable { attempts, .. } if attempts == once));
 }

@@ -4,11 +4,27 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Accepts one request at a time, each on a connection of its own.
 pub(crate) struct Server {
     listener: TcpListener,
+}
+
+/// An address that refuses connections for as long as it is held: bound, so that nobody else can
+/// take it, and not listened to.
+pub(crate) struct Nobody(TcpSocket);
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("loopback");
+        Self(socket)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.0.local_addr().expect("bound"))
+    }
 }
 
 /// A request that waits for its answer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidings_client::{Cause, Closed, EventSource, Stage};
 
-use crate::server::Server;
+use crate::server::{Nobody, Server};
 use crate::watch::watch;
 
 fn between(low: u64, high: u64, delay: Duration) -> bool {
@@ -134,10 +134,9 @@ async fn t28_a_server_that_never_answers_is_left_too() {
 
 #[tokio::test]
 async fn t33_a_refused_connection_is_signalled_and_the_policy_decides() {
-    // A port that was just given up refuses connections.
-    let url = Server::new().await.url("/");
+    let nobody = Nobody::new();
     let twice = NonZeroU32::new(2).expect("not zero");
-    let mut watch = watch(EventSource::get(&url).first_attempts_max(twice));
+    let mut watch = watch(EventSource::get(&nobody.url()).first_attempts_max(twice));
     let retrying = watch.wait().await;
     assert!(
         matches!(&retrying.cause, Cause::Transport(error) if error.stage() == Stage::Connect),
