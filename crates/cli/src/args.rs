@@ -30,7 +30,8 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) open: bool,
 
-    /// Keeps events in memory alone: they are gone when the process ends.
+    /// Keeps events in memory alone: they are gone when the process ends. There is no other journal
+    /// yet.
     #[arg(long)]
     pub(crate) memory: bool,
 

@@ -69,7 +69,7 @@ impl Config {
         reader.set(&mut hub.event_bytes_max, "--event-bytes-max", &args.event_bytes_max, |text| {
             match bytes(text)? {
                 0 => Err("at least 1 is needed".to_owned()),
-                n if n > EVENT_BYTES_MAX => Err("at most 1GiB can be".to_owned()),
+                n if n > EVENT_BYTES_MAX => Err("at most 1GiB is possible".to_owned()),
                 n => Ok(n),
             }
         });
@@ -185,7 +185,7 @@ fn at_most(most: Duration, duration: Duration) -> Result<Duration, String> {
     if duration <= most {
         return Ok(duration);
     }
-    Err(format!("at most {} can be", humantime::format_duration(most)))
+    Err(format!("at most {} is possible", humantime::format_duration(most)))
 }
 
 /// Reads a number of bytes: plain, or in units of 1,000 (kB, MB, GB) or 1,024 (KiB, MiB, GiB).

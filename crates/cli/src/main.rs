@@ -6,6 +6,7 @@ mod demo;
 mod serve;
 
 use std::error::Error;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -33,7 +34,12 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(config.log).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        // Colours are for people; a file or a journal would be full of escape codes.
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(config.log)
+        .init();
     match serve::run(config, site) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tidings_hub::Hub;
@@ -122,7 +123,8 @@ fn greet(
     if let Some(descriptors) = descriptors {
         writeln!(out, "descriptors: {descriptors}")?;
     }
-    if let Some(address) = server.addresses().first() {
+    if let Some(&address) = server.addresses().first() {
+        let address = reachable(address);
         writeln!(out, "\nTry:")?;
         match site {
             Site::Hub => {
@@ -140,10 +142,38 @@ fn greet(
     out.flush()
 }
 
+/// The address to try from this machine: one that means all of its addresses is none to ask for.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
 fn survives(hub: &Hub) -> &'static str {
     match hub.durability() {
         tidings_hub::journal::Durability::Process => "nothing beyond this process",
         tidings_hub::journal::Durability::Synced => "this machine's restart",
         _ => "the loss of one machine",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_try_is_an_address_that_can_be_asked_for() {
+        for (listened, tried) in [
+            ("0.0.0.0:4000", "127.0.0.1:4000"),
+            ("[::]:4000", "[::1]:4000"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("10.0.0.5:80", "10.0.0.5:80"),
+        ] {
+            assert_eq!(reachable(listened.parse().unwrap()).to_string(), tried);
+        }
     }
 }
