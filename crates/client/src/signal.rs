@@ -23,7 +23,7 @@ pub enum Signal {
     Open(Open),
     /// An event.
     Event(Event),
-    /// A comment, if they were asked for: the text after its colon and one space.
+    /// A comment, if they were asked for: the text after its colon, a space included.
     Comment(String),
     /// Events are missing that this reader should have had.
     Gap(Gap),

@@ -65,6 +65,9 @@ pub fn encode_retry(reconnection_time: Duration, out: &mut Vec<u8>) {
 
 /// Appends a comment line, which readers ignore but for its being a sign of life.
 ///
+/// A space is put after the colon, for the eyes of people; a reader of comments gets it with the
+/// text.
+///
 /// # Errors
 ///
 /// CR, LF and NUL are refused, and nothing is written then: the first two would let the rest of

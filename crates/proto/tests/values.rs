@@ -78,7 +78,7 @@ fn the_pieces_between_events_decode_to_themselves() {
 
     let comment = |text: &str| Seen::Comment(text.to_owned());
     let seen = support::decode_whole(&text, Limits::default());
-    let expected = [comment("welcome"), comment(""), comment(""), Seen::RetryMillis(3000)];
+    let expected = [comment(" welcome"), comment(""), comment(""), Seen::RetryMillis(3000)];
     assert_eq!(seen[..4], expected);
     assert_eq!(seen[4], Seen::Id("7".to_owned()));
     assert!(

@@ -13,7 +13,7 @@ use crate::{Event, EventId, EventType, InvalidEventType};
 pub enum Item<'a> {
     /// An event was dispatched. If its block had an `id`, that is the last event ID already.
     Event(EventRef<'a>),
-    /// A comment line: the text after its colon and one space, cut to
+    /// A comment line: the text after its colon, a space included, cut to
     /// [`Limits::comment_bytes_max`](crate::Limits::comment_bytes_max). A sign of life, no more.
     Comment(&'a str),
     /// A new reconnection time, in force at once, whatever becomes of its block.

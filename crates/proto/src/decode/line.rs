@@ -20,7 +20,8 @@ impl<'a> Line<'a> {
 
     /// Reads a line by [section 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation):
     /// the name is what stands before the first colon, one space after it is dropped, and without
-    /// a colon the whole line is the name. Names are compared byte by byte.
+    /// a colon the whole line is the name. Names are compared byte by byte. A comment has no value
+    /// that the standard would strip: its text is all that follows the colon.
     #[inline(always)]
     pub(super) fn parse(line: &'a [u8]) -> Self {
         if let Some(value) = Self::strip_data(line) {
@@ -33,7 +34,7 @@ impl<'a> Line<'a> {
             return Self::Event(drop_space(value));
         }
         if let Some(text) = line.strip_prefix(b":") {
-            return Self::Comment(drop_space(text));
+            return Self::Comment(text);
         }
         if let Some(value) = line.strip_prefix(b"retry:") {
             return Self::Retry(drop_space(value));

@@ -32,7 +32,7 @@ pub fn decode(streams: &[&[u8]], mut last_event_id: String) -> Vec<Seen> {
                         seen.push(Seen::Id(last_event_id.clone()));
                     }
                 }
-                _ if line.starts_with(':') => seen.push(Seen::Comment(value.to_owned())),
+                _ if line.starts_with(':') => seen.push(Seen::Comment(line[1..].to_owned())),
                 "data" => data = Some(data.unwrap_or_default() + value + "\n"),
                 "event" => event_type = value.to_owned(),
                 "id" if !value.contains('\0') => id = Some(value.to_owned()),

@@ -137,8 +137,8 @@ async fn bom_before_a_comment() {
 async fn comments_before_between_and_after_events() {
     let (mut harness, mut stream) = send([":Hello\n"]).await;
     harness.expect_comment("Hello").await;
-    stream.send("data: a\n:in\ndata: b\n\n:between\ndata: c\n\n:after\n").await;
-    harness.expect_comment("in").await;
+    stream.send("data: a\n: in\ndata: b\n\n:between\ndata: c\n\n:after\n").await;
+    harness.expect_comment(" in").await;
     harness.expect_event("message", "a\nb", "").await;
     harness.expect_comment("between").await;
     harness.expect_event("message", "c", "").await;
