@@ -20,21 +20,17 @@ const DEMANDED: [Rows; 9] = [
     Rows { letter: 'P', numbers: 1..=13, covered_by: Cover::Conformance },
     Rows { letter: 'T', numbers: 1..=17, covered_by: Cover::Conformance },
     Rows { letter: 'T', numbers: 40..=41, covered_by: Cover::Conformance },
-    Rows { letter: 'C', numbers: 6..=7, covered_by: Cover::Tests },
+    Rows { letter: 'C', numbers: 1..=7, covered_by: Cover::Tests },
+    Rows { letter: 'T', numbers: 20..=33, covered_by: Cover::Tests },
     Rows { letter: 'T', numbers: 42..=42, covered_by: Cover::Tests },
     Rows { letter: 'T', numbers: 44..=45, covered_by: Cover::Tests },
-    Rows { letter: 'T', numbers: 47..=47, covered_by: Cover::Tests },
-    Rows { letter: 'T', numbers: 48..=48, covered_by: Cover::Tests },
+    Rows { letter: 'T', numbers: 47..=49, covered_by: Cover::Tests },
     // Two packages of other people's are the rule's subject: only they can show it.
     Rows { letter: 'T', numbers: 50..=50, covered_by: Cover::RealClients },
 ];
 
 /// Rows whose code is still to come. The change that brings it moves its rows up.
-const NOT_DEMANDED: [Rows; 5] = [
-    // The client.
-    Rows { letter: 'C', numbers: 1..=5, covered_by: Cover::Tests },
-    Rows { letter: 'T', numbers: 20..=33, covered_by: Cover::Tests },
-    Rows { letter: 'T', numbers: 49..=49, covered_by: Cover::Tests },
+const NOT_DEMANDED: [Rows; 2] = [
     // The delivery engine.
     Rows { letter: 'T', numbers: 43..=43, covered_by: Cover::Tests },
     Rows { letter: 'T', numbers: 46..=46, covered_by: Cover::Tests },
