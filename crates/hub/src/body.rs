@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
@@ -134,10 +134,43 @@ impl Body {
         self
     }
 
+    /// Answers the request with these headers: [`Body::for_client`] by what they tell of the client
+    /// ([`Client::from_headers`]), and [`Body::into_response`].
+    ///
+    /// ```
+    /// use http::HeaderMap;
+    /// use tidings_hub::{Body, Hub, HubConfig, InvalidTopic, Start, Topic};
+    ///
+    /// fn news(hub: &Hub, headers: &HeaderMap) -> Result<http::Response<Body>, InvalidTopic> {
+    ///     let subscriber = hub.subscribe(Topic::new("news")?, Start::from_headers(headers));
+    ///     Ok(subscriber.into_body().respond_to(headers))
+    /// }
+    ///
+    /// let hub = Hub::new(HubConfig::default());
+    /// let response = news(&hub, &HeaderMap::new())?;
+    /// assert_eq!(response.headers()["content-type"], "text/event-stream");
+    /// # Ok::<(), InvalidTopic>(())
+    /// ```
+    #[must_use]
+    pub fn respond_to(self, headers: &HeaderMap) -> Response<Self> {
+        self.for_client(Client::from_headers(headers)).into_response()
+    }
+
     /// The response with this body: status 200 and the headers an event stream needs, those against
     /// proxies that buffer or transform among them.
+    ///
+    /// A stream that was [ended](Hub::end) while its reader was away is answered with status 204 and
+    /// an empty body, which keeps an EventSource closed (WHATWG HTML, section 9.2.3).
     #[must_use]
-    pub fn into_response(self) -> Response<Self> {
+    pub fn into_response(mut self) -> Response<Self> {
+        if let Source::Subscriber(subscriber) = &self.source
+            && subscriber.is_ended()
+        {
+            self.finish(StreamEnd::Completed);
+            let mut response = Response::new(self);
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        }
         const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
         const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
         let mut headers = HeaderMap::with_capacity(4);

@@ -153,6 +153,7 @@ impl IdempotencyKey {
 
 /// A text that is no idempotency key: empty, too long, or with invisible characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidIdempotencyKey;
 
 impl fmt::Display for InvalidIdempotencyKey {

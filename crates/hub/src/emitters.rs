@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 use tidings_proto::Event;
 
@@ -203,6 +204,13 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
     pub fn on_error(mut self, hook: impl FnOnce() + Send + 'static) -> Self {
         self.hooks.error = Some(Box::new(hook));
         self
+    }
+
+    /// Answers the request with these headers: an event stream, or status 204 if the key was
+    /// [completed](Emitters::complete) while this reader was away; see [`Body::respond_to`].
+    #[must_use]
+    pub fn respond_to(self, headers: &HeaderMap) -> Response<Body> {
+        self.into_body().respond_to(headers)
     }
 
     /// The stream, as the body of a response; see [`Body::into_response`].

@@ -7,6 +7,7 @@ use crate::topic::{InvalidTopic, Topic};
 
 /// What a subscriber asks for: one exact topic, or every topic that a pattern matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TopicFilter {
     /// The one topic of this name.
     Exact(Topic),

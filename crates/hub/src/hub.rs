@@ -339,25 +339,6 @@ impl Hub {
         }
     }
 
-    /// Ticks four times a second and follows the journal, until the task is aborted.
-    #[cfg(feature = "tokio")]
-    #[must_use = "aborting the task is how the hub's time is stopped"]
-    pub fn spawn(&self) -> tokio::task::JoinHandle<Result<(), JournalError>> {
-        const TICK: Duration = Duration::from_millis(250);
-        let hub = self.clone();
-        tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(TICK);
-            let run = hub.run();
-            tokio::pin!(run);
-            loop {
-                tokio::select! {
-                    ended = &mut run => return ended,
-                    _ = ticks.tick() => hub.tick(Now::read()),
-                }
-            }
-        })
-    }
-
     fn submit(
         &self,
         submissions: Vec<Submission>,

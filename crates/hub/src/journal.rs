@@ -96,6 +96,7 @@ pub trait Feed: Send {
 
 /// Where a journal stands when it has been opened.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Opened {
     /// Which history its sequences count in.
     pub epoch: Epoch,
@@ -105,6 +106,14 @@ pub struct Opened {
     pub tail: Sequence,
     /// What a commit survives.
     pub durability: Durability,
+}
+
+impl Opened {
+    /// A journal that keeps every entry after `oldest` up to and including `tail`.
+    #[must_use]
+    pub fn new(epoch: Epoch, oldest: Sequence, tail: Sequence, durability: Durability) -> Self {
+        Self { epoch, oldest, tail, durability }
+    }
 }
 
 /// What a committed event survives, told truthfully.
@@ -134,6 +143,7 @@ impl fmt::Display for Durability {
 
 /// What became of a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It is committed at this sequence.
     Committed(Sequence),
@@ -145,6 +155,7 @@ pub enum Outcome {
 
 /// A committed entry, as a feed hands it over.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// Where it stands; above every earlier entry's.
     pub sequence: Sequence,
@@ -156,6 +167,14 @@ pub struct Entry {
     pub private: bool,
     /// What it is.
     pub content: Content,
+}
+
+impl Entry {
+    /// A public entry; [`Entry::private`] says otherwise.
+    #[must_use]
+    pub fn new(sequence: Sequence, time: Time, topics: Topics, content: Content) -> Self {
+        Self { sequence, time, topics, private: false, content }
+    }
 }
 
 /// What an entry is. Readers skip what they do not know.

@@ -105,6 +105,7 @@ mod body;
 mod clock;
 mod cursor;
 mod draft;
+mod drive;
 mod emitters;
 mod filter;
 mod history;
@@ -121,7 +122,7 @@ mod time;
 mod topic;
 mod watch;
 
-pub use tidings_proto::{Event, EventId, EventType};
+pub use tidings_proto::{Event, EventId, EventType, InvalidEventId, InvalidEventType};
 
 pub use crate::body::{Body, StreamEnd};
 pub use crate::cursor::{Cursor, Epoch, Sequence};

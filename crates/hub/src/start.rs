@@ -9,6 +9,7 @@ pub(crate) const EARLIEST: &str = "earliest";
 
 /// Where a subscription starts in its view's events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// With the next event.
     #[default]

@@ -11,6 +11,7 @@ use crate::reader::{Gap, Read, Reader};
 
 /// What asked for a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Client {
     /// An EventSource as the standard has it: it keeps a place that a block with nothing but an ID
     /// gives it.
@@ -79,8 +80,10 @@ impl Reader {
 }
 
 impl Gap {
-    /// Writes the event that tells the gap: type `gap`, and as JSON what was asked and what is held.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    /// The event that tells a reader: of type `gap`, with what was asked and the oldest held as JSON
+    /// (`{"asked","oldest"}`, the latter `null` if nothing is), and [`Gap::place`] as its ID.
+    #[must_use]
+    pub fn to_event(&self) -> Event {
         let mut data = String::from("{\"asked\":");
         json::write_string(&self.asked, &mut data);
         data.push_str(",\"oldest\":");
@@ -90,6 +93,11 @@ impl Gap {
         }
         data.push('}');
         let gap_type = EventType::new("gap").expect("three letters end no field");
-        encode(&Event::new(data).with_type(gap_type).with_id(self.place.to_event_id()), out);
+        Event::new(data).with_type(gap_type).with_id(self.place.to_event_id())
+    }
+
+    /// Writes the event that [tells](Gap::to_event) the gap.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        encode(&self.to_event(), out);
     }
 }

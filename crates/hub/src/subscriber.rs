@@ -9,6 +9,7 @@ use futures_core::Stream;
 use smallvec::SmallVec;
 use tidings_proto::{Decoder, Event, EventId, Item};
 
+use crate::body::Body;
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
 use crate::history::{Held, History, ReadMax};
@@ -41,6 +42,20 @@ pub enum Received {
     Event(Delivery),
     /// Events that should have come next are no longer held; what follows is what is.
     Gap(Gap),
+}
+
+impl Received {
+    /// What a reader is sent: the event, or the event that [tells the gap](Gap::to_event). Each has the
+    /// ID that its reader resumes with.
+    ///
+    /// For streams that are changed on their way and so made with [`Body::from_stream`].
+    #[must_use]
+    pub fn into_event(self) -> Event {
+        match self {
+            Self::Event(delivery) => delivery.event,
+            Self::Gap(gap) => gap.to_event(),
+        }
+    }
 }
 
 /// An event as it was committed.
@@ -84,7 +99,13 @@ impl Subscriber {
         poll_fn(|cx| self.poll_received(cx)).await
     }
 
-    /// The cursor.
+    /// The event stream of what it finds, as the body of a response.
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        Body::new(self)
+    }
+
+    /// The cursor: everything of the view up to here has been returned, or told as lost.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.reader.cursor()

@@ -123,7 +123,7 @@ impl FakeShard {
     }
 
     fn offer(&mut self, hint: &Hint) {
-        for run in &hint.runs {
+        for run in hint.runs() {
             for number in self.single.get(&run.topic()).into_iter().flatten() {
                 let Some(slot) =
                     self.slots.get_mut(number).filter(|slot| !slot.is_behind && !slot.is_over)
@@ -148,7 +148,7 @@ impl FakeShard {
         }
         for slot in self.slots.values_mut() {
             let topics = slot.reader.topics();
-            let watches = hint.runs.iter().any(|run| topics.contains(&run.topic()));
+            let watches = hint.runs().iter().any(|run| topics.contains(&run.topic()));
             slot.is_behind |= slot.reader.has_pattern() || (topics.len() > 1 && watches);
         }
     }

@@ -20,8 +20,7 @@ pub struct ShardIndex(u32);
 pub struct Hint {
     /// The block.
     pub block: Arc<Block>,
-    /// Its runs of topics that the shard watches.
-    pub runs: SmallVec<[Run; 1]>,
+    pub(super) runs: SmallVec<[Run; 1]>,
 }
 
 /// The consecutive entries of one topic within one block.
@@ -43,6 +42,14 @@ pub enum Meeting {
     Past,
     /// Anything else: the slot is behind and reads from its cursor.
     Behind,
+}
+
+impl Hint {
+    /// Its runs of topics that the shard watches.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
 }
 
 impl Run {

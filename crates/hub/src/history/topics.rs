@@ -11,9 +11,13 @@ use crate::cursor::Sequence;
 use crate::topic::Topic;
 use crate::watch::WatchList;
 
+/// A topic's number: never reused within a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicKey(SlotKey);
+
 slotmap::new_key_type! {
-    /// A topic's number: never reused within a process.
-    pub struct TopicKey;
+    /// Kept inside [`TopicKey`], so that the crate's API does not depend on `slotmap`'s.
+    struct SlotKey;
 }
 
 /// Counts evictions, so that a reader who has been told of a gap is not told of it again.
@@ -93,7 +97,7 @@ impl TopicState {
 /// All topics, by name and by number.
 #[derive(Default)]
 pub(super) struct TopicTable {
-    states: SlotMap<TopicKey, TopicState>,
+    states: SlotMap<SlotKey, TopicState>,
     names: HashMap<Topic, TopicKey>,
     /// Topics that have lost events, by the newest they lost.
     evictions: BTreeSet<(Sequence, TopicKey)>,
@@ -121,17 +125,17 @@ impl TopicTable {
             return key;
         }
         let state = TopicState::new(name.clone(), self.forgotten_through, self.forgotten_at);
-        let key = self.states.insert(state);
+        let key = TopicKey(self.states.insert(state));
         self.names.insert(name.clone(), key);
         key
     }
 
     pub(super) fn get(&self, key: TopicKey) -> Option<&TopicState> {
-        self.states.get(key)
+        self.states.get(key.0)
     }
 
     pub(super) fn get_mut(&mut self, key: TopicKey) -> Option<&mut TopicState> {
-        self.states.get_mut(key)
+        self.states.get_mut(key.0)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &TopicState> {
@@ -145,21 +149,21 @@ impl TopicTable {
     /// Counts a reader that names the topic.
     pub(super) fn hold(&mut self, name: &Topic) -> TopicKey {
         let key = self.find_or_create(name);
-        self.states[key].holders += 1;
+        self.states[key.0].holders += 1;
         self.unbury(key);
         key
     }
 
     /// Takes back a [`TopicTable::hold`].
     pub(super) fn release(&mut self, key: TopicKey) {
-        self.states[key].holders -= 1;
+        self.states[key.0].holders -= 1;
         self.settle(key);
     }
 
     /// Puts a new entry at the end of the topic's list; answers the one before it.
     pub(super) fn push(&mut self, key: TopicKey, sequence: Sequence) -> Sequence {
         self.unbury(key);
-        let state = &mut self.states[key];
+        let state = &mut self.states[key.0];
         if !state.charged {
             state.charged = true;
             self.bytes += state.bytes();
@@ -178,7 +182,7 @@ impl TopicTable {
         /// Below this a list's spare room is not worth giving back.
         const SPARE_MIN: usize = 64;
 
-        let state = &mut self.states[key];
+        let state = &mut self.states[key.0];
         let Some(sequence) = state.sequences.pop_front() else { return };
         let capacity = state.sequences.capacity();
         if capacity > SPARE_MIN && state.sequences.len() * 4 < capacity {
@@ -206,7 +210,7 @@ impl TopicTable {
     /// Puts the topics that lost something in their order.
     pub(super) fn finish_eviction(&mut self) {
         for key in self.evicting.drain(..) {
-            if let Some(state) = self.states.get(key) {
+            if let Some(state) = self.states.get(key.0) {
                 self.evictions.insert((state.evicted_through, key));
             }
         }
@@ -214,7 +218,7 @@ impl TopicTable {
 
     /// Buries or drops the topic if nothing is held for it and nobody reads it.
     pub(super) fn settle(&mut self, key: TopicKey) {
-        let Some(state) = self.states.get(key).filter(|state| state.is_idle()) else { return };
+        let Some(state) = self.states.get(key.0).filter(|state| state.is_idle()) else { return };
         let lost_nothing = state.evicted_through <= self.forgotten_through;
         if lost_nothing && state.evicted_end == Sequence::ZERO {
             self.drop_topic(key);
@@ -240,7 +244,7 @@ impl TopicTable {
 
     /// Notes that no topic holds one of this topic's events any more, since a stamp.
     pub(super) fn bury_event(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
-        if let Some(state) = self.states.get_mut(key) {
+        if let Some(state) = self.states.get_mut(key.0) {
             state.dead_through = state.dead_through.max(sequence);
             state.dead_at = state.dead_at.max(at);
         }
@@ -255,19 +259,19 @@ impl TopicTable {
         self.evictions
             // Whichever way the key sorts, the filter leaves what lies after the place.
             .range((after, TopicKey::default())..)
-            .filter_map(|&(_, key)| self.states.get(key))
+            .filter_map(|&(_, key)| self.states.get(key.0))
             .filter(move |state| state.evicted_through > after && state.evicted_at > told_at)
     }
 
     fn unbury(&mut self, key: TopicKey) {
-        let state = &self.states[key];
+        let state = &self.states[key.0];
         if self.tombstones.remove(&(state.evicted_through, key)) {
             self.tombstone_bytes -= state.bytes();
         }
     }
 
     fn drop_topic(&mut self, key: TopicKey) {
-        let Some(state) = self.states.remove(key) else { return };
+        let Some(state) = self.states.remove(key.0) else { return };
         self.names.remove(&state.name);
         self.evictions.remove(&(state.evicted_through, key));
         if state.charged {
