@@ -110,8 +110,10 @@ impl Expectation {
             Start::Oldest => (0, tail, None),
             Start::After(id) => match reference.locate(id) {
                 Some(after) => (after, after, None),
-                None => (0, tail, Some(id.to_string())),
+                // It is told cut to a length; all that is asked for here is ASCII.
+                None => (0, tail, Some(id[..id.len().min(Gap::ASKED_BYTES_MAX)].to_owned())),
             },
+            _ => unreachable!("there is no other start"),
         };
         let cursor = Cursor { epoch: reference.epoch, sequence: Sequence::new(after).unwrap() };
         let mut new = Self {
@@ -186,23 +188,54 @@ impl Expectation {
         self.last_id = id.to_owned();
     }
 
-    /// The reader was told of a gap.
-    pub(crate) fn gap(&mut self, reference: &Reference, gap: &Gap) {
+    /// The reader was told of a gap: what it had asked for, the oldest event that follows, and the
+    /// place it is given.
+    pub(crate) fn gap(
+        &mut self,
+        reference: &Reference,
+        asked: &str,
+        oldest: Option<&str>,
+        place: Cursor,
+    ) {
         assert!(!self.ended, "a gap after the end");
         let lost = self.lost(reference);
         match self.lost_place.take() {
-            Some(asked) => assert_eq!(*gap.asked, *asked),
+            Some(expected) => assert_eq!(asked, expected),
             None => {
-                assert!(!lost.is_subset(&self.told), "a false gap: {self:?} {gap:?} lost {lost:?}")
+                assert!(!lost.is_subset(&self.told), "a false gap: {self:?} lost {lost:?}");
             }
         }
         self.told.extend(lost);
-        let place = gap.place.sequence.get();
-        let passed = reference.events.range(self.after + 1..);
-        for (sequence, event) in passed.take_while(|(sequence, _)| **sequence <= place) {
-            assert!(!self.wants(event) || !self.is_held(event), "the gap passes {sequence}");
+        let mut after = reference.events.range(self.after + 1..);
+        let held = after.find(|(_, e)| self.wants(e) && self.is_held(e));
+        // What comes after the end of its topic is other streams'.
+        let end = self.end(reference);
+        let held = held.filter(|(sequence, _)| end.is_none_or(|end| **sequence < end));
+        assert_eq!(oldest, held.map(|(_, e)| &*e.id), "not the oldest held: {self:?}");
+        assert_eq!(place.epoch, reference.epoch);
+        let place = place.sequence.get();
+        assert!(held.is_none_or(|(sequence, _)| *sequence > place), "the gap passes {held:?}");
+        self.last_id =
+            Cursor { epoch: reference.epoch, sequence: Sequence::new(place).unwrap() }.to_string();
+    }
+
+    /// The reader was given a place without an event: it may have passed nothing that is owed.
+    pub(crate) fn place(&mut self, reference: &Reference, place: Cursor) {
+        assert!(!self.ended, "a place after the end");
+        assert_eq!(self.lost_place, None, "a place before the gap");
+        assert_eq!(place.epoch, reference.epoch);
+        let sequence = place.sequence.get();
+        assert!(sequence >= self.after, "the place is behind: {self:?}");
+        for (passed, event) in
+            reference.events.range(self.after + 1..).take_while(|(s, _)| **s <= sequence)
+        {
+            let may_pass = !self.wants(event) || self.told.contains(passed);
+            assert!(may_pass, "the place passes {passed}: {self:?}");
         }
-        self.last_id = gap.place.to_string();
+        let end = self.end(reference);
+        assert!(end.is_none_or(|end| end > sequence), "the place passes the end: {self:?}");
+        self.after = sequence;
+        self.last_id = place.to_string();
     }
 
     /// The stream ended.

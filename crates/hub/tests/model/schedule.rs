@@ -10,14 +10,15 @@ use fastrand::Rng;
 use futures_core::Stream as _;
 use tidings_hub::journal::MemoryJournal;
 use tidings_hub::{
-    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, Received, Sequence,
-    Start, Subscriber, Time, Topic, TopicFilter, Topics, View,
+    Client, Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, Received,
+    Sequence, Start, Subscriber, Time, Topic, TopicFilter, Topics, View,
 };
 use tidings_testkit::shard::{FakeShard, Sent};
 use tidings_testkit::stepped::ready;
 use tidings_testkit::waker::Flag;
 
 use crate::Counts;
+use crate::bytewise::Bytewise;
 use crate::reference::{Expectation, Known, Reference};
 
 pub(crate) struct Schedule {
@@ -27,12 +28,23 @@ pub(crate) struct Schedule {
     topics: Vec<Topic>,
     reference: Reference,
     readers: Vec<Async>,
+    bytewise: Vec<Bytewise>,
     shard: FakeShard,
     slots: Vec<(usize, Expectation)>,
     /// Last event IDs of readers that left.
     left: Vec<(String, View)>,
     keys: u32,
+    limits: Limits,
+    /// How often, in percent, something is evicted between two steps.
+    pressure: u32,
     counts: Counts,
+}
+
+/// What evicts in a schedule.
+struct Limits {
+    bytes: bool,
+    count: bool,
+    age_max: Option<Duration>,
 }
 
 struct Async {
@@ -47,15 +59,18 @@ impl Schedule {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut config = HubConfig::default();
-        if rng.bool() {
+        config.heartbeat_interval = Duration::from_secs(3);
+        let (bytes, count) = (rng.bool(), rng.bool());
+        let age_max = rng.bool().then(|| Duration::from_secs(rng.u64(1..30)));
+        if bytes {
             config.retention.bytes_max = rng.usize(8_000..25_000);
         }
-        if rng.bool() {
+        if count {
             config.retention.topic_events_max = NonZeroUsize::new(rng.usize(1..6));
         }
-        if rng.bool() {
-            config.retention.age_max = Some(Duration::from_secs(rng.u64(1..30)));
-        }
+        config.retention.age_max = age_max;
+        let limits = Limits { bytes, count, age_max };
+        let pressure = [0, 0, 20, 100][rng.usize(0..4)];
         let names = ["a", "b", "a/1", "a/2", "a/2/x", "b/1"];
         let epoch = Epoch::new(rng.u64(1..1 << 60)).unwrap();
         let now = Now { time: Time::from_unix_millis(1_700_000_000_000), ..Now::read() };
@@ -65,9 +80,12 @@ impl Schedule {
             topics: names.map(|name| Topic::new(name).unwrap()).to_vec(),
             reference: Reference::new(epoch),
             readers: Vec::new(),
+            bytewise: Vec::new(),
             slots: Vec::new(),
             left: Vec::new(),
             keys: 0,
+            limits,
+            pressure,
             counts: Counts::default(),
             rng,
             hub,
@@ -78,17 +96,21 @@ impl Schedule {
 
     pub(crate) fn run(mut self, steps: usize) -> Counts {
         for _ in 0..steps {
+            self.press();
             match self.rng.u32(0..100) {
-                0..35 => self.publish(),
-                35..38 => self.end(),
-                38..46 => self.subscribe(),
-                46..54 => self.add_slot(),
-                54..70 => self.read(),
-                70..84 => self.turn(),
-                84..88 => self.leave(),
-                88..92 => self.remove_slot(),
+                0..29 => self.publish(),
+                29..32 => self.end(),
+                32..39 => self.subscribe(),
+                39..46 => self.add_slot(),
+                46..50 => self.open_bytewise(),
+                50..63 => self.read(),
+                63..72 => self.read_bytes(),
+                72..82 => self.turn(),
+                82..85 => self.leave(),
+                85..88 => self.remove_slot(),
+                88..92 => self.cut(),
                 92..94 => self.shard.overflow(),
-                _ => self.tick(),
+                _ => self.tick(3_000),
             }
         }
         self.finish()
@@ -96,7 +118,33 @@ impl Schedule {
 
     fn publish(&mut self) {
         let batch = if self.rng.u32(0..10) == 0 { self.rng.usize(2..60) } else { 1 };
-        let drafts: Vec<Draft> = (0..batch).map(|_| self.draft()).collect();
+        let drafts: Vec<Draft> = (0..batch).map(|_| self.draft(300)).collect();
+        self.publish_drafts(drafts);
+    }
+
+    /// Lets something be evicted between two steps, in schedules that are under pressure: by age, by
+    /// count, or by bytes.
+    fn press(&mut self) {
+        if self.rng.u32(0..100) >= self.pressure {
+            return;
+        }
+        match self.limits {
+            Limits { age_max: Some(age_max), .. } if self.rng.u32(0..3) == 0 => {
+                self.tick(age_max.as_millis() as u64);
+            }
+            Limits { count: true, .. } if self.rng.bool() => {
+                let draft = self.draft(10);
+                self.publish_drafts(vec![draft]);
+            }
+            Limits { bytes: true, .. } => {
+                let draft = self.draft(2_000);
+                self.publish_drafts(vec![draft]);
+            }
+            _ => {}
+        }
+    }
+
+    fn publish_drafts(&mut self, drafts: Vec<Draft>) {
         let repeat = self.rng.u32(0..8) == 0;
         let mut drafts_sent = drafts.clone();
         if repeat {
@@ -123,21 +171,38 @@ impl Schedule {
         if repeat {
             let again = ready(self.hub.publish_all(drafts_sent).unwrap()).unwrap();
             assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id == p.id));
-            self.counts.duplicates += again.len() as u64;
+            self.counts.add("duplicates", again.len() as u64);
         }
-        self.observe();
+        let evicted = self.observe();
+        match (self.limits.count, self.limits.bytes) {
+            (true, false) => self.counts.add("evictions by count", evicted),
+            (false, true) => self.counts.add("evictions by bytes", evicted),
+            _ => {}
+        }
         self.check_woken();
     }
 
-    fn draft(&mut self) -> Draft {
-        let data = format!("{}{}", self.rng.u32(..), "x".repeat(self.rng.usize(0..300)));
+    fn draft(&mut self, len_max: usize) -> Draft {
+        let data = format!("{}{}", self.rng.u32(..), "x".repeat(self.rng.usize(0..len_max)));
         let mut event = Event::new(data);
         if self.rng.u32(0..5) == 0 {
-            event = event.with_id(EventId::new(format!("given-{}", self.rng.u32(0..12))).unwrap());
+            event = event.with_id(EventId::new(self.given_id()).unwrap());
+            self.counts.add("publisher-given IDs", 1);
         }
         let count = if self.rng.u32(0..4) == 0 { self.rng.usize(2..4) } else { 1 };
         let topics: Vec<_> = (0..count).map(|_| self.topic()).collect();
         Draft::with_topics(Topics::new(topics).unwrap(), event).with_private(self.rng.bool())
+    }
+
+    /// One of few, so that events share them; some are of another hub's making, as a relay's are.
+    fn given_id(&mut self) -> String {
+        match self.rng.u64(0..14) {
+            foreign @ 0..4 => {
+                let sequence = Sequence::new(foreign).unwrap();
+                Cursor { epoch: Epoch::new(1).unwrap(), sequence }.to_string()
+            }
+            own => format!("given-{own}"),
+        }
     }
 
     fn topic(&mut self) -> Topic {
@@ -153,8 +218,11 @@ impl Schedule {
         self.check_woken();
     }
 
-    fn observe(&mut self) {
+    /// Looks at what the hub still holds; the answer is how much it has evicted.
+    fn observe(&mut self) -> u64 {
+        let before = self.reference.evictions;
         self.reference.observe(&self.hub, &self.topics);
+        self.reference.evictions - before
     }
 
     /// Whoever waits and has something to read must have been woken.
@@ -164,6 +232,7 @@ impl Schedule {
             assert!(woken || !reader.expected.has_more(&self.reference), "asleep at an event");
             reader.pending &= !woken;
         }
+        self.bytewise.iter_mut().for_each(|reader| reader.check_woken(&self.reference));
     }
 
     fn view(&mut self) -> View {
@@ -172,9 +241,11 @@ impl Schedule {
             0 => TopicFilter::pattern(patterns[this.rng.usize(0..patterns.len())]).unwrap(),
             _ => this.topic().into(),
         };
-        match self.rng.u32(0..3) {
-            0 => self.topic().into(),
-            1 => {
+        match self.rng.u32(0..30) {
+            // Sees nothing.
+            0 => View::new([]),
+            1..10 => self.topic().into(),
+            10..20 => {
                 let topics: Vec<_> =
                     (0..self.rng.usize(1..4)).map(|_| self.topic().into()).collect();
                 View::new(topics)
@@ -189,16 +260,26 @@ impl Schedule {
     fn start(&mut self) -> (Start, View) {
         let view = self.view();
         let cursor = |epoch, sequence| Cursor { epoch, sequence: Sequence::new(sequence).unwrap() };
-        let start = match self.rng.u32(0..10) {
-            0..2 => Start::Tail,
-            2..4 => Start::Oldest,
-            4 => cursor(Epoch::new(1).unwrap(), 5).into(),
-            5 => cursor(self.reference.epoch, self.reference.tail + self.rng.u64(0..3)).into(),
-            6 => Start::After(format!("given-{}", self.rng.u32(0..14)).into()),
+        let tail = self.reference.tail;
+        let start = match self.rng.u32(0..20) {
+            0..3 => Start::Tail,
+            3..6 => Start::Oldest,
+            6 => {
+                self.counts.add("foreign epochs", 1);
+                cursor(Epoch::new(2).unwrap(), self.rng.u64(0..tail + 2)).into()
+            }
+            7 => {
+                self.counts.add("places past the tail", 1);
+                let past = [1, 2, 1_000, Sequence::MAX.get() - tail][self.rng.usize(0..4)];
+                cursor(self.reference.epoch, tail + past).into()
+            }
+            8 => cursor(self.reference.epoch, self.rng.u64(0..tail + 1)).into(),
+            9..12 => Start::After(self.given_id().into()),
+            12 => Start::After("nowhere".repeat(self.rng.usize(1..60)).into()),
             _ => {
                 let Some(at) = self.left.len().checked_sub(1) else { return (Start::Tail, view) };
                 let (id, view) = self.left.swap_remove(self.rng.usize(0..=at));
-                self.counts.resumes += 1;
+                self.counts.add("resumes", 1);
                 return (Start::After(id.into()), view);
             }
         };
@@ -228,7 +309,42 @@ impl Schedule {
         let mut polls = self.rng.usize(1..50);
         while polls > 0 && self.poll(at) {
             polls -= 1;
+            self.press();
         }
+    }
+
+    fn open_bytewise(&mut self) {
+        let (start, view) = self.start();
+        let expected = Expectation::new(&self.reference, view.clone(), &start);
+        let client = if self.rng.bool() { Client::EventSource } else { Client::Other };
+        let body = self.hub.subscribe(view, start).into_body().for_client(client);
+        self.bytewise.push(Bytewise::new(body, expected));
+    }
+
+    /// Lets one reader take some pieces, and some bytes of them one at a time.
+    fn read_bytes(&mut self) {
+        if self.bytewise.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(0..self.bytewise.len());
+        for _ in 0..self.rng.usize(1..4) {
+            self.bytewise[at].take_piece(&self.reference, &mut self.counts);
+            self.press();
+        }
+        // Few or many: most are cut in the midst of an event.
+        let bytes = if self.rng.bool() { self.rng.usize(0..200) } else { usize::MAX };
+        self.bytewise[at].take_bytes(bytes);
+    }
+
+    /// Cuts a reader off wherever it is. It comes back with the ID of the last event it had whole.
+    fn cut(&mut self) {
+        if self.bytewise.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(0..self.bytewise.len());
+        let reader = self.bytewise.swap_remove(at);
+        self.counts.add("streams cut in an event", u64::from(reader.is_within_an_event()));
+        self.left.extend(reader.leave());
     }
 
     /// Polls a subscriber once; `false` if it has nothing more.
@@ -249,17 +365,18 @@ impl Schedule {
                 let sequence = found.sequence.get();
                 expected.event(&self.reference, sequence, found.id.as_str(), found.event.data());
                 let known = &self.reference.events[&sequence];
-                self.counts.merged += u64::from(expected.filters_matching(known) > 1);
+                self.counts.add("merged filters", u64::from(expected.filters_matching(known) > 1));
                 true
             }
             Poll::Ready(Some(Received::Gap(gap))) => {
-                expected.gap(&self.reference, &gap);
-                self.counts.gaps += 1;
+                let oldest = gap.oldest.as_ref().map(EventId::as_str);
+                expected.gap(&self.reference, &gap.asked, oldest, gap.place);
+                self.counts.add("gaps", 1);
                 true
             }
             Poll::Ready(None) => {
                 expected.end_seen(&self.reference);
-                self.counts.ends += 1;
+                self.counts.add("ends", 1);
                 false
             }
             Poll::Ready(Some(_)) => unreachable!("there is nothing else to receive"),
@@ -277,19 +394,21 @@ impl Schedule {
             for sent in self.shard.take_sent(*slot) {
                 match sent {
                     Sent::Gap(gap) => {
-                        expected.gap(&self.reference, &gap);
-                        self.counts.gaps += 1;
+                        let oldest = gap.oldest.as_ref().map(EventId::as_str);
+                        expected.gap(&self.reference, &gap.asked, oldest, gap.place);
+                        self.counts.add("gaps", 1);
                     }
                     Sent::End => {
                         expected.end_seen(&self.reference);
-                        self.counts.ends += 1;
+                        self.counts.add("ends", 1);
                     }
                     Sent::Chunk(chunk) => {
                         let (id, data) = decode(&chunk);
                         let sequence = self.reference.sequence_of(&id, &data);
                         expected.event(&self.reference, sequence, &id, &data);
                         let known = &self.reference.events[&sequence];
-                        self.counts.merged += u64::from(expected.filters_matching(known) > 1);
+                        let merged = expected.filters_matching(known) > 1;
+                        self.counts.add("merged filters", u64::from(merged));
                     }
                 }
             }
@@ -317,10 +436,11 @@ impl Schedule {
         }
     }
 
-    fn tick(&mut self) {
-        self.now = self.now + Duration::from_millis(self.rng.u64(0..3_000));
+    fn tick(&mut self, millis_max: u64) {
+        self.now = self.now + Duration::from_millis(self.rng.u64(0..millis_max));
         self.hub.tick(self.now);
-        self.observe();
+        let evicted = self.observe();
+        self.counts.add("evictions by age", evicted);
     }
 
     /// Lets everybody read to the tail.
@@ -328,16 +448,20 @@ impl Schedule {
         for at in 0..self.readers.len() {
             while self.poll(at) {}
         }
+        for reader in &mut self.bytewise {
+            while reader.take_piece(&self.reference, &mut self.counts) {}
+            reader.take_bytes(usize::MAX);
+        }
         // The first turn may find the tap overflowed; after the second all stand at the tail.
         for _ in 0..2 {
             self.shard.turn(|_| true);
             self.check_slots();
         }
         self.slots.iter().for_each(|(_, expected)| expected.at_tail(&self.reference));
-        self.counts.evictions = self.reference.evictions;
-        self.counts.dropped_taps = self.shard.counts().dropped;
-        self.counts.runs_taken = self.shard.counts().taken;
-        self.counts.runs_past = self.shard.counts().past;
+        let met = self.shard.counts();
+        self.counts.add("dropped taps", met.dropped);
+        self.counts.add("runs taken whole", met.taken);
+        self.counts.add("runs passed over", met.past);
         self.counts
     }
 }
