@@ -1,0 +1,77 @@
+//! Every example, run in-process on a port of its own and read over real sockets.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod client;
+mod emitters;
+mod streams;
+
+use std::net::{SocketAddr, TcpListener};
+
+use axum::Router;
+use tokio::runtime::Runtime;
+
+#[path = "../../actix/emitters.rs"]
+mod actix_emitters;
+#[path = "../../axum/broadcast.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod axum_broadcast;
+#[path = "../../axum/emitters.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod axum_emitters;
+#[path = "../../axum/interval.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod axum_interval;
+#[path = "../../axum/resume.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod axum_resume;
+#[path = "../../axum/shutdown.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod axum_shutdown;
+#[path = "../../hyper/emitters.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod hyper_emitters;
+#[path = "../../smol/broadcast.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod smol_broadcast;
+
+/// A free port of this machine's, bound.
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A runtime, and a listener of its own kind. Dropping the runtime ends what runs on it.
+fn runtime() -> (Runtime, tokio::net::TcpListener, SocketAddr) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (listener, address) = listener();
+    listener.set_nonblocking(true).unwrap();
+    let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener).unwrap() });
+    (runtime, listener, address)
+}
+
+/// Serves an axum app until the runtime is dropped.
+fn serve(app: Router) -> (Runtime, SocketAddr) {
+    let (runtime, listener, address) = runtime();
+    runtime.spawn(async { axum::serve(listener, app).await });
+    (runtime, address)
+}
+
+#[test]
+fn every_example_is_short_enough_to_read_at_once() {
+    const LINES_MAX: usize = 79;
+    for (name, text) in [
+        ("actix/emitters", include_str!("../../actix/emitters.rs")),
+        ("axum/broadcast", include_str!("../../axum/broadcast.rs")),
+        ("axum/emitters", include_str!("../../axum/emitters.rs")),
+        ("axum/interval", include_str!("../../axum/interval.rs")),
+        ("axum/resume", include_str!("../../axum/resume.rs")),
+        ("axum/shutdown", include_str!("../../axum/shutdown.rs")),
+        ("hyper/emitters", include_str!("../../hyper/emitters.rs")),
+        ("smol/broadcast", include_str!("../../smol/broadcast.rs")),
+    ] {
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{name} has {lines} lines");
+    }
+}

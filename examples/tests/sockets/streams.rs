@@ -1,0 +1,123 @@
+//! Streams per reader, broadcasts, resuming, shutting down.
+
+use std::thread;
+use std::time::Duration;
+
+use tidings_hub::{Hub, HubConfig, Now, Topic};
+use tokio::sync::oneshot;
+
+use crate::client::{Reader, status};
+
+#[test]
+fn each_reader_has_a_clock_of_its_own_that_stops_when_it_leaves() {
+    let clock = crate::axum_interval::Clock::new(Duration::from_millis(1)).unwrap();
+    let mut readers = clock.readers.subscribe();
+    let (runtime, address) = crate::serve(crate::axum_interval::app(clock));
+
+    let mut first = Reader::open(address, "/clock", None);
+    for (count, event_type) in ["tick", "update", "notice", "tick"].into_iter().enumerate() {
+        let seen = first.expect(&format!("number {count}"));
+        assert_eq!(seen.event_type, event_type);
+    }
+    let mut second = Reader::open(address, "/clock", None);
+    second.expect("number 0");
+    assert_eq!(*readers.borrow_and_update(), 2);
+
+    drop(first);
+    runtime.block_on(readers.wait_for(|readers| *readers == 1)).unwrap();
+    drop(second);
+    runtime.block_on(readers.wait_for(|readers| *readers == 0)).unwrap();
+}
+
+#[test]
+fn a_broadcast_from_a_plain_thread_reaches_every_reader() {
+    let hub = Hub::new(HubConfig::default());
+    let news = crate::axum_broadcast::News::new(&hub).unwrap();
+    let (_runtime, address) = crate::serve(crate::axum_broadcast::app(news.clone()));
+    let mut readers = [0; 5].map(|_| Reader::open(address, "/news", None).opened());
+
+    thread::spawn(move || news.announce("the ferry runs again").unwrap()).join().unwrap();
+    for reader in &mut readers {
+        reader.expect("the ferry runs again");
+    }
+}
+
+#[test]
+fn a_reader_whose_proxy_goes_away_resumes_through_another() {
+    let app = crate::axum_resume::app(Hub::new(HubConfig::default())).unwrap();
+    let (_origin, origin) = crate::serve(app);
+    let (proxy, address) = crate::serve(crate::axum_resume::proxy(origin));
+    let publish = |data| assert_eq!(status(origin, "POST", "/news", data), 200);
+
+    // Through the proxy an event comes at once, not when the response is whole.
+    let mut reader = Reader::open(address, "/news", None).opened();
+    publish("one");
+    reader.expect("one");
+    drop(proxy);
+    assert_eq!(reader.next(), None);
+    publish("two");
+    publish("three");
+
+    let (_proxy, address) = crate::serve(crate::axum_resume::proxy(origin));
+    let mut reader = Reader::open(address, "/news", Some(&reader.last_event_id()));
+    reader.expect("two");
+    reader.expect("three");
+    publish("four");
+    reader.expect("four");
+}
+
+#[test]
+fn a_proxy_that_goes_away_before_the_first_event_loses_nothing_either() {
+    let app = crate::axum_resume::app(Hub::new(HubConfig::default())).unwrap();
+    let (_origin, origin) = crate::serve(app);
+    let (proxy, address) = crate::serve(crate::axum_resume::proxy(origin));
+    let mut reader = Reader::open(address, "/news", None).opened();
+    drop(proxy);
+    assert_eq!(reader.next(), None);
+    assert_eq!(status(origin, "POST", "/news", "one"), 200);
+
+    let (_proxy, address) = crate::serve(crate::axum_resume::proxy(origin));
+    Reader::open(address, "/news", Some(&reader.last_event_id())).expect("one");
+}
+
+#[test]
+fn a_shutdown_ends_open_streams_and_then_the_server() {
+    let hub = Hub::new(HubConfig::default());
+    let (runtime, listener, address) = crate::runtime();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let app = crate::axum_shutdown::app(&hub).unwrap();
+    let stopped = async { drop(stopped.await) };
+    let server = runtime.spawn(crate::axum_shutdown::serve(listener, app, hub.clone(), stopped));
+    let mut readers = [0; 5].map(|_| Reader::open(address, "/news", None).opened());
+    let announced = readers[0].retry.unwrap();
+
+    stop.send(()).unwrap();
+    let mut now = Now::read();
+    while !server.is_finished() {
+        // Time as the program's ticks would tell it, without the waiting.
+        now = now + Duration::from_secs(1);
+        hub.tick(now);
+        thread::yield_now();
+    }
+    runtime.block_on(server).unwrap().unwrap();
+    for reader in &mut readers {
+        assert_eq!(reader.next(), None);
+    }
+    let spread = readers.iter().any(|reader| reader.retry.unwrap() > announced);
+    assert!(spread, "all come back after {announced:?}");
+}
+
+#[test]
+fn smol_drives_and_serves_a_hub() {
+    let hub = Hub::new(HubConfig::default());
+    let (listener, address) = crate::listener();
+    let server = async move {
+        let listener = smol::net::TcpListener::try_from(listener).unwrap();
+        crate::smol_broadcast::serve(listener, hub, Topic::new("news").unwrap()).await;
+    };
+    let server = smol::spawn(server);
+    let mut reader = Reader::open(address, "/news", None).opened();
+    assert_eq!(status(address, "POST", "/news", "the ferry runs again"), 204);
+    reader.expect("the ferry runs again");
+    drop(server);
+}
