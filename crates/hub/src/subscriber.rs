@@ -22,7 +22,7 @@ use crate::watch::{Due, Watch, WatchList};
 
 /// An async cursor in a hub's history.
 ///
-/// It is a [`Stream`] of what it finds, and the source of a [`Body`](crate::Body). It has no queue: an
+/// It is a [`Stream`] of what it finds, and the source of a [`Body`]. It has no queue: an
 /// event is read from history when it is asked for, so that a slow subscriber costs no more memory
 /// than a fast one, and is told of a [`Gap`] if history moves on without it.
 #[derive(Debug)]
