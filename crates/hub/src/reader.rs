@@ -114,6 +114,11 @@ impl Reader {
         self.place = Place { after, ..self.place };
     }
 
+    /// Reads on over the ends of the topic's streams: for readers that have no stream to end.
+    pub(crate) fn read_past_ends(&mut self) {
+        self.place.joined = Sequence::MAX;
+    }
+
     /// The cursor: everything of the view up to here has been read, or told as lost.
     #[must_use]
     pub fn after(&self) -> Sequence {

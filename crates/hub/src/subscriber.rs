@@ -105,6 +105,14 @@ impl Subscriber {
         Body::new(self)
     }
 
+    /// Reads on when the streams of its topic are [ended](Hub::end): for a reader that polls, and so
+    /// has no stream to end.
+    #[must_use]
+    pub fn past_ends(mut self) -> Self {
+        self.reader.read_past_ends();
+        self
+    }
+
     /// The cursor: everything of the view up to here has been returned, or told as lost.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
@@ -197,6 +205,7 @@ impl Page {
     pub(crate) fn read(hub: &Hub, view: &View, start: Start, events_max: usize) -> Self {
         let latest = start == Start::Tail;
         let mut reader = Reader::open(hub, view, start, None);
+        reader.read_past_ends();
         if latest {
             reader.rewind(events_max);
         }

@@ -56,7 +56,7 @@ pub(super) async fn page(
 /// Waits until something is published after the page, for a time.
 async fn wait_for(app: &App, view: View, empty: Page, wait: Duration, limit: usize) -> Page {
     let start = Start::from(empty.place);
-    let mut subscriber = app.hub.subscribe(view.clone(), start.clone());
+    let mut subscriber = app.hub.subscribe(view.clone(), start.clone()).past_ends();
     let mut phases = app.phases();
     let found = async {
         tokio::select! {

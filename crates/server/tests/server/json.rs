@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use serde_json::json;
+use tidings_hub::Topic;
 
 use crate::harness::{Ask, Running, start, start_with};
 
@@ -63,6 +64,32 @@ async fn a_poll_that_waits_is_answered_by_the_next_event() {
     let (answer, ()) = tokio::join!(poll, publish);
     assert_eq!(answer.json()["events"][0]["data"], "news");
     assert_eq!(server.hub.stats().subscribers, 0);
+}
+
+/// A poll from before an end used to be answered at once with nothing, for ever.
+#[tokio::test]
+async fn a_poll_reads_on_over_the_end_of_a_topics_streams() {
+    let server = start().await;
+    let before = server.publish("a", "1").await;
+    let end = || Topic::new("a").expect("a topic");
+    server.hub.end(end()).await.expect("memory cannot fail");
+    server.publish("a", "2").await;
+    let path = format!("/topics/a?after={before}&wait=30s");
+    let page = get(&server, &path).answer().await.json();
+    assert_eq!(page["events"][0]["data"], "2");
+
+    let place = page["last_event_id"].as_str().expect("a place").to_owned();
+    let path = format!("/topics/a?after={place}&wait=50s");
+    let poll = get(&server, &path).answer();
+    let publish = async {
+        while server.hub.stats().subscribers == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.hub.end(end()).await.expect("memory cannot fail");
+        server.publish("a", "3").await;
+    };
+    let (answer, ()) = tokio::join!(poll, publish);
+    assert_eq!(answer.json()["events"][0]["data"], "3");
 }
 
 #[tokio::test]
