@@ -14,7 +14,9 @@ use crate::cursor::{Epoch, Sequence};
 use crate::draft::Draft;
 use crate::filter::View;
 use crate::history::{Appended, BlockBuilder, History, Retention};
-use crate::journal::{Durability, Entry, Feed, Journal, JournalError, MemoryJournal, Submission};
+use crate::journal::{
+    Content, Durability, Entry, Feed, Journal, JournalError, MemoryJournal, Submission,
+};
 use crate::publish::{PublishError, Publishing};
 use crate::start::Start;
 use crate::subscriber::{Page, Subscriber};
@@ -378,7 +380,8 @@ impl Hub {
         let taps: Vec<_> = appended.taps.iter().filter_map(|&s| history.shards.waker(s)).collect();
         drop(history);
 
-        self.inner.counters.published.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        let events = entries.iter().filter(|entry| matches!(entry.content, Content::Event(_)));
+        self.inner.counters.published.fetch_add(events.count() as u64, Ordering::Relaxed);
         taps.into_iter().for_each(Waker::wake);
         appended.watchers.sort_unstable_by_key(Arc::as_ptr);
         appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));

@@ -18,9 +18,9 @@ use tidings_hub::{
 
 use crate::answer::Answer;
 use crate::app::{allowed, empty};
-use crate::native::{method_not_allowed, publish_problem, query};
+use crate::native::{LAST_EVENT_ID, last_event_id, method_not_allowed, publish_problem, query};
 use crate::problem::{Problem, ProblemKind};
-use crate::request::{RequestBody, topic_of_path, utf8};
+use crate::request::{Query, RequestBody, topic_of_path, utf8};
 use crate::routes::{AnswerFuture, ExtraRoutes};
 
 /// How long a stream of `/connect` lasts.
@@ -76,18 +76,20 @@ impl Keyed {
     }
 
     fn connect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
-        query(head, &[])?;
+        let start = start(head, &query(head, &LAST_EVENT_ID)?)?;
         let key = key(path)?;
         let greeting = greeting("connect", &format!("{key} is connected"));
-        let emitter = self.connected.connect(key, Start::from_headers(&head.headers));
+        let emitter = self.connected.connect(key, start);
         Ok(open(head, emitter.map_err(invalid_key)?, greeting, CONNECT_TIMEOUT))
     }
 
     fn stream(&self, head: &Parts) -> Result<Answer, Problem> {
-        let query = query(head, &["user"])?;
+        let [id, camel_case, upper_case] = LAST_EVENT_ID;
+        let query = query(head, &["user", id, camel_case, upper_case])?;
+        let start = start(head, &query)?;
         let user = query.one("user")?.filter(|user| !user.is_empty()).unwrap_or(DEFAULT_USER);
         let greeting = Event::new(format!("hello, {user}"));
-        let emitter = self.streaming.connect(user.to_owned(), Start::from_headers(&head.headers));
+        let emitter = self.streaming.connect(user.to_owned(), start);
         Ok(open(head, emitter.map_err(invalid_key)?, greeting, STREAM_TIMEOUT))
     }
 
@@ -191,6 +193,11 @@ fn open(head: &Parts, emitter: Emitter<String>, greeting: Event, timeout: Durati
         .with_greeting(greeting)
         .with_timeout(timeout);
     Answer::Body(Box::new(emitter.into_body()))
+}
+
+/// Where a stream starts: polyfills, which cannot set the header, send the place in the query.
+fn start(head: &Parts, query: &Query) -> Result<Start, Problem> {
+    Ok(Start::resume(last_event_id(&head.headers, query)?.as_deref()))
 }
 
 /// A key is spelled in a path as cleanly as a topic is.

@@ -13,6 +13,7 @@ mod subscribers;
 mod topics;
 
 pub(crate) use self::publish::problem as publish_problem;
+pub(crate) use self::stream::{LAST_EVENT_ID, last_event_id};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};

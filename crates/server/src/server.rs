@@ -54,6 +54,12 @@ impl Server {
         Ok(Self { config, hub, extra: None, listeners, addresses })
     }
 
+    /// The hub that is served.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
     /// Adds routes beside the hub's.
     #[must_use]
     pub fn with_routes(mut self, routes: Arc<dyn ExtraRoutes>) -> Self {

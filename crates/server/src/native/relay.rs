@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::request::Parts;
-use tidings_hub::{Draft, Topics};
+use tidings_hub::{Draft, Event, Topics};
 use tidings_proto::{Decoder, Item, LimitExceeded, Limits};
 
 use super::publish::invalid_event;
@@ -40,10 +40,15 @@ impl Reader for EventStream {
         let mut input = chunk;
         while let Some(item) = self.decoder.decode(&mut input).map_err(too_large)? {
             let Item::Event(event) = item else { continue };
-            let event = event.to_event().map_err(|error| {
+            let resets_id = event.id() == Some("");
+            let mut event = event.to_event().map_err(|error| {
                 let at = error.position();
                 invalid_event(&format!("an event type has no NUL: byte {at} is one"))
             })?;
+            // It resets the place of the upstream's own readers. Here it has none to reset.
+            if resets_id {
+                event = Event::new(event.data()).with_type(event.event_type().clone());
+            }
             drafts.push(Draft::with_topics(self.topics.clone(), event));
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::request::{Format, Query, invalid, topic_of_path};
 
 /// The names under which a last event ID comes in a query: ours, and those that polyfills send.
-const LAST_EVENT_ID: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
+pub(crate) const LAST_EVENT_ID: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
 
 /// `GET /topics/{topic}`.
 pub(super) async fn topic(app: &App, head: &Parts, path: &str) -> Result<Answer, Problem> {
@@ -88,7 +88,7 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
 
 /// The place that a client hands back. The header wins: a browser that reconnects repeats a stale
 /// query beside a fresh header.
-fn last_event_id(headers: &HeaderMap, query: &Query) -> Result<Option<String>, Problem> {
+pub(crate) fn last_event_id(headers: &HeaderMap, query: &Query) -> Result<Option<String>, Problem> {
     const HEADER: HeaderName = HeaderName::from_static("last-event-id");
     let mut given = None;
     for name in LAST_EVENT_ID {

@@ -174,3 +174,13 @@ async fn a_body_that_breaks_off_publishes_what_was_whole() {
     assert_eq!(stream.data().await, "2");
     assert_eq!(server.held("a"), ["1", "2"]);
 }
+
+/// An upstream's reset of its readers' place used to be refused, and the import stopped there.
+#[tokio::test]
+async fn an_empty_id_in_an_event_stream_is_no_id() {
+    let server = start().await;
+    let answer =
+        event_stream(&server, "id: 1\ndata: a\n\nid:\ndata: b\n\ndata: c\n\n").answer().await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert_eq!(server.held("a"), ["a", "b", "c"]);
+}

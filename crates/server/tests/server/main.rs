@@ -12,6 +12,7 @@ mod harness;
 mod heartbeat;
 mod ingest;
 mod json;
+mod keyed;
 mod limits;
 mod ops;
 mod protocols;
