@@ -1,8 +1,14 @@
 //! What may be written on the command line, and its help.
 
-use clap::{Args, Parser, Subcommand};
+mod tools;
 
-/// Server-Sent Events for everyone: a hub to run beside any backend.
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use self::tools::{ListenArgs, PublishArgs, RelayArgs};
+
+/// Server-Sent Events for everyone: a hub to run beside any backend, and tools to listen and
+/// publish.
 #[derive(Debug, Parser)]
 #[command(name = "tidings", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -16,6 +22,31 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Runs a hub with the keyed endpoints and a page that shows them live.
     Demo(ServeArgs),
+    /// Follows an event stream of any server, and shows each event or hands it to a command.
+    Listen(ListenArgs),
+    /// Publishes events to a hub, each of them once.
+    Publish(PublishArgs),
+    /// Follows an event stream and publishes it to a hub, losing and doubling nothing.
+    Relay(RelayArgs),
+    /// Prints what makes a shell complete this program's arguments.
+    Completions(CompletionsArgs),
+    /// Prints a manual page, as man reads it: 'tidings man | man -l -'.
+    Man(ManArgs),
+}
+
+/// As written, and as meant.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: Shell,
+}
+
+/// As written, and as meant.
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// The command to describe; without it, the program as a whole.
+    #[arg(value_parser = ["serve", "demo", "listen", "publish", "relay", "completions", "man"])]
+    pub(crate) command: Option<String>,
 }
 
 /// As written; `Config` is what it means.

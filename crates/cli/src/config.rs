@@ -1,5 +1,7 @@
 //! What the command line means: checked in one place, every mistake told at once.
 
+mod tools;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,6 +13,10 @@ use tidings_server::{HostName, Hosts, Origin, Origins, Others, ServerConfig};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::ServeArgs;
+
+pub(crate) use self::tools::{
+    Colour, Data, Format, Input, ListenConfig, PublishConfig, RelayConfig, Sink, Template, Watched,
+};
 
 /// Everything `serve` and `demo` need to know.
 #[derive(Debug)]

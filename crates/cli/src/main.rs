@@ -1,9 +1,17 @@
-//! The `tidings` program: arguments in, a hub or an error in one sentence out.
+//! The `tidings` program: arguments in; a hub, a tool's work or an error in one sentence out.
 
 mod args;
 mod config;
 mod demo;
+mod follow;
+mod listen;
+mod print;
+mod publish;
+mod relay;
 mod serve;
+mod signals;
+mod state_file;
+mod terminal;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -13,7 +21,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, ServeArgs};
-use crate::config::Config;
+use crate::config::{Config, ListenConfig, Mistakes, PublishConfig, RelayConfig};
 
 /// The status of a command line that cannot be understood, as shells and getopt have it.
 const USAGE: u8 = 2;
@@ -23,30 +31,40 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
     };
-    let (args, site): (ServeArgs, _) = match cli.command {
-        Command::Serve(args) => (args, serve::Site::Hub),
-        Command::Demo(args) => (args, serve::Site::Demo),
+    let done = match cli.command {
+        Command::Serve(args) => serve(&args, serve::Site::Hub),
+        Command::Demo(args) => serve(&args, serve::Site::Demo),
+        Command::Listen(args) => ListenConfig::check(&args).map(listen::run),
+        Command::Publish(args) => PublishConfig::check(&args).map(publish::run),
+        Command::Relay(args) => RelayConfig::check(&args).map(relay::run),
+        Command::Completions(args) => Ok(print::completions(&args)),
+        Command::Man(args) => Ok(print::man(&args)),
     };
-    let config = match Config::check(&args) {
-        Ok(config) => config,
+    match done {
         Err(mistakes) => {
             mistakes.to_string().lines().for_each(|mistake| eprintln!("tidings: {mistake}"));
-            return ExitCode::from(USAGE);
+            ExitCode::from(USAGE)
         }
-    };
+        Ok(Err(error)) => {
+            eprintln!("tidings: {}", sentence(&*error));
+            ExitCode::FAILURE
+        }
+        Ok(Ok(())) => ExitCode::SUCCESS,
+    }
+}
+
+/// What a command that could start came to.
+type Done = Result<(), Box<dyn Error>>;
+
+fn serve(args: &ServeArgs, site: serve::Site) -> Result<Done, Mistakes> {
+    let config = Config::check(args)?;
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         // Colours are for people; a file or a journal would be full of escape codes.
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(config.log)
         .init();
-    match serve::run(config, site) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tidings: {}", sentence(&*error));
-            ExitCode::FAILURE
-        }
-    }
+    Ok(serve::run(config, site))
 }
 
 /// An error and its causes, as one sentence.
@@ -77,9 +95,14 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
         let found = text.lines().find_map(|line| line.trim_start().strip_prefix(start));
         found.map(str::trim)
     };
-    let what = line("error:").unwrap_or("these arguments cannot be understood");
+    let mut what = line("error:").unwrap_or("these arguments cannot be understood").to_owned();
+    if what.ends_with(':') {
+        // What is missing, or what there is, stands below, a line each.
+        let listed = text.lines().skip(1).map_while(|line| line.strip_prefix("  "));
+        what = format!("{what} {}", listed.map(str::trim).collect::<Vec<_>>().join(", "));
+    }
     let tip =
-        line("tip:").unwrap_or("'tidings --help' and 'tidings serve --help' say what there is");
+        line("tip:").unwrap_or("'tidings --help' and 'tidings listen --help' say what there is");
     eprintln!("tidings: {what}; {tip}");
     ExitCode::from(USAGE)
 }

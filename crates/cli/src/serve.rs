@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tidings_hub::Hub;
 use tidings_server::{Hosts, Keyed, Server};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::demo;
+use crate::signals::Signals;
 
 /// What stands at `/`, and beside the hub's own calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,28 +67,6 @@ async fn serve(config: Config, site: Site, descriptors: Option<u64>) -> Result<(
 /// Prints a line for whoever watches; nobody may be left to.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// The signals that ask the process to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
 }
 
 /// Every stream is a descriptor, and the usual soft limit of 1,024 is soon reached.

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::fmt::Write as _;
 
+use ring::digest::{Context, SHA256};
+
 /// The name of one publish: the hub commits what comes under it once, however often it comes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
@@ -41,7 +43,32 @@ impl IdempotencyKey {
         // Not from the jitter's generator: its 64 bits of state are too few for a name that must
         // not come up twice among all publishers of a hub.
         getrandom::getrandom(&mut bytes).expect("the system has a source of randomness");
-        let mut key = String::with_capacity(2 * RANDOM_BYTES);
+        Self::spell(&bytes)
+    }
+
+    /// Makes the key that these parts always give, and no others: for an event that has a name
+    /// elsewhere, so that a program which starts again comes to the same key.
+    ///
+    /// ```
+    /// # use tidings_client::IdempotencyKey;
+    /// let key = IdempotencyKey::derived(["https://upstream.example/events", "event 7"]);
+    /// assert_eq!(key, IdempotencyKey::derived(["https://upstream.example/events", "event 7"]));
+    /// assert_ne!(key, IdempotencyKey::derived(["https://upstream.example/event", "sevent 7"]));
+    /// ```
+    #[must_use]
+    pub fn derived<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
+        let mut digest = Context::new(&SHA256);
+        for part in parts {
+            let part = part.as_ref();
+            // With its length before it, no part can pass for the end of another.
+            digest.update(&(part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Self::spell(digest.finish().as_ref())
+    }
+
+    fn spell(bytes: &[u8]) -> Self {
+        let mut key = String::with_capacity(2 * bytes.len());
         for byte in bytes {
             write!(key, "{byte:02x}").expect("a String takes any text");
         }
@@ -91,6 +118,16 @@ mod tests {
         assert!(IdempotencyKey::new("a".repeat(256)).is_ok());
         for key in ["", "a b", "a\n", "ä", &"a".repeat(257)] {
             assert_eq!(IdempotencyKey::new(key).expect_err("refused").value(), key);
+        }
+    }
+
+    #[test]
+    fn a_derived_key_is_legal_and_depends_on_where_its_parts_end() {
+        let key = IdempotencyKey::derived(["a", "b"]);
+        assert_eq!(IdempotencyKey::new(key.as_str()).as_ref(), Ok(&key));
+        assert_eq!(key, IdempotencyKey::derived(["a", "b"]));
+        for other in [&["ab"][..], &["a", "b", ""], &["", "ab"], &["b", "a"]] {
+            assert_ne!(key, IdempotencyKey::derived(other), "{other:?}");
         }
     }
 

@@ -1,0 +1,131 @@
+//! Following an event stream, and keeping the place in it across runs.
+
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures_core::Stream as _;
+use serde::Deserialize;
+use tidings_client::{Closed, EventSource, Signal};
+
+use crate::state_file::{StateError, StateFile};
+
+/// An event source, and the file that keeps its place.
+pub(crate) struct Follower {
+    source: EventSource,
+    state: Option<StateFile>,
+}
+
+impl Follower {
+    pub(crate) fn new(source: EventSource, state: Option<StateFile>) -> Self {
+        Self { source, state }
+    }
+
+    /// Waits for the next signal. Every one before must have been dealt with.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Signal>, StateError> {
+        let Self { source, state } = self;
+        poll_fn(|cx| match Pin::new(&mut *source).poll_next(cx) {
+            Poll::Ready(signal) => Poll::Ready(Ok(signal)),
+            Poll::Pending => {
+                // All that came was dealt with, so the source's own place holds: it is ahead of
+                // the last event's where the server sent an ID by itself.
+                let kept =
+                    state.as_mut().map_or(Ok(()), |state| state.keep(source.last_event_id()));
+                match kept {
+                    Ok(()) => Poll::Pending,
+                    Err(error) => Poll::Ready(Err(error)),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Keeps the place after what `signal` told, which has been dealt with.
+    pub(crate) fn keep(&mut self, signal: &Signal) -> Result<(), StateError> {
+        let place = match signal {
+            Signal::Event(event) => event.last_event_id(),
+            Signal::Gap(gap) => &gap.last_event_id,
+            _ => return Ok(()),
+        };
+        self.state.as_mut().map_or(Ok(()), |state| state.keep(place))
+    }
+
+    /// Ends the stream: the next signal is the last one.
+    pub(crate) fn close(&mut self) {
+        self.source.close();
+    }
+}
+
+/// A stream that ended otherwise than it was meant to.
+#[derive(Debug)]
+pub(crate) struct Failed(pub(crate) Closed);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&explained(&self.0))
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Why a stream ended, with what the server says about it where it refused.
+pub(crate) fn explained(closed: &Closed) -> String {
+    let explanation = match closed {
+        Closed::Refused(refused) => explanation(&refused.body),
+        _ => None,
+    };
+    match explanation {
+        Some(explanation) => format!("{closed}: {explanation}"),
+        None => closed.to_string(),
+    }
+}
+
+/// What a server says about its refusal, if that is meant for people: a problem document's detail,
+/// or a line of text.
+fn explanation(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    /// A sentence or two; what is longer is a page.
+    const CHARS_MAX: usize = 300;
+
+    let text = std::str::from_utf8(body).ok()?;
+    let problem: Option<Problem> = serde_json::from_str(text).ok();
+    let text = problem.map_or_else(|| text.trim().to_owned(), |problem| problem.detail);
+    let is_for_people = !text.is_empty()
+        && text.chars().count() <= CHARS_MAX
+        && !text.starts_with(['<', '{'])
+        && !text.contains(char::is_control);
+    is_for_people.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explanation;
+
+    #[test]
+    fn what_a_server_says_to_people_is_shown_and_no_page_of_code() {
+        let told = |body: &str| explanation(body.as_bytes());
+        assert_eq!(
+            told("{\"title\":\"t\",\"detail\":\"no such topic\"}").unwrap(),
+            "no such topic"
+        );
+        assert_eq!(told("try later\n").unwrap(), "try later");
+        let long = "x".repeat(301);
+        for body in ["", " \n", "<!doctype html>", "{\"a\":1}", "a\u{1b}[31m", "a\nb", &long] {
+            assert_eq!(told(body), None, "{body}");
+        }
+        assert_eq!(explanation(&[0xFF]), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! Signals as lines of JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tidings_client::{Closed, Open, Signal};
+
+use crate::follow::explained;
+use crate::sentence;
+
+/// One line. Keys may be added; those that are here stay.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line<'a> {
+    Open {
+        status: u16,
+        url: &'a str,
+        /// Whether the server was told where to continue.
+        resumed: bool,
+        /// Several of one name are joined as HTTP has it.
+        headers: BTreeMap<&'a str, String>,
+    },
+    Event {
+        r#type: &'a str,
+        data: &'a str,
+        /// The last event ID as of this event; empty if there is none.
+        id: &'a str,
+    },
+    Comment {
+        comment: &'a str,
+    },
+    Retrying {
+        cause: String,
+        attempt: u32,
+        delay_ms: u64,
+    },
+    Gap {
+        asked: Option<&'a str>,
+        oldest: Option<&'a str>,
+        id: &'a str,
+    },
+    Closed {
+        why: &'static str,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+    },
+}
+
+/// The line that says what happened, its line end included; `None` for a signal this program does
+/// not know.
+pub(super) fn line(signal: &Signal) -> Option<String> {
+    let line = match signal {
+        Signal::Open(open) => opened(open),
+        Signal::Event(event) => Line::Event {
+            r#type: event.event_type(),
+            data: event.data(),
+            id: event.last_event_id(),
+        },
+        Signal::Comment(text) => Line::Comment { comment: text },
+        Signal::Retrying(retrying) => Line::Retrying {
+            cause: sentence(&retrying.cause),
+            attempt: retrying.attempt,
+            delay_ms: u64::try_from(retrying.delay.as_millis()).unwrap_or(u64::MAX),
+        },
+        Signal::Gap(gap) => Line::Gap {
+            asked: gap.asked.as_deref(),
+            oldest: gap.oldest.as_deref(),
+            id: &gap.last_event_id,
+        },
+        Signal::Closed(closed) => ended(closed),
+        _ => return None,
+    };
+    let mut line = serde_json::to_string(&line).expect("texts and numbers are legal JSON");
+    line.push('\n');
+    Some(line)
+}
+
+fn opened(open: &Open) -> Line<'_> {
+    let mut headers = BTreeMap::new();
+    for name in open.headers.keys() {
+        let values = open.headers.get_all(name).iter();
+        let values: Vec<_> =
+            values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        headers.insert(name.as_str(), values.join(", "));
+    }
+    Line::Open {
+        status: open.status.as_u16(),
+        url: &open.url,
+        resumed: open.resumption.is_resumed(),
+        headers,
+    }
+}
+
+fn ended(closed: &Closed) -> Line<'static> {
+    let why = match closed {
+        Closed::NoContent => "no_content",
+        Closed::ByCaller => "by_caller",
+        Closed::Complete => "complete",
+        Closed::Incomplete(_) => "incomplete",
+        Closed::Refused(_) => "refused",
+        Closed::Redirect(_) => "redirect",
+        Closed::Limit(_) => "limit",
+        Closed::Exhausted { .. } => "exhausted",
+        Closed::NotResent(_) => "not_resent",
+        _ => "other",
+    };
+    let (message, status, body) = match closed {
+        Closed::Refused(refused) => {
+            let body = String::from_utf8_lossy(&refused.body).into_owned();
+            (explained(closed), Some(refused.status.as_u16()), Some(body))
+        }
+        _ => (sentence(closed), None, None),
+    };
+    Line::Closed { why, message, status, body }
+}

@@ -1,0 +1,39 @@
+//! `tidings completions` and `tidings man`: what the arguments look like, for shells and for man.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+
+use clap::CommandFactory as _;
+use clap_mangen::Man;
+
+use crate::args::{Cli, CompletionsArgs, ManArgs};
+
+/// Prints a shell's script.
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Box<dyn Error>> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "tidings", &mut script);
+    print(&script)
+}
+
+/// Prints a manual page.
+pub(crate) fn man(args: &ManArgs) -> Result<(), Box<dyn Error>> {
+    let mut program = Cli::command();
+    // So that a command knows its full name.
+    program.build();
+    let command = match &args.command {
+        Some(name) => program.find_subcommand(name).cloned().unwrap_or(program),
+        None => program,
+    };
+    let mut page = Vec::new();
+    Man::new(command).render(&mut page)?;
+    print(&page)
+}
+
+/// Whoever reads may stop in the middle, as `head` does.
+fn print(text: &[u8]) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,278 @@
+//! Reading many events from a file, as fast as they are published.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidings_client::{Draft, EventId, EventType, LimitExceeded};
+use tidings_proto::{Decoder, Item};
+use tokio::sync::mpsc;
+
+use crate::config::{Format, Template};
+
+/// Events read ahead at most: enough for one full request while another is under way.
+const READ_AHEAD: usize = 1_000;
+
+/// Bytes of a line at most: several times what a hub takes by default, and no memory's end.
+const LINE_BYTES_MAX: u64 = 64 << 20;
+
+/// Bytes read from an event stream at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The events of a file, up to its end or the first mistake in it.
+pub(super) struct Events(mpsc::Receiver<Draft>);
+
+impl Stream for Events {
+    type Item = Draft;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Draft>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// Where the mistake that ended the events is found, once they have ended.
+pub(super) struct Slot(Arc<Mutex<Option<Mistake>>>);
+
+impl Slot {
+    pub(super) fn take(&self) -> Option<Mistake> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Starts to read; files know no waiting but that of a thread.
+pub(super) fn events(
+    format: Format,
+    file: Box<dyn Read + Send>,
+    template: Template,
+) -> (Events, Slot) {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    let slot = Slot(Arc::default());
+    let found = Arc::clone(&slot.0);
+    std::thread::spawn(move || {
+        // If nobody takes events any more, publishing has failed, and says so itself.
+        let mut give = |draft| sender.blocking_send(draft).map_err(|_| Stop::NotWanted);
+        let read = match format {
+            Format::Ndjson => ndjson(file, &template, &mut give),
+            Format::EventStream => event_stream(file, &template, &mut give),
+        };
+        if let Err(Stop::Mistake(mistake)) = read {
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(mistake);
+        }
+        // `sender` ends here, so whoever sees the end of the events finds the mistake.
+        drop(sender);
+    });
+    (Events(receiver), slot)
+}
+
+/// Why reading ended before the end.
+#[derive(Debug)]
+enum Stop {
+    NotWanted,
+    Mistake(Mistake),
+}
+
+impl From<Mistake> for Stop {
+    fn from(mistake: Mistake) -> Self {
+        Self::Mistake(mistake)
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Mistake {
+    Unreadable(String),
+    Line { number: u64, why: String },
+    Limit(LimitExceeded),
+    EventType(String),
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => write!(f, "the input cannot be read: {why}"),
+            Self::Line { number, why } => write!(f, "line {number} of the input: {why}"),
+            Self::Limit(error) => write!(f, "an event of the input is too large: {error}"),
+            Self::EventType(why) => write!(f, "an event of the input cannot be published: {why}"),
+        }
+    }
+}
+
+fn unreadable(error: &io::Error) -> Mistake {
+    Mistake::Unreadable(error.to_string())
+}
+
+type Give<'a> = dyn FnMut(Draft) -> Result<(), Stop> + 'a;
+
+/// Reads an object a line; blank lines are passed over.
+fn ndjson(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(), Stop> {
+    let mut file = BufReader::new(file);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let mut one = (&mut file).take(LINE_BYTES_MAX);
+        let read = one.read_until(b'\n', &mut line).map_err(|error| unreadable(&error))?;
+        if read == 0 {
+            break;
+        }
+        let mistake = |why: String| Mistake::Line { number, why };
+        if read as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            return Err(mistake("it is longer than 64 MiB".to_owned()).into());
+        }
+        if !line.trim_ascii().is_empty() {
+            give(draft(&line, template).map_err(mistake)?)?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    topic: Option<String>,
+    topics: Option<Vec<String>>,
+    data: Box<RawValue>,
+    r#type: Option<String>,
+    id: Option<String>,
+    retry: Option<u64>,
+    #[serde(default)]
+    private: bool,
+}
+
+fn draft(line: &[u8], template: &Template) -> Result<Draft, String> {
+    // Positions within the line are of use, its number is told by the caller.
+    let Line { topic, topics, data, r#type, id, retry, private } =
+        serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let topics = match (topic, topics) {
+        (Some(_), Some(_)) => return Err("it has both `topic` and `topics`".to_owned()),
+        (Some(topic), None) => vec![topic],
+        (None, Some(topics)) => topics,
+        (None, None) => template.topics.clone(),
+    };
+    let template = Template {
+        topics,
+        event_type: r#type.map(EventType::new).transpose().map_err(|error| error.to_string())?,
+        id: id.map(EventId::new).transpose().map_err(|error| error.to_string())?,
+        retry: retry.map(Duration::from_millis),
+    };
+    // A string is the data; any other value is published as its text, as the hub has it.
+    let data = match serde_json::from_str::<String>(data.get()) {
+        Ok(data) => data,
+        Err(_) => data.get().to_owned(),
+    };
+    let draft = template.draft(data);
+    let draft = draft.ok_or("it has no `topic`, and no --topic was given")?;
+    Ok(if private { draft.private() } else { draft })
+}
+
+/// Reads events as an event source does. Types and IDs are kept; a block that no blank line ends is
+/// no event.
+fn event_stream(mut file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(), Stop> {
+    let mut decoder = Decoder::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = match file.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unreadable(&error).into()),
+        };
+        let mut input = &chunk[..read];
+        while let Some(item) = decoder.decode(&mut input).map_err(Mistake::Limit)? {
+            let Item::Event(event) = item else { continue };
+            let event_type = EventType::new(event.event_type);
+            let event_type = event_type.map_err(|error| Mistake::EventType(error.to_string()))?;
+            // An ID that was read has no CR, LF or NUL in it.
+            let id = event.id().and_then(|id| EventId::new(id).ok());
+            let of_event = Template { event_type: Some(event_type), id, ..template.clone() };
+            if let Some(draft) = of_event.draft(event.data) {
+                give(draft)?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(format: Format, topics: &[&str], text: &str) -> (Vec<Draft>, Option<String>) {
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let template = Template { topics, ..Template::default() };
+        let mut drafts = Vec::new();
+        let mut give = |draft| {
+            drafts.push(draft);
+            Ok(())
+        };
+        let read = match format {
+            Format::Ndjson => ndjson(text.as_bytes(), &template, &mut give),
+            Format::EventStream => event_stream(text.as_bytes(), &template, &mut give),
+        };
+        let mistake = read.err().map(|stop| match stop {
+            Stop::Mistake(mistake) => mistake.to_string(),
+            Stop::NotWanted => panic!("events are wanted"),
+        });
+        (drafts, mistake)
+    }
+
+    fn id(text: &str) -> EventId {
+        EventId::new(text).unwrap()
+    }
+
+    fn event_type(text: &str) -> EventType {
+        EventType::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_an_event_and_blank_ones_are_passed_over() {
+        let text = "{\"topic\":\"a\",\"data\":\"x\\ny\"}\r\n\n \n\
+                    {\"data\":{\"n\": 1},\"type\":\"t\",\"id\":\"7\",\"retry\":5}\n\
+                    {\"topics\":[\"b\",\"c\"],\"data\":null,\"private\":true}";
+        let (drafts, mistake) = read(Format::Ndjson, &["else"], text);
+        assert_eq!(mistake, None);
+        let expected = [
+            Draft::new("a", "x\ny"),
+            Draft::new("else", "{\"n\": 1}")
+                .with_type(event_type("t"))
+                .with_id(id("7"))
+                .with_retry(Duration::from_millis(5)),
+            Draft::new("b", "null").with_topic("c").private(),
+        ];
+        assert_eq!(drafts, expected);
+    }
+
+    #[test]
+    fn a_mistake_names_its_line_and_leaves_the_lines_before_it() {
+        for (line, part) in [
+            ("{\"data\":\"x\"}", "no --topic"),
+            ("{\"topic\":\"a\"}", "missing field `data`"),
+            ("{\"topic\":\"a\",\"data\":\"x\",\"tpye\":\"t\"}", "unknown field `tpye`"),
+            ("{\"topic\":\"a\",\"topics\":[\"b\"],\"data\":\"x\"}", "both `topic` and `topics`"),
+            ("{\"topic\":\"a\",\"data\":\"x\",\"id\":\"a\\nb\"}", "LF"),
+            ("hello", "expected value"),
+        ] {
+            let text = format!("{{\"topic\":\"a\",\"data\":\"x\"}}\n\n{line}\n");
+            let (drafts, mistake) = read(Format::Ndjson, &[], &text);
+            assert_eq!(drafts.len(), 1);
+            let mistake = mistake.unwrap();
+            assert!(mistake.contains("line 3") && mistake.contains(part), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn an_event_stream_keeps_types_and_own_ids_and_leaves_out_what_is_unfinished() {
+        let text = ": hi\nretry: 5\nid: 7\nevent: t\ndata: x\n\ndata: y\n\ndata: lost";
+        let (drafts, mistake) = read(Format::EventStream, &["a", "b"], text);
+        assert_eq!(mistake, None);
+        let expected = [
+            Draft::new("a", "x").with_topic("b").with_type(event_type("t")).with_id(id("7")),
+            Draft::new("a", "y").with_topic("b"),
+        ];
+        assert_eq!(drafts, expected);
+    }
+}

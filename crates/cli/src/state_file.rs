@@ -1,0 +1,213 @@
+//! The file that keeps a reader's place across runs of the program.
+//!
+//! It holds one line of JSON: the stream it belongs to, and the last event ID. It is replaced by
+//! renaming a finished one onto it, so that it is whole whenever the program or the machine stops.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A file larger than this is something else: the client takes no event of more than 16 MiB, and
+/// JSON may spell each byte of its ID with six.
+const FILE_BYTES_MAX: u64 = 128 << 20;
+
+/// A file that keeps a place.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    path: PathBuf,
+    content: Content,
+}
+
+#[derive(Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    stream: String,
+    last_event_id: String,
+}
+
+impl StateFile {
+    /// Reads the place in `stream` from the file at `path`; one that is missing or empty is made
+    /// with the place `otherwise`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written, or keeps the place in another stream.
+    pub(crate) fn open(path: &Path, stream: &str, otherwise: &str) -> Result<Self, StateError> {
+        let fault = |fault| StateError { path: path.to_owned(), fault };
+        let content = match read(path).map_err(|error| fault(Fault::Unreadable(error)))? {
+            None => Content { stream: stream.to_owned(), last_event_id: otherwise.to_owned() },
+            Some(text) => {
+                let content: Content =
+                    serde_json::from_str(&text).map_err(|error| fault(Fault::Foreign(error)))?;
+                if content.stream != stream {
+                    return Err(fault(Fault::OfAnotherStream(content.stream)));
+                }
+                content
+            }
+        };
+        let file = Self { path: path.to_owned(), content };
+        // Now, rather than after the first event: a file that cannot be written is known at once.
+        file.write()?;
+        Ok(file)
+    }
+
+    /// The last event ID; empty if there is none.
+    pub(crate) fn place(&self) -> &str {
+        &self.content.last_event_id
+    }
+
+    /// Keeps `place`, if it is another than the one in the file.
+    pub(crate) fn keep(&mut self, place: &str) -> Result<(), StateError> {
+        if self.content.last_event_id == place {
+            return Ok(());
+        }
+        place.clone_into(&mut self.content.last_event_id);
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), StateError> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let new = PathBuf::from(name);
+        let replaced = write_new(&new, &self.content).and_then(|()| fs::rename(&new, &self.path));
+        replaced.map_err(|error| StateError {
+            path: self.path.clone(),
+            fault: Fault::Unwritable(error),
+        })
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<String>> {
+    let mut text = String::new();
+    match File::open(path) {
+        Ok(file) => file.take(FILE_BYTES_MAX).read_to_string(&mut text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
+}
+
+fn write_new(path: &Path, content: &Content) -> io::Result<()> {
+    // The stream's URL may hold secrets.
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut line = serde_json::to_vec(content)?;
+    line.push(b'\n');
+    file.write_all(&line)?;
+    // Before the renaming: a name must not reach the disk ahead of what it names.
+    file.sync_data()
+}
+
+/// The place cannot be kept.
+#[derive(Debug)]
+pub(crate) struct StateError {
+    path: PathBuf,
+    fault: Fault,
+}
+
+#[derive(Debug)]
+enum Fault {
+    Unreadable(io::Error),
+    Unwritable(io::Error),
+    Foreign(serde_json::Error),
+    OfAnotherStream(String),
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.fault {
+            Fault::Unreadable(_) => write!(f, "the state file {path} cannot be read"),
+            Fault::Unwritable(_) => write!(f, "the state file {path} cannot be written"),
+            Fault::Foreign(_) => write!(f, "{path} is no state file of this program"),
+            Fault::OfAnotherStream(stream) => {
+                write!(f, "the state file {path} keeps the place in another stream, {stream}")
+            }
+        }
+    }
+}
+
+impl Error for StateError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.fault {
+            Fault::Unreadable(error) | Fault::Unwritable(error) => Some(error),
+            Fault::Foreign(error) => Some(error),
+            Fault::OfAnotherStream(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of this test alone, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("tidings-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[test]
+    fn a_place_is_found_again_by_the_next_run() {
+        let folder = Folder::new("state-again");
+        let path = folder.0.join("place");
+        let mut file = StateFile::open(&path, "http://a/", "earliest").unwrap();
+        assert_eq!(file.place(), "earliest");
+        file.keep("7\u{1}\"ü").unwrap();
+        // What was asked for on the command line is where it started, not where it stands.
+        let file = StateFile::open(&path, "http://a/", "earliest").unwrap();
+        assert_eq!(file.place(), "7\u{1}\"ü");
+    }
+
+    #[test]
+    fn a_missing_and_an_empty_file_are_made_and_belong_to_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = Folder::new("state-empty");
+        let path = folder.0.join("place");
+        for _ in 0..2 {
+            assert_eq!(StateFile::open(&path, "http://a/", "").unwrap().place(), "");
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            fs::write(&path, "").unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_stream_or_program_is_left_as_it_is() {
+        let folder = Folder::new("state-foreign");
+        let path = folder.0.join("place");
+        StateFile::open(&path, "http://a/", "1").unwrap();
+        let error = StateFile::open(&path, "http://b/", "").unwrap_err();
+        assert!(error.to_string().contains("another stream, http://a/"), "{error}");
+        assert_eq!(StateFile::open(&path, "http://a/", "").unwrap().place(), "1");
+
+        for text in ["precious", "{\"last_event_id\":\"1\"}", "{\"stream\":\"http://a/\"}"] {
+            fs::write(&path, text).unwrap();
+            assert!(StateFile::open(&path, "http://a/", "").is_err(), "{text}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_known_at_once() {
+        let folder = Folder::new("state-unwritable");
+        let error = StateFile::open(&folder.0.join("none/place"), "http://a/", "").unwrap_err();
+        assert!(error.to_string().contains("cannot be written"), "{error}");
+        assert!(error.source().is_some());
+    }
+}
