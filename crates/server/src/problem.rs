@@ -116,6 +116,12 @@ impl Problem {
         self
     }
 
+    /// Adds a member unless it is there: who was nearer to the problem knew better.
+    pub(crate) fn or_with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.entry(name).or_insert_with(|| value.into());
+        self
+    }
+
     /// Says which methods there are.
     pub(crate) fn with_allow(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);

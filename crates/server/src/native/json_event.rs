@@ -24,8 +24,42 @@ struct JsonEvent<'a> {
     private: Option<bool>,
 }
 
-/// Reads one event.
-pub(super) fn draft(json: &str) -> Result<Draft, Problem> {
+/// Where a part stands in the text that a person wrote: the lines before it, and the bytes before it
+/// on its first line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Place {
+    /// At the beginning of a line, counted from one.
+    pub(super) fn at_line(line: usize) -> Self {
+        Self { lines: line.saturating_sub(1), bytes: 0 }
+    }
+
+    /// Where a part of a text starts.
+    pub(super) fn of(part: &str, text: &str) -> Self {
+        let at = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        let before = &text.as_bytes()[..at.min(text.len())];
+        let bytes = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        Self { lines: before.iter().filter(|&&byte| byte == b'\n').count(), bytes }
+    }
+
+    /// Its line, counted from one.
+    pub(super) fn line(self) -> usize {
+        self.lines + 1
+    }
+
+    /// Where a part of the part that stands here starts.
+    fn then(self, inner: Self) -> Self {
+        let bytes = if inner.lines == 0 { self.bytes + inner.bytes } else { inner.bytes };
+        Self { lines: self.lines + inner.lines, bytes }
+    }
+}
+
+/// Reads one event, which stands at a place.
+pub(super) fn draft(json: &str, place: Place) -> Result<Draft, Problem> {
     // As a sequence, an array would do for the object.
     if !json.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(json).is_ok()
     {
@@ -33,9 +67,10 @@ pub(super) fn draft(json: &str) -> Result<Draft, Problem> {
                       {\"topic\": \"hello\", \"data\": \"hi\"}";
         return Err(Problem::new(ProblemKind::InvalidJson, detail));
     }
-    let event: JsonEvent<'_> = serde_json::from_str(json).map_err(|error| invalid_json(&error))?;
+    let event: JsonEvent<'_> =
+        serde_json::from_str(json).map_err(|error| invalid_json(&error, place))?;
     let topics = topics(event.topic, event.topics)?;
-    let data = data(event.data)?;
+    let data = data(event.data, place.then(Place::of(event.data.get(), json)))?;
     let parts = EventParts {
         event_type: event.r#type,
         id: event.id,
@@ -46,10 +81,16 @@ pub(super) fn draft(json: &str) -> Result<Draft, Problem> {
 }
 
 /// JSON that cannot be read, where it stops being readable.
-pub(super) fn invalid_json(error: &serde_json::Error) -> Problem {
-    Problem::new(ProblemKind::InvalidJson, error.to_string())
-        .with("line", error.line())
-        .with("column", error.column())
+pub(super) fn invalid_json(error: &serde_json::Error, place: Place) -> Problem {
+    // The library counts from one in the part it was given.
+    let inner = Place { lines: error.line().saturating_sub(1), bytes: error.column() };
+    let Place { lines, bytes: column } = place.then(inner);
+    let line = lines + 1;
+    let whole = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let reason = whole.strip_suffix(&position).unwrap_or(&whole);
+    let detail = format!("the JSON cannot be used: {reason} at line {line} column {column}");
+    Problem::new(ProblemKind::InvalidJson, detail).with("line", line).with("column", column)
 }
 
 fn topics(
@@ -77,10 +118,11 @@ fn topics(
 }
 
 /// A string is the data; any other value is published as its text.
-fn data(value: &RawValue) -> Result<Cow<'_, str>, Problem> {
+fn data(value: &RawValue, place: Place) -> Result<Cow<'_, str>, Problem> {
     let text = value.get();
     if text.starts_with('"') {
-        return serde_json::from_str::<String>(text).map(Cow::Owned).map_err(|e| invalid_json(&e));
+        let string = serde_json::from_str::<String>(text).map(Cow::Owned);
+        return string.map_err(|error| invalid_json(&error, place));
     }
     Ok(Cow::Borrowed(text))
 }
@@ -90,7 +132,7 @@ mod tests {
     use super::*;
 
     fn data_of(json: &str) -> String {
-        draft(json).unwrap().event().data().to_owned()
+        draft(json, Place::default()).unwrap().event().data().to_owned()
     }
 
     #[test]
@@ -107,7 +149,7 @@ mod tests {
     fn every_part_of_an_event_can_be_given() {
         let json =
             r#"{"topics":["a","b","a"],"data":1,"type":"t","id":"7","retry":5,"private":true}"#;
-        let draft = draft(json).unwrap();
+        let draft = draft(json, Place::default()).unwrap();
         assert_eq!(draft.topics().as_slice().len(), 2);
         assert_eq!(draft.event().event_type().as_str(), "t");
         assert_eq!(draft.event().id().unwrap().as_str(), "7");
@@ -117,7 +159,7 @@ mod tests {
 
     #[track_caller]
     fn check(json: &str, kind: ProblemKind, word: &str) {
-        let problem = draft(json).unwrap_err();
+        let problem = draft(json, Place::default()).unwrap_err();
         assert_eq!(problem.kind(), kind, "{json}");
         assert!(problem.detail().contains(word), "{json}: {}", problem.detail());
     }
@@ -142,5 +184,25 @@ mod tests {
         check(r#"{"topic":"a","data":"\ud800"}"#, InvalidJson, "");
         let many: Vec<_> = (0..101).map(|n| format!("\"{n}\"")).collect();
         check(&format!(r#"{{"topics":[{}],"data":1}}"#, many.join(",")), InvalidEvent, "1 to 100");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_its_place_in_the_whole_text() {
+        let place = |json: &str, start| {
+            let problem = draft(json, start).unwrap_err();
+            let members = problem.to_members();
+            let (line, column) = (&members["line"], &members["column"]);
+            let end = format!(" at line {line} column {column}");
+            assert!(problem.detail().ends_with(&end), "{}", problem.detail());
+            assert!(problem.detail().starts_with("the JSON cannot be used: "));
+            (line.as_u64().unwrap(), column.as_u64().unwrap())
+        };
+        let later = Place { lines: 6, bytes: 10 };
+        assert_eq!(place("{x", Place::default()), (1, 2));
+        assert_eq!(place("{x", Place::at_line(3)), (3, 2));
+        assert_eq!(place("{x", later), (7, 12));
+        assert_eq!(place("{\n x", later), (8, 2));
+        let lone_surrogate = "{\"topic\":\"a\",\n\"data\":\"\\ud800\"}";
+        assert_eq!(place(lone_surrogate, later).0, 8);
     }
 }

@@ -3,7 +3,7 @@
 use memchr::memchr;
 use tidings_hub::Draft;
 
-use super::json_event::draft;
+use super::json_event::{Place, draft};
 use super::publish_many::Reader;
 use crate::problem::{Problem, ProblemKind};
 use crate::request::utf8;
@@ -35,8 +35,8 @@ impl Lines {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let draft = utf8(line).and_then(draft);
-        drafts.push(draft.map_err(|problem| problem.with("line", count))?);
+        let draft = utf8(line).and_then(|line| draft(line, Place::at_line(count)));
+        drafts.push(draft.map_err(|problem| problem.or_with("line", count))?);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use http::request::Parts;
 use serde_json::value::RawValue;
 use tidings_hub::{Draft, PublishError};
 
-use super::json_event::{draft, invalid_json};
+use super::json_event::{Place, draft, invalid_json};
 use super::publish::{idempotency_key, problem};
 use super::publish_many::Report;
 use super::query;
@@ -44,23 +44,17 @@ pub(super) async fn events(
 
 fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
     if !text.trim_ascii_start().starts_with('[') {
-        return Ok(vec![draft(text)?]);
+        return Ok(vec![draft(text, Place::default())?]);
     }
     // Syntax first, as a whole: what is wrong with it has a line and a column of the whole text.
     let values: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| invalid_json(&error))?;
+        serde_json::from_str(text).map_err(|error| invalid_json(&error, Place::default()))?;
     let drafts = values.iter().enumerate().map(|(index, value)| {
-        draft(value.get()).map_err(|problem| {
-            problem.with("index", index).with("line", line_of(text, value.get()))
-        })
+        let place = Place::of(value.get(), text);
+        draft(value.get(), place)
+            .map_err(|problem| problem.with("index", index).or_with("line", place.line()))
     });
     drafts.collect()
-}
-
-/// The line of a text that a part of it starts in, counted from one.
-fn line_of(text: &str, part: &str) -> usize {
-    let at = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    1 + text.as_bytes().iter().take(at).filter(|&&byte| byte == b'\n').count()
 }
 
 #[cfg(test)]
@@ -80,6 +74,15 @@ mod tests {
         let text = "[\n{\"topic\":\"a\",\"data\":1},\n\n  {\"topic\":\"\",\"data\":2}\n]";
         let members = drafts(text).unwrap_err().to_members();
         assert_eq!((&members["index"], &members["line"]), (&1.into(), &4.into()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_in_an_event_of_several_lines_is_told_by_its_own_line() {
+        let text = "[\n{\"topic\":\"a\",\"data\":1},\n{\"topic\":\"a\",\n\"tpye\":2}\n]";
+        let problem = drafts(text).unwrap_err();
+        let members = problem.to_members();
+        assert_eq!((&members["index"], &members["line"]), (&1.into(), &4.into()));
+        assert!(problem.detail().contains("at line 4 column 6"), "{}", problem.detail());
     }
 
     #[test]
