@@ -6,18 +6,18 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 
 /**
- * Starts Chromium with a fresh profile; it is closed when the test `t` is over.
+ * Starts Chromium with a fresh profile, and `args` of its own; it is closed when the test `t` is over.
  *
  * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
  */
-export async function startBrowser(t) {
+export async function startBrowser(t, { args = [] } = {}) {
   const browser = await chromium.launch({
     executablePath: executable(),
     headless: true,
     // Chromium's own sandbox refuses to run as root.
     chromiumSandbox: process.getuid() !== 0,
     // Nothing but the pages under test talks to anybody.
-    args: ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update'],
+    args: ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', ...args],
   });
   t.after(() => browser.close());
   return browser;

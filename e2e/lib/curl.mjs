@@ -7,7 +7,8 @@ import { soon } from './wait.mjs';
  * Runs curl with `args` to its end and returns the answer.
  *
  * @param {string[]} args the URL among them
- * @param {{ input?: string | Buffer, within?: number }} options `input` is given to `--data-binary @-`
+ * @param {{ input?: string | Buffer | import('node:stream').Readable, within?: number }} options
+ *   `input` is given to `--data-binary @-` or `--upload-file -`
  */
 export async function curl(args, { input, within } = {}) {
   const ended = await run('curl', ['--silent', '--show-error', '--include', ...args], { input, within });
@@ -122,6 +123,8 @@ class CurlReader {
 /** Cuts text that arrives in pieces into lines; an unfinished one at the end is a line too. */
 class LineQueue {
   #lines = [];
+  /** Lines taken and not yet let go of: taking each from a long array's start would move all others. */
+  #taken = 0;
   #pending = '';
   #ended = false;
   #waiting = [];
@@ -142,12 +145,18 @@ class LineQueue {
 
   /** Resolves once there is a line to take, or none will come. */
   ready() {
-    if (this.#lines.length > 0 || this.#ended) return Promise.resolve();
+    if (this.#taken < this.#lines.length || this.#ended) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   take() {
-    return this.#lines.shift();
+    const line = this.#lines[this.#taken];
+    this.#taken += 1;
+    if (this.#taken >= this.#lines.length) {
+      this.#lines = [];
+      this.#taken = 0;
+    }
+    return line;
   }
 
   #wake() {

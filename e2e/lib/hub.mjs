@@ -75,6 +75,23 @@ class Hub {
     return text.trim();
   }
 
+  /** Reads the latest events of the topic as JSON: `{ events, last_event_id }`. */
+  async read(topic, query = {}) {
+    const answer = await fetch(this.url('/events', { topic, limit: 1000, ...query }), {
+      headers: { accept: 'application/json' },
+    });
+    if (answer.status !== 200) throw new Error(`reading was answered ${answer.status}: ${await answer.text()}`);
+    return answer.json();
+  }
+
+  /** The number of one series of `/metrics`, such as `tidings_subscribers`. */
+  async metric(series) {
+    const text = await (await fetch(this.url('/metrics'))).text();
+    const line = text.split('\n').find((line) => line.startsWith(`${series} `));
+    if (!line) throw new Error(`no ${series} among the metrics`);
+    return Number(line.slice(series.length));
+  }
+
   /** Ends it by `signal`, waits, and returns `{ code, signal }`. */
   stop({ signal = 'SIGTERM', within } = {}) {
     return this.#process.stop({ signal, within });

@@ -1,6 +1,7 @@
 //! Running other programs: what they print is kept, and none of them outlives the tests.
 
 import { spawn } from 'node:child_process';
+import { Readable } from 'node:stream';
 
 import { soon } from './wait.mjs';
 
@@ -29,8 +30,10 @@ export class Program {
   /**
    * @param {string} command
    * @param {string[]} args
-   * @param {{ cwd?: string, env?: object, input?: string | Buffer, onStdout?: (text: string) => void }} options
-   *   `env` is added to our own; `input` is its standard input, which is empty otherwise
+   * @param {{
+   *   cwd?: string, env?: object, input?: string | Buffer | import('node:stream').Readable,
+   *   onStdout?: (text: string) => void,
+   * }} options `env` is added to our own; `input` is its standard input, which is empty otherwise
    */
   constructor(command, args = [], { cwd, env = {}, input, onStdout } = {}) {
     this.#name = [command, ...args].join(' ');
@@ -59,7 +62,8 @@ export class Program {
     }
     // A program may end without having read all it was given.
     this.#child.stdin.on('error', () => {});
-    this.#child.stdin.end(input ?? '');
+    if (input instanceof Readable) input.pipe(this.#child.stdin);
+    else this.#child.stdin.end(input ?? '');
   }
 
   get pid() {

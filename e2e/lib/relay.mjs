@@ -34,6 +34,7 @@ class Relay {
   #listener = null;
   #pairs = new Set();
   #stalled = false;
+  #cutAfter = { bytes: Infinity, how: 'reset' };
 
   constructor(target) {
     this.#target = target;
@@ -70,10 +71,11 @@ class Relay {
    */
   cut(how = 'reset') {
     for (const { client, server } of this.#pairs) {
-      if (how === 'reset') {
+      // Node never lets go of a socket that is reset while its own end is being sent, and then spins
+      // for ever instead of exiting.
+      if (how === 'reset' && !client.writableEnded) {
         client.resetAndDestroy();
       } else {
-        server.unpipe(client);
         client.destroySoon();
       }
       server.destroy();
@@ -81,19 +83,21 @@ class Relay {
     this.#pairs.clear();
   }
 
+  /** Cuts once, when servers have sent `bytes` more; of what is sent after them nothing passes. */
+  cutAfter(bytes, how = 'reset') {
+    this.#cutAfter = { bytes, how };
+  }
+
   /** Stops reading what servers send, as a reader that has stopped reading does. */
   pause() {
     this.#stalled = true;
-    for (const { client, server } of this.#pairs) {
-      server.unpipe(client);
-      server.pause();
-    }
+    for (const { server } of this.#pairs) server.pause();
   }
 
   /** Reads on. */
   resume() {
     this.#stalled = false;
-    for (const { client, server } of this.#pairs) server.pipe(client);
+    for (const { server } of this.#pairs) server.resume();
   }
 
   close() {
@@ -109,7 +113,10 @@ class Relay {
     const recorder = new HeadRecorder(this.heads);
     client.on('data', (bytes) => recorder.feed(bytes));
     client.pipe(server);
-    if (!this.#stalled) server.pipe(client);
+    server.on('data', (bytes) => this.#pass(bytes, pair));
+    server.on('end', () => client.end());
+    client.on('drain', () => this.#stalled || server.resume());
+    if (this.#stalled) server.pause();
     for (const [socket, other] of [[client, server], [server, client]]) {
       // What one side suffers, the other does; an end passes through the pipes.
       socket.on('error', () => other.destroy());
@@ -118,6 +125,21 @@ class Relay {
         if (client.destroyed && server.destroyed) this.#pairs.delete(pair);
       });
     }
+  }
+
+  /** Passes on what a server has sent, up to where the cut is to be. */
+  #pass(bytes, { client, server }) {
+    if (client.destroyed) return;
+    const { bytes: left, how } = this.#cutAfter;
+    if (bytes.length < left) {
+      this.#cutAfter.bytes -= bytes.length;
+      // A reader that is slow makes the server wait, as it would without us.
+      if (!client.write(bytes)) server.pause();
+      return;
+    }
+    client.write(bytes.subarray(0, left));
+    this.#cutAfter.bytes = Infinity;
+    this.cut(how);
   }
 }
 

@@ -34,6 +34,19 @@ test('a FIN in mid-stream ends the connection after what was sent', async (t) =>
   await until('the server to notice', () => fixture.open === 0);
 });
 
+test('a cut after so many bytes lets just these pass, and is made once', async (t) => {
+  const { fixture, relay } = await startChain(t);
+  const reader = startCurl(t, [`${relay.origin}/stream`]);
+  await reader.head();
+  assert.equal(await reader.line(), 'retry:50');
+  // What is sent is one chunk of the response: its length in hexadecimal, then the text.
+  relay.cutAfter('10\r\ndata:1\n'.length, 'fin');
+  fixture.send('data:1\ndata:22\n\n');
+  assert.equal(await reader.line(), 'data:1');
+  assert.equal(await reader.line(), undefined);
+  assert.equal((await curl([relay.origin])).status, 200);
+});
+
 test('while it refuses nobody gets through, and afterwards on the same port again', async (t) => {
   const { relay } = await startChain(t);
   const { port } = relay;

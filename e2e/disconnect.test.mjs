@@ -1,0 +1,108 @@
+//! A stream that the server has ended stays ended: 204 on the reconnection closes an EventSource.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { openPage, startBrowser } from './lib/browser.mjs';
+import { curl } from './lib/curl.mjs';
+import { startHub } from './lib/hub.mjs';
+import { listen } from './lib/listen.mjs';
+import { header, startRelay } from './lib/relay.mjs';
+import { until } from './lib/wait.mjs';
+
+const browser = await startBrowser(test);
+
+async function startChain(t, command) {
+  const hub = await startHub(t, { command, args: ['--retry', '100ms'] });
+  const relay = await startRelay(t, hub.port);
+  const { page } = await openPage(browser, `${relay.origin}/`);
+  t.after(() => page.context().close());
+  const requests = (target) => relay.heads.filter((head) => head.startsWith(`GET ${target} `));
+  return { hub, relay, page, requests };
+}
+
+/** What an EventSource of `key` shows before it has heard more than its greeting. */
+const GREETED = ['open', 'connect'];
+
+const types = async (listener) => (await listener.seen()).map(({ type }) => type);
+
+test('a disconnected stream comes back once, is answered 204, and stays closed', async (t) => {
+  const { hub, relay, page, requests } = await startChain(t, 'demo');
+  const disconnected = await listen(page, '/connect/alpha');
+  const beside = await listen(page, '/connect/beta');
+  await until('both greetings', async () => {
+    return String([await types(disconnected), await types(beside)]) === String([GREETED, GREETED]);
+  });
+
+  assert.equal((await curl([hub.url('/disconnect/alpha')])).status, 204);
+  await disconnected.closed();
+  const [, , lost, closed, ...more] = await disconnected.seen();
+  assert.deepEqual(lost, { type: 'error', readyState: 0 }, 'the end of a stream alone re-establishes it');
+  assert.deepEqual(closed, { type: 'error', readyState: 2 });
+  assert.deepEqual(more, []);
+  const [, again] = requests('/connect/alpha');
+  assert.match(header(again, 'last-event-id'), /^urn:uuid:/, 'it is told by the ID its preamble gave it');
+
+  // A new EventSource is welcome, also when it is cut and comes back by itself. By then, an old one
+  // that were to ask again would have done so: their reconnection times are the same.
+  const anew = await listen(page, '/connect/alpha');
+  await anew.opened();
+  relay.cut('reset');
+  await anew.opened(2);
+  await beside.opened(2);
+  assert.equal((await curl(['-d', 'still here', hub.url('/send/alpha')])).status, 204);
+  await anew.received('still here');
+  assert.equal(requests('/connect/alpha').length, 4);
+  assert.equal(await disconnected.readyState(), 2);
+  assert.deepEqual(await disconnected.data(), ['alpha is connected']);
+});
+
+test('a reader that was away while its key was disconnected is answered 204 as well', async (t) => {
+  const { hub, relay, page } = await startChain(t, 'demo');
+  const listener = await listen(page, '/connect/theta');
+  await until('the greeting', async () => String(await types(listener)) === String(GREETED));
+  relay.refuse();
+  relay.cut('reset');
+  await listener.lost();
+  assert.equal((await curl([hub.url('/disconnect/theta')])).status, 204);
+  await relay.accept();
+  await listener.closed();
+  assert.deepEqual(await listener.data(), ['theta is connected']);
+});
+
+test("the page's own button disconnects, and its connect button connects again", async (t) => {
+  const { page } = await startChain(t, 'demo');
+  const panel = page.locator('form.panel').first();
+  await panel.locator('button[type=submit]').click();
+  await until('the stream', async () => (await panel.getAttribute('data-ready-state')) === '1');
+  await panel.locator('.disconnect').click();
+  await until('the end', async () => (await panel.getAttribute('data-ready-state')) === '2');
+  assert.equal(await panel.locator('td.error').last().textContent(), 'error');
+  assert.equal(
+    await panel.locator('tbody tr').last().locator('.data').textContent(),
+    'closed: the server said not to come back',
+  );
+  await panel.locator('button[type=submit]').click();
+  await until('the stream again', async () => (await panel.getAttribute('data-ready-state')) === '1');
+});
+
+test('DELETE of a topic ends its streams for good, and those of no other topic', async (t) => {
+  const { hub, page, requests } = await startChain(t, 'serve');
+  const ended = await listen(page, '/topics/over');
+  const other = await listen(page, '/topics/other');
+  await Promise.all([ended.opened(), other.opened()]);
+  await hub.publish('over', 'last');
+  await ended.received('last');
+
+  assert.equal((await curl(['-X', 'DELETE', hub.url('/subscribers', { topic: 'over' })])).status, 204);
+  await ended.closed();
+  assert.equal(requests('/topics/over').length, 2);
+  await hub.publish('other', 'goes on');
+  await other.received('goes on');
+  assert.equal(requests('/topics/other').length, 1);
+
+  const anew = await listen(page, '/topics/over');
+  await anew.opened();
+  await hub.publish('over', 'anew');
+  await anew.received('anew');
+});
