@@ -28,7 +28,7 @@ use crate::topic::{InvalidTopic, Topic};
 /// ```
 /// use tidings_hub::{Emitters, Event, Hub, HubConfig, Start};
 ///
-/// # tidings_testkit::stepped::ready(async {
+/// # smol::block_on(async {
 /// let hub = Hub::new(HubConfig::default());
 /// let emitters = Emitters::new(&hub, "users")?;
 ///

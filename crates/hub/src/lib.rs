@@ -8,7 +8,7 @@
 //! ```
 //! use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, Topic};
 //!
-//! # tidings_testkit::stepped::ready(async {
+//! # smol::block_on(async {
 //! let hub = Hub::new(HubConfig::default());
 //! let news = Topic::new("news")?;
 //!
@@ -81,7 +81,7 @@
 //! use std::time::Duration;
 //! use tidings_hub::{Draft, Event, Hub, HubConfig, Now, Start, Topic};
 //!
-//! # tidings_testkit::stepped::ready(async {
+//! # smol::block_on(async {
 //! let now = Now::read();
 //! let hub = Hub::at(HubConfig::default(), now);
 //! let topic = Topic::new("orders/7")?;
