@@ -3,6 +3,7 @@
 //! `cargo xtask ci` is what CI runs, step by step; each step also runs alone. Start at [`steps`].
 
 mod e2e;
+mod examples;
 mod fuzz;
 mod layers;
 mod no_std;

@@ -41,6 +41,17 @@ pub(crate) fn features(setup: &Setup) -> Result<(), Failure> {
     )
 }
 
+pub(crate) fn package() -> Result<(), Failure> {
+    // Together, so that one finds the other before either is published.
+    show(
+        cargo().args(["package", "--package", "tidings-proto", "--package", "tidings-hub"]).args([
+            "--allow-dirty",
+            "--locked",
+            "--quiet",
+        ]),
+    )
+}
+
 pub(crate) fn deny(setup: &Setup) -> Result<(), Failure> {
     show(command(setup.cargo_tool("cargo-deny")).args([
         "--all-features",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::run::Failure;
 use crate::setup::{Need, Setup};
 use crate::tally::Tally;
-use crate::{e2e, fuzz, layers, no_std, rust, tidy};
+use crate::{e2e, examples, fuzz, layers, no_std, rust, tidy};
 
 /// One piece of CI, which also runs alone.
 struct Step {
@@ -17,7 +17,7 @@ struct Step {
 }
 
 /// All of CI.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "fmt",
         about: "the code is formatted",
@@ -65,6 +65,18 @@ const STEPS: [Step; 11] = [
         about: "every combination of features is free of warnings",
         needs: &[Need::Clippy, Need::CargoTool("cargo-hack")],
         run: |setup, _| rust::features(setup),
+    },
+    Step {
+        name: "examples",
+        about: "programs of one's own that use the library build and pass their tests",
+        needs: &[],
+        run: |_, tally| examples::run(tally),
+    },
+    Step {
+        name: "package",
+        about: "the published libraries build from what would be uploaded",
+        needs: &[],
+        run: |_, _| rust::package(),
     },
     Step {
         name: "deny",
@@ -178,7 +190,7 @@ mod tests {
         let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
         assert_eq!(
             names.join(" "),
-            "fmt clippy layers tidy test doc no-std features deny fuzz e2e"
+            "fmt clippy layers tidy test doc no-std features examples package deny fuzz e2e"
         );
     }
 }
