@@ -1,0 +1,83 @@
+//! The terminal tools under test: `tidings listen --json`, line by line, and `tidings relay`.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { startTidings } from './hub.mjs';
+import { until } from './wait.mjs';
+
+/** Makes a folder for files of the test, and removes it when `t` is over. */
+export async function makeFolder(t) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-tools-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Starts `tidings listen --json` with `args`; it is stopped when the test `t` is over. */
+export function startListen(t, args, options) {
+  return new Listening(startTidings(t, ['listen', '--json', ...args], options));
+}
+
+class Listening {
+  #program;
+
+  constructor(program) {
+    this.#program = program;
+  }
+
+  /** What it has printed so far, as objects. */
+  get lines() {
+    const lines = this.#program.stdout.split('\n');
+    // The last piece is no whole line yet.
+    return lines.slice(0, -1).map((line) => JSON.parse(line));
+  }
+
+  get events() {
+    return this.lines.filter((line) => line.kind === 'event');
+  }
+
+  /** The data of all events so far. */
+  get data() {
+    return this.events.map((event) => event.data);
+  }
+
+  get stderr() {
+    return this.#program.stderr;
+  }
+
+  /** Waits for line number `nth` of a kind, and returns it. */
+  line(kind, nth = 1) {
+    return until(`line ${nth} of kind ${kind}`, () => this.lines.filter((line) => line.kind === kind)[nth - 1]);
+  }
+
+  /** Waits for an event with this data, and returns it. */
+  event(data) {
+    return until(`the event ${data}`, () => this.events.find((event) => event.data === data));
+  }
+
+  /** Resolves to `{ code, signal }` once it has ended by itself. */
+  get ended() {
+    return this.#program.ended;
+  }
+
+  stop(options) {
+    return this.#program.stop(options);
+  }
+}
+
+/** The events a hub holds of `topic`, oldest first, 1,000 at most. */
+export async function held(hub, topic) {
+  const url = hub.url('/events', { topic, after: 'earliest', limit: '1000' });
+  const answer = await fetch(url, { headers: { accept: 'application/json' } });
+  if (answer.status !== 200) throw new Error(`reading was answered ${answer.status}: ${await answer.text()}`);
+  return (await answer.json()).events;
+}
+
+/** Waits until a hub holds `count` events of `topic`, and returns them. */
+export function holds(hub, topic, count) {
+  return until(`${count} events of ${topic}`, async () => {
+    const events = await held(hub, topic);
+    return events.length >= count && events;
+  });
+}

@@ -1,0 +1,211 @@
+//! `tidings relay` between real servers, killed and cut: nothing is lost, nothing doubled.
+
+import assert from 'node:assert/strict';
+import { copyFile } from 'node:fs/promises';
+import path from 'node:path';
+import test from 'node:test';
+
+import { startHub, startTidings } from './lib/hub.mjs';
+import { startRelay } from './lib/relay.mjs';
+import { held, holds, makeFolder, startListen } from './lib/tools.mjs';
+import { startUpstream } from './lib/upstream.mjs';
+import { until } from './lib/wait.mjs';
+
+const QUICK = { args: ['--retry', '50ms'] };
+
+/** Starts `tidings relay` from `upstream`, a URL, to the topic `copy` of the hub at `to`. */
+function startTool(t, upstream, to, state, more = []) {
+  return startTidings(t, ['relay', upstream, '--to', 'copy', '--hub', to, '--state', state, ...more]);
+}
+
+/** Two hubs, with a network to tamper with before each, and a place for the state file. */
+async function startHubs(t) {
+  const [upstream, hub] = [await startHub(t, QUICK), await startHub(t, QUICK)];
+  const [near, far] = [await startRelay(t, upstream.port), await startRelay(t, hub.port)];
+  const state = path.join(await makeFolder(t), 'state');
+  return { upstream, hub, near, far, state, url: `${near.origin}/topics/news` };
+}
+
+const parts = ({ id, type, data }) => ({ id, type, data });
+
+/** Asserts that the hub's copy has what the upstream has, in the same order and with the same IDs. */
+async function assertSame(upstream, hub) {
+  const original = await held(upstream, 'news');
+  assert.deepEqual((await held(hub, 'copy')).map(parts), original.map(parts));
+  return original.length;
+}
+
+/** Waits until the tool has its place in the upstream. */
+function opened(near) {
+  return until('the tool to listen', () => near.heads.some((head) => head.startsWith('GET ')));
+}
+
+test('killed again and again while events come, it loses and doubles nothing', async (t) => {
+  const { upstream, hub, far, state, url } = await startHubs(t);
+  const total = 200;
+  const publishing = (async () => {
+    for (let n = 1; n <= total; n += 1) {
+      await upstream.publish('news', `event ${n}`, { query: n % 3 === 0 ? { id: `own-${n}`, type: 't' } : {} });
+    }
+  })();
+  let kills = 0;
+  for (;;) {
+    const tool = startTool(t, url, far.origin, state, ['--last-event-id', 'earliest']);
+    const before = (await held(hub, 'copy')).length;
+    const enough = Math.min(total, before + 17);
+    await holds(hub, 'copy', enough);
+    await tool.stop({ signal: 'SIGKILL' });
+    kills += 1;
+    if (enough === total) break;
+  }
+  await publishing;
+  // One more run would show what the last kill left behind.
+  const tool = startTool(t, url, far.origin, state);
+  await upstream.publish('news', 'the end');
+  await holds(hub, 'copy', total + 1);
+  assert.equal(await assertSame(upstream, hub), total + 1);
+  assert.ok(kills >= 10, `${kills} kills`);
+  assert.deepEqual(await tool.stop({ signal: 'SIGINT' }), { code: 0, signal: null });
+});
+
+test('killed between the commit and the writing of the file, it doubles nothing', async (t) => {
+  const { upstream, hub, near, far, state, url } = await startHubs(t);
+  const first = startTool(t, url, far.origin, state);
+  await opened(near);
+  await upstream.publish('news', 'one');
+  await holds(hub, 'copy', 1);
+  // What the file is if the kill comes before it is written again.
+  await first.stop({ signal: 'SIGTERM' });
+  await copyFile(state, `${state}.before`);
+  const second = startTool(t, url, far.origin, state);
+  await upstream.publish('news', 'two');
+  await upstream.publish('news', 'three', { query: { id: 'own', type: 't' } });
+  await holds(hub, 'copy', 3);
+  await second.stop({ signal: 'SIGKILL' });
+  await copyFile(`${state}.before`, state);
+
+  startTool(t, url, far.origin, state);
+  await upstream.publish('news', 'four');
+  await holds(hub, 'copy', 4);
+  assert.equal(await assertSame(upstream, hub), 4);
+  assert.equal(far.heads.filter((head) => head.startsWith('POST ')).length, 6);
+});
+
+for (const how of ['reset', 'fin']) {
+  test(`with either connection cut by ${how}, nothing is lost or doubled`, async (t) => {
+    const { upstream, hub, near, far, state, url } = await startHubs(t);
+    startTool(t, url, far.origin, state);
+    await opened(near);
+    for (let round = 1; round <= 5; round += 1) {
+      near.refuse();
+      near.cut(how);
+      await upstream.publish('news', `upstream away ${round}`);
+      await near.accept();
+      await holds(hub, 'copy', 3 * round - 2);
+
+      far.refuse();
+      far.cut(how);
+      await upstream.publish('news', `hub away ${round}`, { query: { id: `own-${round}` } });
+      await far.accept();
+      await holds(hub, 'copy', 3 * round - 1);
+
+      // The hub commits, and its answer is lost on the way.
+      far.pause();
+      await upstream.publish('news', `answer lost ${round}`);
+      await holds(hub, 'copy', 3 * round);
+      far.cut(how);
+      far.resume();
+    }
+    await upstream.publish('news', 'the end');
+    await holds(hub, 'copy', 16);
+    assert.equal(await assertSame(upstream, hub), 16);
+    const posts = far.heads.filter((head) => head.startsWith('POST '));
+    assert.ok(posts.length >= 16 + 5, `${posts.length} requests to publish`);
+  });
+}
+
+test('across a restart of an upstream that keeps its history, nothing is lost or doubled', async (t) => {
+  const [node, hub] = [await startUpstream(t), await startHub(t, QUICK)];
+  const state = path.join(await makeFolder(t), 'state');
+  const tool = startTool(t, `${node.origin}/events`, hub.origin, state);
+  await until('the tool to listen', () => node.open === 1);
+  for (let round = 0; round < 3; round += 1) {
+    node.publish(`live ${round}`);
+    await holds(hub, 'copy', 2 * round + 1);
+    await node.stop();
+    node.publish(`missed ${round}`);
+    await node.start();
+    await holds(hub, 'copy', 2 * round + 2);
+  }
+  const copy = (await held(hub, 'copy')).map(({ id, data }) => [id, data]);
+  const expected = [0, 1, 2].flatMap((n) => [`live ${n}`, `missed ${n}`]);
+  assert.deepEqual(copy, expected.map((data, at) => [String(at + 1), data]));
+  assert.equal(tool.output, '');
+});
+
+test('a restart of an upstream hub in memory is a gap, told here and to the readers of the copy', async (t) => {
+  const { upstream, hub, near, far, state, url } = await startHubs(t);
+  const reader = startListen(t, [hub.url('/topics/copy')]);
+  const tool = startTool(t, url, far.origin, state);
+  await opened(near);
+  const lost = await upstream.publish('news', 'before');
+  await reader.event('before');
+  near.refuse();
+  await upstream.stop();
+  const again = await startHub(t, { ...QUICK, listen: `127.0.0.1:${upstream.port}` });
+  const oldest = await again.publish('news', 'after');
+  await near.accept();
+  await reader.event('after');
+
+  const gap = await reader.line('gap');
+  assert.deepEqual([gap.asked, gap.oldest], [lost, oldest]);
+  assert.deepEqual(reader.data, ['before', 'after']);
+  assert.match(tool.stderr, new RegExp(`^tidings: gap: events after ${lost} are missing; .*${oldest}\n$`));
+
+  // The next run is not told of it again.
+  await tool.stop({ signal: 'SIGKILL' });
+  const next = startTool(t, url, far.origin, state);
+  await again.publish('news', 'later');
+  await reader.event('later');
+  assert.deepEqual(reader.data, ['before', 'after', 'later']);
+  assert.equal(next.output, '');
+});
+
+test('IDs that the hub cannot take are left out, and the events are not', async (t) => {
+  const [node, hub] = [await startUpstream(t), await startHub(t, QUICK)];
+  const state = path.join(await makeFolder(t), 'state');
+  startTool(t, `${node.origin}/events`, hub.origin, state);
+  await until('the tool to listen', () => node.open === 1);
+  for (const id of ['good', '#bad', 'x'.repeat(129), 'earliest', '']) node.publish(`with ${id}`, { id });
+  const copy = await holds(hub, 'copy', 5);
+  assert.deepEqual(
+    copy.map(({ data }) => data),
+    ['good', '#bad', 'x'.repeat(129), 'earliest', ''].map((id) => `with ${id}`),
+  );
+  assert.equal(copy[0].id, 'good');
+  for (const { id } of copy.slice(1)) assert.match(id, /^urn:uuid:/);
+});
+
+test('one hub may be both ends, where each ID already has an event', async (t) => {
+  const hub = await startHub(t, QUICK);
+  const state = path.join(await makeFolder(t), 'state');
+  const from = hub.url('/topics/news', { last_event_id: 'earliest' });
+  await hub.publish('news', 'one');
+  startTool(t, from, hub.origin, state);
+  await hub.publish('news', 'two');
+  const copy = await holds(hub, 'copy', 2);
+  assert.deepEqual(copy.map(({ data }) => data), ['one', 'two']);
+});
+
+test('a hub that refuses for good ends it with status 1, with the place before the event', async (t) => {
+  const [upstream, hub] = [await startHub(t, QUICK), await startHub(t, { args: ['--event-bytes-max', '100'] })];
+  const state = path.join(await makeFolder(t), 'state');
+  const from = upstream.url('/topics/news');
+  for (const data of ['short', 'x'.repeat(200), 'more']) await upstream.publish('news', data);
+  for (let run = 0; run < 2; run += 1) {
+    const tool = startTool(t, from, hub.origin, state, ['--last-event-id', 'earliest']);
+    assert.deepEqual(await tool.ended, { code: 1, signal: null });
+    assert.match(tool.stderr, /^tidings: an event could not be relayed, and the place is kept before it: .*413.*\n$/);
+  }
+  assert.deepEqual((await held(hub, 'copy')).map(({ data }) => data), ['short']);
+});
