@@ -1,0 +1,150 @@
+//! The page of `tidings serve`: publish and listen, and the same from a terminal.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { openPage, startBrowser } from './lib/browser.mjs';
+import { startHub } from './lib/hub.mjs';
+import { Program, run } from './lib/program.mjs';
+import { startRelay } from './lib/relay.mjs';
+import { until } from './lib/wait.mjs';
+
+const browser = await startBrowser(test);
+
+async function startPage(t, args = []) {
+  const hub = await startHub(t, { args: ['--retry', '100ms', ...args] });
+  const relay = await startRelay(t, hub.port);
+  const { page, problems } = await openPage(browser, `${relay.origin}/`);
+  t.after(() => page.context().close());
+  return { hub, relay, page, problems };
+}
+
+async function listenTo(page, topic) {
+  await page.fill('#listen [name=topic]', topic);
+  await page.click('#listen button[type=submit]');
+  await until('the stream', async () => (await page.getAttribute('#state', 'data-state')) === 'open');
+}
+
+async function publish(page, { topic, type = '', data }) {
+  if (topic !== undefined) await page.fill('#publish [name=topic]', topic);
+  await page.fill('#publish [name=type]', type);
+  await page.fill('#publish [name=data]', data);
+  await page.click('#publish button');
+}
+
+/** The rows of the table: `{ id, type, data }`, newest last. */
+function rows(page) {
+  return page.evaluate(() =>
+    [...document.querySelector('#events tbody').rows].map(({ cells: [, id, type, data] }) => ({
+      id: id.textContent,
+      type: type.textContent,
+      data: data.textContent,
+    })),
+  );
+}
+
+const row = (page, data) => until(`a row of ${data}`, async () => (await rows(page)).find((row) => row.data === data));
+
+const note = (page, selector) => until(selector, async () => (await page.isVisible(selector)) && page.textContent(selector));
+
+test('what is published on the page is heard on the page, type, ID and all', async (t) => {
+  const { hub, page, problems } = await startPage(t);
+  await listenTo(page, 'hello');
+  await publish(page, { data: 'hi' });
+  const { id } = await row(page, 'hi');
+  assert.equal(await note(page, '#publish-note'), `Published, with the ID ${id}`);
+  await publish(page, { type: 'tick', data: 'two\nlines <b>not bold</b>' });
+  assert.equal((await row(page, 'two\nlines <b>not bold</b>')).type, 'tick');
+  assert.deepEqual((await hub.read('hello')).events.map(({ type }) => type), ['message', 'tick']);
+  assert.equal(await page.locator('#events b').count(), 0, 'data is text');
+  assert.deepEqual(problems, []);
+});
+
+for (const topic of ['a//b', '/', 'https://example.com/books/1', 'a/../b', '../x?y=1#z', '100 % ü +&=', '…/😀 ']) {
+  test(`the topic ${JSON.stringify(topic)} is listened to and published to`, async (t) => {
+    const { hub, page, problems } = await startPage(t);
+    await listenTo(page, topic);
+    assert.equal(await page.inputValue('#publish [name=topic]'), topic, 'publishing follows listening');
+    await publish(page, { type: 'tick', data: 'heard' });
+    assert.equal((await row(page, 'heard')).type, 'tick');
+    assert.equal((await hub.read(topic)).events.length, 1);
+    assert.deepEqual(problems, []);
+  });
+}
+
+test('a pattern hears the topics it matches', async (t) => {
+  const { hub, page } = await startPage(t);
+  await listenTo(page, 'orders/*/shipped');
+  await hub.publish('orders/7/open', 'not this');
+  await hub.publish('orders/7/shipped', 'this');
+  await row(page, 'this');
+  assert.deepEqual((await rows(page)).map(({ data }) => data), ['this']);
+});
+
+test('everything held, and what came after an ID, can be asked for; a gap is told in words', async (t) => {
+  const { hub, page } = await startPage(t, ['--history-events', '3']);
+  const ids = [];
+  for (let n = 1; n <= 3; n += 1) ids.push(await hub.publish('hello', `${n}`));
+  await page.selectOption('#listen [name=start]', 'earliest');
+  await listenTo(page, 'hello');
+  await row(page, '3');
+  assert.deepEqual((await rows(page)).map(({ data }) => data), ['1', '2', '3']);
+  await page.selectOption('#listen [name=start]', 'after');
+  await page.fill('#listen [name=after]', ids[1]);
+  await page.click('#listen button[type=submit]');
+  await until('just the third', async () => (await rows(page)).map(({ data }) => data).join() === '3');
+
+  await hub.publish('hello', '4');
+  for (let n = 5; n <= 7; n += 1) await hub.publish('hello', `${n}`);
+  await page.fill('#listen [name=after]', ids[2]);
+  await page.click('#listen button[type=submit]');
+  assert.match(await note(page, '#gap'), /^Gap: the hub no longer holds every event after urn:uuid:/);
+  await until('what is held', async () => (await rows(page)).map(({ data }) => data).slice(1).join() === '5,6,7');
+});
+
+test('what the hub refuses is said in its words', async (t) => {
+  const { page } = await startPage(t);
+  await page.fill('#listen [name=topic]', 'ot*');
+  await page.click('#listen button[type=submit]');
+  assert.match(await note(page, '#listen-note'), /whole segment/);
+  await publish(page, { topic: 'hello', data: 'x', type: 'a\u0000b' });
+  assert.match(await note(page, '#publish-note'), /type has no CR, LF or NUL/);
+});
+
+test('a lost connection is said, and said no more once it is back', async (t) => {
+  const { hub, relay, page } = await startPage(t);
+  await listenTo(page, 'hello');
+  relay.refuse();
+  relay.cut('reset');
+  assert.equal(await note(page, '#listen-note'), 'Connection lost: reconnecting by itself.');
+  await hub.publish('hello', 'meanwhile');
+  await relay.accept();
+  await row(page, 'meanwhile');
+  assert.equal(await page.isVisible('#listen-note'), false);
+  await page.click('#stop');
+  assert.equal(await page.getAttribute('#state', 'data-state'), 'closed');
+  await until('the hub to notice', async () => (await hub.metric('tidings_subscribers')) === 0);
+});
+
+for (const [topic, data] of [
+  ['hello', 'hi'],
+  ['a//b', "it's 50 % off; $HOME `id` \"quoted\" \\ *"],
+  ['über uns/…', '@/etc/hostname'],
+]) {
+  test(`the lines for a terminal listen to ${topic} and publish to it`, async (t) => {
+    const { page } = await startPage(t);
+    await page.fill('#listen [name=topic]', topic);
+    await page.fill('#publish [name=data]', data);
+    const [listenLine, publishLine] = [await page.textContent('#curl-listen'), await page.textContent('#curl-publish')];
+    // Through a shell, as they are meant; `exec`, so that it is curl that is ended.
+    const reader = new Program('sh', ['-c', `exec ${listenLine} -sS`]);
+    t.after(() => reader.stop());
+    await reader.printed(/^retry: /m);
+    const { code, stdout } = await run('sh', ['-c', `${publishLine} -sS --fail`]);
+    assert.equal(code, 0);
+    assert.match(stdout, /urn:uuid:/);
+    await reader.printed(/^data: /m);
+    const [line] = reader.stdout.split('\n').filter((line) => line.startsWith('data: '));
+    assert.equal(line, `data: ${data}`);
+  });
+}
