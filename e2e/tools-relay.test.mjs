@@ -91,6 +91,27 @@ test('killed between the commit and the writing of the file, it doubles nothing'
   assert.equal(far.heads.filter((head) => head.startsWith('POST ')).length, 6);
 });
 
+test('killed before it was answered, it asks whether the hub holds the event, however old its key is', async (t) => {
+  const { upstream, hub, near, far, state, url } = await startHubs(t);
+  const tool = startTool(t, url, far.origin, state);
+  await opened(near);
+  await upstream.publish('news', 'one');
+  await holds(hub, 'copy', 1);
+  far.pause();
+  await upstream.publish('news', 'two');
+  await holds(hub, 'copy', 2);
+  await tool.stop({ signal: 'SIGKILL' });
+  far.cut();
+  far.resume();
+
+  startTool(t, url, far.origin, state);
+  await upstream.publish('news', 'three');
+  await holds(hub, 'copy', 3);
+  assert.equal(await assertSame(upstream, hub), 3);
+  // Had it been published again, only a key that the hub remembers would have kept it single.
+  assert.equal(far.heads.filter((head) => head.startsWith('POST ')).length, 3);
+});
+
 for (const how of ['reset', 'fin']) {
   test(`with either connection cut by ${how}, nothing is lost or doubled`, async (t) => {
     const { upstream, hub, near, far, state, url } = await startHubs(t);

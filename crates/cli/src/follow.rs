@@ -46,14 +46,38 @@ impl Follower {
         .await
     }
 
-    /// Keeps the place after what `signal` told, which has been dealt with.
+    /// Moves the place to after what `signal` told, which has been dealt with, and writes it.
     pub(crate) fn keep(&mut self, signal: &Signal) -> Result<(), StateError> {
+        self.stand(signal);
+        self.flush()
+    }
+
+    /// Moves the place to after what `signal` told, and writes it with whatever is written next: at
+    /// the latest when nothing more has come.
+    pub(crate) fn stand(&mut self, signal: &Signal) {
         let place = match signal {
             Signal::Event(event) => event.last_event_id(),
             Signal::Gap(gap) => &gap.last_event_id,
-            _ => return Ok(()),
+            _ => return,
         };
-        self.state.as_mut().map_or(Ok(()), |state| state.keep(place))
+        if let Some(state) = &mut self.state {
+            state.stand(place);
+        }
+    }
+
+    /// Writes what is not written.
+    pub(crate) fn flush(&mut self) -> Result<(), StateError> {
+        self.state.as_mut().map_or(Ok(()), StateFile::flush)
+    }
+
+    /// Writes that what follows the place is being published under `key`.
+    pub(crate) fn announce(&mut self, key: &str) -> Result<(), StateError> {
+        self.state.as_mut().map_or(Ok(()), |state| state.announce(key))
+    }
+
+    /// The key that the run before was publishing under when it ended.
+    pub(crate) fn publishing(&self) -> Option<&str> {
+        self.state.as_ref().and_then(StateFile::publishing)
     }
 
     /// Ends the stream: the next signal is the last one.

@@ -1,7 +1,8 @@
 //! The file that keeps a reader's place across runs of the program.
 //!
-//! It holds one line of JSON: the stream it belongs to, and the last event ID. It is replaced by
-//! renaming a finished one onto it, so that it is whole whenever the program or the machine stops.
+//! It holds one line of JSON: the stream it belongs to, the last event ID, and for a relay the
+//! idempotency key that it published under last. It is replaced by renaming a finished one onto it,
+//! so that it is whole whenever the program or the machine stops.
 
 use std::error::Error;
 use std::fmt;
@@ -21,6 +22,8 @@ const FILE_BYTES_MAX: u64 = 128 << 20;
 pub(crate) struct StateFile {
     path: PathBuf,
     content: Content,
+    /// Whether the file says what `content` says.
+    is_written: bool,
 }
 
 #[derive(Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(crate) struct StateFile {
 struct Content {
     stream: String,
     last_event_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    publishing: Option<String>,
 }
 
 impl StateFile {
@@ -40,7 +45,11 @@ impl StateFile {
     pub(crate) fn open(path: &Path, stream: &str, otherwise: &str) -> Result<Self, StateError> {
         let fault = |fault| StateError { path: path.to_owned(), fault };
         let content = match read(path).map_err(|error| fault(Fault::Unreadable(error)))? {
-            None => Content { stream: stream.to_owned(), last_event_id: otherwise.to_owned() },
+            None => Content {
+                stream: stream.to_owned(),
+                last_event_id: otherwise.to_owned(),
+                publishing: None,
+            },
             Some(text) => {
                 let content: Content =
                     serde_json::from_str(&text).map_err(|error| fault(Fault::Foreign(error)))?;
@@ -50,7 +59,7 @@ impl StateFile {
                 content
             }
         };
-        let file = Self { path: path.to_owned(), content };
+        let mut file = Self { path: path.to_owned(), content, is_written: false };
         // Now, rather than after the first event: a file that cannot be written is known at once.
         file.write()?;
         Ok(file)
@@ -61,16 +70,38 @@ impl StateFile {
         &self.content.last_event_id
     }
 
-    /// Keeps `place`, if it is another than the one in the file.
-    pub(crate) fn keep(&mut self, place: &str) -> Result<(), StateError> {
-        if self.content.last_event_id == place {
-            return Ok(());
+    /// What was about to be published when the file was last written by a relay. Whether it was
+    /// published, the file cannot know.
+    pub(crate) fn publishing(&self) -> Option<&str> {
+        self.content.publishing.as_deref()
+    }
+
+    /// Moves to `place`, and leaves it to the next writing to say so.
+    pub(crate) fn stand(&mut self, place: &str) {
+        if self.content.last_event_id != place {
+            place.clone_into(&mut self.content.last_event_id);
+            self.is_written = false;
         }
-        place.clone_into(&mut self.content.last_event_id);
+    }
+
+    /// Moves to `place`, and writes what is not written.
+    pub(crate) fn keep(&mut self, place: &str) -> Result<(), StateError> {
+        self.stand(place);
+        self.flush()
+    }
+
+    /// Writes what is not written.
+    pub(crate) fn flush(&mut self) -> Result<(), StateError> {
+        if self.is_written { Ok(()) } else { self.write() }
+    }
+
+    /// Writes that what follows the place is being published under `key`.
+    pub(crate) fn announce(&mut self, key: &str) -> Result<(), StateError> {
+        self.content.publishing = Some(key.to_owned());
         self.write()
     }
 
-    fn write(&self) -> Result<(), StateError> {
+    fn write(&mut self) -> Result<(), StateError> {
         let mut name = self.path.clone().into_os_string();
         name.push(".new");
         let new = PathBuf::from(name);
@@ -78,7 +109,9 @@ impl StateFile {
         replaced.map_err(|error| StateError {
             path: self.path.clone(),
             fault: Fault::Unwritable(error),
-        })
+        })?;
+        self.is_written = true;
+        Ok(())
     }
 }
 
@@ -173,6 +206,26 @@ mod tests {
         // What was asked for on the command line is where it started, not where it stands.
         let file = StateFile::open(&path, "http://a/", "earliest").unwrap();
         assert_eq!(file.place(), "7\u{1}\"ü");
+    }
+
+    #[test]
+    fn what_is_being_published_is_written_before_and_the_place_after_it_with_the_next() {
+        let folder = Folder::new("state-announced");
+        let path = folder.0.join("place");
+        let read = || {
+            let file = StateFile::open(&path, "http://a/", "").unwrap();
+            (file.place().to_owned(), file.publishing().map(str::to_owned))
+        };
+        let mut file = StateFile::open(&path, "http://a/", "1").unwrap();
+        file.announce("key of 2").unwrap();
+        assert_eq!(read(), ("1".to_owned(), Some("key of 2".to_owned())));
+        file.stand("2");
+        assert_eq!(read().0, "1");
+        file.announce("key of 3").unwrap();
+        assert_eq!(read(), ("2".to_owned(), Some("key of 3".to_owned())));
+        file.stand("3");
+        file.flush().unwrap();
+        assert_eq!(read().0, "3");
     }
 
     #[test]

@@ -176,9 +176,7 @@ left out.
 
 What can be lost or doubled:
   Upstream sends IDs and keeps what follows them, and --state is given: nothing, across cuts of
-  either connection and restarts of the relay or the upstream. Whoever kills the relay between a
-  publish and the writing of the file, and starts it again more than ten minutes later, after the
-  hub has forgotten the key, gets that one event twice.
+  either connection and restarts of the relay or the upstream.
   Upstream is a hub that has lost its history (one in memory, restarted): its gap is reported here,
   and published as an event of type gap.
   No --state: what is published upstream while the relay does not run is lost.

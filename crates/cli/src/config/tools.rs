@@ -107,6 +107,8 @@ pub(crate) struct RelayConfig {
     /// What idempotency keys are made of, beside the event.
     pub(crate) upstream: String,
     pub(crate) to: String,
+    /// The hub's own stream of the topic, for asking whether it holds an event.
+    pub(crate) copy: Builder,
     pub(crate) watched: Watched,
 }
 
@@ -176,6 +178,10 @@ impl RelayConfig {
         let mut reader = Reader { mistakes: &mut mistakes };
         let builder = reader.source(&args.upstream, &args.header, &args.idle_timeout);
         let publisher = reader.publisher(&args.hub, "--hub-header", &args.hub_header);
+        let mut copy = EventSource::get(&events_url(&args.hub, [("topic", &args.to)]));
+        for (name, value) in reader.headers("--hub-header", &args.hub_header) {
+            copy = copy.secret_header(name, value);
+        }
         let upstream = identity(&args.upstream);
         let (to, watched) = (args.to.clone(), watched());
         // What was published to one topic says nothing about another.
@@ -187,6 +193,7 @@ impl RelayConfig {
             publisher,
             upstream,
             to,
+            copy,
             watched,
         });
         finish(mistakes, config)
@@ -229,26 +236,32 @@ fn identity(url: &str) -> String {
     url.into()
 }
 
+/// The URL of a hub's stream of several topics; what is no URL is left for the client to refuse.
+fn events_url<'a>(hub: &str, query: impl IntoIterator<Item = (&'a str, &'a String)>) -> String {
+    let Ok(mut url) = Url::parse(hub) else { return hub.to_owned() };
+    let path = format!("{}/events", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url.query_pairs_mut().extend_pairs(query);
+    url.into()
+}
+
 impl Reader<'_> {
     /// The URL to listen to: as it is, or the one of the hub's stream of some topics.
     fn stream_url(&mut self, args: &ListenArgs) -> String {
         if args.topic.is_empty() && args.pattern.is_empty() {
             return args.url.clone();
         }
-        let Ok(mut url) = Url::parse(&args.url) else { return args.url.clone() };
-        if url.query().is_some() || url.path().contains("/topics/") {
+        let is_hub = Url::parse(&args.url)
+            .is_ok_and(|url| url.query().is_none() && !url.path().contains("/topics/"));
+        if !is_hub {
             self.mistake(format!(
                 "{}: with --topic and --match, the URL of the hub itself is needed, such as \
                  http://127.0.0.1:4000",
                 args.url
             ));
         }
-        let path = format!("{}/events", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        url.query_pairs_mut()
-            .extend_pairs(args.topic.iter().map(|topic| ("topic", topic)))
-            .extend_pairs(args.pattern.iter().map(|pattern| ("match", pattern)));
-        url.into()
+        let topics = args.topic.iter().map(|topic| ("topic", topic));
+        events_url(&args.url, topics.chain(args.pattern.iter().map(|pattern| ("match", pattern))))
     }
 
     fn source(&mut self, url: &str, headers: &[String], idle_timeout: &str) -> Builder {
