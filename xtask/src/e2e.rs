@@ -15,7 +15,7 @@ pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
     }
     let result = count_tests(
         command("node")
-            .args(["--test", "--test-reporter=spec", TEST_TIMEOUT])
+            .args(["--test", "--test-reporter=spec", TEST_TIMEOUT, TEST_CONCURRENCY])
             .args(files)
             .env("TIDINGS_BIN", program())
             // Colours would hide the summary's lines from the count.
@@ -28,6 +28,10 @@ pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
 
 /// A file that hangs fails after two minutes, where a healthy one takes seconds.
 const TEST_TIMEOUT: &str = "--test-timeout=120000";
+
+/// Files run at a time. Most of a test is waiting for a browser or a heartbeat, so that more of them
+/// than there are cores take no longer each; every one has its own hub, port and browser.
+const TEST_CONCURRENCY: &str = "--test-concurrency=3";
 
 /// Where `cargo build` put the program.
 fn program() -> PathBuf {
