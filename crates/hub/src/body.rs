@@ -26,8 +26,14 @@ use crate::watch::{Due, Watch};
 ///
 /// It begins with a comment and the reconnection time, so that the reader's connection opens at once,
 /// sends a heartbeat comment when it has been silent for long (as long as somebody calls
-/// [`Hub::tick`]), and merges what has become due into pieces of at most 64 KiB. It pulls only as fast
-/// as it is polled: a reader that takes nothing costs nothing.
+/// [`Hub::tick`]), and merges what has become due into pieces of at most 64 KiB, or of one larger
+/// event. It pulls only as fast as it is polled: a reader that takes nothing costs nothing. The text is
+/// that of WHATWG HTML, section 9.2.5; a piece always ends where a line ends.
+///
+/// # Cancel safety
+///
+/// A piece is yielded whole or not at all, so whoever waits for the next may stop waiting. Dropping the
+/// body is the reader's leaving: its hook runs with [`StreamEnd::Left`].
 pub struct Body {
     source: Source,
     hub: Hub,
@@ -83,7 +89,10 @@ impl Body {
     }
 
     /// A stream of one reader's own: any stream of events, with heartbeats. It is pulled only as fast
-    /// as the reader takes, and dropped with the reader.
+    /// as the reader takes, and dropped with the reader. The stream ends when it does.
+    ///
+    /// What it yields is kept nowhere: a reader that comes back has no place in it, unless the program
+    /// gives its events IDs and starts where [`Start::from_headers`](crate::Start::from_headers) says.
     #[must_use]
     pub fn from_stream(hub: &Hub, events: impl Stream<Item = Event> + Send + 'static) -> Self {
         let watch = hub.watch(None);
@@ -98,7 +107,7 @@ impl Body {
     }
 
     /// Says who reads the stream: an EventSource is given its place before the first event, so that a
-    /// connection that breaks early loses nothing.
+    /// connection that breaks early loses nothing. [`Client::Other`] unless it is said.
     #[must_use]
     pub fn for_client(mut self, client: Client) -> Self {
         self.client = client;
@@ -117,7 +126,8 @@ impl Body {
         self
     }
 
-    /// Ends the stream after so long; readers come back by themselves.
+    /// Ends the stream after so long, as [`Hub::tick`] tells the time; readers come back by themselves.
+    /// The shorter of several time-outs counts.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let at = self.hub.clock().uptime() + millis(timeout);

@@ -89,7 +89,10 @@ impl<K: Clone + Eq + Hash + fmt::Display + Send + 'static> Emitters<K> {
         self.hub.publish(Draft::new(topic, event)).map_err(SendError::Event)
     }
 
-    /// Sends an event to the streams of every key that has one now.
+    /// Sends an event to the streams of every key that has one now, one event for each.
+    ///
+    /// What everybody should have, those who are away for a moment included, is better a topic of its
+    /// own.
     ///
     /// # Errors
     ///
@@ -177,7 +180,7 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
         self
     }
 
-    /// Ends the stream after so long. Without it, it lasts as long as its reader, the hub's
+    /// Ends the stream after so long, as [`Hub::tick`] tells the time. Without it, it lasts as long as its reader, the hub's
     /// [`stream_age_max`](crate::HubConfig::stream_age_max) permitting.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {

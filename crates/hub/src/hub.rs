@@ -32,7 +32,7 @@ pub struct HubConfig {
     /// What history holds.
     pub retention: Retention,
     /// Silence after which a comment is sent at the latest: 15 s by default, below the idle time-outs
-    /// of the usual proxies.
+    /// of the usual proxies, as the standard advises (WHATWG HTML, section 9.2.7).
     pub heartbeat_interval: Duration,
     /// The reconnection time that streams announce in their `retry` field: 2 s by default, so that
     /// readers of a restarted server do not come back all at once, and soon.
@@ -202,6 +202,8 @@ impl Hub {
     }
 
     /// The topics that hold events, in the order of their names: after `after`, `max` at most.
+    ///
+    /// For operators and pages: it looks at every topic there is.
     #[must_use]
     pub fn topics(&self, after: Option<&str>, max: usize) -> Vec<TopicInfo> {
         let history = self.read();
@@ -219,7 +221,11 @@ impl Hub {
         topics.into_iter().map(info).collect()
     }
 
-    /// Publishes an event. It is submitted at the call; the future yields where it was committed.
+    /// Publishes an event. It is submitted at the call; the future yields where it was committed, as the
+    /// one element of a list.
+    ///
+    /// Never waits for readers. In memory the event is committed, and its readers are woken, before
+    /// the call returns.
     ///
     /// # Errors
     ///
@@ -232,7 +238,10 @@ impl Hub {
         self.publish_all(vec![draft])
     }
 
-    /// Publishes events in order; all of them are refused if one is.
+    /// Publishes events in order; all of them are refused if one is. The future yields one
+    /// [`Published`](crate::Published) for each, in the same order.
+    ///
+    /// They are checked and submitted at the call. How many they are is for the caller to limit.
     ///
     /// # Errors
     ///
@@ -260,14 +269,19 @@ impl Hub {
         self.submit(vec![Submission::End(topic)], vec![None])
     }
 
-    /// Subscribes to a view. The subscriber reads from its start by itself; nothing is queued for it.
+    /// Subscribes to a view: a topic, a filter, or several ([`View::new`]). The subscriber reads from its
+    /// start by itself; nothing is queued for it.
+    ///
+    /// From this call on nothing published is missed, whenever the subscriber is first polled.
     #[must_use]
     pub fn subscribe(&self, view: impl Into<View>, start: Start) -> Subscriber {
         Subscriber::open(self, &view.into(), start)
     }
 
     /// Reads some of a view's events at once, in order: after a start, or the latest for
-    /// [`Start::Tail`]; `events_max` at most.
+    /// [`Start::Tail`]; `events_max` and about 8 MiB at most, one event at least if there is one.
+    ///
+    /// [`Page::place`] is where to go on, by another page or by subscribing after it.
     #[must_use]
     pub fn page(&self, view: impl Into<View>, start: Start, events_max: usize) -> Page {
         Page::read(self, &view.into(), start, events_max)
@@ -304,9 +318,12 @@ impl Hub {
         while self.write().expire(now.time) {}
     }
 
-    /// Ends every stream, spread evenly over a time, each with a reconnection time drawn from it too:
-    /// readers then come back to the next server spread as well. Streams opened from now on end at
-    /// once.
+    /// Ends every stream, spread at random over a time, each with a reconnection time of its own, up to
+    /// 3 s above the usual: readers then come back to the next server spread as well. Streams opened
+    /// from now on end at once.
+    ///
+    /// The streams end as the hub's time goes on, so keep [ticking](Hub::tick) it;
+    /// [`HubStats::subscribers`] says how many are left. What was published before is sent first.
     pub fn drain(&self, over: Duration) {
         let clock = &self.inner.clock;
         clock.close();

@@ -12,7 +12,15 @@ use crate::draft::{Draft, RefusedId, check_id};
 use crate::hub::Hub;
 use crate::journal::{JournalFuture, Outcome};
 
-/// Events that have been submitted and are being committed.
+/// Events that have been submitted and are being committed: a future of one [`Published`] for each
+/// draft, in order.
+///
+/// It yields [`PublishError::Unknown`] if the journal failed, and no other error: what is refused is
+/// refused at the call.
+///
+/// # Cancel safety
+///
+/// Dropping it takes nothing back: the events are committed all the same.
 #[must_use = "an event is published in any case; whether it was committed is told here"]
 pub struct Publishing {
     epoch: Epoch,

@@ -45,7 +45,8 @@ pub enum Read {
 pub struct Gap {
     /// The place it asked for: a last event ID as it was sent, or the cursor that was overtaken.
     pub asked: Box<str>,
-    /// The oldest event still held for its view after that place.
+    /// The oldest event still held for its view after that place; none if nothing is, or if its stream
+    /// ended before.
     pub oldest: Option<EventId>,
     /// The place after the gap: who comes back with it is not told of this gap again.
     pub place: Cursor,

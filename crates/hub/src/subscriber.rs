@@ -90,7 +90,8 @@ impl Subscriber {
         Self { reader, watch, lists, scan, everybody }
     }
 
-    /// Waits for what comes next; `None` when the hub has ended the stream.
+    /// Waits for what comes next; `None` when the stream is over: its topic was [ended](Hub::end), its
+    /// time is up, or the hub drains.
     ///
     /// # Cancel safety
     ///

@@ -33,6 +33,9 @@ impl Counts {
     }
 }
 
+/// How many schedules CI runs.
+const SEEDS: u64 = 200;
+
 /// What must have happened, or the schedules show less than they claim.
 const MET: [&str; 16] = [
     "dropped taps",
@@ -61,7 +64,7 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
     let first = number("TIDINGS_MODEL_FIRST_SEED", 0);
-    let seeds = number("TIDINGS_MODEL_SEEDS", 200);
+    let seeds = number("TIDINGS_MODEL_SEEDS", SEEDS);
     let next = AtomicU64::new(first);
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut counts = Counts::default();
@@ -74,7 +77,8 @@ fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
         }
     });
     println!("seeds {first} to {} met {:#?}", first + seeds - 1, counts.0);
-    for what in MET {
+    // A few seeds, repeated by hand, need not meet everything.
+    for what in MET.iter().filter(|_| seeds >= SEEDS) {
         assert!(counts.0.get(what).is_some_and(|count| *count > 0), "no schedule met {what}");
     }
 }

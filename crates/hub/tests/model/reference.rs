@@ -24,6 +24,8 @@ pub(crate) struct Reference {
     pub(crate) evictions: u64,
     /// What the hub said of each topic when it was last looked at.
     seen: Vec<TopicInfo>,
+    /// The newest event there was then.
+    seen_through: u64,
 }
 
 impl Reference {
@@ -35,6 +37,7 @@ impl Reference {
             tail: 0,
             evictions: 0,
             seen: Vec::new(),
+            seen_through: 0,
         }
     }
 
@@ -46,7 +49,10 @@ impl Reference {
             infos.iter().find(|info| info.topic == *topic).cloned()
         };
         for topic in topics {
-            if info(&infos, topic) == info(&self.seen, topic) {
+            // A topic may have been given events and let go of all of them since.
+            let mut new = self.events.range(self.seen_through + 1..);
+            let is_given = new.any(|(_, event)| event.topics.contains(topic));
+            if !is_given && info(&infos, topic) == info(&self.seen, topic) {
                 continue;
             }
             let page = hub.page(topic.clone(), Start::Oldest, usize::MAX);
@@ -66,6 +72,7 @@ impl Reference {
             assert_eq!(page.gap, None, "everything held is no gap");
         }
         self.seen = infos;
+        self.seen_through = self.tail;
     }
 
     /// Data is random, so that it tells two events of the same publisher-given ID apart.
