@@ -1,5 +1,7 @@
 //! What may be written on the command line, and its help.
 
+#![expect(rustdoc::bare_urls, reason = "what is written here is shown by --help, as it stands")]
+
 mod tools;
 
 use clap::{Args, Parser, Subcommand};
