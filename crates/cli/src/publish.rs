@@ -161,9 +161,11 @@ impl fmt::Display for Unpublished {
                 "{error}; within ten minutes, --idempotency-key {key} publishes it without \
                  doubling it"
             ),
-            Self::Mistake { mistake, published } => {
-                write!(f, "{mistake}; the {published} events before it were published")
-            }
+            Self::Mistake { mistake, published } => match published {
+                0 => write!(f, "{mistake}; nothing was published"),
+                1 => write!(f, "{mistake}; the event before it was published"),
+                n => write!(f, "{mistake}; the {n} events before it were published"),
+            },
         }
     }
 }
