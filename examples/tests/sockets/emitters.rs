@@ -1,7 +1,6 @@
 //! An emitter per user: the same three calls, whatever serves them.
 
 use std::net::SocketAddr;
-use std::thread;
 use std::time::Duration;
 
 use tidings_hub::{Emitters, Hub, HubConfig, Now};
@@ -60,19 +59,8 @@ fn hyper_keeps_an_emitter_per_user() {
 #[test]
 fn actix_web_keeps_an_emitter_per_user() {
     let hub = Hub::new(HubConfig::default());
-    let (listener, address) = crate::listener();
-    let (handle, started) = std::sync::mpsc::channel();
-    let server = thread::spawn(move || {
-        actix_web::rt::System::new().block_on(async {
-            let server = crate::actix_emitters::server(listener, users(&hub)).unwrap();
-            handle.send(server.handle()).unwrap();
-            server.await
-        })
-    });
-    let handle = started.recv().unwrap();
-    check(address);
-    drop(handle.stop(false));
-    server.join().unwrap().unwrap();
+    let server = |listener| crate::actix_emitters::server(listener, users(&hub)).unwrap();
+    crate::with_actix(server, check);
 }
 
 #[test]

@@ -12,6 +12,8 @@ use tokio::runtime::Runtime;
 
 #[path = "../../actix/emitters.rs"]
 mod actix_emitters;
+#[path = "../../actix/interval.rs"]
+mod actix_interval;
 #[path = "../../axum/broadcast.rs"]
 #[expect(dead_code, reason = "main is not run")]
 mod axum_broadcast;
@@ -30,6 +32,9 @@ mod axum_shutdown;
 #[path = "../../hyper/emitters.rs"]
 #[expect(dead_code, reason = "main is not run")]
 mod hyper_emitters;
+#[path = "../../hyper/interval.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod hyper_interval;
 #[path = "../../smol/broadcast.rs"]
 #[expect(dead_code, reason = "main is not run")]
 mod smol_broadcast;
@@ -58,17 +63,41 @@ fn serve(app: Router) -> (Runtime, SocketAddr) {
     (runtime, address)
 }
 
+/// Runs an actix-web server while `check` looks at it, and stops it.
+fn with_actix(
+    server: impl FnOnce(TcpListener) -> actix_web::dev::Server + Send,
+    check: impl FnOnce(SocketAddr),
+) {
+    let (listener, address) = listener();
+    let (handle, started) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(move || {
+            actix_web::rt::System::new().block_on(async {
+                let server = server(listener);
+                handle.send(server.handle()).unwrap();
+                server.await
+            })
+        });
+        let handle = started.recv().unwrap();
+        check(address);
+        drop(handle.stop(false));
+        run.join().unwrap().unwrap();
+    });
+}
+
 #[test]
 fn every_example_is_short_enough_to_read_at_once() {
     const LINES_MAX: usize = 79;
     for (name, text) in [
         ("actix/emitters", include_str!("../../actix/emitters.rs")),
+        ("actix/interval", include_str!("../../actix/interval.rs")),
         ("axum/broadcast", include_str!("../../axum/broadcast.rs")),
         ("axum/emitters", include_str!("../../axum/emitters.rs")),
         ("axum/interval", include_str!("../../axum/interval.rs")),
         ("axum/resume", include_str!("../../axum/resume.rs")),
         ("axum/shutdown", include_str!("../../axum/shutdown.rs")),
         ("hyper/emitters", include_str!("../../hyper/emitters.rs")),
+        ("hyper/interval", include_str!("../../hyper/interval.rs")),
         ("smol/broadcast", include_str!("../../smol/broadcast.rs")),
     ] {
         let lines = text.lines().count();

@@ -1,19 +1,16 @@
 //! Streams per reader, broadcasts, resuming, shutting down.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
 use tidings_hub::{Hub, HubConfig, Now, Topic};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::client::{Reader, status};
 
-#[test]
-fn each_reader_has_a_clock_of_its_own_that_stops_when_it_leaves() {
-    let clock = crate::axum_interval::Clock::new(Duration::from_millis(1)).unwrap();
-    let mut readers = clock.readers.subscribe();
-    let (runtime, address) = crate::serve(crate::axum_interval::app(clock));
-
+/// Each reader has a clock of its own, which stops when it leaves.
+fn check_clock(address: SocketAddr, mut readers: watch::Receiver<usize>) {
     let mut first = Reader::open(address, "/clock", None);
     for (count, event_type) in ["tick", "update", "notice", "tick"].into_iter().enumerate() {
         let seen = first.expect(&format!("number {count}"));
@@ -24,9 +21,36 @@ fn each_reader_has_a_clock_of_its_own_that_stops_when_it_leaves() {
     assert_eq!(*readers.borrow_and_update(), 2);
 
     drop(first);
-    runtime.block_on(readers.wait_for(|readers| *readers == 1)).unwrap();
+    smol::block_on(readers.wait_for(|readers| *readers == 1)).unwrap();
     drop(second);
-    runtime.block_on(readers.wait_for(|readers| *readers == 0)).unwrap();
+    smol::block_on(readers.wait_for(|readers| *readers == 0)).unwrap();
+}
+
+const INTERVAL: Duration = Duration::from_millis(1);
+
+#[test]
+fn axum_stops_a_readers_clock_when_it_leaves() {
+    let clock = crate::axum_interval::Clock::new(INTERVAL).unwrap();
+    let readers = clock.readers.subscribe();
+    let (_runtime, address) = crate::serve(crate::axum_interval::app(clock));
+    check_clock(address, readers);
+}
+
+#[test]
+fn hyper_stops_a_readers_clock_when_it_leaves() {
+    let clock = crate::hyper_interval::Clock::new(INTERVAL).unwrap();
+    let readers = clock.readers.subscribe();
+    let (runtime, listener, address) = crate::runtime();
+    runtime.spawn(crate::hyper_interval::serve(listener, clock));
+    check_clock(address, readers);
+}
+
+#[test]
+fn actix_web_stops_a_readers_clock_when_it_leaves() {
+    let clock = crate::actix_interval::Clock::new(INTERVAL).unwrap();
+    let readers = clock.readers.subscribe();
+    let server = |listener| crate::actix_interval::server(listener, clock).unwrap();
+    crate::with_actix(server, |address| check_clock(address, readers));
 }
 
 #[test]
