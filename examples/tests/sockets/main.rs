@@ -14,6 +14,8 @@ use tokio::runtime::Runtime;
 mod actix_emitters;
 #[path = "../../actix/interval.rs"]
 mod actix_interval;
+#[path = "../../actix/shutdown.rs"]
+mod actix_shutdown;
 #[path = "../../axum/broadcast.rs"]
 #[expect(dead_code, reason = "main is not run")]
 mod axum_broadcast;
@@ -35,6 +37,9 @@ mod hyper_emitters;
 #[path = "../../hyper/interval.rs"]
 #[expect(dead_code, reason = "main is not run")]
 mod hyper_interval;
+#[path = "../../hyper/shutdown.rs"]
+#[expect(dead_code, reason = "main is not run")]
+mod hyper_shutdown;
 #[path = "../../smol/broadcast.rs"]
 #[expect(dead_code, reason = "main is not run")]
 mod smol_broadcast;
@@ -91,6 +96,7 @@ fn every_example_is_short_enough_to_read_at_once() {
     for (name, text) in [
         ("actix/emitters", include_str!("../../actix/emitters.rs")),
         ("actix/interval", include_str!("../../actix/interval.rs")),
+        ("actix/shutdown", include_str!("../../actix/shutdown.rs")),
         ("axum/broadcast", include_str!("../../axum/broadcast.rs")),
         ("axum/emitters", include_str!("../../axum/emitters.rs")),
         ("axum/interval", include_str!("../../axum/interval.rs")),
@@ -98,6 +104,7 @@ fn every_example_is_short_enough_to_read_at_once() {
         ("axum/shutdown", include_str!("../../axum/shutdown.rs")),
         ("hyper/emitters", include_str!("../../hyper/emitters.rs")),
         ("hyper/interval", include_str!("../../hyper/interval.rs")),
+        ("hyper/shutdown", include_str!("../../hyper/shutdown.rs")),
         ("smol/broadcast", include_str!("../../smol/broadcast.rs")),
     ] {
         let lines = text.lines().count();

@@ -104,31 +104,70 @@ fn a_proxy_that_goes_away_before_the_first_event_loses_nothing_either() {
     Reader::open(address, "/news", Some(&reader.last_event_id())).expect("one");
 }
 
-#[test]
-fn a_shutdown_ends_open_streams_and_then_the_server() {
-    let hub = Hub::new(HubConfig::default());
-    let (runtime, listener, address) = crate::runtime();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let app = crate::axum_shutdown::app(&hub).unwrap();
-    let stopped = async { drop(stopped.await) };
-    let server = runtime.spawn(crate::axum_shutdown::serve(listener, app, hub.clone(), stopped));
+/// A shutdown ends open streams, each with its own reconnection time, and then the server.
+fn check_shutdown(
+    address: SocketAddr,
+    hub: &Hub,
+    stop: oneshot::Sender<()>,
+    is_finished: impl Fn() -> bool,
+) {
     let mut readers = [0; 5].map(|_| Reader::open(address, "/news", None).opened());
     let announced = readers[0].retry.unwrap();
 
     stop.send(()).unwrap();
     let mut now = Now::read();
-    while !server.is_finished() {
+    while !is_finished() {
         // Time as the program's ticks would tell it, without the waiting.
         now = now + Duration::from_secs(1);
         hub.tick(now);
         thread::yield_now();
     }
-    runtime.block_on(server).unwrap().unwrap();
     for reader in &mut readers {
         assert_eq!(reader.next(), None);
     }
     let spread = readers.iter().any(|reader| reader.retry.unwrap() > announced);
     assert!(spread, "all come back after {announced:?}");
+}
+
+/// A hub, its topic, and a way of stopping.
+fn stoppable() -> (Hub, Topic, oneshot::Sender<()>, impl Future<Output = ()> + Send + 'static) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    (Hub::new(HubConfig::default()), Topic::new("news").unwrap(), stop, stopped)
+}
+
+#[test]
+fn axum_ends_once_its_streams_have() {
+    let (hub, _, stop, stopped) = stoppable();
+    let (runtime, listener, address) = crate::runtime();
+    let app = crate::axum_shutdown::app(&hub).unwrap();
+    let server = crate::axum_shutdown::serve(listener, app, hub.clone(), stopped);
+    let server = runtime.spawn(server);
+    check_shutdown(address, &hub, stop, || server.is_finished());
+    runtime.block_on(server).unwrap().unwrap();
+}
+
+#[test]
+fn hyper_ends_once_its_streams_have() {
+    let (hub, news, stop, stopped) = stoppable();
+    let (runtime, listener, address) = crate::runtime();
+    let server = crate::hyper_shutdown::serve(listener, hub.clone(), news, stopped);
+    let server = runtime.spawn(server);
+    check_shutdown(address, &hub, stop, || server.is_finished());
+    runtime.block_on(server).unwrap();
+}
+
+#[test]
+fn actix_web_ends_once_its_streams_have() {
+    let (hub, news, stop, stopped) = stoppable();
+    let (listener, address) = crate::listener();
+    let server = thread::spawn({
+        let hub = hub.clone();
+        let serve = || crate::actix_shutdown::serve(listener, hub, news, stopped);
+        || actix_web::rt::System::new().block_on(async { serve().await })
+    });
+    check_shutdown(address, &hub, stop, || server.is_finished());
+    server.join().unwrap().unwrap();
 }
 
 #[test]
