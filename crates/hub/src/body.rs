@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
 use crate::history::Block;
 use crate::hub::Hub;
 use crate::reader::Read;
-use crate::stream_text::{Client, write_preamble};
+use crate::stream_text::{Client, stream_headers, write_preamble};
 use crate::subscriber::Subscriber;
 use crate::time::millis;
 use crate::watch::{Due, Watch};
@@ -181,19 +180,11 @@ impl Body {
             *response.status_mut() = StatusCode::NO_CONTENT;
             return response;
         }
-        const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
-        const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-        let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-        headers.insert(ACCEL, HeaderValue::from_static("no"));
-        if let Source::Subscriber(subscriber) = &self.source {
-            let id = subscriber.started_after().map_or(crate::start::EARLIEST, |id| id.as_str());
-            // IDs are checked to be fit for a header when they are published.
-            if let Ok(value) = HeaderValue::from_bytes(id.as_bytes()) {
-                headers.insert(LAST_EVENT_ID, value);
-            }
-        }
+        let started_after = match &self.source {
+            Source::Subscriber(subscriber) => Some(subscriber.started_after()),
+            Source::Stream(_) => None,
+        };
+        let headers = stream_headers(started_after);
         let mut response = Response::new(self);
         *response.headers_mut() = headers;
         response

@@ -316,6 +316,15 @@ impl Hub {
             ends || quiet
         });
         while self.write().expire(now.time) {}
+        // Shards do what is due when they are woken; they have no clock of their own.
+        let taps = self.read().shards.wakers();
+        taps.into_iter().for_each(Waker::wake);
+    }
+
+    /// How long the hub has been there, as its ticks have told it.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        Duration::from_millis(self.inner.clock.uptime())
     }
 
     /// Ends every stream, spread at random over a time, each with a reconnection time of its own, up to
@@ -446,7 +455,8 @@ impl Hub {
         self.inner.counters.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count_delivered(&self, events: u64) {
+    /// Counts events that a shard has handed to its subscribers.
+    pub fn count_delivered(&self, events: u64) {
         self.inner.counters.delivered.fetch_add(events, Ordering::Relaxed);
     }
 }

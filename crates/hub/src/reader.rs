@@ -137,6 +137,12 @@ impl Reader {
         self.place.after = self.place.after.max(to);
     }
 
+    /// Puts the cursor where the last event that was really sent left it: what was read and could not be
+    /// written is read again.
+    pub fn stand_after(&mut self, sequence: Sequence) {
+        self.place.after = sequence;
+    }
+
     /// The exact topics of the view; none if it has a pattern.
     #[must_use]
     pub fn topics(&self) -> &[TopicKey] {

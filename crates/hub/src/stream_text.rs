@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::CACHE_CONTROL;
-use tidings_proto::{Event, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use tidings_proto::{Event, EventId, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
 
 use crate::json;
 use crate::reader::{Gap, Read, Reader};
+use crate::start::EARLIEST;
 
 /// What asked for a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,29 @@ impl Client {
 pub(crate) fn write_preamble(reconnection_time: Duration, out: &mut Vec<u8>) {
     out.extend_from_slice(HEARTBEAT);
     encode_retry(reconnection_time, out);
+}
+
+/// The headers of a response that is an event stream, those against proxies that buffer or transform
+/// among them.
+///
+/// `started_after` is for streams of a history: the last event before the first one sent, which the
+/// header `Last-Event-ID` names, or `earliest` where there is none.
+#[must_use]
+pub fn stream_headers(started_after: Option<Option<&EventId>>) -> HeaderMap {
+    const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+    const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(ACCEL, HeaderValue::from_static("no"));
+    if let Some(id) = started_after {
+        let id = id.map_or(EARLIEST, |id| id.as_str());
+        // IDs are checked to be fit for a header when they are published.
+        if let Ok(value) = HeaderValue::from_bytes(id.as_bytes()) {
+            headers.insert(LAST_EVENT_ID, value);
+        }
+    }
+    headers
 }
 
 impl Reader {

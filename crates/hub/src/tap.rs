@@ -16,6 +16,7 @@ pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKe
 use crate::hub::Hub;
 pub use crate::reader::{Read, Reader};
 use crate::start::Start;
+pub use crate::stream_text::stream_headers;
 
 /// A shard's end of its hints.
 pub struct Tap {

@@ -9,13 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
-use tidings_hub::{Body, Client, Start, Subscriber, View};
+use tidings_hub::tap::{Reader, stream_headers};
+use tidings_hub::{Body, Client, Start, View};
 use tidings_proto::{encode_comment, encode_retry};
 
-use crate::app::App;
+use crate::app::{App, empty};
+use crate::engine::{Engine, Framing};
 use crate::phase::Phase;
 use crate::problem::{Problem, ProblemKind};
 use crate::streams::Place;
@@ -56,49 +58,101 @@ impl From<Response<Bytes>> for Answer {
     }
 }
 
-/// What opening a stream came to.
-enum Opening {
-    Stream(Body, HeaderMap, Place),
-    Instead(Response<Bytes>),
+/// What is sent for an answer, and who sends it.
+#[derive(Debug)]
+pub(crate) enum Handled {
+    /// hyper does.
+    Response(Response<ResponseBody>),
+    /// A shard does, once it has the connection.
+    Stream(Box<Opened>),
 }
 
-/// Makes a response of an answer: the only function that opens streams.
-pub(crate) fn respond(app: &App, request: &Parts, answer: Answer) -> Response<ResponseBody> {
-    let opening = match answer {
-        Answer::Response(response) => Opening::Instead(response),
-        Answer::Stream(stream) => open(app, request, stream),
-        Answer::Body(body) => match place(app) {
-            Ok(place) => Opening::Stream(*body, HeaderMap::new(), place),
-            Err(problem) => Opening::Instead(refuse_for_now(app, request, problem)),
-        },
-    };
-    match opening {
-        Opening::Instead(response) => response.map(ResponseBody::whole),
-        Opening::Stream(body, head, place) => {
-            let mut response = body.into_response();
-            response.headers_mut().extend(head);
-            if request.method == Method::HEAD {
-                return response.map(|_| ResponseBody::whole(Bytes::new()));
-            }
-            response.map(|body| ResponseBody::stream(Box::new(body), place))
+/// A stream that waits for its connection.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) head: Response<()>,
+    pub(crate) shard: usize,
+    pub(crate) reader: Reader,
+    pub(crate) client: Client,
+    pub(crate) framing: Framing,
+    pub(crate) place: Place,
+}
+
+impl Handled {
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        match self {
+            Self::Response(response) => response.headers_mut(),
+            Self::Stream(opened) => opened.head.headers_mut(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Response(response) => response.status(),
+            Self::Stream(opened) => opened.head.status(),
         }
     }
 }
 
-fn open(app: &App, request: &Parts, stream: StreamAnswer) -> Opening {
+/// Makes a response of an answer: the only function that opens streams.
+///
+/// `engine` is there if the connection can be taken over.
+pub(crate) fn respond(
+    app: &App,
+    request: &Parts,
+    answer: Answer,
+    engine: Option<&Engine>,
+) -> Handled {
+    let stream = match answer {
+        Answer::Response(response) => return whole(response),
+        Answer::Stream(stream) => stream,
+        Answer::Body(body) => {
+            return match place(app) {
+                Ok(place) => streamed(request, *body, HeaderMap::new(), place),
+                Err(problem) => whole(refuse_for_now(app, request, problem)),
+            };
+        }
+    };
     let place = match place(app) {
         Ok(place) => place,
-        Err(problem) => return Opening::Instead(refuse_for_now(app, request, problem)),
+        Err(problem) => return whole(refuse_for_now(app, request, problem)),
     };
     let StreamAnswer { head, view, start, client } = stream;
-    let subscriber: Subscriber = app.hub.subscribe(view, start);
+    if let Some(engine) = engine {
+        let (shard, reader) = engine.subscribe(&view, start);
+        if reader.is_ended() {
+            return whole(empty());
+        }
+        let mut response = Response::new(());
+        *response.headers_mut() = stream_headers(Some(reader.started_after()));
+        response.headers_mut().extend(head);
+        let framing = match request.version {
+            Version::HTTP_09 | Version::HTTP_10 => Framing::Close,
+            _ => Framing::Chunked,
+        };
+        let head = response;
+        return Handled::Stream(Box::new(Opened { head, shard, reader, client, framing, place }));
+    }
+    let subscriber = app.hub.subscribe(view, start);
     if subscriber.is_ended() {
         // The one status that stops an EventSource for good and is no error.
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        return Opening::Instead(response);
+        return whole(empty());
     }
-    Opening::Stream(Body::new(subscriber).for_client(client), head, place)
+    streamed(request, Body::new(subscriber).for_client(client), head, place)
+}
+
+fn whole(response: Response<Bytes>) -> Handled {
+    Handled::Response(response.map(ResponseBody::whole))
+}
+
+fn streamed(request: &Parts, body: Body, head: HeaderMap, place: Place) -> Handled {
+    let mut response = body.into_response();
+    response.headers_mut().extend(head);
+    Handled::Response(if request.method == Method::HEAD {
+        response.map(|_| ResponseBody::whole(Bytes::new()))
+    } else {
+        response.map(|body| ResponseBody::stream(Box::new(body), place))
+    })
 }
 
 /// Takes a place for a stream, or says why there is none for now.

@@ -6,15 +6,16 @@ use bytes::Bytes;
 use http::header::{ALLOW, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 use tracing::debug;
 
 use crate::admit::{Asked, Intent, admit};
-use crate::answer::{Answer, ResponseBody, respond};
+use crate::answer::{Answer, Handled, respond};
 use crate::config::{ServerConfig, TimeSource};
 use crate::cors::{Cors, preflight_method};
+use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::native;
 use crate::phase::Phase;
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) config: ServerConfig,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Metrics,
+    pub(crate) engine: Option<Arc<Engine>>,
     extra: Option<Arc<dyn ExtraRoutes>>,
     phase: watch::Receiver<Phase>,
 }
@@ -37,12 +39,13 @@ impl App {
     pub(crate) fn new(
         config: ServerConfig,
         hub: Hub,
+        engine: Option<Arc<Engine>>,
         extra: Option<Arc<dyn ExtraRoutes>>,
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let streams = Streams::new(config.streams_max);
-        let metrics = Metrics::new(&hub, &streams);
-        Self { hub, config, streams, metrics, extra, phase }
+        let metrics = Metrics::new(&hub, &streams, engine.as_ref());
+        Self { hub, config, streams, metrics, engine, extra, phase }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -67,13 +70,17 @@ impl App {
     }
 
     /// Answers a request. The order is fixed: admission, then the route and its limits.
-    pub(crate) async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    ///
+    /// `can_take_over` says that the connection carries nothing but this request.
+    pub(crate) async fn handle(&self, request: Request<Incoming>, can_take_over: bool) -> Handled {
         let (head, incoming) = request.into_parts();
+        let can_take_over = can_take_over && head.method == Method::GET && incoming.is_end_stream();
         let mut body = RequestBody::new(incoming, &head, self.config.body_timeout);
         let (answer, cors) = self.answer(&head, &mut body).await;
         body.discard().await;
 
-        let mut response = respond(self, &head, answer);
+        let engine = self.engine.as_deref().filter(|_| can_take_over);
+        let mut response = respond(self, &head, answer, engine);
         let headers = response.headers_mut();
         // What somebody published is never run as a script, whatever it looks like.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

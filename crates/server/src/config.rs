@@ -36,6 +36,9 @@ pub struct ServerConfig {
     /// Streams open at most: 100,000 by default, about what descriptors and memory of a small machine
     /// bear. Publishing and health do not count.
     pub streams_max: usize,
+    /// How long a stream's client may take nothing before its connection is closed: 60 s by default.
+    /// It comes back and resumes, if it is still there.
+    pub stall_timeout: Duration,
     /// Topics and patterns of one stream together, at most: 100 by default. Each costs a look-up in
     /// every read.
     pub filters_max: usize,
@@ -64,6 +67,7 @@ impl Default for ServerConfig {
             body_timeout: Duration::from_secs(60),
             json_bytes_max: 8 * 1024 * 1024,
             streams_max: 100_000,
+            stall_timeout: Duration::from_secs(60),
             filters_max: 100,
             http2_streams_max: 250,
             drain_per_stream: Duration::from_millis(1),

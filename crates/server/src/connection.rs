@@ -1,14 +1,16 @@
 //! The life of one connection.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper::rt::Executor;
+use hyper::rt::{Executor, Write as _};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,12 +21,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::answer::ResponseBody;
+use crate::answer::{Handled, Opened, ResponseBody};
 use crate::app::App;
 use crate::config::ServerConfig;
 use crate::heads::Seat;
 use crate::phase::closing;
 use crate::preface::{Protocol, Rewound, tell};
+use crate::takeover::take_over;
 
 /// Serves a connection until it ends or the server does.
 ///
@@ -38,35 +41,95 @@ pub(crate) async fn serve(socket: TcpStream, app: Arc<App>, seat: Seat) {
     }
     let seat = Arc::new(seat);
     let Some((protocol, io)) = begin(socket, &app, &seat).await else { return };
+    match protocol {
+        Protocol::Http1 => serve_http1(io, &app, &seat).await,
+        Protocol::Http2 => serve_http2(io, &app, &seat).await,
+    }
+}
+
+type Io = Rewound<TokioIo<TcpStream>>;
+
+async fn serve_http1(io: Io, app: &Arc<App>, seat: &Arc<Seat>) {
+    let opened = Arc::new(Mutex::new(None));
     let service = service_fn({
-        let (app, seat) = (Arc::clone(&app), Arc::clone(&seat));
+        let (app, seat, opened) = (Arc::clone(app), Arc::clone(seat), Arc::clone(&opened));
+        let held_back = io.held_back();
+        move |request: Request<Incoming>| {
+            seat.leave();
+            let (app, opened) = (Arc::clone(&app), Arc::clone(&opened));
+            let can_take_over = !held_back.load(Ordering::Acquire);
+            let handled: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+                match app.handle(request, can_take_over).await {
+                    Handled::Response(response) => Ok::<_, Infallible>(response),
+                    Handled::Stream(stream) => {
+                        *opened.lock() = Some(stream);
+                        // hyper is to write nothing: the connection is about to be taken from it.
+                        pending().await
+                    }
+                }
+            });
+            handled
+        }
+    });
+    let connection = http1_builder(&app.config).serve_connection(io, service);
+    let mut http1 = Http1 { connection, opened };
+    if !drive(Pin::new(&mut http1), app, seat).await {
+        return;
+    }
+    let opened = http1.opened.lock().take();
+    let mut parts = http1.connection.into_parts();
+    match opened {
+        Some(opened) => take_over(app, parts.io, parts.read_buf.len(), *opened),
+        // Whether the peer is still there to be told of the end is the same to us.
+        None => drop(poll_fn(|cx| Pin::new(&mut parts.io).poll_shutdown(cx)).await),
+    }
+}
+
+async fn serve_http2(io: Io, app: &Arc<App>, seat: &Arc<Seat>) {
+    let service = service_fn({
+        let (app, seat) = (Arc::clone(app), Arc::clone(seat));
         move |request: Request<Incoming>| {
             seat.leave();
             let app = Arc::clone(&app);
-            async move { Ok::<_, Infallible>(app.handle(request).await) }
+            async move {
+                match app.handle(request, false).await {
+                    Handled::Response(response) => Ok::<_, Infallible>(response),
+                    // Not offered, so not taken.
+                    Handled::Stream(_) => pending().await,
+                }
+            }
         }
     });
-    match protocol {
-        Protocol::Http1 => {
-            let connection = http1_builder(&app.config).serve_connection(io, service);
-            drive(connection, &app, &seat).await;
-        }
-        Protocol::Http2 => {
-            let tasks = Tasks::default();
-            let builder = http2_builder(&app.config, tasks.clone());
-            let connection = builder.serve_connection(io, service);
-            drive(connection, &app, &seat).await;
-            tasks.end();
+    let tasks = Tasks::default();
+    let connection = http2_builder(&app.config, tasks.clone()).serve_connection(io, service);
+    drive(pin!(connection), app, seat).await;
+    tasks.end();
+}
+
+/// A connection of HTTP/1, which also ends when a stream waits for it.
+struct Http1<S: HttpService<Incoming>> {
+    connection: http1::Connection<Io, S>,
+    opened: Arc<Mutex<Option<Box<Opened>>>>,
+}
+
+impl<S> Future for Http1<S>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
+    S::Future: Unpin,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        match self.connection.poll_without_shutdown(cx) {
+            Poll::Pending if self.opened.lock().is_some() => Poll::Ready(Ok(())),
+            polled => polled,
         }
     }
 }
 
 /// Waits for the bytes that tell the protocol; `None` if the connection is not to be served.
-async fn begin(
-    socket: TcpStream,
-    app: &App,
-    seat: &Seat,
-) -> Option<(Protocol, Rewound<TokioIo<TcpStream>>)> {
+async fn begin(socket: TcpStream, app: &App, seat: &Seat) -> Option<(Protocol, Io)> {
     let mut phases = app.phases();
     select! {
         told = tell(TokioIo::new(socket)) => told.ok(),
@@ -114,17 +177,18 @@ trait Connection: Future<Output = hyper::Result<()>> {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S> Connection for http1::Connection<Rewound<TokioIo<TcpStream>>, S>
+impl<S> Connection for Http1<S>
 where
-    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
+    S::Future: Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+    fn finish(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.connection).graceful_shutdown();
     }
 }
 
-impl<S> Connection for http2::Connection<Rewound<TokioIo<TcpStream>>, S, Tasks>
+impl<S> Connection for http2::Connection<Io, S, Tasks>
 where
     S: HttpService<Incoming, ResBody = ResponseBody>,
     S::Future: Send + 'static,
@@ -135,8 +199,8 @@ where
     }
 }
 
-async fn drive(connection: impl Connection, app: &App, seat: &Seat) {
-    let mut connection = pin!(connection);
+/// Drives a connection; `true` if it came to its own end, `false` if it is to be cut.
+async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat) -> bool {
     let mut phases = app.phases();
     let mut is_finishing = false;
     // hyper bounds the head of HTTP/1 itself; a client of HTTP/2 could be silent after its preface.
@@ -147,25 +211,26 @@ async fn drive(connection: impl Connection, app: &App, seat: &Seat) {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     debug!(error = &error as &dyn std::error::Error, "connection failed");
+                    return false;
                 }
-                return;
+                return true;
             }
             () = &mut head_timeout, if awaits_head => {
                 if !seat.has_left() {
-                    return;
+                    return false;
                 }
                 awaits_head = false;
             }
             () = seat.cut(), if awaits_head => {
                 if !seat.has_left() {
-                    return;
+                    return false;
                 }
                 awaits_head = false;
             }
             () = closing(&mut phases), if !is_finishing => {
                 // Nothing is under way on a connection that has not asked for anything.
                 if !seat.has_left() {
-                    return;
+                    return false;
                 }
                 is_finishing = true;
                 connection.as_mut().finish();

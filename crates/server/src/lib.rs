@@ -23,6 +23,7 @@ mod authority;
 mod config;
 mod connection;
 mod cors;
+mod engine;
 mod heads;
 mod keyed;
 mod listener;
@@ -35,6 +36,7 @@ mod request;
 mod routes;
 mod server;
 mod streams;
+mod takeover;
 
 pub use crate::answer::{Answer, StreamAnswer};
 pub use crate::authority::{HostName, InvalidHostName, InvalidOrigin, Origin};

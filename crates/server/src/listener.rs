@@ -124,7 +124,7 @@ mod tests {
     async fn pauses(errors: &[io::ErrorKind]) -> Vec<Duration> {
         let (done, phases) = watch::channel(Phase::Serving);
         let hub = Hub::new(HubConfig::default());
-        let app = Arc::new(App::new(ServerConfig::default(), hub, None, phases));
+        let app = Arc::new(App::new(ServerConfig::default(), hub, None, None, phases));
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());
         let failing = Failing { errors, tried: Arc::clone(&tried), done };

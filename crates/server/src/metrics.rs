@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
 
+use crate::engine::{Engine, Reason};
 use crate::problem::ProblemKind;
 use crate::streams::Streams;
 
@@ -23,10 +24,13 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>) -> Self {
+    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>, engine: Option<&Arc<Engine>>) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
         registry.register_collector(Box::new(numbers));
+        if let Some(engine) = engine {
+            registry.register_collector(Box::new(Departures(Arc::clone(engine))));
+        }
         let refused = Family::default();
         registry.register(
             "refused",
@@ -90,6 +94,24 @@ impl Collector for HubNumbers {
             let counter = ConstCounter::new(value);
             let kind = counter.metric_type();
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// How streams ended, by reason.
+#[derive(Debug)]
+struct Departures(Arc<Engine>);
+
+impl Collector for Departures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Event streams that have ended, by reason";
+        let counter = ConstCounter::new(0_u64);
+        let mut family =
+            encoder.encode_descriptor("streams_ended", help, None, counter.metric_type())?;
+        for reason in Reason::ALL {
+            let ended = ConstCounter::new(self.0.left(reason));
+            ended.encode(family.encode_family(&[("reason", reason.name())])?)?;
         }
         Ok(())
     }

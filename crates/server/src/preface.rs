@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
@@ -38,7 +40,7 @@ pub(crate) async fn tell<I: Read + Unpin>(mut io: I) -> io::Result<(Protocol, Re
             break Protocol::Http2;
         }
     };
-    Ok((protocol, Rewound { space, filled, taken: 0, io }))
+    Ok((protocol, Rewound { space, filled, taken: 0, held_back: Arc::default(), io }))
 }
 
 /// A connection with the bytes that were read from it put back in front.
@@ -47,7 +49,22 @@ pub(crate) struct Rewound<I> {
     space: [u8; PREFACE.len()],
     filled: usize,
     taken: usize,
+    /// Something was not written or flushed at once, and has not been since.
+    held_back: Arc<AtomicBool>,
     io: I,
+}
+
+impl<I> Rewound<I> {
+    /// Whether something that was written has not been taken by the connection beneath: looked at by
+    /// who no longer has this one.
+    pub(crate) fn held_back(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.held_back)
+    }
+
+    /// The connection beneath, if what was put back in front of it has been read.
+    pub(crate) fn into_inner(self) -> Option<I> {
+        (self.taken == self.filled).then_some(self.io)
+    }
 }
 
 impl<I: Read + Unpin> Read for Rewound<I> {
@@ -74,11 +91,15 @@ impl<I: Write + Unpin> Write for Rewound<I> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.held_back.fetch_or(written.is_pending(), Ordering::AcqRel);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.held_back.store(flushed.is_pending(), Ordering::Release);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -94,7 +115,9 @@ impl<I: Write + Unpin> Write for Rewound<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.held_back.fetch_or(written.is_pending(), Ordering::AcqRel);
+        written
     }
 }
 

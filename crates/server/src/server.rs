@@ -17,6 +17,7 @@ use tracing::{error, info};
 
 use crate::app::App;
 use crate::config::{ServerConfig, TimeSource};
+use crate::engine::{Engine, ShardConfig};
 use crate::heads::Heads;
 use crate::listener::listen;
 use crate::phase::Phase;
@@ -81,7 +82,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// None at present: a connection that fails is its own matter, and a listener that fails recovers.
+    /// If the shards that write streams cannot be started: threads or descriptors are short. A
+    /// connection that fails later is its own matter, and a listener that fails recovers.
     ///
     /// # Cancel safety
     ///
@@ -90,7 +92,8 @@ impl Server {
         let Self { config, hub, extra, listeners, .. } = self;
         let (phase, phases) = watch::channel(Phase::Serving);
         let heads = Heads::new(config.heads_max);
-        let app = Arc::new(App::new(config, hub, extra, phases));
+        let engine = Engine::start(&hub, &shard_config(&config, &hub))?;
+        let app = Arc::new(App::new(config, hub, Some(Arc::new(engine)), extra, phases));
         let mut tasks = JoinSet::new();
         for listener in listeners {
             tasks.spawn(listen(listener, Arc::clone(&app), Arc::clone(&heads)));
@@ -102,6 +105,15 @@ impl Server {
         shutdown.await;
         end(&app, &phase, tasks).await;
         Ok(())
+    }
+}
+
+fn shard_config(config: &ServerConfig, hub: &Hub) -> ShardConfig {
+    ShardConfig {
+        heartbeat_interval: hub.config().heartbeat_interval,
+        stream_age_max: hub.config().stream_age_max,
+        stall_timeout: config.stall_timeout,
+        reconnection_time: hub.config().reconnection_time,
     }
 }
 
@@ -119,6 +131,9 @@ async fn end(app: &App, phase: &watch::Sender<Phase>, mut tasks: JoinSet<()>) {
     phase.send_replace(Phase::Draining);
     app.tick();
     app.hub.drain(spread);
+    if let Some(engine) = &app.engine {
+        engine.drain(spread);
+    }
     // Whether they all ended or the time is over, connections are next.
     let _ = timeout(spread + LAST_WORDS, app.streams.none_open()).await;
 

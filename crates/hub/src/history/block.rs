@@ -11,6 +11,7 @@
 //! so that any selection of chunks, put together, is a valid chunked body, and of frames a valid event
 //! stream.
 
+use std::fmt;
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -179,6 +180,12 @@ impl Block {
             None => self.bytes.len(),
         };
         self.slots[index].start as usize..end
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block").field("first", &self.first).field("len", &self.len()).finish()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::journal::Content;
 pub struct ShardIndex(u32);
 
 /// What a shard is told about one block.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Hint {
     /// The block.
     pub block: Arc<Block>,
@@ -72,6 +72,12 @@ impl Run {
     #[must_use]
     pub fn previous(&self) -> Sequence {
         self.previous
+    }
+
+    /// Whether something among the entries is no event, so that slots read for themselves.
+    #[must_use]
+    pub fn is_special(&self) -> bool {
+        self.is_special
     }
 
     /// Where the run's entries are in the block, in rising order.
@@ -184,6 +190,11 @@ impl Shards {
                 appended.taps.push(index);
             }
         }
+    }
+
+    /// How to wake all of them.
+    pub(crate) fn wakers(&self) -> Vec<Waker> {
+        self.shards.iter().map(|(_, shard)| shard.queue.waker.clone()).collect()
     }
 
     /// How to wake a shard.

@@ -1,0 +1,69 @@
+//! The delivery engine: shards, each a thread with its own epoll, and the sockets they have taken over.
+//!
+//! ```text
+//! connection ──take over──▶ Engine ──▶ Shard (slots, sweeps)   hub.publish ──▶ tap ──▶ wake
+//!                                        ▲        │                                     │
+//!                              thread ───┘        └──▶ sockets ◀── small turns, inline ─┘
+//! ```
+//!
+//! What a shard does is in [`shard`], without threads and clocks; [`thread`] runs it.
+
+mod gathered;
+mod shard;
+mod slot;
+mod socket;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use tidings_hub::tap::Reader;
+use tidings_hub::{Hub, Start, View};
+
+pub(crate) use self::gathered::Framing;
+pub(crate) use self::shard::ShardConfig;
+pub(crate) use self::slot::{Adopted, Reason};
+use self::thread::ShardThread;
+use crate::streams::Place;
+
+/// All shards of a server.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    shards: Vec<ShardThread>,
+    next: AtomicUsize,
+}
+
+impl Engine {
+    /// Starts a shard for each core.
+    pub(crate) fn start(hub: &Hub, config: &ShardConfig) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = (0..cores).map(|_| ShardThread::start(hub, config.clone()));
+        Ok(Self { shards: shards.collect::<io::Result<_>>()?, next: AtomicUsize::new(0) })
+    }
+
+    /// Subscribes for a slot of one of the shards, each in its turn.
+    pub(crate) fn subscribe(&self, view: &View, start: Start) -> (usize, Reader) {
+        let shard = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        (shard, self.shards[shard].subscribe(view, start))
+    }
+
+    /// Hands a socket to the shard that subscribed for it.
+    pub(crate) fn adopt(&self, shard: usize, adopted: Adopted<TcpStream, Place>) {
+        self.shards[shard].adopt(adopted);
+    }
+
+    /// Ends every stream at a time of its own within a time.
+    pub(crate) fn drain(&self, over: Duration) {
+        self.shards.iter().for_each(|shard| shard.drain(over));
+    }
+
+    /// How often slots were removed for a reason.
+    pub(crate) fn left(&self, reason: Reason) -> u64 {
+        self.shards.iter().map(|shard| shard.left(reason)).sum()
+    }
+}

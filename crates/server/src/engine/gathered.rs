@@ -1,0 +1,108 @@
+//! Events gathered for one write.
+
+use tidings_hub::Sequence;
+use tidings_hub::tap::Block;
+
+/// How a stream's bytes are framed on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// HTTP/1.1's chunked coding (RFC 9112, section 7.1).
+    Chunked,
+    /// HTTP/1.0: the end of the connection is the end of the stream.
+    Close,
+}
+
+impl Framing {
+    /// Appends a text that is no event of history.
+    pub(crate) fn frame(self, text: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Chunked => {
+                out.extend_from_slice(format!("{:x}\r\n", text.len()).as_bytes());
+                out.extend_from_slice(text);
+                out.extend_from_slice(b"\r\n");
+            }
+            Self::Close => out.extend_from_slice(text),
+        }
+    }
+
+    /// What ends a stream's body.
+    pub(crate) fn end(self) -> &'static [u8] {
+        match self {
+            Self::Chunked => b"0\r\n\r\n",
+            Self::Close => b"",
+        }
+    }
+}
+
+/// Encoded events, one after the other, and where each of them ends.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    bytes: Vec<u8>,
+    ends: Vec<(usize, Sequence)>,
+}
+
+/// Where a write of gathered events was cut.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cut<'a> {
+    /// The last event of which anything was written, if there is one.
+    pub(super) sequence: Option<Sequence>,
+    /// What of it was not.
+    pub(super) rest: &'a [u8],
+}
+
+impl Gathered {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    pub(super) fn push(&mut self, block: &Block, index: usize, framing: Framing) {
+        self.bytes.extend_from_slice(match framing {
+            Framing::Chunked => block.chunk(index),
+            Framing::Close => block.frame(index),
+        });
+        self.ends.push((self.bytes.len(), block.sequence(index)));
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The last event.
+    pub(super) fn last(&self) -> Option<Sequence> {
+        self.ends.last().map(|(_, sequence)| *sequence)
+    }
+
+    /// The first event.
+    pub(super) fn first(&self) -> Option<Sequence> {
+        self.ends.first().map(|(_, sequence)| *sequence)
+    }
+
+    /// How many events.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many events have begun within the first `written` bytes.
+    pub(super) fn begun(&self, written: usize) -> u64 {
+        let whole = self.ends.partition_point(|(end, _)| *end <= written);
+        let start = whole.checked_sub(1).map_or(0, |last| self.ends[last].0);
+        whole as u64 + u64::from(written > start)
+    }
+
+    /// What is the case when only `written` bytes were.
+    pub(super) fn cut(&self, written: usize) -> Cut<'_> {
+        let whole = self.ends.partition_point(|(end, _)| *end <= written);
+        let start = whole.checked_sub(1).map_or(0, |last| self.ends[last].0);
+        match self.ends.get(whole) {
+            Some(&(end, sequence)) if written > start => {
+                Cut { sequence: Some(sequence), rest: &self.bytes[written..end] }
+            }
+            _ => Cut { sequence: whole.checked_sub(1).map(|last| self.ends[last].1), rest: &[] },
+        }
+    }
+}

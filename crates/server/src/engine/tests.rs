@@ -1,0 +1,335 @@
+//! A shard with sockets that refuse, cut short and fail at any byte, and a tap that drops at random.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tidings_hub::tap::Tap;
+use tidings_hub::{
+    Client, Cursor, Draft, Event, Hub, HubConfig, Now, Start, Topic, TopicFilter, Topics, View,
+};
+use tidings_proto::{Decoder, Item};
+
+use super::gathered::Framing;
+use super::shard::{Shard, ShardConfig};
+use super::slot::Adopted;
+use super::socket::Socket;
+
+/// What a fake socket does, shared with the test.
+#[derive(Debug, Default)]
+struct Wire {
+    /// Everything the slot wrote.
+    written: Vec<u8>,
+    /// Bytes it takes before it refuses.
+    room: usize,
+    is_broken: bool,
+    is_finished: bool,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct FakeSocket(Rc<RefCell<Wire>>);
+
+impl Socket for FakeSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.is_broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let taken = wire.room.min(bytes.len());
+        if taken == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        wire.room -= taken;
+        wire.written.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn finish(&mut self) {
+        self.0.borrow_mut().is_finished = true;
+    }
+}
+
+impl Drop for FakeSocket {
+    fn drop(&mut self) {
+        self.0.borrow_mut().is_closed = true;
+    }
+}
+
+/// One subscriber of the test, and what it should be sent.
+struct Peer {
+    wire: Rc<RefCell<Wire>>,
+    key: usize,
+    view: View,
+    framing: Framing,
+    /// Everything after this is to be sent.
+    after: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    delivered: u64,
+    gaps: u64,
+    overflows: u64,
+    refusals: u64,
+    broken: u64,
+    heartbeats: u64,
+    ends: u64,
+}
+
+struct Fixture {
+    rng: Rng,
+    hub: Hub,
+    now: Now,
+    tap: Tap,
+    shard: Shard<FakeSocket, ()>,
+    topics: Vec<Topic>,
+    published: Vec<Vec<Topic>>,
+    peers: Vec<Peer>,
+    evicts: bool,
+    counts: Counts,
+}
+
+impl Fixture {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mut config = HubConfig::default();
+        let evicts = rng.bool();
+        if evicts {
+            config.retention.topic_events_max = NonZeroUsize::new(rng.usize(1..8));
+        }
+        let now = Now::read();
+        let hub = Hub::at(config, now);
+        let tap = hub.tap(rng.usize(1..30), Waker::noop().clone());
+        let shard = Shard::new(ShardConfig {
+            heartbeat_interval: Duration::from_secs(15),
+            stream_age_max: None,
+            stall_timeout: Duration::from_secs(3600),
+            reconnection_time: Duration::from_secs(2),
+        });
+        let topics = ["a", "b", "a/1", "a/2"].map(|name| Topic::new(name).unwrap()).to_vec();
+        let (published, peers, counts) = (Vec::new(), Vec::new(), Counts::default());
+        Self { rng, hub, now, tap, shard, topics, published, peers, evicts, counts }
+    }
+
+    fn step(&mut self) {
+        match self.rng.u32(0..100) {
+            0..40 => self.publish(),
+            40..50 => self.add(),
+            50..80 => self.turn(),
+            80..92 => self.make_room(),
+            92..94 => self.break_one(),
+            94..96 => {
+                self.tap.overflow();
+                self.counts.overflows += 1;
+            }
+            _ => {
+                self.now = self.now + Duration::from_millis(self.rng.u64(0..4000));
+                self.hub.tick(self.now);
+            }
+        }
+    }
+
+    fn topic(&mut self) -> Topic {
+        self.topics[self.rng.usize(0..self.topics.len())].clone()
+    }
+
+    fn publish(&mut self) {
+        for _ in 0..self.rng.usize(1..6) {
+            let topics: Vec<_> = (0..self.rng.usize(1..3)).map(|_| self.topic()).collect();
+            let topics = Topics::new(topics).unwrap();
+            self.published.push(topics.as_slice().to_vec());
+            let data = format!("{}{}", self.published.len(), "x".repeat(self.rng.usize(0..200)));
+            drop(self.hub.publish(Draft::with_topics(topics, Event::new(data))).unwrap());
+        }
+    }
+
+    fn add(&mut self) {
+        // Where topics are evicted apart, what several of them have lost is the hub's model test.
+        let view = match self.rng.u32(0..4) {
+            _ if self.evicts => self.topic().into(),
+            0 => TopicFilter::pattern("a/*").unwrap().into(),
+            1 => View::new([self.topic().into(), self.topic().into()]),
+            _ => self.topic().into(),
+        };
+        let framing = if self.rng.bool() { Framing::Chunked } else { Framing::Close };
+        let after = if self.rng.bool() { 0 } else { self.published.len() as u64 };
+        let start = if after == 0 { Start::Oldest } else { Start::Tail };
+        let reader = self.tap.subscribe(&view, start);
+        let wire = Rc::new(RefCell::new(Wire { room: self.rng.usize(0..500), ..Wire::default() }));
+        let key = self.shard.add(Adopted {
+            socket: FakeSocket(Rc::clone(&wire)),
+            reader,
+            client: Client::EventSource,
+            framing,
+            head: b"HEAD\r\n\r\n".to_vec(),
+            discarded: 0,
+            place: (),
+        });
+        self.peers.push(Peer { wire, key, view, framing, after });
+    }
+
+    fn turn(&mut self) {
+        self.shard.set_now(self.hub.uptime());
+        let writes = self.rng.usize(1..20);
+        self.shard.turn(&self.tap, writes);
+    }
+
+    /// Some sockets take bytes again, a few or many.
+    fn make_room(&mut self) {
+        for peer in &self.peers {
+            if self.rng.bool() {
+                continue;
+            }
+            let was_full = peer.wire.borrow().room == 0;
+            self.counts.refusals += u64::from(was_full);
+            peer.wire.borrow_mut().room += self.rng.usize(1..400);
+            if was_full && !peer.wire.borrow().is_closed {
+                self.shard.handle_writable(peer.key);
+            }
+        }
+    }
+
+    fn break_one(&mut self) {
+        if let Some(peer) = self.rng.choice(&self.peers) {
+            peer.wire.borrow_mut().is_broken = true;
+            self.counts.broken += 1;
+        }
+    }
+
+    fn open_all(&mut self) {
+        for peer in &self.peers {
+            let was_full = peer.wire.borrow().room == 0;
+            peer.wire.borrow_mut().room = usize::MAX / 2;
+            if was_full && !peer.wire.borrow().is_closed {
+                self.shard.handle_writable(peer.key);
+            }
+        }
+        while self.shard.turn(&self.tap, 100) {}
+    }
+
+    /// Lets everybody read to the tail, ends all streams, and checks what each was sent.
+    fn finish(mut self) -> Counts {
+        self.open_all();
+        self.shard.drain(Duration::ZERO);
+        while self.shard.turn(&self.tap, 100) {}
+        for peer in std::mem::take(&mut self.peers) {
+            let wire = peer.wire.borrow();
+            if !wire.is_broken {
+                assert!(wire.is_finished, "a stream without its end");
+                self.counts.ends += 1;
+            }
+            self.check(&peer, &wire);
+        }
+        self.counts
+    }
+
+    fn check(&mut self, peer: &Peer, wire: &Wire) {
+        let Some(body) = wire.written.strip_prefix(b"HEAD\r\n\r\n") else {
+            assert!(wire.is_broken, "no head");
+            return;
+        };
+        let text = match peer.framing {
+            Framing::Chunked => dechunk(body, !wire.is_broken),
+            Framing::Close => body.to_vec(),
+        };
+        let wanted = |sequence: u64| {
+            let topics = &self.published[sequence as usize - 1];
+            topics.iter().any(|topic| peer.view.matches(topic.as_str()))
+        };
+        let (mut decoder, mut input) = (Decoder::new(), &text[..]);
+        let (mut after, mut may_miss, mut gaps) = (peer.after, false, 0);
+        // The start of a stream from the oldest is at whatever is held.
+        let mut at_start = peer.after == 0 && self.evicts;
+        while let Some(item) = decoder.decode(&mut input).unwrap() {
+            match item {
+                Item::Comment(_) => self.counts.heartbeats += 1,
+                Item::Event(event) if event.event_type == "gap" => {
+                    may_miss = true;
+                    gaps += 1;
+                }
+                Item::Event(event) => {
+                    let sequence = Cursor::parse(event.id().unwrap()).unwrap().sequence.get();
+                    assert!(sequence > after, "{sequence} after {after}");
+                    assert!(wanted(sequence), "{sequence} misdelivered");
+                    let data = format!("{sequence}");
+                    assert!(event.data.trim_end_matches('x') == data, "{sequence} altered");
+                    let missed = (after + 1..sequence).find(|s| wanted(*s));
+                    let may_miss_any = may_miss || at_start;
+                    assert!(missed.is_none() || may_miss_any, "{missed:?} lost before {sequence}");
+                    (after, may_miss, at_start) = (sequence, false, false);
+                    self.counts.delivered += 1;
+                }
+                _ => {}
+            }
+        }
+        if !wire.is_broken {
+            let missed = (after + 1..=self.published.len() as u64).find(|s| wanted(*s));
+            assert!(missed.is_none() || may_miss || at_start, "{missed:?} lost at the end");
+        }
+        assert!(gaps == 0 || self.evicts, "a gap without an eviction");
+        self.counts.gaps += gaps;
+    }
+}
+
+/// Takes the chunked coding of a body apart, which must be valid and, if it is whole, have its end.
+fn dechunk(mut body: &[u8], is_whole: bool) -> Vec<u8> {
+    let mut text = Vec::new();
+    loop {
+        let Some(end) = body.windows(2).position(|pair| pair == b"\r\n") else {
+            assert!(!is_whole, "a body without its end");
+            return text;
+        };
+        let len = std::str::from_utf8(&body[..end]).unwrap();
+        let len = usize::from_str_radix(len, 16).unwrap();
+        let rest = &body[end + 2..];
+        if len == 0 {
+            assert_eq!(rest, b"\r\n", "bytes after the last chunk");
+            return text;
+        }
+        if rest.len() < len + 2 {
+            assert!(!is_whole, "a cut chunk");
+            text.extend_from_slice(&rest[..len.min(rest.len())]);
+            return text;
+        }
+        text.extend_from_slice(&rest[..len]);
+        assert_eq!(&rest[len..len + 2], b"\r\n", "a chunk without its end");
+        body = &rest[len + 2..];
+    }
+}
+
+#[test]
+fn t43_every_socket_gets_its_views_events_in_order_once_or_is_told_of_a_gap() {
+    const SCHEDULES: u64 = 300;
+    const STEPS: usize = 300;
+    let mut totals: HashMap<&str, u64> = HashMap::new();
+    for seed in 0..SCHEDULES {
+        // Printed only if this schedule fails.
+        println!("seed {seed}");
+        let mut fixture = Fixture::new(seed);
+        (0..STEPS).for_each(|_| fixture.step());
+        let counts = fixture.finish();
+        for (what, count) in [
+            ("delivered", counts.delivered),
+            ("gaps", counts.gaps),
+            ("overflows", counts.overflows),
+            ("refusals", counts.refusals),
+            ("broken", counts.broken),
+            ("heartbeats", counts.heartbeats),
+            ("ends", counts.ends),
+        ] {
+            *totals.entry(what).or_default() += count;
+        }
+    }
+    println!("{SCHEDULES} schedules met {totals:?}");
+    assert!(totals.values().all(|count| *count > 0), "{totals:?}");
+}

@@ -1,0 +1,178 @@
+//! The thread of a shard: it waits for sockets and for its tap, and lets the shard work.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Wake, Waker};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Registry, Token};
+use parking_lot::Mutex;
+use tidings_hub::tap::{Reader, Tap};
+use tidings_hub::{Hub, Start, View};
+use tracing::{error, warn};
+
+use super::shard::{Shard, ShardConfig};
+use super::slot::{Adopted, Reason};
+use crate::streams::Place;
+
+/// A shard and its thread, which ends with it.
+pub(super) struct ShardThread {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    hub: Hub,
+    shard: Mutex<Shard<TcpStream, Place>>,
+    tap: OnceLock<Tap>,
+    registry: Registry,
+    waker: mio::Waker,
+    is_stopped: AtomicBool,
+    left: [AtomicU64; Reason::ALL.len()],
+}
+
+const WAKE: Token = Token(usize::MAX);
+/// Blocks that wait in a tap at most: some milliseconds at the highest rates, and then a shard is
+/// better off reading history.
+const HINTS_MAX: usize = 4096;
+/// Writes of one turn of the thread, before it looks at its sockets again: about a millisecond.
+const TURN_WRITES: usize = 256;
+/// Writes that a publisher does itself rather than wake the thread: the hop costs about as much.
+const INLINE_WRITES: usize = 16;
+
+impl ShardThread {
+    pub(super) fn start(hub: &Hub, config: ShardConfig) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let shared = Arc::new(Shared {
+            hub: hub.clone(),
+            shard: Mutex::new(Shard::new(config)),
+            tap: OnceLock::new(),
+            registry: poll.registry().try_clone()?,
+            waker: mio::Waker::new(poll.registry(), WAKE)?,
+            is_stopped: AtomicBool::new(false),
+            left: Default::default(),
+        });
+        let waker = Waker::from(Arc::new(Rouse(Arc::downgrade(&shared))));
+        let tap = hub.tap(HINTS_MAX, waker);
+        let is_first = shared.tap.set(tap).is_ok();
+        debug_assert!(is_first, "the tap is set once, here");
+        let thread = std::thread::Builder::new().name("shard".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.run(poll)
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    pub(super) fn subscribe(&self, view: &View, start: Start) -> Reader {
+        self.shared.tap().subscribe(view, start)
+    }
+
+    pub(super) fn adopt(&self, adopted: Adopted<TcpStream, Place>) {
+        let mut shard = self.shared.shard.lock();
+        let key = shard.add(adopted);
+        let Some(socket) = shard.socket(key) else { return };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.shared.registry.register(socket, Token(key), interest) {
+            warn!(error = &error as &dyn std::error::Error, "stream not taken over");
+            shard.abandon(key);
+        }
+        if self.shared.work(&mut shard, INLINE_WRITES) {
+            self.shared.wake();
+        }
+    }
+
+    pub(super) fn drain(&self, over: Duration) {
+        self.shared.shard.lock().drain(over);
+        self.shared.wake();
+    }
+
+    pub(super) fn left(&self, reason: Reason) -> u64 {
+        self.shared.left[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for ShardThread {
+    fn drop(&mut self) {
+        self.shared.is_stopped.store(true, Ordering::Release);
+        self.shared.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("shard panicked");
+        }
+    }
+}
+
+impl Shared {
+    fn tap(&self) -> &Tap {
+        self.tap.get().expect("a shard has its tap before anybody else has the shard")
+    }
+
+    fn wake(&self) {
+        // It fails only when the event counter is full, and then the thread is about to wake.
+        let _ = self.waker.wake();
+    }
+
+    fn run(&self, mut poll: Poll) {
+        let mut events = Events::with_capacity(1024);
+        let mut has_more = false;
+        while !self.is_stopped.load(Ordering::Acquire) {
+            let timeout = has_more.then_some(Duration::ZERO);
+            match poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    error!(error = &error as &dyn std::error::Error, "shard cannot wait");
+                    return;
+                }
+            }
+            let mut shard = self.shard.lock();
+            for event in events.iter().filter(|event| event.token() != WAKE) {
+                let key = event.token().0;
+                if event.is_writable() {
+                    shard.handle_writable(key);
+                }
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    shard.handle_readable(key);
+                }
+            }
+            has_more = self.work(&mut shard, TURN_WRITES);
+        }
+    }
+
+    /// Lets the shard work; `true` if there is more to do.
+    fn work(&self, shard: &mut Shard<TcpStream, Place>, writes: usize) -> bool {
+        shard.set_now(self.hub.uptime());
+        let has_more = shard.turn(self.tap(), writes);
+        self.hub.count_delivered(shard.take_delivered());
+        for reason in shard.take_left() {
+            self.left[reason as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        has_more
+    }
+}
+
+/// How a tap wakes its shard: whoever publishes does small turns himself.
+struct Rouse(Weak<Shared>);
+
+impl Wake for Rouse {
+    fn wake(self: Arc<Self>) {
+        let Some(shared) = self.0.upgrade() else { return };
+        if let Some(mut shard) = shared.shard.try_lock()
+            && !shared.work(&mut shard, INLINE_WRITES)
+        {
+            return;
+        }
+        shared.wake();
+    }
+}
+
+impl fmt::Debug for ShardThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShardThread")
+    }
+}
