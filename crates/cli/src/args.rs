@@ -92,6 +92,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) max_age: Option<String>,
 
+    /// How long a reader may take nothing before its connection is closed; it comes back and resumes.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) stall_timeout: String,
+
     /// Bytes of one event at most.
     #[arg(long, value_name = "BYTES", default_value = "1MiB")]
     pub(crate) event_bytes_max: String,

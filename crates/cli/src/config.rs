@@ -44,6 +44,8 @@ impl std::error::Error for Mistakes {}
 const EVENT_BYTES_MAX: usize = 1 << 30;
 /// Shorter heartbeats are traffic, not signs of life.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+/// Shorter pauses happen to healthy readers: a phone between two cells, a laptop's lid.
+const STALL_MIN: Duration = Duration::from_secs(1);
 /// The longest time that is told anybody to wait: clients may count milliseconds in 32 bits.
 const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -71,6 +73,9 @@ impl Config {
         });
         reader.set(&mut hub.reconnection_time, "--retry", &args.retry, |text| {
             at_most(RETRY_MAX, duration(text)?)
+        });
+        reader.set(&mut server.stall_timeout, "--stall-timeout", &args.stall_timeout, |text| {
+            at_least(STALL_MIN, duration(text)?)
         });
         reader.set(&mut hub.event_bytes_max, "--event-bytes-max", &args.event_bytes_max, |text| {
             match bytes(text)? {
@@ -253,12 +258,12 @@ mod tests {
     fn every_mistake_is_told_at_once() {
         let mistakes = check(
             "--listen here --history-bytes lots --history-events 0 --history-age 5 --heartbeat 0s \
-             --retry 2d --max-age 0s --event-bytes-max 2GiB --allow-origin example.com \
+             --retry 2d --max-age 0s --stall-timeout 1ms --event-bytes-max 2GiB --allow-origin example.com \
              --allow-host a/b --log loud",
         )
         .unwrap_err();
         let text = mistakes.to_string();
-        assert_eq!(mistakes.0.len(), 11, "{text}");
+        assert_eq!(mistakes.0.len(), 12, "{text}");
         for flag in [
             "--listen",
             "--history-bytes",
@@ -267,6 +272,7 @@ mod tests {
             "--heartbeat",
             "--retry",
             "--max-age",
+            "--stall-timeout",
             "--event-bytes-max",
             "--allow-origin",
             "--allow-host",
