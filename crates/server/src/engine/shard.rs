@@ -452,7 +452,10 @@ impl<S: Socket, P> Shard<S, P> {
         let slot = &mut self.slots[key];
         let quiet = self.now.saturating_sub(slot.sent_at);
         match slot.state {
-            State::Ending(reason) if self.now >= slot.ends_at => drop(self.remove(key, reason)),
+            // One whose socket takes bytes has its end in the queue, however long that is.
+            State::Ending(reason) if self.now >= slot.ends_at && !slot.is_writable => {
+                drop(self.remove(key, reason));
+            }
             State::Ending(_) => {}
             State::Open if self.now >= slot.ends_at => {
                 let reason = if self.is_closing { Reason::Drained } else { Reason::TimedOut };
