@@ -49,7 +49,7 @@ pub struct ServerConfig {
     pub drain_per_stream: Duration,
     /// The same in all, at most: 3 s by default, a third of the time there is.
     pub drain_max: Duration,
-    /// Time from the signal to the end of everything: 9 s by default, within the 10 s that process
+    /// Time from the signal to the end of everything: 8 s by default, well within the 10 s that process
     /// supervisors grant before they kill.
     pub shutdown_max: Duration,
 }
@@ -72,7 +72,7 @@ impl Default for ServerConfig {
             http2_streams_max: 250,
             drain_per_stream: Duration::from_millis(1),
             drain_max: Duration::from_secs(3),
-            shutdown_max: Duration::from_secs(9),
+            shutdown_max: Duration::from_secs(8),
         }
     }
 }
