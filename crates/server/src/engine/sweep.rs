@@ -1,9 +1,10 @@
 //! Sweeps: one topic's newest events on their way to everybody who stands just before them.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use tidings_hub::Sequence;
-use tidings_hub::tap::{Hint, Run, TopicKey};
+use tidings_hub::tap::{Block, Hint, Run, TopicKey};
 
 use super::gathered::{Framing, Gathered};
 
@@ -16,7 +17,7 @@ pub(super) struct Sweep {
     pub(super) chunked: Gathered,
     /// The same for HTTP/1.0, if a slot wants it.
     close: Option<Gathered>,
-    hints: Vec<(Hint, usize)>,
+    runs: Vec<(Arc<Block>, Run)>,
     /// Something among them wants a closer look than copying: everybody reads for himself.
     pub(super) is_special: bool,
     /// Slots before this place in the topic's list are still to be visited.
@@ -30,7 +31,7 @@ impl Sweep {
             previous: run.previous(),
             chunked: Gathered::default(),
             close: None,
-            hints: Vec::new(),
+            runs: Vec::new(),
             is_special: false,
             next: None,
         }
@@ -52,9 +53,9 @@ impl Sweep {
             Framing::Chunked => &self.chunked,
             Framing::Close => self.close.get_or_insert_with(|| {
                 let mut gathered = Gathered::default();
-                for (hint, run) in &self.hints {
-                    for index in hint.runs()[*run].indices() {
-                        gathered.push(&hint.block, index, Framing::Close);
+                for (block, run) in &self.runs {
+                    for index in run.indices() {
+                        gathered.push(block, index, Framing::Close);
                     }
                 }
                 gathered
@@ -94,7 +95,7 @@ impl Sweeps {
             sweep.chunked.push(&hint.block, index, Framing::Chunked);
         }
         sweep.close = None;
-        sweep.hints.push((hint.clone(), at));
+        sweep.runs.push((Arc::clone(&hint.block), run.clone()));
     }
 
     /// Takes the sweep whose turn it is. What comes in meanwhile for its topic is another sweep's.
