@@ -15,12 +15,13 @@
 //! writable. Generic over the socket, without a thread, a clock or a poll of its own: those are in
 //! `thread`.
 
+mod pass;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use slab::Slab;
 use tidings_hub::tap::{Drained, Hint, Read, Tap, TopicKey};
-use tidings_proto::encode_retry;
 
 use super::gathered::Gathered;
 use super::slot::{Adopted, Reason, Slot, State};
@@ -64,16 +65,10 @@ pub(crate) struct Shard<S, P> {
     delivered: u64,
 }
 
-/// Slots visited in one go by the pass for heartbeats and ends.
-const PASS_SLOTS: usize = 1024;
 /// Bytes read from history for one write.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Bytes after a request that are read and thrown away; more is not a mistake but an attempt.
 const DISCARDED_BYTES_MAX: u16 = 1024;
-/// How long the client of a stream that has ended has to close its end.
-const LINGER: Duration = Duration::from_secs(2);
-/// Spread over which readers come back when a server ends.
-const RETURN_SPREAD: Duration = Duration::from_secs(3);
 
 impl<S: Socket, P> Shard<S, P> {
     pub(crate) fn new(config: ShardConfig) -> Self {
@@ -99,16 +94,6 @@ impl<S: Socket, P> Shard<S, P> {
     /// Moves the shard's time on.
     pub(crate) fn set_now(&mut self, now: Duration) {
         self.now = self.now.max(millis(now));
-    }
-
-    /// Milliseconds between two passes: often enough that no silence is too long.
-    fn pass_interval(&self) -> u64 {
-        /// A pass over a million slots takes some milliseconds.
-        const PASS_MAX: u64 = 5000;
-        if self.is_closing {
-            return 10;
-        }
-        (millis(self.config.heartbeat_interval) / 5).clamp(1, PASS_MAX)
     }
 
     /// The reasons for which slots were removed since the last call.
@@ -235,16 +220,6 @@ impl<S: Socket, P> Shard<S, P> {
             let state = slot.state;
             return drop(self.remove(key, slot_reason(state, reason)));
         }
-    }
-
-    /// Ends every stream at a time of its own within a time.
-    pub(crate) fn drain(&mut self, over: Duration) {
-        let over = millis(over);
-        self.is_closing = true;
-        for (_, slot) in &mut self.slots {
-            slot.ends_at = self.now + if over == 0 { 0 } else { fastrand::u64(0..over) };
-        }
-        self.next_pass = self.now;
     }
 
     /// Takes in what the tap holds and does some of what is to be done, about `writes` writes; `true`
@@ -386,94 +361,6 @@ impl<S: Socket, P> Shard<S, P> {
                 slot.rest = framed.into();
                 self.enqueue(key);
             }
-        }
-    }
-
-    /// Begins the end of a stream: its last bytes are written, and then its client is to close.
-    fn end(&mut self, key: usize, reason: Reason) {
-        let slot = &mut self.slots[key];
-        let mut rest = std::mem::take(&mut slot.rest).into_vec();
-        if reason == Reason::Drained {
-            let spread = Duration::from_millis(fastrand::u64(0..=millis(RETURN_SPREAD)));
-            let mut text = Vec::new();
-            encode_retry(self.config.reconnection_time + spread, &mut text);
-            slot.framing.frame(&text, &mut rest);
-        }
-        rest.extend_from_slice(slot.framing.end());
-        slot.rest = rest.into();
-        slot.state = State::Ending(reason);
-        // Even to a client that takes nothing, an end is an end.
-        slot.ends_at = self.now + millis(LINGER);
-        self.enqueue(key);
-    }
-
-    /// Removes a slot whose stream is written to its end. Its socket waits for the client to close:
-    /// closed at once with bytes unread, it would take the end of the stream with it.
-    fn finish(&mut self, key: usize, reason: Reason) {
-        if let Some(mut slot) = self.remove(key, reason) {
-            slot.socket.finish();
-            self.lingering.push((slot.socket, self.now + millis(LINGER)));
-        }
-    }
-
-    /// Lets go of the sockets whose clients have closed, or had the time to.
-    fn let_go(&mut self) {
-        let now = self.now;
-        let mut buffer = [0; 512];
-        self.lingering.retain_mut(|(socket, until)| {
-            let is_waiting = |read: std::io::Result<usize>| {
-                read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
-            };
-            now < *until && is_waiting(socket.read(&mut buffer))
-        });
-    }
-
-    /// Does a portion of the pass over all slots, if it is time: heartbeats and ends.
-    fn pass(&mut self) {
-        let Some(from) = self.pass.or_else(|| (self.now >= self.next_pass).then_some(0)) else {
-            return;
-        };
-        let to = from + PASS_SLOTS;
-        for key in from..to.min(self.slots.capacity()) {
-            if self.slots.contains(key) {
-                self.visit(key);
-            }
-        }
-        self.pass = Some(to).filter(|to| *to < self.slots.capacity());
-        if self.pass.is_none() {
-            self.let_go();
-            self.next_pass = self.now + self.pass_interval();
-        }
-    }
-
-    fn visit(&mut self, key: usize) {
-        let quiet_max =
-            millis(self.config.heartbeat_interval).saturating_sub(2 * self.pass_interval());
-        let slot = &mut self.slots[key];
-        let quiet = self.now.saturating_sub(slot.sent_at);
-        match slot.state {
-            // One whose socket takes bytes has its end in the queue, however long that is.
-            State::Ending(reason) if self.now >= slot.ends_at && !slot.is_writable => {
-                drop(self.remove(key, reason));
-            }
-            State::Ending(_) => {}
-            State::Open if self.now >= slot.ends_at => {
-                let reason = if self.is_closing { Reason::Drained } else { Reason::TimedOut };
-                self.end(key, reason);
-            }
-            State::Open if !slot.is_writable => {
-                if quiet >= millis(self.config.stall_timeout) {
-                    drop(self.remove(key, Reason::Stalled));
-                }
-            }
-            State::Open if !slot.is_behind && quiet >= quiet_max => {
-                let (mut text, mut framed) = (Vec::new(), Vec::new());
-                slot.reader.write_heartbeat(slot.client, &mut text);
-                slot.framing.frame(&text, &mut framed);
-                slot.rest = framed.into();
-                self.enqueue(key);
-            }
-            State::Open => {}
         }
     }
 }
