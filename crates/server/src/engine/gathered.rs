@@ -46,6 +46,8 @@ pub(super) struct Gathered {
 pub(super) struct Cut<'a> {
     /// The last event of which anything was written, if there is one.
     pub(super) sequence: Option<Sequence>,
+    /// How many events that makes.
+    pub(super) begun: u64,
     /// What of it was not.
     pub(super) rest: &'a [u8],
 }
@@ -87,22 +89,21 @@ impl Gathered {
         self.ends.len()
     }
 
-    /// How many events have begun within the first `written` bytes.
-    pub(super) fn begun(&self, written: usize) -> u64 {
-        let whole = self.ends.partition_point(|(end, _)| *end <= written);
-        let start = whole.checked_sub(1).map_or(0, |last| self.ends[last].0);
-        whole as u64 + u64::from(written > start)
-    }
-
     /// What is the case when only `written` bytes were.
     pub(super) fn cut(&self, written: usize) -> Cut<'_> {
         let whole = self.ends.partition_point(|(end, _)| *end <= written);
         let start = whole.checked_sub(1).map_or(0, |last| self.ends[last].0);
         match self.ends.get(whole) {
-            Some(&(end, sequence)) if written > start => {
-                Cut { sequence: Some(sequence), rest: &self.bytes[written..end] }
-            }
-            _ => Cut { sequence: whole.checked_sub(1).map(|last| self.ends[last].1), rest: &[] },
+            Some(&(end, sequence)) if written > start => Cut {
+                sequence: Some(sequence),
+                begun: whole as u64 + 1,
+                rest: &self.bytes[written..end],
+            },
+            _ => Cut {
+                sequence: whole.checked_sub(1).map(|last| self.ends[last].1),
+                begun: whole as u64,
+                rest: &[],
+            },
         }
     }
 }

@@ -130,8 +130,8 @@ impl<S: Socket, P> Shard<S, P> {
         };
         let entry = self.slots.vacant_entry();
         let key = entry.key();
-        let list = match (reader.topics(), reader.has_pattern()) {
-            ([topic], false) => self.single.entry(*topic).or_default(),
+        let list = match reader.topics() {
+            [topic] => self.single.entry(*topic).or_default(),
             _ => &mut self.others,
         };
         list.push(key as u32);
@@ -159,8 +159,8 @@ impl<S: Socket, P> Shard<S, P> {
     fn remove(&mut self, key: usize, reason: Reason) -> Option<Slot<S, P>> {
         let slot = self.slots.try_remove(key)?;
         let at = slot.list_at as usize;
-        let topic = match (slot.reader.topics(), slot.reader.has_pattern()) {
-            ([topic], false) => Some(*topic),
+        let topic = match slot.reader.topics() {
+            [topic] => Some(*topic),
             _ => None,
         };
         let list = match topic {
@@ -355,10 +355,7 @@ impl<S: Socket, P> Shard<S, P> {
             Read::Full => self.enqueue(key),
             Read::Ended => self.end(key, Reason::Completed),
             Read::Gap(gap) => {
-                let (mut text, mut framed) = (Vec::new(), Vec::new());
-                gap.write(&mut text);
-                framing.frame(&text, &mut framed);
-                slot.rest = framed.into();
+                slot.put_first(|_, text| gap.write(text));
                 self.enqueue(key);
             }
         }
@@ -366,6 +363,14 @@ impl<S: Socket, P> Shard<S, P> {
 }
 
 impl<S: Socket, P> Slot<S, P> {
+    /// Puts a text that is no event of history before whatever comes next. The slot has no rest.
+    fn put_first(&mut self, write: impl FnOnce(&Self, &mut Vec<u8>)) {
+        let (mut text, mut framed) = (Vec::new(), Vec::new());
+        write(self, &mut text);
+        self.framing.frame(&text, &mut framed);
+        self.rest = framed.into();
+    }
+
     /// Writes what must go first; `false` if the socket took only some of it.
     fn write_rest(&mut self, now: u64) -> std::io::Result<bool> {
         if self.rest.is_empty() {
@@ -405,7 +410,7 @@ fn deliver<S: Socket, P>(
     slot.rest = cut.rest.into();
     slot.is_behind = true;
     slot.is_writable = false;
-    Ok(gathered.begun(written))
+    Ok(cut.begun)
 }
 
 /// Why a slot is gone: what ended it, if its end has begun.

@@ -116,10 +116,7 @@ impl<S: Socket, P> Shard<S, P> {
                 }
             }
             State::Open if !slot.is_behind && quiet >= quiet_max => {
-                let (mut text, mut framed) = (Vec::new(), Vec::new());
-                slot.reader.write_heartbeat(slot.client, &mut text);
-                slot.framing.frame(&text, &mut framed);
-                slot.rest = framed.into();
+                slot.put_first(|slot, text| slot.reader.write_heartbeat(slot.client, text));
                 self.enqueue(key);
             }
             State::Open => {}
