@@ -15,6 +15,7 @@ use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
 use crate::history::Block;
 use crate::hub::Hub;
+use crate::on_end::OnEnd;
 use crate::reader::Read;
 use crate::stream_text::{Client, stream_headers, write_preamble};
 use crate::subscriber::Subscriber;
@@ -43,8 +44,6 @@ pub struct Body {
     state: State,
     on_end: Option<OnEnd>,
 }
-
-type OnEnd = Box<dyn FnOnce(StreamEnd) + Send>;
 
 enum Source {
     Subscriber(Box<Subscriber>),
@@ -117,11 +116,7 @@ impl Body {
     /// that the reader could resume from.
     #[must_use]
     pub fn with_greeting(mut self, greeting: Event) -> Self {
-        let mut event = Event::new(greeting.data()).with_type(greeting.event_type().clone());
-        if let Some(retry) = greeting.retry() {
-            event = event.with_retry(retry);
-        }
-        self.greeting = Some(event);
+        self.greeting = Some(without_id(&greeting));
         self
     }
 
@@ -134,13 +129,24 @@ impl Body {
         self
     }
 
-    /// Calls `hook` once, however the stream ends.
+    /// Calls `hook` once, however the stream ends; after those given before.
     ///
     /// It runs where the stream is polled or dropped, with no lock of the hub's held.
     #[must_use]
     pub fn on_end(mut self, hook: impl FnOnce(StreamEnd) + Send + 'static) -> Self {
-        self.on_end = Some(Box::new(hook));
+        self.on_end = Some(match self.on_end.take() {
+            Some(earlier) => earlier.then(hook),
+            None => OnEnd::new(hook),
+        });
         self
+    }
+
+    /// Ends the stream here and now, from our side: nothing more is sent, and its hook runs with
+    /// [`StreamEnd::Completed`].
+    pub fn end(&mut self) {
+        if self.state != State::Ended {
+            self.finish(StreamEnd::Completed);
+        }
     }
 
     /// Answers the request with these headers: [`Body::for_client`] by what they tell of the client
@@ -289,8 +295,8 @@ impl Body {
 
     fn finish(&mut self, end: StreamEnd) {
         self.state = State::Ended;
-        if let Some(hook) = self.on_end.take() {
-            hook(end);
+        if let Some(on_end) = self.on_end.take() {
+            on_end.run(end);
         }
     }
 }
@@ -327,6 +333,15 @@ impl Drop for Body {
         if self.state != State::Ended {
             self.finish(StreamEnd::Left);
         }
+    }
+}
+
+/// A greeting as it is sent: its ID would be a place that nobody can resume from.
+pub(crate) fn without_id(greeting: &Event) -> Event {
+    let event = Event::new(greeting.data()).with_type(greeting.event_type().clone());
+    match greeting.retry() {
+        Some(retry) => event.with_retry(retry),
+        None => event,
     }
 }
 

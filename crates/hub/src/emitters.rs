@@ -10,9 +10,11 @@ use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 use tidings_proto::Event;
 
-use crate::body::{Body, StreamEnd};
+use crate::body::{Body, StreamEnd, without_id};
 use crate::draft::Draft;
+use crate::filter::View;
 use crate::hub::Hub;
+use crate::on_end::OnEnd;
 use crate::publish::{PublishError, Publishing};
 use crate::start::Start;
 use crate::stream_text::Client;
@@ -66,17 +68,31 @@ impl<K: Clone + Eq + Hash + fmt::Display + Send + 'static> Emitters<K> {
     }
 
     /// Opens a stream of the key, from a start: [`Start::from_headers`] for a reader that may be
-    /// coming back.
+    /// coming back. From this call on nothing sent to the key is missed, whenever the stream is first
+    /// read.
     ///
     /// # Errors
     ///
     /// [`InvalidTopic`] if the key's text makes no topic.
     pub fn connect(&self, key: K, start: Start) -> Result<Emitter<K>, InvalidTopic> {
-        let subscriber = self.hub.subscribe(self.topic(&key)?, start);
-        let is_ended = subscriber.is_ended();
+        let topic = self.topic(&key)?;
+        // Pinned, so that it makes no difference when the stream is read first.
+        let start = match start {
+            Start::Tail => self.hub.tail().into(),
+            start => start,
+        };
         *self.streams.lock().entry(key.clone()).or_default() += 1;
         let seat = Seat { key, streams: Arc::clone(&self.streams) };
-        Ok(Emitter { body: Body::new(subscriber), hooks: Hooks::default(), seat, is_ended })
+        Ok(Emitter {
+            hub: self.hub.clone(),
+            topic,
+            start,
+            client: Client::default(),
+            greeting: None,
+            timeout: None,
+            hooks: Hooks::default(),
+            seat,
+        })
     }
 
     /// Sends an event to the streams of the key.
@@ -135,12 +151,36 @@ impl<K: Clone + Eq + Hash + fmt::Display + Send + 'static> Emitters<K> {
 ///
 /// However it ends, its hooks run once: [`on_timeout`](Emitter::on_timeout) or
 /// [`on_error`](Emitter::on_error) if that was the cause, and then
-/// [`on_completion`](Emitter::on_completion). By then it has left the registry.
+/// [`on_completion`](Emitter::on_completion). By then it has left the registry. An emitter that is
+/// dropped before it became a stream leaves it too, and runs nothing.
 pub struct Emitter<K: Eq + Hash> {
-    body: Body,
+    hub: Hub,
+    topic: Topic,
+    start: Start,
+    client: Client,
+    greeting: Option<Event>,
+    timeout: Option<Duration>,
     hooks: Hooks,
     seat: Seat<K>,
-    is_ended: bool,
+}
+
+/// What an emitter's stream is made of, for servers that write streams without a [`Body`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EmitterParts {
+    /// What the stream carries.
+    pub view: View,
+    /// Where it starts; never [`Start::Tail`], so that nothing sent meanwhile is missed.
+    pub start: Start,
+    /// Who reads it.
+    pub client: Client,
+    /// Sent before all other events, after the preamble. It has no ID.
+    pub greeting: Option<Event>,
+    /// How long the stream lasts at most.
+    pub timeout: Option<Duration>,
+    /// To be run when the stream has ended. It may publish, so no lock may be held that publishing
+    /// takes, and what it does is the program's: it may even panic.
+    pub on_end: OnEnd,
 }
 
 #[derive(Default)]
@@ -163,28 +203,29 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
     /// status 204, and its EventSource stays closed.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.is_ended
+        self.hub.is_ended(&self.topic, &self.start)
     }
 
     /// Says who reads the stream; see [`Body::for_client`].
     #[must_use]
     pub fn for_client(mut self, client: Client) -> Self {
-        self.body = self.body.for_client(client);
+        self.client = client;
         self
     }
 
     /// Sends an event before all others, to this stream alone; see [`Body::with_greeting`].
     #[must_use]
     pub fn with_greeting(mut self, greeting: Event) -> Self {
-        self.body = self.body.with_greeting(greeting);
+        self.greeting = Some(without_id(&greeting));
         self
     }
 
-    /// Ends the stream after so long, as [`Hub::tick`] tells the time. Without it, it lasts as long as its reader, the hub's
+    /// Ends the stream after so long, as [`Hub::tick`] tells the time; the shorter of several time-outs
+    /// counts. Without it, it lasts as long as its reader, the hub's
     /// [`stream_age_max`](crate::HubConfig::stream_age_max) permitting.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.body = self.body.with_timeout(timeout);
+        self.timeout = Some(self.timeout.map_or(timeout, |earlier| earlier.min(timeout)));
         self
     }
 
@@ -219,8 +260,23 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
     /// The stream, as the body of a response; see [`Body::into_response`].
     #[must_use]
     pub fn into_body(self) -> Body {
-        let Self { body, hooks, seat, .. } = self;
-        body.on_end(move |end| {
+        let hub = self.hub.clone();
+        let EmitterParts { view, start, client, greeting, timeout, on_end } = self.into_parts();
+        let mut body = Body::new(hub.subscribe(view, start)).for_client(client);
+        if let Some(greeting) = greeting {
+            body = body.with_greeting(greeting);
+        }
+        if let Some(timeout) = timeout {
+            body = body.with_timeout(timeout);
+        }
+        body.on_end(move |end| on_end.run(end))
+    }
+
+    /// What the stream is made of, for a server that writes it by other means than a [`Body`].
+    #[must_use]
+    pub fn into_parts(self) -> EmitterParts {
+        let Self { topic, start, client, greeting, timeout, hooks, seat, .. } = self;
+        let on_end = OnEnd::new(move |end| {
             drop(seat);
             let cause = match end {
                 StreamEnd::TimedOut => hooks.timeout,
@@ -228,7 +284,8 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
                 StreamEnd::Completed | StreamEnd::Drained => None,
             };
             cause.into_iter().chain(hooks.completion).for_each(|hook| hook());
-        })
+        });
+        EmitterParts { view: topic.into(), start, client, greeting, timeout, on_end }
     }
 }
 
@@ -246,7 +303,7 @@ impl<K: Eq + Hash> Drop for Seat<K> {
 
 impl<K: Eq + Hash> fmt::Debug for Emitter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Emitter").field("body", &self.body).finish_non_exhaustive()
+        f.debug_struct("Emitter").field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 

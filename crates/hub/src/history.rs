@@ -27,7 +27,7 @@ pub(crate) use self::read::{Place, ReadMax, Stop};
 pub use self::retain::Retention;
 pub(crate) use self::topics::EvictionStamp;
 pub use self::topics::TopicKey;
-use self::topics::TopicTable;
+use self::topics::{TopicState, TopicTable};
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::{TopicFilter, View};
 use crate::journal::Entry;
@@ -137,10 +137,19 @@ impl History {
 
     /// The topics that hold events: name, events, newest entry.
     pub(crate) fn topics_held(&self) -> impl Iterator<Item = (&Topic, usize, Sequence)> {
-        self.topics
-            .iter()
-            .filter(|state| !state.sequences.is_empty())
-            .map(|state| (&state.name, state.sequences.len(), state.newest))
+        let topics = self.topics.iter().map(|state| (state, self.events_of(state)));
+        topics
+            .filter(|(_, events)| *events > 0)
+            .map(|(state, events)| (&state.name, events, state.newest))
+    }
+
+    /// How many events a topic holds: its entries but for the ends among them.
+    fn events_of(&self, state: &TopicState) -> usize {
+        if !state.holds(state.ended_through) {
+            return state.sequences.len();
+        }
+        let is_event = |held: Held<'_>| held.block.kind(held.index) == Kind::Event;
+        state.sequences.iter().filter(|&&sequence| is_event(self.held(sequence))).count()
     }
 
     /// Where the earliest held event with this publisher-given ID is.

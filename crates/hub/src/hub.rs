@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::clock::Clock;
-use crate::cursor::{Epoch, Sequence};
+use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::Draft;
 use crate::filter::View;
 use crate::history::{Appended, BlockBuilder, History, Retention};
@@ -18,10 +18,11 @@ use crate::journal::{
     Content, Durability, Entry, Feed, Journal, JournalError, MemoryJournal, Submission,
 };
 use crate::publish::{PublishError, Publishing};
+use crate::reader::locate;
 use crate::start::Start;
 use crate::subscriber::{Page, Subscriber};
 use crate::tap::Tap;
-use crate::time::{Now, millis};
+use crate::time::{Now, Time, millis};
 use crate::topic::Topic;
 use crate::watch::{Due, Watch, WatchList};
 
@@ -321,6 +322,12 @@ impl Hub {
         taps.into_iter().for_each(Waker::wake);
     }
 
+    /// The wall clock's time, as the last tick told it.
+    #[must_use]
+    pub fn time(&self) -> Time {
+        self.inner.clock.time()
+    }
+
     /// How long the hub has been there, as its ticks have told it.
     #[must_use]
     pub fn uptime(&self) -> Duration {
@@ -449,6 +456,18 @@ impl Hub {
             watch.end_at(clock.uptime() + age_max - fastrand::u64(0..=age_max / 10));
         }
         Arc::new(watch)
+    }
+
+    /// The cursor at the tail: all that is published from now on comes after it.
+    pub(crate) fn tail(&self) -> Cursor {
+        Cursor { epoch: self.epoch(), sequence: self.read().tail() }
+    }
+
+    /// Whether the topic's streams were ended after a start.
+    pub(crate) fn is_ended(&self, topic: &Topic, start: &Start) -> bool {
+        let history = self.read();
+        let (place, _) = locate(&history, start);
+        history.is_topic_ended(topic, place)
     }
 
     pub(crate) fn count_gap(&self) {

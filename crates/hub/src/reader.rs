@@ -11,6 +11,7 @@ use crate::history::{
 };
 use crate::hub::Hub;
 use crate::start::Start;
+use crate::topic::Topic;
 
 /// A cursor in a hub's history, with the view it reads.
 ///
@@ -64,7 +65,7 @@ impl Reader {
         if let Some(shard) = shard {
             history.mark(shard, &resolved, Mark::Set);
         }
-        let (place, asked) = locate(&history, start);
+        let (place, asked) = locate(&history, &start);
         let started_after = match asked {
             Some(_) => None,
             None => history.last_id(&resolved, place.after),
@@ -173,6 +174,25 @@ impl Reader {
         self.hub.read().is_ended(&self.resolved, self.place)
     }
 
+    /// Whether the streams of another topic were ended after this place: a topic that stands for
+    /// something else the stream belongs to, such as its subject.
+    #[must_use]
+    pub fn is_ended_by(&self, topic: &Topic) -> bool {
+        self.hub.read().is_topic_ended(topic, self.place)
+    }
+
+    /// What it reads, by name: for those who list subscribers.
+    #[must_use]
+    pub fn to_view(&self) -> View {
+        self.hub.read().view_of(&self.resolved)
+    }
+
+    /// Whether events of the topic are in its view.
+    #[must_use]
+    pub fn reads(&self, topic: &Topic) -> bool {
+        self.hub.read().is_in_view(topic, &self.resolved)
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
@@ -195,7 +215,7 @@ impl fmt::Debug for Reader {
 }
 
 /// Finds the place a subscription starts at, and what was asked if it leads nowhere.
-fn locate(history: &History, start: Start) -> (Place, Option<Box<str>>) {
+pub(crate) fn locate(history: &History, start: &Start) -> (Place, Option<Box<str>>) {
     let tail = Place { after: history.tail(), told_at: history.stamp(), joined: history.tail() };
     let oldest = Place { after: Sequence::ZERO, ..tail };
     let id = match start {
@@ -203,14 +223,14 @@ fn locate(history: &History, start: Start) -> (Place, Option<Box<str>>) {
         Start::Oldest => return (oldest, None),
         Start::After(id) => id,
     };
-    let own = Cursor::parse(&id).filter(|cursor| cursor.epoch == history.epoch());
+    let own = Cursor::parse(id).filter(|cursor| cursor.epoch == history.epoch());
     let found = match own {
         Some(cursor) => Some(cursor.sequence).filter(|sequence| *sequence <= history.tail()),
-        None => history.find_id(&id),
+        None => history.find_id(id),
     };
     match found {
         Some(after) => (Place { after, joined: after, ..Place::default() }, None),
-        None => (oldest, Some(cut(&id, Gap::ASKED_BYTES_MAX).into())),
+        None => (oldest, Some(cut(id, Gap::ASKED_BYTES_MAX).into())),
     }
 }
 

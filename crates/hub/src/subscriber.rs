@@ -134,6 +134,13 @@ impl Subscriber {
         self.reader.is_ended()
     }
 
+    /// Whether the streams of another topic were ended while its reader was away: a topic that stands
+    /// for something else the stream belongs to, such as its subject.
+    #[must_use]
+    pub fn is_ended_by(&self, topic: &Topic) -> bool {
+        self.reader.is_ended_by(topic)
+    }
+
     pub(crate) fn reader(&mut self) -> &mut Reader {
         &mut self.reader
     }

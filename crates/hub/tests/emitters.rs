@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidings_hub::{Body, Client, Emitters, Event, EventType, HubConfig, Start};
+use tidings_hub::{
+    Body, Client, Emitters, Event, EventId, EventType, HubConfig, Start, StreamEnd, Topic,
+};
 use tidings_testkit::stepped::{SteppedHub, piece, ready};
 
 #[derive(Default, Clone)]
@@ -116,5 +118,101 @@ fn what_is_sent_to_a_key_reaches_all_its_streams_and_no_other() {
     ready(emitters.broadcast(&Event::new("all")).unwrap()).unwrap();
     for body in [&mut one, &mut two, &mut other] {
         assert!(piece(body).unwrap().ends_with("data: all\n\n"));
+    }
+}
+
+#[test]
+fn what_is_sent_between_connecting_and_the_first_read_is_read() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let emitters = Emitters::new(&hub.hub, "users").unwrap();
+    let emitter = emitters.connect("alpha", Start::Tail).unwrap();
+    assert_eq!(emitters.streams(&"alpha"), 1);
+    ready(emitters.send(&"alpha", Event::new("meanwhile")).unwrap()).unwrap();
+    assert_eq!(hub.hub.stats().subscribers, 0);
+    assert!(piece(&mut emitter.into_body()).unwrap().ends_with("data: meanwhile\n\n"));
+
+    let emitter = emitters.connect("alpha", Start::Tail).unwrap();
+    assert!(!emitter.is_ended());
+    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    assert!(emitter.is_ended());
+    assert_eq!(emitter.respond_to(&http::HeaderMap::new()).status(), 204);
+}
+
+#[test]
+fn an_emitters_parts_carry_everything_that_was_said_of_it() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let emitters = Emitters::new(&hub.hub, "users").unwrap();
+    let hooks = Hooks::default();
+    let error = Arc::clone(&hooks.error);
+    let greeting = Event::new("hello").with_id(EventId::new("7").unwrap());
+    let emitter = emitters.connect("alpha", Start::Tail).unwrap();
+    let parts = emitter
+        .with_greeting(greeting.with_retry(Duration::from_secs(1)))
+        .with_timeout(Duration::from_secs(2))
+        .with_timeout(Duration::from_secs(3))
+        .on_error(move || {
+            error.fetch_add(1, Ordering::Relaxed);
+        })
+        .into_parts();
+    assert_eq!(parts.view, Topic::new("users/alpha").unwrap().into());
+    assert!(matches!(parts.start, Start::After(_)));
+    let greeting = parts.greeting.unwrap();
+    assert_eq!((greeting.data(), greeting.id()), ("hello", None));
+    assert_eq!(greeting.retry(), Some(Duration::from_secs(1)));
+    assert_eq!(parts.timeout, Some(Duration::from_secs(2)));
+    assert_eq!(emitters.streams(&"alpha"), 1);
+    drop(parts.on_end);
+    assert_eq!(hooks.counts(), [0, 0, 1]);
+    assert_eq!(emitters.streams(&"alpha"), 0);
+}
+
+#[test]
+fn a_body_keeps_the_hooks_of_its_emitter_beside_its_own() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let emitters = Emitters::new(&hub.hub, "users").unwrap();
+    let hooks = Hooks::default();
+    let own = Arc::new(AtomicUsize::new(0));
+    let mut body = hooks.connect(&emitters, Start::Tail).on_end({
+        let own = Arc::clone(&own);
+        move |end| {
+            assert_eq!(end, StreamEnd::Completed);
+            own.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert_eq!(hooks.counts(), [0, 0, 0]);
+    body.end();
+    body.end();
+    assert_eq!(piece(&mut body), None);
+    drop(body);
+    assert_eq!(hooks.counts(), [1, 0, 0]);
+    assert_eq!(own.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_key_that_was_only_completed_holds_no_events() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let emitters = Emitters::new(&hub.hub, "users").unwrap();
+    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    assert_eq!(hub.hub.topics(None, 10), []);
+    ready(emitters.send(&"alpha", Event::new("x")).unwrap()).unwrap();
+    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    let topics = hub.hub.topics(None, 10);
+    assert_eq!((topics.len(), topics[0].events), (1, 1));
+}
+
+#[test]
+fn a_stream_is_told_of_the_ends_of_another_topic_that_came_after_its_start() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let [news, subject] = ["news", "subject"].map(|name| Topic::new(name).unwrap());
+    let before = hub.hub.subscribe(news.clone(), Start::Tail);
+    let place = before.cursor();
+    assert!(!before.is_ended_by(&subject));
+    ready(hub.hub.end(subject.clone())).unwrap();
+    assert!(before.is_ended_by(&subject));
+    assert!(!before.is_ended());
+    let back = hub.hub.subscribe(news.clone(), place.into());
+    assert!(back.is_ended_by(&subject));
+    for start in [Start::Tail, Start::Oldest, Start::After("nowhere".into())] {
+        assert!(!hub.hub.subscribe(news.clone(), start).is_ended_by(&subject));
     }
 }

@@ -6,6 +6,8 @@ use super::topics::TopicState;
 use super::walk::{Backward, Forward};
 use super::{EvictionStamp, Held, History, Kind, Resolved, TopicKey};
 use crate::cursor::Sequence;
+use crate::filter::{TopicFilter, View};
+use crate::topic::Topic;
 
 /// Where a reader stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,7 +187,7 @@ impl History {
     }
 
     /// The topic an entry is told under: its first that is still known.
-    pub(crate) fn topic_of(&self, held: Held<'_>) -> Option<&crate::topic::Topic> {
+    pub(crate) fn topic_of(&self, held: Held<'_>) -> Option<&Topic> {
         let topics = held.block.topics(held.index);
         topics.iter().find_map(|&key| self.topics.get(key)).map(|state| &state.name)
     }
@@ -194,6 +196,34 @@ impl History {
     pub(crate) fn is_ended(&self, view: &Resolved, place: Place) -> bool {
         let Resolved::One(key) = view else { return false };
         self.topics.get(*key).is_some_and(|state| ends(view, place, state.ended_through))
+    }
+
+    /// Whether the topic's streams that stood at the place have been ended.
+    pub(crate) fn is_topic_ended(&self, topic: &Topic, place: Place) -> bool {
+        let state = self.topics.find(topic.as_str()).and_then(|key| self.topics.get(key));
+        state.is_some_and(|state| is_behind_end(place, state.ended_through))
+    }
+
+    /// A resolved view by the names of its topics.
+    pub(crate) fn view_of(&self, view: &Resolved) -> View {
+        match view {
+            Resolved::Scan(view) => view.clone(),
+            Resolved::One(_) | Resolved::Many(_) => {
+                let states = view.keys().iter().filter_map(|&key| self.topics.get(key));
+                View::new(states.map(|state| TopicFilter::Exact(state.name.clone())))
+            }
+        }
+    }
+
+    /// Whether events of the topic are in the view.
+    pub(crate) fn is_in_view(&self, topic: &Topic, view: &Resolved) -> bool {
+        match view {
+            Resolved::Scan(view) => view.matches(topic.as_str()),
+            Resolved::One(_) | Resolved::Many(_) => {
+                let key = self.topics.find(topic.as_str());
+                key.is_some_and(|key| view.keys().contains(&key))
+            }
+        }
     }
 
     /// Whether the entry that ends this stream is itself no longer held.
@@ -205,5 +235,9 @@ impl History {
 
 /// Whether an end of its topic's streams at `sequence` ends the stream that stands at the place.
 fn ends(view: &Resolved, place: Place, sequence: Sequence) -> bool {
-    matches!(view, Resolved::One(_)) && sequence > place.after && sequence > place.joined
+    matches!(view, Resolved::One(_)) && is_behind_end(place, sequence)
+}
+
+fn is_behind_end(place: Place, sequence: Sequence) -> bool {
+    sequence > place.after && sequence > place.joined
 }
