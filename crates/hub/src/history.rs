@@ -65,9 +65,10 @@ struct BlockState {
 #[derive(Debug)]
 pub(crate) enum Resolved {
     One(TopicKey),
-    Many(Box<[TopicKey]>),
+    /// Boxed twice, as `Scan` is: what most readers do not have takes no room in them.
+    Many(Box<Box<[TopicKey]>>),
     /// At least one pattern: the history itself is walked.
-    Scan(View),
+    Scan(Box<View>),
 }
 
 /// An entry in its block.
@@ -163,7 +164,7 @@ impl History {
         for filter in view.filters() {
             match filter {
                 TopicFilter::Exact(_) => {}
-                TopicFilter::Pattern(_) => return Resolved::Scan(view.clone()),
+                TopicFilter::Pattern(_) => return Resolved::Scan(Box::new(view.clone())),
             }
         }
         for filter in view.filters() {
@@ -173,7 +174,7 @@ impl History {
         }
         match keys[..] {
             [key] => Resolved::One(key),
-            _ => Resolved::Many(keys.into()),
+            _ => Resolved::Many(Box::new(keys.into())),
         }
     }
 

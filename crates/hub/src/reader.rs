@@ -7,7 +7,7 @@ use tidings_proto::EventId;
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
 use crate::history::{
-    Block, Held, History, Mark, Place, ReadMax, Resolved, ShardIndex, Stop, TopicKey,
+    Block, EvictionStamp, Held, History, Mark, Place, ReadMax, Resolved, ShardIndex, Stop, TopicKey,
 };
 use crate::hub::Hub;
 use crate::start::Start;
@@ -18,12 +18,26 @@ use crate::topic::Topic;
 /// It has no queue: reading copies what history holds. Dropping it lets go of its topics.
 pub struct Reader {
     hub: Hub,
-    resolved: Resolved,
-    place: Place,
-    /// What was asked for, if it led nowhere and the gap is still to be told.
-    asked: Option<Box<str>>,
+    after: Sequence,
+    /// There until the reader is dropped or [taken apart](Reader::into_state).
+    state: Option<ReaderState>,
     started_after: Option<EventId>,
     shard: Option<ShardIndex>,
+}
+
+/// What a [`Reader`] is beside its cursor and its hub: all that a shard keeps for each of its slots.
+///
+/// Its [`Tap`](crate::tap::Tap) reads with it, and has to be [given it back](crate::tap::Tap::release).
+#[derive(Debug)]
+pub struct ReaderState {
+    resolved: Resolved,
+    /// Evictions up to here have been told.
+    told_at: EvictionStamp,
+    /// Ends of the topic's streams up to here are other streams' ends.
+    joined: Sequence,
+    /// What was asked for, if it led nowhere and the gap is still to be told. Rare, so that it is
+    /// a pointer's width.
+    asked: Option<Box<Box<str>>>,
 }
 
 /// What one [`Reader::read`] came to.
@@ -71,7 +85,16 @@ impl Reader {
             None => history.last_id(&resolved, place.after),
         };
         drop(history);
-        Self { hub: hub.clone(), resolved, place, asked, started_after, shard }
+        let Place { after, told_at, joined } = place;
+        let asked = asked.map(Box::new);
+        let state = Some(ReaderState { resolved, told_at, joined, asked });
+        Self { hub: hub.clone(), after, state, started_after, shard }
+    }
+
+    /// Takes it apart for a shard: its cursor, and what the shard's tap reads with.
+    #[must_use]
+    pub fn into_state(mut self) -> (Sequence, ReaderState) {
+        (self.after, self.state.take().expect(WHOLE))
     }
 
     /// Reads what comes next, in rising order, about `bytes_max` bytes at most, one event at least.
@@ -86,64 +109,105 @@ impl Reader {
     pub(crate) fn read_held(
         &mut self,
         max: ReadMax,
-        mut visit: impl FnMut(&History, Held<'_>),
+        visit: impl FnMut(&History, Held<'_>),
     ) -> Read {
-        let history = self.hub.read();
-        let cursor = |place: Place| Cursor { epoch: history.epoch(), sequence: place.after };
-        let asked = match self.asked.take() {
-            Some(asked) => asked,
-            None => {
-                let before = self.place;
-                let visit = |held: Held<'_>| visit(&history, held);
-                match history.read(&self.resolved, &mut self.place, max, visit) {
-                    Stop::Tail => return Read::Tail,
-                    Stop::Full => return Read::Full,
-                    Stop::Ended => return Read::Ended,
-                    Stop::Gap => cursor(before).to_string().into(),
-                }
-            }
-        };
-        let told = history.tell(&self.resolved, &mut self.place);
-        self.hub.count_gap();
-        Read::Gap(Gap { asked, oldest: told.oldest, place: cursor(self.place) })
+        let state = self.state.as_mut().expect(WHOLE);
+        state.read(&self.hub, &mut self.after, max, visit)
     }
 
     /// Moves back to before the view's latest events, `events_max` at most; what was evicted before
     /// them is no gap.
     pub(crate) fn rewind(&mut self, events_max: usize) {
-        let history = self.hub.read();
-        let after = history.before_latest(&self.resolved, events_max);
-        self.place = Place { after, ..self.place };
+        self.after = self.hub.read().before_latest(&self.state().resolved, events_max);
     }
 
     /// Reads on over the ends of the topic's streams: for readers that have no stream to end.
     pub(crate) fn read_past_ends(&mut self) {
-        self.place.joined = Sequence::MAX;
+        self.state.as_mut().expect(WHOLE).joined = Sequence::MAX;
     }
 
     /// The cursor: everything of the view up to here has been read, or told as lost.
     #[must_use]
     pub fn after(&self) -> Sequence {
-        self.place.after
+        self.after
     }
 
     /// The cursor as an event ID spells it.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        Cursor { epoch: self.hub.epoch(), sequence: self.place.after }
+        Cursor { epoch: self.hub.epoch(), sequence: self.after }
     }
 
     /// Moves the cursor on to the end of a run that it has [met](crate::tap::Run::meet).
     pub fn advance(&mut self, to: Sequence) {
-        self.place.after = self.place.after.max(to);
+        self.after = self.after.max(to);
     }
 
-    /// Puts the cursor where the last event that was really sent left it: what was read and could not be
-    /// written is read again.
-    pub fn stand_after(&mut self, sequence: Sequence) {
-        self.place.after = sequence;
+    /// The exact topics of the view; none if it has a pattern.
+    #[must_use]
+    pub fn topics(&self) -> &[TopicKey] {
+        self.state().topics()
     }
 
+    /// Whether the view has a pattern.
+    #[must_use]
+    pub fn has_pattern(&self) -> bool {
+        self.state().has_pattern()
+    }
+
+    /// The last event before the first one to be read that the reader may know of, at the start.
+    #[must_use]
+    pub fn started_after(&self) -> Option<&EventId> {
+        self.started_after.as_ref()
+    }
+
+    /// Whether a gap is to be told before anything else is read.
+    #[must_use]
+    pub fn has_gap(&self) -> bool {
+        let state = self.state();
+        let place = state.place(self.after);
+        state.asked.is_some() || self.hub.read().is_lost(&state.resolved, place)
+    }
+
+    /// Whether the stream at this place was ended while its reader was away.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        let state = self.state();
+        self.hub.read().is_ended(&state.resolved, state.place(self.after))
+    }
+
+    /// Whether the streams of another topic were ended after this place: a topic that stands for
+    /// something else the stream belongs to, such as its subject.
+    #[must_use]
+    pub fn is_ended_by(&self, topic: &Topic) -> bool {
+        self.hub.read().is_topic_ended(topic, self.state().place(self.after))
+    }
+
+    /// What it reads, by name: for those who list subscribers.
+    #[must_use]
+    pub fn to_view(&self) -> View {
+        self.hub.read().view_of(&self.state().resolved)
+    }
+
+    /// Whether events of the topic are in its view.
+    #[must_use]
+    pub fn reads(&self, topic: &Topic) -> bool {
+        self.hub.read().is_in_view(topic, &self.state().resolved)
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    fn state(&self) -> &ReaderState {
+        self.state.as_ref().expect(WHOLE)
+    }
+}
+
+/// Why a reader has its state.
+const WHOLE: &str = "a reader is whole until it is consumed";
+
+impl ReaderState {
     /// The exact topics of the view; none if it has a pattern.
     #[must_use]
     pub fn topics(&self) -> &[TopicKey] {
@@ -156,61 +220,61 @@ impl Reader {
         matches!(self.resolved, Resolved::Scan(_))
     }
 
-    /// The last event before the first one to be read that the reader may know of, at the start.
-    #[must_use]
-    pub fn started_after(&self) -> Option<&EventId> {
-        self.started_after.as_ref()
+    pub(crate) fn read(
+        &mut self,
+        hub: &Hub,
+        after: &mut Sequence,
+        max: ReadMax,
+        mut visit: impl FnMut(&History, Held<'_>),
+    ) -> Read {
+        let history = hub.read();
+        let cursor = |place: Place| Cursor { epoch: history.epoch(), sequence: place.after };
+        let mut place = self.place(*after);
+        let asked = match self.asked.take() {
+            Some(asked) => *asked,
+            None => {
+                let visit = |held: Held<'_>| visit(&history, held);
+                let stop = history.read(&self.resolved, &mut place, max, visit);
+                let before = std::mem::replace(after, place.after);
+                match stop {
+                    Stop::Tail => return Read::Tail,
+                    Stop::Full => return Read::Full,
+                    Stop::Ended => return Read::Ended,
+                    Stop::Gap => Cursor { sequence: before, ..cursor(place) }.to_string().into(),
+                }
+            }
+        };
+        let told = history.tell(&self.resolved, &mut place);
+        (*after, self.told_at) = (place.after, place.told_at);
+        hub.count_gap();
+        Read::Gap(Gap { asked, oldest: told.oldest, place: cursor(place) })
     }
 
-    /// Whether a gap is to be told before anything else is read.
-    #[must_use]
-    pub fn has_gap(&self) -> bool {
-        self.asked.is_some() || self.hub.read().is_lost(&self.resolved, self.place)
+    /// Lets go of the view's topics, and of a shard's marks on them.
+    pub(crate) fn release(&self, hub: &Hub, shard: Option<ShardIndex>) {
+        let mut history = hub.write();
+        if let Some(shard) = shard {
+            history.mark(shard, &self.resolved, Mark::Clear);
+        }
+        history.release(&self.resolved);
     }
 
-    /// Whether the stream at this place was ended while its reader was away.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.hub.read().is_ended(&self.resolved, self.place)
-    }
-
-    /// Whether the streams of another topic were ended after this place: a topic that stands for
-    /// something else the stream belongs to, such as its subject.
-    #[must_use]
-    pub fn is_ended_by(&self, topic: &Topic) -> bool {
-        self.hub.read().is_topic_ended(topic, self.place)
-    }
-
-    /// What it reads, by name: for those who list subscribers.
-    #[must_use]
-    pub fn to_view(&self) -> View {
-        self.hub.read().view_of(&self.resolved)
-    }
-
-    /// Whether events of the topic are in its view.
-    #[must_use]
-    pub fn reads(&self, topic: &Topic) -> bool {
-        self.hub.read().is_in_view(topic, &self.resolved)
-    }
-
-    pub(crate) fn hub(&self) -> &Hub {
-        &self.hub
+    fn place(&self, after: Sequence) -> Place {
+        Place { after, told_at: self.told_at, joined: self.joined }
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut history = self.hub.write();
-        if let Some(shard) = self.shard {
-            history.mark(shard, &self.resolved, Mark::Clear);
+        if let Some(state) = self.state.take() {
+            state.release(&self.hub, self.shard);
         }
-        history.release(&self.resolved);
     }
 }
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader").field("after", &self.place.after).finish_non_exhaustive()
+        f.debug_struct("Reader").field("after", &self.after).finish_non_exhaustive()
     }
 }
 

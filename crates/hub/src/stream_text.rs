@@ -6,6 +6,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use tidings_proto::{Event, EventId, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
 
+use crate::cursor::Cursor;
+use crate::history::TopicKey;
 use crate::json;
 use crate::reader::{Gap, Read, Reader};
 use crate::start::EARLIEST;
@@ -87,20 +89,31 @@ impl Reader {
         }
     }
 
-    /// Writes a sign of life: a comment; and, for an EventSource whose topics are many, a fresh place,
-    /// so that what other topics lose meanwhile does not become its gap.
-    ///
-    /// For a reader that stands at the tail.
-    pub fn write_heartbeat(&self, client: Client, out: &mut Vec<u8>) {
-        out.extend_from_slice(HEARTBEAT);
-        if client == Client::EventSource && self.topics().len() != 1 {
-            self.write_place(out);
-        }
+    pub(crate) fn write_heartbeat(&self, client: Client, out: &mut Vec<u8>) {
+        write_heartbeat(self.topics(), self.cursor(), client, out);
     }
 
     fn write_place(&self, out: &mut Vec<u8>) {
-        encode_id_block(self.cursor().to_event_id().as_id_ref(), out);
+        write_place(self.cursor(), out);
     }
+}
+
+/// Writes a sign of life for a reader of these topics that stands at the tail: a comment; and, for an EventSource whose
+/// topics are many, a fresh place, so that what other topics lose meanwhile does not become its gap.
+pub(crate) fn write_heartbeat(
+    topics: &[TopicKey],
+    cursor: Cursor,
+    client: Client,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(HEARTBEAT);
+    if client == Client::EventSource && topics.len() != 1 {
+        write_place(cursor, out);
+    }
+}
+
+fn write_place(cursor: Cursor, out: &mut Vec<u8>) {
+    encode_id_block(cursor.to_event_id().as_id_ref(), out);
 }
 
 impl Gap {

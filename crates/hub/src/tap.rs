@@ -10,13 +10,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
-use crate::history::Queue;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
+use crate::history::{Queue, ReadMax};
 use crate::hub::Hub;
-pub use crate::reader::{Read, Reader};
+pub use crate::reader::{Read, Reader, ReaderState};
 use crate::start::Start;
 pub use crate::stream_text::stream_headers;
+use crate::stream_text::{Client, write_heartbeat};
 
 /// A shard's end of its hints.
 pub struct Tap {
@@ -37,6 +39,37 @@ impl Tap {
     #[must_use]
     pub fn subscribe(&self, view: &View, start: Start) -> Reader {
         Reader::open(&self.hub, view, start, Some(self.shard))
+    }
+
+    /// Reads on for one of the shard's slots, as [`Reader::read`] does; `after` is its cursor.
+    pub fn read(
+        &self,
+        state: &mut ReaderState,
+        after: &mut Sequence,
+        bytes_max: usize,
+        mut visit: impl FnMut(&Block, usize),
+    ) -> Read {
+        let max = ReadMax { bytes: bytes_max, entries: usize::MAX };
+        state.read(&self.hub, after, max, |_, held| visit(held.block, held.index))
+    }
+
+    /// Writes a sign of life for a slot that stands at the tail: a comment; and, for an EventSource
+    /// whose topics are many, a fresh place, so that what other topics lose meanwhile does not become
+    /// its gap.
+    pub fn write_heartbeat(
+        &self,
+        state: &ReaderState,
+        after: Sequence,
+        client: Client,
+        out: &mut Vec<u8>,
+    ) {
+        let cursor = Cursor { epoch: self.hub.epoch(), sequence: after };
+        write_heartbeat(state.topics(), cursor, client, out);
+    }
+
+    /// Takes back what a slot read with: its topics and the shard's marks on them.
+    pub fn release(&self, state: ReaderState) {
+        state.release(&self.hub, Some(self.shard));
     }
 
     /// Hands over what was committed since the last drain.

@@ -9,6 +9,7 @@
 //! What a shard does is in [`shard`], without threads and clocks; [`thread`] runs it.
 
 mod gathered;
+mod lists;
 mod shard;
 mod slot;
 mod socket;

@@ -207,7 +207,7 @@ impl History {
     /// A resolved view by the names of its topics.
     pub(crate) fn view_of(&self, view: &Resolved) -> View {
         match view {
-            Resolved::Scan(view) => view.clone(),
+            Resolved::Scan(view) => View::clone(view),
             Resolved::One(_) | Resolved::Many(_) => {
                 let states = view.keys().iter().filter_map(|&key| self.topics.get(key));
                 View::new(states.map(|state| TopicFilter::Exact(state.name.clone())))

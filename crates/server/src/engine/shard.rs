@@ -17,14 +17,15 @@
 
 mod pass;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use slab::Slab;
-use tidings_hub::tap::{Drained, Hint, Read, Tap, TopicKey};
+use tidings_hub::tap::{Drained, Hint, Read, Tap};
 
-use super::gathered::Gathered;
-use super::slot::{Adopted, Reason, Slot, State};
+use super::gathered::{Framing, Gathered};
+use super::lists::Lists;
+use super::slot::{Adopted, Cold, Hot, Reason, Slots, Tick};
 use super::socket::{Socket, write_some};
 use super::sweep::{Sweep, Sweeps};
 
@@ -45,22 +46,22 @@ pub(crate) struct ShardConfig {
 #[derive(Debug)]
 pub(crate) struct Shard<S, P> {
     config: ShardConfig,
-    slots: Slab<Slot<S, P>>,
-    /// Slots with exactly one exact topic, by topic.
-    single: HashMap<TopicKey, Vec<u32>>,
-    /// Slots with several topics or patterns: told that there is something, they read.
-    others: Vec<u32>,
+    tap: Arc<Tap>,
+    slots: Slots<S, P>,
+    lists: Lists,
     ready: VecDeque<u32>,
     sweeps: Sweeps,
     hints: Vec<Hint>,
     gathered: Gathered,
-    now: u64,
+    now: Tick,
     /// How far the pass over all slots has come; `None` between passes.
     pass: Option<usize>,
-    next_pass: u64,
+    next_pass: Tick,
     is_closing: bool,
     /// Sockets of streams that have ended, and until when they wait for their clients.
-    lingering: Vec<(S, u64)>,
+    lingering: Vec<(S, Tick)>,
+    /// Slots whose sockets failed in the slice under way.
+    broken: Vec<u32>,
     left: Vec<Reason>,
     delivered: u64,
 }
@@ -71,12 +72,12 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 const DISCARDED_BYTES_MAX: u16 = 1024;
 
 impl<S: Socket, P> Shard<S, P> {
-    pub(crate) fn new(config: ShardConfig) -> Self {
+    pub(crate) fn new(config: ShardConfig, tap: Arc<Tap>) -> Self {
         Self {
             config,
-            slots: Slab::new(),
-            single: HashMap::new(),
-            others: Vec::new(),
+            tap,
+            slots: Slots::new(),
+            lists: Lists::default(),
             ready: VecDeque::new(),
             sweeps: Sweeps::default(),
             hints: Vec::new(),
@@ -86,6 +87,7 @@ impl<S: Socket, P> Shard<S, P> {
             next_pass: 0,
             is_closing: false,
             lingering: Vec::new(),
+            broken: Vec::new(),
             left: Vec::new(),
             delivered: 0,
         }
@@ -93,7 +95,7 @@ impl<S: Socket, P> Shard<S, P> {
 
     /// Moves the shard's time on.
     pub(crate) fn set_now(&mut self, now: Duration) {
-        self.now = self.now.max(millis(now));
+        self.now = self.now.max(ticks(now));
     }
 
     /// The reasons for which slots were removed since the last call.
@@ -112,103 +114,87 @@ impl<S: Socket, P> Shard<S, P> {
     }
 
     pub(crate) fn socket(&mut self, key: usize) -> Option<&mut S> {
-        self.slots.get_mut(key).map(|slot| &mut slot.socket)
+        self.slots.hot(key).map(|hot| &mut hot.socket)
     }
 
     /// Adds a slot: the one function that does. It starts behind.
     pub(crate) fn add(&mut self, adopted: Adopted<S, P>) -> usize {
-        let Adopted { socket, mut reader, client, framing, mut head, discarded, place } = adopted;
-        let mut preamble = Vec::new();
+        let Adopted { socket, mut reader, client, framing, head, discarded, place } = adopted;
+        let (mut preamble, mut first) = (Vec::new(), head);
         reader.write_preamble(client, &mut preamble);
-        framing.frame(&preamble, &mut head);
+        framing.frame(&preamble, &mut first);
         let ends_at = match self.config.stream_age_max {
+            _ if self.is_closing => self.now,
             Some(age_max) => {
-                let age_max = millis(age_max);
-                self.now + age_max - fastrand::u64(0..=age_max / 10)
+                let age_max = ticks(age_max);
+                self.now.saturating_add(age_max - fastrand::u32(0..=age_max / 10))
             }
-            None => u64::MAX,
+            None => Tick::MAX,
         };
-        let entry = self.slots.vacant_entry();
-        let key = entry.key();
-        let list = match reader.topics() {
-            [topic] => self.single.entry(*topic).or_default(),
-            _ => &mut self.others,
-        };
-        list.push(key as u32);
-        entry.insert(Slot {
+        let (after, reader) = reader.into_state();
+        let hot = Hot {
+            after,
             socket,
-            list_at: (list.len() - 1) as u32,
-            reader,
-            rest: head.into(),
-            client,
+            sent_at: self.now,
             framing,
-            state: State::Open,
             is_behind: true,
             is_writable: true,
             is_queued: false,
-            discarded,
-            sent_at: self.now,
-            ends_at: if self.is_closing { self.now } else { ends_at },
+        };
+        let mut cold = Cold {
+            reader,
+            rest: None,
             _place: place,
-        });
+            list_at: 0,
+            ends_at,
+            discarded,
+            client,
+            ending: None,
+        };
+        cold.put_first(first);
+        cold.list_at = self.lists.add(cold.topic(), self.slots.next_key() as u32);
+        let key = self.slots.insert(hot, cold);
         self.enqueue(key);
         key
     }
 
-    /// Removes a slot: the one function that does.
-    fn remove(&mut self, key: usize, reason: Reason) -> Option<Slot<S, P>> {
-        let slot = self.slots.try_remove(key)?;
-        let at = slot.list_at as usize;
-        let topic = match slot.reader.topics() {
-            [topic] => Some(*topic),
-            _ => None,
-        };
-        let list = match topic {
-            Some(topic) => self.single.get_mut(&topic),
-            None => Some(&mut self.others),
-        };
-        if let Some(list) = list {
-            list.swap_remove(at);
-            if let Some(&moved) = list.get(at) {
-                self.slots[moved as usize].list_at = at as u32;
-            } else if list.is_empty()
-                && let Some(topic) = topic
-            {
-                self.single.remove(&topic);
-            }
+    /// Removes a slot: the one function that does. The answer is its socket.
+    fn remove(&mut self, key: usize, reason: Reason) -> Option<S> {
+        let (hot, cold) = self.slots.remove(key)?;
+        if let Some(moved) = self.lists.remove(cold.topic(), cold.list_at) {
+            self.slots.both(moved as usize).1.list_at = cold.list_at;
         }
-        self.left.push(reason);
-        Some(slot)
+        self.tap.release(cold.reader);
+        // Once its end has begun, whatever happens is no longer the reason.
+        self.left.push(cold.ending.unwrap_or(reason));
+        Some(hot.socket)
     }
 
     fn enqueue(&mut self, key: usize) {
-        let slot = &mut self.slots[key];
-        slot.is_behind = true;
-        if slot.is_writable && !slot.is_queued {
-            slot.is_queued = true;
-            self.ready.push_back(key as u32);
+        if let Some(hot) = self.slots.hot(key) {
+            enqueue(key as u32, hot, &mut self.ready);
         }
     }
 
     /// The kernel says that the socket takes bytes again.
     pub(crate) fn handle_writable(&mut self, key: usize) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        if !slot.is_writable {
-            slot.is_writable = true;
-            slot.sent_at = self.now;
-            self.enqueue(key);
+        let Some(hot) = self.slots.hot(key) else { return };
+        if !hot.is_writable {
+            hot.is_writable = true;
+            hot.sent_at = self.now;
+            enqueue(key as u32, hot, &mut self.ready);
         }
     }
 
     /// The kernel says that the peer has sent something, or will send nothing more.
     pub(crate) fn handle_readable(&mut self, key: usize) {
         let mut buffer = [0; 512];
-        while let Some(slot) = self.slots.get_mut(key) {
-            let reason = match slot.socket.read(&mut buffer) {
+        while let Some((hot, cold)) = self.slots.get(key) {
+            let reason = match hot.socket.read(&mut buffer) {
                 Ok(0) => Reason::Left,
                 Ok(n) => {
-                    slot.discarded = slot.discarded.saturating_add(n as u16);
-                    if slot.discarded <= DISCARDED_BYTES_MAX {
+                    cold.discarded = cold.discarded.saturating_add(n as u16);
+                    if cold.discarded <= DISCARDED_BYTES_MAX {
                         continue;
                     }
                     Reason::Talked
@@ -217,15 +203,14 @@ impl<S: Socket, P> Shard<S, P> {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(_) => Reason::Broken,
             };
-            let state = slot.state;
-            return drop(self.remove(key, slot_reason(state, reason)));
+            return drop(self.remove(key, reason));
         }
     }
 
     /// Takes in what the tap holds and does some of what is to be done, about `writes` writes; `true`
     /// if there is more.
-    pub(crate) fn turn(&mut self, tap: &Tap, mut writes: usize) -> bool {
-        self.take_hints(tap);
+    pub(crate) fn turn(&mut self, mut writes: usize) -> bool {
+        self.take_hints();
         while writes > 0 && !(self.sweeps.is_empty() && self.ready.is_empty()) {
             // Sweeps and readers take turns, so that neither waits for all of the other.
             let slice = (writes / 2).max(1);
@@ -236,17 +221,17 @@ impl<S: Socket, P> Shard<S, P> {
         self.pass.is_some() || !self.sweeps.is_empty() || !self.ready.is_empty()
     }
 
-    fn take_hints(&mut self, tap: &Tap) {
+    fn take_hints(&mut self) {
         let mut hints = std::mem::take(&mut self.hints);
-        if tap.drain(&mut hints) == Drained::Dropped {
+        if self.tap.drain(&mut hints) == Drained::Dropped {
             self.sweeps.clear();
-            let live = self.slots.iter().filter(|(_, slot)| !slot.is_behind);
-            let live: Vec<_> = live.map(|(key, _)| key).collect();
-            live.into_iter().for_each(|key| self.enqueue(key));
+            for (key, hot) in self.slots.iter_hot().filter(|(_, hot)| !hot.is_behind) {
+                enqueue(key as u32, hot, &mut self.ready);
+            }
         }
         for hint in &hints {
             for (at, run) in hint.runs().iter().enumerate() {
-                if self.single.contains_key(&run.topic()) {
+                if !self.lists.of(run.topic()).is_empty() {
                     self.sweeps.add(hint, at);
                 }
             }
@@ -260,14 +245,13 @@ impl<S: Socket, P> Shard<S, P> {
 
     /// Tells the slots with several topics or patterns that there is something.
     fn rouse_others(&mut self, hints: &[Hint]) {
-        for at in 0..self.others.len() {
-            let key = self.others[at] as usize;
-            let slot = &self.slots[key];
+        for &key in self.lists.others() {
+            let (hot, cold) = self.slots.both(key as usize);
             let runs = || hints.iter().flat_map(|hint| hint.runs());
-            let concerns = slot.reader.has_pattern()
-                || runs().any(|run| slot.reader.topics().contains(&run.topic()));
-            if concerns && !slot.is_behind {
-                self.enqueue(key);
+            let concerns = cold.reader.has_pattern()
+                || runs().any(|run| cold.reader.topics().contains(&run.topic()));
+            if concerns && !hot.is_behind {
+                enqueue(key, hot, &mut self.ready);
             }
         }
     }
@@ -275,39 +259,26 @@ impl<S: Socket, P> Shard<S, P> {
     /// Does a slice of the sweep whose turn it is; the answer is the number of slots visited.
     fn sweep(&mut self, slice: usize) -> usize {
         let Some(mut sweep) = self.sweeps.take() else { return 0 };
-        let mut visited = 0;
-        while visited < slice {
-            // From the end: a slot that is removed is replaced by one that has been visited.
-            let Some(list) = self.single.get(&sweep.topic) else { return visited };
-            let next = sweep.next.map_or(list.len(), |next| next.min(list.len()));
-            let Some(at) = next.checked_sub(1) else { return visited };
-            let key = list[at] as usize;
-            sweep.next = Some(at);
-            self.offer(key, &mut sweep);
-            visited += 1;
+        // From the end: a slot that is removed is replaced by one that has been visited.
+        let list = self.lists.of(sweep.topic);
+        let to = sweep.next.map_or(list.len(), |next| next.min(list.len()));
+        let from = to.saturating_sub(slice);
+        for &key in list[from..to].iter().rev() {
+            let (hot, cold) = self.slots.both(key as usize);
+            match offer(hot, cold, &mut sweep, self.now) {
+                Ok(Offered::Delivered(events)) => self.delivered += events,
+                Ok(Offered::Behind) => enqueue(key, hot, &mut self.ready),
+                Err(_) => self.broken.push(key),
+            }
         }
-        self.sweeps.put_back(sweep);
-        visited
-    }
-
-    /// Sends a sweep's events to a slot that stands just before them.
-    fn offer(&mut self, key: usize, sweep: &mut Sweep) {
-        let slot = &mut self.slots[key];
-        let after = slot.reader.after();
-        if slot.is_behind || sweep.last().is_some_and(|last| last <= after) {
-            return;
+        while let Some(key) = self.broken.pop() {
+            drop(self.remove(key as usize, Reason::Broken));
         }
-        let follows = sweep.previous <= after
-            && sweep.first().is_some_and(|first| after < first)
-            && !sweep.is_special;
-        if !follows {
-            return self.enqueue(key);
+        if from > 0 {
+            sweep.next = Some(from);
+            self.sweeps.put_back(sweep);
         }
-        let gathered = sweep.gathered(slot.framing);
-        match deliver(slot, gathered, self.now) {
-            Ok(delivered) => self.delivered += delivered,
-            Err(_) => drop(self.remove(key, Reason::Broken)),
-        }
+        to - from
     }
 
     /// Lets slots that are behind read; the answer is the number of those that did.
@@ -321,106 +292,142 @@ impl<S: Socket, P> Shard<S, P> {
 
     /// Writes a slot's rest and then, once, what comes next for it.
     fn catch_up(&mut self, key: usize) {
-        let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.is_queued) else { return };
-        slot.is_queued = false;
-        let (written, state) = (slot.write_rest(self.now), slot.state);
-        match written {
+        let Some((hot, cold)) = self.slots.get(key).filter(|(hot, _)| hot.is_queued) else {
+            return;
+        };
+        hot.is_queued = false;
+        match write_rest(hot, cold, self.now) {
             Ok(true) => {}
             Ok(false) => return,
-            Err(_) => return drop(self.remove(key, slot_reason(state, Reason::Broken))),
+            Err(_) => return drop(self.remove(key, Reason::Broken)),
         }
-        match state {
-            State::Open => {}
-            State::Ending(reason) => return self.finish(key, reason),
+        if let Some(reason) = cold.ending {
+            return self.finish(key, reason);
         }
-        let (gathered, framing) = (&mut self.gathered, slot.framing);
+        let (gathered, framing) = (&mut self.gathered, hot.framing);
         gathered.clear();
-        let before = slot.reader.after();
-        let read =
-            slot.reader.read(READ_BYTES_MAX, |block, index| gathered.push(block, index, framing));
-        let at = slot.reader.after();
+        let mut after = hot.after;
+        let read = self.tap.read(&mut cold.reader, &mut after, READ_BYTES_MAX, |block, index| {
+            gathered.push(block, index, framing);
+        });
         if !gathered.is_empty() {
-            slot.reader.stand_after(before);
-            match deliver(slot, gathered, self.now) {
+            match deliver(hot, cold, gathered, self.now) {
                 Ok(delivered) => self.delivered += delivered,
                 Err(_) => return drop(self.remove(key, Reason::Broken)),
             }
-            if !slot.is_writable {
+            if !hot.is_writable {
                 return;
             }
-            slot.reader.stand_after(at);
         }
+        hot.after = after;
         match read {
-            Read::Tail => slot.is_behind = false,
-            Read::Full => self.enqueue(key),
+            Read::Tail => hot.is_behind = false,
+            Read::Full => enqueue(key as u32, hot, &mut self.ready),
             Read::Ended => self.end(key, Reason::Completed),
             Read::Gap(gap) => {
-                slot.put_first(|_, text| gap.write(text));
-                self.enqueue(key);
+                cold.put_first(framed(hot.framing, |text| gap.write(text)));
+                enqueue(key as u32, hot, &mut self.ready);
             }
         }
     }
 }
 
-impl<S: Socket, P> Slot<S, P> {
-    /// Puts a text that is no event of history before whatever comes next. The slot has no rest.
-    fn put_first(&mut self, write: impl FnOnce(&Self, &mut Vec<u8>)) {
-        let (mut text, mut framed) = (Vec::new(), Vec::new());
-        write(self, &mut text);
-        self.framing.frame(&text, &mut framed);
-        self.rest = framed.into();
+impl<S, P> Drop for Shard<S, P> {
+    fn drop(&mut self) {
+        self.slots.drain().for_each(|cold| self.tap.release(cold.reader));
     }
+}
 
-    /// Writes what must go first; `false` if the socket took only some of it.
-    fn write_rest(&mut self, now: u64) -> std::io::Result<bool> {
-        if self.rest.is_empty() {
-            return Ok(true);
-        }
-        let written = write_some(&mut self.socket, &self.rest)?;
-        if written > 0 {
-            self.sent_at = now;
-        }
-        self.rest = self.rest[written..].into();
-        self.is_writable = self.rest.is_empty();
-        Ok(self.is_writable)
+fn enqueue<S>(key: u32, hot: &mut Hot<S>, ready: &mut VecDeque<u32>) {
+    hot.is_behind = true;
+    if hot.is_writable && !hot.is_queued {
+        hot.is_queued = true;
+        ready.push_back(key);
     }
+}
+
+/// What came of offering a sweep's events to a slot.
+enum Offered {
+    /// It has got this many of them; none if it had them already, or is behind anyway.
+    Delivered(u64),
+    /// They are not what comes next for it: it is to read.
+    Behind,
+}
+
+/// Sends a sweep's events to a slot that stands just before them.
+fn offer<S: Socket, P>(
+    hot: &mut Hot<S>,
+    cold: &mut Cold<P>,
+    sweep: &mut Sweep,
+    now: Tick,
+) -> std::io::Result<Offered> {
+    let after = hot.after;
+    if hot.is_behind || sweep.last().is_some_and(|last| last <= after) {
+        return Ok(Offered::Delivered(0));
+    }
+    let follows = sweep.previous <= after
+        && sweep.first().is_some_and(|first| after < first)
+        && !sweep.is_special;
+    if !follows {
+        return Ok(Offered::Behind);
+    }
+    deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
+}
+
+/// A text that is no event of history, as a connection wants it.
+fn framed(framing: Framing, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let (mut text, mut framed) = (Vec::new(), Vec::new());
+    write(&mut text);
+    framing.frame(&text, &mut framed);
+    framed
+}
+
+/// Writes what must go first; `false` if the socket took only some of it.
+fn write_rest<S: Socket, P>(
+    hot: &mut Hot<S>,
+    cold: &mut Cold<P>,
+    now: Tick,
+) -> std::io::Result<bool> {
+    let Some(rest) = &mut cold.rest else { return Ok(true) };
+    let written = write_some(&mut hot.socket, &rest.bytes[rest.written..])?;
+    if written > 0 {
+        hot.sent_at = now;
+    }
+    rest.written += written;
+    hot.is_writable = rest.written == rest.bytes.len();
+    if hot.is_writable {
+        cold.rest = None;
+    }
+    Ok(hot.is_writable)
 }
 
 /// Writes gathered events, which follow the slot's cursor, and moves the cursor past those that were
 /// at least begun; the answer is how many.
 fn deliver<S: Socket, P>(
-    slot: &mut Slot<S, P>,
+    hot: &mut Hot<S>,
+    cold: &mut Cold<P>,
     gathered: &Gathered,
-    now: u64,
+    now: Tick,
 ) -> std::io::Result<u64> {
-    let written = write_some(&mut slot.socket, gathered.bytes())?;
+    let written = write_some(&mut hot.socket, gathered.bytes())?;
     if written > 0 {
-        slot.sent_at = now;
+        hot.sent_at = now;
     }
     if written == gathered.bytes().len() {
-        if let Some(last) = gathered.last() {
-            slot.reader.advance(last);
-        }
+        hot.after = gathered.last().unwrap_or(hot.after);
         return Ok(gathered.len() as u64);
     }
     let cut = gathered.cut(written);
-    if let Some(sequence) = cut.sequence {
-        slot.reader.advance(sequence);
+    hot.after = cut.sequence.unwrap_or(hot.after);
+    if !cut.rest.is_empty() {
+        cold.put_first(cut.rest.to_vec());
     }
-    slot.rest = cut.rest.into();
-    slot.is_behind = true;
-    slot.is_writable = false;
+    hot.is_behind = true;
+    hot.is_writable = false;
     Ok(cut.begun)
 }
 
-/// Why a slot is gone: what ended it, if its end has begun.
-fn slot_reason(state: State, otherwise: Reason) -> Reason {
-    match state {
-        State::Open => otherwise,
-        State::Ending(reason) => reason,
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
+/// A time as the shard counts it, rounded up: what is to last so long lasts no less.
+fn ticks(duration: Duration) -> Tick {
+    Tick::try_from(duration.as_millis().div_ceil(100)).unwrap_or(Tick::MAX)
 }

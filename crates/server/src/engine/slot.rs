@@ -1,7 +1,11 @@
 //! A slot: one subscriber of a shard, with its socket and its cursor.
+//!
+//! It lies in two parts, in two slabs under the same number: what every delivery looks at, small, so
+//! that a thousand of them stay in the processor's nearest cache; and the rest.
 
-use tidings_hub::Client;
-use tidings_hub::tap::Reader;
+use slab::Slab;
+use tidings_hub::tap::{Reader, ReaderState, TopicKey};
+use tidings_hub::{Client, Sequence};
 
 use super::gathered::Framing;
 
@@ -20,42 +24,130 @@ pub(crate) struct Adopted<S, P> {
     pub(crate) place: P,
 }
 
-/// One subscriber of a shard.
+/// Tenths of a second of the shard's clock: thirteen years of them fit.
+pub(super) type Tick = u32;
+
+/// What every delivery looks at.
 #[derive(Debug)]
-pub(super) struct Slot<S, P> {
+pub(super) struct Hot<S> {
+    /// Its cursor: everything up to here has been written, or begun.
+    pub(super) after: Sequence,
     pub(super) socket: S,
-    pub(super) reader: Reader,
-    /// Bytes that must be written before anything else: the rest of an event that was cut, a head, an
-    /// end. The one thing that belongs to a subscriber.
-    pub(super) rest: Box<[u8]>,
-    pub(super) client: Client,
+    /// When something was last written.
+    pub(super) sent_at: Tick,
     pub(super) framing: Framing,
-    pub(super) state: State,
-    /// Its place in its topic's list, or in the list of slots that read for themselves.
-    pub(super) list_at: u32,
     /// It does not stand at the tail, or has a rest to write.
     pub(super) is_behind: bool,
     /// The socket has not refused anything since it was last writable.
     pub(super) is_writable: bool,
     /// It stands in the queue of those that read.
     pub(super) is_queued: bool,
-    /// Bytes that its client sent after its request.
-    pub(super) discarded: u16,
-    /// When something was last written, in milliseconds of the shard's clock.
-    pub(super) sent_at: u64,
-    /// When the stream is over, likewise.
-    pub(super) ends_at: u64,
-    /// Given up with the slot.
-    pub(super) _place: P,
 }
 
-/// What a slot is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It reads.
-    Open,
-    /// Its last bytes are in `rest`.
-    Ending(Reason),
+/// What is looked at when a slot reads for itself, and once every few seconds.
+#[derive(Debug)]
+pub(super) struct Cold<P> {
+    pub(super) reader: ReaderState,
+    /// What must be written before anything else.
+    pub(super) rest: Option<Box<Rest>>,
+    /// Given up with the slot.
+    pub(super) _place: P,
+    /// Its place in its topic's list, or in the list of slots that read for themselves.
+    pub(super) list_at: u32,
+    /// When the stream is over; [`Tick::MAX`] is never.
+    pub(super) ends_at: Tick,
+    /// Bytes that its client sent after its request.
+    pub(super) discarded: u16,
+    pub(super) client: Client,
+    /// Why its last bytes are in `rest`, if they are.
+    pub(super) ending: Option<Reason>,
+}
+
+/// Bytes that belong to one subscriber: the rest of an event that was cut, a head, an end.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) bytes: Vec<u8>,
+    pub(super) written: usize,
+}
+
+impl<P> Cold<P> {
+    /// Its topic, if it has exactly one.
+    pub(super) fn topic(&self) -> Option<TopicKey> {
+        match self.reader.topics() {
+            [topic] => Some(*topic),
+            _ => None,
+        }
+    }
+
+    /// Puts bytes before whatever comes next. There is no rest.
+    pub(super) fn put_first(&mut self, bytes: Vec<u8>) {
+        self.rest = Some(Box::new(Rest { bytes, written: 0 }));
+    }
+}
+
+/// The slots of a shard by their numbers, which are used again.
+#[derive(Debug)]
+pub(super) struct Slots<S, P> {
+    hot: Slab<Hot<S>>,
+    cold: Slab<Cold<P>>,
+}
+
+impl<S, P> Slots<S, P> {
+    pub(super) fn new() -> Self {
+        Self { hot: Slab::new(), cold: Slab::new() }
+    }
+
+    /// The number that the next one is given.
+    pub(super) fn next_key(&self) -> usize {
+        self.hot.vacant_key()
+    }
+
+    pub(super) fn insert(&mut self, hot: Hot<S>, cold: Cold<P>) -> usize {
+        let key = self.hot.insert(hot);
+        let cold_key = self.cold.insert(cold);
+        debug_assert_eq!(key, cold_key, "both slabs are filled and emptied in the same order");
+        key
+    }
+
+    pub(super) fn remove(&mut self, key: usize) -> Option<(Hot<S>, Cold<P>)> {
+        Some((self.hot.try_remove(key)?, self.cold.try_remove(key)?))
+    }
+
+    pub(super) fn hot(&mut self, key: usize) -> Option<&mut Hot<S>> {
+        self.hot.get_mut(key)
+    }
+
+    /// Both parts of a slot.
+    pub(super) fn get(&mut self, key: usize) -> Option<(&mut Hot<S>, &mut Cold<P>)> {
+        Some((self.hot.get_mut(key)?, self.cold.get_mut(key)?))
+    }
+
+    /// Both parts of a slot that is there.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub(super) fn both(&mut self, key: usize) -> (&mut Hot<S>, &mut Cold<P>) {
+        (&mut self.hot[key], &mut self.cold[key])
+    }
+
+    /// Numbers are below this.
+    pub(super) fn bound(&self) -> usize {
+        self.hot.capacity()
+    }
+
+    pub(super) fn iter_hot(&mut self) -> impl Iterator<Item = (usize, &mut Hot<S>)> {
+        self.hot.iter_mut()
+    }
+
+    pub(super) fn iter_cold(&mut self) -> impl Iterator<Item = &mut Cold<P>> {
+        self.cold.iter_mut().map(|(_, cold)| cold)
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Cold<P>> {
+        self.hot.clear();
+        self.cold.drain()
+    }
 }
 
 /// Why a slot was removed.
@@ -99,5 +191,25 @@ impl Reason {
             Self::Stalled => "stalled",
             Self::Talked => "talked",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::Place;
+
+    /// What a slab keeps in each of its places.
+    #[expect(dead_code, reason = "only its size matters")]
+    enum Entry<T> {
+        Vacant(usize),
+        Occupied(T),
+    }
+
+    #[test]
+    fn an_idle_subscriber_costs_its_shard_96_bytes() {
+        // A socket of mio's has a check of its own in debug builds; in others it is this.
+        assert_eq!(size_of::<Entry<Hot<std::net::TcpStream>>>(), 24);
+        assert_eq!(size_of::<Entry<Cold<Place>>>(), 72);
     }
 }

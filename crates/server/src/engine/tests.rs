@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ struct Fixture {
     rng: Rng,
     hub: Hub,
     now: Now,
-    tap: Tap,
+    tap: Arc<Tap>,
     shard: Shard<FakeSocket, ()>,
     topics: Vec<Topic>,
     published: Vec<Vec<Topic>>,
@@ -109,13 +110,14 @@ impl Fixture {
         }
         let now = Now::read();
         let hub = Hub::at(config, now);
-        let tap = hub.tap(rng.usize(1..30), Waker::noop().clone());
-        let shard = Shard::new(ShardConfig {
+        let tap = Arc::new(hub.tap(rng.usize(1..30), Waker::noop().clone()));
+        let config = ShardConfig {
             heartbeat_interval: Duration::from_secs(15),
             stream_age_max: None,
             stall_timeout: Duration::from_secs(3600),
             reconnection_time: Duration::from_secs(2),
-        });
+        };
+        let shard = Shard::new(config, Arc::clone(&tap));
         let topics = ["a", "b", "a/1", "a/2"].map(|name| Topic::new(name).unwrap()).to_vec();
         let (published, peers, counts) = (Vec::new(), Vec::new(), Counts::default());
         Self { rng, hub, now, tap, shard, topics, published, peers, evicts, counts }
@@ -181,7 +183,7 @@ impl Fixture {
     fn turn(&mut self) {
         self.shard.set_now(self.hub.uptime());
         let writes = self.rng.usize(1..20);
-        self.shard.turn(&self.tap, writes);
+        self.shard.turn(writes);
     }
 
     /// Some sockets take bytes again, a few or many.
@@ -214,14 +216,14 @@ impl Fixture {
                 self.shard.handle_writable(peer.key);
             }
         }
-        while self.shard.turn(&self.tap, 100) {}
+        while self.shard.turn(100) {}
     }
 
     /// Lets everybody read to the tail, ends all streams, and checks what each was sent.
     fn finish(mut self) -> Counts {
         self.open_all();
         self.shard.drain(Duration::ZERO);
-        while self.shard.turn(&self.tap, 100) {}
+        while self.shard.turn(100) {}
         for peer in std::mem::take(&mut self.peers) {
             let wire = peer.wire.borrow();
             if !wire.is_broken {

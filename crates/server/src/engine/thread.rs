@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct ShardThread {
 struct Shared {
     hub: Hub,
     shard: Mutex<Shard<TcpStream, Place>>,
-    tap: OnceLock<Tap>,
+    tap: Arc<Tap>,
     registry: Registry,
     waker: mio::Waker,
     is_stopped: AtomicBool,
@@ -47,19 +47,20 @@ const INLINE_WRITES: usize = 16;
 impl ShardThread {
     pub(super) fn start(hub: &Hub, config: ShardConfig) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let shared = Arc::new(Shared {
-            hub: hub.clone(),
-            shard: Mutex::new(Shard::new(config)),
-            tap: OnceLock::new(),
-            registry: poll.registry().try_clone()?,
-            waker: mio::Waker::new(poll.registry(), WAKE)?,
-            is_stopped: AtomicBool::new(false),
-            left: Default::default(),
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(poll.registry(), WAKE)?;
+        let shared = Arc::new_cyclic(|shared| {
+            let tap = Arc::new(hub.tap(HINTS_MAX, Waker::from(Arc::new(Rouse(shared.clone())))));
+            Shared {
+                hub: hub.clone(),
+                shard: Mutex::new(Shard::new(config, Arc::clone(&tap))),
+                tap,
+                registry,
+                waker,
+                is_stopped: AtomicBool::new(false),
+                left: Default::default(),
+            }
         });
-        let waker = Waker::from(Arc::new(Rouse(Arc::downgrade(&shared))));
-        let tap = hub.tap(HINTS_MAX, waker);
-        let is_first = shared.tap.set(tap).is_ok();
-        debug_assert!(is_first, "the tap is set once, here");
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn({
             let shared = Arc::clone(&shared);
             move || shared.run(poll)
@@ -68,7 +69,7 @@ impl ShardThread {
     }
 
     pub(super) fn subscribe(&self, view: &View, start: Start) -> Reader {
-        self.shared.tap().subscribe(view, start)
+        self.shared.tap.subscribe(view, start)
     }
 
     pub(super) fn adopt(&self, adopted: Adopted<TcpStream, Place>) {
@@ -108,10 +109,6 @@ impl Drop for ShardThread {
 }
 
 impl Shared {
-    fn tap(&self) -> &Tap {
-        self.tap.get().expect("a shard has its tap before anybody else has the shard")
-    }
-
     fn wake(&self) {
         // It fails only when the event counter is full, and then the thread is about to wake.
         let _ = self.waker.wake();
@@ -147,7 +144,7 @@ impl Shared {
     /// Lets the shard work; `true` if there is more to do.
     fn work(&self, shard: &mut Shard<TcpStream, Place>, writes: usize) -> bool {
         shard.set_now(self.hub.uptime());
-        let has_more = shard.turn(self.tap(), writes);
+        let has_more = shard.turn(writes);
         self.hub.count_delivered(shard.take_delivered());
         for reason in shard.take_left() {
             self.left[reason as usize].fetch_add(1, Ordering::Relaxed);

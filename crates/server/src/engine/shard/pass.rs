@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tidings_proto::encode_retry;
 
-use super::super::slot::{Reason, State};
+use super::super::slot::{Reason, Rest, Tick};
 use super::super::socket::Socket;
-use super::{Shard, millis};
+use super::{Shard, enqueue, framed, ticks};
 
 /// Slots visited in one go by the pass for heartbeats and ends.
 const PASS_SLOTS: usize = 1024;
@@ -20,48 +20,47 @@ const RETURN_SPREAD: Duration = Duration::from_secs(3);
 impl<S: Socket, P> Shard<S, P> {
     /// Ends every stream at a time of its own within a time.
     pub(crate) fn drain(&mut self, over: Duration) {
-        let over = millis(over);
+        let over = ticks(over);
         self.is_closing = true;
-        for (_, slot) in &mut self.slots {
-            slot.ends_at = self.now + if over == 0 { 0 } else { fastrand::u64(0..over) };
+        for cold in self.slots.iter_cold() {
+            cold.ends_at = self.now + if over == 0 { 0 } else { fastrand::u32(0..over) };
         }
         self.next_pass = self.now;
     }
 
-    /// Milliseconds between two passes: often enough that no silence is too long.
-    fn pass_interval(&self) -> u64 {
+    /// Time between two passes: often enough that no silence is too long.
+    fn pass_interval(&self) -> Tick {
         /// A pass over a million slots takes some milliseconds.
-        const PASS_MAX: u64 = 5000;
+        const PASS_MAX: Tick = 50;
         if self.is_closing {
-            return 10;
+            return 1;
         }
-        (millis(self.config.heartbeat_interval) / 5).clamp(1, PASS_MAX)
+        (ticks(self.config.heartbeat_interval) / 5).clamp(1, PASS_MAX)
     }
 
     /// Begins the end of a stream: its last bytes are written, and then its client is to close.
     pub(super) fn end(&mut self, key: usize, reason: Reason) {
-        let slot = &mut self.slots[key];
-        let mut rest = std::mem::take(&mut slot.rest).into_vec();
+        let (hot, cold) = self.slots.both(key);
+        let rest =
+            cold.rest.get_or_insert_with(|| Box::new(Rest { bytes: Vec::new(), written: 0 }));
         if reason == Reason::Drained {
-            let spread = Duration::from_millis(fastrand::u64(0..=millis(RETURN_SPREAD)));
-            let mut text = Vec::new();
-            encode_retry(self.config.reconnection_time + spread, &mut text);
-            slot.framing.frame(&text, &mut rest);
+            let spread = RETURN_SPREAD.mul_f64(fastrand::f64());
+            let retry = self.config.reconnection_time + spread;
+            rest.bytes.extend(framed(hot.framing, |text| encode_retry(retry, text)));
         }
-        rest.extend_from_slice(slot.framing.end());
-        slot.rest = rest.into();
-        slot.state = State::Ending(reason);
+        rest.bytes.extend_from_slice(hot.framing.end());
+        cold.ending = Some(reason);
         // Even to a client that takes nothing, an end is an end.
-        slot.ends_at = self.now + millis(LINGER);
-        self.enqueue(key);
+        cold.ends_at = self.now + ticks(LINGER);
+        enqueue(key as u32, hot, &mut self.ready);
     }
 
     /// Removes a slot whose stream is written to its end. Its socket waits for the client to close:
     /// closed at once with bytes unread, it would take the end of the stream with it.
     pub(super) fn finish(&mut self, key: usize, reason: Reason) {
-        if let Some(mut slot) = self.remove(key, reason) {
-            slot.socket.finish();
-            self.lingering.push((slot.socket, self.now + millis(LINGER)));
+        if let Some(mut socket) = self.remove(key, reason) {
+            socket.finish();
+            self.lingering.push((socket, self.now + ticks(LINGER)));
         }
     }
 
@@ -83,12 +82,8 @@ impl<S: Socket, P> Shard<S, P> {
             return;
         };
         let to = from + PASS_SLOTS;
-        for key in from..to.min(self.slots.capacity()) {
-            if self.slots.contains(key) {
-                self.visit(key);
-            }
-        }
-        self.pass = Some(to).filter(|to| *to < self.slots.capacity());
+        (from..to.min(self.slots.bound())).for_each(|key| self.visit(key));
+        self.pass = Some(to).filter(|to| *to < self.slots.bound());
         if self.pass.is_none() {
             self.let_go();
             self.next_pass = self.now + self.pass_interval();
@@ -97,29 +92,28 @@ impl<S: Socket, P> Shard<S, P> {
 
     fn visit(&mut self, key: usize) {
         let quiet_max =
-            millis(self.config.heartbeat_interval).saturating_sub(2 * self.pass_interval());
-        let slot = &mut self.slots[key];
-        let quiet = self.now.saturating_sub(slot.sent_at);
-        match slot.state {
+            ticks(self.config.heartbeat_interval).saturating_sub(2 * self.pass_interval());
+        let Some((hot, cold)) = self.slots.get(key) else { return };
+        let quiet = self.now.saturating_sub(hot.sent_at);
+        let is_over = self.now >= cold.ends_at;
+        match cold.ending {
             // One whose socket takes bytes has its end in the queue, however long that is.
-            State::Ending(reason) if self.now >= slot.ends_at && !slot.is_writable => {
-                drop(self.remove(key, reason));
-            }
-            State::Ending(_) => {}
-            State::Open if self.now >= slot.ends_at => {
+            Some(reason) if is_over && !hot.is_writable => drop(self.remove(key, reason)),
+            Some(_) => {}
+            None if is_over => {
                 let reason = if self.is_closing { Reason::Drained } else { Reason::TimedOut };
                 self.end(key, reason);
             }
-            State::Open if !slot.is_writable => {
-                if quiet >= millis(self.config.stall_timeout) {
-                    drop(self.remove(key, Reason::Stalled));
-                }
+            None if !hot.is_writable && quiet >= ticks(self.config.stall_timeout) => {
+                drop(self.remove(key, Reason::Stalled));
             }
-            State::Open if !slot.is_behind && quiet >= quiet_max => {
-                slot.put_first(|slot, text| slot.reader.write_heartbeat(slot.client, text));
-                self.enqueue(key);
+            None if !hot.is_behind && quiet >= quiet_max => {
+                cold.put_first(framed(hot.framing, |text| {
+                    self.tap.write_heartbeat(&cold.reader, hot.after, cold.client, text);
+                }));
+                enqueue(key as u32, hot, &mut self.ready);
             }
-            State::Open => {}
+            None => {}
         }
     }
 }
