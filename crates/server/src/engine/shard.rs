@@ -117,7 +117,8 @@ impl<S: Socket, P> Shard<S, P> {
         self.slots.hot(key).map(|hot| &mut hot.socket)
     }
 
-    /// Adds a slot: the one function that does. It starts behind.
+    /// Adds a slot: the one function that does. It starts behind; one whose client has sent too much
+    /// already is gone at once.
     pub(crate) fn add(&mut self, adopted: Adopted<S, P>) -> usize {
         let Adopted { socket, mut reader, client, framing, head, discarded, place } = adopted;
         let (mut preamble, mut first) = (Vec::new(), head);
@@ -154,7 +155,11 @@ impl<S: Socket, P> Shard<S, P> {
         cold.put_first(first);
         cold.list_at = self.lists.add(cold.topic(), self.slots.next_key() as u32);
         let key = self.slots.insert(hot, cold);
-        self.enqueue(key);
+        if discarded > DISCARDED_BYTES_MAX {
+            drop(self.remove(key, Reason::Talked));
+        } else {
+            self.enqueue(key);
+        }
         key
     }
 
@@ -187,6 +192,10 @@ impl<S: Socket, P> Shard<S, P> {
     }
 
     /// The kernel says that the peer has sent something, or will send nothing more.
+    ///
+    /// A peer that has closed its sending side has left, though it could still read: a connection
+    /// that is closed altogether looks the same until something is written to it, and most are. hyper,
+    /// nginx and Go's server take it so, too.
     pub(crate) fn handle_readable(&mut self, key: usize) {
         let mut buffer = [0; 512];
         while let Some((hot, cold)) = self.slots.get(key) {

@@ -75,9 +75,10 @@ impl ShardThread {
     pub(super) fn adopt(&self, adopted: Adopted<TcpStream, Place>) {
         let mut shard = self.shared.shard.lock();
         let key = shard.add(adopted);
-        let Some(socket) = shard.socket(key) else { return };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.shared.registry.register(socket, Token(key), interest) {
+        if let Some(socket) = shard.socket(key)
+            && let Err(error) = self.shared.registry.register(socket, Token(key), interest)
+        {
             warn!(error = &error as &dyn std::error::Error, "stream not taken over");
             shard.abandon(key);
         }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod bad_input;
+mod connections;
 mod cors;
 mod gaps;
 mod harness;
@@ -20,3 +21,4 @@ mod publish;
 mod resume;
 mod routes;
 mod shutdown;
+mod wire;

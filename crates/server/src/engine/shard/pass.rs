@@ -64,16 +64,11 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// Lets go of the sockets whose clients have closed, or had the time to.
+    /// Lets go of the sockets whose clients have closed, or had the time to. What a client still sends
+    /// is thrown away: closed with bytes unread, its socket would be reset.
     fn let_go(&mut self) {
         let now = self.now;
-        let mut buffer = [0; 512];
-        self.lingering.retain_mut(|(socket, until)| {
-            let is_waiting = |read: std::io::Result<usize>| {
-                read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
-            };
-            now < *until && is_waiting(socket.read(&mut buffer))
-        });
+        self.lingering.retain_mut(|(socket, until)| now < *until && discard(socket));
     }
 
     /// Does a portion of the pass over all slots, if it is time: heartbeats and ends.
@@ -115,5 +110,16 @@ impl<S: Socket, P> Shard<S, P> {
             }
             None => {}
         }
+    }
+}
+
+/// Reads and throws away some of what the peer sends; `false` if it is done with sending.
+fn discard(socket: &mut impl Socket) -> bool {
+    /// Bytes of one visit at most: who sends more is not about to close.
+    const BYTES_MAX: usize = 4096;
+    let mut buffer = [0; BYTES_MAX];
+    match socket.read(&mut buffer) {
+        Ok(read) => read > 0,
+        Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
     }
 }
