@@ -9,6 +9,8 @@ mod block;
 mod hints;
 mod read;
 mod retain;
+mod sequences;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -16,17 +18,19 @@ mod walk;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::Waker;
 
 use smallvec::SmallVec;
 
 pub use self::block::Block;
 pub(crate) use self::block::{BlockBuilder, Kind};
+use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run, ShardIndex};
 pub(crate) use self::hints::{Queue, Shards};
 pub(crate) use self::read::{Place, ReadMax, Stop};
 pub use self::retain::Retention;
+pub use self::slots::TopicKey;
 pub(crate) use self::topics::EvictionStamp;
-pub use self::topics::TopicKey;
 use self::topics::{TopicState, TopicTable};
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::{TopicFilter, View};
@@ -87,8 +91,18 @@ impl Held<'_> {
 /// Who has to hear of what was appended, outside the lock.
 #[derive(Default)]
 pub(crate) struct Appended {
-    pub(crate) watchers: Vec<Arc<WatchList>>,
-    pub(crate) taps: Vec<ShardIndex>,
+    pub(crate) watchers: SmallVec<[Arc<WatchList>; 1]>,
+    pub(crate) taps: SmallVec<[Waker; 2]>,
+}
+
+impl Appended {
+    /// Notes a list; one may be noted twice.
+    fn watched_by(&mut self, watchers: &Arc<WatchList>) {
+        // Events of one topic often come together.
+        if !self.watchers.last().is_some_and(|last| Arc::ptr_eq(last, watchers)) {
+            self.watchers.push(Arc::clone(watchers));
+        }
+    }
 }
 
 impl History {
@@ -141,16 +155,16 @@ impl History {
         let topics = self.topics.iter().map(|state| (state, self.events_of(state)));
         topics
             .filter(|(_, events)| *events > 0)
-            .map(|(state, events)| (&state.name, events, state.newest))
+            .map(|(state, events)| (&state.name, events, state.newest()))
     }
 
     /// How many events a topic holds: its entries but for the ends among them.
     fn events_of(&self, state: &TopicState) -> usize {
-        if !state.holds(state.ended_through) {
-            return state.sequences.len();
+        if !state.holds(state.past().ended_through) {
+            return state.entries.len();
         }
         let is_event = |held: Held<'_>| held.block.kind(held.index) == Kind::Event;
-        state.sequences.iter().filter(|&&sequence| is_event(self.held(sequence))).count()
+        state.entries.iter().filter(|&sequence| is_event(self.held(sequence))).count()
     }
 
     /// Where the earliest held event with this publisher-given ID is.
@@ -195,14 +209,8 @@ impl History {
     pub(crate) fn mark(&mut self, shard: ShardIndex, view: &Resolved, change: Mark) {
         self.shards.mark(shard, matches!(view, Resolved::Scan(_)), change);
         for &key in view.keys() {
-            let Some(state) = self.topics.get_mut(key) else { continue };
-            let at = state.shards.iter().position(|(marked, _)| *marked == shard);
-            match (change, at) {
-                (Mark::Set, Some(at)) => state.shards[at].1 += 1,
-                (Mark::Set, None) => state.shards.push((shard, 1)),
-                (Mark::Clear, Some(at)) if state.shards[at].1 > 1 => state.shards[at].1 -= 1,
-                (Mark::Clear, Some(at)) => drop(state.shards.swap_remove(at)),
-                (Mark::Clear, None) => {}
+            if let Some(state) = self.topics.get_mut(key) {
+                state.marks.change(shard, change);
             }
         }
     }
@@ -216,28 +224,18 @@ impl History {
         mut builder: BlockBuilder,
         appended: &mut Appended,
     ) {
-        let mut runs: Vec<(SmallVec<[ShardIndex; 2]>, Run)> = Vec::new();
-        let mut run_of: HashMap<TopicKey, usize> = HashMap::new();
+        let mut watched: SmallVec<[Watched; 1]> = SmallVec::new();
         let mut keys: SmallVec<[TopicKey; 4]> = SmallVec::new();
         for (index, entry) in entries.iter().enumerate() {
             keys.clear();
             for topic in entry.topics.as_slice() {
-                let key = self.topics.find_or_create(topic);
-                let previous = self.topics.push(key, entry.sequence);
+                let (key, previous, state) = self.topics.push(topic, entry.sequence);
                 keys.push(key);
-                let Some(state) = self.topics.get_mut(key) else { continue };
-                if let Some(watchers) = state.watchers.as_ref()
-                    && !appended.watchers.iter().rev().take(1).any(|w| Arc::ptr_eq(w, watchers))
-                {
-                    appended.watchers.push(Arc::clone(watchers));
+                if let Some(watchers) = &state.watchers {
+                    appended.watched_by(watchers);
                 }
-                if !state.shards.is_empty() {
-                    let at = *run_of.entry(key).or_insert_with(|| {
-                        let shards = state.shards.iter().map(|(shard, _)| *shard).collect();
-                        runs.push((shards, Run::new(key, previous)));
-                        runs.len() - 1
-                    });
-                    runs[at].1.push(index, &entry.content);
+                if !state.marks.is_empty() {
+                    watched.push(Watched::new(key, previous, index, &entry.content));
                 }
             }
             builder.set_topics(index, &keys);
@@ -247,8 +245,9 @@ impl History {
         let block = Arc::new(builder.build());
         self.tail = block.last();
         self.push_block(Arc::clone(&block));
-        self.shards.offer(&block, runs, appended);
-        self.enforce(entries);
+        let is_marked = |topic, shard| self.topics.get(topic).is_some_and(|s| s.marks.has(shard));
+        self.shards.offer(&block, hints::runs(watched), is_marked, &mut appended.taps);
+        self.enforce(&block);
     }
 
     /// Keeps what an entry says beside its bytes: its ID, an end.
@@ -263,9 +262,7 @@ impl History {
             }
             crate::journal::Content::End => {
                 for &key in keys {
-                    if let Some(state) = self.topics.get_mut(key) {
-                        state.ended_through = entry.sequence;
-                    }
+                    self.topics.note_end(key, entry.sequence);
                 }
             }
         }

@@ -410,12 +410,11 @@ impl Hub {
         let mut appended = Appended::default();
         let mut history = self.write();
         history.append(entries, builder, &mut appended);
-        let taps: Vec<_> = appended.taps.iter().filter_map(|&s| history.shards.waker(s)).collect();
         drop(history);
 
         let events = entries.iter().filter(|entry| matches!(entry.content, Content::Event(_)));
         self.inner.counters.published.fetch_add(events.count() as u64, Ordering::Relaxed);
-        taps.into_iter().for_each(Waker::wake);
+        appended.taps.into_iter().for_each(Waker::wake);
         appended.watchers.sort_unstable_by_key(Arc::as_ptr);
         appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));
         appended.watchers.iter().for_each(|list| list.wake_all());

@@ -2,17 +2,17 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
+use smol_str::SmolStr;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
 /// The exact name of something events are published to.
 ///
 /// Any text of 1 to [`Topic::BYTES_MAX`] bytes without control or format characters: those are
 /// invisible, so that two topics could look alike, and they do not survive headers and logs.
-/// Cloning shares the text.
+/// Cloning is cheap: a short name lies in place, a long one is shared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topic(Arc<str>);
+pub struct Topic(SmolStr);
 
 impl Topic {
     /// The most bytes a topic may have: as much as fits a request line beside everything else.
@@ -41,6 +41,11 @@ impl Topic {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What the name takes beside itself: a long one lies behind two counts, shared by its clones.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        if self.0.is_heap_allocated() { 2 * size_of::<usize>() + self.0.len() } else { 0 }
     }
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::{Appended, Block, Mark, TopicKey};
+use super::{Block, Mark, TopicKey};
 use crate::cursor::Sequence;
 use crate::journal::Content;
 
@@ -53,15 +53,6 @@ impl Hint {
 }
 
 impl Run {
-    pub(crate) fn new(topic: TopicKey, previous: Sequence) -> Self {
-        Self { topic, previous, indices: SmallVec::new(), is_special: false }
-    }
-
-    pub(crate) fn push(&mut self, index: usize, content: &Content) {
-        self.indices.push(index as u32);
-        self.is_special |= !matches!(content, Content::Event(_));
-    }
-
     /// The topic.
     #[must_use]
     pub fn topic(&self) -> TopicKey {
@@ -100,6 +91,97 @@ impl Run {
             Meeting::Next
         } else {
             Meeting::Behind
+        }
+    }
+}
+
+/// An entry of a topic that a shard watches, while its block is being appended.
+pub(super) struct Watched {
+    topic: TopicKey,
+    /// The topic's entry before it.
+    previous: Sequence,
+    index: u32,
+    is_special: bool,
+}
+
+impl Watched {
+    pub(super) fn new(
+        topic: TopicKey,
+        previous: Sequence,
+        index: usize,
+        content: &Content,
+    ) -> Self {
+        let is_special = !matches!(content, Content::Event(_));
+        Self { topic, previous, index: index as u32, is_special }
+    }
+}
+
+/// The runs that the watched entries of a block make: one for each topic.
+pub(super) fn runs(mut watched: SmallVec<[Watched; 1]>) -> SmallVec<[Run; 1]> {
+    if watched.len() > 1 {
+        watched.sort_unstable_by_key(|entry| (entry.topic, entry.index));
+    }
+    let of_one_topic = watched.chunk_by(|one, next| one.topic == next.topic);
+    let run = |entries: &[Watched]| Run {
+        topic: entries[0].topic,
+        previous: entries[0].previous,
+        indices: entries.iter().map(|entry| entry.index).collect(),
+        is_special: entries.iter().any(|entry| entry.is_special),
+    };
+    of_one_topic.map(run).collect()
+}
+
+/// The shards that have readers of a topic, and how many each.
+///
+/// Most topics with readers have them on one shard.
+pub(super) enum Marks {
+    One(ShardIndex, u32),
+    More(Box<Vec<(ShardIndex, u32)>>),
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self::One(ShardIndex(0), 0)
+    }
+}
+
+impl Marks {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::One(_, 0))
+    }
+
+    pub(super) fn has(&self, shard: ShardIndex) -> bool {
+        match self {
+            Self::One(one, readers) => *one == shard && *readers > 0,
+            Self::More(shards) => shards.iter().any(|(marked, _)| *marked == shard),
+        }
+    }
+
+    /// Sets or takes back one mark of a shard; there is nothing to take back from others.
+    pub(super) fn change(&mut self, shard: ShardIndex, change: Mark) {
+        match (&mut *self, change) {
+            (Self::One(one, readers), Mark::Set) if *readers == 0 || *one == shard => {
+                (*one, *readers) = (shard, *readers + 1);
+            }
+            (Self::One(one, readers), Mark::Set) => {
+                *self = Self::More(Box::new(vec![(*one, *readers), (shard, 1)]));
+            }
+            (Self::One(one, readers), Mark::Clear) => {
+                *readers -= u32::from(*one == shard && *readers > 0);
+            }
+            (Self::More(shards), change) => {
+                let at = shards.iter().position(|(marked, _)| *marked == shard);
+                match (change, at) {
+                    (Mark::Set, Some(at)) => shards[at].1 += 1,
+                    (Mark::Set, None) => shards.push((shard, 1)),
+                    (Mark::Clear, Some(at)) if shards[at].1 > 1 => shards[at].1 -= 1,
+                    (Mark::Clear, Some(at)) => drop(shards.swap_remove(at)),
+                    (Mark::Clear, None) => {}
+                }
+                if let [(one, readers)] = shards[..] {
+                    *self = Self::One(one, readers);
+                }
+            }
         }
     }
 }
@@ -169,37 +251,31 @@ impl Shards {
     }
 
     /// Pushes a block to the taps of the shards that watch one of its topics, or all.
-    pub(crate) fn offer(
+    pub(super) fn offer(
         &self,
         block: &Arc<Block>,
-        runs: Vec<(SmallVec<[ShardIndex; 2]>, Run)>,
-        appended: &mut Appended,
+        runs: SmallVec<[Run; 1]>,
+        is_marked: impl Fn(TopicKey, ShardIndex) -> bool,
+        taps: &mut SmallVec<[Waker; 2]>,
     ) {
         for (index, shard) in &self.shards {
+            if shard.readers == 0 {
+                continue;
+            }
             let index = ShardIndex(index as u32);
-            let runs: SmallVec<[Run; 1]> = runs
-                .iter()
-                .filter(|(shards, _)| shards.contains(&index))
-                .map(|(_, run)| run.clone())
-                .collect();
+            let marked = runs.iter().filter(|run| is_marked(run.topic, index));
+            let runs: SmallVec<[Run; 1]> = marked.cloned().collect();
             if runs.is_empty() && shard.scans == 0 {
                 continue;
             }
             shard.queue.push(Hint { block: Arc::clone(block), runs });
-            if !appended.taps.contains(&index) {
-                appended.taps.push(index);
-            }
+            taps.push(shard.queue.waker.clone());
         }
     }
 
     /// How to wake all of them.
     pub(crate) fn wakers(&self) -> Vec<Waker> {
         self.shards.iter().map(|(_, shard)| shard.queue.waker.clone()).collect()
-    }
-
-    /// How to wake a shard.
-    pub(crate) fn waker(&self, shard: ShardIndex) -> Option<Waker> {
-        self.shards.get(shard.0 as usize).map(|shard| shard.queue.waker.clone())
     }
 }
 

@@ -99,23 +99,21 @@ impl History {
         let Place { after, told_at, .. } = place;
         match view {
             // Whatever the topic has let go of is lost to who reads it alone.
-            Resolved::One(key) => self
-                .topics
-                .get(*key)
-                .is_some_and(|state| state.evicted_through > after && state.evicted_at > told_at),
+            Resolved::One(key) => {
+                self.topics.get(*key).is_some_and(|state| state.past().is_evicted(after, told_at))
+            }
             Resolved::Many(keys) => {
                 let states = || keys.iter().filter_map(|&key| self.topics.get(key));
-                let evicted = |s: &TopicState| s.evicted_through > after && s.evicted_at > told_at;
-                states().any(evicted)
-                    && (states().any(|state| state.dead_through > after && state.dead_at > told_at)
+                states().any(|state| state.past().is_evicted(after, told_at))
+                    && (states().any(|state| state.past().is_dead(after, told_at))
                         || self.is_partly_lost(place, |key| keys.contains(&key)))
             }
             Resolved::Scan(view) => {
                 let matches = |state: &TopicState| view.matches(state.name.as_str());
                 let states =
                     || self.topics.evicted_after(after, told_at).filter(|state| matches(state));
-                (self.topics.forgotten_through > after && self.topics.forgotten_at > told_at)
-                    || states().any(|state| state.dead_through > after && state.dead_at > told_at)
+                (self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at)
+                    || states().any(|state| state.past().is_dead(after, told_at))
                     || (states().next().is_some()
                         && self
                             .is_partly_lost(place, |key| self.topics.get(key).is_some_and(matches)))
@@ -195,13 +193,13 @@ impl History {
     /// Whether the stream that stands at the place has been ended.
     pub(crate) fn is_ended(&self, view: &Resolved, place: Place) -> bool {
         let Resolved::One(key) = view else { return false };
-        self.topics.get(*key).is_some_and(|state| ends(view, place, state.ended_through))
+        self.topics.get(*key).is_some_and(|state| ends(view, place, state.past().ended_through))
     }
 
     /// Whether the topic's streams that stood at the place have been ended.
     pub(crate) fn is_topic_ended(&self, topic: &Topic, place: Place) -> bool {
-        let state = self.topics.find(topic.as_str()).and_then(|key| self.topics.get(key));
-        state.is_some_and(|state| is_behind_end(place, state.ended_through))
+        let state = self.topics.find(topic).and_then(|key| self.topics.get(key));
+        state.is_some_and(|state| is_behind_end(place, state.past().ended_through))
     }
 
     /// A resolved view by the names of its topics.
@@ -220,7 +218,7 @@ impl History {
         match view {
             Resolved::Scan(view) => view.matches(topic.as_str()),
             Resolved::One(_) | Resolved::Many(_) => {
-                let key = self.topics.find(topic.as_str());
+                let key = self.topics.find(topic);
                 key.is_some_and(|key| view.keys().contains(&key))
             }
         }
@@ -229,7 +227,7 @@ impl History {
     /// Whether the entry that ends this stream is itself no longer held.
     fn is_end_evicted(&self, view: &Resolved, place: Place) -> bool {
         let Resolved::One(key) = view else { return false };
-        self.topics.get(*key).is_some_and(|state| ends(view, place, state.evicted_end))
+        self.topics.get(*key).is_some_and(|state| ends(view, place, state.past().evicted_end))
     }
 }
 

@@ -9,7 +9,6 @@ use smallvec::SmallVec;
 
 use super::{Block, BlockBuilder, BlockState, History, Kind, block_bytes, id_bytes};
 use crate::history::TopicKey;
-use crate::journal::Entry;
 use crate::time::Time;
 
 /// What a history holds at most. What goes beyond is evicted, the oldest first.
@@ -42,13 +41,12 @@ impl Retention {
 const EXPIRE_ENTRIES_MAX: usize = 10_000;
 
 impl History {
-    /// Brings the history within its limits after `entries` were appended.
-    pub(super) fn enforce(&mut self, entries: &[Entry]) {
+    /// Brings the history within its limits after a block was appended.
+    pub(super) fn enforce(&mut self, block: &Block) {
         self.topics.begin_eviction();
         if let Some(events_max) = self.retention.topic_events_max {
-            for topic in entries.iter().flat_map(|entry| entry.topics.as_slice()) {
-                let Some(key) = self.topics.find(topic.as_str()) else { continue };
-                while self.topics.get(key).is_some_and(|s| s.sequences.len() > events_max.get()) {
+            for &key in (0..block.len()).flat_map(|index| block.topics(index)) {
+                while self.topics.get(key).is_some_and(|s| s.entries.len() > events_max.get()) {
                     self.evict_oldest_of(key);
                 }
             }
@@ -123,7 +121,7 @@ impl History {
 
     /// Takes a topic's oldest entry from that topic alone.
     fn evict_oldest_of(&mut self, key: TopicKey) {
-        let Some(&sequence) = self.topics.get(key).and_then(|state| state.sequences.front()) else {
+        let Some(sequence) = self.topics.get(key).and_then(|state| state.entries.first()) else {
             return;
         };
         let (at, index) = self.position_after(sequence.before());

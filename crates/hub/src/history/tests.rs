@@ -214,7 +214,7 @@ fn topics_that_hold_nothing_are_forgotten_when_they_take_too_much() {
     }
     assert!(history.history.topic_count() < 500, "{} topics", history.history.topic_count());
     assert!(history.is_lost(&["topic/0"], 0), "a topic that was forgotten lost its event");
-    let newest_lost = history.history.topics.forgotten_through.get();
+    let newest_lost = history.history.topics.forgotten_through().get();
     for topic in ["topic/4999", "never/seen"] {
         assert!(!history.is_lost(&[topic], newest_lost), "{topic}");
     }

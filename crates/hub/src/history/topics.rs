@@ -1,24 +1,18 @@
 //! The topics a history knows, and what it keeps of each.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use slotmap::SlotMap;
-use smallvec::SmallVec;
+use hashbrown::HashTable;
 
-use super::ShardIndex;
+use super::hints::Marks;
+use super::sequences::Sequences;
+use super::slots::{SLOT_BYTES, Slots, TopicKey};
 use crate::cursor::Sequence;
 use crate::topic::Topic;
 use crate::watch::WatchList;
-
-/// A topic's number: never reused within a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicKey(SlotKey);
-
-slotmap::new_key_type! {
-    /// Kept inside [`TopicKey`], so that the crate's API does not depend on `slotmap`'s.
-    struct SlotKey;
-}
 
 /// Counts evictions, so that a reader who has been told of a gap is not told of it again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,75 +24,103 @@ impl EvictionStamp {
     }
 }
 
-/// What a history keeps of one topic.
+/// What a history keeps of one topic. Small, because every reader may have a topic of its own.
 pub(crate) struct TopicState {
     pub(crate) name: Topic,
-    /// The entries held, in rising order.
-    pub(super) sequences: VecDeque<Sequence>,
-    /// The newest event that this topic has let go of, if other topics still hold it or not.
+    /// The entries held.
+    pub(super) entries: Sequences,
+    /// What it had and has no longer. Topics that lost nothing of their own share one.
+    past: Arc<Past>,
+    pub(super) watchers: Option<Arc<WatchList>>,
+    pub(super) marks: Marks,
+    /// Readers that name the topic; while there are any it is not forgotten.
+    holders: u32,
+    /// Which of the topics that have had this slot it is.
+    pub(super) version: NonZeroU32,
+}
+
+/// What a topic had and has no longer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    /// The newest event that the topic has let go of, if other topics still hold it or not.
     pub(super) evicted_through: Sequence,
     pub(super) evicted_at: EvictionStamp,
     /// The newest of its events that no topic holds any more.
     pub(super) dead_through: Sequence,
     pub(super) dead_at: EvictionStamp,
-    /// The newest entry that ended the topic's streams.
+    /// The newest entry that ended the topic's streams, held or not.
     pub(super) ended_through: Sequence,
     /// The newest of those entries that is no longer held.
     pub(super) evicted_end: Sequence,
-    /// The newest entry there ever was.
-    pub(super) newest: Sequence,
-    /// Readers that name the topic; while there are any it is not forgotten.
-    pub(super) holders: u32,
-    /// Whether the byte budget pays for the topic; one that was never published to is its reader's.
-    pub(super) charged: bool,
-    pub(super) watchers: Option<Arc<WatchList>>,
-    /// The shards that have readers of this topic, and how many each.
-    pub(super) shards: SmallVec<[(ShardIndex, u32); 1]>,
+    /// The newest entry of any kind that is no longer held.
+    let_go_through: Sequence,
+}
+
+impl Past {
+    /// Whether an event after a place has been let go of, since a stamp.
+    pub(super) fn is_evicted(&self, after: Sequence, told_at: EvictionStamp) -> bool {
+        self.evicted_through > after && self.evicted_at > told_at
+    }
+
+    /// Whether an event after a place is held by no topic any more, since a stamp.
+    pub(super) fn is_dead(&self, after: Sequence, told_at: EvictionStamp) -> bool {
+        self.dead_through > after && self.dead_at > told_at
+    }
 }
 
 impl TopicState {
     /// A topic that may have been known before: what forgotten topics have lost, it may have lost.
-    fn new(name: Topic, evicted_through: Sequence, evicted_at: EvictionStamp) -> Self {
+    pub(super) fn new(key: TopicKey, name: Topic, past: Arc<Past>) -> Self {
         Self {
             name,
-            sequences: VecDeque::new(),
-            evicted_through,
-            evicted_at,
-            dead_through: evicted_through,
-            dead_at: evicted_at,
-            ended_through: Sequence::ZERO,
-            evicted_end: Sequence::ZERO,
-            newest: Sequence::ZERO,
-            holders: 0,
-            charged: false,
+            entries: Sequences::new(),
+            past,
             watchers: None,
-            shards: SmallVec::new(),
+            marks: Marks::default(),
+            holders: 0,
+            version: key.version(),
         }
+    }
+
+    pub(super) fn past(&self) -> &Past {
+        &self.past
     }
 
     /// Whether the entry at `sequence`, one of this topic's, is still held for it.
     pub(super) fn holds(&self, sequence: Sequence) -> bool {
-        self.sequences.front().is_some_and(|&oldest| oldest <= sequence)
+        self.entries.first().is_some_and(|oldest| oldest <= sequence)
+    }
+
+    /// The newest entry there ever was.
+    pub(super) fn newest(&self) -> Sequence {
+        self.entries.last().unwrap_or(self.past.let_go_through)
     }
 
     fn is_idle(&self) -> bool {
-        self.sequences.is_empty() && self.holders == 0
+        self.holders == 0 && self.entries.is_empty()
     }
 
+    /// What the byte budget pays for a topic that has been published to; one that has not is its
+    /// reader's. Fixed from the start, what it will have once it has lost something included.
     fn bytes(&self) -> usize {
-        // Its place by name and its place in the order of evictions.
-        const INDEX_BYTES: usize = size_of::<(Topic, TopicKey)>() + 1;
+        // Its number by name, in a table that is at least 7/16 full, and its place in the order of
+        // evictions.
+        const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
         const ORDER_BYTES: usize = 2 * size_of::<(Sequence, TopicKey)>();
-        // The name lies once, shared between state and index, behind two counts.
-        size_of::<Self>() + INDEX_BYTES + ORDER_BYTES + 16 + self.name.as_str().len()
+        const PAST_BYTES: usize = size_of::<Past>() + 2 * size_of::<usize>();
+        SLOT_BYTES + INDEX_BYTES + ORDER_BYTES + PAST_BYTES + self.name.heap_bytes()
     }
 }
 
 /// All topics, by name and by number.
 #[derive(Default)]
 pub(super) struct TopicTable {
-    states: SlotMap<SlotKey, TopicState>,
-    names: HashMap<Topic, TopicKey>,
+    slots: Slots,
+    /// The slots, by the names of the topics in them.
+    names: HashTable<u32>,
+    hasher: RandomState,
+    /// What a topic that is not known may have lost.
+    unknown: Arc<Past>,
     /// Topics that have lost events, by the newest they lost.
     evictions: BTreeSet<(Sequence, TopicKey)>,
     /// Topics that the eviction under way has taken from.
@@ -107,71 +129,104 @@ pub(super) struct TopicTable {
     /// gap that is none.
     tombstones: BTreeSet<(Sequence, TopicKey)>,
     tombstone_bytes: usize,
-    /// The newest event that a topic no longer known has lost.
-    pub(super) forgotten_through: Sequence,
-    pub(super) forgotten_at: EvictionStamp,
     pub(super) stamp: EvictionStamp,
     /// What the topics cost.
     pub(super) bytes: usize,
 }
 
 impl TopicTable {
-    pub(super) fn find(&self, name: &str) -> Option<TopicKey> {
-        self.names.get(name).copied()
+    pub(super) fn find(&self, name: &Topic) -> Option<TopicKey> {
+        self.find_hashed(name, self.hasher.hash_one(name.as_str()))
     }
 
-    pub(super) fn find_or_create(&mut self, name: &Topic) -> TopicKey {
-        if let Some(&key) = self.names.get(name) {
+    fn find_hashed(&self, name: &Topic, hash: u64) -> Option<TopicKey> {
+        let is_it = |slot: &u32| self.slots.at(*slot).is_some_and(|(_, s)| s.name == *name);
+        let (key, _) = self.slots.at(*self.names.find(hash, is_it)?)?;
+        Some(key)
+    }
+
+    fn find_or_create(&mut self, name: &Topic) -> TopicKey {
+        let hash = self.hasher.hash_one(name.as_str());
+        if let Some(key) = self.find_hashed(name, hash) {
             return key;
         }
-        let state = TopicState::new(name.clone(), self.forgotten_through, self.forgotten_at);
-        let key = TopicKey(self.states.insert(state));
-        self.names.insert(name.clone(), key);
+        let slots = &mut self.slots;
+        let past = Arc::clone(&self.unknown);
+        let key = slots.insert(|key| TopicState::new(key, name.clone(), past));
+        let rehash = |slot: &u32| {
+            slots.at(*slot).map_or(0, |(_, state)| self.hasher.hash_one(state.name.as_str()))
+        };
+        self.names.insert_unique(hash, key.slot(), rehash);
         key
     }
 
     pub(super) fn get(&self, key: TopicKey) -> Option<&TopicState> {
-        self.states.get(key.0)
+        self.slots.get(key)
     }
 
     pub(super) fn get_mut(&mut self, key: TopicKey) -> Option<&mut TopicState> {
-        self.states.get_mut(key.0)
+        self.slots.get_mut(key)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &TopicState> {
-        self.states.values()
+        self.slots.iter()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.states.len()
+        self.slots.len()
+    }
+
+    /// The newest event that a topic no longer known has lost.
+    pub(super) fn forgotten_through(&self) -> Sequence {
+        self.unknown.evicted_through
+    }
+
+    pub(super) fn forgotten_at(&self) -> EvictionStamp {
+        self.unknown.evicted_at
     }
 
     /// Counts a reader that names the topic.
     pub(super) fn hold(&mut self, name: &Topic) -> TopicKey {
         let key = self.find_or_create(name);
-        self.states[key.0].holders += 1;
         self.unbury(key);
+        if let Some(state) = self.slots.get_mut(key) {
+            state.holders += 1;
+        }
         key
     }
 
     /// Takes back a [`TopicTable::hold`].
     pub(super) fn release(&mut self, key: TopicKey) {
-        self.states[key.0].holders -= 1;
-        self.settle(key);
+        if let Some(state) = self.slots.get_mut(key) {
+            state.holders -= 1;
+            self.settle(key);
+        }
     }
 
-    /// Puts a new entry at the end of the topic's list; answers the one before it.
-    pub(super) fn push(&mut self, key: TopicKey, sequence: Sequence) -> Sequence {
+    /// Puts a new entry at the end of the topic's list; answers the topic and the entry before it.
+    pub(super) fn push(
+        &mut self,
+        name: &Topic,
+        sequence: Sequence,
+    ) -> (TopicKey, Sequence, &mut TopicState) {
+        let key = self.find_or_create(name);
         self.unbury(key);
-        let state = &mut self.states[key.0];
-        if !state.charged {
-            state.charged = true;
+        let state = self.slots.get_mut(key).expect("it has just been found or made");
+        let previous = state.newest();
+        if previous == Sequence::ZERO {
             self.bytes += state.bytes();
         }
-        let capacity = state.sequences.capacity();
-        state.sequences.push_back(sequence);
-        self.bytes += (state.sequences.capacity() - capacity) * size_of::<Sequence>();
-        std::mem::replace(&mut state.newest, sequence)
+        self.bytes -= state.entries.heap_bytes();
+        state.entries.push(sequence);
+        self.bytes += state.entries.heap_bytes();
+        (key, previous, state)
+    }
+
+    /// Notes that an entry of the topic ended its streams.
+    pub(super) fn note_end(&mut self, key: TopicKey, sequence: Sequence) {
+        if let Some(state) = self.slots.get_mut(key) {
+            Arc::make_mut(&mut state.past).ended_through = sequence;
+        }
     }
 
     /// Takes the oldest entry out of the topic's list.
@@ -179,27 +234,24 @@ impl TopicTable {
     /// `lost` says whether its readers have lost something by it; an end is no loss. The caller settles the topic, and
     /// ends with [`TopicTable::finish_eviction`].
     pub(super) fn pop(&mut self, key: TopicKey, lost: bool) {
-        /// Below this a list's spare room is not worth giving back.
-        const SPARE_MIN: usize = 64;
-
-        let state = &mut self.states[key.0];
-        let Some(sequence) = state.sequences.pop_front() else { return };
-        let capacity = state.sequences.capacity();
-        if capacity > SPARE_MIN && state.sequences.len() * 4 < capacity {
-            state.sequences.shrink_to(state.sequences.len() * 2);
-            self.bytes -= (capacity - state.sequences.capacity()) * size_of::<Sequence>();
-        }
+        let Some(state) = self.slots.get_mut(key) else { return };
+        self.bytes -= state.entries.heap_bytes();
+        let popped = state.entries.pop();
+        self.bytes += state.entries.heap_bytes();
+        let Some(sequence) = popped else { return };
+        let past = Arc::make_mut(&mut state.past);
+        past.let_go_through = sequence;
         if !lost {
-            state.evicted_end = sequence;
+            past.evicted_end = sequence;
             return;
         }
-        if state.evicted_at != self.stamp {
+        if past.evicted_at != self.stamp {
             // Ordered anew once an eviction, however many of its events go.
-            self.evictions.remove(&(state.evicted_through, key));
+            self.evictions.remove(&(past.evicted_through, key));
             self.evicting.push(key);
-            state.evicted_at = self.stamp;
+            past.evicted_at = self.stamp;
         }
-        state.evicted_through = sequence;
+        past.evicted_through = sequence;
     }
 
     /// Begins an eviction: what it takes is newer than everything told so far.
@@ -210,19 +262,19 @@ impl TopicTable {
     /// Puts the topics that lost something in their order.
     pub(super) fn finish_eviction(&mut self) {
         for key in self.evicting.drain(..) {
-            if let Some(state) = self.states.get(key.0) {
-                self.evictions.insert((state.evicted_through, key));
+            if let Some(state) = self.slots.get(key) {
+                self.evictions.insert((state.past.evicted_through, key));
             }
         }
     }
 
     /// Buries or drops the topic if nothing is held for it and nobody reads it.
     pub(super) fn settle(&mut self, key: TopicKey) {
-        let Some(state) = self.states.get(key.0).filter(|state| state.is_idle()) else { return };
-        let lost_nothing = state.evicted_through <= self.forgotten_through;
-        if lost_nothing && state.evicted_end == Sequence::ZERO {
+        let Some(state) = self.slots.get(key).filter(|state| state.is_idle()) else { return };
+        let lost_nothing = state.past.evicted_through <= self.forgotten_through();
+        if lost_nothing && state.past.evicted_end == Sequence::ZERO {
             self.drop_topic(key);
-        } else if self.tombstones.insert((state.evicted_through, key)) {
+        } else if self.tombstones.insert((state.past.evicted_through, key)) {
             self.tombstone_bytes += state.bytes();
         }
     }
@@ -236,17 +288,20 @@ impl TopicTable {
     pub(super) fn forget_one(&mut self) -> bool {
         let Some(&(evicted_through, key)) = self.tombstones.first() else { return false };
         self.unbury(key);
-        self.forgotten_through = self.forgotten_through.max(evicted_through);
-        self.forgotten_at = self.stamp;
+        let unknown = Arc::make_mut(&mut self.unknown);
+        unknown.evicted_through = unknown.evicted_through.max(evicted_through);
+        unknown.evicted_at = self.stamp;
+        (unknown.dead_through, unknown.dead_at) = (unknown.evicted_through, unknown.evicted_at);
         self.drop_topic(key);
         true
     }
 
     /// Notes that no topic holds one of this topic's events any more, since a stamp.
     pub(super) fn bury_event(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
-        if let Some(state) = self.states.get_mut(key.0) {
-            state.dead_through = state.dead_through.max(sequence);
-            state.dead_at = state.dead_at.max(at);
+        if let Some(state) = self.slots.get_mut(key) {
+            let past = Arc::make_mut(&mut state.past);
+            past.dead_through = past.dead_through.max(sequence);
+            past.dead_at = past.dead_at.max(at);
         }
     }
 
@@ -259,23 +314,27 @@ impl TopicTable {
         self.evictions
             // Whichever way the key sorts, the filter leaves what lies after the place.
             .range((after, TopicKey::default())..)
-            .filter_map(|&(_, key)| self.states.get(key.0))
-            .filter(move |state| state.evicted_through > after && state.evicted_at > told_at)
+            .filter_map(|&(_, key)| self.slots.get(key))
+            .filter(move |state| state.past.is_evicted(after, told_at))
     }
 
+    /// Takes the topic from the tombstones, if it is one: before it is read or published to.
     fn unbury(&mut self, key: TopicKey) {
-        let state = &self.states[key.0];
-        if self.tombstones.remove(&(state.evicted_through, key)) {
+        let Some(state) = self.slots.get(key).filter(|state| state.is_idle()) else { return };
+        if self.tombstones.remove(&(state.past.evicted_through, key)) {
             self.tombstone_bytes -= state.bytes();
         }
     }
 
     fn drop_topic(&mut self, key: TopicKey) {
-        let Some(state) = self.states.remove(key.0) else { return };
-        self.names.remove(&state.name);
-        self.evictions.remove(&(state.evicted_through, key));
-        if state.charged {
-            self.bytes -= state.bytes() + state.sequences.capacity() * size_of::<Sequence>();
+        let Some(state) = self.slots.remove(key) else { return };
+        let hash = self.hasher.hash_one(state.name.as_str());
+        if let Ok(found) = self.names.find_entry(hash, |&slot| slot == key.slot()) {
+            found.remove();
+        }
+        self.evictions.remove(&(state.past.evicted_through, key));
+        if state.newest() != Sequence::ZERO {
+            self.bytes -= state.bytes() + state.entries.heap_bytes();
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Walking the entries of a view in rising or falling order.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
+use super::sequences::Sequences;
 use super::{Held, History, Resolved};
 use crate::cursor::Sequence;
 
@@ -21,13 +22,13 @@ pub(super) struct Step<'a> {
 pub(super) enum Forward<'a> {
     One {
         history: &'a History,
-        list: &'a VecDeque<Sequence>,
+        list: &'a Sequences,
         next: usize,
     },
     Many {
         history: &'a History,
         heads: BinaryHeap<Reverse<(Sequence, usize, usize)>>,
-        lists: Vec<&'a VecDeque<Sequence>>,
+        lists: Vec<&'a Sequences>,
     },
     Scan {
         history: &'a History,
@@ -39,18 +40,17 @@ pub(super) enum Forward<'a> {
 
 impl<'a> Forward<'a> {
     pub(super) fn new(history: &'a History, view: &'a Resolved, after: Sequence) -> Self {
-        let list = |key| history.topics.get(key).map(|state| &state.sequences);
-        let from = |list: &VecDeque<Sequence>| list.partition_point(|&sequence| sequence <= after);
+        let list = |key| history.topics.get(key).map(|state| &state.entries);
         match view {
             Resolved::One(key) => match list(*key) {
-                Some(list) => Self::One { history, list, next: from(list) },
+                Some(list) => Self::One { history, list, next: list.through(after) },
                 None => Self::Many { history, heads: BinaryHeap::new(), lists: Vec::new() },
             },
             Resolved::Many(keys) => {
                 let lists: Vec<_> = keys.iter().filter_map(|&key| list(key)).collect();
                 let heads = lists.iter().enumerate().filter_map(|(at, list)| {
-                    let next = from(list);
-                    list.get(next).map(|&sequence| Reverse((sequence, at, next)))
+                    let next = list.through(after);
+                    list.get(next).map(|sequence| Reverse((sequence, at, next)))
                 });
                 Self::Many { history, heads: heads.collect(), lists }
             }
@@ -68,7 +68,7 @@ impl<'a> Iterator for Forward<'a> {
     fn next(&mut self) -> Option<Step<'a>> {
         match self {
             Self::One { history, list, next } => {
-                let sequence = *list.get(*next)?;
+                let sequence = list.get(*next)?;
                 *next += 1;
                 Some(Step { held: history.held(sequence), in_view: true })
             }
@@ -79,7 +79,7 @@ impl<'a> Iterator for Forward<'a> {
                     && head == sequence
                 {
                     heads.pop();
-                    if let Some(&following) = lists[at].get(next + 1) {
+                    if let Some(following) = lists[at].get(next + 1) {
                         heads.push(Reverse((following, at, next + 1)));
                     }
                 }
@@ -103,7 +103,7 @@ pub(super) enum Backward<'a> {
     Lists {
         history: &'a History,
         heads: BinaryHeap<(Sequence, usize, usize)>,
-        lists: Vec<&'a VecDeque<Sequence>>,
+        lists: Vec<&'a Sequences>,
     },
     Scan {
         history: &'a History,
@@ -125,11 +125,11 @@ impl<'a> Backward<'a> {
         };
         let lists: Vec<_> = keys
             .iter()
-            .filter_map(|&key| history.topics.get(key).map(|state| &state.sequences))
+            .filter_map(|&key| history.topics.get(key).map(|state| &state.entries))
             .collect();
         let heads = lists.iter().enumerate().filter_map(|(at, list)| {
-            let last = list.partition_point(|&sequence| sequence <= through).checked_sub(1)?;
-            Some((list[last], at, last))
+            let last = list.through(through).checked_sub(1)?;
+            Some((list.get(last)?, at, last))
         });
         Self::Lists { history, heads: heads.collect(), lists }
     }
@@ -146,8 +146,10 @@ impl<'a> Iterator for Backward<'a> {
                     && head == sequence
                 {
                     heads.pop();
-                    if let Some(before) = last.checked_sub(1) {
-                        heads.push((lists[at][before], at, before));
+                    if let Some(before) = last.checked_sub(1)
+                        && let Some(sequence) = lists[at].get(before)
+                    {
+                        heads.push((sequence, at, before));
                     }
                 }
                 Some(Step { held: history.held(sequence), in_view: true })

@@ -1,0 +1,158 @@
+//! The list of one topic's entries: small where it is short.
+
+use std::collections::VecDeque;
+
+use crate::cursor::Sequence;
+
+/// Sequences in rising order, added at the end and taken from the front.
+///
+/// A topic of its own often holds one event or none, so that these take no memory of their own.
+#[derive(Debug)]
+pub(super) struct Sequences(List);
+
+#[derive(Debug)]
+enum List {
+    /// One, or none where it is zero.
+    Few([Sequence; 1]),
+    Many(Box<VecDeque<Sequence>>),
+}
+
+/// Below this a list's spare room is not worth giving back.
+const SPARE_MIN: usize = 64;
+
+impl Sequences {
+    pub(super) const fn new() -> Self {
+        Self(List::Few([Sequence::ZERO]))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.0 {
+            List::Few([Sequence::ZERO]) => 0,
+            List::Few(_) => 1,
+            List::Many(list) => list.len(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<Sequence> {
+        match &self.0 {
+            List::Few(list) => list[..self.len()].get(at).copied(),
+            List::Many(list) => list.get(at).copied(),
+        }
+    }
+
+    pub(super) fn first(&self) -> Option<Sequence> {
+        self.get(0)
+    }
+
+    pub(super) fn last(&self) -> Option<Sequence> {
+        self.get(self.len().checked_sub(1)?)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Sequence> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    /// How many are at or before a place: where in the list the first one after it is.
+    pub(super) fn through(&self, place: Sequence) -> usize {
+        match &self.0 {
+            List::Few(list) => list[..self.len()].partition_point(|&sequence| sequence <= place),
+            List::Many(list) => list.partition_point(|&sequence| sequence <= place),
+        }
+    }
+
+    /// Adds one that is above all others, and above zero.
+    pub(super) fn push(&mut self, sequence: Sequence) {
+        match &mut self.0 {
+            List::Few([none @ Sequence::ZERO]) => *none = sequence,
+            List::Few(list) => {
+                self.0 = List::Many(Box::new(list.iter().copied().chain([sequence]).collect()));
+            }
+            List::Many(list) => list.push_back(sequence),
+        }
+    }
+
+    /// Takes the lowest.
+    pub(super) fn pop(&mut self) -> Option<Sequence> {
+        match &mut self.0 {
+            List::Few([Sequence::ZERO]) => None,
+            List::Few([one]) => Some(std::mem::take(one)),
+            List::Many(list) => {
+                let popped = list.pop_front();
+                if list.is_empty() {
+                    *self = Self::new();
+                } else if list.capacity() > SPARE_MIN && list.len() * 4 < list.capacity() {
+                    list.shrink_to(list.len() * 2);
+                }
+                popped
+            }
+        }
+    }
+
+    /// What it takes beside itself.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            List::Few(_) => 0,
+            List::Many(list) => {
+                size_of::<VecDeque<Sequence>>() + list.capacity() * size_of::<Sequence>()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_list_at_every_length_on_the_way_up_and_down() {
+        let mut list = Sequences::new();
+        let mut reference = VecDeque::new();
+        let check = |list: &Sequences, reference: &VecDeque<u64>| {
+            assert_eq!(list.len(), reference.len());
+            assert_eq!(list.is_empty(), reference.is_empty());
+            assert_eq!(list.first().map(Sequence::get), reference.front().copied());
+            assert_eq!(list.last().map(Sequence::get), reference.back().copied());
+            for place in 0..12 {
+                let through = reference.iter().filter(|&&number| number <= place).count();
+                assert_eq!(list.through(Sequence::new(place).unwrap()), through);
+                let at = place as usize;
+                assert_eq!(list.get(at).map(Sequence::get), reference.get(at).copied());
+            }
+        };
+        check(&list, &reference);
+        for turn in 0..4 {
+            for number in [2, 3, 7, 9].into_iter().take(turn + 1) {
+                list.push(Sequence::new(number).unwrap());
+                reference.push_back(number);
+                check(&list, &reference);
+            }
+            while let Some(first) = reference.pop_front() {
+                assert_eq!(list.pop().map(Sequence::get), Some(first));
+                check(&list, &reference);
+            }
+            assert_eq!(list.pop(), None);
+        }
+    }
+
+    #[test]
+    fn one_entry_takes_no_memory_and_an_emptied_list_gives_back_all_of_it() {
+        let mut list = Sequences::new();
+        list.push(Sequence::new(1).unwrap());
+        assert_eq!(list.heap_bytes(), 0);
+        for number in 2..=10_000 {
+            list.push(Sequence::new(number).unwrap());
+        }
+        let full = list.heap_bytes();
+        assert!(full >= 80_000);
+        for _ in 0..9_000 {
+            list.pop();
+        }
+        assert!(list.heap_bytes() < full / 3, "{} of {full}", list.heap_bytes());
+        while list.pop().is_some() {}
+        assert_eq!(list.heap_bytes(), 0);
+    }
+}
