@@ -151,7 +151,9 @@ impl Cursor {
     /// The event ID that spells this cursor.
     #[must_use]
     pub fn to_event_id(self) -> EventId {
-        EventId::new(self.to_string()).expect("hexadecimal digits and hyphens end no field")
+        let spelled = self.spell();
+        let text = std::str::from_utf8(&spelled).expect("a cursor is spelled in ASCII");
+        EventId::new(text).expect("hexadecimal digits and hyphens end no field")
     }
 }
 

@@ -105,7 +105,7 @@ impl Topics {
 
 impl From<Topic> for Topics {
     fn from(topic: Topic) -> Self {
-        Self(SmallVec::from_iter([topic]))
+        Self(SmallVec::from_buf([topic]))
     }
 }
 

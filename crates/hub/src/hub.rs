@@ -8,6 +8,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use smallvec::SmallVec;
+use tidings_proto::EventId;
 
 use crate::clock::Clock;
 use crate::cursor::{Cursor, Epoch, Sequence};
@@ -236,7 +238,9 @@ impl Hub {
     ///
     /// Dropping the future takes nothing back.
     pub fn publish(&self, draft: Draft) -> Result<Publishing, PublishError> {
-        self.publish_all(vec![draft])
+        self.check(&draft).map_err(|reason| PublishError::Refused { index: 0, reason })?;
+        let ids = SmallVec::from_buf([draft.event.id().cloned()]);
+        Ok(self.submit(vec![Submission::Event(draft)], ids))
     }
 
     /// Publishes events in order; all of them are refused if one is. The future yields one
@@ -267,7 +271,7 @@ impl Hub {
     ///
     /// Dropping the future takes nothing back.
     pub fn end(&self, topic: Topic) -> Publishing {
-        self.submit(vec![Submission::End(topic)], vec![None])
+        self.submit(vec![Submission::End(topic)], SmallVec::from_buf([None]))
     }
 
     /// Subscribes to a view: a topic, a filter, or several ([`View::new`]). The subscriber reads from its
@@ -377,7 +381,7 @@ impl Hub {
     fn submit(
         &self,
         submissions: Vec<Submission>,
-        ids: Vec<Option<tidings_proto::EventId>>,
+        ids: SmallVec<[Option<EventId>; 1]>,
     ) -> Publishing {
         let outcomes = self.inner.journal.append(submissions, self.inner.clock.time());
         let mut feed = self.inner.feed.lock();
@@ -393,7 +397,7 @@ impl Hub {
     fn commit(&self, entries: &[Entry]) {
         let mut rest = entries;
         while !rest.is_empty() {
-            let mut builder = BlockBuilder::default();
+            let mut builder = BlockBuilder::with_room(rest.len(), 0);
             for entry in rest {
                 if !builder.fits(entry.sequence, entry.time) {
                     break;
@@ -415,8 +419,10 @@ impl Hub {
         let events = entries.iter().filter(|entry| matches!(entry.content, Content::Event(_)));
         self.inner.counters.published.fetch_add(events.count() as u64, Ordering::Relaxed);
         appended.taps.into_iter().for_each(Waker::wake);
-        appended.watchers.sort_unstable_by_key(Arc::as_ptr);
-        appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));
+        if appended.watchers.len() > 1 {
+            appended.watchers.sort_unstable_by_key(Arc::as_ptr);
+            appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));
+        }
         appended.watchers.iter().for_each(|list| list.wake_all());
         if self.inner.scans.len() > 0 {
             let topics: Vec<_> = entries.iter().flat_map(|entry| entry.topics.as_slice()).collect();

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use smallvec::SmallVec;
 use tidings_proto::EventId;
 
 use crate::cursor::{Cursor, Epoch, Sequence};
@@ -25,7 +26,7 @@ use crate::journal::{JournalFuture, Outcome};
 pub struct Publishing {
     epoch: Epoch,
     outcomes: JournalFuture<'static, Vec<Outcome>>,
-    ids: Vec<Option<EventId>>,
+    ids: SmallVec<[Option<EventId>; 1]>,
 }
 
 /// A committed event.
@@ -76,7 +77,7 @@ impl Publishing {
     pub(crate) fn new(
         epoch: Epoch,
         outcomes: JournalFuture<'static, Vec<Outcome>>,
-        ids: Vec<Option<EventId>>,
+        ids: SmallVec<[Option<EventId>; 1]>,
     ) -> Self {
         Self { epoch, outcomes, ids }
     }

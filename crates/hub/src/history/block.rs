@@ -12,7 +12,6 @@
 //! stream.
 
 use std::fmt;
-use std::io::Write as _;
 use std::ops::Range;
 
 use tidings_proto::{Event, EventId, EventIdRef, encode_with_id, encoded_len_with_id};
@@ -61,6 +60,8 @@ pub(crate) enum Kind {
 pub(crate) const SLOT_BYTES: usize = size_of::<Slot>();
 /// What a block costs beside its entries: itself, its counts, three allocations' heads.
 pub(crate) const BLOCK_BYTES: usize = size_of::<Block>() + 16 + 3 * 16;
+
+const CRLF: &[u8] = b"\r\n";
 
 impl Block {
     /// Bytes of a block at most, one larger event excepted: what eviction lets go of at once.
@@ -200,6 +201,12 @@ pub(crate) struct BlockBuilder {
 }
 
 impl BlockBuilder {
+    /// A builder with room for so many entries, and so many bytes of them if that is known.
+    pub(crate) fn with_room(entries: usize, bytes: usize) -> Self {
+        let (bytes, slots) = (Vec::with_capacity(bytes), Vec::with_capacity(entries));
+        Self { bytes, slots, ..Self::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -299,9 +306,14 @@ impl BlockBuilder {
             None => cursor_id(&spelled),
         };
         let frame_len = encoded_len_with_id(event, id);
-        write!(self.bytes, "{frame_len:x}\r\n").expect("writing to memory cannot fail");
+        let digits = (usize::BITS - frame_len.leading_zeros()).div_ceil(4);
+        // Most blocks are one event at first: then nothing is left over, and nothing has to move.
+        self.bytes.reserve(digits as usize + 2 * CRLF.len() + frame_len);
+        let digit = |at| b"0123456789abcdef"[frame_len >> (4 * at) & 0xf];
+        self.bytes.extend((0..digits).rev().map(digit));
+        self.bytes.extend_from_slice(CRLF);
         encode_with_id(event, id, &mut self.bytes);
-        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes.extend_from_slice(CRLF);
     }
 }
 

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 use slab::Slab;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{Block, Mark, TopicKey};
 use crate::cursor::Sequence;
@@ -121,14 +121,18 @@ pub(super) fn runs(mut watched: SmallVec<[Watched; 1]>) -> SmallVec<[Run; 1]> {
     if watched.len() > 1 {
         watched.sort_unstable_by_key(|entry| (entry.topic, entry.index));
     }
-    let of_one_topic = watched.chunk_by(|one, next| one.topic == next.topic);
-    let run = |entries: &[Watched]| Run {
-        topic: entries[0].topic,
-        previous: entries[0].previous,
-        indices: entries.iter().map(|entry| entry.index).collect(),
-        is_special: entries.iter().any(|entry| entry.is_special),
-    };
-    of_one_topic.map(run).collect()
+    let mut runs: SmallVec<[Run; 1]> = SmallVec::new();
+    for entry in watched {
+        if runs.last().is_none_or(|run| run.topic != entry.topic) {
+            let Watched { topic, previous, .. } = entry;
+            runs.push(Run { topic, previous, indices: SmallVec::new(), is_special: false });
+        }
+        if let Some(run) = runs.last_mut() {
+            run.indices.push(entry.index);
+            run.is_special |= entry.is_special;
+        }
+    }
+    runs
 }
 
 /// The shards that have readers of a topic, and how many each.
@@ -136,7 +140,7 @@ pub(super) fn runs(mut watched: SmallVec<[Watched; 1]>) -> SmallVec<[Run; 1]> {
 /// Most topics with readers have them on one shard.
 pub(super) enum Marks {
     One(ShardIndex, u32),
-    More(Box<Vec<(ShardIndex, u32)>>),
+    More(Box<SmallVec<[(ShardIndex, u32); 4]>>),
 }
 
 impl Default for Marks {
@@ -164,7 +168,7 @@ impl Marks {
                 (*one, *readers) = (shard, *readers + 1);
             }
             (Self::One(one, readers), Mark::Set) => {
-                *self = Self::More(Box::new(vec![(*one, *readers), (shard, 1)]));
+                *self = Self::More(Box::new(smallvec![(*one, *readers), (shard, 1)]));
             }
             (Self::One(one, readers), Mark::Clear) => {
                 *readers -= u32::from(*one == shard && *readers > 0);
@@ -263,12 +267,14 @@ impl Shards {
                 continue;
             }
             let index = ShardIndex(index as u32);
-            let marked = runs.iter().filter(|run| is_marked(run.topic, index));
-            let runs: SmallVec<[Run; 1]> = marked.cloned().collect();
-            if runs.is_empty() && shard.scans == 0 {
+            let mut hint = Hint { block: Arc::clone(block), runs: SmallVec::new() };
+            for run in runs.iter().filter(|run| is_marked(run.topic, index)) {
+                hint.runs.push(run.clone());
+            }
+            if hint.runs.is_empty() && shard.scans == 0 {
                 continue;
             }
-            shard.queue.push(Hint { block: Arc::clone(block), runs });
+            shard.queue.push(hint);
             taps.push(shard.queue.waker.clone());
         }
     }

@@ -204,25 +204,25 @@ impl History {
     fn rebuild(&mut self, range: Range<usize>) {
         let bytes_max = self.retention.block_bytes_max();
         let old: Vec<_> = self.blocks.range(range.clone()).map(|s| Arc::clone(&s.block)).collect();
-        let mut builders = vec![BlockBuilder::default()];
+        let entries: usize = old.iter().map(|block| block.len()).sum();
+        let bytes: usize = old.iter().map(|block| block.bytes()).sum();
+        // One block is what comes of it but for a rare one that is full.
+        let mut builder = BlockBuilder::with_room(entries, bytes.min(bytes_max));
+        let mut built = Vec::new();
         for block in &old {
             self.bytes -= block_bytes(block);
             for index in (0..block.len()).filter(|&index| self.is_live(block, index)) {
-                let last = builders.len() - 1;
-                let fits = builders[last].fits(block.sequence(index), block.time(index))
-                    && builders[last].bytes() < bytes_max;
-                if !fits && !builders[last].is_empty() {
-                    builders.push(BlockBuilder::default());
+                let fits = builder.fits(block.sequence(index), block.time(index))
+                    && builder.bytes() < bytes_max;
+                if !fits && !builder.is_empty() {
+                    built.push(Arc::new(std::mem::take(&mut builder).build()));
                 }
-                let last = builders.len() - 1;
-                builders[last].copy(block, index);
+                builder.copy(block, index);
             }
         }
-        let built: Vec<_> = builders
-            .into_iter()
-            .filter(|builder| !builder.is_empty())
-            .map(|builder| Arc::new(builder.build()))
-            .collect();
+        if !builder.is_empty() {
+            built.push(Arc::new(builder.build()));
+        }
         self.bytes += built.iter().map(|block| block_bytes(block)).sum::<usize>();
         let after = self.blocks.split_off(range.end);
         self.blocks.truncate(range.start);

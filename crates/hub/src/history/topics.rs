@@ -57,6 +57,11 @@ pub(super) struct Past {
 }
 
 impl Past {
+    /// Whether something of it is the topic's own, and not what forgotten topics have lost.
+    fn is_own(&self) -> bool {
+        self.let_go_through.max(self.ended_through) != Sequence::ZERO
+    }
+
     /// Whether an event after a place has been let go of, since a stamp.
     pub(super) fn is_evicted(&self, after: Sequence, told_at: EvictionStamp) -> bool {
         self.evicted_through > after && self.evicted_at > told_at
@@ -100,15 +105,19 @@ impl TopicState {
         self.holders == 0 && self.entries.is_empty()
     }
 
-    /// What the byte budget pays for a topic that has been published to; one that has not is its
-    /// reader's. Fixed from the start, what it will have once it has lost something included.
+    /// What the byte budget pays: nothing for a topic that has never been published to, which is its
+    /// reader's.
     fn bytes(&self) -> usize {
-        // Its number by name, in a table that is at least 7/16 full, and its place in the order of
-        // evictions.
+        // Its slot by name, in a table that is at least 7/16 full.
         const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
-        const ORDER_BYTES: usize = 2 * size_of::<(Sequence, TopicKey)>();
         const PAST_BYTES: usize = size_of::<Past>() + 2 * size_of::<usize>();
-        SLOT_BYTES + INDEX_BYTES + ORDER_BYTES + PAST_BYTES + self.name.heap_bytes()
+        // Its place in the order of evictions, in a tree whose nodes are at least half full.
+        const ORDER_BYTES: usize = 2 * size_of::<(Sequence, TopicKey)>();
+        if self.newest() == Sequence::ZERO {
+            return 0;
+        }
+        let past = if self.past.is_own() { PAST_BYTES + ORDER_BYTES } else { 0 };
+        SLOT_BYTES + INDEX_BYTES + past + self.name.heap_bytes() + self.entries.heap_bytes()
     }
 }
 
@@ -213,19 +222,18 @@ impl TopicTable {
         self.unbury(key);
         let state = self.slots.get_mut(key).expect("it has just been found or made");
         let previous = state.newest();
-        if previous == Sequence::ZERO {
-            self.bytes += state.bytes();
-        }
-        self.bytes -= state.entries.heap_bytes();
+        self.bytes -= state.bytes();
         state.entries.push(sequence);
-        self.bytes += state.entries.heap_bytes();
+        self.bytes += state.bytes();
         (key, previous, state)
     }
 
     /// Notes that an entry of the topic ended its streams.
     pub(super) fn note_end(&mut self, key: TopicKey, sequence: Sequence) {
         if let Some(state) = self.slots.get_mut(key) {
+            self.bytes -= state.bytes();
             Arc::make_mut(&mut state.past).ended_through = sequence;
+            self.bytes += state.bytes();
         }
     }
 
@@ -235,12 +243,11 @@ impl TopicTable {
     /// ends with [`TopicTable::finish_eviction`].
     pub(super) fn pop(&mut self, key: TopicKey, lost: bool) {
         let Some(state) = self.slots.get_mut(key) else { return };
-        self.bytes -= state.entries.heap_bytes();
-        let popped = state.entries.pop();
-        self.bytes += state.entries.heap_bytes();
-        let Some(sequence) = popped else { return };
+        let before = state.bytes();
+        let Some(sequence) = state.entries.pop() else { return };
+        Arc::make_mut(&mut state.past).let_go_through = sequence;
+        self.bytes = self.bytes + state.bytes() - before;
         let past = Arc::make_mut(&mut state.past);
-        past.let_go_through = sequence;
         if !lost {
             past.evicted_end = sequence;
             return;
@@ -333,8 +340,6 @@ impl TopicTable {
             found.remove();
         }
         self.evictions.remove(&(state.past.evicted_through, key));
-        if state.newest() != Sequence::ZERO {
-            self.bytes -= state.bytes() + state.entries.heap_bytes();
-        }
+        self.bytes -= state.bytes();
     }
 }

@@ -1,6 +1,5 @@
 //! The journal of a hub that keeps events in memory alone.
 
-use std::collections::VecDeque;
 use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -34,7 +33,7 @@ struct State {
     time: Time,
     keys: Keys,
     /// Committed and not yet fed; nothing is kept before somebody follows.
-    fed: Option<VecDeque<Entry>>,
+    fed: Option<Vec<Entry>>,
     waker: Option<Waker>,
 }
 
@@ -83,14 +82,14 @@ impl State {
         self.tail = self.tail.next();
         let entry = Entry { sequence: self.tail, time: self.time, topics, private, content };
         if let Some(fed) = &mut self.fed {
-            fed.push_back(entry);
+            fed.push(entry);
         }
         Outcome::Committed(self.tail)
     }
 
     fn take_fed(&mut self) -> Option<Vec<Entry>> {
         let fed = self.fed.as_mut().filter(|fed| !fed.is_empty())?;
-        Some(fed.drain(..).collect())
+        Some(std::mem::take(fed))
     }
 }
 
@@ -103,8 +102,12 @@ impl Journal for MemoryJournal {
         let mut state = self.state.lock();
         // A wall clock may be set back; commit times never go back.
         state.time = state.time.max(now);
-        let outcomes: Vec<_> =
-            batch.into_iter().map(|submission| state.commit(submission)).collect();
+        if let Some(fed) = state.fed.as_mut().filter(|fed| fed.is_empty()) {
+            *fed = Vec::with_capacity(batch.len());
+        }
+        // Not collected: that would be done in the batch's own, much larger memory.
+        let mut outcomes = Vec::with_capacity(batch.len());
+        outcomes.extend(batch.into_iter().map(|submission| state.commit(submission)));
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {

@@ -1,0 +1,93 @@
+//! What a hub takes of memory, counted by the allocator: bytes asked for, the same on every machine.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::task::Waker;
+
+use allocation_counter::{AllocationInfo, measure};
+use tidings_hub::{Draft, Event, Hub, HubConfig, Start, Topic};
+use tidings_testkit::stepped::ready;
+
+/// Enough that what a hub has once does not show.
+const TOPICS: usize = 15_000;
+
+fn topics(prefix: &str) -> Vec<Topic> {
+    (0..TOPICS).map(|number| Topic::new(format!("{prefix}{number:05}")).unwrap()).collect()
+}
+
+fn publish(hub: &Hub, topic: &Topic) {
+    let draft = Draft::new(topic.clone(), Event::new("x".repeat(100)));
+    ready(pin!(hub.publish(draft).unwrap())).unwrap();
+}
+
+fn each(bytes: AllocationInfo) -> usize {
+    usize::try_from(bytes.bytes_current).unwrap() / TOPICS
+}
+
+#[test]
+fn a_reader_of_its_own_topic_costs_the_hub_at_most_100_bytes_and_a_long_name() {
+    for (prefix, bytes_max) in
+        [("topic/", 100), ("https://example.com/notifications/", 100 + 2 * size_of::<usize>() + 39)]
+    {
+        let hub = Hub::new(HubConfig::default());
+        let tap = hub.tap(1, Waker::noop().clone());
+        let mut readers = Vec::with_capacity(TOPICS);
+        let names = topics(prefix).into_iter().map(|topic| topic.as_str().to_owned());
+        let names: Vec<_> = names.collect();
+        let taken = measure(|| {
+            for name in &names {
+                let view = Topic::new(name).unwrap().into();
+                readers.push(tap.subscribe(&view, Start::Tail));
+            }
+        });
+        assert!(each(taken) <= bytes_max, "{} bytes each", each(taken));
+        let left = measure(|| drop(readers));
+        assert_eq!(hub.stats().topics, 0);
+        assert!(left.bytes_current <= 0);
+    }
+}
+
+#[test]
+fn what_history_is_charged_for_is_what_it_takes() {
+    for prefix in ["topic/", "https://example.com/notifications/"] {
+        let mut config = HubConfig::default();
+        config.retention.topic_events_max = NonZeroUsize::new(2);
+        let hub = Hub::new(config);
+        // The third time each topic lets go of its first event.
+        for time in 1..=3 {
+            let before = hub.stats().history_bytes as i64;
+            let taken = measure(|| topics(prefix).iter().for_each(|topic| publish(&hub, topic)));
+            let charged = hub.stats().history_bytes as i64 - before;
+            let difference = (taken.bytes_current - charged).abs() / TOPICS as i64;
+            assert!(
+                difference <= 8,
+                "{} taken, {charged} charged, time {time}",
+                taken.bytes_current
+            );
+        }
+    }
+}
+
+#[test]
+fn publishing_one_event_allocates_for_what_it_leaves_and_what_it_answers() {
+    /// The submission, its outcome, the future of that, the entry handed over; the block, its bytes,
+    /// its slot; what is answered, the event's ID in it.
+    const EACH: u64 = 9;
+    /// Joining small blocks, and hints that wait, in a list that grows.
+    const BESIDE: u64 = 150;
+
+    let hub = Hub::new(HubConfig::default());
+    let tap = hub.tap(4096, Waker::noop().clone());
+    let topic = Topic::new("a").unwrap();
+    let _reader = tap.subscribe(&topic.clone().into(), Start::Tail);
+    let drafts = (0..1000).map(|_| Draft::new(topic.clone(), Event::new("x".repeat(100))));
+    let drafts: Vec<_> = drafts.collect();
+    let taken = measure(|| {
+        for draft in drafts {
+            ready(pin!(hub.publish(draft).unwrap())).unwrap();
+        }
+    });
+    let allocations = taken.count_total;
+    assert!(allocations <= 1000 * EACH + BESIDE, "{allocations} for 1000 events");
+}
