@@ -337,7 +337,8 @@ impl Drop for Body {
 }
 
 /// A greeting as it is sent: its ID would be a place that nobody can resume from.
-pub(crate) fn without_id(greeting: &Event) -> Event {
+#[must_use]
+pub fn without_id(greeting: &Event) -> Event {
     let event = Event::new(greeting.data()).with_type(greeting.event_type().clone());
     match greeting.retry() {
         Some(retry) => event.with_retry(retry),

@@ -183,18 +183,6 @@ impl Reader {
         self.hub.read().is_topic_ended(topic, self.state().place(self.after))
     }
 
-    /// What it reads, by name: for those who list subscribers.
-    #[must_use]
-    pub fn to_view(&self) -> View {
-        self.hub.read().view_of(&self.state().resolved)
-    }
-
-    /// Whether events of the topic are in its view.
-    #[must_use]
-    pub fn reads(&self, topic: &Topic) -> bool {
-        self.hub.read().is_in_view(topic, &self.state().resolved)
-    }
-
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
@@ -248,6 +236,10 @@ impl ReaderState {
         (*after, self.told_at) = (place.after, place.told_at);
         hub.count_gap();
         Read::Gap(Gap { asked, oldest: told.oldest, place: cursor(place) })
+    }
+
+    pub(crate) fn resolved(&self) -> &Resolved {
+        &self.resolved
     }
 
     /// Lets go of the view's topics, and of a shard's marks on them.

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
+pub use crate::body::without_id;
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
@@ -19,6 +20,7 @@ pub use crate::reader::{Read, Reader, ReaderState};
 use crate::start::Start;
 pub use crate::stream_text::stream_headers;
 use crate::stream_text::{Client, write_heartbeat};
+use crate::topic::Topic;
 
 /// A shard's end of its hints.
 pub struct Tap {
@@ -65,6 +67,18 @@ impl Tap {
     ) {
         let cursor = Cursor { epoch: self.hub.epoch(), sequence: after };
         write_heartbeat(state.topics(), cursor, client, out);
+    }
+
+    /// What a slot reads, by name: for those who list subscribers.
+    #[must_use]
+    pub fn view_of(&self, state: &ReaderState) -> View {
+        self.hub.read().view_of(state.resolved())
+    }
+
+    /// Whether events of the topic are in what a slot reads.
+    #[must_use]
+    pub fn reads(&self, state: &ReaderState, topic: &Topic) -> bool {
+        self.hub.read().is_in_view(topic, state.resolved())
     }
 
     /// Takes back what a slot read with: its topics and the shard's marks on them.

@@ -1,40 +1,36 @@
 //! What a handler answers, and the one place that makes a response of it.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
-use http_body_util::Full;
-use tidings_hub::tap::{Reader, stream_headers};
-use tidings_hub::{Body, Client, Start, View};
+use tidings_hub::tap::{Reader, stream_headers, without_id};
+use tidings_hub::{Body, Client, EmitterParts, Event, OnEnd, Start, StreamEnd, View};
 use tidings_proto::{encode_comment, encode_retry};
 
 use crate::app::{App, empty};
-use crate::engine::{Engine, Framing};
+use crate::engine::{Engine, Extras, Framing};
 use crate::phase::Phase;
 use crate::problem::{Problem, ProblemKind};
-use crate::streams::Place;
+use crate::response_body::ResponseBody;
+use crate::streams::{BodyStream, Place};
+use crate::subject::Subject;
 
 /// What a handler answers.
 #[derive(Debug)]
 pub enum Answer {
     /// A whole response.
     Response(Response<Bytes>),
-    /// An event stream of a view. The handler says what it is; who writes it is decided later.
-    Stream(StreamAnswer),
-    /// An event stream of one reader's own.
-    Body(Box<Body>),
+    /// An event stream. The handler says what it is; who writes it is decided later.
+    Stream(Box<StreamAnswer>),
 }
 
 /// An event stream that is to be opened.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct StreamAnswer {
     /// Further headers of the response.
     pub head: HeaderMap,
@@ -44,11 +40,50 @@ pub struct StreamAnswer {
     pub start: Start,
     /// Who reads it.
     pub client: Client,
+    /// Whose it is, if it is somebody's: his streams can be ended together.
+    pub subject: Option<Subject>,
+    /// Sent before all other events, after the preamble. Its ID, if it has one, is left out.
+    pub greeting: Option<Event>,
+    /// How long it lasts at most.
+    pub timeout: Option<Duration>,
+    /// Run when the stream has ended, whichever way, and also if it is never opened.
+    pub on_end: Option<OnEnd>,
+}
+
+impl StreamAnswer {
+    /// A stream of a view from a start, for a client that is no EventSource.
+    #[must_use]
+    pub fn new(view: View, start: Start) -> Self {
+        Self {
+            head: HeaderMap::new(),
+            view,
+            start,
+            client: Client::default(),
+            subject: None,
+            greeting: None,
+            timeout: None,
+            on_end: None,
+        }
+    }
+
+    /// The stream of an emitter, which is a subject's.
+    #[must_use]
+    pub fn of_emitter(emitter: EmitterParts, subject: Subject) -> Self {
+        let EmitterParts { view, start, client, greeting, timeout, on_end, .. } = emitter;
+        let (subject, on_end) = (Some(subject), Some(on_end));
+        Self { client, greeting, timeout, subject, on_end, ..Self::new(view, start) }
+    }
 }
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
         Self::Response(problem.into_response())
+    }
+}
+
+impl From<StreamAnswer> for Answer {
+    fn from(stream: StreamAnswer) -> Self {
+        Self::Stream(Box::new(stream))
     }
 }
 
@@ -75,6 +110,9 @@ pub(crate) struct Opened {
     pub(crate) reader: Reader,
     pub(crate) client: Client,
     pub(crate) framing: Framing,
+    pub(crate) greeting: Option<Event>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) extras: Option<Box<Extras>>,
     pub(crate) place: Place,
 }
 
@@ -94,65 +132,108 @@ impl Handled {
     }
 }
 
+/// How a request came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Via {
+    /// The other end of its connection.
+    pub(crate) peer: SocketAddr,
+    /// The connection carries nothing but this request.
+    pub(crate) can_take_over: bool,
+}
+
 /// Makes a response of an answer: the only function that opens streams.
-///
-/// `engine` is there if the connection can be taken over.
-pub(crate) fn respond(
-    app: &App,
-    request: &Parts,
-    answer: Answer,
-    engine: Option<&Engine>,
-) -> Handled {
+pub(crate) fn respond(app: &App, request: &Parts, answer: Answer, via: Via) -> Handled {
     let stream = match answer {
         Answer::Response(response) => return whole(response),
-        Answer::Stream(stream) => stream,
-        Answer::Body(body) => {
-            return match place(app) {
-                Ok(place) => streamed(request, *body, HeaderMap::new(), place),
-                Err(problem) => whole(refuse_for_now(app, request, problem)),
-            };
-        }
+        Answer::Stream(stream) => *stream,
     };
     let place = match place(app) {
         Ok(place) => place,
         Err(problem) => return whole(refuse_for_now(app, request, problem)),
     };
-    let StreamAnswer { head, view, start, client } = stream;
-    if let Some(engine) = engine {
-        let (shard, reader) = engine.subscribe(&view, start);
-        if reader.is_ended() {
-            return whole(empty());
-        }
-        let mut response = Response::new(());
-        *response.headers_mut() = stream_headers(Some(reader.started_after()));
-        response.headers_mut().extend(head);
-        let framing = match request.version {
-            Version::HTTP_09 | Version::HTTP_10 => Framing::Close,
-            _ => Framing::Chunked,
-        };
-        let head = response;
-        return Handled::Stream(Box::new(Opened { head, shard, reader, client, framing, place }));
+    match app.engine.as_deref().filter(|_| via.can_take_over) {
+        Some(engine) => open(engine, request, stream, place),
+        None => open_body(app, request, stream, place, via.peer),
     }
+}
+
+/// Opens a stream that a shard is to write.
+fn open(engine: &Engine, request: &Parts, stream: StreamAnswer, place: Place) -> Handled {
+    let StreamAnswer { head, view, start, client, subject, greeting, timeout, on_end } = stream;
+    let (shard, reader) = engine.subscribe(&view, start);
+    if reader.is_ended() || subject.as_ref().is_some_and(|his| reader.is_ended_by(his.ends())) {
+        return ended(on_end);
+    }
+    let mut response = Response::new(());
+    *response.headers_mut() = stream_headers(Some(reader.started_after()));
+    response.headers_mut().extend(head);
+    let framing = match request.version {
+        Version::HTTP_09 | Version::HTTP_10 => Framing::Close,
+        _ => Framing::Chunked,
+    };
+    let greeting = greeting.as_ref().map(without_id);
+    let extras = Extras::new(subject, on_end);
+    let head = response;
+    Handled::Stream(Box::new(Opened {
+        head,
+        shard,
+        reader,
+        client,
+        framing,
+        greeting,
+        timeout,
+        extras,
+        place,
+    }))
+}
+
+/// Opens a stream that hyper is to write.
+fn open_body(
+    app: &App,
+    request: &Parts,
+    stream: StreamAnswer,
+    place: Place,
+    peer: SocketAddr,
+) -> Handled {
+    let StreamAnswer { head, view, start, client, subject, greeting, timeout, on_end } = stream;
+    let since = app.hub.uptime();
+    let listed = BodyStream::new(view.clone(), subject.clone(), peer, request.version, since);
+    // Before its place is taken: whoever ends the subject's streams meanwhile finds it in the list.
+    let listed = place.list(listed);
     let subscriber = app.hub.subscribe(view, start);
-    if subscriber.is_ended() {
-        // The one status that stops an EventSource for good and is no error.
-        return whole(empty());
+    if subscriber.is_ended() || subject.is_some_and(|his| subscriber.is_ended_by(his.ends())) {
+        return ended(on_end);
     }
-    streamed(request, Body::new(subscriber).for_client(client), head, place)
-}
-
-fn whole(response: Response<Bytes>) -> Handled {
-    Handled::Response(response.map(ResponseBody::whole))
-}
-
-fn streamed(request: &Parts, body: Body, head: HeaderMap, place: Place) -> Handled {
+    let mut body = Body::new(subscriber).for_client(client);
+    if let Some(greeting) = greeting {
+        body = body.with_greeting(greeting);
+    }
+    if let Some(timeout) = timeout {
+        body = body.with_timeout(timeout);
+    }
+    if let Some(on_end) = on_end {
+        body = body.on_end(move |end| on_end.run(end));
+    }
     let mut response = body.into_response();
     response.headers_mut().extend(head);
     Handled::Response(if request.method == Method::HEAD {
         response.map(|_| ResponseBody::whole(Bytes::new()))
     } else {
-        response.map(|body| ResponseBody::stream(Box::new(body), place))
+        response.map(|body| ResponseBody::stream(Box::new(body), listed))
     })
+}
+
+/// A stream that was ended while its reader was away: the one status that stops an EventSource for
+/// good and is no error.
+fn ended(on_end: Option<OnEnd>) -> Handled {
+    if let Some(on_end) = on_end {
+        on_end.run(StreamEnd::Completed);
+    }
+    whole(empty())
+}
+
+fn whole(response: Response<Bytes>) -> Handled {
+    Handled::Response(response.map(ResponseBody::whole))
 }
 
 /// Takes a place for a stream, or says why there is none for now.
@@ -196,60 +277,4 @@ fn refuse_for_now(app: &App, request: &Parts, problem: Problem) -> Response<Byte
 fn is_browser(headers: &HeaderMap) -> bool {
     const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
     headers.contains_key(SEC_FETCH_MODE) || headers.contains_key(ORIGIN)
-}
-
-/// The body of a response.
-pub(crate) struct ResponseBody(Kind);
-
-enum Kind {
-    Whole(Full<Bytes>),
-    Stream { body: Box<Body>, _place: Place },
-}
-
-impl ResponseBody {
-    fn whole(bytes: Bytes) -> Self {
-        Self(Kind::Whole(Full::new(bytes)))
-    }
-
-    fn stream(body: Box<Body>, place: Place) -> Self {
-        Self(Kind::Stream { body, _place: place })
-    }
-}
-
-impl http_body::Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.0 {
-            Kind::Whole(body) => Pin::new(body).poll_frame(cx),
-            Kind::Stream { body, .. } => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Whole(body) => body.is_end_stream(),
-            Kind::Stream { body, .. } => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Whole(body) => body.size_hint(),
-            Kind::Stream { body, .. } => body.size_hint(),
-        }
-    }
-}
-
-impl fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            Kind::Whole(_) => "ResponseBody::Whole",
-            Kind::Stream { .. } => "ResponseBody::Stream",
-        })
-    }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use crate::admit::{Asked, Intent, admit};
-use crate::answer::{Answer, Handled, respond};
+use crate::answer::{Answer, Handled, Via, respond};
 use crate::config::{ServerConfig, TimeSource};
 use crate::cors::{Cors, preflight_method};
 use crate::engine::Engine;
@@ -70,17 +70,14 @@ impl App {
     }
 
     /// Answers a request. The order is fixed: admission, then the route and its limits.
-    ///
-    /// `can_take_over` says that the connection carries nothing but this request.
-    pub(crate) async fn handle(&self, request: Request<Incoming>, can_take_over: bool) -> Handled {
+    pub(crate) async fn handle(&self, request: Request<Incoming>, mut via: Via) -> Handled {
         let (head, incoming) = request.into_parts();
-        let can_take_over = can_take_over && head.method == Method::GET && incoming.is_end_stream();
+        via.can_take_over &= head.method == Method::GET && incoming.is_end_stream();
         let mut body = RequestBody::new(incoming, &head, self.config.body_timeout);
         let (answer, cors) = self.answer(&head, &mut body).await;
         body.discard().await;
 
-        let engine = self.engine.as_deref().filter(|_| can_take_over);
-        let mut response = respond(self, &head, answer, engine);
+        let mut response = respond(self, &head, answer, via);
         let headers = response.headers_mut();
         // What somebody published is never run as a script, whatever it looks like.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,12 +22,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::answer::{Handled, Opened, ResponseBody};
+use crate::answer::{Handled, Opened, Via};
 use crate::app::App;
 use crate::config::ServerConfig;
 use crate::heads::Seat;
 use crate::phase::closing;
 use crate::preface::{Protocol, Rewound, tell};
+use crate::response_body::ResponseBody;
 use crate::takeover::take_over;
 
 /// Serves a connection until it ends or the server does.
@@ -34,7 +36,7 @@ use crate::takeover::take_over;
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection and everything on it.
-pub(crate) async fn serve(socket: TcpStream, app: Arc<App>, seat: Seat) {
+pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, app: Arc<App>, seat: Seat) {
     // Events are small and must not wait for each other.
     if socket.set_nodelay(true).is_err() {
         return;
@@ -42,14 +44,14 @@ pub(crate) async fn serve(socket: TcpStream, app: Arc<App>, seat: Seat) {
     let seat = Arc::new(seat);
     let Some((protocol, io)) = begin(socket, &app, &seat).await else { return };
     match protocol {
-        Protocol::Http1 => serve_http1(io, &app, &seat).await,
-        Protocol::Http2 => serve_http2(io, &app, &seat).await,
+        Protocol::Http1 => serve_http1(io, peer, &app, &seat).await,
+        Protocol::Http2 => serve_http2(io, peer, &app, &seat).await,
     }
 }
 
 type Io = Rewound<TokioIo<TcpStream>>;
 
-async fn serve_http1(io: Io, app: &Arc<App>, seat: &Arc<Seat>) {
+async fn serve_http1(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>) {
     let opened = Arc::new(Mutex::new(None));
     let service = service_fn({
         let (app, seat, opened) = (Arc::clone(app), Arc::clone(seat), Arc::clone(&opened));
@@ -57,9 +59,9 @@ async fn serve_http1(io: Io, app: &Arc<App>, seat: &Arc<Seat>) {
         move |request: Request<Incoming>| {
             seat.leave();
             let (app, opened) = (Arc::clone(&app), Arc::clone(&opened));
-            let can_take_over = !held_back.load(Ordering::Acquire);
+            let via = Via { peer, can_take_over: !held_back.load(Ordering::Acquire) };
             let handled: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-                match app.handle(request, can_take_over).await {
+                match app.handle(request, via).await {
                     Handled::Response(response) => Ok::<_, Infallible>(response),
                     Handled::Stream(stream) => {
                         *opened.lock() = Some(stream);
@@ -85,14 +87,14 @@ async fn serve_http1(io: Io, app: &Arc<App>, seat: &Arc<Seat>) {
     }
 }
 
-async fn serve_http2(io: Io, app: &Arc<App>, seat: &Arc<Seat>) {
+async fn serve_http2(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>) {
     let service = service_fn({
         let (app, seat) = (Arc::clone(app), Arc::clone(seat));
         move |request: Request<Incoming>| {
             seat.leave();
             let app = Arc::clone(&app);
             async move {
-                match app.handle(request, false).await {
+                match app.handle(request, Via { peer, can_take_over: false }).await {
                     Handled::Response(response) => Ok::<_, Infallible>(response),
                     // Not offered, so not taken.
                     Handled::Stream(_) => pending().await,

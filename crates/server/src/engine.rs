@@ -28,9 +28,13 @@ use tidings_hub::{Hub, Start, View};
 
 pub(crate) use self::gathered::Framing;
 pub(crate) use self::shard::ShardConfig;
-pub(crate) use self::slot::{Adopted, Reason};
+pub(crate) use self::slot::{Adopted, Extras, Reason};
 use self::thread::ShardThread;
 use crate::streams::Place;
+use crate::subject::Subject;
+
+/// A stream as it is listed.
+pub(crate) type Seen<'a> = shard::Seen<'a, TcpStream, Place>;
 
 /// All shards of a server.
 #[derive(Debug)]
@@ -56,6 +60,31 @@ impl Engine {
     /// Hands a socket to the shard that subscribed for it.
     pub(crate) fn adopt(&self, shard: usize, adopted: Adopted<TcpStream, Place>) {
         self.shards[shard].adopt(adopted);
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// How many streams there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(ShardThread::len).sum()
+    }
+
+    /// Shows a portion of a shard's streams, from a number on; the answer is where to go on.
+    pub(crate) fn see(
+        &self,
+        shard: usize,
+        from: usize,
+        visit: impl FnMut(Seen<'_>),
+    ) -> Option<usize> {
+        self.shards[shard].see(from, visit)
+    }
+
+    /// Ends all streams of a subject.
+    pub(crate) fn end_subject(&self, subject: &Subject) {
+        self.shards.iter().for_each(|shard| shard.end_subject(subject));
     }
 
     /// Ends every stream at a time of its own within a time.

@@ -16,12 +16,13 @@ use tidings_hub::{
     Publishing, SendError, Start, Time,
 };
 
-use crate::answer::Answer;
+use crate::answer::{Answer, StreamAnswer};
 use crate::app::{allowed, empty};
 use crate::native::{LAST_EVENT_ID, last_event_id, method_not_allowed, publish_problem, query};
 use crate::problem::{Problem, ProblemKind};
 use crate::request::{Query, RequestBody, topic_of_path, utf8};
 use crate::routes::{AnswerFuture, ExtraRoutes};
+use crate::subject::Subject;
 
 /// How long a stream of `/connect` lasts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -79,8 +80,8 @@ impl Keyed {
         let start = start(head, &query(head, &LAST_EVENT_ID)?)?;
         let key = key(path)?;
         let greeting = greeting("connect", &format!("{key} is connected"));
-        let emitter = self.connected.connect(key, start);
-        Ok(open(head, emitter.map_err(invalid_key)?, greeting, CONNECT_TIMEOUT))
+        let emitter = self.connected.connect(key.clone(), start).map_err(invalid_key)?;
+        open(head, &key, emitter.with_greeting(greeting).with_timeout(CONNECT_TIMEOUT))
     }
 
     fn stream(&self, head: &Parts) -> Result<Answer, Problem> {
@@ -89,8 +90,8 @@ impl Keyed {
         let start = start(head, &query)?;
         let user = query.one("user")?.filter(|user| !user.is_empty()).unwrap_or(DEFAULT_USER);
         let greeting = Event::new(format!("hello, {user}"));
-        let emitter = self.streaming.connect(user.to_owned(), start);
-        Ok(open(head, emitter.map_err(invalid_key)?, greeting, STREAM_TIMEOUT))
+        let emitter = self.streaming.connect(user.to_owned(), start).map_err(invalid_key)?;
+        open(head, user, emitter.with_greeting(greeting).with_timeout(STREAM_TIMEOUT))
     }
 
     async fn send(
@@ -182,17 +183,11 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Answers with a key's stream, or, if the key was disconnected while its reader was away, with the
-/// status that keeps an EventSource closed.
-fn open(head: &Parts, emitter: Emitter<String>, greeting: Event, timeout: Duration) -> Answer {
-    if emitter.is_ended() {
-        return empty().into();
-    }
-    let emitter = emitter
-        .for_client(Client::from_headers(&head.headers))
-        .with_greeting(greeting)
-        .with_timeout(timeout);
-    Answer::Body(Box::new(emitter.into_body()))
+/// Answers with a key's stream, whose subject the key is.
+fn open(head: &Parts, key: &str, emitter: Emitter<String>) -> Result<Answer, Problem> {
+    let subject = Subject::new(key).map_err(invalid_key)?;
+    let emitter = emitter.for_client(Client::from_headers(&head.headers));
+    Ok(StreamAnswer::of_emitter(emitter.into_parts(), subject).into())
 }
 
 /// Where a stream starts: polyfills, which cannot set the header, send the place in the query.

@@ -33,9 +33,11 @@ mod phase;
 mod preface;
 mod problem;
 mod request;
+mod response_body;
 mod routes;
 mod server;
 mod streams;
+mod subject;
 mod takeover;
 
 pub use crate::answer::{Answer, StreamAnswer};
@@ -46,3 +48,4 @@ pub use crate::problem::{Problem, ProblemKind};
 pub use crate::request::RequestBody;
 pub use crate::routes::{AnswerFuture, ExtraRoutes};
 pub use crate::server::{BindError, Server};
+pub use crate::subject::Subject;

@@ -49,7 +49,7 @@ pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Head
                 Ok((socket, peer)) => {
                     debug!(%peer, "connection accepted");
                     let seat = heads.enter();
-                    connections.spawn(connection::serve(socket, Arc::clone(&app), seat));
+                    connections.spawn(connection::serve(socket, peer, Arc::clone(&app), seat));
                 }
                 // The connection is gone; the listener is as good as before.
                 Err(error) if is_about_connection(&error) => {}

@@ -36,9 +36,8 @@ pub(crate) async fn read(app: &App, head: &Parts, route: Route<'_>) -> Result<An
         Route::Health => return ops::health(app, head).map(Answer::from),
         Route::Ready => return ops::ready(app, head).map(Answer::from),
         Route::Metrics => return ops::metrics(app, head).map(Answer::from),
-        Route::Subscribers | Route::Server => {
-            return Err(method_not_allowed(&head.method, route.methods()));
-        }
+        Route::Subscribers => return subscribers::list(app, head).await.map(Answer::from),
+        Route::Server => return Err(method_not_allowed(&head.method, route.methods())),
         Route::Index => app.page(),
         Route::Asset(name) => name,
     };

@@ -76,7 +76,7 @@ impl<'a> Route<'a> {
     pub(crate) fn methods(self) -> &'static str {
         match self {
             Self::Topic(_) | Self::Events => "GET, HEAD, OPTIONS, POST",
-            Self::Subscribers => "DELETE, OPTIONS",
+            Self::Subscribers => "DELETE, GET, HEAD, OPTIONS",
             Self::Server => "DELETE, GET, HEAD, OPTIONS, POST",
             _ => "GET, HEAD, OPTIONS",
         }

@@ -33,9 +33,21 @@ pub(crate) fn take_over(
         }
     };
     let head = head(&opened);
-    let Opened { shard, reader, client, place, framing, .. } = opened;
+    let Opened { shard, reader, client, framing, greeting, timeout, extras, place, .. } = opened;
     let discarded = u16::try_from(read_past).unwrap_or(u16::MAX);
-    engine.adopt(shard, Adopted { socket, reader, client, framing, head, discarded, place });
+    let adopted = Adopted {
+        socket,
+        reader,
+        client,
+        framing,
+        head,
+        discarded,
+        greeting,
+        timeout,
+        extras,
+        place,
+    };
+    engine.adopt(shard, adopted);
 }
 
 fn detach(socket: tokio::net::TcpStream, stall_timeout: Duration) -> io::Result<TcpStream> {

@@ -16,12 +16,17 @@
 //! `thread`.
 
 mod pass;
+mod roster;
+
+pub(crate) use self::roster::Seen;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_hub::tap::{Drained, Hint, Read, Tap};
+use tidings_hub::{OnEnd, StreamEnd};
+use tidings_proto::encode;
 
 use super::gathered::{Framing, Gathered};
 use super::lists::Lists;
@@ -63,6 +68,9 @@ pub(crate) struct Shard<S, P> {
     /// Slots whose sockets failed in the slice under way.
     broken: Vec<u32>,
     left: Vec<Reason>,
+    /// What is to be run for streams that have ended. It may publish, which wakes this shard, so that
+    /// whoever runs it must not hold the shard.
+    ended: Vec<(OnEnd, StreamEnd)>,
     delivered: u64,
 }
 
@@ -89,6 +97,7 @@ impl<S: Socket, P> Shard<S, P> {
             lingering: Vec::new(),
             broken: Vec::new(),
             left: Vec::new(),
+            ended: Vec::new(),
             delivered: 0,
         }
     }
@@ -101,6 +110,16 @@ impl<S: Socket, P> Shard<S, P> {
     /// The reasons for which slots were removed since the last call.
     pub(crate) fn take_left(&mut self) -> Vec<Reason> {
         std::mem::take(&mut self.left)
+    }
+
+    /// Whether something is to be run for streams that have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    /// What is to be run, without holding the shard, for streams that have ended.
+    pub(crate) fn take_ended(&mut self) -> Vec<(OnEnd, StreamEnd)> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Events delivered since the last call.
@@ -120,18 +139,16 @@ impl<S: Socket, P> Shard<S, P> {
     /// Adds a slot: the one function that does. It starts behind; one whose client has sent too much
     /// already is gone at once.
     pub(crate) fn add(&mut self, adopted: Adopted<S, P>) -> usize {
-        let Adopted { socket, mut reader, client, framing, head, discarded, place } = adopted;
+        let Adopted { socket, mut reader, client, framing, head, discarded, extras, place, .. } =
+            adopted;
+        let subject = extras.as_ref().and_then(|extras| extras.subject());
+        // Whoever ended the subject's streams while this one was on its way did not find it here.
+        let is_ended = subject.is_some_and(|subject| reader.is_ended_by(subject.ends()));
         let (mut preamble, mut first) = (Vec::new(), head);
         reader.write_preamble(client, &mut preamble);
+        adopted.greeting.iter().for_each(|greeting| encode(greeting, &mut preamble));
         framing.frame(&preamble, &mut first);
-        let ends_at = match self.config.stream_age_max {
-            _ if self.is_closing => self.now,
-            Some(age_max) => {
-                let age_max = ticks(age_max);
-                self.now.saturating_add(age_max - fastrand::u32(0..=age_max / 10))
-            }
-            None => Tick::MAX,
-        };
+        let ends_at = self.ends_at(adopted.timeout);
         let (after, reader) = reader.into_state();
         let hot = Hot {
             after,
@@ -145,8 +162,10 @@ impl<S: Socket, P> Shard<S, P> {
         let mut cold = Cold {
             reader,
             rest: None,
+            extras,
             _place: place,
             list_at: 0,
+            since: self.now,
             ends_at,
             discarded,
             client,
@@ -157,10 +176,25 @@ impl<S: Socket, P> Shard<S, P> {
         let key = self.slots.insert(hot, cold);
         if discarded > DISCARDED_BYTES_MAX {
             drop(self.remove(key, Reason::Talked));
+        } else if is_ended {
+            self.end(key, Reason::Completed);
         } else {
             self.enqueue(key);
         }
         key
+    }
+
+    /// When a stream that begins is over.
+    fn ends_at(&self, timeout: Option<Duration>) -> Tick {
+        if self.is_closing {
+            return self.now;
+        }
+        let age_max = self.config.stream_age_max.map(|age_max| {
+            let age_max = ticks(age_max);
+            age_max - fastrand::u32(0..=age_max / 10)
+        });
+        let lasts = age_max.into_iter().chain(timeout.map(ticks)).min();
+        lasts.map_or(Tick::MAX, |lasts| self.now.saturating_add(lasts))
     }
 
     /// Removes a slot: the one function that does. The answer is its socket.
@@ -171,7 +205,11 @@ impl<S: Socket, P> Shard<S, P> {
         }
         self.tap.release(cold.reader);
         // Once its end has begun, whatever happens is no longer the reason.
-        self.left.push(cold.ending.unwrap_or(reason));
+        let reason = cold.ending.unwrap_or(reason);
+        self.left.push(reason);
+        if let Some(on_end) = cold.extras.and_then(|extras| extras.into_on_end()) {
+            self.ended.push((on_end, reason.stream_end()));
+        }
         Some(hot.socket)
     }
 

@@ -3,11 +3,14 @@
 //! It lies in two parts, in two slabs under the same number: what every delivery looks at, small, so
 //! that a thousand of them stay in the processor's nearest cache; and the rest.
 
+use std::time::Duration;
+
 use slab::Slab;
 use tidings_hub::tap::{Reader, ReaderState, TopicKey};
-use tidings_hub::{Client, Sequence};
+use tidings_hub::{Client, Event, OnEnd, Sequence, StreamEnd};
 
 use super::gathered::Framing;
+use crate::subject::Subject;
 
 /// A stream whose socket has been taken over.
 #[derive(Debug)]
@@ -20,8 +23,38 @@ pub(crate) struct Adopted<S, P> {
     pub(crate) head: Vec<u8>,
     /// Bytes that its client sent after its request, thrown away already.
     pub(crate) discarded: u16,
+    /// Sent before all other events, after the preamble.
+    pub(crate) greeting: Option<Event>,
+    /// How long the stream lasts at most.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) extras: Option<Box<Extras>>,
     /// Given up when the stream has ended.
     pub(crate) place: P,
+}
+
+/// What only some streams have, so that it takes a pointer's width in those that do not.
+#[derive(Debug)]
+pub(crate) struct Extras {
+    /// Whose stream it is.
+    subject: Option<Subject>,
+    /// To be run when it has ended.
+    on_end: Option<OnEnd>,
+}
+
+impl Extras {
+    /// `None` where there is nothing to keep.
+    pub(crate) fn new(subject: Option<Subject>, on_end: Option<OnEnd>) -> Option<Box<Self>> {
+        let is_empty = subject.is_none() && on_end.is_none();
+        (!is_empty).then(|| Box::new(Self { subject, on_end }))
+    }
+
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        self.subject.as_ref()
+    }
+
+    pub(super) fn into_on_end(self) -> Option<OnEnd> {
+        self.on_end
+    }
 }
 
 /// Tenths of a second of the shard's clock: thirteen years of them fit.
@@ -50,10 +83,13 @@ pub(super) struct Cold<P> {
     pub(super) reader: ReaderState,
     /// What must be written before anything else.
     pub(super) rest: Option<Box<Rest>>,
+    pub(super) extras: Option<Box<Extras>>,
     /// Given up with the slot.
     pub(super) _place: P,
     /// Its place in its topic's list, or in the list of slots that read for themselves.
     pub(super) list_at: u32,
+    /// When the stream began.
+    pub(super) since: Tick,
     /// When the stream is over; [`Tick::MAX`] is never.
     pub(super) ends_at: Tick,
     /// Bytes that its client sent after its request.
@@ -77,6 +113,11 @@ impl<P> Cold<P> {
             [topic] => Some(*topic),
             _ => None,
         }
+    }
+
+    /// Whose stream it is.
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        self.extras.as_ref()?.subject()
     }
 
     /// Puts bytes before whatever comes next. There is no rest.
@@ -131,6 +172,11 @@ impl<S, P> Slots<S, P> {
         (&mut self.hot[key], &mut self.cold[key])
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.hot.len()
+    }
+
     /// Numbers are below this.
     pub(super) fn bound(&self) -> usize {
         self.hot.capacity()
@@ -153,7 +199,7 @@ impl<S, P> Slots<S, P> {
 /// Why a slot was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
-    /// Its stream was ended by the hub.
+    /// Its stream was ended from our side: its topic's were, or its subject's.
     Completed,
     /// Its time was over.
     TimedOut,
@@ -192,6 +238,16 @@ impl Reason {
             Self::Talked => "talked",
         }
     }
+
+    /// What a stream's hooks are told.
+    pub(super) fn stream_end(self) -> StreamEnd {
+        match self {
+            Self::Completed => StreamEnd::Completed,
+            Self::TimedOut => StreamEnd::TimedOut,
+            Self::Drained => StreamEnd::Drained,
+            Self::Left | Self::Broken | Self::Stalled | Self::Talked => StreamEnd::Left,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -207,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_subscriber_costs_its_shard_96_bytes() {
+    fn an_idle_subscriber_costs_its_shard_104_bytes() {
         // A socket of mio's has a check of its own in debug builds; in others it is this.
         assert_eq!(size_of::<Entry<Hot<std::net::TcpStream>>>(), 24);
-        assert_eq!(size_of::<Entry<Cold<Place>>>(), 72);
+        assert_eq!(size_of::<Entry<Cold<Place>>>(), 80);
     }
 }

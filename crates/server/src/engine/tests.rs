@@ -1,5 +1,7 @@
 //! A shard with sockets that refuse, cut short and fail at any byte, and a tap that drops at random.
 
+mod ends;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -31,6 +33,8 @@ struct Wire {
     is_broken: bool,
     is_finished: bool,
     is_closed: bool,
+    /// What its peer does; nothing if it says nothing.
+    read: Option<Result<usize, io::ErrorKind>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +56,8 @@ impl Socket for FakeSocket {
     }
 
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        let read = self.0.borrow().read.unwrap_or(Err(io::ErrorKind::WouldBlock));
+        read.map_err(io::Error::from)
     }
 
     fn finish(&mut self) {
@@ -175,6 +180,9 @@ impl Fixture {
             framing,
             head: b"HEAD\r\n\r\n".to_vec(),
             discarded: 0,
+            greeting: None,
+            timeout: None,
+            extras: None,
             place: (),
         });
         self.peers.push(Peer { wire, key, view, framing, after });

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
@@ -12,12 +13,14 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use parking_lot::Mutex;
 use tidings_hub::tap::{Reader, Tap};
-use tidings_hub::{Hub, Start, View};
+use tidings_hub::{Hub, OnEnd, Start, StreamEnd, View};
 use tracing::{error, warn};
 
+use super::Seen;
 use super::shard::{Shard, ShardConfig};
 use super::slot::{Adopted, Reason};
 use crate::streams::Place;
+use crate::subject::Subject;
 
 /// A shard and its thread, which ends with it.
 pub(super) struct ShardThread {
@@ -87,6 +90,26 @@ impl ShardThread {
         }
     }
 
+    /// How many streams there are.
+    pub(super) fn len(&self) -> usize {
+        self.shared.shard.lock().len()
+    }
+
+    /// Shows a portion of the streams; see [`Shard::see`].
+    pub(super) fn see(&self, from: usize, visit: impl FnMut(Seen<'_>)) -> Option<usize> {
+        self.shared.shard.lock().see(from, visit)
+    }
+
+    /// Ends all streams of a subject.
+    pub(super) fn end_subject(&self, subject: &Subject) {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let mut shard = self.shared.shard.lock();
+            next = shard.end_subject(subject, from);
+        }
+        self.shared.wake();
+    }
+
     pub(super) fn drain(&self, over: Duration) {
         self.shared.shard.lock().drain(over);
         self.shared.wake();
@@ -106,6 +129,8 @@ impl Drop for ShardThread {
         {
             error!("shard panicked");
         }
+        let ended = self.shared.shard.lock().take_ended();
+        tell(ended);
     }
 }
 
@@ -139,10 +164,14 @@ impl Shared {
                 }
             }
             has_more = self.work(&mut shard, TURN_WRITES);
+            let ended = shard.take_ended();
+            drop(shard);
+            tell(ended);
         }
     }
 
-    /// Lets the shard work; `true` if there is more to do.
+    /// Lets the shard work; `true` if there is more to do, or something to be run that only the thread
+    /// may: a publisher holds locks that publishing needs.
     fn work(&self, shard: &mut Shard<TcpStream, Place>, writes: usize) -> bool {
         shard.set_now(self.hub.uptime());
         let has_more = shard.turn(writes);
@@ -150,7 +179,17 @@ impl Shared {
         for reason in shard.take_left() {
             self.left[reason as usize].fetch_add(1, Ordering::Relaxed);
         }
-        has_more
+        has_more || shard.has_ended()
+    }
+}
+
+/// Runs what is to be run for streams that have ended. The shard is not held: it may publish.
+fn tell(ended: Vec<(OnEnd, StreamEnd)>) {
+    for (on_end, end) in ended {
+        // It is the program's own code, and all other streams of the shard depend on this thread.
+        if catch_unwind(AssertUnwindSafe(|| on_end.run(end))).is_err() {
+            error!("hook panicked");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::request::{Query, invalid};
 pub(super) const PARAMETERS: [&str; 3] = ["limit", "after", "wait"];
 
 /// Events of one answer unless the client says otherwise.
-const LIMIT: usize = 100;
+pub(super) const LIMIT: usize = 100;
 /// Events, or topics, of one answer at most: with small events about what a request and its answer cost anyway.
 pub(super) const LIMIT_MAX: usize = 1000;
 /// The longest wait: below the idle time-outs of the usual proxies.

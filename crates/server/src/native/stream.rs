@@ -42,7 +42,9 @@ async fn answer(
     match format {
         Format::EventStream => {
             let client = Client::from_headers(&head.headers);
-            Ok(Answer::Stream(StreamAnswer { head: vary(), view, start, client }))
+            let mut stream = StreamAnswer::new(view, start);
+            (stream.head, stream.client) = (vary(), client);
+            Ok(stream.into())
         }
         Format::Json => {
             let mut response = read::page(app, query, view, start).await?;

@@ -11,6 +11,7 @@ mod cors;
 mod gaps;
 mod harness;
 mod heartbeat;
+mod hooks;
 mod ingest;
 mod json;
 mod keyed;

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::Method;
 use http::request::Parts;
-use tidings_hub::{Body, Client, Event, Hub, Start, Topic};
-use tidings_server::{
-    Answer, AnswerFuture, ExtraRoutes, Problem, ProblemKind, RequestBody, StreamAnswer,
-};
+use http::{HeaderValue, Method};
+use tidings_hub::{Event, EventId, Start, Topic};
+use tidings_server::{AnswerFuture, ExtraRoutes, Problem, ProblemKind, RequestBody, StreamAnswer};
 
 use crate::harness::{Running, start_server};
 
-/// A GET that counts, a stream of a topic, a stream of one reader's own, and a page.
+/// A GET that counts, a stream of a topic that greets, and a page.
 struct Extra {
-    hub: Hub,
     counted: AtomicUsize,
 }
 
@@ -39,18 +36,12 @@ impl ExtraRoutes for Extra {
                 Ok(http::Response::new(bytes).into())
             })),
             "/stream" => Some(Box::pin(async {
-                Ok(Answer::Stream(StreamAnswer {
-                    head: [("x-extra".parse().unwrap(), "1".parse().unwrap())]
-                        .into_iter()
-                        .collect(),
-                    view: Topic::new("extra").unwrap().into(),
-                    start: Start::Tail,
-                    client: Client::Other,
-                }))
-            })),
-            "/own" => Some(Box::pin(async {
-                let body = Body::from_stream(&self.hub, One(Some(Event::new("for you alone"))));
-                Ok(Answer::Body(Box::new(body)))
+                let view = Topic::new("extra").unwrap().into();
+                let mut stream = StreamAnswer::new(view, Start::Tail);
+                stream.head.insert("x-extra", HeaderValue::from_static("1"));
+                let greeting = Event::new("welcome").with_id(EventId::new("1").unwrap());
+                stream.greeting = Some(greeting);
+                Ok(stream.into())
             })),
             "/topics" => {
                 Some(Box::pin(async { Err(Problem::new(ProblemKind::NotFound, "replaced")) }))
@@ -60,23 +51,8 @@ impl ExtraRoutes for Extra {
     }
 }
 
-/// A stream of one event.
-struct One(Option<Event>);
-
-impl futures_core::Stream for One {
-    type Item = Event;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Event>> {
-        std::task::Poll::Ready(self.0.take())
-    }
-}
-
 async fn server(extra: &mut Option<Arc<Extra>>) -> Running {
-    let hub = Hub::new(tidings_hub::HubConfig::default());
-    let routes = Arc::new(Extra { hub, counted: AtomicUsize::new(0) });
+    let routes = Arc::new(Extra { counted: AtomicUsize::new(0) });
     *extra = Some(Arc::clone(&routes));
     start_server(|_, _| {}, |server| server.with_routes(routes)).await
 }
@@ -117,8 +93,7 @@ async fn their_streams_are_opened_where_all_are() {
     assert_eq!(stream.header("x-extra"), "1");
     assert_eq!(stream.header("x-accel-buffering"), "no");
     server.publish("extra", "news").await;
+    let greeting = stream.event().await;
+    assert_eq!((greeting.data(), greeting.id()), ("welcome", None));
     assert_eq!(stream.data().await, "news");
-
-    let own = server.stream("/own").await.rest().await;
-    assert!(own.contains("data: for you alone\n\n"), "{own}");
 }

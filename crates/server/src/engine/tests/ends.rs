@@ -1,0 +1,186 @@
+//! What a stream's hooks are told, for every way in which it ends.
+
+use std::io::ErrorKind;
+
+use parking_lot::Mutex;
+use tidings_hub::{OnEnd, StreamEnd};
+
+use super::*;
+use crate::engine::Extras;
+use crate::subject::Subject;
+
+/// A shard with one stream of the topic `a`, of the subject `alpha`, that lasts a minute.
+struct One {
+    hub: Hub,
+    now: Now,
+    tap: Arc<Tap>,
+    shard: Shard<FakeSocket, ()>,
+    wire: Rc<RefCell<Wire>>,
+    key: usize,
+    told: Arc<Mutex<Vec<StreamEnd>>>,
+}
+
+fn config() -> ShardConfig {
+    ShardConfig {
+        heartbeat_interval: Duration::from_secs(15),
+        stream_age_max: None,
+        stall_timeout: Duration::from_secs(30),
+        reconnection_time: Duration::from_secs(2),
+    }
+}
+
+fn alpha() -> Subject {
+    Subject::new("alpha").unwrap()
+}
+
+fn topic() -> Topic {
+    Topic::new("a").unwrap()
+}
+
+impl One {
+    fn new() -> Self {
+        Self::on_the_way(|_| {})
+    }
+
+    /// Does something between the stream's opening and its arrival at the shard.
+    fn on_the_way(between: impl FnOnce(&Hub)) -> Self {
+        let now = Now::read();
+        let hub = Hub::at(HubConfig::default(), now);
+        let tap = Arc::new(hub.tap(16, Waker::noop().clone()));
+        let mut shard = Shard::new(config(), Arc::clone(&tap));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let on_end = OnEnd::new({
+            let told = Arc::clone(&told);
+            move |end| told.lock().push(end)
+        });
+        let wire = Rc::new(RefCell::new(Wire { room: usize::MAX / 2, ..Wire::default() }));
+        let reader = tap.subscribe(&topic().into(), Start::Tail);
+        between(&hub);
+        let key = shard.add(Adopted {
+            socket: FakeSocket(Rc::clone(&wire)),
+            reader,
+            client: Client::EventSource,
+            framing: Framing::Close,
+            head: b"HEAD\r\n\r\n".to_vec(),
+            discarded: 0,
+            greeting: Some(Event::new("welcome")),
+            timeout: Some(Duration::from_secs(60)),
+            extras: Extras::new(Some(alpha()), Some(on_end)),
+            place: (),
+        });
+        while shard.turn(10) {}
+        Self { hub, now, tap, shard, wire, key, told }
+    }
+
+    fn step(&mut self, duration: Duration) {
+        self.now = self.now + duration;
+        self.hub.tick(self.now);
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.shard.set_now(self.hub.uptime());
+        while self.shard.turn(10) {}
+    }
+
+    fn publish(&self) {
+        drop(self.hub.publish(Draft::new(topic(), Event::new("x"))).unwrap());
+    }
+
+    /// Runs what is to be run, as the shard's thread does, and gives what it was told in all.
+    fn told(mut self) -> Vec<StreamEnd> {
+        assert!(self.told.lock().is_empty(), "run while the shard is held");
+        assert_eq!(self.shard.has_ended(), self.shard.len() == 0);
+        for (on_end, end) in self.shard.take_ended() {
+            on_end.run(end);
+        }
+        drop(self.shard);
+        drop(self.tap);
+        self.told.lock().drain(..).collect()
+    }
+}
+
+#[test]
+fn t46_a_streams_hooks_are_told_once_how_it_ended() {
+    let mut one = One::new();
+    drop(one.hub.end(topic()));
+    one.turn();
+    assert_eq!(one.told(), [StreamEnd::Completed], "its topic's streams ended");
+
+    let mut one = One::new();
+    assert_eq!(one.shard.end_subject(&Subject::new("beta").unwrap(), 0), None);
+    assert_eq!(one.shard.end_subject(&alpha(), 0), None);
+    assert_eq!(one.shard.end_subject(&alpha(), 0), None);
+    one.turn();
+    assert!(one.wire.borrow().is_finished);
+    assert_eq!(one.told(), [StreamEnd::Completed], "its subject's streams ended");
+
+    let mut one = One::new();
+    one.step(Duration::from_secs(59));
+    assert!(!one.shard.has_ended(), "its minute is not over");
+    one.step(Duration::from_secs(6));
+    assert_eq!(one.told(), [StreamEnd::TimedOut]);
+
+    let mut one = One::new();
+    one.shard.drain(Duration::ZERO);
+    one.turn();
+    assert_eq!(one.told(), [StreamEnd::Drained]);
+
+    for (read, why) in
+        [(Ok(0), "left"), (Err(ErrorKind::ConnectionReset), "broken"), (Ok(512), "talked")]
+    {
+        let mut one = One::new();
+        one.wire.borrow_mut().read = Some(read);
+        one.shard.handle_readable(one.key);
+        assert_eq!(one.told(), [StreamEnd::Left], "{why}");
+    }
+
+    let mut one = One::new();
+    one.wire.borrow_mut().is_broken = true;
+    one.publish();
+    one.turn();
+    assert_eq!(one.told(), [StreamEnd::Left], "broken in a write");
+
+    let mut one = One::new();
+    one.wire.borrow_mut().room = 0;
+    one.publish();
+    one.turn();
+    one.step(Duration::from_secs(40));
+    assert_eq!(one.told(), [StreamEnd::Left], "stalled");
+
+    let mut one = One::new();
+    one.shard.abandon(one.key);
+    assert_eq!(one.told(), [StreamEnd::Left], "its socket cannot be waited for");
+
+    assert_eq!(One::new().told(), [StreamEnd::Left], "the shard is gone");
+}
+
+#[test]
+fn an_end_that_its_client_does_not_take_is_told_as_the_end_it_is() {
+    let mut one = One::new();
+    one.wire.borrow_mut().room = 0;
+    one.publish();
+    one.turn();
+    assert_eq!(one.shard.end_subject(&alpha(), 0), None);
+    one.turn();
+    assert!(!one.shard.has_ended());
+    one.step(Duration::from_secs(6));
+    assert_eq!(one.told(), [StreamEnd::Completed]);
+}
+
+#[test]
+fn a_stream_whose_subject_is_sent_away_before_it_arrives_ends_at_once() {
+    let one = One::on_the_way(|hub| drop(hub.end(alpha().ends().clone())));
+    let written = String::from_utf8(one.wire.borrow().written.clone()).unwrap();
+    assert!(written.ends_with("data: welcome\n\n"), "{written}");
+    assert_eq!(one.told(), [StreamEnd::Completed]);
+}
+
+#[test]
+fn a_greeting_follows_the_preamble() {
+    let one = One::new();
+    let written = String::from_utf8(one.wire.borrow().written.clone()).unwrap();
+    let (preamble, greeting) = written.split_once("\n\n").unwrap();
+    assert!(preamble.starts_with("HEAD\r\n\r\n:\nretry: 2000\nid: "), "{preamble}");
+    assert_eq!(greeting, "data: welcome\n\n");
+}
