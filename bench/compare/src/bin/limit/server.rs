@@ -1,0 +1,328 @@
+//! The loop: sockets that are ready, requests, and one `send` for each delivery.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::request::{Parsed, Request, parse};
+use crate::topics::{Place, Topics, narrow};
+
+/// What a round of sends holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// One event: each costs one `send` a subscriber.
+    EachAlone,
+    /// All events of a topic that arrived during the last round.
+    Merged,
+}
+
+pub(crate) struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    mode: Mode,
+    connections: Slab<Connection>,
+    topics: Topics,
+    /// Requests that have come in part, by connection: hardly any, so no connection has room for one.
+    cut: HashMap<usize, Vec<u8>>,
+    /// Publishers that may have sent more than one turn reads.
+    unread: Vec<usize>,
+    /// Events that wait for the end of the turn, by topic, when they are merged.
+    waiting: HashMap<u32, Vec<u8>>,
+    /// Whether connections may wait because there was no descriptor for them.
+    is_accepting_late: bool,
+    buffer: Box<[u8]>,
+    encoded: Vec<u8>,
+    answers: Vec<u8>,
+}
+
+struct Connection {
+    socket: TcpStream,
+    /// Where it stands, once it is a subscriber.
+    place: Option<Place>,
+}
+
+/// How far a socket that is ready has to be read, since it is told only once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    /// Until a read brings less than there was room for: what comes later is told anew.
+    UntilShort,
+    /// Until there is nothing.
+    UntilEmpty,
+    /// Until the end, which the client has already sent.
+    Closed,
+}
+
+/// What becomes of a connection after its bytes were read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Stays,
+    Ends,
+}
+
+const LISTENER: Token = Token(usize::MAX);
+/// Connections that wait to be accepted: all that a load opens at once.
+const BACKLOG: i32 = 4096;
+/// Sockets told ready by one call.
+const READY_MAX: usize = 1024;
+/// What one read takes at most: many pipelined requests.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Reads of one connection in a row, so that a publisher in full flow does not keep the others waiting.
+const READS_MAX: usize = 16;
+
+const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
+const PUBLISHED: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+const REFUSED: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+impl Server {
+    pub(crate) fn bind(address: SocketAddr, mode: Mode) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        // Accepted sockets inherit it, which saves a call for each.
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(socket.into());
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self {
+            poll,
+            listener,
+            mode,
+            connections: Slab::new(),
+            topics: Topics::default(),
+            cut: HashMap::new(),
+            unread: Vec::new(),
+            waiting: HashMap::new(),
+            is_accepting_late: false,
+            buffer: vec![0; READ_BYTES_MAX].into_boxed_slice(),
+            encoded: Vec::new(),
+            answers: Vec::new(),
+        })
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the process ends.
+    pub(crate) fn run(mut self) -> io::Result<Infallible> {
+        let mut events = Events::with_capacity(READY_MAX);
+        loop {
+            let wait = (!self.unread.is_empty()).then_some(Duration::ZERO);
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for key in mem::take(&mut self.unread) {
+                self.handle_ready(key, Ready::UntilEmpty);
+            }
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept(),
+                    Token(key) if event.is_read_closed() || event.is_error() => {
+                        self.handle_ready(key, Ready::Closed);
+                    }
+                    Token(key) => self.handle_ready(key, Ready::UntilShort),
+                }
+            }
+            self.send_waiting();
+        }
+    }
+
+    /// Accepts all there are; what finds no descriptor waits until a connection ends.
+    fn accept(&mut self) {
+        self.is_accepting_late = loop {
+            match self.listener.accept() {
+                Ok((socket, _)) => self.add(socket),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => break false,
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    _ => break true,
+                },
+            }
+        };
+    }
+
+    fn add(&mut self, socket: TcpStream) {
+        let key = self.connections.insert(Connection { socket, place: None });
+        let socket = &mut self.connections[key].socket;
+        if self.poll.registry().register(socket, Token(key), Interest::READABLE).is_err() {
+            self.connections.remove(key);
+        }
+    }
+
+    fn handle_ready(&mut self, key: usize, ready: Ready) {
+        // A socket closed in this turn may still be among those that were ready.
+        let Some(connection) = self.connections.get(key) else { return };
+        let is_over = ready == Ready::Closed && connection.place.is_some();
+        if is_over || self.read(key, ready) == After::Ends {
+            self.remove(key);
+            if self.is_accepting_late {
+                self.accept();
+            }
+        }
+    }
+
+    fn read(&mut self, key: usize, ready: Ready) -> After {
+        let mut buffer = mem::take(&mut self.buffer);
+        let mut after = After::Stays;
+        for round in 0..=READS_MAX {
+            if round == READS_MAX {
+                self.unread.push(key);
+                break;
+            }
+            match self.connections[key].socket.read(&mut buffer) {
+                Ok(0) => after = After::Ends,
+                Ok(length) => {
+                    after = self.handle_bytes(key, &buffer[..length]);
+                    if ready == Ready::UntilShort && length < buffer.len() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => after = After::Ends,
+            }
+            if after == After::Ends {
+                break;
+            }
+        }
+        self.buffer = buffer;
+        after
+    }
+
+    fn handle_bytes(&mut self, key: usize, bytes: &[u8]) -> After {
+        if self.connections[key].place.is_some() {
+            // A subscriber has nothing more to say.
+            return After::Stays;
+        }
+        let Some(mut whole) = self.cut.remove(&key) else { return self.serve(key, bytes) };
+        whole.extend_from_slice(bytes);
+        self.serve(key, &whole)
+    }
+
+    /// Serves all requests that `bytes` hold, answers them in one write, and keeps one that is cut.
+    fn serve(&mut self, key: usize, mut bytes: &[u8]) -> After {
+        let mut after = After::Stays;
+        while !bytes.is_empty() {
+            match parse(bytes) {
+                Parsed::Whole(Request::Publish { topic, data }, length) => {
+                    self.publish(topic, data);
+                    bytes = &bytes[length..];
+                }
+                Parsed::Whole(Request::Subscribe { topic }, _) => {
+                    self.answers.extend_from_slice(STREAM_HEAD);
+                    let place = self.topics.join(topic, narrow(key));
+                    self.connections[key].place = Some(place);
+                    break;
+                }
+                Parsed::Cut => {
+                    self.cut.insert(key, bytes.to_vec());
+                    break;
+                }
+                Parsed::Refused => {
+                    self.answers.extend_from_slice(REFUSED);
+                    after = After::Ends;
+                    break;
+                }
+            }
+        }
+        if !self.answers.is_empty() {
+            let answers = mem::take(&mut self.answers);
+            if !send(&mut self.connections[key].socket, &answers) {
+                after = After::Ends;
+            }
+            self.answers = answers;
+            self.answers.clear();
+        }
+        after
+    }
+
+    fn publish(&mut self, topic: &[u8], data: &[u8]) {
+        // Without subscribers there is nothing to send, and nothing is kept.
+        if let Some(topic) = self.topics.find(topic) {
+            match self.mode {
+                Mode::EachAlone => {
+                    let mut encoded = mem::take(&mut self.encoded);
+                    encoded.clear();
+                    encode(data, &mut encoded);
+                    self.send_all(topic, &encoded);
+                    self.encoded = encoded;
+                }
+                Mode::Merged => encode(data, self.waiting.entry(topic).or_default()),
+            }
+        }
+        self.answers.extend_from_slice(PUBLISHED);
+    }
+
+    fn send_waiting(&mut self) {
+        let mut waiting = mem::take(&mut self.waiting);
+        for (topic, encoded) in waiting.drain() {
+            self.send_all(topic, &encoded);
+        }
+        self.waiting = waiting;
+    }
+
+    fn send_all(&mut self, topic: u32, encoded: &[u8]) {
+        // From the end: who leaves is replaced by one that has been served.
+        for position in (0..self.topics.subscribers(topic).len()).rev() {
+            let key = self.topics.subscribers(topic)[position] as usize;
+            if !send(&mut self.connections[key].socket, encoded) {
+                self.remove(key);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: usize) {
+        let connection = self.connections.remove(key);
+        self.cut.remove(&key);
+        let Some(place) = connection.place else { return };
+        if let Some((moved, place)) = self.topics.leave(place) {
+            self.connections[moved as usize].place = Some(place);
+        }
+        if self.topics.subscribers(place.topic).is_empty() {
+            // The topic is gone, and its key may soon be another's.
+            self.waiting.remove(&place.topic);
+        }
+    }
+}
+
+/// Whether the socket took all of it.
+fn send(socket: &mut TcpStream, bytes: &[u8]) -> bool {
+    loop {
+        match socket.write(bytes) {
+            Ok(length) => return length == bytes.len(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Appends an event as one HTTP chunk.
+fn encode(data: &[u8], out: &mut Vec<u8>) {
+    let lines = || data.split(|&byte| byte == b'\n');
+    let length: usize = lines().map(|line| "data: ".len() + line.len() + 1).sum::<usize>() + 1;
+    // Writing to a vector does not fail.
+    let _ = write!(out, "{length:x}\r\n");
+    for line in lines() {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"\n\r\n");
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
