@@ -204,41 +204,41 @@ where
 /// Drives a connection; `true` if it came to its own end, `false` if it is to be cut.
 async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat) -> bool {
     let mut phases = app.phases();
+    let mut closing = pin!(closing(&mut phases));
     let mut is_finishing = false;
     // hyper bounds the head of HTTP/1 itself; a client of HTTP/2 could be silent after its preface.
-    let mut head_timeout = pin!(sleep(app.config.head_timeout));
-    let mut awaits_head = true;
-    loop {
-        select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    debug!(error = &error as &dyn std::error::Error, "connection failed");
-                    return false;
-                }
-                return true;
-            }
-            () = &mut head_timeout, if awaits_head => {
-                if !seat.has_left() {
-                    return false;
-                }
-                awaits_head = false;
-            }
-            () = seat.cut(), if awaits_head => {
-                if !seat.has_left() {
-                    return false;
-                }
-                awaits_head = false;
-            }
-            () = closing(&mut phases), if !is_finishing => {
-                // Nothing is under way on a connection that has not asked for anything.
-                if !seat.has_left() {
-                    return false;
-                }
-                is_finishing = true;
-                connection.as_mut().finish();
-            }
+    let head_timeout = pin!(sleep(app.config.head_timeout));
+    let cut = pin!(seat.cut());
+    let mut before_head = Some((head_timeout, cut));
+    // By hand, so that once its head has come a connection is not looked after for that any more.
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            let ended = ended.inspect_err(|error| {
+                debug!(error = error as &dyn std::error::Error, "connection failed");
+            });
+            return Poll::Ready(ended.is_ok());
         }
-    }
+        if seat.has_left() {
+            before_head = None;
+        }
+        if let Some((head_timeout, cut)) = &mut before_head
+            && (head_timeout.as_mut().poll(cx).is_ready() || cut.as_mut().poll(cx).is_ready())
+        {
+            return Poll::Ready(false);
+        }
+        if !is_finishing && closing.as_mut().poll(cx).is_ready() {
+            // Nothing is under way on a connection that has not asked for anything.
+            if before_head.is_some() {
+                return Poll::Ready(false);
+            }
+            is_finishing = true;
+            connection.as_mut().finish();
+            // What that changes is seen by the next poll alone.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// The tasks that a connection of HTTP/2 runs its streams on. They end with it.

@@ -73,14 +73,19 @@ impl RequestBody {
         }
         let time = self.timeout;
         let read = async {
-            let mut whole = BytesMut::new();
-            while let Some(chunk) = self.next().await? {
-                if whole.len() + chunk.len() > bytes_max {
-                    return Err(problem());
-                }
-                whole.extend_from_slice(&chunk);
+            let first = self.next().await?.unwrap_or_default();
+            // Most bodies come in one piece, and that one need not be copied.
+            if self.ended && first.len() <= bytes_max {
+                return Ok(first);
             }
-            Ok(whole.freeze())
+            let mut whole = BytesMut::from(first);
+            while whole.len() <= bytes_max {
+                match self.next().await? {
+                    Some(chunk) => whole.extend_from_slice(&chunk),
+                    None => return Ok(whole.freeze()),
+                }
+            }
+            Err(problem())
         };
         match timeout(time, read).await {
             Ok(whole) => whole,
@@ -125,6 +130,7 @@ impl RequestBody {
                 Some(Ok(frame)) => {
                     // Trailers mean nothing here.
                     if let Ok(chunk) = frame.into_data() {
+                        self.ended = self.incoming.is_end_stream();
                         return Ok(Some(chunk));
                     }
                 }

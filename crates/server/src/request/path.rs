@@ -14,7 +14,7 @@ pub(crate) fn topic_of_path(path: &str) -> Result<Topic, Problem> {
     let mut name = String::with_capacity(path.len());
     for (index, segment) in path.split('/').enumerate() {
         let decoded = percent_decode(segment).map_err(|why| unclean(&why))?;
-        if let Some(why) = uncleanness(&decoded) {
+        if let Some(why) = uncleanness(&decoded, segment.contains('%')) {
             return Err(unclean(why));
         }
         if decoded.contains('*') {
@@ -28,12 +28,16 @@ pub(crate) fn topic_of_path(path: &str) -> Result<Topic, Problem> {
     Topic::new(&name).map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
 }
 
-fn uncleanness(segment: &str) -> Option<&'static str> {
+fn uncleanness(segment: &str, is_escaped: bool) -> Option<&'static str> {
     match segment {
         "" => Some("it has an empty segment"),
         "." | ".." => Some("it has a segment of dots"),
-        _ if segment.contains('/') => Some("it has an encoded slash"),
-        _ if segment.contains(char::is_control) => Some("it has an encoded control character"),
+        // Without an escape there is nothing in it that the path does not show.
+        _ if !is_escaped => None,
+        decoded if decoded.contains('/') => Some("it has an encoded slash"),
+        decoded if decoded.contains(char::is_control) => {
+            Some("it has an encoded control character")
+        }
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Query parameters: only known ones, each in one meaning.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 use crate::problem::{Problem, ProblemKind};
@@ -14,7 +16,7 @@ impl Query {
     /// Reads a query as forms write it: `name=value&…`, with `+` for a blank.
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let decode = |text: &str| {
-            percent_decode(&text.replace('+', " ")).map_err(|why| {
+            percent_decode(&text.replace('+', " ")).map(Cow::into_owned).map_err(|why| {
                 let detail = format!("the query cannot be read: {why}");
                 Problem::new(ProblemKind::InvalidParameter, detail)
             })
@@ -73,7 +75,7 @@ pub(crate) fn invalid(name: &str, why: &str) -> Problem {
 
 /// Decodes `%XX`, once. In contrast to browsers, which let malformed text pass as it stands: what
 /// was meant cannot be known.
-pub(crate) fn percent_decode(text: &str) -> Result<String, String> {
+pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, String> {
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         rest = &rest[at + 1..];
@@ -81,10 +83,8 @@ pub(crate) fn percent_decode(text: &str) -> Result<String, String> {
             return Err("a % is not followed by two hexadecimal digits".to_owned());
         }
     }
-    match percent_decode_str(text).decode_utf8() {
-        Ok(decoded) => Ok(decoded.into_owned()),
-        Err(error) => Err(format!("it is not UTF-8 at its byte {}", error.valid_up_to())),
-    }
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map_err(|error| format!("it is not UTF-8 at its byte {}", error.valid_up_to()))
 }
 
 /// The known name that the given one is most likely meant to be.
