@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tracing::debug;
 use crate::answer::{Handled, Opened, Via};
 use crate::app::App;
 use crate::config::ServerConfig;
+use crate::corked::{Busy, Corked};
 use crate::heads::Seat;
 use crate::phase::closing;
 use crate::preface::{Protocol, Rewound, tell};
@@ -52,14 +53,15 @@ pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, app: Arc<App>, se
 type Io = Rewound<TokioIo<TcpStream>>;
 
 async fn serve_http1(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>) {
+    let wire = Corked::new(io);
     let opened = Arc::new(Mutex::new(None));
     let service = service_fn({
         let (app, seat, opened) = (Arc::clone(app), Arc::clone(seat), Arc::clone(&opened));
-        let held_back = io.held_back();
+        let wire = wire.clone();
         move |request: Request<Incoming>| {
             seat.leave();
             let (app, opened) = (Arc::clone(&app), Arc::clone(&opened));
-            let via = Via { peer, can_take_over: !held_back.load(Ordering::Acquire) };
+            let via = Via { peer, can_take_over: wire.is_clear() };
             let handled: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
                 match app.handle(request, via).await {
                     Handled::Response(response) => Ok::<_, Infallible>(response),
@@ -73,15 +75,19 @@ async fn serve_http1(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>)
             handled
         }
     });
-    let connection = http1_builder(&app.config).serve_connection(io, service);
-    let mut http1 = Http1 { connection, opened };
+    let connection = http1_builder(&app.config).serve_connection(wire.clone(), service);
+    let mut http1 = Http1 { connection, opened, wire, busy: Busy::new() };
     if !drive(Pin::new(&mut http1), app, seat).await {
         return;
     }
     let opened = http1.opened.lock().take();
     let mut parts = http1.connection.into_parts();
     match opened {
-        Some(opened) => take_over(app, parts.io, parts.read_buf.len(), *opened),
+        Some(opened) => {
+            if let Some(io) = http1.wire.take() {
+                take_over(app, io, parts.read_buf.len(), *opened);
+            }
+        }
         // Whether the peer is still there to be told of the end is the same to us.
         None => drop(poll_fn(|cx| Pin::new(&mut parts.io).poll_shutdown(cx)).await),
     }
@@ -104,14 +110,16 @@ async fn serve_http2(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>)
     });
     let tasks = Tasks::default();
     let connection = http2_builder(&app.config, tasks.clone()).serve_connection(io, service);
-    drive(pin!(connection), app, seat).await;
+    drive(pin!(Http2(connection)), app, seat).await;
     tasks.end();
 }
 
 /// A connection of HTTP/1, which also ends when a stream waits for it.
 struct Http1<S: HttpService<Incoming>> {
-    connection: http1::Connection<Io, S>,
+    connection: http1::Connection<Corked<Io>, S>,
     opened: Arc<Mutex<Option<Box<Opened>>>>,
+    wire: Corked<Io>,
+    busy: Busy,
 }
 
 impl<S> Future for Http1<S>
@@ -120,13 +128,14 @@ where
     S::Future: Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Output = hyper::Result<()>;
+    type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        match self.connection.poll_without_shutdown(cx) {
-            Poll::Pending if self.opened.lock().is_some() => Poll::Ready(Ok(())),
-            polled => polled,
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { connection, opened, wire, busy } = &mut *self;
+        busy.poll(cx, wire, |cx| match connection.poll_without_shutdown(cx) {
+            Poll::Pending if opened.lock().is_some() => Poll::Ready(Ok(())),
+            polled => polled.map_err(io::Error::other),
+        })
     }
 }
 
@@ -174,7 +183,7 @@ fn http2_builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
 }
 
 /// A connection of either protocol.
-trait Connection: Future<Output = hyper::Result<()>> {
+trait Connection: Future<Output = io::Result<()>> {
     /// Asks it to end after what is under way.
     fn finish(self: Pin<&mut Self>);
 }
@@ -190,14 +199,30 @@ where
     }
 }
 
-impl<S> Connection for http2::Connection<Io, S, Tasks>
+/// A connection of HTTP/2.
+struct Http2<S: HttpService<Incoming, ResBody = ResponseBody>>(http2::Connection<Io, S, Tasks>);
+
+impl<S> Future for Http2<S>
 where
-    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll(cx).map_err(io::Error::other)
+    }
+}
+
+impl<S> Connection for Http2<S>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.0).graceful_shutdown();
     }
 }
 

@@ -22,6 +22,7 @@ mod assets;
 mod authority;
 mod config;
 mod connection;
+mod corked;
 mod cors;
 mod engine;
 mod heads;

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
@@ -18,52 +16,48 @@ pub(crate) enum Protocol {
     Http2,
 }
 
+/// Bytes read at first: most heads whole, so that one look at the socket is enough.
+const FIRST_BYTES_MAX: usize = 1024;
+
 /// Reads until the first bytes tell the protocol, and puts them back in front.
 ///
 /// It takes no time of its own: who calls it bounds it.
 pub(crate) async fn tell<I: Read + Unpin>(mut io: I) -> io::Result<(Protocol, Rewound<I>)> {
-    let mut space = [0; PREFACE.len()];
+    let mut first = vec![0; FIRST_BYTES_MAX];
     let mut filled = 0;
     let protocol = loop {
         let read = std::future::poll_fn(|cx| {
-            let mut buffer = ReadBuf::new(&mut space[filled..]);
+            let mut buffer = ReadBuf::new(&mut first[filled..]);
             ready!(Pin::new(&mut io).poll_read(cx, buffer.unfilled()))?;
             Poll::Ready(io::Result::Ok(buffer.filled().len()))
         })
         .await?;
         filled += read;
         // A connection that ends here is HTTP/1's to end.
-        if read == 0 || !PREFACE.starts_with(&space[..filled]) {
+        if read == 0 || !PREFACE.starts_with(&first[..filled.min(PREFACE.len())]) {
             break Protocol::Http1;
         }
-        if filled == PREFACE.len() {
+        if filled >= PREFACE.len() {
             break Protocol::Http2;
         }
     };
-    Ok((protocol, Rewound { space, filled, taken: 0, held_back: Arc::default(), io }))
+    first.truncate(filled);
+    Ok((protocol, Rewound { first, taken: 0, io }))
 }
 
 /// A connection with the bytes that were read from it put back in front.
 #[derive(Debug)]
 pub(crate) struct Rewound<I> {
-    space: [u8; PREFACE.len()],
-    filled: usize,
+    /// Given back once it is taken.
+    first: Vec<u8>,
     taken: usize,
-    /// Something was not written or flushed at once, and has not been since.
-    held_back: Arc<AtomicBool>,
     io: I,
 }
 
 impl<I> Rewound<I> {
-    /// Whether something that was written has not been taken by the connection beneath: looked at by
-    /// who no longer has this one.
-    pub(crate) fn held_back(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.held_back)
-    }
-
     /// The connection beneath, if what was put back in front of it has been read.
     pub(crate) fn into_inner(self) -> Option<I> {
-        (self.taken == self.filled).then_some(self.io)
+        self.first.is_empty().then_some(self.io)
     }
 }
 
@@ -74,13 +68,16 @@ impl<I: Read + Unpin> Read for Rewound<I> {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let rest = &this.space[this.taken..this.filled];
-        if rest.is_empty() {
+        if this.first.is_empty() {
             return Pin::new(&mut this.io).poll_read(cx, buffer);
         }
+        let rest = &this.first[this.taken..];
         let taken = rest.len().min(buffer.remaining());
         buffer.put_slice(&rest[..taken]);
         this.taken += taken;
+        if this.taken == this.first.len() {
+            this.first = Vec::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -91,15 +88,11 @@ impl<I: Write + Unpin> Write for Rewound<I> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.held_back.fetch_or(written.is_pending(), Ordering::AcqRel);
-        written
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.held_back.store(flushed.is_pending(), Ordering::Release);
-        flushed
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -115,9 +108,7 @@ impl<I: Write + Unpin> Write for Rewound<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.held_back.fetch_or(written.is_pending(), Ordering::AcqRel);
-        written
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 }
 
