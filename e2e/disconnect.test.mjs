@@ -106,3 +106,23 @@ test('DELETE of a topic ends its streams for good, and those of no other topic',
   await hub.publish('over', 'anew');
   await anew.received('anew');
 });
+
+test('DELETE of a subject ends its streams for good, whatever they carry, and nobody else\'s', async (t) => {
+  const { hub, page, requests } = await startChain(t, 'demo');
+  const his = ['/connect/alpha', '/stream-sse?user=alpha'];
+  const listeners = await Promise.all(his.map((path) => listen(page, path)));
+  const other = await listen(page, '/connect/beta');
+  await Promise.all([...listeners, other].map((listener) => listener.opened()));
+
+  assert.equal((await curl(['-X', 'DELETE', hub.url('/subscribers', { subject: 'alpha' })])).status, 204);
+  await Promise.all(listeners.map((listener) => listener.closed()));
+  for (const path of his) assert.equal(requests(path).length, 2);
+  assert.equal((await curl([hub.url('/send/beta', { data: 'goes on' })])).status, 204);
+  await other.received('goes on');
+  assert.equal(requests('/connect/beta').length, 1);
+
+  const anew = await listen(page, '/connect/alpha');
+  await anew.opened();
+  assert.equal((await curl([hub.url('/send/alpha', { data: 'anew' })])).status, 204);
+  await anew.received('anew');
+});

@@ -77,6 +77,8 @@ impl ShardThread {
 
     pub(super) fn adopt(&self, adopted: Adopted<TcpStream, Place>) {
         let mut shard = self.shared.shard.lock();
+        // Its thread may not have heard of the time yet.
+        shard.set_now(self.shared.hub.uptime());
         let key = shard.add(adopted);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Some(socket) = shard.socket(key)
@@ -97,7 +99,9 @@ impl ShardThread {
 
     /// Shows a portion of the streams; see [`Shard::see`].
     pub(super) fn see(&self, from: usize, visit: impl FnMut(Seen<'_>)) -> Option<usize> {
-        self.shared.shard.lock().see(from, visit)
+        let mut shard = self.shared.shard.lock();
+        shard.set_now(self.shared.hub.uptime());
+        shard.see(from, visit)
     }
 
     /// Ends all streams of a subject.

@@ -22,4 +22,5 @@ mod publish;
 mod resume;
 mod routes;
 mod shutdown;
+mod subscribers;
 mod wire;
