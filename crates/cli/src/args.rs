@@ -2,11 +2,13 @@
 
 #![expect(rustdoc::bare_urls, reason = "what is written here is shown by --help, as it stands")]
 
+mod bench;
 mod tools;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use self::bench::{BenchArgs, CommonArgs, ScenarioArgs};
 pub(crate) use self::tools::{ListenArgs, PublishArgs, RelayArgs};
 
 /// Server-Sent Events for everyone: a hub to run beside any backend, and tools to listen and
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Follows an event stream and publishes it to a hub, losing and doubling nothing.
     Relay(RelayArgs),
+    /// Measures a server of event streams: loads it, and checks everything that it delivers.
+    Bench(BenchArgs),
     /// Prints what makes a shell complete this program's arguments.
     Completions(CompletionsArgs),
     /// Prints a manual page, as man reads it: 'tidings man | man -l -'.
@@ -47,7 +51,7 @@ pub(crate) struct CompletionsArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {
     /// The command to describe; without it, the program as a whole.
-    #[arg(value_parser = ["serve", "demo", "listen", "publish", "relay", "completions", "man"])]
+    #[arg(value_parser = ["serve", "demo", "listen", "publish", "relay", "bench", "completions", "man"])]
     pub(crate) command: Option<String>,
 }
 

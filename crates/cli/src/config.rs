@@ -1,5 +1,6 @@
 //! What the command line means: checked in one place, every mistake told at once.
 
+mod bench;
 mod tools;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::args::ServeArgs;
 
+pub(crate) use self::bench::{BenchConfig, Output, Scenario};
 pub(crate) use self::tools::{
     Colour, Data, Format, Input, ListenConfig, PublishConfig, RelayConfig, Sink, Template, Watched,
 };

@@ -1,6 +1,7 @@
 //! The `tidings` program: arguments in; a hub, a tool's work or an error in one sentence out.
 
 mod args;
+mod bench;
 mod config;
 mod demo;
 mod follow;
@@ -21,7 +22,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, ServeArgs};
-use crate::config::{Config, ListenConfig, Mistakes, PublishConfig, RelayConfig};
+use crate::config::{BenchConfig, Config, ListenConfig, Mistakes, PublishConfig, RelayConfig};
 
 /// The status of a command line that cannot be understood, as shells and getopt have it.
 const USAGE: u8 = 2;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Listen(args) => ListenConfig::check(&args).map(listen::run),
         Command::Publish(args) => PublishConfig::check(&args).map(publish::run),
         Command::Relay(args) => RelayConfig::check(&args).map(relay::run),
+        Command::Bench(args) => BenchConfig::check(&args).map(bench::run),
         Command::Completions(args) => Ok(print::completions(&args)),
         Command::Man(args) => Ok(print::man(&args)),
     };
@@ -47,7 +49,9 @@ fn main() -> ExitCode {
         }
         Ok(Err(error)) => {
             eprintln!("tidings: {}", sentence(&*error));
-            ExitCode::FAILURE
+            // As shells tell of a program that a signal has ended.
+            let signal = error.downcast_ref::<bench::Interrupted>();
+            signal.map_or(ExitCode::FAILURE, |signal| ExitCode::from(128 + signal.number))
         }
         Ok(Ok(())) => ExitCode::SUCCESS,
     }

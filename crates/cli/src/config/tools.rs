@@ -275,7 +275,7 @@ impl Reader<'_> {
     }
 
     /// Reads headers; whether they are legal is the client's to say.
-    fn headers(&mut self, flag: &str, texts: &[String]) -> Vec<(String, String)> {
+    pub(super) fn headers(&mut self, flag: &str, texts: &[String]) -> Vec<(String, String)> {
         let mut headers = Vec::new();
         for text in texts {
             match text.split_once(':') {

@@ -1,0 +1,118 @@
+//! `tidings bench`: loads a server of event streams, and checks everything that it delivers.
+//!
+//! ```text
+//!   scenario ──▶ load ──▶ publishers ──POST──▶ server ──events──▶ sources ──▶ ledger ──▶ report
+//!                 └─ one thread, one epoll ──────────────────────────┘
+//! ```
+//!
+//! `scenario` says what is done, [`load::Load`] does it turn by turn, `ledger` knows who is due what
+//! and what is wrong, `meter` looks at the server's processes meanwhile, `report` tells. It is one
+//! thread with nonblocking sockets and no runtime, because the measuring must cost less than what is
+//! measured: reading and checking a delivery takes a fraction of what the server pays for it.
+
+mod body;
+mod causes;
+mod clock;
+mod data;
+mod head;
+mod interrupt;
+mod latency;
+mod ledger;
+mod load;
+mod meter;
+mod processes;
+mod progress;
+mod publishers;
+mod report;
+mod scenario;
+mod socket;
+mod sources;
+mod target;
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::config::{BenchConfig, Output, Scenario};
+
+pub(crate) use self::interrupt::Interrupted;
+use self::load::Load;
+pub(crate) use self::progress::Way;
+use self::report::Report;
+pub(crate) use self::target::{Place, Target};
+
+/// Bytes that an event's data has at least: what it says of itself.
+pub(crate) const EVENT_BYTES_MIN: usize = data::Shape::BYTES_MIN;
+
+/// Runs a scenario and prints what it came to.
+pub(crate) fn run(config: BenchConfig) -> Result<(), Box<dyn Error>> {
+    check_descriptors(&config)?;
+    let mut load = Load::new(&config)?;
+    let mut report = Report::new(&config);
+    let ran = scenario::run(&mut load, &config.scenario, &mut report);
+    load.finish(&ran);
+    report.fill(&load);
+    match config.output {
+        Output::Json => print(&report.json())?,
+        Output::People => print(&report.text())?,
+    }
+    ran?;
+    match report.verdict() {
+        Some(verdict) => Err(verdict.into()),
+        None => Ok(()),
+    }
+}
+
+/// Descriptors that are needed beside those of connections: standard ones, epoll, libraries' own.
+const DESCRIPTORS_BESIDE: u64 = 32;
+
+/// Refuses before the first connection what would fail at the last.
+fn check_descriptors(config: &BenchConfig) -> Result<(), TooManyConnections> {
+    let connections = match config.scenario {
+        Scenario::Idle { subscribers, .. } => u64::from(subscribers),
+        Scenario::FanOut { subscribers, under_way, .. } => {
+            u64::from(subscribers) + u64::from(under_way.min(config.topics))
+        }
+        Scenario::Churn { under_way, .. } => u64::from(under_way),
+        Scenario::Replay { subscribers, .. } => u64::from(subscribers) + 1,
+        Scenario::Slow { subscribers, stalled, .. } => {
+            u64::from(subscribers) + u64::from(stalled) + 1
+        }
+        Scenario::Publish { connections, .. } => u64::from(connections),
+    };
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if connections + DESCRIPTORS_BESIDE > limit => {
+            Err(TooManyConnections { connections, limit })
+        }
+        // Where the limit cannot be told, connections that fail will say so.
+        _ => Ok(()),
+    }
+}
+
+/// More connections are asked for than this process may have.
+#[derive(Debug)]
+struct TooManyConnections {
+    connections: u64,
+    limit: u64,
+}
+
+impl fmt::Display for TooManyConnections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connections, limit } = self;
+        write!(
+            f,
+            "{connections} connections and {DESCRIPTORS_BESIDE} other descriptors are needed, and \
+             this process may have {limit}; 'ulimit -Hn' sets how many"
+        )
+    }
+}
+
+impl Error for TooManyConnections {}
+
+/// Prints the result; that nobody reads it does not undo it.
+fn print(text: &str) -> io::Result<()> {
+    match io::Write::write_all(&mut io::stdout(), text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}

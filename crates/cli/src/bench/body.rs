@@ -1,0 +1,288 @@
+//! The body of an HTTP/1 response, taken out of its framing piece by piece, without copying.
+
+/// How far a body has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Body(Framing);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    UntilClose,
+    Length { left: u64 },
+    Chunked(Chunked),
+}
+
+/// RFC 9112, section 7.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chunked {
+    /// In the size of a chunk, of which `digits` digits have come.
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// In what may follow the size, which means nothing here.
+    Extension {
+        size: u64,
+        bytes: u16,
+    },
+    /// The CR of the size's line has come.
+    SizeLf {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
+    DataCr,
+    DataLf,
+    /// After the last chunk, at the start of a line or in one; `bytes` of it so far.
+    Trailer {
+        line: u16,
+        total: u16,
+    },
+    End,
+}
+
+/// What comes next of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece<'i> {
+    Data(&'i [u8]),
+    /// All input was read.
+    More,
+    /// The body is over; what is left of the input belongs to the next response.
+    End,
+}
+
+/// The framing of a body is broken: what follows cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BadChunk;
+
+impl Body {
+    pub(super) fn chunked() -> Self {
+        Self(Framing::Chunked(Chunked::START))
+    }
+
+    pub(super) fn of_length(length: u64) -> Self {
+        Self(Framing::Length { left: length })
+    }
+
+    pub(super) fn until_close() -> Self {
+        Self(Framing::UntilClose)
+    }
+
+    /// Whether the body is whole if the connection is closed here.
+    pub(super) fn may_end(&self) -> bool {
+        match self.0 {
+            Framing::UntilClose => true,
+            Framing::Length { left } => left == 0,
+            Framing::Chunked(chunked) => chunked == Chunked::End,
+        }
+    }
+
+    /// Takes the next piece off `input`.
+    #[inline]
+    pub(super) fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Piece<'i>, BadChunk> {
+        match &mut self.0 {
+            Framing::Chunked(chunked) => chunked.next(input),
+            Framing::Length { left: 0 } => Ok(Piece::End),
+            Framing::Length { left } => Ok(take(left, input)),
+            Framing::UntilClose if input.is_empty() => Ok(Piece::More),
+            Framing::UntilClose => Ok(Piece::Data(std::mem::take(input))),
+        }
+    }
+}
+
+/// Sixteen digits fill 64 bits.
+const SIZE_DIGITS_MAX: u8 = 16;
+/// What no server in its right mind sends more of.
+const EXTENSION_BYTES_MAX: u16 = 4 * 1024;
+const TRAILER_BYTES_MAX: u16 = 16 * 1024;
+
+impl Chunked {
+    const START: Self = Self::Size { size: 0, digits: 0 };
+
+    #[inline]
+    fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Piece<'i>, BadChunk> {
+        loop {
+            // Most chunks of a stream lie whole in what was read: one event each.
+            if *self == Self::START
+                && let Some(data) = whole_chunk(input)
+            {
+                return Ok(Piece::Data(data));
+            }
+            if let Self::Data { left } = self {
+                let piece = take(left, input);
+                if *left == 0 {
+                    *self = Self::DataCr;
+                }
+                return Ok(piece);
+            }
+            if *self == Self::End {
+                return Ok(Piece::End);
+            }
+            let Some((&byte, rest)) = input.split_first() else { return Ok(Piece::More) };
+            *input = rest;
+            *self = self.step(byte)?;
+        }
+    }
+
+    /// Reads one byte of the framing.
+    fn step(self, byte: u8) -> Result<Self, BadChunk> {
+        match (self, byte) {
+            (Self::Size { size, digits }, byte) if byte.is_ascii_hexdigit() => {
+                if digits == SIZE_DIGITS_MAX {
+                    return Err(BadChunk);
+                }
+                Ok(Self::Size { size: size << 4 | u64::from(hex(byte)), digits: digits + 1 })
+            }
+            (Self::Size { digits: 0, .. }, _) => Err(BadChunk),
+            (Self::Size { size, .. } | Self::Extension { size, .. }, b'\r') => {
+                Ok(Self::SizeLf { size })
+            }
+            (Self::Size { size, .. }, b';' | b' ' | b'\t') => {
+                Ok(Self::Extension { size, bytes: 1 })
+            }
+            (Self::Extension { size, bytes }, byte)
+                if byte != b'\n' && bytes < EXTENSION_BYTES_MAX =>
+            {
+                Ok(Self::Extension { size, bytes: bytes + 1 })
+            }
+            (Self::SizeLf { size: 0 }, b'\n') => Ok(Self::Trailer { line: 0, total: 0 }),
+            (Self::SizeLf { size }, b'\n') => Ok(Self::Data { left: size }),
+            (Self::DataCr, b'\r') => Ok(Self::DataLf),
+            (Self::DataLf, b'\n') => Ok(Self::START),
+            (Self::Trailer { line: 0, .. }, b'\n') => Ok(Self::End),
+            (Self::Trailer { total, .. }, b'\n') => Ok(Self::Trailer { line: 0, total }),
+            (Self::Trailer { .. }, b'\r') => Ok(self),
+            (Self::Trailer { line, total }, _) if total < TRAILER_BYTES_MAX => {
+                Ok(Self::Trailer { line: line + 1, total: total + 1 })
+            }
+            _ => Err(BadChunk),
+        }
+    }
+}
+
+/// Takes a chunk off `input` that lies there from its size to the CRLF after its data.
+#[inline]
+fn whole_chunk<'i>(input: &mut &'i [u8]) -> Option<&'i [u8]> {
+    // Four digits: longer chunks take the long way, which is short beside their data.
+    let digits = input.iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, rest) = input.split_at(digits);
+    let size = size.iter().fold(0, |size, &byte| size << 4 | usize::from(hex(byte)));
+    let rest = rest.strip_prefix(b"\r\n")?;
+    if size == 0 || digits == 0 {
+        return None;
+    }
+    let (data, rest) = rest.split_at_checked(size)?;
+    *input = rest.strip_prefix(b"\r\n")?;
+    Some(data)
+}
+
+fn hex(digit: u8) -> u8 {
+    (digit & 0x0f) + if digit.is_ascii_digit() { 0 } else { 9 }
+}
+
+#[inline]
+fn take<'i>(left: &mut u64, input: &mut &'i [u8]) -> Piece<'i> {
+    if input.is_empty() {
+        return Piece::More;
+    }
+    let len = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+    let (data, rest) = input.split_at(len);
+    *left -= len as u64;
+    *input = rest;
+    Piece::Data(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `body` makes of `parts`: its data, and whether it came to its end, with the rest.
+    fn read(mut body: Body, parts: &[&[u8]]) -> Result<(Vec<u8>, Option<Vec<u8>>), BadChunk> {
+        let mut data = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        for part in parts {
+            let mut input = *part;
+            loop {
+                match body.next(&mut input)? {
+                    Piece::Data(piece) => data.extend_from_slice(piece),
+                    Piece::More => break,
+                    Piece::End => {
+                        after.get_or_insert_default().extend_from_slice(input);
+                        break;
+                    }
+                }
+            }
+        }
+        assert_eq!(body.may_end(), after.is_some() || body == Body::until_close());
+        Ok((data, after))
+    }
+
+    /// Reads `text` cut at every byte, and byte by byte.
+    #[track_caller]
+    fn check(body: Body, text: &str, data: &str, after: Option<&str>) {
+        let text = text.as_bytes();
+        let expected = Ok((data.as_bytes().to_vec(), after.map(|after| after.as_bytes().to_vec())));
+        for cut in 0..=text.len() {
+            assert_eq!(read(body, &[&text[..cut], &text[cut..]]), expected, "cut after {cut}");
+        }
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(read(body, &bytes), expected, "byte by byte");
+    }
+
+    #[test]
+    fn chunks_are_joined_at_every_cut() {
+        check(Body::chunked(), "3\r\nabc\r\n1\r\nd\r\n", "abcd", None);
+        check(Body::chunked(), "3\r\nabc\r\n0\r\n\r\nHTTP", "abc", Some("HTTP"));
+        check(
+            Body::chunked(),
+            "00A;x=\"y\"\r\n0123456789\r\n0 ;z\r\nA: b\r\n\r\n",
+            "0123456789",
+            Some(""),
+        );
+        let long = "x".repeat(0x1_2345);
+        let text = format!("12345\r\n{long}\r\n");
+        assert_eq!(read(Body::chunked(), &[text.as_bytes()]), Ok((long.into_bytes(), None)));
+    }
+
+    #[test]
+    fn a_length_ends_where_it_says() {
+        check(Body::of_length(3), "abcHTTP", "abc", Some("HTTP"));
+        check(Body::of_length(4), "abc", "abc", None);
+        assert!(Body::of_length(0).may_end());
+    }
+
+    #[test]
+    fn a_body_without_a_length_is_everything() {
+        check(Body::until_close(), "3\r\nabc\r\n", "3\r\nabc\r\n", None);
+    }
+
+    #[test]
+    fn broken_framing_is_an_error_at_every_cut() {
+        let endless = format!("1;{}\r\n", "x".repeat(usize::from(EXTENSION_BYTES_MAX)));
+        let trailer = format!("0\r\n{}", "x".repeat(usize::from(TRAILER_BYTES_MAX) + 1));
+        for text in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "3\nabc",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\n",
+            "3\rabc",
+            ";\r\n",
+            "11111111111111111\r\n",
+            "1;\n",
+            &endless,
+            &trailer,
+        ] {
+            // Of the long ones, only the ends are of interest.
+            for cut in (0..=text.len()).filter(|cut| *cut < 20 || *cut + 20 > text.len()) {
+                let parts = [&text.as_bytes()[..cut], &text.as_bytes()[cut..]];
+                assert_eq!(
+                    read(Body::chunked(), &parts),
+                    Err(BadChunk),
+                    "{text:?} cut after {cut}"
+                );
+            }
+        }
+    }
+}

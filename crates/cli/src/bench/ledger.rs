@@ -1,0 +1,444 @@
+//! What was published, who is due it, and what is wrong with what came.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::data::{Found, Shape, Stamp};
+use super::latency::Latencies;
+
+/// What must not happen, and how often it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Faults {
+    /// Deliveries that were due and did not come.
+    pub(super) lost: u64,
+    /// Deliveries that had come before.
+    pub(super) doubled: u64,
+    /// Deliveries that came after a later one.
+    pub(super) out_of_order: u64,
+    /// Deliveries to subscribers of another topic, or of another run's.
+    pub(super) misdelivered: u64,
+    /// Events that were not as they were published.
+    pub(super) corrupt: u64,
+    /// Event streams that ended before the run did.
+    pub(super) closed: u64,
+}
+
+impl Faults {
+    pub(super) fn total(&self) -> u64 {
+        let Self { lost, doubled, out_of_order, misdelivered, corrupt, closed } = *self;
+        lost + doubled + out_of_order + misdelivered + corrupt + closed
+    }
+}
+
+/// Where one subscriber stands in its topic.
+#[derive(Debug)]
+pub(super) struct Place {
+    topic: u32,
+    /// The number that is due next.
+    next: u32,
+    /// Numbers that were passed over, of which any may yet come; none of a subscriber without faults.
+    missing: BTreeSet<u32>,
+}
+
+impl Place {
+    /// Stands before the first event of `topic` that is published after the first `passed`.
+    pub(super) fn new(topic: u32, passed: u32) -> Self {
+        Self { topic, next: passed + 1, missing: BTreeSet::new() }
+    }
+
+    pub(super) fn topic(&self) -> u32 {
+        self.topic
+    }
+
+    /// Whether all events up to `number` have come, or were found to be lost.
+    pub(super) fn is_past(&self, number: u32) -> bool {
+        self.next > number
+    }
+}
+
+/// Every event of a run, and what became of it.
+///
+/// Events go to the topics in turn, so that an event's topic and number tell its place in
+/// `remaining`, and a delivery costs one decrement there.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    shape: Shape,
+    scope: Scope,
+    /// By topic: subscribers that are due its next event.
+    due: Vec<u32>,
+    /// By topic: events published.
+    published: Vec<u32>,
+    /// By event: deliveries to come.
+    remaining: Vec<u32>,
+    under_way: u64,
+    delivered: u64,
+    latencies: Latencies,
+    faults: Faults,
+    others: Others,
+}
+
+/// Whether the topics are this run's alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    Own,
+    Shared,
+}
+
+/// Events that were received and are not this run's, which is no fault.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Others {
+    pub(super) count: u64,
+    /// The first of them, cut.
+    pub(super) first: Option<String>,
+}
+
+/// An event that was not published after all: nobody is due it.
+const WITHDRAWN: u32 = u32::MAX;
+/// Missing numbers that are remembered of one subscriber: one that comes late after so many others
+/// were lost is told as doubled.
+const MISSING_MAX: usize = 10_000;
+/// Characters of a foreign event that are shown.
+const SHOWN_CHARS: usize = 120;
+
+impl Ledger {
+    pub(super) fn new(shape: Shape, topics: u32, scope: Scope) -> Self {
+        Self {
+            shape,
+            scope,
+            due: vec![0; topics as usize],
+            published: vec![0; topics as usize],
+            remaining: Vec::new(),
+            under_way: 0,
+            delivered: 0,
+            latencies: Latencies::default(),
+            faults: Faults::default(),
+            others: Others::default(),
+        }
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Says that one more subscriber is due every event of `topic` from here on.
+    pub(super) fn join(&mut self, topic: u32) {
+        self.due[topic as usize] += 1;
+    }
+
+    /// Returns how many events of `topic` were published.
+    pub(super) fn published(&self, topic: u32) -> u32 {
+        self.published[topic as usize]
+    }
+
+    /// Returns how many events were published in all.
+    pub(super) fn events(&self) -> u64 {
+        self.remaining.len() as u64
+    }
+
+    /// Returns how many events have not reached all who are due them.
+    pub(super) fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        self.faults
+    }
+
+    pub(super) fn others(&self) -> &Others {
+        &self.others
+    }
+
+    /// Takes the times of all deliveries since the last call.
+    pub(super) fn take_latencies(&mut self) -> Latencies {
+        std::mem::take(&mut self.latencies)
+    }
+
+    /// Makes the next event.
+    pub(super) fn publish(&mut self, now: u64) -> Stamp {
+        let topic = self.remaining.len() % self.due.len();
+        self.published[topic] += 1;
+        let due = self.due[topic];
+        self.remaining.push(due);
+        self.under_way += u64::from(due > 0);
+        Stamp { topic: topic as u32, number: self.published[topic], sent: now }
+    }
+
+    /// Takes an event back that the server has refused.
+    pub(super) fn withdraw(&mut self, stamp: Stamp) {
+        let index = self.index(stamp.topic, stamp.number);
+        if self.remaining[index] != WITHDRAWN {
+            self.under_way -= u64::from(self.remaining[index] > 0);
+            self.remaining[index] = WITHDRAWN;
+        }
+    }
+
+    /// Checks data that came to the subscriber at `place`, and moves it on.
+    #[inline]
+    pub(super) fn deliver(&mut self, place: &mut Place, event_type: &str, data: &str, now: u64) {
+        match self.shape.read(data.as_bytes()) {
+            Found::Ours(stamp) if stamp.topic == place.topic && stamp.number == place.next => {
+                if stamp.number > self.published[stamp.topic as usize] {
+                    self.faults.corrupt += 1;
+                    return;
+                }
+                self.arrive(place, stamp, now);
+            }
+            Found::Ours(stamp) => self.irregular(place, stamp, now),
+            Found::Corrupt => self.faults.corrupt += 1,
+            // Topics of this run have a name that no other run has.
+            Found::OtherRun if self.scope == Scope::Own => self.faults.misdelivered += 1,
+            Found::OtherRun | Found::Foreign => self.other(event_type, data),
+        }
+    }
+
+    #[inline]
+    fn arrive(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
+        place.next = stamp.number + 1;
+        self.count(stamp, now);
+        self.settle(self.index(stamp.topic, stamp.number));
+    }
+
+    #[inline]
+    fn count(&mut self, stamp: Stamp, now: u64) {
+        self.delivered += 1;
+        self.latencies.add(now.saturating_sub(stamp.sent));
+    }
+
+    #[cold]
+    fn irregular(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
+        if stamp.topic != place.topic {
+            self.faults.misdelivered += 1;
+        } else if stamp.number > self.published[stamp.topic as usize] {
+            self.faults.corrupt += 1;
+        } else if stamp.number > place.next {
+            self.pass_over(place, stamp.number);
+            self.arrive(place, stamp, now);
+        } else if place.missing.remove(&stamp.number) {
+            self.faults.lost -= 1;
+            self.faults.out_of_order += 1;
+            self.count(stamp, now);
+        } else {
+            self.faults.doubled += 1;
+        }
+    }
+
+    /// Counts everything that is due before `number` as lost.
+    fn pass_over(&mut self, place: &mut Place, number: u32) {
+        for passed in place.next..number {
+            let index = self.index(place.topic, passed);
+            if self.remaining[index] == WITHDRAWN {
+                continue;
+            }
+            self.faults.lost += 1;
+            self.settle(index);
+            if place.missing.len() < MISSING_MAX {
+                place.missing.insert(passed);
+            }
+        }
+        place.next = place.next.max(number);
+    }
+
+    #[inline]
+    fn settle(&mut self, index: usize) {
+        let remaining = &mut self.remaining[index];
+        if *remaining == WITHDRAWN || *remaining == 0 {
+            return;
+        }
+        *remaining -= 1;
+        self.under_way -= u64::from(*remaining == 0);
+    }
+
+    #[inline]
+    fn index(&self, topic: u32, number: u32) -> usize {
+        (number as usize - 1) * self.due.len() + topic as usize
+    }
+
+    #[cold]
+    fn other(&mut self, event_type: &str, data: &str) {
+        self.others.count += 1;
+        self.others.first.get_or_insert_with(|| {
+            format!("{event_type}: {data}").chars().take(SHOWN_CHARS).collect()
+        });
+    }
+
+    /// Counts a subscriber out whose stream has ended: what it was due is lost.
+    pub(super) fn leave(&mut self, place: &mut Place) {
+        self.faults.closed += 1;
+        self.pass_over(place, self.published(place.topic) + 1);
+        let due = &mut self.due[place.topic as usize];
+        *due = due.saturating_sub(1);
+    }
+
+    /// Counts everything as lost that has not come.
+    pub(super) fn give_up(&mut self) {
+        for remaining in &mut self.remaining {
+            if *remaining != WITHDRAWN {
+                self.faults.lost += u64::from(std::mem::take(remaining));
+            }
+        }
+        self.under_way = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A ledger whose topics have `subscribers` each, and their places.
+    fn ledger(topics: u32, subscribers: u32) -> (Ledger, Vec<Place>) {
+        let mut ledger = Ledger::new(Shape::new(7, 100), topics, Scope::Own);
+        let places = (0..topics * subscribers).map(|n| Place::new(n % topics, 0)).collect();
+        (0..topics * subscribers).for_each(|n| ledger.join(n % topics));
+        (ledger, places)
+    }
+
+    fn publish(ledger: &mut Ledger, now: u64) -> String {
+        let stamp = ledger.publish(now);
+        text(ledger, stamp)
+    }
+
+    fn text(ledger: &Ledger, stamp: Stamp) -> String {
+        let mut data = Vec::new();
+        ledger.shape().write(&mut data, stamp);
+        String::from_utf8(data).unwrap()
+    }
+
+    /// What is wrong with one subscriber that is due four events and gets those of these numbers.
+    #[track_caller]
+    fn check(numbers: &[u32], expected: Faults) {
+        let (mut ledger, mut places) = ledger(1, 1);
+        let events: Vec<String> = (0..4).map(|n| publish(&mut ledger, n)).collect();
+        for number in numbers {
+            let data = &events[*number as usize - 1];
+            ledger.deliver(&mut places[0], "message", data, 10);
+        }
+        ledger.give_up();
+        assert_eq!(ledger.faults(), expected, "{numbers:?}");
+        assert_eq!(ledger.under_way(), 0);
+    }
+
+    #[test]
+    fn in_order_once_each_is_no_fault() {
+        check(&[1, 2, 3, 4], Faults::default());
+    }
+
+    #[test]
+    fn what_does_not_come_is_lost() {
+        check(&[], Faults { lost: 4, ..Faults::default() });
+        check(&[2, 3, 4], Faults { lost: 1, ..Faults::default() });
+        check(&[1, 4], Faults { lost: 2, ..Faults::default() });
+        check(&[1, 2, 3], Faults { lost: 1, ..Faults::default() });
+    }
+
+    #[test]
+    fn what_comes_again_is_doubled() {
+        check(&[1, 1, 2, 3, 4], Faults { doubled: 1, ..Faults::default() });
+        check(&[1, 2, 3, 4, 1, 2], Faults { doubled: 2, ..Faults::default() });
+        check(&[1, 3, 2, 2, 4], Faults { doubled: 1, out_of_order: 1, ..Faults::default() });
+    }
+
+    #[test]
+    fn what_comes_late_is_out_of_order_and_not_lost() {
+        check(&[2, 1, 3, 4], Faults { out_of_order: 1, ..Faults::default() });
+        check(&[4, 1, 2], Faults { lost: 1, out_of_order: 2, ..Faults::default() });
+    }
+
+    #[test]
+    fn an_event_is_under_way_until_each_of_its_subscribers_has_it() {
+        let (mut ledger, mut places) = ledger(2, 3);
+        let first = publish(&mut ledger, 0);
+        let second = publish(&mut ledger, 0);
+        assert_eq!(ledger.under_way(), 2);
+        for place in &mut places {
+            let data = if place.topic() == 0 { &first } else { &second };
+            assert!(ledger.under_way() > 0);
+            ledger.deliver(place, "message", data, 5);
+        }
+        assert_eq!((ledger.under_way(), ledger.delivered()), (0, 6));
+        assert_eq!(ledger.faults(), Faults::default());
+    }
+
+    #[test]
+    fn an_event_of_another_topic_or_run_is_misdelivered() {
+        let (mut ledger, mut places) = ledger(2, 1);
+        let first = publish(&mut ledger, 0);
+        ledger.deliver(&mut places[1], "message", &first, 5);
+        assert_eq!(ledger.faults(), Faults { misdelivered: 1, ..Faults::default() });
+        let mut other = Vec::new();
+        Shape::new(8, 100).write(&mut other, Stamp { topic: 0, number: 1, sent: 0 });
+        let other = String::from_utf8(other).unwrap();
+        ledger.deliver(&mut places[0], "message", &other, 5);
+        assert_eq!(ledger.faults(), Faults { misdelivered: 2, ..Faults::default() });
+        ledger.scope = Scope::Shared;
+        ledger.deliver(&mut places[0], "message", &other, 5);
+        assert_eq!(ledger.faults(), Faults { misdelivered: 2, ..Faults::default() });
+        assert_eq!(ledger.others().count, 1);
+    }
+
+    #[test]
+    fn an_altered_event_or_one_nobody_published_is_corrupt() {
+        let (mut ledger, mut places) = ledger(1, 1);
+        let data = publish(&mut ledger, 0);
+        ledger.deliver(&mut places[0], "message", &data[..99], 5);
+        for number in [1, 2, 9] {
+            let unheard = text(&ledger, Stamp { topic: 0, number: number + 1, sent: 0 });
+            ledger.deliver(&mut places[0], "message", &unheard, 5);
+        }
+        assert_eq!(ledger.faults(), Faults { corrupt: 4, ..Faults::default() });
+        ledger.deliver(&mut places[0], "message", &data, 5);
+        assert_eq!((ledger.delivered(), ledger.under_way()), (1, 0));
+    }
+
+    #[test]
+    fn what_the_server_says_by_itself_is_shown_and_no_fault() {
+        let (mut ledger, mut places) = ledger(1, 1);
+        ledger.deliver(&mut places[0], "hello", &"x".repeat(1_000), 5);
+        ledger.deliver(&mut places[0], "hello", "again", 5);
+        let others = ledger.others();
+        assert_eq!(others.count, 2);
+        assert_eq!(others.first.as_deref().map(str::len), Some(SHOWN_CHARS));
+        assert_eq!(ledger.faults().total(), 0);
+    }
+
+    #[test]
+    fn a_refused_event_is_nobodys_due() {
+        let (mut ledger, mut places) = ledger(1, 2);
+        let first = ledger.publish(0);
+        let second = publish(&mut ledger, 0);
+        ledger.withdraw(first);
+        ledger.withdraw(first);
+        assert_eq!(ledger.under_way(), 1);
+        for place in &mut places {
+            ledger.deliver(place, "message", &second, 5);
+        }
+        ledger.give_up();
+        assert_eq!((ledger.faults(), ledger.under_way()), (Faults::default(), 0));
+    }
+
+    #[test]
+    fn a_stream_that_ends_loses_what_was_under_way_and_is_due_nothing_more() {
+        let (mut ledger, mut places) = ledger(1, 2);
+        publish(&mut ledger, 0);
+        ledger.leave(&mut places[0]);
+        assert_eq!(ledger.faults(), Faults { lost: 1, closed: 1, ..Faults::default() });
+        let second = publish(&mut ledger, 0);
+        ledger.deliver(&mut places[1], "message", &second, 5);
+        assert_eq!(ledger.faults(), Faults { lost: 2, closed: 1, ..Faults::default() });
+        assert_eq!(ledger.under_way(), 0);
+    }
+
+    #[test]
+    fn latency_is_from_the_time_in_the_event() {
+        let (mut ledger, mut places) = ledger(1, 1);
+        let data = publish(&mut ledger, 1_000_000);
+        ledger.deliver(&mut places[0], "message", &data, 3_000_000);
+        let told = ledger.take_latencies().percentiles().unwrap();
+        assert_eq!(told.max, 2.0);
+        assert_eq!(ledger.take_latencies().percentiles(), None);
+    }
+}

@@ -1,0 +1,382 @@
+//! The loop that all scenarios run in.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token, Waker};
+
+use super::clock::{Clock, nanos};
+use super::data::Shape;
+use super::interrupt::{Interrupt, Interrupted};
+use super::ledger::{Ledger, Scope};
+use super::meter::Meter;
+use super::progress::Progress;
+use super::publishers::{FIRST_TOKEN, Form, Publishers};
+use super::sources::{IsClosing, Purpose, Sources};
+use super::target::{Request, Topics};
+use crate::config::{BenchConfig, Scenario};
+
+/// Everything a run consists of.
+#[derive(Debug)]
+pub(super) struct Load {
+    poll: Poll,
+    events: Events,
+    interrupt: Interrupt,
+    pub(super) clock: Clock,
+    pub(super) sources: Sources,
+    pub(super) publishers: Publishers,
+    pub(super) ledger: Ledger,
+    pub(super) meter: Meter,
+    progress: Progress,
+    stage: Stage,
+    timeout: Duration,
+    /// When something that is waited for came last, and how much there had been.
+    moved: (u64, u64),
+    next_tick: u64,
+    span: Span,
+}
+
+/// What is being done, for those who watch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stage {
+    pub(super) what: &'static str,
+    pub(super) all: u64,
+    pub(super) done: fn(&Load) -> u64,
+}
+
+/// The part of the run that is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    began: Option<u64>,
+    /// Nanoseconds of all parts that are over.
+    took: u64,
+}
+
+/// Why a run ends before it is over.
+#[derive(Debug)]
+pub(super) enum Halt {
+    Interrupted(Interrupted),
+    /// Nothing that is waited for has come.
+    Silent(Duration),
+    /// So many connections or publishes were refused that the rest need not be tried.
+    Refused,
+    /// Every stream has ended.
+    AllEnded,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Halt> for Box<dyn Error> {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Interrupted(interrupted) => interrupted.into(),
+            Halt::Io(error) => error.into(),
+            halt => halt.to_string().into(),
+        }
+    }
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted(interrupted) => write!(f, "{interrupted}"),
+            Self::Silent(timeout) => {
+                let timeout = humantime::format_duration(*timeout);
+                write!(f, "given up: nothing that was waited for came within {timeout}")
+            }
+            Self::Refused => write!(f, "given up: the server refuses connections or publishes"),
+            Self::AllEnded => write!(f, "given up: every event stream has ended"),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Connections that wait for their response's head at a time: no server's backlog is filled.
+const OPENING_MAX: usize = 256;
+/// Refusals after which it is clear that there will be more.
+const REFUSALS_MAX: u64 = 100;
+/// Sockets that are looked at before the next events are published.
+const TURN_EVENTS: usize = 128;
+/// How often signals, silence, memory and progress are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the server has to notice that its connections were closed, before its memory is read.
+const SETTLE: Duration = Duration::from_secs(1);
+const WAKE: Token = Token(usize::MAX);
+
+impl Load {
+    /// Prepares a run: nothing is connected yet.
+    pub(super) fn new(config: &BenchConfig) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let interrupt = Interrupt::watch(Waker::new(poll.registry(), WAKE)?)?;
+        let run = fastrand::u32(..);
+        let topics = Topics::new(run, config.topics);
+        let scope = if config.subscribe.has_topic() { Scope::Own } else { Scope::Shared };
+        let found = |place: &super::Place| {
+            let named = |error| {
+                io::Error::other(format!(
+                    "cannot connect to {}:{}: {error}",
+                    place.host, place.port
+                ))
+            };
+            place.find().map_err(named)
+        };
+        let (target, form, slots) = publishing(config);
+        let publish_address = found(&target.place)?;
+        let subscribe_address = found(&config.subscribe.place)?;
+        let clock = Clock::start();
+        Ok(Self {
+            events: Events::with_capacity(TURN_EVENTS),
+            interrupt,
+            clock,
+            sources: Sources::new(
+                poll.registry().try_clone()?,
+                subscribe_address,
+                subscription(config),
+                topics.clone(),
+                clock,
+            ),
+            publishers: Publishers::new(
+                poll.registry().try_clone()?,
+                publish_address,
+                form,
+                topics,
+                slots,
+            ),
+            ledger: Ledger::new(Shape::new(run, config.bytes), config.topics, scope),
+            meter: Meter::new(&config.servers)?,
+            progress: Progress::new(config.progress),
+            stage: Stage { what: "connecting", all: 0, done: |_| 0 },
+            timeout: config.timeout,
+            moved: (0, 0),
+            next_tick: 0,
+            span: Span::default(),
+            poll,
+        })
+    }
+
+    /// Opens `count` streams, spread over the topics.
+    pub(super) fn open(&mut self, purpose: Purpose, count: u32) -> Result<(), Halt> {
+        self.stage(Stage {
+            what: "streams opened",
+            all: u64::from(count),
+            done: |load| load.sources.counts().opened,
+        });
+        let mut started = 0;
+        while started < count || self.sources.opening() > 0 {
+            if started < count && self.sources.opening() < OPENING_MAX {
+                self.start(purpose, started % self.sources.topics().count());
+                started += 1;
+                self.check_refusals()?;
+                continue;
+            }
+            self.turn(u64::MAX)?;
+        }
+        match self.sources.refused().total() {
+            0 => Ok(()),
+            _ => Err(Halt::Refused),
+        }
+    }
+
+    /// Begins to open one stream of `topic`.
+    pub(super) fn start(&mut self, purpose: Purpose, topic: u32) {
+        self.sources.start(purpose, topic, &mut self.ledger);
+    }
+
+    /// Publishes the next event, as if it were sent at `now`.
+    pub(super) fn publish(&mut self, now: u64) {
+        let stamp = self.ledger.publish(now);
+        let publisher = stamp.topic as usize % self.publishers.count();
+        self.publishers.publish(publisher, vec![stamp]);
+    }
+
+    /// How many events have not come to everybody, or are without an answer.
+    pub(super) fn under_way(&self) -> u64 {
+        self.ledger.under_way().max(self.ledger.events() - self.publishers.answered())
+    }
+
+    /// Waits until nothing is under way.
+    pub(super) fn settle(&mut self) -> Result<(), Halt> {
+        while self.under_way() > 0 {
+            self.turn(u64::MAX)?;
+            self.check_open()?;
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until `until`; whatever comes is read.
+    pub(super) fn hold(&mut self, until: u64) -> Result<(), Halt> {
+        while self.clock.now() < until {
+            // Nothing is waited for, so that nothing comes is no failure.
+            self.moved.1 = self.clock.now();
+            self.turn(until)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for sockets, until `until` at the latest, and reads and writes what can be.
+    pub(super) fn turn(&mut self, until: u64) -> Result<(), Halt> {
+        self.publishers.flush(&mut self.ledger);
+        let wait = until.min(self.next_tick).saturating_sub(self.clock.now());
+        // The kernel rounds up to a millisecond: the last one is waited for awake.
+        let wait = Duration::from_millis(wait / 1_000_000);
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &self.events {
+            let closing = match event.is_read_closed() || event.is_error() {
+                true => IsClosing::Yes,
+                false => IsClosing::No,
+            };
+            match event.token() {
+                WAKE => {}
+                Token(token) if token >= FIRST_TOKEN => {
+                    let index = token - FIRST_TOKEN;
+                    self.publishers.handle(index, closing, &mut self.ledger, &self.clock);
+                }
+                Token(token) => {
+                    self.sources.handle(token, closing, &mut self.ledger);
+                }
+            }
+        }
+        self.publishers.flush(&mut self.ledger);
+        let now = self.clock.now();
+        if now >= self.next_tick {
+            self.next_tick = now + nanos(TICK);
+            self.tick(now)?;
+        }
+        match self.interrupt.came() {
+            Some(interrupted) => Err(Halt::Interrupted(interrupted)),
+            None => Ok(()),
+        }
+    }
+
+    fn tick(&mut self, now: u64) -> Result<(), Halt> {
+        self.check_refusals()?;
+        let counts = self.sources.counts();
+        let moved = counts.opened
+            + counts.finished
+            + self.sources.refused().total()
+            + self.sources.ended().total()
+            + self.publishers.answered()
+            + self.ledger.delivered();
+        if moved != self.moved.0 {
+            self.moved = (moved, now);
+        } else if now - self.moved.1 > nanos(self.timeout) {
+            return Err(Halt::Silent(self.timeout));
+        }
+        self.meter.tick(now)?;
+        if self.progress.is_due(now) {
+            let Stage { what, all, done } = self.stage;
+            let done = done(self);
+            self.progress.show(what, done, all, now);
+        }
+        Ok(())
+    }
+
+    fn check_refusals(&self) -> Result<(), Halt> {
+        let refusals = self.sources.refused().total() + self.publishers.refused().total();
+        if refusals < REFUSALS_MAX { Ok(()) } else { Err(Halt::Refused) }
+    }
+
+    /// Ends the run if there is nobody left to deliver to.
+    pub(super) fn check_open(&self) -> Result<(), Halt> {
+        if self.sources.open() == 0 { Err(Halt::AllEnded) } else { Ok(()) }
+    }
+
+    /// Says what is done from here on.
+    pub(super) fn stage(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.progress.begin();
+        self.moved.1 = self.clock.now();
+    }
+
+    /// Begins the measured part, or goes on with it.
+    pub(super) fn begin(&mut self) -> Result<(), Halt> {
+        self.meter.begin()?;
+        self.span.began = Some(self.clock.now());
+        Ok(())
+    }
+
+    /// Ends the measured part.
+    pub(super) fn end(&mut self) -> Result<(), Halt> {
+        if let Some(began) = self.span.began.take() {
+            self.span.took += self.clock.now() - began;
+            self.meter.end()?;
+        }
+        Ok(())
+    }
+
+    /// Returns how long the measured part took; `None` if it never began.
+    pub(super) fn took(&self) -> Option<u64> {
+        (self.span.took > 0).then_some(self.span.took)
+    }
+
+    /// Ends the run, however it went: counts what is lost, closes everything, looks at memory once
+    /// more.
+    pub(super) fn finish(&mut self, ran: &Result<(), Halt>) {
+        let ended = self.end();
+        if let Err(Halt::Silent(_)) = ran {
+            self.ledger.give_up();
+        }
+        self.progress.end();
+        self.sources.close();
+        if ran.is_ok() && ended.is_ok() && self.meter.watches() {
+            let until = self.clock.now() + nanos(SETTLE);
+            self.stage(Stage { what: "closing", all: 0, done: |_| 0 });
+            // A signal or a server that ends leaves out this one figure.
+            if self.hold(until).is_ok() {
+                let _ = self.meter.after();
+            }
+        }
+        self.progress.end();
+    }
+}
+
+/// A request for an event stream, as an EventSource of the standard makes it.
+fn subscription(config: &BenchConfig) -> Request {
+    let mut usual = vec![
+        ("Accept", "text/event-stream"),
+        ("Cache-Control", "no-cache"),
+        ("User-Agent", USER_AGENT),
+    ];
+    if let Scenario::Replay { start: Some(start), .. } = &config.scenario {
+        usual.push(("Last-Event-ID", start));
+    }
+    config.subscribe.request("GET", &usual, &config.headers)
+}
+
+/// Where and how events are published, over how many connections, and how many requests at a time
+/// on each.
+fn publishing(config: &BenchConfig) -> (&super::Target, Form, (usize, usize)) {
+    if let Scenario::Publish { connections, pipelined, batch: Some(batch), .. } = &config.scenario {
+        let usual = [("Content-Type", "application/x-ndjson"), ("User-Agent", USER_AGENT)];
+        let request = batch.target.request("POST", &usual, &config.headers);
+        let slots = (*connections as usize, *pipelined as usize);
+        return (&batch.target, Form::Batch(request), slots);
+    }
+    let usual = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", USER_AGENT)];
+    let request = config.publish.request("POST", &usual, &config.headers);
+    let slots = match &config.scenario {
+        Scenario::Publish { connections, pipelined, .. } => {
+            (*connections as usize, *pipelined as usize)
+        }
+        // A topic's order is settled on one connection alone, so more than topics are of no use.
+        Scenario::FanOut { under_way, .. } => {
+            ((*under_way).min(config.topics) as usize, *under_way as usize)
+        }
+        _ => (1, PIPELINED),
+    };
+    (&config.publish, Form::One(request), slots)
+}
+
+/// Requests on their way where how many is not what is measured.
+const PIPELINED: usize = 64;
+const USER_AGENT: &str = concat!("tidings-bench/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,154 @@
+//! What the server's processes took while they were measured.
+
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::clock::nanos;
+use super::processes::{self, Processes, Sample};
+
+/// Looks at the server's processes at certain moments, and now and then between.
+#[derive(Debug)]
+pub(super) struct Meter {
+    server: Option<Processes>,
+    next: u64,
+    before: Sample,
+    connected: Option<Sample>,
+    peak: Sample,
+    after: Option<Sample>,
+    /// The server's and our own CPU time when the measured part began, and how much they took.
+    began: (f64, f64),
+    took: Option<(f64, f64)>,
+}
+
+/// What is told of the server, in bytes, seconds and microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Server {
+    pub(super) rss_before: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rss_connected: Option<u64>,
+    pub(super) rss_peak: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rss_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pss_connected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu_us_per_delivery: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu_us_per_event: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cpu_us_per_connection: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rss_per_subscriber: Option<i64>,
+    pub(super) tcp_memory_before: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tcp_memory_connected: Option<u64>,
+    pub(super) tcp_memory_peak: u64,
+}
+
+/// Between the moments, memory is looked at so often: it takes the kernel a while to add it up.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+impl Meter {
+    /// Begins to watch the processes `roots`, or nothing if there are none.
+    pub(super) fn new(roots: &[u32]) -> io::Result<Self> {
+        let server = match roots {
+            [] => None,
+            roots => Some(Processes::of(roots.to_vec())?),
+        };
+        let before = server.as_ref().map(Processes::sample).transpose()?.unwrap_or_default();
+        Ok(Self {
+            server,
+            next: 0,
+            before,
+            connected: None,
+            peak: before,
+            after: None,
+            began: (0.0, 0.0),
+            took: None,
+        })
+    }
+
+    /// Looks at memory, if it is time to.
+    pub(super) fn tick(&mut self, now: u64) -> io::Result<()> {
+        if now >= self.next && self.server.is_some() {
+            self.next = now + nanos(INTERVAL);
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    /// Looks now, when all subscribers are connected and quiet.
+    pub(super) fn connected(&mut self) -> io::Result<()> {
+        self.connected = self.look()?;
+        Ok(())
+    }
+
+    /// Begins the measured part.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        let server = self.look()?.unwrap_or_default().cpu;
+        self.began = (server, own_cpu());
+        Ok(())
+    }
+
+    /// Ends the measured part.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        let own = own_cpu();
+        let server = self.look()?.unwrap_or_default().cpu;
+        self.took = Some((server - self.began.0, own - self.began.1));
+        Ok(())
+    }
+
+    /// Looks a last time, when all connections are closed.
+    pub(super) fn after(&mut self) -> io::Result<()> {
+        self.after = self.look()?;
+        Ok(())
+    }
+
+    pub(super) fn watches(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The CPU time that this process took in the measured part, in seconds.
+    pub(super) fn load_cpu(&self) -> Option<f64> {
+        // Where it cannot be read it does not grow.
+        self.took.map(|(_, own)| own).filter(|_| processes::own_cpu().is_some())
+    }
+
+    /// What is told of the server; `subscribers` share its memory.
+    pub(super) fn server(&self, subscribers: u64) -> Option<Server> {
+        self.server.as_ref()?;
+        let rss_per_subscriber = self
+            .connected
+            .filter(|_| subscribers > 0)
+            .map(|connected| (connected.rss as i64 - self.before.rss as i64) / subscribers as i64);
+        Some(Server {
+            rss_before: self.before.rss,
+            rss_connected: self.connected.map(|sample| sample.rss),
+            rss_peak: self.peak.rss,
+            rss_after: self.after.map(|sample| sample.rss),
+            pss_connected: self.connected.map(|sample| sample.pss),
+            cpu_seconds: self.took.map(|(server, _)| server),
+            rss_per_subscriber,
+            tcp_memory_before: self.before.tcp,
+            tcp_memory_connected: self.connected.map(|sample| sample.tcp),
+            tcp_memory_peak: self.peak.tcp,
+            ..Server::default()
+        })
+    }
+
+    fn look(&mut self) -> io::Result<Option<Sample>> {
+        let Some(server) = &self.server else { return Ok(None) };
+        let sample = server.sample()?;
+        self.peak.rss = self.peak.rss.max(sample.rss);
+        self.peak.tcp = self.peak.tcp.max(sample.tcp);
+        Ok(Some(sample))
+    }
+}
+
+fn own_cpu() -> f64 {
+    processes::own_cpu().unwrap_or_default()
+}

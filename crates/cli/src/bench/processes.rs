@@ -1,0 +1,202 @@
+//! Memory and CPU time of the server's processes, and the memory of the machine's TCP, from `/proc`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+
+/// The processes that make up a server.
+#[derive(Clone, Debug)]
+pub(super) struct Processes {
+    /// Those named; their descendants belong to them.
+    roots: Vec<u32>,
+    machine: Machine,
+}
+
+/// What they had at one moment, together, in bytes and in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Sample {
+    /// Resident memory, pages that processes share counted in each.
+    pub(super) rss: u64,
+    /// Resident memory, pages that processes share divided among them.
+    pub(super) pss: u64,
+    /// User and system time.
+    pub(super) cpu: f64,
+    /// What the kernel holds for TCP, for all processes of this machine.
+    pub(super) tcp: u64,
+}
+
+/// Units of this machine.
+#[derive(Clone, Copy, Debug)]
+struct Machine {
+    page_bytes: u64,
+    ticks_per_second: u64,
+}
+
+impl Processes {
+    /// Takes processes for a server.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be read: it does not exist, or is another user's.
+    pub(super) fn of(roots: Vec<u32>) -> io::Result<Self> {
+        let processes = Self { roots, machine: Machine::read()? };
+        for root in &processes.roots {
+            let named = |error| io::Error::other(format!("process {root}: {error}"));
+            processes.memory_of(*root).map_err(named)?;
+        }
+        Ok(processes)
+    }
+
+    /// Returns what they have now.
+    ///
+    /// # Errors
+    ///
+    /// One of those named has ended.
+    pub(super) fn sample(&self) -> io::Result<Sample> {
+        let mut sample = Sample { tcp: self.tcp_memory()?, ..Sample::default() };
+        for process in self.all()? {
+            let read = self.memory_of(process).and_then(|(rss, pss)| {
+                let cpu =
+                    self.machine.cpu_of(&fs::read_to_string(format!("/proc/{process}/stat"))?);
+                cpu.map(|cpu| (rss, pss, cpu)).ok_or_else(|| io::Error::other("cannot be read"))
+            });
+            match read {
+                Ok((rss, pss, cpu)) => {
+                    sample.rss += rss;
+                    sample.pss += pss;
+                    sample.cpu += cpu;
+                }
+                // A descendant may have ended between the list and this.
+                Err(_) if !self.roots.contains(&process) => {}
+                Err(error) => {
+                    return Err(io::Error::other(format!(
+                        "the server's process {process}: {error}"
+                    )));
+                }
+            }
+        }
+        Ok(sample)
+    }
+
+    /// Those named and all that descend from them.
+    fn all(&self) -> io::Result<BTreeSet<u32>> {
+        let mut parents = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            parents.extend(parent(&stat).map(|parent| (process, parent)));
+        }
+        let mut all: BTreeSet<u32> = self.roots.iter().copied().collect();
+        loop {
+            let before = all.len();
+            let children = parents.iter().filter(|(_, parent)| all.contains(parent));
+            let children: Vec<u32> = children.map(|(process, _)| *process).collect();
+            all.extend(children);
+            if all.len() == before {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn memory_of(&self, process: u32) -> io::Result<(u64, u64)> {
+        let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+        let field = |name| kib(&rollup, name).map(|kib| kib * 1024);
+        field("Rss:").zip(field("Pss:")).ok_or_else(|| io::Error::other("has no memory"))
+    }
+
+    fn tcp_memory(&self) -> io::Result<u64> {
+        let sockets = fs::read_to_string("/proc/net/sockstat")?;
+        Ok(tcp_pages(&sockets).unwrap_or_default() * self.machine.page_bytes)
+    }
+}
+
+/// The CPU time that this process has taken, in seconds.
+pub(super) fn own_cpu() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    Machine::read().ok()?.cpu_of(&stat)
+}
+
+impl Machine {
+    /// Reads what the kernel tells every program as it starts: pairs of a kind and a value.
+    fn read() -> io::Result<Self> {
+        const PAGE_BYTES: u64 = 6;
+        const TICKS_PER_SECOND: u64 = 17;
+        let told = fs::read("/proc/self/auxv")?;
+        let (words, _) = told.as_chunks::<{ size_of::<usize>() }>();
+        let words: Vec<u64> = words.iter().map(|word| usize::from_ne_bytes(*word) as u64).collect();
+        let value =
+            |kind| words.chunks(2).find(|pair| pair[0] == kind).and_then(|pair| pair.get(1));
+        let page_bytes = value(PAGE_BYTES).copied().unwrap_or(4096);
+        let ticks_per_second = value(TICKS_PER_SECOND).copied().unwrap_or(100).max(1);
+        Ok(Self { page_bytes, ticks_per_second })
+    }
+
+    /// User and system time in a process's `stat`, which proc(5) describes.
+    fn cpu_of(self, stat: &str) -> Option<f64> {
+        let ticks = |at| fields(stat)?.nth(at)?.parse::<u64>().ok();
+        Some((ticks(11)? + ticks(12)?) as f64 / self.ticks_per_second as f64)
+    }
+}
+
+fn parent(stat: &str) -> Option<u32> {
+    fields(stat)?.nth(1)?.parse().ok()
+}
+
+/// The fields after the program's name, which may hold anything, blanks and parentheses included.
+fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
+    Some(stat.rsplit_once(')')?.1.split_whitespace())
+}
+
+fn kib(rollup: &str, name: &str) -> Option<u64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn tcp_pages(sockets: &str) -> Option<u64> {
+    let line = sockets.lines().find(|line| line.starts_with("TCP:"))?;
+    line.split_whitespace().skip_while(|word| *word != "mem").nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_blanks_is_read_over() {
+        let stat = "7 (a b) c) S 3 7 7 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 1 0 9 1 1";
+        assert_eq!(parent(stat), Some(3));
+        let machine = Machine { page_bytes: 4096, ticks_per_second: 100 };
+        assert_eq!(machine.cpu_of(stat), Some(3.0));
+        assert_eq!(machine.cpu_of("7 (a"), None);
+    }
+
+    #[test]
+    fn memory_is_found_by_its_name() {
+        let rollup =
+            "0-1 ---p 0 00:00 0 [rollup]\nRss:      1234 kB\nPss:   567 kB\nPss_Anon: 1 kB\n";
+        assert_eq!((kib(rollup, "Rss:"), kib(rollup, "Pss:")), (Some(1234), Some(567)));
+        assert_eq!(kib(rollup, "Swap:"), None);
+        let sockets =
+            "sockets: used 9\nTCP: inuse 4 orphan 0 tw 2 alloc 5 mem 77\nUDP: inuse 1 mem 2\n";
+        assert_eq!(tcp_pages(sockets), Some(77));
+    }
+
+    #[test]
+    fn this_process_and_its_children_are_sampled() {
+        let this = Processes::of(vec![std::process::id()]).unwrap();
+        let alone = this.sample().unwrap();
+        assert!(alone.rss >= alone.pss && alone.pss > 0, "{alone:?}");
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(this.all().unwrap().contains(&child.id()));
+        // Its input ends, and so does it.
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!this.all().unwrap().contains(&child.id()));
+        assert!(Processes::of(vec![child.id()]).is_err());
+        assert!(own_cpu().is_some_and(|cpu| cpu >= 0.0));
+    }
+}

@@ -1,0 +1,114 @@
+//! One line on standard error that says how far a run is.
+
+use std::io::{self, Write as _};
+
+use super::clock::nanos;
+use std::time::Duration;
+
+/// Shows progress to whoever watches.
+#[derive(Debug)]
+pub(super) struct Progress {
+    way: Way,
+    shown: u64,
+    /// What was counted when it was last shown, for the rate.
+    before: u64,
+    /// The length of the line on the terminal.
+    width: usize,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Not at all.
+    None,
+    /// One line, written again and again.
+    Terminal,
+    /// A line now and then.
+    Lines,
+}
+
+impl Way {
+    /// How often nobody is bothered by it.
+    fn interval(self) -> u64 {
+        match self {
+            Self::None => u64::MAX,
+            Self::Terminal => nanos(Duration::from_millis(200)),
+            Self::Lines => nanos(Duration::from_secs(1)),
+        }
+    }
+}
+
+impl Progress {
+    pub(super) fn new(way: Way) -> Self {
+        Self { way, shown: 0, before: 0, width: 0 }
+    }
+
+    /// Begins to count anew.
+    pub(super) fn begin(&mut self) {
+        self.before = 0;
+    }
+
+    /// Whether the line is old.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        now.saturating_sub(self.shown) >= self.way.interval()
+    }
+
+    /// Shows that `done` of `all` is done of `what`.
+    pub(super) fn show(&mut self, what: &str, done: u64, all: u64, now: u64) {
+        let rate =
+            done.saturating_sub(self.before) as f64 / super::clock::seconds(now - self.shown);
+        (self.shown, self.before) = (now, done);
+        let line = match all {
+            0 => format!("{what}: {}", grouped(done)),
+            _ => {
+                format!("{what}: {} of {}, {}/s", grouped(done), grouped(all), grouped(rate as u64))
+            }
+        };
+        self.write(&line);
+    }
+
+    /// Takes the line away.
+    pub(super) fn end(&mut self) {
+        if self.way == Way::Terminal && self.width > 0 {
+            self.write("");
+            let _ = write!(io::stderr(), "\r");
+            self.width = 0;
+        }
+    }
+
+    /// Nobody may be left to see it, and that is no reason to stop.
+    fn write(&mut self, line: &str) {
+        let mut out = io::stderr().lock();
+        let _ = match self.way {
+            Way::None => Ok(()),
+            Way::Terminal => write!(out, "\r{line:<width$}", width = self.width),
+            Way::Lines => writeln!(out, "{line}"),
+        };
+        self.width = line.len();
+    }
+}
+
+/// A number with its thousands set apart.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The publishing connections: kept alive, with as many requests on their way as they are allowed.
+//!
+//! A topic's events all go over one connection, because only there their order is settled: a server
+//! answers the requests of a connection in order (RFC 9112, section 9.3.2).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use mio::{Registry, Token};
+
+use super::body::{Body, Piece};
+use super::causes::{Cause, Causes};
+use super::clock::Clock;
+use super::data::Stamp;
+use super::head::{Head, Status};
+use super::latency::Latencies;
+use super::ledger::Ledger;
+use super::socket::{Origin, Socket};
+use super::sources::IsClosing;
+use super::target::{Request, Topics};
+
+/// All publishing connections.
+#[derive(Debug)]
+pub(super) struct Publishers {
+    registry: Registry,
+    address: SocketAddr,
+    form: Form,
+    topics: Topics,
+    list: Vec<Publisher>,
+    /// Those that have something to send.
+    waiting: Vec<usize>,
+    buffer: Box<[u8]>,
+    answered: u64,
+    refused_events: u64,
+    latencies: Latencies,
+    refused: Causes,
+}
+
+/// What a publish looks like.
+#[derive(Clone, Debug)]
+pub(super) enum Form {
+    /// One event, whose data is the body.
+    One(Request),
+    /// Events as lines of JSON, as Tidings takes them at `/events`.
+    Batch(Request),
+}
+
+impl Form {
+    fn write(&self, out: &mut Vec<u8>, stamps: &[Stamp], topics: &Topics, ledger: &Ledger) {
+        let shape = ledger.shape();
+        match self {
+            Self::One(request) => {
+                for stamp in stamps {
+                    request.write_before_body(out, topics.name(stamp.topic), shape.bytes());
+                    shape.write(out, *stamp);
+                }
+            }
+            Self::Batch(request) => {
+                let name = |stamp: &Stamp| topics.name(stamp.topic);
+                let line =
+                    |stamp| LINE.iter().map(|part| part.len()).sum::<usize>() + name(stamp).len();
+                let len = stamps.iter().map(|stamp| line(stamp) + shape.bytes()).sum();
+                request.write_before_body(out, "", len);
+                let [before, between, after] = LINE;
+                for stamp in stamps {
+                    out.extend_from_slice(before.as_bytes());
+                    out.extend_from_slice(name(stamp).as_bytes());
+                    out.extend_from_slice(between.as_bytes());
+                    shape.write(out, *stamp);
+                    out.extend_from_slice(after.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// What stands around a topic and data; neither has anything that JSON escapes.
+const LINE: [&str; 3] = ["{\"topic\":\"", "\",\"data\":\"", "\"}\n"];
+
+/// The token of the first of them; subscribing connections come before.
+pub(super) const FIRST_TOKEN: usize = 1 << 40;
+
+/// One connection, and what was or will be sent over it.
+#[derive(Debug, Default)]
+struct Publisher {
+    socket: Option<Socket>,
+    out: Vec<u8>,
+    written: usize,
+    /// Not sent yet, in order.
+    queued: VecDeque<Vec<Stamp>>,
+    /// Sent, in the order in which the answers come.
+    unanswered: VecDeque<Vec<Stamp>>,
+    /// Requests that may be without an answer at a time.
+    pipelined_max: usize,
+    /// The answer's head as far as it has come.
+    head: Vec<u8>,
+    answer: Option<Answer>,
+}
+
+impl Publisher {
+    fn drop_connection(&mut self) {
+        self.socket = None;
+        self.out.clear();
+        self.written = 0;
+        self.head.clear();
+        self.answer = None;
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: Status,
+    body: Body,
+    persists: bool,
+}
+
+/// Answers are short.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+impl Publishers {
+    /// Makes `count` of them; they connect when there is something to publish.
+    pub(super) fn new(
+        registry: Registry,
+        address: SocketAddr,
+        form: Form,
+        topics: Topics,
+        (count, pipelined_max): (usize, usize),
+    ) -> Self {
+        let list = (0..count).map(|_| Publisher { pipelined_max, ..Publisher::default() });
+        Self {
+            registry,
+            address,
+            form,
+            topics,
+            list: list.collect(),
+            waiting: Vec::new(),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            answered: 0,
+            refused_events: 0,
+            latencies: Latencies::default(),
+            refused: Causes::default(),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns how many events were answered for, refusals included.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Returns how many of them were refused, or nobody knows.
+    pub(super) fn refused_events(&self) -> u64 {
+        self.refused_events
+    }
+
+    /// Why publishes failed, each request counted once.
+    pub(super) fn refused(&self) -> &Causes {
+        &self.refused
+    }
+
+    pub(super) fn take_latencies(&mut self) -> Latencies {
+        std::mem::take(&mut self.latencies)
+    }
+
+    /// Returns how many publishes of the connection `index` wait or are without an answer.
+    pub(super) fn pending(&self, index: usize) -> usize {
+        self.list[index].queued.len() + self.list[index].unanswered.len()
+    }
+
+    /// Whether any publish waits or is without an answer.
+    pub(super) fn is_pending(&self) -> bool {
+        (0..self.list.len()).any(|index| self.pending(index) > 0)
+    }
+
+    /// Has events published together over the connection `index`, at the next [`flush`](Self::flush).
+    pub(super) fn publish(&mut self, index: usize, stamps: Vec<Stamp>) {
+        self.list[index].queued.push_back(stamps);
+        self.waiting.push(index);
+    }
+
+    /// Sends what is to be published.
+    pub(super) fn flush(&mut self, ledger: &mut Ledger) {
+        while let Some(index) = self.waiting.pop() {
+            if let Err(cause) = self.send(index, ledger) {
+                self.fail(index, &cause, ledger);
+            }
+        }
+    }
+
+    /// Reads and writes what can be, at the word of the kernel that something can.
+    pub(super) fn handle(
+        &mut self,
+        index: usize,
+        closing: IsClosing,
+        ledger: &mut Ledger,
+        clock: &Clock,
+    ) {
+        if let Err(cause) = self.receive(index, closing, ledger, clock) {
+            self.fail(index, &cause, ledger);
+        }
+        // What could not be written may fit now, and what was answered makes room for more.
+        self.waiting.push(index);
+    }
+
+    fn send(&mut self, index: usize, ledger: &Ledger) -> Result<(), Cause> {
+        let Some(publisher) = self.list.get_mut(index) else { return Ok(()) };
+        while publisher.unanswered.len() < publisher.pipelined_max
+            && let Some(stamps) = publisher.queued.pop_front()
+        {
+            self.form.write(&mut publisher.out, &stamps, &self.topics, ledger);
+            publisher.unanswered.push_back(stamps);
+        }
+        if publisher.written == publisher.out.len() {
+            return Ok(());
+        }
+        let socket = match &mut publisher.socket {
+            Some(socket) => socket,
+            none => {
+                let token = Token(FIRST_TOKEN + index);
+                let made = Socket::connect(self.address, Origin::default(), &self.registry, token);
+                none.insert(made.map_err(Cause::Connect)?)
+            }
+        };
+        while publisher.written < publisher.out.len() {
+            match socket.write(&publisher.out[publisher.written..]) {
+                Ok(Some(count)) => publisher.written += count,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(Cause::Broken(error)),
+            }
+        }
+        publisher.out.clear();
+        publisher.written = 0;
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        index: usize,
+        closing: IsClosing,
+        ledger: &mut Ledger,
+        clock: &Clock,
+    ) -> Result<(), Cause> {
+        loop {
+            let Some(publisher) = self.list.get_mut(index) else { return Ok(()) };
+            let Some(socket) = &mut publisher.socket else { return Ok(()) };
+            let count = match socket.read(&mut self.buffer) {
+                Ok(Some(count)) => count,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(Cause::Broken(error)),
+            };
+            let now = clock.now();
+            if count == 0 {
+                if publisher.answer.as_ref().is_some_and(|answer| answer.body.may_end()) {
+                    self.settle(index, ledger, now);
+                    self.reconnect(index);
+                    return Ok(());
+                }
+                // Between two publishes a server may well hang up.
+                let is_idle = publisher.unanswered.is_empty();
+                publisher.drop_connection();
+                return if is_idle { Ok(()) } else { Err(Cause::Unanswered) };
+            }
+            self.read(index, count, ledger, now)?;
+            if count < self.buffer.len() && closing == IsClosing::No {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the answers in the first `count` bytes of the buffer.
+    fn read(
+        &mut self,
+        index: usize,
+        count: usize,
+        ledger: &mut Ledger,
+        now: u64,
+    ) -> Result<(), Cause> {
+        let mut kept = std::mem::take(&mut self.list[index].head);
+        let buffer = std::mem::take(&mut self.buffer);
+        let read = if kept.is_empty() {
+            self.read_answers(index, &buffer[..count], ledger, now)
+        } else {
+            kept.extend_from_slice(&buffer[..count]);
+            self.read_answers(index, &kept, ledger, now)
+        };
+        self.buffer = buffer;
+        read
+    }
+
+    fn read_answers(
+        &mut self,
+        index: usize,
+        mut input: &[u8],
+        ledger: &mut Ledger,
+        now: u64,
+    ) -> Result<(), Cause> {
+        loop {
+            let publisher = &mut self.list[index];
+            let Some(answer) = &mut publisher.answer else {
+                if input.is_empty() {
+                    return Ok(());
+                }
+                match Head::parse(input).map_err(Cause::Head)? {
+                    None => {
+                        publisher.head = input.to_vec();
+                        return Ok(());
+                    }
+                    Some((head, len)) => {
+                        let Head { status, body, persists, .. } = head;
+                        publisher.answer = Some(Answer { status, body, persists });
+                        input = &input[len..];
+                    }
+                }
+                continue;
+            };
+            match answer.body.next(&mut input) {
+                Ok(Piece::Data(_)) => {}
+                Ok(Piece::More) => return Ok(()),
+                Ok(Piece::End) => {
+                    let persists = answer.persists;
+                    self.settle(index, ledger, now);
+                    if !persists {
+                        self.reconnect(index);
+                        return Ok(());
+                    }
+                }
+                Err(_) => return Err(Cause::BadChunk),
+            }
+        }
+    }
+
+    /// Counts the publish that an answer is for.
+    fn settle(&mut self, index: usize, ledger: &mut Ledger, now: u64) {
+        let publisher = &mut self.list[index];
+        let Some(answer) = publisher.answer.take() else { return };
+        let Some(stamps) = publisher.unanswered.pop_front() else { return };
+        self.answered += stamps.len() as u64;
+        if let Some(first) = stamps.first() {
+            self.latencies.add(now.saturating_sub(first.sent));
+        }
+        if !answer.status.is_success() {
+            self.refused.add(&Cause::Refused(answer.status));
+            self.refused_events += stamps.len() as u64;
+            stamps.into_iter().for_each(|stamp| ledger.withdraw(stamp));
+        }
+    }
+
+    /// Gives up a connection that the server has said to close with its last answer.
+    ///
+    /// What it has not answered by then it has not looked at (RFC 9112, section 9.6): that is sent
+    /// again over the next connection, from here on one request at a time.
+    fn reconnect(&mut self, index: usize) {
+        let publisher = &mut self.list[index];
+        publisher.drop_connection();
+        publisher.pipelined_max = 1;
+        while let Some(stamps) = publisher.unanswered.pop_back() {
+            publisher.queued.push_front(stamps);
+        }
+        self.waiting.push(index);
+    }
+
+    /// Counts what is without an answer as refused: nobody knows what became of it.
+    fn fail(&mut self, index: usize, cause: &Cause, ledger: &mut Ledger) {
+        let publisher = &mut self.list[index];
+        publisher.drop_connection();
+        for stamps in publisher.unanswered.drain(..) {
+            self.answered += stamps.len() as u64;
+            self.refused.add(cause);
+            self.refused_events += stamps.len() as u64;
+            stamps.into_iter().for_each(|stamp| ledger.withdraw(stamp));
+        }
+        // What is queued is tried over another connection.
+        self.waiting.push(index);
+    }
+}

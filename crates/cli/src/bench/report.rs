@@ -1,0 +1,259 @@
+//! What a run came to: for programs as JSON, for people as text.
+
+mod text;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::causes::Causes;
+use super::clock::seconds;
+use super::latency::{Latencies, Percentiles};
+use super::ledger::Faults;
+use super::load::Load;
+use super::meter::Server;
+use crate::config::{BenchConfig, Scenario};
+
+/// Everything that is told of a run; what does not apply to its scenario is left out.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Report {
+    scenario: &'static str,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscribers: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    under_way: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pipelined: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_seconds: Option<f64>,
+    /// Of the measured part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<Percentiles>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) without_stalled: Option<Percentiles>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) with_stalled: Option<Percentiles>,
+    faults: Faults,
+    /// Connections and publishes that failed, by cause.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    refused: BTreeMap<String, u64>,
+    /// Streams that ended before the run did, by cause.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    ended: BTreeMap<String, u64>,
+    /// Events that the server sent by itself.
+    #[serde(skip_serializing_if = "is_zero")]
+    other_events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Server>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_cpu_seconds: Option<f64>,
+    /// How many events or connections the measured part has dealt with.
+    #[serde(skip)]
+    done: Done,
+    /// The first of the events that the server sent by itself.
+    #[serde(skip)]
+    first_other: Option<String>,
+}
+
+/// What a scenario counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Done {
+    /// Streams that are held.
+    #[default]
+    Nothing,
+    /// Events published.
+    Events(u64),
+    /// Connections opened and closed.
+    Connections(u64),
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Report {
+    /// A report of what was asked for.
+    pub(super) fn new(config: &BenchConfig) -> Self {
+        let about = Self { url: config.url.clone(), ..Self::default() };
+        let topics = Some(config.topics);
+        let bytes = Some(config.bytes);
+        match config.scenario {
+            Scenario::Idle { subscribers, .. } => {
+                Self { scenario: "idle", subscribers: Some(subscribers), topics, ..about }
+            }
+            Scenario::FanOut { subscribers, events, under_way } => Self {
+                scenario: "fan-out",
+                subscribers: Some(subscribers),
+                topics,
+                events: Some(events),
+                bytes,
+                under_way: Some(under_way),
+                ..about
+            },
+            Scenario::Churn { connections, under_way } => Self {
+                scenario: "churn",
+                connections: Some(connections),
+                under_way: Some(under_way),
+                ..about
+            },
+            Scenario::Replay { events, subscribers, .. } => Self {
+                scenario: "replay",
+                subscribers: Some(subscribers),
+                topics,
+                events: Some(events),
+                bytes,
+                ..about
+            },
+            Scenario::Slow { subscribers, stalled, events, rate } => Self {
+                scenario: "slow",
+                subscribers: Some(subscribers),
+                stalled: Some(stalled),
+                topics,
+                events: Some(events),
+                bytes,
+                rate: Some(rate),
+                ..about
+            },
+            Scenario::Publish { connections, pipelined, events, ref batch } => Self {
+                scenario: "publish",
+                connections: Some(connections),
+                topics,
+                events: Some(events),
+                bytes,
+                pipelined: Some(pipelined),
+                batch: Some(batch.as_ref().map_or(1, |batch| batch.events)),
+                ..about
+            },
+        }
+    }
+
+    /// Tells how many streams were opened, and how long that took.
+    pub(super) fn connected(&mut self, load: &Load, nanos: u64) {
+        self.connected = Some(load.sources.counts().opened);
+        self.connect_seconds = Some(seconds(nanos));
+    }
+
+    pub(super) fn latency(&mut self, latencies: &Latencies) {
+        self.latency_ms = latencies.percentiles();
+    }
+
+    /// Tells how many streams were opened and closed.
+    pub(super) fn churned(&mut self, load: &mut Load) {
+        self.connected = Some(load.sources.counts().opened);
+        self.done = Done::Connections(load.sources.counts().finished);
+        self.latency_ms = load.sources.take_latencies().percentiles();
+    }
+
+    /// Tells how many events were committed to nobody's delivery.
+    pub(super) fn published(&mut self, load: &Load) {
+        let refused = load.publishers.refused_events();
+        self.done = Done::Events(load.publishers.answered() - refused);
+    }
+
+    /// Adds what is known when the run is over.
+    pub(super) fn fill(&mut self, load: &Load) {
+        self.faults = load.ledger.faults();
+        self.refused = by_cause(&[load.sources.refused(), load.publishers.refused()]);
+        self.ended = by_cause(&[load.sources.ended()]);
+        self.other_events = load.ledger.others().count;
+        self.first_other.clone_from(&load.ledger.others().first);
+        self.load_cpu_seconds = load.meter.load_cpu();
+        self.server = load.meter.server(self.connected.unwrap_or_default());
+        let took = load.took().map(seconds);
+        self.seconds = took;
+        let delivers = matches!(self.scenario, "fan-out" | "replay" | "slow");
+        self.deliveries = delivers.then(|| load.ledger.delivered());
+        if self.scenario == "fan-out" || self.scenario == "slow" {
+            self.done = Done::Events(load.ledger.events());
+        }
+        let per_second = |count: u64| took.map(|took| count as f64 / took);
+        self.deliveries_per_second = self.deliveries.and_then(per_second);
+        match self.done {
+            Done::Events(events) => self.events_per_second = per_second(events),
+            Done::Connections(count) => self.connections_per_second = per_second(count),
+            Done::Nothing => {}
+        }
+        self.share_out();
+    }
+
+    /// Divides the server's CPU time among what it did.
+    fn share_out(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let Some(cpu) = server.cpu_seconds else { return };
+        let each = |count: u64| (count > 0).then(|| cpu * 1e6 / count as f64);
+        server.cpu_us_per_delivery = self.deliveries.and_then(each);
+        match self.done {
+            Done::Events(events) => server.cpu_us_per_event = each(events),
+            Done::Connections(count) => server.cpu_us_per_connection = each(count),
+            Done::Nothing => {}
+        }
+    }
+
+    /// The report as one line of JSON.
+    pub(super) fn json(&self) -> String {
+        let mut json = serde_json::to_string(self).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+
+    /// What is wrong, if anything is.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        let failed = self.refused.values().sum();
+        (self.faults.total() > 0 || failed > 0).then_some(Verdict { faults: self.faults, failed })
+    }
+}
+
+fn by_cause(causes: &[&Causes]) -> BTreeMap<String, u64> {
+    let mut by_cause = BTreeMap::new();
+    for (cause, count) in causes.iter().flat_map(|causes| causes.list()) {
+        *by_cause.entry(cause.to_owned()).or_default() += count;
+    }
+    by_cause
+}
+
+/// What is wrong with a run that was finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    faults: Faults,
+    failed: u64,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = text::faults(self.faults);
+        if self.failed > 0 {
+            parts.push(format!("{} connections or publishes failed", self.failed));
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
+impl std::error::Error for Verdict {}

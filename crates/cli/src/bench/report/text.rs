@@ -1,0 +1,203 @@
+//! The report for people: what is wrong first, then one line for each thing that was measured.
+
+use std::fmt::Write as _;
+
+use super::{Done, Report};
+use crate::bench::latency::Percentiles;
+use crate::bench::ledger::Faults;
+use crate::bench::meter::Server;
+use crate::bench::progress::grouped;
+use crate::terminal::harmless;
+
+/// Columns before the values.
+const LABEL: usize = 17;
+/// Below it, CPU time is not much more than the tick it is counted in.
+const CPU_SECONDS_MIN: f64 = 0.1;
+
+impl Report {
+    /// The report as lines.
+    pub(crate) fn text(&self) -> String {
+        let mut out = format!("{}  {}\n{}\n\n", self.scenario, harmless(&self.url), self.asked());
+        self.wrong(&mut out);
+        self.rates(&mut out);
+        let opened_at_once = self.scenario == "churn" || self.scenario == "replay";
+        let of = if opened_at_once { "latency of each" } else { "latency" };
+        line(&mut out, of, self.latency_ms.map(percentiles));
+        line(&mut out, "without stalled", self.without_stalled.map(percentiles));
+        line(&mut out, "beside stalled", self.with_stalled.map(percentiles));
+        if let Some(server) = &self.server {
+            self.server(&mut out, server);
+        }
+        let load = self.load_cpu_seconds.map(|cpu| {
+            let busy =
+                self.seconds.map(|seconds| format!(", {:.0} % of a core", cpu / seconds * 100.0));
+            format!("{cpu:.2} s{}", busy.unwrap_or_default())
+        });
+        line(&mut out, "load's own CPU", load);
+        out
+    }
+
+    /// What was asked for, in words.
+    fn asked(&self) -> String {
+        let mut parts = Vec::new();
+        let mut part = |count: Option<u32>, one: &str, many: &str| {
+            parts.extend(count.map(|count| counted(count.into(), one, many)));
+        };
+        part(self.subscribers, "subscriber", "subscribers");
+        part(self.stalled, "stalled reader", "stalled readers");
+        part(self.connections, "connection", "connections");
+        part(self.topics, "topic", "topics");
+        part(self.events, "event", "events");
+        part(self.rate, "event a second", "events a second");
+        part(self.under_way, "under way", "under way");
+        part(self.pipelined, "request pipelined", "requests pipelined");
+        part(self.batch.filter(|batch| *batch > 1), "event a request", "events a request");
+        parts.extend(self.bytes.map(|bytes| counted(bytes as u64, "byte each", "bytes each")));
+        parts.join(", ")
+    }
+
+    fn wrong(&self, out: &mut String) {
+        let faults = faults(self.faults);
+        let is_checked = self.deliveries.is_some();
+        match (faults.is_empty(), is_checked) {
+            (false, _) => line(out, "FAULTS", Some(faults.join(", "))),
+            (true, true) => line(out, "faults", Some("none".to_owned())),
+            (true, false) => {}
+        }
+        for (cause, count) in &self.refused {
+            line(out, "FAILED", Some(format!("{} × {}", grouped(*count), harmless(cause))));
+        }
+        for (cause, count) in &self.ended {
+            line(out, "streams ended", Some(format!("{} × {}", grouped(*count), harmless(cause))));
+        }
+        if let Some(first) = &self.first_other {
+            let others = counted(self.other_events, "event", "events");
+            let first = harmless(first).replace('\n', " ");
+            line(out, "not ours", Some(format!("{others}; the first is {first}")));
+        }
+    }
+
+    fn rates(&self, out: &mut String) {
+        let opened = self
+            .connected
+            .zip(self.connect_seconds)
+            .map(|(count, seconds)| format!("{} opened in {}", grouped(count), time(seconds)));
+        line(out, "connections", opened);
+        let measured = self.seconds.map(|seconds| format!("in {}", time(seconds)));
+        let measured = measured.unwrap_or_default();
+        let rate = |count: u64, per_second: Option<f64>| {
+            let per_second =
+                per_second.map(|rate| format!(": {} /s", grouped(rate.round() as u64)));
+            format!("{} {measured}{}", grouped(count), per_second.unwrap_or_default())
+        };
+        line(
+            out,
+            "deliveries",
+            self.deliveries.map(|count| rate(count, self.deliveries_per_second)),
+        );
+        match self.done {
+            Done::Events(count) => line(out, "events", Some(rate(count, self.events_per_second))),
+            Done::Connections(count) => {
+                line(out, "opened, closed", Some(rate(count, self.connections_per_second)));
+            }
+            Done::Nothing => line(out, "held", self.seconds.map(time)),
+        }
+    }
+
+    fn server(&self, out: &mut String, server: &Server) {
+        let cpu = server.cpu_seconds.map(|cpu| {
+            let mut text = format!("{cpu:.2} s");
+            for (each, of) in [
+                (server.cpu_us_per_delivery, "delivery"),
+                (server.cpu_us_per_event, "event"),
+                (server.cpu_us_per_connection, "connection"),
+            ] {
+                if let Some(each) = each.filter(|_| cpu >= CPU_SECONDS_MIN) {
+                    let _ = write!(text, ", {} µs a{} {of}", significant(each), n_before(of));
+                }
+            }
+            text
+        });
+        line(out, "server's CPU", cpu);
+        let moments = |before, connected: Option<u64>, peak, after: Option<u64>| {
+            let mut text = format!("{} before", size(before));
+            for (bytes, when) in
+                [(connected, "connected"), (Some(peak), "at most"), (after, "after")]
+            {
+                if let Some(bytes) = bytes {
+                    let _ = write!(text, ", {} {when}", size(bytes));
+                }
+            }
+            text
+        };
+        let Server { rss_before, rss_connected, rss_peak, rss_after, .. } = *server;
+        line(out, "server's memory", Some(moments(rss_before, rss_connected, rss_peak, rss_after)));
+        let each = server.rss_per_subscriber.map(|bytes| format!("{bytes} bytes a subscriber"));
+        line(out, "", each);
+        let Server { tcp_memory_before, tcp_memory_connected, tcp_memory_peak, .. } = *server;
+        let tcp = moments(tcp_memory_before, tcp_memory_connected, tcp_memory_peak, None);
+        line(out, "machine's TCP", Some(tcp));
+    }
+}
+
+fn line(out: &mut String, label: &str, value: Option<String>) {
+    if let Some(value) = value {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{label:<LABEL$}{value}");
+    }
+}
+
+/// The faults there are, in words.
+pub(super) fn faults(faults: Faults) -> Vec<String> {
+    let Faults { lost, doubled, out_of_order, misdelivered, corrupt, closed } = faults;
+    let kinds = [
+        (lost, "lost"),
+        (doubled, "doubled"),
+        (out_of_order, "out of order"),
+        (misdelivered, "misdelivered"),
+        (corrupt, "corrupt"),
+        (closed, "streams closed"),
+    ];
+    let there = kinds.into_iter().filter(|(count, _)| *count > 0);
+    there.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect()
+}
+
+fn percentiles(told: Percentiles) -> String {
+    let Percentiles { p50, p90, p99, p999, max } = told;
+    let millis = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
+    millis.map(|(name, millis)| format!("{name} {} ms", significant(millis))).join(", ")
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
+fn n_before(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "n" } else { "" }
+}
+
+/// A number with three digits that say something.
+fn significant(number: f64) -> String {
+    let places = match number.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 3,
+    };
+    format!("{number:.places$}")
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        1.0.. => format!("{} s", significant(seconds)),
+        _ => format!("{} ms", significant(seconds * 1e3)),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        1_000_000_000.. => format!("{} GB", significant(bytes as f64 / 1e9)),
+        1_000_000.. => format!("{} MB", significant(bytes as f64 / 1e6)),
+        _ => format!("{} KB", significant(bytes as f64 / 1e3)),
+    }
+}

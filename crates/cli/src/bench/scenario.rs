@@ -1,0 +1,233 @@
+//! What each scenario does.
+
+use std::time::Duration;
+
+use super::clock::nanos;
+use super::load::{Halt, Load, Stage};
+use super::report::Report;
+use super::sources::Purpose;
+use crate::config::Scenario;
+
+/// Runs a scenario; what only it measures goes to `report`.
+pub(super) fn run(load: &mut Load, scenario: &Scenario, report: &mut Report) -> Result<(), Halt> {
+    match *scenario {
+        Scenario::Idle { subscribers, hold } => idle(load, subscribers, hold, report),
+        Scenario::FanOut { subscribers, events, under_way } => {
+            fan_out(load, subscribers, events.into(), under_way.into(), report)
+        }
+        Scenario::Churn { connections, under_way } => {
+            churn(load, connections.into(), under_way as usize, report)
+        }
+        Scenario::Replay { events, subscribers, .. } => replay(load, events, subscribers, report),
+        Scenario::Slow { subscribers, stalled, events, rate } => {
+            slow(load, [subscribers, stalled, events, rate], report)
+        }
+        Scenario::Publish { pipelined, events, ref batch, .. } => {
+            let batch = batch.as_ref().map_or(1, |batch| batch.events);
+            publish(load, events.into(), pipelined as usize, batch.into(), report)
+        }
+    }
+}
+
+/// Opens streams and holds them.
+fn idle(load: &mut Load, count: u32, hold: Duration, report: &mut Report) -> Result<(), Halt> {
+    open(load, count, report)?;
+    load.stage(Stage { what: "streams held", all: 0, done: |load| load.sources.open() as u64 });
+    load.begin()?;
+    let until = load.clock.now() + nanos(hold);
+    load.hold(until)?;
+    load.end()?;
+    load.meter.connected()?;
+    Ok(())
+}
+
+/// Opens streams that are read, and tells how long it took.
+fn open(load: &mut Load, count: u32, report: &mut Report) -> Result<(), Halt> {
+    let began = load.clock.now();
+    let opened = load.open(Purpose::Follow, count);
+    report.connected(load, load.clock.now() - began);
+    opened
+}
+
+/// Publishes events, so many at a time, until everybody has all of them.
+fn fan_out(
+    load: &mut Load,
+    subscribers: u32,
+    events: u64,
+    under_way: u64,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    open(load, subscribers, report)?;
+    load.meter.connected()?;
+    load.stage(Stage {
+        what: "deliveries",
+        all: events_of(load, subscribers, events),
+        done: |load| load.ledger.delivered(),
+    });
+    load.begin()?;
+    let published = publish_all(load, events, under_way);
+    report.latency(&load.ledger.take_latencies());
+    published?;
+    load.end()
+}
+
+/// How many deliveries `events` make: topics differ by one subscriber at most.
+fn events_of(load: &Load, subscribers: u32, events: u64) -> u64 {
+    events * u64::from(subscribers) / u64::from(load.sources.topics().count())
+}
+
+fn publish_all(load: &mut Load, events: u64, under_way: u64) -> Result<(), Halt> {
+    while load.ledger.events() < events {
+        while load.ledger.events() < events && load.under_way() < under_way {
+            load.publish(load.clock.now());
+        }
+        load.turn(u64::MAX)?;
+        load.check_open()?;
+    }
+    load.settle()
+}
+
+/// Opens streams and closes them when the response has begun.
+fn churn(
+    load: &mut Load,
+    connections: u64,
+    under_way: usize,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    load.stage(Stage {
+        what: "streams opened and closed",
+        all: connections,
+        done: |load| load.sources.counts().finished,
+    });
+    load.begin()?;
+    let mut ran = Ok(());
+    while ran.is_ok() {
+        let counts = load.sources.counts();
+        if counts.started < connections && load.sources.opening() < under_way {
+            load.start(Purpose::Touch, 0);
+        } else if counts.started == connections && load.sources.opening() == 0 {
+            break;
+        } else {
+            ran = load.turn(u64::MAX);
+        }
+    }
+    load.end()?;
+    report.churned(load);
+    ran
+}
+
+/// Publishes, and then opens streams that read all of it from the start.
+fn replay(load: &mut Load, events: u32, subscribers: u32, report: &mut Report) -> Result<(), Halt> {
+    (0..subscribers).for_each(|_| load.ledger.join(0));
+    load.stage(Stage {
+        what: "events published before",
+        all: events.into(),
+        done: |load| load.publishers.answered(),
+    });
+    while load.ledger.events() < u64::from(events) || load.publishers.is_pending() {
+        while load.ledger.events() < u64::from(events) && load.publishers.pending(0) < PUBLISHING {
+            load.publish(load.clock.now());
+        }
+        load.turn(u64::MAX)?;
+    }
+    if load.publishers.refused().total() > 0 {
+        return Err(Halt::Refused);
+    }
+    load.stage(Stage {
+        what: "deliveries",
+        all: u64::from(events) * u64::from(subscribers),
+        done: |load| load.ledger.delivered(),
+    });
+    load.begin()?;
+    let began = load.clock.now();
+    let read = load.open(Purpose::ReadTo(events), subscribers);
+    let read = read.and_then(|()| {
+        while load.sources.open() > 0 {
+            load.turn(u64::MAX)?;
+        }
+        Ok(())
+    });
+    load.end()?;
+    report.connected(load, load.clock.now() - began);
+    report.latency(&load.sources.take_latencies());
+    read
+}
+
+/// Publishes on their way before a replay: fast, and easy for any server.
+const PUBLISHING: usize = 64;
+
+/// Publishes at a steady rate, first to readers alone, then beside others that never read.
+fn slow(
+    load: &mut Load,
+    [subscribers, stalled, events, rate]: [u32; 4],
+    report: &mut Report,
+) -> Result<(), Halt> {
+    open(load, subscribers, report)?;
+    load.meter.connected()?;
+    let stage = |what| Stage { what, all: events.into(), done: |load| load.ledger.events() };
+    load.stage(stage("events published, without stalled readers"));
+    load.begin()?;
+    let paced = pace(load, events, rate);
+    report.without_stalled = load.ledger.take_latencies().percentiles();
+    paced?;
+    load.end()?;
+    load.open(Purpose::Stall, stalled)?;
+    load.stage(Stage {
+        all: 2 * u64::from(events),
+        ..stage("events published, beside stalled readers")
+    });
+    load.begin()?;
+    let paced = pace(load, events, rate);
+    report.with_stalled = load.ledger.take_latencies().percentiles();
+    paced?;
+    load.end()
+}
+
+/// Publishes `events` events, `rate` in a second, whether those before have arrived or not: each
+/// counts as sent when its time has come.
+fn pace(load: &mut Load, events: u32, rate: u32) -> Result<(), Halt> {
+    let began = load.clock.now();
+    for event in 0..u64::from(events) {
+        let due = began + event * nanos(Duration::from_secs(1)) / u64::from(rate);
+        // Once at least, also when it is late: otherwise nobody would read.
+        load.turn(due)?;
+        while load.clock.now() < due {
+            load.turn(due)?;
+        }
+        load.check_open()?;
+        load.publish(due);
+    }
+    load.settle()
+}
+
+/// Publishes to nobody.
+fn publish(
+    load: &mut Load,
+    events: u64,
+    pipelined: usize,
+    batch: u64,
+    report: &mut Report,
+) -> Result<(), Halt> {
+    load.stage(Stage {
+        what: "events published",
+        all: events,
+        done: |load| load.publishers.answered(),
+    });
+    load.begin()?;
+    let mut ran = Ok(());
+    while ran.is_ok() && (load.ledger.events() < events || load.publishers.is_pending()) {
+        for index in 0..load.publishers.count() {
+            while load.ledger.events() < events && load.publishers.pending(index) < pipelined {
+                let now = load.clock.now();
+                let together = batch.min(events - load.ledger.events());
+                let stamps = (0..together).map(|_| load.ledger.publish(now)).collect();
+                load.publishers.publish(index, stamps);
+            }
+        }
+        ran = load.turn(u64::MAX);
+    }
+    load.end()?;
+    report.published(load);
+    report.latency(&load.publishers.take_latencies());
+    ran
+}

@@ -1,0 +1,117 @@
+//! One nonblocking connection.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket as Raw, Type};
+
+/// A connection that is made, or being made.
+#[derive(Debug)]
+pub(super) struct Socket(TcpStream);
+
+impl Socket {
+    /// Begins to connect, and has `registry` tell of everything that happens.
+    pub(super) fn connect(
+        address: SocketAddr,
+        from: Origin,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let raw = Raw::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        raw.set_nonblocking(true)?;
+        raw.set_tcp_nodelay(true)?;
+        if let Some(from) = from.address(address) {
+            raw.bind(&from.into())?;
+        }
+        match raw.connect(&address.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        let mut stream = TcpStream::from_std(raw.into());
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self(stream))
+    }
+
+    /// Reads what there is; `None` if there is nothing yet.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        unless_it_would_block(|| self.0.read(buffer))
+    }
+
+    /// Looks at what there is, and leaves it there.
+    pub(super) fn peek(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        unless_it_would_block(|| self.0.peek(buffer))
+    }
+
+    /// Writes what fits; `None` if nothing does yet.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        match unless_it_would_block(|| self.0.write(bytes)) {
+            // Linux says that it would block; others say this.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+            written => written,
+        }
+    }
+
+    /// Has nothing more told of this connection.
+    pub(super) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.0)
+    }
+}
+
+fn unless_it_would_block(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Which address of this machine connections come from.
+///
+/// An address has some 28,000 ports, and a closed connection keeps its port for a time. On loopback
+/// there are more addresses to be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// 0 leaves the choice to the system.
+    number: u8,
+}
+
+impl Origin {
+    /// Connections from 16 addresses are more than this machine has memory for.
+    const MAX: u8 = 16;
+
+    /// The next one to try when this one's ports are used up; `None` if there is none.
+    pub(super) fn after(self, address: SocketAddr) -> Option<Self> {
+        let number = self.number + 1;
+        let has_more = matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback());
+        (has_more && number <= Self::MAX).then_some(Self { number })
+    }
+
+    fn address(self, address: SocketAddr) -> Option<SocketAddr> {
+        let IpAddr::V4(_) = address.ip() else { return None };
+        let ip = Ipv4Addr::new(127, 0, 0, 1 + self.number);
+        (self.number > 0).then(|| SocketAddr::new(ip.into(), 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_has_more_addresses_and_not_without_end() {
+        let away = "192.0.2.1:80".parse().unwrap();
+        assert_eq!(Origin::default().after(away), None);
+        assert_eq!(Origin::default().after("[::1]:80".parse().unwrap()), None);
+        let here = "127.0.0.1:80".parse().unwrap();
+        assert_eq!(Origin::default().address(here), None);
+        let origins = std::iter::successors(Some(Origin::default()), |origin| origin.after(here));
+        let last = origins.last().unwrap();
+        assert_eq!(last.address(here), Some("127.0.0.17:0".parse().unwrap()));
+    }
+}
