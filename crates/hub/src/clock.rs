@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::heartbeat::quiet_max;
 use crate::time::{Now, Time, millis};
 
 /// Time as the last tick told it: a steady one since the hub was made, and the wall clock's.
@@ -12,14 +13,14 @@ pub(crate) struct Clock {
     time: AtomicU64,
     pass_interval: u64,
     next_pass: AtomicU64,
-    quiet_max: u64,
+    heartbeat: u64,
     closing: AtomicBool,
 }
 
 impl Clock {
     pub(crate) fn new(now: Now, heartbeat_interval: Duration) -> Self {
         // Often enough that a heartbeat which is not due at one pass is not late at the next, even
-        // if ticks come irregularly.
+        // if ticks come irregularly: a fifth of the interval is there for both.
         let heartbeat = millis(heartbeat_interval).max(1);
         let pass_interval = (heartbeat / 10).clamp(1, 1000);
         Self {
@@ -28,7 +29,7 @@ impl Clock {
             time: AtomicU64::new(now.time.unix_millis()),
             pass_interval,
             next_pass: AtomicU64::new(0),
-            quiet_max: heartbeat.saturating_sub(2 * pass_interval).max(1),
+            heartbeat,
             closing: AtomicBool::new(false),
         }
     }
@@ -58,9 +59,10 @@ impl Clock {
         Time::from_unix_millis(self.time.load(Ordering::Acquire))
     }
 
-    /// The silence after which a pass sends a heartbeat.
-    pub(crate) fn quiet_max(&self) -> u64 {
-        self.quiet_max
+    /// Whether a stream has been silent for so long that it is due for a heartbeat.
+    pub(crate) fn is_quiet(&self, stream: u64, sent_at: u64) -> bool {
+        let silence = self.uptime().saturating_sub(sent_at);
+        silence >= quiet_max(self.heartbeat, stream, sent_at).max(1)
     }
 
     pub(crate) fn close(&self) {

@@ -307,14 +307,13 @@ impl Hub {
         }
         let clock = &self.inner.clock;
         let uptime = clock.uptime();
-        let quiet_max = clock.quiet_max();
         let at_end = if clock.is_closing() { Due::Close } else { Due::TimeOut };
         self.inner.everybody.for_each_group(|watch| {
             let ends = uptime >= watch.ends_at();
             if ends {
                 watch.mark_due(at_end);
             }
-            let quiet = uptime.saturating_sub(watch.sent_at()) >= quiet_max;
+            let quiet = clock.is_quiet(watch.number(), watch.sent_at());
             if quiet {
                 watch.mark_due(Due::Heartbeat);
             }

@@ -221,6 +221,7 @@ mod draft;
 mod drive;
 mod emitters;
 mod filter;
+mod heartbeat;
 mod history;
 mod hub;
 pub mod journal;

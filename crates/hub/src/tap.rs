@@ -13,6 +13,7 @@ use std::task::Waker;
 pub use crate::body::without_id;
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
+pub use crate::heartbeat::quiet_max;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
 use crate::history::{Queue, ReadMax};
 use crate::hub::Hub;

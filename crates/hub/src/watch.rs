@@ -70,6 +70,11 @@ impl Watch {
         self.due.fetch_and(!(Due::Heartbeat as u8), Ordering::AcqRel);
     }
 
+    /// A number of its own.
+    pub(crate) fn number(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
+    }
+
     pub(crate) fn sent_at(&self) -> u64 {
         self.sent_at.load(Ordering::Relaxed)
     }

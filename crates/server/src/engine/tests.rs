@@ -1,6 +1,8 @@
 //! A shard with sockets that refuse, cut short and fail at any byte, and a tap that drops at random.
 
 mod ends;
+mod fairness;
+mod time;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -43,9 +43,9 @@ const WAKE: Token = Token(usize::MAX);
 /// better off reading history.
 const HINTS_MAX: usize = 4096;
 /// Writes of one turn of the thread, before it looks at its sockets again: about a millisecond.
-const TURN_WRITES: usize = 256;
+pub(super) const TURN_WRITES: usize = 256;
 /// Writes that a publisher does itself rather than wake the thread: the hop costs about as much.
-const INLINE_WRITES: usize = 16;
+pub(super) const INLINE_WRITES: usize = 16;
 
 impl ShardThread {
     pub(super) fn start(hub: &Hub, config: ShardConfig) -> io::Result<Self> {

@@ -1,9 +1,10 @@
 //! The pass over all slots: heartbeats, ends, and readers that take nothing.
 //!
-//! One pass every few seconds, in portions, instead of a timer for each slot.
+//! One pass every second or so, in portions, instead of a timer for each slot.
 
 use std::time::Duration;
 
+use tidings_hub::tap::quiet_max;
 use tidings_proto::encode_retry;
 
 use super::super::slot::{Reason, Rest, Tick};
@@ -28,14 +29,15 @@ impl<S: Socket, P> Shard<S, P> {
         self.next_pass = self.now;
     }
 
-    /// Time between two passes: often enough that no silence is too long.
+    /// Time between two passes: so short that those who are due for a heartbeat are a small part, and
+    /// that none is late even if the hub's ticks come irregularly.
     fn pass_interval(&self) -> Tick {
         /// A pass over a million slots takes some milliseconds.
         const PASS_MAX: Tick = 50;
         if self.is_closing {
             return 1;
         }
-        (ticks(self.config.heartbeat_interval) / 5).clamp(1, PASS_MAX)
+        (ticks(self.config.heartbeat_interval) / 15).clamp(1, PASS_MAX)
     }
 
     /// Begins the end of a stream: its last bytes are written, and then its client is to close.
@@ -86,10 +88,10 @@ impl<S: Socket, P> Shard<S, P> {
     }
 
     fn visit(&mut self, key: usize) {
-        let quiet_max =
-            ticks(self.config.heartbeat_interval).saturating_sub(2 * self.pass_interval());
+        let heartbeat = u64::from(ticks(self.config.heartbeat_interval));
         let Some((hot, cold)) = self.slots.get(key) else { return };
         let quiet = self.now.saturating_sub(hot.sent_at);
+        let is_quiet = || u64::from(quiet) >= quiet_max(heartbeat, key as u64, hot.sent_at.into());
         let is_over = self.now >= cold.ends_at;
         match cold.ending {
             // One whose socket takes bytes has its end in the queue, however long that is.
@@ -102,7 +104,7 @@ impl<S: Socket, P> Shard<S, P> {
             None if !hot.is_writable && quiet >= ticks(self.config.stall_timeout) => {
                 drop(self.remove(key, Reason::Stalled));
             }
-            None if !hot.is_behind && quiet >= quiet_max => {
+            None if !hot.is_behind && is_quiet() => {
                 cold.put_first(framed(hot.framing, |text| {
                     self.tap.write_heartbeat(&cold.reader, hot.after, cold.client, text);
                 }));

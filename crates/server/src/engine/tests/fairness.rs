@@ -1,0 +1,176 @@
+//! How many writes another topic's event waits for while ten thousand subscribers are sent one.
+//!
+//! Writes are counted, not milliseconds: what a write costs is the machine's affair, how many go first
+//! is the shard's.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use tidings_hub::tap::Tap;
+use tidings_hub::{Client, Draft, Event, Hub, HubConfig, Start, Topic};
+
+use super::super::gathered::Framing;
+use super::super::shard::{Shard, ShardConfig};
+use super::super::slot::Adopted;
+use super::super::socket::Socket;
+use super::super::thread::{INLINE_WRITES, TURN_WRITES};
+
+const SUBSCRIBERS: usize = 10_000;
+
+/// What the sockets share: who was written to, and what happens meanwhile.
+struct Log {
+    hub: Hub,
+    /// The topics of the streams that were written to, in order.
+    writes: RefCell<Vec<&'static str>>,
+    /// After so many writes, an event of this topic is published.
+    publish_after: RefCell<Option<(usize, &'static str)>>,
+}
+
+/// A socket that takes everything.
+struct Logged {
+    topic: &'static str,
+    log: Rc<Log>,
+}
+
+impl Socket for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.log.writes.borrow_mut().push(self.topic);
+        let written = self.log.writes.borrow().len();
+        let mut publish_after = self.log.publish_after.borrow_mut();
+        if let Some((_, topic)) = publish_after.take_if(|(writes, _)| written >= *writes) {
+            publish(&self.log.hub, topic);
+        }
+        Ok(bytes.len())
+    }
+
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn finish(&mut self) {}
+}
+
+fn publish(hub: &Hub, topic: &str) {
+    let topic = Topic::new(topic).unwrap();
+    drop(hub.publish(Draft::new(topic, Event::new("news"))).unwrap());
+}
+
+/// A shard with many subscribers of some topics and one of another, all at the tail.
+struct Fixture {
+    tap: Arc<Tap>,
+    shard: Shard<Logged, ()>,
+    log: Rc<Log>,
+}
+
+impl Fixture {
+    fn new(crowded: &[&'static str]) -> Self {
+        let hub = Hub::new(HubConfig::default());
+        let tap = Arc::new(hub.tap(64, Waker::noop().clone()));
+        let config = ShardConfig {
+            heartbeat_interval: Duration::from_secs(15),
+            stream_age_max: None,
+            stall_timeout: Duration::from_secs(60),
+            reconnection_time: Duration::from_secs(2),
+        };
+        let shard = Shard::new(config, Arc::clone(&tap));
+        let log = Log { hub, writes: RefCell::default(), publish_after: RefCell::default() };
+        let mut fixture = Self { tap, shard, log: Rc::new(log) };
+        for topic in crowded {
+            fixture.join(topic, SUBSCRIBERS);
+        }
+        fixture.join("alone", 1);
+        while fixture.shard.turn(TURN_WRITES) {}
+        fixture.log.writes.borrow_mut().clear();
+        fixture
+    }
+
+    fn join(&mut self, topic: &'static str, subscribers: usize) {
+        let view = Topic::new(topic).unwrap().into();
+        for _ in 0..subscribers {
+            self.shard.add(Adopted {
+                socket: Logged { topic, log: Rc::clone(&self.log) },
+                reader: self.tap.subscribe(&view, Start::Tail),
+                client: Client::Other,
+                framing: Framing::Chunked,
+                head: Vec::new(),
+                discarded: 0,
+                greeting: None,
+                timeout: None,
+                extras: None,
+                place: (),
+            });
+        }
+    }
+
+    /// Publishes for the lone subscriber once so many writes are done, in the middle of whatever is
+    /// under way then.
+    fn publish_after(&self, writes: usize) {
+        *self.log.publish_after.borrow_mut() = Some((writes, "alone"));
+    }
+
+    /// Does everything there is to do, and gives how many writes went before the lone subscriber's,
+    /// of those after the first `published` ones.
+    #[track_caller]
+    fn waited(&mut self, published: usize) -> usize {
+        while self.shard.turn(TURN_WRITES) {}
+        // What was published in the last turn has woken the thread for another.
+        self.shard.turn(TURN_WRITES);
+        let writes = self.log.writes.borrow();
+        let crowd = writes.iter().filter(|topic| **topic != "alone").count();
+        assert_eq!(crowd % SUBSCRIBERS, 0, "somebody was left out");
+        assert!(crowd > 0 && writes.len() == crowd + 1);
+        writes.iter().position(|topic| *topic == "alone").unwrap() - published
+    }
+}
+
+#[test]
+fn an_event_waits_for_one_turn_and_one_slice_of_another_topics_fan_out() {
+    // Wherever in a turn, and in the fan-out, it is published.
+    for after in [1, TURN_WRITES / 2, TURN_WRITES, TURN_WRITES + 1, 5000, 9999] {
+        let mut fixture = Fixture::new(&["crowded"]);
+        fixture.publish_after(after);
+        publish(&fixture.log.hub, "crowded");
+        let waited = fixture.waited(after);
+        assert!(
+            waited <= TURN_WRITES + TURN_WRITES / 2,
+            "{waited} writes, published after {after}"
+        );
+    }
+}
+
+#[test]
+fn an_event_waits_for_one_turn_and_one_slice_of_every_fan_out_under_way() {
+    let crowded = ["one", "two", "three", "four"];
+    let mut fixture = Fixture::new(&crowded);
+    fixture.publish_after(1000);
+    crowded.iter().for_each(|topic| publish(&fixture.log.hub, topic));
+    let waited = fixture.waited(1000);
+    assert!(waited <= TURN_WRITES + crowded.len() * TURN_WRITES / 2, "{waited} writes");
+}
+
+#[test]
+fn an_event_does_not_wait_for_ten_thousand_who_are_behind() {
+    let mut fixture = Fixture::new(&[]);
+    // A herd that comes back, each with a head to be written and a history to read.
+    fixture.join("crowded", SUBSCRIBERS);
+    fixture.publish_after(1000);
+    let waited = fixture.waited(1000);
+    assert!(waited <= TURN_WRITES, "{waited} writes");
+}
+
+#[test]
+fn a_publisher_delivers_its_event_itself_in_the_middle_of_another_topics_fan_out() {
+    let mut fixture = Fixture::new(&["crowded"]);
+    publish(&fixture.log.hub, "crowded");
+    assert!(fixture.shard.turn(TURN_WRITES), "the fan-out is under way");
+    let before = fixture.log.writes.borrow().len();
+    publish(&fixture.log.hub, "alone");
+    assert!(fixture.shard.turn(INLINE_WRITES), "and still is");
+    let writes = fixture.log.writes.borrow();
+    assert!(writes.len() <= before + INLINE_WRITES);
+    assert!(writes[before..].contains(&"alone"), "{:?}", &writes[before..]);
+}
