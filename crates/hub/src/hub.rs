@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use tidings_proto::EventId;
 
 use crate::clock::Clock;
-use crate::cursor::{Cursor, Epoch, Sequence};
+use crate::cursor::{Epoch, Sequence};
 use crate::draft::Draft;
 use crate::filter::View;
 use crate::history::{Appended, BlockBuilder, History, Retention};
@@ -20,7 +20,6 @@ use crate::journal::{
     Content, Durability, Entry, Feed, Journal, JournalError, MemoryJournal, Submission,
 };
 use crate::publish::{PublishError, Publishing};
-use crate::reader::locate;
 use crate::start::Start;
 use crate::subscriber::{Page, Subscriber};
 use crate::tap::Tap;
@@ -460,18 +459,6 @@ impl Hub {
             watch.end_at(clock.uptime() + age_max - fastrand::u64(0..=age_max / 10));
         }
         Arc::new(watch)
-    }
-
-    /// The cursor at the tail: all that is published from now on comes after it.
-    pub(crate) fn tail(&self) -> Cursor {
-        Cursor { epoch: self.epoch(), sequence: self.read().tail() }
-    }
-
-    /// Whether the topic's streams were ended after a start.
-    pub(crate) fn is_ended(&self, topic: &Topic, start: &Start) -> bool {
-        let history = self.read();
-        let (place, _) = locate(&history, start);
-        history.is_topic_ended(topic, place)
     }
 
     pub(crate) fn count_gap(&self) {

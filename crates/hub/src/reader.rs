@@ -270,8 +270,22 @@ impl fmt::Debug for Reader {
     }
 }
 
+impl Hub {
+    /// The cursor at the tail: all that is published from now on comes after it.
+    pub(crate) fn tail(&self) -> Cursor {
+        Cursor { epoch: self.epoch(), sequence: self.read().tail() }
+    }
+
+    /// Whether the topic's streams were ended after a start.
+    pub(crate) fn is_ended(&self, topic: &Topic, start: &Start) -> bool {
+        let history = self.read();
+        let (place, _) = locate(&history, start);
+        history.is_topic_ended(topic, place)
+    }
+}
+
 /// Finds the place a subscription starts at, and what was asked if it leads nowhere.
-pub(crate) fn locate(history: &History, start: &Start) -> (Place, Option<Box<str>>) {
+fn locate(history: &History, start: &Start) -> (Place, Option<Box<str>>) {
     let tail = Place { after: history.tail(), told_at: history.stamp(), joined: history.tail() };
     let oldest = Place { after: Sequence::ZERO, ..tail };
     let id = match start {

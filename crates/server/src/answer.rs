@@ -46,7 +46,9 @@ pub struct StreamAnswer {
     pub greeting: Option<Event>,
     /// How long it lasts at most.
     pub timeout: Option<Duration>,
-    /// Run when the stream has ended, whichever way, and also if it is never opened.
+    /// Run when the stream has ended, whichever way, and also if it is never opened. It runs on the
+    /// thread that writes this and many other streams, with no lock held: it may publish and should
+    /// not wait.
     pub on_end: Option<OnEnd>,
 }
 
