@@ -27,6 +27,7 @@ pub(crate) struct Asked<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
     Read,
+    /// Change something, or read what not every page may that may read events.
     Act,
 }
 

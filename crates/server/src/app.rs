@@ -94,7 +94,8 @@ impl App {
     async fn answer(&self, head: &Parts, body: &mut RequestBody) -> (Answer, Cors) {
         let preflight = preflight_method(&head.method, &head.headers);
         let path = head.uri.path();
-        let is_unsafe_get = self.extra.as_ref().is_some_and(|extra| extra.is_unsafe_get(path));
+        let is_unsafe_get = Route::of(path).is_some_and(Route::is_for_managers)
+            || self.extra.as_ref().is_some_and(|extra| extra.is_unsafe_get(path));
         let asked = Asked {
             intent: Intent::new(preflight.as_ref().unwrap_or(&head.method), is_unsafe_get),
             version: head.version,

@@ -72,6 +72,12 @@ impl<'a> Route<'a> {
         })
     }
 
+    /// Whether even reading it is for those who manage the server: pages of just any origin, which
+    /// may be let read topics, are not shown other people's addresses.
+    pub(crate) fn is_for_managers(self) -> bool {
+        self == Self::Subscribers
+    }
+
     /// The methods there are, as the header `Allow` lists them.
     pub(crate) fn methods(self) -> &'static str {
         match self {

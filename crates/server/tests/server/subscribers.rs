@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tidings_server::{Keyed, Server};
+use tidings_server::{Keyed, Others, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -230,6 +230,19 @@ async fn nonsense_is_told() {
 
     let head = server.request(Method::HEAD, "/subscribers").answer().await;
     assert_eq!((head.status.as_u16(), head.text().as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn pages_that_may_only_read_are_not_told_who_listens() {
+    let server = start_server(|config, _| config.origins.others = Others::Read, |s| s).await;
+    let ask = |path: &str| server.get(path).header("origin", "https://page.example");
+    assert_eq!(ask("/topics").answer().await.status, 200);
+    ask("/subscribers").answer().await.problem(403, "foreign-origin");
+    let ask = server.get("/subscribers").header("sec-fetch-site", "cross-site");
+    ask.answer().await.problem(403, "foreign-site");
+    let own = format!("http://{}", server.address);
+    let ask = server.get("/subscribers").header("origin", own);
+    assert_eq!(ask.header("sec-fetch-site", "same-origin").answer().await.status, 200);
 }
 
 #[tokio::test]
