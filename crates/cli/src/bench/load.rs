@@ -59,9 +59,17 @@ pub(super) struct Span {
 pub(super) enum Halt {
     Interrupted(Interrupted),
     /// Nothing that is waited for has come.
-    Silent(Duration),
-    /// So many connections or publishes were refused that the rest need not be tried.
-    Refused,
+    Silent {
+        timeout: Duration,
+        what: &'static str,
+        done: u64,
+        all: u64,
+    },
+    /// Connections or publishes were refused, and the rest need not be tried.
+    Refused {
+        count: u64,
+        mostly: String,
+    },
     /// Every stream has ended.
     AllEnded,
     Io(io::Error),
@@ -87,11 +95,13 @@ impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted(interrupted) => write!(f, "{interrupted}"),
-            Self::Silent(timeout) => {
+            Self::Silent { timeout, what, done, all } => {
                 let timeout = humantime::format_duration(*timeout);
-                write!(f, "given up: nothing that was waited for came within {timeout}")
+                write!(f, "given up: nothing more came within {timeout}; {what}: {done} of {all}")
             }
-            Self::Refused => write!(f, "given up: the server refuses connections or publishes"),
+            Self::Refused { count, mostly } => {
+                write!(f, "given up: {count} connections or publishes failed; {mostly}")
+            }
             Self::AllEnded => write!(f, "given up: every event stream has ended"),
             Self::Io(error) => write!(f, "{error}"),
         }
@@ -173,15 +183,12 @@ impl Load {
             if started < count && self.sources.opening() < OPENING_MAX {
                 self.start(purpose, started % self.sources.topics().count());
                 started += 1;
-                self.check_refusals()?;
+                self.check_refusals(REFUSALS_MAX)?;
                 continue;
             }
             self.turn(u64::MAX)?;
         }
-        match self.sources.refused().total() {
-            0 => Ok(()),
-            _ => Err(Halt::Refused),
-        }
+        self.check_refusals(1)
     }
 
     /// Begins to open one stream of `topic`.
@@ -259,7 +266,7 @@ impl Load {
     }
 
     fn tick(&mut self, now: u64) -> Result<(), Halt> {
-        self.check_refusals()?;
+        self.check_refusals(REFUSALS_MAX)?;
         let counts = self.sources.counts();
         let moved = counts.opened
             + counts.finished
@@ -270,7 +277,8 @@ impl Load {
         if moved != self.moved.0 {
             self.moved = (moved, now);
         } else if now - self.moved.1 > nanos(self.timeout) {
-            return Err(Halt::Silent(self.timeout));
+            let Stage { what, all, done } = self.stage;
+            return Err(Halt::Silent { timeout: self.timeout, what, done: done(self), all });
         }
         self.meter.tick(now)?;
         if self.progress.is_due(now) {
@@ -281,9 +289,16 @@ impl Load {
         Ok(())
     }
 
-    fn check_refusals(&self) -> Result<(), Halt> {
-        let refusals = self.sources.refused().total() + self.publishers.refused().total();
-        if refusals < REFUSALS_MAX { Ok(()) } else { Err(Halt::Refused) }
+    /// Ends the run if so many connections and publishes have failed.
+    pub(super) fn check_refusals(&self, enough: u64) -> Result<(), Halt> {
+        let (sources, publishers) = (self.sources.refused(), self.publishers.refused());
+        let count = sources.total() + publishers.total();
+        if count < enough {
+            return Ok(());
+        }
+        let causes = sources.list().into_iter().chain(publishers.list());
+        let mostly = causes.max_by_key(|(_, count)| *count).map_or("", |(cause, _)| cause);
+        Err(Halt::Refused { count, mostly: mostly.to_owned() })
     }
 
     /// Ends the run if there is nobody left to deliver to.
@@ -323,7 +338,7 @@ impl Load {
     /// more.
     pub(super) fn finish(&mut self, ran: &Result<(), Halt>) {
         let ended = self.end();
-        if let Err(Halt::Silent(_)) = ran {
+        if let Err(Halt::Silent { .. }) = ran {
             self.ledger.give_up();
         }
         self.progress.end();

@@ -90,8 +90,10 @@ struct Publisher {
     queued: VecDeque<Vec<Stamp>>,
     /// Sent, in the order in which the answers come.
     unanswered: VecDeque<Vec<Stamp>>,
-    /// Requests that may be without an answer at a time.
+    /// Requests that may be without an answer at a time, once the server has shown that it keeps
+    /// connections: some look at requests that came together with one after which they hang up.
     pipelined_max: usize,
+    has_kept: bool,
     /// The answer's head as far as it has come.
     head: Vec<u8>,
     answer: Option<Answer>,
@@ -207,7 +209,8 @@ impl Publishers {
 
     fn send(&mut self, index: usize, ledger: &Ledger) -> Result<(), Cause> {
         let Some(publisher) = self.list.get_mut(index) else { return Ok(()) };
-        while publisher.unanswered.len() < publisher.pipelined_max
+        let max = if publisher.has_kept { publisher.pipelined_max } else { 1 };
+        while publisher.unanswered.len() < max
             && let Some(stamps) = publisher.queued.pop_front()
         {
             self.form.write(&mut publisher.out, &stamps, &self.topics, ledger);
@@ -321,6 +324,7 @@ impl Publishers {
                 Ok(Piece::More) => return Ok(()),
                 Ok(Piece::End) => {
                     let persists = answer.persists;
+                    publisher.has_kept |= persists;
                     self.settle(index, ledger, now);
                     if !persists {
                         self.reconnect(index);

@@ -100,7 +100,8 @@ impl Report {
             Done::Connections(count) => {
                 line(out, "opened, closed", Some(rate(count, self.connections_per_second)));
             }
-            Done::Nothing => line(out, "held", self.seconds.map(time)),
+            Done::Nothing if self.deliveries.is_none() => line(out, "held", self.seconds.map(time)),
+            Done::Nothing => {}
         }
     }
 
@@ -198,6 +199,7 @@ fn size(bytes: u64) -> String {
     match bytes {
         1_000_000_000.. => format!("{} GB", significant(bytes as f64 / 1e9)),
         1_000_000.. => format!("{} MB", significant(bytes as f64 / 1e6)),
-        _ => format!("{} KB", significant(bytes as f64 / 1e3)),
+        1.. => format!("{} KB", significant(bytes as f64 / 1e3)),
+        0 => "none".to_owned(),
     }
 }
