@@ -36,18 +36,47 @@ use crate::watch::{Due, Watch};
 /// body is the reader's leaving: its hook runs with [`StreamEnd::Left`].
 pub struct Body {
     source: Source,
-    hub: Hub,
-    watch: Arc<Watch>,
-    everybody: Option<usize>,
     client: Client,
-    greeting: Option<Event>,
     state: State,
-    on_end: Option<OnEnd>,
+    // Boxed, because a stream has them for a moment or not at all, and is open for long.
+    greeting: Option<Box<Event>>,
+    on_end: Option<Box<OnEnd>>,
 }
 
 enum Source {
-    Subscriber(Box<Subscriber>),
-    Stream(Pin<Box<dyn Stream<Item = Event> + Send>>),
+    Subscriber(Subscriber),
+    Stream(Box<OwnStream>),
+}
+
+/// Events of one reader's own.
+struct OwnStream {
+    events: Pin<Box<dyn Stream<Item = Event> + Send>>,
+    hub: Hub,
+    watch: Arc<Watch>,
+    /// Its place in the list of all subscribers.
+    everybody: u32,
+}
+
+impl Source {
+    fn hub(&self) -> &Hub {
+        match self {
+            Self::Subscriber(subscriber) => subscriber.hub(),
+            Self::Stream(own) => &own.hub,
+        }
+    }
+
+    fn watch(&self) -> &Watch {
+        match self {
+            Self::Subscriber(subscriber) => subscriber.watch(),
+            Self::Stream(own) => &own.watch,
+        }
+    }
+}
+
+impl Drop for OwnStream {
+    fn drop(&mut self) {
+        self.hub.everybody().remove(self.everybody);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,10 +109,7 @@ impl Body {
     /// The stream of a subscriber.
     #[must_use]
     pub fn new(subscriber: Subscriber) -> Self {
-        let mut subscriber = Box::new(subscriber);
-        let hub = subscriber.reader().hub().clone();
-        let watch = Arc::clone(subscriber.watch());
-        Self::with_source(Source::Subscriber(subscriber), hub, watch, None)
+        Self::with_source(Source::Subscriber(subscriber))
     }
 
     /// A stream of one reader's own: any stream of events, with heartbeats. It is pulled only as fast
@@ -95,13 +121,13 @@ impl Body {
     pub fn from_stream(hub: &Hub, events: impl Stream<Item = Event> + Send + 'static) -> Self {
         let watch = hub.watch(None);
         let everybody = hub.everybody().add(&watch);
-        Self::with_source(Source::Stream(Box::pin(events)), hub.clone(), watch, Some(everybody))
+        let (events, hub) = (Box::pin(events), hub.clone());
+        Self::with_source(Source::Stream(Box::new(OwnStream { events, hub, watch, everybody })))
     }
 
-    fn with_source(source: Source, hub: Hub, watch: Arc<Watch>, everybody: Option<usize>) -> Self {
-        let client = Client::default();
-        let state = State::Preamble;
-        Self { source, hub, watch, everybody, client, greeting: None, state, on_end: None }
+    fn with_source(source: Source) -> Self {
+        let (client, state) = (Client::default(), State::Preamble);
+        Self { source, client, state, greeting: None, on_end: None }
     }
 
     /// Says who reads the stream: an EventSource is given its place before the first event, so that a
@@ -116,7 +142,7 @@ impl Body {
     /// that the reader could resume from.
     #[must_use]
     pub fn with_greeting(mut self, greeting: Event) -> Self {
-        self.greeting = Some(without_id(&greeting));
+        self.greeting = Some(Box::new(without_id(&greeting)));
         self
     }
 
@@ -124,8 +150,9 @@ impl Body {
     /// The shorter of several time-outs counts.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        let at = self.hub.clock().uptime() + millis(timeout);
-        self.watch.end_at(at.min(self.watch.ends_at()));
+        let at = self.source.hub().clock().uptime() + millis(timeout);
+        let watch = self.source.watch();
+        watch.end_at(at.min(watch.ends_at()));
         self
     }
 
@@ -134,10 +161,10 @@ impl Body {
     /// It runs where the stream is polled or dropped, with no lock of the hub's held.
     #[must_use]
     pub fn on_end(mut self, hook: impl FnOnce(StreamEnd) + Send + 'static) -> Self {
-        self.on_end = Some(match self.on_end.take() {
+        self.on_end = Some(Box::new(match self.on_end.take() {
             Some(earlier) => earlier.then(hook),
             None => OnEnd::new(hook),
-        });
+        }));
         self
     }
 
@@ -186,11 +213,11 @@ impl Body {
             *response.status_mut() = StatusCode::NO_CONTENT;
             return response;
         }
-        let started_after = match &self.source {
-            Source::Subscriber(subscriber) => Some(subscriber.started_after()),
+        let started_after = match &mut self.source {
+            Source::Subscriber(subscriber) => Some(subscriber.reader().take_started_after()),
             Source::Stream(_) => None,
         };
-        let headers = stream_headers(started_after);
+        let headers = stream_headers(started_after.as_ref().map(Option::as_ref));
         let mut response = Response::new(self);
         *response.headers_mut() = headers;
         response
@@ -206,19 +233,19 @@ impl Body {
             self.write_preamble(&mut out);
         }
         // Before looking, so that what comes after the look still wakes.
-        self.watch.register(cx.waker());
-        let end = if self.watch.is_due(Due::TimeOut) {
+        self.source.watch().register(cx.waker());
+        let end = if self.source.watch().is_due(Due::TimeOut) {
             Some(StreamEnd::TimedOut)
         } else {
             self.write_events(cx, &mut out)
         };
-        if end.is_none() && out.is_empty() && self.watch.is_due(Due::Heartbeat) {
+        if end.is_none() && out.is_empty() && self.source.watch().is_due(Due::Heartbeat) {
             self.write_heartbeat(&mut out);
         }
         if let Some(end) = end {
             if end == StreamEnd::Drained {
                 let spread = fastrand::u64(0..=millis(RETURN_SPREAD));
-                let reconnection_time = self.hub.config().reconnection_time;
+                let reconnection_time = self.source.hub().config().reconnection_time;
                 encode_retry(reconnection_time + Duration::from_millis(spread), &mut out);
             }
             self.finish(end);
@@ -226,7 +253,7 @@ impl Body {
         if out.is_empty() {
             return if end.is_some() { Poll::Ready(None) } else { Poll::Pending };
         }
-        self.watch.sent(self.hub.clock().uptime());
+        self.source.watch().sent(self.source.hub().clock().uptime());
         Poll::Ready(Some(out.into()))
     }
 
@@ -243,7 +270,7 @@ impl Body {
                     match subscriber.reader().read(PIECE_BYTES_MAX, visit) {
                         Read::Gap(gap) => gap.write(out),
                         Read::Ended => break Some(StreamEnd::Completed),
-                        Read::Tail if self.watch.is_due(Due::Close) => {
+                        Read::Tail if subscriber.watch().is_due(Due::Close) => {
                             break Some(StreamEnd::Drained);
                         }
                         Read::Tail => break None,
@@ -256,14 +283,14 @@ impl Body {
                         }
                     }
                 }
-                Source::Stream(events) => {
+                Source::Stream(own) => {
                     if out.len() >= PIECE_BYTES_MAX {
                         break None;
                     }
-                    match events.as_mut().poll_next(cx) {
+                    match own.events.as_mut().poll_next(cx) {
                         Poll::Ready(Some(event)) => encode(&event, out),
                         Poll::Ready(None) => break Some(StreamEnd::Completed),
-                        Poll::Pending if self.watch.is_due(Due::Close) => {
+                        Poll::Pending if own.watch.is_due(Due::Close) => {
                             break Some(StreamEnd::Drained);
                         }
                         Poll::Pending => break None,
@@ -271,12 +298,12 @@ impl Body {
                 }
             }
         };
-        self.hub.count_delivered(delivered);
+        self.source.hub().count_delivered(delivered);
         end
     }
 
     fn write_preamble(&mut self, out: &mut Vec<u8>) {
-        let reconnection_time = self.hub.config().reconnection_time;
+        let reconnection_time = self.source.hub().config().reconnection_time;
         write_preamble(reconnection_time, out);
         if let Source::Subscriber(subscriber) = &mut self.source {
             subscriber.reader().write_start(self.client, out);
@@ -327,9 +354,6 @@ impl Stream for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(key) = self.everybody {
-            self.hub.everybody().remove(key);
-        }
         if self.state != State::Ended {
             self.finish(StreamEnd::Left);
         }

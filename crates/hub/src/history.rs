@@ -92,7 +92,10 @@ impl Held<'_> {
 #[derive(Default)]
 pub(crate) struct Appended {
     pub(crate) watchers: SmallVec<[Arc<WatchList>; 1]>,
+    /// How to wake the shards.
     pub(crate) taps: SmallVec<[Waker; 2]>,
+    /// The topics, if somebody has patterns.
+    pub(crate) topics: Vec<Topic>,
 }
 
 impl Appended {

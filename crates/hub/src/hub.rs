@@ -368,11 +368,15 @@ impl Hub {
     /// Dropping the future stops following; a later call goes on where it stopped.
     pub async fn run(&self) -> Result<(), JournalError> {
         loop {
-            poll_fn(|cx| {
+            let appended = poll_fn(|cx| {
                 let mut feed = self.inner.feed.lock();
-                feed.poll_next(cx).map_ok(|entries| self.commit(&entries))
-            })
-            .await?;
+                feed.poll_next(cx).map_ok(|entries| {
+                    let mut appended = Appended::default();
+                    self.commit(&entries, &mut appended);
+                    appended
+                })
+            });
+            self.wake(appended.await?);
         }
     }
 
@@ -382,17 +386,19 @@ impl Hub {
         ids: SmallVec<[Option<EventId>; 1]>,
     ) -> Publishing {
         let outcomes = self.inner.journal.append(submissions, self.inner.clock.time());
+        let mut appended = Appended::default();
         let mut feed = self.inner.feed.lock();
         // What fails here fails again for whoever follows the feed, and is reported there.
         while let Ok(Some(entries)) = feed.try_next() {
-            self.commit(&entries);
+            self.commit(&entries, &mut appended);
         }
         drop(feed);
+        self.wake(appended);
         Publishing::new(self.epoch(), outcomes, ids)
     }
 
     /// The one committer: called with the feed locked.
-    fn commit(&self, entries: &[Entry]) {
+    fn commit(&self, entries: &[Entry], appended: &mut Appended) {
         let mut rest = entries;
         while !rest.is_empty() {
             let mut builder = BlockBuilder::with_room(rest.len(), 0);
@@ -403,28 +409,28 @@ impl Hub {
                 builder.push(entry, self.inner.epoch);
             }
             let (block, after) = rest.split_at(builder.len());
-            self.commit_block(block, builder);
+            self.write().append(block, builder, appended);
             rest = after;
+        }
+        let events = entries.iter().filter(|entry| matches!(entry.content, Content::Event(_)));
+        self.inner.counters.published.fetch_add(events.count() as u64, Ordering::Relaxed);
+        if !self.inner.scans.is_empty() {
+            let topics = entries.iter().flat_map(|entry| entry.topics.as_slice());
+            appended.topics.extend(topics.cloned());
         }
     }
 
-    fn commit_block(&self, entries: &[Entry], builder: BlockBuilder) {
-        let mut appended = Appended::default();
-        let mut history = self.write();
-        history.append(entries, builder, &mut appended);
-        drop(history);
-
-        let events = entries.iter().filter(|entry| matches!(entry.content, Content::Event(_)));
-        self.inner.counters.published.fetch_add(events.count() as u64, Ordering::Relaxed);
+    /// Wakes who has to hear of what was appended. No lock is held: the first thing that whoever is
+    /// woken does is take one, and others may publish meanwhile.
+    fn wake(&self, mut appended: Appended) {
         appended.taps.into_iter().for_each(Waker::wake);
         if appended.watchers.len() > 1 {
             appended.watchers.sort_unstable_by_key(Arc::as_ptr);
             appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));
         }
         appended.watchers.iter().for_each(|list| list.wake_all());
-        if self.inner.scans.len() > 0 {
-            let topics: Vec<_> = entries.iter().flat_map(|entry| entry.topics.as_slice()).collect();
-            self.inner.scans.wake_matching(&topics);
+        if !appended.topics.is_empty() {
+            self.inner.scans.wake_matching(&appended.topics);
         }
     }
 

@@ -161,6 +161,11 @@ impl Reader {
         self.started_after.as_ref()
     }
 
+    /// As [`Reader::started_after`], for the one who says it: it is not kept.
+    pub(crate) fn take_started_after(&mut self) -> Option<EventId> {
+        self.started_after.take()
+    }
+
     /// Whether a gap is to be told before anything else is read.
     #[must_use]
     pub fn has_gap(&self) -> bool {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use smallvec::SmallVec;
 use tidings_proto::{Decoder, Event, EventId, Item};
 
 use crate::body::Body;
@@ -29,9 +28,17 @@ use crate::watch::{Due, Watch, WatchList};
 pub struct Subscriber {
     reader: Reader,
     watch: Arc<Watch>,
-    lists: SmallVec<[(Arc<WatchList>, usize); 1]>,
-    scan: Option<usize>,
-    everybody: usize,
+    listed: Listed,
+    /// Its place in the list of all subscribers.
+    everybody: u32,
+}
+
+/// Where a subscriber's watch is listed, and at which places.
+#[derive(Debug)]
+enum Listed {
+    Topic(Arc<WatchList>, u32),
+    Topics(Vec<(Arc<WatchList>, u32)>),
+    Scans(u32),
 }
 
 /// What a subscriber finds.
@@ -79,15 +86,24 @@ pub struct Delivery {
 impl Subscriber {
     pub(crate) fn open(hub: &Hub, view: &View, start: Start) -> Self {
         let reader = Reader::open(hub, view, start, None);
-        let scan = reader.has_pattern().then(|| view.clone());
-        let watch = hub.watch(scan);
-        let scan = reader.has_pattern().then(|| hub.scans().add(&watch));
-        let mut history = hub.write();
-        let lists = reader.topics().iter().filter_map(|&key| history.watchers(key));
-        let lists = lists.map(|list| (Arc::clone(&list), list.add(&watch))).collect();
-        drop(history);
+        let is_scan = reader.has_pattern();
+        let watch = hub.watch(is_scan.then(|| view.clone()));
+        let listed = if is_scan {
+            Listed::Scans(hub.scans().add(&watch))
+        } else {
+            let mut history = hub.write();
+            let mut list = |&key| {
+                let list = history.watchers(key)?;
+                let place = list.add(&watch);
+                Some((list, place))
+            };
+            match reader.topics() {
+                [key] if let Some((list, place)) = list(key) => Listed::Topic(list, place),
+                keys => Listed::Topics(keys.iter().filter_map(list).collect()),
+            }
+        };
         let everybody = hub.everybody().add(&watch);
-        Self { reader, watch, lists, scan, everybody }
+        Self { reader, watch, listed, everybody }
     }
 
     /// Waits for what comes next; `None` when the stream is over: its topic was [ended](Hub::end), its
@@ -145,7 +161,11 @@ impl Subscriber {
         &mut self.reader
     }
 
-    pub(crate) fn watch(&self) -> &Arc<Watch> {
+    pub(crate) fn hub(&self) -> &Hub {
+        self.reader.hub()
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
         &self.watch
     }
 
@@ -188,11 +208,10 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         let hub = self.reader.hub();
         hub.everybody().remove(self.everybody);
-        if let Some(key) = self.scan {
-            hub.scans().remove(key);
-        }
-        for (list, key) in &self.lists {
-            list.remove(*key);
+        match &self.listed {
+            Listed::Topic(list, place) => list.remove(*place),
+            Listed::Topics(lists) => lists.iter().for_each(|(list, place)| list.remove(*place)),
+            Listed::Scans(place) => hub.scans().remove(*place),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::filter::View;
 use crate::topic::Topic;
@@ -19,8 +20,9 @@ pub(crate) struct Watch {
     sent_at: AtomicU64,
     /// When the stream is over, likewise; `u64::MAX` is never.
     ends_at: AtomicU64,
-    /// The view of a subscriber that is told of every commit and looks for itself.
-    scan: Option<View>,
+    /// The view of a subscriber that is told of every commit and looks for itself. Boxed, because
+    /// most have none.
+    scan: Option<Box<View>>,
 }
 
 /// What a subscriber finds due when it is woken.
@@ -42,7 +44,7 @@ impl Watch {
             due: AtomicU8::new(0),
             sent_at: AtomicU64::new(now),
             ends_at: AtomicU64::new(u64::MAX),
-            scan,
+            scan: scan.map(Box::new),
         }
     }
 
@@ -90,25 +92,90 @@ impl Watch {
 
 /// The watches of one topic, or of all subscribers with patterns.
 #[derive(Debug, Default)]
-pub(crate) struct WatchList {
-    watches: Mutex<Slab<Arc<Watch>>>,
+pub(crate) struct WatchList(Mutex<Watches>);
+
+/// Watches at places that do not move.
+#[derive(Debug)]
+enum Watches {
+    /// At most one, at place 0: a topic of one subscriber's own is small.
+    Few(Option<Arc<Watch>>),
+    Many(Box<Slab<Arc<Watch>>>),
 }
 
 /// How many are woken at a time: the list is locked for so long, and no waker runs meanwhile.
 const WAKE_GROUP: usize = 64;
 
-impl WatchList {
-    /// Adds a watch; the answer is how to [remove](WatchList::remove) it.
-    pub(crate) fn add(&self, watch: &Arc<Watch>) -> usize {
-        self.watches.lock().insert(Arc::clone(watch))
+impl Default for Watches {
+    fn default() -> Self {
+        Self::Few(None)
+    }
+}
+
+impl Watches {
+    fn get(&self, place: usize) -> Option<&Arc<Watch>> {
+        match self {
+            Self::Few(watch) => watch.as_ref().filter(|_| place == 0),
+            Self::Many(watches) => watches.get(place),
+        }
     }
 
-    pub(crate) fn remove(&self, key: usize) {
-        self.watches.lock().remove(key);
+    /// One past the last place that may be taken.
+    fn places(&self) -> usize {
+        match self {
+            Self::Few(_) => 1,
+            Self::Many(watches) => watches.capacity(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(watch) => usize::from(watch.is_some()),
+            Self::Many(watches) => watches.len(),
+        }
+    }
+}
+
+impl WatchList {
+    /// Adds a watch; the answer is how to [remove](WatchList::remove) it.
+    pub(crate) fn add(&self, watch: &Arc<Watch>) -> u32 {
+        let mut watches = self.0.lock();
+        let place = match &mut *watches {
+            Watches::Few(none @ None) => {
+                *none = Some(Arc::clone(watch));
+                0
+            }
+            Watches::Few(first) => {
+                let mut slab = Box::new(Slab::with_capacity(4));
+                // An empty slab's first place is 0, where it has been until now.
+                first.take().map(|first| slab.insert(first));
+                let place = slab.insert(Arc::clone(watch));
+                *watches = Watches::Many(slab);
+                place
+            }
+            Watches::Many(slab) => slab.insert(Arc::clone(watch)),
+        };
+        u32::try_from(place).expect("memory ends before 2^32 subscribers")
+    }
+
+    pub(crate) fn remove(&self, place: u32) {
+        let mut watches = self.0.lock();
+        match &mut *watches {
+            Watches::Few(watch) => *watch = None,
+            Watches::Many(slab) => {
+                slab.remove(place as usize);
+                if slab.is_empty() {
+                    *watches = Watches::default();
+                }
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.watches.lock().len()
+        self.0.lock().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Wakes everybody in the list.
@@ -117,7 +184,7 @@ impl WatchList {
     }
 
     /// Wakes those whose view has one of the topics.
-    pub(crate) fn wake_matching(&self, topics: &[&Topic]) {
+    pub(crate) fn wake_matching(&self, topics: &[Topic]) {
         self.for_each_group(|watch| {
             watch.scan.as_ref().is_none_or(|v| topics.iter().any(|topic| v.matches(topic.as_str())))
         });
@@ -127,19 +194,19 @@ impl WatchList {
     /// passed over when others leave meanwhile; who joins meanwhile reads what there is anyway.
     pub(crate) fn for_each_group(&self, mut wanted: impl FnMut(&Watch) -> bool) {
         let mut next = 0;
-        let mut wakers: Vec<Waker> = Vec::with_capacity(WAKE_GROUP);
+        let mut wakers: SmallVec<[Waker; WAKE_GROUP]> = SmallVec::new();
         loop {
-            let watches = self.watches.lock();
-            let end = watches.capacity().min(next + WAKE_GROUP);
+            let watches = self.0.lock();
+            let places = watches.places();
+            let end = places.min(next + WAKE_GROUP);
             for watch in (next..end).filter_map(|key| watches.get(key)) {
                 if wanted(watch) {
                     wakers.extend(watch.waker.lock().take());
                 }
             }
-            let is_last = end == watches.capacity();
             drop(watches);
             wakers.drain(..).for_each(Waker::wake);
-            if is_last {
+            if end == places {
                 return;
             }
             next = end;
@@ -174,6 +241,7 @@ mod tests {
         assert_eq!(count.0.load(Ordering::Relaxed), watches.len());
         list.wake_all();
         assert_eq!(count.0.load(Ordering::Relaxed), watches.len());
+        assert_eq!(list.len(), watches.len());
         keys.into_iter().for_each(|key| list.remove(key));
         assert_eq!(list.len(), 0);
     }
@@ -186,9 +254,9 @@ mod tests {
         let watch = Arc::new(Watch::new(Some(filter.into()), 0));
         watch.register(&Arc::clone(&count).into());
         list.add(&watch);
-        list.wake_matching(&[&Topic::new("b").unwrap()]);
+        list.wake_matching(&[Topic::new("b").unwrap()]);
         assert_eq!(count.0.load(Ordering::Relaxed), 0);
-        list.wake_matching(&[&Topic::new("b").unwrap(), &Topic::new("a/1").unwrap()]);
+        list.wake_matching(&[Topic::new("b").unwrap(), Topic::new("a/1").unwrap()]);
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 }

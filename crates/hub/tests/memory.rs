@@ -2,11 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::num::NonZeroUsize;
-use std::pin::pin;
-use std::task::Waker;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use allocation_counter::{AllocationInfo, measure};
-use tidings_hub::{Draft, Event, Hub, HubConfig, Start, Topic};
+use futures_core::Stream;
+use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, Topic, TopicFilter, View};
 use tidings_testkit::stepped::ready;
 
 /// Enough that what a hub has once does not show.
@@ -90,4 +91,45 @@ fn publishing_one_event_allocates_for_what_it_leaves_and_what_it_answers() {
     });
     let allocations = taken.count_total;
     assert!(allocations <= 1000 * EACH + BESIDE, "{allocations} for 1000 events");
+}
+
+/// Polls a stream until it waits.
+fn poll(body: &mut Body) -> usize {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut bytes = 0;
+    while let Poll::Ready(Some(piece)) = Pin::new(&mut *body).poll_next(&mut cx) {
+        bytes += piece.len();
+    }
+    bytes
+}
+
+#[test]
+fn a_stream_of_its_own_topic_costs_the_hub_at_most_400_bytes() {
+    let hub = Hub::new(HubConfig::default());
+    let mut bodies = Vec::with_capacity(TOPICS);
+    let names: Vec<_> = (0..TOPICS).map(|number| format!("topic/{number:05}")).collect();
+    let taken = measure(|| {
+        for name in &names {
+            let body = hub.subscribe(Topic::new(name).unwrap(), Start::Tail).into_body();
+            let mut body = body.into_response().into_body();
+            poll(&mut body);
+            bodies.push(body);
+        }
+    });
+    let each = each(taken) + size_of::<Body>();
+    assert!(each <= 400, "{each} bytes each");
+}
+
+#[test]
+fn a_stream_at_the_tail_holds_no_buffer() {
+    let hub = Hub::new(HubConfig::default());
+    let topic = Topic::new("a").unwrap();
+    for filters in [&["a"][..], &["a", "b"], &["*"]] {
+        let view = View::new(filters.iter().map(|filter| TopicFilter::pattern(filter).unwrap()));
+        let mut body = hub.subscribe(view, Start::Tail).into_body();
+        poll(&mut body);
+        (0..1000).for_each(|_| publish(&hub, &topic));
+        let taken = measure(|| assert!(poll(&mut body) > 100_000));
+        assert_eq!(taken.bytes_current, 0, "{filters:?}");
+    }
 }

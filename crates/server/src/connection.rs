@@ -99,13 +99,15 @@ async fn serve_http2(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>)
         move |request: Request<Incoming>| {
             seat.leave();
             let app = Arc::clone(&app);
-            async move {
+            // Boxed, because its memory would be the stream's for as long as that is open.
+            let handled: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
                 match app.handle(request, Via { peer, can_take_over: false }).await {
                     Handled::Response(response) => Ok::<_, Infallible>(response),
                     // Not offered, so not taken.
                     Handled::Stream(_) => pending().await,
                 }
-            }
+            });
+            handled
         }
     });
     let tasks = Tasks::default();

@@ -2,7 +2,7 @@
 //!
 //! - [`shard`]: a shard without sockets, by the rules that the real ones follow.
 //! - [`stepped`]: a hub in stepped time, and its streams piece by piece.
-//! - [`waker`]: a waker that remembers whether it was woken.
+//! - [`waker`]: wakers that remember whether and how often they were woken.
 
 pub mod shard;
 pub mod stepped;

@@ -1,7 +1,7 @@
-//! A waker that remembers whether it was woken.
+//! Wakers that remember: one whether it was woken, one how often.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 
 /// Remembers whether it was woken.
@@ -25,5 +25,29 @@ impl Flag {
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Counts how often it was woken.
+#[derive(Debug, Default)]
+pub struct Count(AtomicUsize);
+
+impl Count {
+    /// A new count and the waker that it counts.
+    #[must_use]
+    pub fn new() -> (Arc<Self>, Waker) {
+        let count = Arc::new(Self::default());
+        (Arc::clone(&count), count.into())
+    }
+
+    /// How often the waker was woken since the last call.
+    pub fn take(&self) -> usize {
+        self.0.swap(0, Ordering::AcqRel)
+    }
+}
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::AcqRel);
     }
 }

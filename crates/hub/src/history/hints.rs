@@ -275,7 +275,9 @@ impl Shards {
                 continue;
             }
             shard.queue.push(hint);
-            taps.push(shard.queue.waker.clone());
+            if !taps.iter().any(|waker| waker.will_wake(&shard.queue.waker)) {
+                taps.push(shard.queue.waker.clone());
+            }
         }
     }
 

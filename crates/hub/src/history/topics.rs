@@ -208,6 +208,10 @@ impl TopicTable {
     pub(super) fn release(&mut self, key: TopicKey) {
         if let Some(state) = self.slots.get_mut(key) {
             state.holders -= 1;
+            if state.holders == 0 {
+                // Nobody is in it: subscribers leave the list before their reader goes.
+                state.watchers = None;
+            }
             self.settle(key);
         }
     }

@@ -1,0 +1,163 @@
+//! When those who wait are woken: once, for what concerns them, with no lock held.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_core::Stream;
+use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, Topic, TopicFilter, View};
+use tidings_testkit::stepped::ready;
+use tidings_testkit::waker::Count;
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+fn draft(name: &str) -> Draft {
+    Draft::new(topic(name), Event::new("x".repeat(100)))
+}
+
+fn publish(hub: &Hub, name: &str) {
+    ready(pin!(hub.publish(draft(name)).unwrap())).unwrap();
+}
+
+fn view(filters: &[&str]) -> View {
+    View::new(filters.iter().map(|filter| TopicFilter::pattern(filter).unwrap()))
+}
+
+/// Polls the stream until it waits; the answer is the length of each piece.
+fn pieces(body: &mut Body, waker: &Waker) -> Vec<usize> {
+    let mut cx = Context::from_waker(waker);
+    let mut pieces = Vec::new();
+    while let Poll::Ready(piece) = Pin::new(&mut *body).poll_next(&mut cx) {
+        pieces.push(piece.unwrap().len());
+    }
+    pieces
+}
+
+/// Views of exact topics and with patterns, all of which have the topic `a`.
+const VIEWS: [&[&str]; 4] = [&["a"], &["a", "b"], &["*"], &["b", "a/*", "a"]];
+
+#[test]
+fn many_events_wake_a_waiting_stream_once_and_come_in_few_pieces() {
+    for filters in VIEWS {
+        let hub = Hub::new(HubConfig::default());
+        let mut body = hub.subscribe(view(filters), Start::Tail).into_body();
+        let (count, waker) = Count::new();
+        pieces(&mut body, &waker);
+        (0..1000).for_each(|_| publish(&hub, "a"));
+        assert_eq!(count.take(), 1, "{filters:?}");
+        let lens = pieces(&mut body, &waker);
+        let bytes: usize = lens.iter().sum();
+        assert!(lens.iter().all(|&len| len <= 64 * 1024), "{lens:?}");
+        assert_eq!(lens.len(), bytes.div_ceil(64 * 1024), "{lens:?}");
+        publish(&hub, "a");
+        assert_eq!(count.take(), 1, "{filters:?}");
+    }
+}
+
+#[test]
+fn one_batch_wakes_a_stream_once_however_many_of_its_topics_are_in_it() {
+    for filters in VIEWS {
+        let hub = Hub::new(HubConfig::default());
+        let mut body = hub.subscribe(view(filters), Start::Tail).into_body();
+        let (count, waker) = Count::new();
+        pieces(&mut body, &waker);
+        // Several blocks' worth.
+        let batch = (0..3000).map(|number| draft(["a", "b", "c"][number % 3])).collect();
+        ready(pin!(hub.publish_all(batch).unwrap())).unwrap();
+        assert_eq!(count.take(), 1, "{filters:?}");
+    }
+}
+
+#[test]
+fn what_is_in_nobodys_view_wakes_nobody() {
+    for filters in VIEWS {
+        let hub = Hub::new(HubConfig::default());
+        let mut body = hub.subscribe(view(filters), Start::Tail).into_body();
+        let (count, waker) = Count::new();
+        pieces(&mut body, &waker);
+        publish(&hub, "other/topic");
+        ready(pin!(hub.publish_all(vec![draft("c/d"), draft("e/f")]).unwrap())).unwrap();
+        assert_eq!(count.take(), 0, "{filters:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_has_ended_or_left_is_not_woken() {
+    let hub = Hub::new(HubConfig::default());
+    let open = || hub.subscribe(topic("a"), Start::Tail).into_body();
+    let (mut left, mut stays) = (open(), open());
+    let (of_left, waker_of_left) = Count::new();
+    let (of_stays, waker_of_stays) = Count::new();
+    pieces(&mut left, &waker_of_left);
+    pieces(&mut stays, &waker_of_stays);
+    drop(left);
+    publish(&hub, "a");
+    assert_eq!((of_left.take(), of_stays.take()), (0, 1));
+}
+
+/// Does, when it is woken, what takes each of the hub's locks. With one of them held it would wait for
+/// itself.
+struct UsesHub {
+    hub: Hub,
+    woken: AtomicUsize,
+}
+
+impl Wake for UsesHub {
+    fn wake(self: Arc<Self>) {
+        self.woken.fetch_add(1, Ordering::Relaxed);
+        let _ = self.hub.stats();
+        for filters in VIEWS {
+            drop(self.hub.subscribe(view(filters), Start::Oldest));
+        }
+        publish(&self.hub, "from/a/waker");
+    }
+}
+
+#[test]
+fn whoever_is_woken_may_read_subscribe_and_publish_at_once() {
+    for filters in VIEWS {
+        let hub = Hub::new(HubConfig::default());
+        let woken = Arc::new(UsesHub { hub: hub.clone(), woken: AtomicUsize::new(0) });
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut body = hub.subscribe(view(filters), Start::Tail).into_body();
+        pieces(&mut body, &waker);
+        publish(&hub, "a");
+        assert_eq!(woken.woken.swap(0, Ordering::Relaxed), 1, "{filters:?}");
+        pieces(&mut body, &waker);
+        ready(pin!(hub.end(topic("a")))).unwrap();
+        assert_eq!(woken.woken.load(Ordering::Relaxed), 1, "{filters:?}");
+    }
+}
+
+/// As [`UsesHub`], of a shard.
+struct DrainsTap {
+    hub: Hub,
+    woken: AtomicUsize,
+}
+
+impl Wake for DrainsTap {
+    fn wake(self: Arc<Self>) {
+        if self.woken.fetch_add(1, Ordering::Relaxed) == 0 {
+            publish(&self.hub, "a");
+        }
+    }
+}
+
+#[test]
+fn a_shard_is_woken_once_a_batch_and_may_publish() {
+    let hub = Hub::new(HubConfig::default());
+    let woken = Arc::new(DrainsTap { hub: hub.clone(), woken: AtomicUsize::new(0) });
+    let tap = hub.tap(16, Waker::from(Arc::clone(&woken)));
+    let _reader = tap.subscribe(&topic("a").into(), Start::Tail);
+    let batch = (0..3000).map(|_| draft("a")).collect();
+    ready(pin!(hub.publish_all(batch).unwrap())).unwrap();
+    assert_eq!(
+        woken.woken.load(Ordering::Relaxed),
+        2,
+        "the batch, and the event of the waker's own"
+    );
+}
