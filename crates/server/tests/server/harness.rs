@@ -267,8 +267,13 @@ impl Stream {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// Whether the next event is there.
+    pub(crate) fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Waits for more text; `false` at the end.
-    async fn read(&mut self) -> bool {
+    pub(crate) async fn read(&mut self) -> bool {
         let Some(frame) = self.body.frame().await else { return false };
         let chunk = frame.unwrap().into_data().unwrap();
         self.text.push_str(std::str::from_utf8(&chunk).unwrap());

@@ -1,7 +1,15 @@
 //! Every version of HTTP that clients and proxies speak.
 
-use http::{Method, Version};
-use tidings_hub::{Hub, HubConfig};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::{Method, Request, Version};
+use http_body_util::Full;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tidings_hub::{Draft, Event, Hub, HubConfig, Topic};
 use tidings_server::{Server, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -188,7 +196,7 @@ async fn a_client_that_asks_first_is_told_before_it_sends() {
 
 #[tokio::test]
 async fn several_addresses_serve_the_same_hub_and_a_taken_one_is_named() {
-    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = ServerConfig::default();
     config.listen = vec![any, any];
     let hub = Hub::new(HubConfig::default());
@@ -211,4 +219,80 @@ async fn several_addresses_serve_the_same_hub_and_a_taken_one_is_named() {
     assert_eq!(error.to_string(), format!("cannot listen on {}", addresses[1]));
     stop.send(()).unwrap();
     served.await.unwrap().unwrap();
+}
+
+/// A connection of HTTP/2 with the windows that the protocol starts with: what is under way on it is
+/// small, so that order can be told by counting.
+async fn http2(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+    /// RFC 9113, section 6.9.2.
+    const WINDOW: u32 = 65_535;
+    let socket = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .handshake(TokioIo::new(socket))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn open(sender: &mut SendRequest<Full<Bytes>>, address: SocketAddr, path: &str) -> Stream {
+    let request = Request::get(format!("http://{address}{path}")).body(Full::default()).unwrap();
+    Stream::new(sender.send_request(request).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_stream_with_a_long_backlog_does_not_hold_up_the_others_of_its_connection() {
+    const QUIET: usize = 99;
+    /// 30 MB, of which the connection takes 64 KiB at a time.
+    const BACKLOG: usize = 3000;
+    /// Pieces of the backlog that may come between an event and its readers, of some 1,900 there are:
+    /// the window's worth was under way, one poll's worth was waiting, and as much again while the
+    /// quiet streams had their turns.
+    const BETWEEN_MAX: usize = 32;
+
+    let server = start().await;
+    let publish = |topic: &str, data: String| {
+        let draft = Draft::new(Topic::new(topic).unwrap(), Event::new(data));
+        drop(server.hub.publish(draft).unwrap());
+    };
+    (0..BACKLOG).for_each(|_| publish("busy", "x".repeat(10_000)));
+    let mut sender = http2(server.address).await;
+    let mut quiet = Vec::new();
+    for number in 0..QUIET {
+        let mut stream =
+            open(&mut sender, server.address, &format!("/topics/quiet/{number}")).await;
+        stream.text_with("retry:").await;
+        quiet.push(stream);
+    }
+    let mut busy = open(&mut sender, server.address, "/topics/busy?last_event_id=earliest").await;
+    let pieces = Arc::new(AtomicUsize::new(0));
+    let reading = tokio::spawn({
+        let pieces = Arc::clone(&pieces);
+        async move {
+            for _ in 0..BACKLOG {
+                while !busy.has_event() {
+                    assert!(busy.read().await);
+                    pieces.fetch_add(1, Ordering::Relaxed);
+                }
+                busy.event().await;
+            }
+        }
+    });
+    for turn in 0..5 {
+        // Well under way.
+        while pieces.load(Ordering::Relaxed) < 64 * (turn + 1) {
+            tokio::task::yield_now().await;
+        }
+        let before = pieces.load(Ordering::Relaxed);
+        (0..QUIET).for_each(|number| publish(&format!("quiet/{number}"), format!("{turn}")));
+        for stream in &mut quiet {
+            assert_eq!(stream.data().await, format!("{turn}"));
+        }
+        let between = pieces.load(Ordering::Relaxed) - before;
+        assert!(between <= BETWEEN_MAX, "{between} pieces of the backlog came first");
+        assert!(!reading.is_finished(), "the backlog was sent before it could be in anybody's way");
+    }
+    reading.await.unwrap();
 }
