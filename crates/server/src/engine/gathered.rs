@@ -66,6 +66,11 @@ impl Gathered {
         self.ends.push((self.bytes.len(), block.sequence(index)));
     }
 
+    /// Bytes that fit without more memory.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -254,6 +254,19 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
+    /// Takes in what the tap holds; `true` if what is to be done is at most so many writes.
+    pub(crate) fn has_small_turn(&mut self, writes: usize) -> bool {
+        self.take_hints();
+        let mut left = writes.checked_sub(self.ready.len());
+        if self.sweeps.topics().len() > writes {
+            return false;
+        }
+        for topic in self.sweeps.topics() {
+            left = left.and_then(|left| left.checked_sub(self.lists.of(topic).len()));
+        }
+        left.is_some()
+    }
+
     /// Takes in what the tap holds and does some of what is to be done, about `writes` writes; `true`
     /// if there is more.
     pub(crate) fn turn(&mut self, mut writes: usize) -> bool {
@@ -324,6 +337,8 @@ impl<S: Socket, P> Shard<S, P> {
         if from > 0 {
             sweep.next = Some(from);
             self.sweeps.put_back(sweep);
+        } else {
+            self.sweeps.finish(sweep);
         }
         to - from
     }

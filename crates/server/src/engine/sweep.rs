@@ -25,11 +25,11 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    fn new(run: &Run) -> Self {
+    fn new(run: &Run, empty: Gathered) -> Self {
         Self {
             topic: run.topic(),
             previous: run.previous(),
-            chunked: Gathered::default(),
+            chunked: empty,
             close: None,
             runs: Vec::new(),
             is_special: false,
@@ -64,33 +64,47 @@ impl Sweep {
     }
 }
 
-/// The sweeps under way and those that wait, taking turns.
+/// The sweeps under way and those that wait, their topics taking turns.
+///
+/// A topic has one sweep under way at most. What comes in meanwhile gathers in the next: the longer a
+/// sweep takes, the more events the next one sends in one write.
 #[derive(Debug, Default)]
 pub(super) struct Sweeps {
-    queue: VecDeque<Sweep>,
-    /// The number of the sweep of a topic that has not begun, counted from `first`.
-    waiting: HashMap<TopicKey, u64>,
-    first: u64,
+    /// The topics that have any, each once but for the one whose turn it is.
+    queue: VecDeque<TopicKey>,
+    topics: HashMap<TopicKey, TopicSweeps>,
+    /// Buffers of a sweep that is over.
+    spare: Gathered,
+}
+
+#[derive(Debug, Default)]
+struct TopicSweeps {
+    under_way: Option<Sweep>,
+    waiting: Option<Sweep>,
 }
 
 impl Sweeps {
-    /// Bytes that one sweep gathers at most; what comes on top waits for the next.
+    /// Bytes that one sweep gathers at most. Where more comes in while one is under way, the slots
+    /// read for themselves.
     const BYTES_MAX: usize = 256 * 1024;
+    /// Room that is kept for the next sweep.
+    const SPARE_BYTES_MAX: usize = 64 * 1024;
 
-    /// Adds a run to the topic's sweep that has not begun, or begins a new one.
+    /// Adds a run to the topic's sweep that has not begun, or makes one.
     pub(super) fn add(&mut self, hint: &Hint, at: usize) {
         let run = &hint.runs()[at];
-        let waiting = self.waiting.get(&run.topic()).and_then(|number| {
-            let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-            Some(index).filter(|index| self.queue[*index].chunked.bytes().len() < Self::BYTES_MAX)
+        let sweeps = self.topics.entry(run.topic()).or_insert_with(|| {
+            self.queue.push_back(run.topic());
+            TopicSweeps::default()
         });
-        let index = waiting.unwrap_or_else(|| {
-            self.waiting.insert(run.topic(), self.first + self.queue.len() as u64);
-            self.queue.push_back(Sweep::new(run));
-            self.queue.len() - 1
-        });
-        let sweep = &mut self.queue[index];
-        sweep.is_special |= run.is_special();
+        let spare = &mut self.spare;
+        let sweep = sweeps.waiting.get_or_insert_with(|| Sweep::new(run, std::mem::take(spare)));
+        sweep.is_special |= run.is_special() || sweep.chunked.bytes().len() > Self::BYTES_MAX;
+        if sweep.is_special {
+            // Only where it ends is still of interest.
+            sweep.chunked.clear();
+            sweep.runs.clear();
+        }
         for index in run.indices() {
             sweep.chunked.push(&hint.block, index, Framing::Chunked);
         }
@@ -98,19 +112,40 @@ impl Sweeps {
         sweep.runs.push((Arc::clone(&hint.block), run.clone()));
     }
 
-    /// Takes the sweep whose turn it is. What comes in meanwhile for its topic is another sweep's.
+    /// Takes the sweep whose turn it is; it is to be [put back](Sweeps::put_back) or
+    /// [finished](Sweeps::finish).
     pub(super) fn take(&mut self) -> Option<Sweep> {
-        let sweep = self.queue.pop_front()?;
-        if self.waiting.get(&sweep.topic) == Some(&self.first) {
-            self.waiting.remove(&sweep.topic);
-        }
-        self.first += 1;
-        Some(sweep)
+        let topic = self.queue.pop_front()?;
+        let sweeps = self.topics.get_mut(&topic)?;
+        sweeps.under_way.take().or_else(|| sweeps.waiting.take())
     }
 
-    /// Puts a sweep that is not finished behind the others.
+    /// Lets the other topics have their turn before the rest of a sweep.
     pub(super) fn put_back(&mut self, sweep: Sweep) {
-        self.queue.push_back(sweep);
+        let topic = sweep.topic;
+        if let Some(sweeps) = self.topics.get_mut(&topic) {
+            sweeps.under_way = Some(sweep);
+            self.queue.push_back(topic);
+        }
+    }
+
+    /// Ends a sweep. What came in meanwhile for its topic is next.
+    pub(super) fn finish(&mut self, sweep: Sweep) {
+        if self.topics.get(&sweep.topic).is_some_and(|sweeps| sweeps.waiting.is_some()) {
+            self.queue.push_back(sweep.topic);
+        } else {
+            self.topics.remove(&sweep.topic);
+        }
+        let mut spare = sweep.chunked;
+        spare.clear();
+        if spare.capacity() <= Self::SPARE_BYTES_MAX {
+            self.spare = spare;
+        }
+    }
+
+    /// The topics that have sweeps.
+    pub(super) fn topics(&self) -> impl ExactSizeIterator<Item = TopicKey> {
+        self.queue.iter().copied()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -119,8 +154,7 @@ impl Sweeps {
 
     /// Forgets all of them: everybody reads for himself.
     pub(super) fn clear(&mut self) {
-        self.first += self.queue.len() as u64;
         self.queue.clear();
-        self.waiting.clear();
+        self.topics.clear();
     }
 }

@@ -35,6 +35,8 @@ struct Shared {
     registry: Registry,
     waker: mio::Waker,
     is_stopped: AtomicBool,
+    /// The thread is about to look at everything there is.
+    is_woken: AtomicBool,
     left: [AtomicU64; Reason::ALL.len()],
 }
 
@@ -61,6 +63,7 @@ impl ShardThread {
                 registry,
                 waker,
                 is_stopped: AtomicBool::new(false),
+                is_woken: AtomicBool::new(false),
                 left: Default::default(),
             }
         });
@@ -140,8 +143,10 @@ impl Drop for ShardThread {
 
 impl Shared {
     fn wake(&self) {
-        // It fails only when the event counter is full, and then the thread is about to wake.
-        let _ = self.waker.wake();
+        if !self.is_woken.swap(true, Ordering::SeqCst) {
+            // It fails only when the event counter is full, and then the thread is about to wake.
+            let _ = self.waker.wake();
+        }
     }
 
     fn run(&self, mut poll: Poll) {
@@ -157,6 +162,8 @@ impl Shared {
                     return;
                 }
             }
+            // Before the look, so that what comes after it wakes again.
+            self.is_woken.store(false, Ordering::SeqCst);
             let mut shard = self.shard.lock();
             for event in events.iter().filter(|event| event.token() != WAKE) {
                 let key = event.token().0;
@@ -203,7 +210,10 @@ struct Rouse(Weak<Shared>);
 impl Wake for Rouse {
     fn wake(self: Arc<Self>) {
         let Some(shared) = self.0.upgrade() else { return };
+        // A large turn is the thread's from its beginning: what is published until it begins goes
+        // out in the same writes.
         if let Some(mut shard) = shared.shard.try_lock()
+            && shard.has_small_turn(INLINE_WRITES)
             && !shared.work(&mut shard, INLINE_WRITES)
         {
             return;
