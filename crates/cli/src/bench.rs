@@ -23,9 +23,12 @@ mod meter;
 mod processes;
 mod progress;
 mod publishers;
+mod reading;
+mod recent;
 mod report;
 mod scenario;
 mod socket;
+mod source;
 mod sources;
 mod target;
 

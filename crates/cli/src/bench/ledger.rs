@@ -51,6 +51,11 @@ impl Place {
         self.topic
     }
 
+    /// The number that is due next.
+    pub(super) fn next(&self) -> u32 {
+        self.next
+    }
+
     /// Whether all events up to `number` have come, or were found to be lost.
     pub(super) fn is_past(&self, number: u32) -> bool {
         self.next > number
@@ -177,23 +182,42 @@ impl Ledger {
         }
     }
 
-    /// Checks data that came to the subscriber at `place`, and moves it on.
+    /// Checks data that came to the subscriber at `place`, and moves it on. Returns what the data
+    /// says of itself if it is what was due next.
     #[inline]
-    pub(super) fn deliver(&mut self, place: &mut Place, event_type: &str, data: &str, now: u64) {
+    pub(super) fn deliver(
+        &mut self,
+        place: &mut Place,
+        event_type: &str,
+        data: &str,
+        now: u64,
+    ) -> Option<Stamp> {
         match self.shape.read(data.as_bytes()) {
-            Found::Ours(stamp) if stamp.topic == place.topic && stamp.number == place.next => {
-                if stamp.number > self.published[stamp.topic as usize] {
-                    self.faults.corrupt += 1;
-                    return;
-                }
-                self.arrive(place, stamp, now);
-            }
-            Found::Ours(stamp) => self.irregular(place, stamp, now),
+            Found::Ours(stamp) => return self.stamped(place, stamp, now),
             Found::Corrupt => self.faults.corrupt += 1,
             // Topics of this run have a name that no other run has.
             Found::OtherRun if self.scope == Scope::Own => self.faults.misdelivered += 1,
             Found::OtherRun | Found::Foreign => self.other(event_type, data),
         }
+        None
+    }
+
+    /// Moves the subscriber at `place` on over the event that is due next, which came as it did to
+    /// another.
+    #[inline]
+    pub(super) fn deliver_known(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
+        debug_assert_eq!((stamp.topic, stamp.number), (place.topic, place.next));
+        self.arrive(place, stamp, now);
+    }
+
+    fn stamped(&mut self, place: &mut Place, stamp: Stamp, now: u64) -> Option<Stamp> {
+        let is_due = stamp.topic == place.topic && stamp.number == place.next;
+        if is_due && stamp.number <= self.published(stamp.topic) {
+            self.arrive(place, stamp, now);
+            return Some(stamp);
+        }
+        self.irregular(place, stamp, now);
+        None
     }
 
     #[inline]

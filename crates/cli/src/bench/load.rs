@@ -14,7 +14,8 @@ use super::ledger::{Ledger, Scope};
 use super::meter::Meter;
 use super::progress::Progress;
 use super::publishers::{FIRST_TOKEN, Form, Publishers};
-use super::sources::{IsClosing, Purpose, Sources};
+use super::source::{IsClosing, Purpose};
+use super::sources::Sources;
 use super::target::{Request, Topics};
 use crate::config::{BenchConfig, Scenario};
 

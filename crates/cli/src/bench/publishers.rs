@@ -16,7 +16,7 @@ use super::head::{Head, Status};
 use super::latency::Latencies;
 use super::ledger::Ledger;
 use super::socket::{Origin, Socket};
-use super::sources::IsClosing;
+use super::source::IsClosing;
 use super::target::{Request, Topics};
 
 /// All publishing connections.

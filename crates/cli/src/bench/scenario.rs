@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::clock::nanos;
 use super::load::{Halt, Load, Stage};
 use super::report::Report;
-use super::sources::Purpose;
+use super::source::Purpose;
 use crate::config::Scenario;
 
 /// Runs a scenario; what only it measures goes to `report`.

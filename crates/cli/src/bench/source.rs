@@ -1,0 +1,236 @@
+//! One subscribing connection: its request, its response's head, then its stream.
+
+use std::io;
+
+use super::causes::Cause;
+use super::clock::Clock;
+use super::head::Head;
+use super::ledger::{Ledger, Place};
+use super::reading::Reading;
+use super::recent::Recent;
+use super::socket::Socket;
+
+/// What one connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To read until the run ends.
+    Follow,
+    /// To be closed as soon as the response has begun.
+    Touch,
+    /// To be closed when the topic's event of this number has come.
+    ReadTo(u32),
+    /// To be opened and never read.
+    Stall,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) socket: Option<Socket>,
+    pub(super) purpose: Purpose,
+    stage: Stage,
+    /// The request's text, then the response's head as far as it has come.
+    pending: Vec<u8>,
+    pub(super) reading: Reading,
+    /// When it began to connect.
+    pub(super) asked: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Requesting { written: usize },
+    Head,
+    Body,
+}
+
+/// What a connection has come to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It waits for more.
+    Waiting,
+    /// It is no longer needed.
+    Finished,
+    Failed(Cause),
+}
+
+/// What all connections are read with.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    /// Where what comes is read into.
+    buffer: Box<[u8]>,
+    recent: Recent,
+    pub(super) clock: Clock,
+}
+
+impl Inbox {
+    pub(super) fn new(clock: Clock) -> Self {
+        let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
+        Self { buffer, recent: Recent::new(), clock }
+    }
+}
+
+/// Whether the kernel says that the other end has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IsClosing {
+    Yes,
+    No,
+}
+
+/// Large enough for what a fast server sends in one go, small enough to stay in the processor's
+/// second cache.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+impl Source {
+    /// A connection that is being made, and will send `request`.
+    pub(super) fn new(
+        socket: Socket,
+        purpose: Purpose,
+        request: Vec<u8>,
+        place: Place,
+        now: u64,
+    ) -> Self {
+        Self {
+            socket: Some(socket),
+            purpose,
+            stage: Stage::Requesting { written: 0 },
+            pending: request,
+            reading: Reading::new(place),
+            asked: now,
+        }
+    }
+
+    /// Whether the response's head has come.
+    pub(super) fn is_open(&self) -> bool {
+        self.stage == Stage::Body
+    }
+
+    /// Reads and writes what can be.
+    pub(super) fn advance(
+        &mut self,
+        inbox: &mut Inbox,
+        closing: IsClosing,
+        ledger: &mut Ledger,
+    ) -> Outcome {
+        // What was told of a connection that is gone by now is of no concern.
+        let Some(mut socket) = self.socket.take() else { return Outcome::Waiting };
+        let outcome = self.advance_on(&mut socket, inbox, closing, ledger);
+        self.socket = Some(socket);
+        outcome
+    }
+
+    fn advance_on(
+        &mut self,
+        socket: &mut Socket,
+        Inbox { buffer, recent, clock }: &mut Inbox,
+        closing: IsClosing,
+        ledger: &mut Ledger,
+    ) -> Outcome {
+        while let Stage::Requesting { written } = &mut self.stage {
+            match socket.write(&self.pending[*written..]) {
+                Ok(None) => return Outcome::Waiting,
+                Ok(Some(count)) => *written += count,
+                Err(error) => return Outcome::Failed(Cause::Connect(error)),
+            }
+            if *written == self.pending.len() {
+                self.pending = Vec::new();
+                self.stage = Stage::Head;
+            }
+        }
+        if self.purpose == Purpose::Stall {
+            return self.peek(socket, buffer);
+        }
+        loop {
+            let count = match socket.read(buffer) {
+                Ok(None) => return Outcome::Waiting,
+                Ok(Some(0)) => return Outcome::Failed(self.end()),
+                Ok(Some(count)) => count,
+                Err(error) => return Outcome::Failed(self.broken(error)),
+            };
+            match self.read(&buffer[..count], recent, ledger, clock.now()) {
+                Ok(IsDone::Yes) => return Outcome::Finished,
+                Ok(IsDone::No) => {}
+                Err(cause) => return Outcome::Failed(cause),
+            }
+            // A read that did not fill the buffer has emptied the socket, but for an end.
+            if count < buffer.len() && closing == IsClosing::No {
+                return Outcome::Waiting;
+            }
+        }
+    }
+
+    /// Waits for the head without taking it: nothing of the stream is ever read.
+    fn peek(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Outcome {
+        let seen = match socket.peek(buffer) {
+            Ok(None) => return Outcome::Waiting,
+            Ok(Some(0)) => return Outcome::Failed(self.end()),
+            Ok(Some(count)) => &buffer[..count],
+            Err(error) => return Outcome::Failed(self.broken(error)),
+        };
+        match self.understand(seen) {
+            Ok(_) => Outcome::Waiting,
+            Err(cause) => Outcome::Failed(cause),
+        }
+    }
+
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        recent: &mut Recent,
+        ledger: &mut Ledger,
+        now: u64,
+    ) -> Result<IsDone, Cause> {
+        if self.stage == Stage::Body {
+            self.reading.read(bytes, recent, ledger, now)?;
+        } else {
+            let mut head = std::mem::take(&mut self.pending);
+            head.extend_from_slice(bytes);
+            match self.understand(&head)? {
+                None => self.pending = head,
+                Some(_) if self.purpose == Purpose::Touch => return Ok(IsDone::Yes),
+                Some(len) => self.reading.read(&head[len..], recent, ledger, now)?,
+            }
+        }
+        match self.purpose {
+            Purpose::ReadTo(number) if self.reading.place.is_past(number) => Ok(IsDone::Yes),
+            _ => Ok(IsDone::No),
+        }
+    }
+
+    /// Reads a response's head and returns its length, once it is whole.
+    fn understand(&mut self, bytes: &[u8]) -> Result<Option<usize>, Cause> {
+        let Some((head, len)) = Head::parse(bytes).map_err(Cause::Head)? else { return Ok(None) };
+        if head.status.code != 200 {
+            return Err(Cause::Refused(head.status));
+        }
+        if head.media_type != "text/event-stream" {
+            return Err(Cause::MediaType(head.media_type));
+        }
+        if let Some(coding) = head.coding {
+            return Err(Cause::Coding(coding));
+        }
+        self.reading.frame(head.body);
+        self.stage = Stage::Body;
+        Ok(Some(len))
+    }
+
+    /// What it means that the connection was closed.
+    fn end(&self) -> Cause {
+        match self.stage {
+            Stage::Body if self.reading.may_end() => Cause::Ended,
+            Stage::Body => Cause::Cut,
+            _ => Cause::NoHead,
+        }
+    }
+
+    fn broken(&self, error: io::Error) -> Cause {
+        match self.stage {
+            Stage::Body => Cause::Broken(error),
+            _ => Cause::Connect(error),
+        }
+    }
+}
+
+enum IsDone {
+    Yes,
+    No,
+}
