@@ -71,24 +71,31 @@ const DESCRIPTORS_BESIDE: u64 = 32;
 
 /// Refuses before the first connection what would fail at the last.
 fn check_descriptors(config: &BenchConfig) -> Result<(), TooManyConnections> {
-    let connections = match config.scenario {
-        Scenario::Idle { subscribers, .. } => u64::from(subscribers),
+    // Where the limit cannot be told, connections that fail will say so.
+    let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
+    enough(connections(&config.scenario, config.topics), limit)
+}
+
+fn enough(connections: u64, limit: u64) -> Result<(), TooManyConnections> {
+    match connections + DESCRIPTORS_BESIDE > limit {
+        true => Err(TooManyConnections { connections, limit }),
+        false => Ok(()),
+    }
+}
+
+/// How many connections a scenario has at a time.
+fn connections(scenario: &Scenario, topics: u32) -> u64 {
+    match *scenario {
+        Scenario::Idle { subscribers, .. } => subscribers.into(),
         Scenario::FanOut { subscribers, under_way, .. } => {
-            u64::from(subscribers) + u64::from(under_way.min(config.topics))
+            u64::from(subscribers) + u64::from(under_way.min(topics))
         }
-        Scenario::Churn { under_way, .. } => u64::from(under_way),
+        Scenario::Churn { under_way, .. } => under_way.into(),
         Scenario::Replay { subscribers, .. } => u64::from(subscribers) + 1,
         Scenario::Slow { subscribers, stalled, .. } => {
             u64::from(subscribers) + u64::from(stalled) + 1
         }
-        Scenario::Publish { connections, .. } => u64::from(connections),
-    };
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if connections + DESCRIPTORS_BESIDE > limit => {
-            Err(TooManyConnections { connections, limit })
-        }
-        // Where the limit cannot be told, connections that fail will say so.
-        _ => Ok(()),
+        Scenario::Publish { connections, .. } => connections.into(),
     }
 }
 
@@ -117,5 +124,23 @@ fn print(text: &str) -> io::Result<()> {
     match io::Write::write_all(&mut io::stdout(), text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_connections_than_descriptors_are_refused_before_any_is_made() {
+        let fan_out = Scenario::FanOut { subscribers: 100, events: 1, under_way: 64 };
+        assert_eq!(connections(&fan_out, 1), 101);
+        assert_eq!(connections(&fan_out, 80), 164);
+        let slow = Scenario::Slow { subscribers: 100, stalled: 50, events: 1, rate: 1 };
+        assert_eq!(connections(&slow, 1), 151);
+        assert!(enough(968, 1_000).is_ok());
+        let refusal = enough(969, 1_000).unwrap_err().to_string();
+        assert!(refusal.starts_with("969 connections and 32 other descriptors"), "{refusal}");
+        assert!(enough(u64::from(u32::MAX) * 2, u64::MAX).is_ok());
     }
 }

@@ -380,3 +380,107 @@ impl Publishers {
         self.waiting.push(index);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mio::Poll;
+
+    use super::*;
+    use crate::bench::data::Shape;
+    use crate::bench::ledger::Scope;
+    use crate::bench::target::{Place, Target};
+
+    /// One connection over which three events were sent, and the ledger they are in.
+    fn three_sent() -> (Publishers, Ledger) {
+        let poll = Poll::new().unwrap();
+        let place = Place { host: "127.0.0.1".into(), port: 9 };
+        let path = vec!["/".to_owned()];
+        let target = Target { place, authority: "a".into(), path };
+        let form = Form::One(target.request("POST", &[], &[]));
+        let mut publishers = Publishers::new(
+            poll.registry().try_clone().unwrap(),
+            "127.0.0.1:9".parse().unwrap(),
+            form,
+            Topics::new(1, 1),
+            (1, 8),
+        );
+        let mut ledger = Ledger::new(Shape::new(1, 100), 1, Scope::Own);
+        ledger.join(0);
+        let sent = (0..3).map(|_| vec![ledger.publish(0)]);
+        publishers.list[0].unanswered = sent.collect();
+        (publishers, ledger)
+    }
+
+    /// Has `text` read, cut after byte `cut`.
+    fn read(publishers: &mut Publishers, ledger: &mut Ledger, text: &str, cut: usize) {
+        for part in [&text.as_bytes()[..cut], &text.as_bytes()[cut..]] {
+            publishers.buffer[..part.len()].copy_from_slice(part);
+            publishers.read(0, part.len(), ledger, 1).unwrap();
+        }
+    }
+
+    #[test]
+    fn answers_that_come_together_are_told_apart_at_every_cut() {
+        let text = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nidHTTP/1.1 204 No Content\r\n\r\n\
+                    HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nid\r\n0\r\n\r\n";
+        for cut in 0..=text.len() {
+            let (mut publishers, mut ledger) = three_sent();
+            read(&mut publishers, &mut ledger, text, cut);
+            assert_eq!((publishers.answered(), publishers.pending(0)), (3, 0), "cut after {cut}");
+            assert_eq!((publishers.refused().total(), ledger.under_way()), (0, 3));
+            assert!(publishers.list[0].has_kept);
+        }
+    }
+
+    #[test]
+    fn a_refused_event_is_withdrawn_and_counted_with_its_status() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\
+                    HTTP/1.1 429 Too Many Requests\r\nContent-Length: 4\r\n\r\nslow";
+        let (mut publishers, mut ledger) = three_sent();
+        read(&mut publishers, &mut ledger, text, 0);
+        assert_eq!((publishers.answered(), publishers.refused_events()), (2, 1));
+        assert_eq!(publishers.refused().list(), [("refused with 429 Too Many Requests", 1)]);
+        assert_eq!((publishers.pending(0), ledger.under_way()), (1, 2));
+    }
+
+    #[test]
+    fn what_a_server_has_not_looked_at_is_sent_again_in_order_one_by_one() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let (mut publishers, mut ledger) = three_sent();
+        read(&mut publishers, &mut ledger, text, 9);
+        let publisher = &publishers.list[0];
+        let again: Vec<u32> = publisher.queued.iter().map(|stamps| stamps[0].number).collect();
+        assert_eq!((again, publisher.unanswered.len()), (vec![2, 3], 0));
+        assert_eq!((publisher.pipelined_max, publishers.refused().total()), (1, 0));
+    }
+
+    #[test]
+    fn what_was_never_answered_is_a_failure_each() {
+        let (mut publishers, mut ledger) = three_sent();
+        publishers.fail(0, &Cause::Unanswered, &mut ledger);
+        assert_eq!((publishers.refused().total(), ledger.under_way()), (3, 0));
+        assert!(!publishers.is_pending());
+    }
+
+    #[test]
+    fn a_batch_is_lines_of_json_of_the_length_that_is_told() {
+        let target = Target {
+            place: Place { host: "a".into(), port: 80 },
+            authority: "a".into(),
+            path: vec!["/events".into()],
+        };
+        let form = Form::Batch(target.request("POST", &[], &[]));
+        let mut ledger = Ledger::new(Shape::new(1, 60), 2, Scope::Own);
+        let stamps = [ledger.publish(0), ledger.publish(0)];
+        let mut out = Vec::new();
+        form.write(&mut out, &stamps, &Topics::new(255, 2), &ledger);
+        let text = String::from_utf8(out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
+        let lines: Vec<serde_json::Value> =
+            body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1]["topic"], "bench-000000ff-1");
+        assert_eq!(lines[1]["data"].as_str().map(str::len), Some(60));
+    }
+}

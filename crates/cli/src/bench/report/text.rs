@@ -203,3 +203,104 @@ fn size(bytes: u64) -> String {
         0 => "none".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const LATENCY: Percentiles =
+        Percentiles { p50: 0.0123, p90: 1.234, p99: 12.34, p999: 123.4, max: 1234.5 };
+
+    fn fan_out() -> Report {
+        Report {
+            scenario: "fan-out",
+            url: "http://a/{topic}".to_owned(),
+            subscribers: Some(1_000),
+            topics: Some(1),
+            events: Some(1_000),
+            bytes: Some(100),
+            under_way: Some(64),
+            connected: Some(1_000),
+            connect_seconds: Some(0.05),
+            seconds: Some(2.0),
+            deliveries: Some(1_000_000),
+            deliveries_per_second: Some(500_000.0),
+            events_per_second: Some(500.0),
+            latency_ms: Some(LATENCY),
+            done: Done::Events(1_000),
+            load_cpu_seconds: Some(0.25),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn a_run_without_faults_is_a_line_for_each_thing() {
+        let mut report = fan_out();
+        report.server = Some(Server {
+            rss_before: 7_900_000,
+            rss_connected: Some(8_300_000),
+            rss_peak: 12_345_678,
+            rss_after: Some(8_000_000),
+            pss_connected: Some(8_200_000),
+            cpu_seconds: Some(0.31),
+            cpu_us_per_delivery: Some(0.31),
+            cpu_us_per_event: Some(310.0),
+            rss_per_subscriber: Some(400),
+            tcp_memory_peak: 4_096,
+            ..Server::default()
+        });
+        let expected = "\
+fan-out  http://a/{topic}
+1,000 subscribers, 1 topic, 1,000 events, 64 under way, 100 bytes each
+
+faults           none
+connections      1,000 opened in 50.0 ms
+deliveries       1,000,000 in 2.00 s: 500,000 /s
+events           1,000 in 2.00 s: 500 /s
+latency          p50 0.012 ms, p90 1.23 ms, p99 12.3 ms, p99.9 123 ms, max 1234 ms
+server's CPU     0.31 s, 0.310 µs a delivery, 310 µs an event
+server's memory  7.90 MB before, 8.30 MB connected, 12.3 MB at most, 8.00 MB after
+                 400 bytes a subscriber
+machine's TCP    none before, 4.10 KB at most
+load's own CPU   0.25 s, 12 % of a core
+";
+        assert_eq!(report.text(), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first_with_its_reasons() {
+        let mut report = fan_out();
+        report.faults = Faults { lost: 1_200, closed: 2, ..Faults::default() };
+        report.refused = BTreeMap::from([("refused with 503 \u{1b}[2J".to_owned(), 3)]);
+        report.ended = BTreeMap::from([("ended by the server".to_owned(), 2)]);
+        report.other_events = 1;
+        report.first_other = Some("gap: a\nb".to_owned());
+        let text = report.text();
+        let lines: Vec<&str> = text.lines().skip(3).take(4).collect();
+        let expected = [
+            "FAULTS           1,200 lost, 2 streams closed",
+            "FAILED           3 × refused with 503 \u{fffd}[2J",
+            "streams ended    2 × ended by the server",
+            "not ours         1 event; the first is gap: a b",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(
+            report.verdict().unwrap().to_string(),
+            "1,200 lost, 2 streams closed, 3 connections or publishes failed"
+        );
+    }
+
+    #[test]
+    fn json_has_what_applies_in_its_order_and_nothing_else() {
+        let expected = "{\"scenario\":\"fan-out\",\"url\":\"http://a/{topic}\",\
+            \"subscribers\":1000,\"topics\":1,\"events\":1000,\"bytes\":100,\"under_way\":64,\
+            \"connected\":1000,\"connect_seconds\":0.05,\"seconds\":2.0,\"deliveries\":1000000,\
+            \"deliveries_per_second\":500000.0,\"events_per_second\":500.0,\
+            \"latency_ms\":{\"p50\":0.0123,\"p90\":1.234,\"p99\":12.34,\"p999\":123.4,\"max\":1234.5},\
+            \"faults\":{\"lost\":0,\"doubled\":0,\"out_of_order\":0,\"misdelivered\":0,\
+            \"corrupt\":0,\"closed\":0},\"load_cpu_seconds\":0.25}\n";
+        assert_eq!(fan_out().json(), expected);
+    }
+}
