@@ -30,6 +30,7 @@ use crate::heads::Seat;
 use crate::phase::closing;
 use crate::preface::{Protocol, Rewound, tell};
 use crate::response_body::ResponseBody;
+use crate::socket_options::ACCEPTED_INHERIT;
 use crate::takeover::take_over;
 
 /// Serves a connection until it ends or the server does.
@@ -39,7 +40,7 @@ use crate::takeover::take_over;
 /// Dropping the future closes the connection and everything on it.
 pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, app: Arc<App>, seat: Seat) {
     // Events are small and must not wait for each other.
-    if socket.set_nodelay(true).is_err() {
+    if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return;
     }
     let seat = Arc::new(seat);

@@ -37,6 +37,7 @@ mod request;
 mod response_body;
 mod routes;
 mod server;
+mod socket_options;
 mod streams;
 mod subject;
 mod takeover;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tidings_hub::{Hub, Now};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ use crate::heads::Heads;
 use crate::listener::listen;
 use crate::phase::Phase;
 use crate::routes::ExtraRoutes;
+use crate::socket_options::{self, ACCEPTED_INHERIT};
 
 /// A hub's HTTP server, bound to its addresses and ready to serve.
 pub struct Server {
@@ -47,7 +49,8 @@ impl Server {
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for &address in &config.listen {
-            let listener = bind(address).map_err(|source| BindError { address, source })?;
+            let listener = bind(address, config.stall_timeout)
+                .map_err(|source| BindError { address, source })?;
             let bound = listener.local_addr().map_err(|source| BindError { address, source })?;
             addresses.push(bound);
             listeners.push(listener);
@@ -173,7 +176,7 @@ async fn keep_time(app: Arc<App>) {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
     /// Connections that wait to be accepted: a herd that comes back after a restart.
     const BACKLOG: u32 = 4096;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -181,6 +184,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    if ACCEPTED_INHERIT {
+        socket_options::limit(&SockRef::from(&socket), stall_timeout)?;
+    }
     socket.listen(BACKLOG)
 }
 

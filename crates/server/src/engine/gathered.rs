@@ -1,5 +1,7 @@
 //! Events gathered for one write.
 
+use std::io::Write as _;
+
 use tidings_hub::Sequence;
 use tidings_hub::tap::Block;
 
@@ -17,7 +19,7 @@ impl Framing {
     pub(crate) fn frame(self, text: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Chunked => {
-                out.extend_from_slice(format!("{:x}\r\n", text.len()).as_bytes());
+                write!(out, "{:x}\r\n", text.len()).expect("memory takes all");
                 out.extend_from_slice(text);
                 out.extend_from_slice(b"\r\n");
             }

@@ -76,6 +76,8 @@ pub(crate) struct Shard<S, P> {
 
 /// Bytes read from history for one write.
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// Room for a preamble with a place.
+const PREAMBLE_BYTES: usize = 128;
 /// Bytes after a request that are read and thrown away; more is not a mistake but an attempt.
 const DISCARDED_BYTES_MAX: u16 = 1024;
 
@@ -144,7 +146,7 @@ impl<S: Socket, P> Shard<S, P> {
         let subject = extras.as_ref().and_then(|extras| extras.subject());
         // Whoever ended the subject's streams while this one was on its way did not find it here.
         let is_ended = subject.is_some_and(|subject| reader.is_ended_by(subject.ends()));
-        let (mut preamble, mut first) = (Vec::new(), head);
+        let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
         reader.write_preamble(client, &mut preamble);
         adopted.greeting.iter().for_each(|greeting| encode(greeting, &mut preamble));
         framing.frame(&preamble, &mut first);

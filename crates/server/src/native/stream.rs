@@ -47,7 +47,8 @@ async fn answer(
             Ok(stream.into())
         }
         Format::Json => {
-            let mut response = read::page(app, query, view, start).await?;
+            // Boxed: every other request would carry the room for it.
+            let mut response = Box::pin(read::page(app, query, view, start)).await?;
             response.headers_mut().extend(vary());
             Ok(response.into())
         }

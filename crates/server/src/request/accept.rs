@@ -16,6 +16,10 @@ impl Format {
     /// The greater weight decides; then which one is named more exactly, so that `application/json,
     /// */*` means JSON; then the stream, which is what the paths are for.
     pub(crate) fn accepted(headers: &HeaderMap) -> Option<Self> {
+        // What an EventSource and curl send.
+        if let Some(b"text/event-stream" | b"*/*") = only(headers) {
+            return Some(Self::EventStream);
+        }
         let ranges: Vec<_> = headers.get_all(ACCEPT).iter().flat_map(ranges).collect();
         if ranges.is_empty() {
             return Some(Self::EventStream);
@@ -29,6 +33,13 @@ impl Format {
             _ => Some(Self::EventStream),
         }
     }
+}
+
+/// The header, if it is there once.
+fn only(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(ACCEPT).iter();
+    let value = values.next()?;
+    values.next().is_none().then_some(value.as_bytes())
 }
 
 /// How much a form is wanted: by weight, then by how exactly it is named.
