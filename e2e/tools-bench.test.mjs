@@ -201,7 +201,7 @@ test('nonsense is refused before anything is connected', async () => {
     [[], /Usage: tidings bench/],
     [['fanout', url], /unrecognized subcommand 'fanout'/],
     [['idle'], /<URL>/],
-    [['idle', 'nowhere'], /^tidings: nowhere: not an absolute http URL/],
+    [['idle', 'nowhere'], /^tidings: nowhere: not an absolute http or https URL/],
     [['idle', url, '--subscribers', '0', '--hold', 'x'], /--subscribers 0: a whole number/, /--hold x: a time with its unit/],
     [['idle', 'http://127.0.0.1:1/', '--topics', '2'], /\{topic\} is needed/],
     [['fan-out', url, '--bytes', '55'], /--bytes 55: at least 56/],

@@ -31,6 +31,7 @@ mod socket;
 mod source;
 mod sources;
 mod target;
+mod tls;
 
 use std::error::Error;
 use std::fmt;
@@ -42,7 +43,7 @@ pub(crate) use self::interrupt::Interrupted;
 use self::load::Load;
 pub(crate) use self::progress::Way;
 use self::report::Report;
-pub(crate) use self::target::{Place, Target};
+pub(crate) use self::target::{Place, Scheme, Target};
 
 /// Bytes that an event's data has at least: what it says of itself.
 pub(crate) const EVENT_BYTES_MIN: usize = data::Shape::BYTES_MIN;

@@ -139,8 +139,8 @@ impl Load {
             place.find().map_err(named)
         };
         let (target, form, slots) = publishing(config);
-        let publish_address = found(&target.place)?;
-        let subscribe_address = found(&config.subscribe.place)?;
+        let publish_to = found(&target.place)?;
+        let subscribe_to = found(&config.subscribe.place)?;
         let clock = Clock::start();
         Ok(Self {
             events: Events::with_capacity(TURN_EVENTS),
@@ -148,14 +148,14 @@ impl Load {
             clock,
             sources: Sources::new(
                 poll.registry().try_clone()?,
-                subscribe_address,
+                subscribe_to,
                 subscription(config),
                 topics.clone(),
                 clock,
             ),
             publishers: Publishers::new(
                 poll.registry().try_clone()?,
-                publish_address,
+                publish_to,
                 form,
                 topics,
                 slots,

@@ -4,7 +4,6 @@
 //! answers the requests of a connection in order (RFC 9112, section 9.3.2).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use mio::{Registry, Token};
 
@@ -15,7 +14,7 @@ use super::data::Stamp;
 use super::head::{Head, Status};
 use super::latency::Latencies;
 use super::ledger::Ledger;
-use super::socket::{Origin, Socket};
+use super::socket::{Endpoint, Origin, Socket};
 use super::source::IsClosing;
 use super::target::{Request, Topics};
 
@@ -23,7 +22,7 @@ use super::target::{Request, Topics};
 #[derive(Debug)]
 pub(super) struct Publishers {
     registry: Registry,
-    address: SocketAddr,
+    endpoint: Endpoint,
     form: Form,
     topics: Topics,
     list: Vec<Publisher>,
@@ -123,7 +122,7 @@ impl Publishers {
     /// Makes `count` of them; they connect when there is something to publish.
     pub(super) fn new(
         registry: Registry,
-        address: SocketAddr,
+        endpoint: Endpoint,
         form: Form,
         topics: Topics,
         (count, pipelined_max): (usize, usize),
@@ -131,7 +130,7 @@ impl Publishers {
         let list = (0..count).map(|_| Publisher { pipelined_max, ..Publisher::default() });
         Self {
             registry,
-            address,
+            endpoint,
             form,
             topics,
             list: list.collect(),
@@ -223,7 +222,8 @@ impl Publishers {
             Some(socket) => socket,
             none => {
                 let token = Token(FIRST_TOKEN + index);
-                let made = Socket::connect(self.address, Origin::default(), &self.registry, token);
+                let made =
+                    Socket::connect(&self.endpoint, Origin::default(), &self.registry, token);
                 none.insert(made.map_err(Cause::Connect)?)
             }
         };
@@ -388,18 +388,18 @@ mod tests {
     use super::*;
     use crate::bench::data::Shape;
     use crate::bench::ledger::Scope;
-    use crate::bench::target::{Place, Target};
+    use crate::bench::target::{Place, Scheme, Target};
 
     /// One connection over which three events were sent, and the ledger they are in.
     fn three_sent() -> (Publishers, Ledger) {
         let poll = Poll::new().unwrap();
-        let place = Place { host: "127.0.0.1".into(), port: 9 };
+        let place = Place { scheme: Scheme::Http, host: "127.0.0.1".into(), port: 9 };
         let path = vec!["/".to_owned()];
         let target = Target { place, authority: "a".into(), path };
         let form = Form::One(target.request("POST", &[], &[]));
         let mut publishers = Publishers::new(
             poll.registry().try_clone().unwrap(),
-            "127.0.0.1:9".parse().unwrap(),
+            Endpoint { address: "127.0.0.1:9".parse().unwrap(), security: None },
             form,
             Topics::new(1, 1),
             (1, 8),
@@ -465,7 +465,7 @@ mod tests {
     #[test]
     fn a_batch_is_lines_of_json_of_the_length_that_is_told() {
         let target = Target {
-            place: Place { host: "a".into(), port: 80 },
+            place: Place { scheme: Scheme::Http, host: "a".into(), port: 80 },
             authority: "a".into(),
             path: vec!["/events".into()],
         };

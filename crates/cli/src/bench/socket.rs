@@ -7,18 +7,32 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket as Raw, Type};
 
+use super::tls::{Security, Tls, is_not_yet};
+
+/// Where connections are made to.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    pub(super) address: SocketAddr,
+    /// `None` for plain HTTP.
+    pub(super) security: Option<Security>,
+}
+
 /// A connection that is made, or being made.
 #[derive(Debug)]
-pub(super) struct Socket(TcpStream);
+pub(super) struct Socket {
+    stream: TcpStream,
+    tls: Option<Box<Tls>>,
+}
 
 impl Socket {
     /// Begins to connect, and has `registry` tell of everything that happens.
     pub(super) fn connect(
-        address: SocketAddr,
+        to: &Endpoint,
         from: Origin,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
+        let address = to.address;
         let raw = Raw::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         raw.set_nonblocking(true)?;
         raw.set_tcp_nodelay(true)?;
@@ -30,33 +44,33 @@ impl Socket {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(error) => return Err(error),
         }
+        let tls = to.security.as_ref().map(Tls::new).transpose()?.map(Box::new);
         let mut stream = TcpStream::from_std(raw.into());
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self(stream))
+        Ok(Self { stream, tls })
     }
 
-    /// Reads what there is; `None` if there is nothing yet.
+    /// Reads what there is; `None` if there is nothing yet. If that does not fill `buffer`, nothing is
+    /// left, but for an end.
+    #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        unless_it_would_block(|| self.0.read(buffer))
-    }
-
-    /// Looks at what there is, and leaves it there.
-    pub(super) fn peek(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        unless_it_would_block(|| self.0.peek(buffer))
+        match &mut self.tls {
+            None => unless_it_would_block(|| self.stream.read(buffer)),
+            Some(tls) => tls.read(&mut self.stream, buffer),
+        }
     }
 
     /// Writes what fits; `None` if nothing does yet.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        match unless_it_would_block(|| self.0.write(bytes)) {
-            // Linux says that it would block; others say this.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
-            written => written,
+        match &mut self.tls {
+            None => unless_it_would_block(|| self.stream.write(bytes)),
+            Some(tls) => tls.write(&mut self.stream, bytes),
         }
     }
 
     /// Has nothing more told of this connection.
     pub(super) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(&mut self.0)
+        registry.deregister(&mut self.stream)
     }
 }
 
@@ -64,7 +78,7 @@ fn unless_it_would_block(mut call: impl FnMut() -> io::Result<usize>) -> io::Res
     loop {
         match call() {
             Ok(count) => return Ok(Some(count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if is_not_yet(&error) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

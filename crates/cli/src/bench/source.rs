@@ -19,7 +19,7 @@ pub(super) enum Purpose {
     Touch,
     /// To be closed when the topic's event of this number has come.
     ReadTo(u32),
-    /// To be opened and never read.
+    /// To be opened and not read from then on.
     Stall,
 }
 
@@ -136,9 +136,6 @@ impl Source {
                 self.stage = Stage::Head;
             }
         }
-        if self.purpose == Purpose::Stall {
-            return self.peek(socket, buffer);
-        }
         loop {
             let count = match socket.read(buffer) {
                 Ok(None) => return Outcome::Waiting,
@@ -151,24 +148,13 @@ impl Source {
                 Ok(IsDone::No) => {}
                 Err(cause) => return Outcome::Failed(cause),
             }
+            if self.purpose == Purpose::Stall && self.is_open() {
+                return Outcome::Waiting;
+            }
             // A read that did not fill the buffer has emptied the socket, but for an end.
             if count < buffer.len() && closing == IsClosing::No {
                 return Outcome::Waiting;
             }
-        }
-    }
-
-    /// Waits for the head without taking it: nothing of the stream is ever read.
-    fn peek(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Outcome {
-        let seen = match socket.peek(buffer) {
-            Ok(None) => return Outcome::Waiting,
-            Ok(Some(0)) => return Outcome::Failed(self.end()),
-            Ok(Some(count)) => &buffer[..count],
-            Err(error) => return Outcome::Failed(self.broken(error)),
-        };
-        match self.understand(seen) {
-            Ok(_) => Outcome::Waiting,
-            Err(cause) => Outcome::Failed(cause),
         }
     }
 
@@ -187,6 +173,7 @@ impl Source {
             match self.understand(&head)? {
                 None => self.pending = head,
                 Some(_) if self.purpose == Purpose::Touch => return Ok(IsDone::Yes),
+                Some(_) if self.purpose == Purpose::Stall => {}
                 Some(len) => self.reading.read(&head[len..], recent, ledger, now)?,
             }
         }

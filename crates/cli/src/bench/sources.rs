@@ -1,7 +1,6 @@
 //! The subscribing connections: opened some at a time, read by one thread, checked as they are read.
 
 use std::io;
-use std::net::SocketAddr;
 
 use mio::{Registry, Token};
 
@@ -9,7 +8,7 @@ use super::causes::{Cause, Causes};
 use super::clock::Clock;
 use super::latency::Latencies;
 use super::ledger::{Ledger, Place};
-use super::socket::{Origin, Socket};
+use super::socket::{Endpoint, Origin, Socket};
 use super::source::{Inbox, IsClosing, Outcome, Purpose, Source};
 use super::target::{Request, Topics};
 
@@ -17,7 +16,7 @@ use super::target::{Request, Topics};
 #[derive(Debug)]
 pub(super) struct Sources {
     registry: Registry,
-    address: SocketAddr,
+    endpoint: Endpoint,
     origin: Origin,
     request: Request,
     topics: Topics,
@@ -46,14 +45,14 @@ pub(super) struct Counts {
 impl Sources {
     pub(super) fn new(
         registry: Registry,
-        address: SocketAddr,
+        endpoint: Endpoint,
         request: Request,
         topics: Topics,
         clock: Clock,
     ) -> Self {
         Self {
             registry,
-            address,
+            endpoint,
             origin: Origin::default(),
             request,
             topics,
@@ -126,9 +125,9 @@ impl Sources {
 
     fn connect(&mut self, token: Token) -> io::Result<Socket> {
         loop {
-            match Socket::connect(self.address, self.origin, &self.registry, token) {
+            match Socket::connect(&self.endpoint, self.origin, &self.registry, token) {
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    self.origin = self.origin.after(self.address).ok_or(error)?;
+                    self.origin = self.origin.after(self.endpoint.address).ok_or(error)?;
                 }
                 done => return done,
             }

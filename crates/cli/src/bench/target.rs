@@ -2,15 +2,26 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
+
+use super::socket::Endpoint;
+use super::tls::Security;
 
 /// Where connections are made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
+    pub(crate) scheme: Scheme,
     /// A name or an address, without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
+}
+
+/// Whether connections are secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
 }
 
 impl Place {
@@ -18,12 +29,17 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// The name cannot be resolved, or none of its addresses accepts one within five seconds.
-    pub(super) fn find(&self) -> io::Result<SocketAddr> {
+    /// The name cannot be resolved, none of its addresses accepts one within five seconds, or the
+    /// roots that certificates are verified by cannot be read.
+    pub(super) fn find(&self) -> io::Result<Endpoint> {
+        let security = match self.scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(Security::of(&self.host)?),
+        };
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in (self.host.as_str(), self.port).to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, PROBE) {
-                Ok(_) => return Ok(address),
+                Ok(_) => return Ok(Endpoint { address, security }),
                 Err(error) => failure = error,
             }
         }
@@ -129,7 +145,7 @@ mod tests {
 
     fn target(path: &[&str]) -> Target {
         Target {
-            place: Place { host: "::1".into(), port: 80 },
+            place: Place { scheme: Scheme::Http, host: "::1".into(), port: 80 },
             authority: "[::1]".into(),
             path: path.iter().map(|part| (*part).to_owned()).collect(),
         }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Mistakes, Reader, at_least, bytes, duration};
 use crate::args::{BenchArgs, CommonArgs, ScenarioArgs};
-use crate::bench::{EVENT_BYTES_MIN, Place, Target, Way};
+use crate::bench::{EVENT_BYTES_MIN, Place, Scheme, Target, Way};
 
 /// Everything `bench` needs to know.
 #[derive(Debug)]
@@ -256,13 +256,13 @@ impl Reader<'_> {
             None
         };
         let Ok(url) = Url::parse(&text.replace(TOPIC, STAND_IN)) else {
-            return refuse(self, "not an absolute http URL");
+            return refuse(self, "not an absolute http or https URL");
         };
-        match url.scheme() {
-            "http" => {}
-            "https" => return refuse(self, "https cannot be measured, only http"),
-            _ => return refuse(self, "not an absolute http URL"),
-        }
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return refuse(self, "not an absolute http or https URL"),
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return refuse(self, "a name and a password are to be sent as --header");
         }
@@ -281,7 +281,7 @@ impl Reader<'_> {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = url.port_or_known_default().unwrap_or(80);
         let path = path.split(STAND_IN).map(str::to_owned).collect();
-        Some(Target { place: Place { host, port }, authority, path })
+        Some(Target { place: Place { scheme, host, port }, authority, path })
     }
 
     fn bench_headers(&mut self, texts: &[String]) -> Vec<(String, String)> {
@@ -356,7 +356,7 @@ mod tests {
     fn a_url_is_cut_where_the_topic_stands() {
         let config = check("idle http://[::1]:81/a/{topic}?x={topic}&y").unwrap();
         let Target { place, authority, path } = config.subscribe;
-        assert_eq!(place, Place { host: "::1".into(), port: 81 });
+        assert_eq!(place, Place { scheme: Scheme::Http, host: "::1".into(), port: 81 });
         assert_eq!(authority, "[::1]:81");
         assert_eq!(path, ["/a/", "?x=", "&y"]);
         let config = check("idle http://a --publish-url http://b/{topic}").unwrap();
@@ -365,6 +365,8 @@ mod tests {
             (vec!["/".to_owned()], 80)
         );
         assert_eq!(config.publish.authority, "b");
+        let secure = check("idle https://a").unwrap().subscribe.place;
+        assert_eq!(secure, Place { scheme: Scheme::Https, host: "a".into(), port: 443 });
     }
 
     #[test]
@@ -400,7 +402,6 @@ mod tests {
         refused("slow http://a --rate 5/m --stalled 0", &["--rate 5/m", "--stalled 0"]);
         refused("idle http://a/{topic} --subscribers 2 --topics 3", &["more than there are"]);
         refused("idle http://a/ --topics 2", &["a URL without {topic}"]);
-        refused("idle https://a/", &["only http"]);
         refused("idle http://{topic}.a/", &["host's name"]);
         refused("idle http://u:p@a/", &["--header"]);
         refused("publish http://a --batch-url http://b", &["--batch-url"]);

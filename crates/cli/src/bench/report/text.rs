@@ -58,7 +58,7 @@ impl Report {
 
     fn wrong(&self, out: &mut String) {
         let faults = faults(self.faults);
-        let is_checked = self.deliveries.is_some();
+        let is_checked = self.deliveries.is_some_and(|count| count > 0);
         match (faults.is_empty(), is_checked) {
             (false, _) => line(out, "FAULTS", Some(faults.join(", "))),
             (true, true) => line(out, "faults", Some("none".to_owned())),
@@ -83,24 +83,21 @@ impl Report {
             .zip(self.connect_seconds)
             .map(|(count, seconds)| format!("{} opened in {}", grouped(count), time(seconds)));
         line(out, "connections", opened);
-        let measured = self.seconds.map(|seconds| format!("in {}", time(seconds)));
-        let measured = measured.unwrap_or_default();
+        // Nothing else was measured of a run that did not come so far.
+        let Some(seconds) = self.seconds else { return };
         let rate = |count: u64, per_second: Option<f64>| {
             let per_second =
                 per_second.map(|rate| format!(": {} /s", grouped(rate.round() as u64)));
-            format!("{} {measured}{}", grouped(count), per_second.unwrap_or_default())
+            format!("{} in {}{}", grouped(count), time(seconds), per_second.unwrap_or_default())
         };
-        line(
-            out,
-            "deliveries",
-            self.deliveries.map(|count| rate(count, self.deliveries_per_second)),
-        );
+        let deliveries = self.deliveries.map(|count| rate(count, self.deliveries_per_second));
+        line(out, "deliveries", deliveries);
         match self.done {
             Done::Events(count) => line(out, "events", Some(rate(count, self.events_per_second))),
             Done::Connections(count) => {
                 line(out, "opened, closed", Some(rate(count, self.connections_per_second)));
             }
-            Done::Nothing if self.deliveries.is_none() => line(out, "held", self.seconds.map(time)),
+            Done::Nothing if self.deliveries.is_none() => line(out, "held", Some(time(seconds))),
             Done::Nothing => {}
         }
     }
@@ -290,6 +287,28 @@ load's own CPU   0.25 s, 12 % of a core
             report.verdict().unwrap().to_string(),
             "1,200 lost, 2 streams closed, 3 connections or publishes failed"
         );
+    }
+
+    #[test]
+    fn a_run_that_came_nowhere_tells_of_nothing_but_that() {
+        let failed = Report {
+            seconds: None,
+            deliveries: Some(0),
+            deliveries_per_second: None,
+            events_per_second: None,
+            latency_ms: None,
+            load_cpu_seconds: None,
+            connected: Some(0),
+            refused: BTreeMap::from([("cannot connect: reset".to_owned(), 100)]),
+            ..fan_out()
+        };
+        let text = failed.text();
+        let lines: Vec<&str> = text.lines().skip(3).collect();
+        let expected = [
+            "FAILED           100 × cannot connect: reset",
+            "connections      0 opened in 50.0 ms",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

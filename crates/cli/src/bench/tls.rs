@@ -1,0 +1,221 @@
+//! TLS on a nonblocking connection.
+
+use std::io::{self, Read as _, Write as _};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+/// How connections to one server are secured.
+#[derive(Clone, Debug)]
+pub(super) struct Security {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl Security {
+    /// Verifies `host` by the roots that this machine trusts.
+    ///
+    /// # Errors
+    ///
+    /// The host is no name that a certificate could have, or the roots cannot be read.
+    pub(super) fn of(host: &str) -> io::Result<Self> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        // Named, because rustls refuses to guess in a program that has two providers compiled in.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(rustls::ConfigBuilder::with_platform_verifier)
+            .map_err(io::Error::other)?
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config: Arc::new(config), name })
+    }
+}
+
+/// The TLS of one connection.
+#[derive(Debug)]
+pub(super) struct Tls(ClientConnection);
+
+impl Tls {
+    pub(super) fn new(security: &Security) -> io::Result<Self> {
+        let config = Arc::clone(&security.config);
+        let session = ClientConnection::new(config, security.name.clone());
+        session.map(Self).map_err(io::Error::other)
+    }
+
+    /// Reads until `buffer` is full or `stream` has no more; `None` if there is nothing yet.
+    pub(super) fn read(
+        &mut self,
+        stream: &mut TcpStream,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        // What could not be written may fit now.
+        self.flush(stream)?;
+        let mut filled = 0;
+        loop {
+            match self.0.reader().read(&mut buffer[filled..]) {
+                Ok(0) => return Ok(Some(filled)),
+                Ok(count) => {
+                    filled += count;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Closed without a word of it: whether that was the end, HTTP's framing says.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(Some(filled));
+                }
+                Err(error) => return Err(error),
+            }
+            match self.0.read_tls(stream) {
+                Ok(_) => {
+                    let read = self.0.process_new_packets().map_err(io::Error::other);
+                    // Also what tells the server that it is not trusted.
+                    self.flush(stream)?;
+                    read?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok((filled > 0).then_some(filled));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It will be met again when what came before it was dealt with.
+                Err(_) if filled > 0 => return Ok(Some(filled)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes what there is room for, and writes what fits; `None` if there is no room yet.
+    pub(super) fn write(
+        &mut self,
+        stream: &mut TcpStream,
+        bytes: &[u8],
+    ) -> io::Result<Option<usize>> {
+        self.flush(stream)?;
+        let count = self.0.writer().write(bytes)?;
+        self.flush(stream)?;
+        Ok((count > 0).then_some(count))
+    }
+
+    fn flush(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        while self.0.wants_write() {
+            match self.0.write_tls(stream) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_not_yet(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a connection cannot be written to yet: Linux says that it would block, others that it is
+/// not connected.
+pub(super) fn is_not_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener};
+    use std::thread::{self, JoinHandle};
+
+    use mio::{Events, Poll, Token};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{RootCertStore, ServerConfig, ServerConnection};
+
+    use super::*;
+    use crate::bench::socket::{Endpoint, Origin, Socket};
+
+    const REQUEST: usize = 200_000;
+    const RESPONSE: usize = 500_000;
+
+    fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+        Arc::new(rustls::crypto::ring::default_provider())
+    }
+
+    /// Serves one connection: reads a request, writes a response, says that it closes, and closes.
+    /// Returns where it listens, and how to trust it.
+    fn serve() -> (SocketAddr, Security, JoinHandle<io::Result<()>>) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let trusting = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let security = Security { config: Arc::new(trusting), name };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = thread::spawn(move || {
+            let (mut tcp, _) = listener.accept()?;
+            let mut session = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
+            let mut stream = rustls::Stream::new(&mut session, &mut tcp);
+            stream.read_exact(&mut vec![0; REQUEST])?;
+            stream.write_all(&[b'x'; RESPONSE])?;
+            session.send_close_notify();
+            session.complete_io(&mut tcp).map(drop)
+        });
+        (address, security, served)
+    }
+
+    /// Sends a request and reads until the end, a `buffer` at a time.
+    fn exchange(to: &Endpoint, buffer: &mut [u8]) -> io::Result<Vec<u8>> {
+        let mut poll = Poll::new()?;
+        let mut events = Events::with_capacity(8);
+        let mut socket = Socket::connect(to, Origin::default(), poll.registry(), Token(0))?;
+        let request = [b'y'; REQUEST];
+        let (mut written, mut response) = (0, Vec::new());
+        loop {
+            while written < REQUEST
+                && let Some(count) = socket.write(&request[written..])?
+            {
+                written += count;
+            }
+            while let Some(count) = socket.read(buffer)? {
+                if count == 0 {
+                    return Ok(response);
+                }
+                response.extend_from_slice(&buffer[..count]);
+            }
+            poll.poll(&mut events, None)?;
+        }
+    }
+
+    #[test]
+    fn a_request_and_a_response_larger_than_any_buffer_come_through() {
+        for buffer_len in [1_000, 1_000_000] {
+            let (address, security, served) = serve();
+            let to = Endpoint { address, security: Some(security) };
+            let response = exchange(&to, &mut vec![0; buffer_len]).unwrap();
+            assert!(response.len() == RESPONSE && response.iter().all(|byte| *byte == b'x'));
+            served.join().unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_server_that_this_machine_does_not_trust_is_refused() {
+        let (address, _, served) = serve();
+        let to = Endpoint { address, security: Some(Security::of("localhost").unwrap()) };
+        let refusal = exchange(&to, &mut [0; 1_000]).unwrap_err().to_string();
+        assert!(refusal.contains("certificate"), "{refusal}");
+        assert!(served.join().unwrap().is_err());
+    }
+
+    #[test]
+    fn a_name_that_no_certificate_can_have_is_refused() {
+        assert!(Security::of("a b").is_err());
+    }
+}
