@@ -134,10 +134,16 @@ impl std::error::Error for InvalidPattern {}
 
 /// Everything a subscriber should be sent: the events of any topic that one of its filters matches.
 ///
-/// An event that several filters match is sent once. Cloning shares the filters.
+/// An event that several filters match is sent once. Cloning is cheap: one filter lies in place,
+/// several are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    filters: Arc<[TopicFilter]>,
+pub struct View(Filters);
+
+/// Always [`Filters::One`] where there is one, so that equal views are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Filters {
+    One(TopicFilter),
+    Many(Arc<[TopicFilter]>),
 }
 
 impl View {
@@ -150,31 +156,37 @@ impl View {
                 distinct.push(filter);
             }
         }
-        Self { filters: distinct.into() }
+        match distinct.len() {
+            1 => Self(Filters::One(distinct.remove(0))),
+            _ => Self(Filters::Many(distinct.into())),
+        }
     }
 
     /// The filters, each once.
     #[must_use]
     pub fn filters(&self) -> &[TopicFilter] {
-        &self.filters
+        match &self.0 {
+            Filters::One(filter) => std::slice::from_ref(filter),
+            Filters::Many(filters) => filters,
+        }
     }
 
     /// Whether events of the topic called `name` are in the view.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        self.filters.iter().any(|filter| filter.matches(name))
+        self.filters().iter().any(|filter| filter.matches(name))
     }
 }
 
 impl From<Topic> for View {
     fn from(topic: Topic) -> Self {
-        Self { filters: [TopicFilter::Exact(topic)].into() }
+        TopicFilter::Exact(topic).into()
     }
 }
 
 impl From<TopicFilter> for View {
     fn from(filter: TopicFilter) -> Self {
-        Self { filters: [filter].into() }
+        Self(Filters::One(filter))
     }
 }
 

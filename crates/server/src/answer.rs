@@ -221,7 +221,7 @@ fn open_body(
     Handled::Response(if request.method == Method::HEAD {
         response.map(|_| ResponseBody::whole(Bytes::new()))
     } else {
-        response.map(|body| ResponseBody::stream(Box::new(body), listed))
+        response.map(|body| ResponseBody::stream(body, listed))
     })
 }
 

@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper::rt::{Executor, Write as _};
+use hyper::rt::Write as _;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::select;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -111,10 +110,8 @@ async fn serve_http2(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>)
             handled
         }
     });
-    let tasks = Tasks::default();
-    let connection = http2_builder(&app.config, tasks.clone()).serve_connection(io, service);
+    let connection = http2_builder(&app.config).serve_connection(io, service);
     drive(pin!(Http2(connection)), app, seat).await;
-    tasks.end();
 }
 
 /// A connection of HTTP/1, which also ends when a stream waits for it.
@@ -167,14 +164,15 @@ fn http1_builder(config: &ServerConfig) -> http1::Builder {
     builder
 }
 
-/// The same for HTTP/2.
-fn http2_builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
+/// The same for HTTP/2. Streams run on tasks of their own; h2 resets them when the connection is
+/// dropped, which ends their tasks, so that nobody has to keep a list.
+fn http2_builder(config: &ServerConfig) -> http2::Builder<TokioExecutor> {
     /// A dead peer is noticed in twice this time.
     const KEEP_ALIVE: Duration = Duration::from_secs(20);
     /// Bytes of one stream that wait for its window: what one poll of a stream yields.
     const SEND_BYTES_MAX: usize = 64 * 1024;
     let head_bytes_max = u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(tasks);
+    let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
@@ -203,7 +201,9 @@ where
 }
 
 /// A connection of HTTP/2.
-struct Http2<S: HttpService<Incoming, ResBody = ResponseBody>>(http2::Connection<Io, S, Tasks>);
+struct Http2<S: HttpService<Incoming, ResBody = ResponseBody>>(
+    http2::Connection<Io, S, TokioExecutor>,
+);
 
 impl<S> Future for Http2<S>
 where
@@ -267,26 +267,4 @@ async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat
         Poll::Pending
     })
     .await
-}
-
-/// The tasks that a connection of HTTP/2 runs its streams on. They end with it.
-#[derive(Clone, Default)]
-struct Tasks(Arc<Mutex<JoinSet<()>>>);
-
-impl Tasks {
-    fn end(&self) {
-        self.0.lock().abort_all();
-    }
-}
-
-impl<F> Executor<F> for Tasks
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, task: F) {
-        let mut tasks = self.0.lock();
-        // Lets go of those that have ended, so that a long connection does not collect them.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
-    }
 }

@@ -17,7 +17,13 @@ pub(crate) struct ResponseBody(Kind);
 
 enum Kind {
     Whole(Full<Bytes>),
-    Stream { body: Box<Body>, listed: Listed },
+    /// In one piece, so that a response is no larger for it.
+    Stream(Box<Streamed>),
+}
+
+struct Streamed {
+    body: Body,
+    listed: Listed,
 }
 
 impl ResponseBody {
@@ -25,8 +31,8 @@ impl ResponseBody {
         Self(Kind::Whole(Full::new(bytes)))
     }
 
-    pub(crate) fn stream(body: Box<Body>, listed: Listed) -> Self {
-        Self(Kind::Stream { body, listed })
+    pub(crate) fn stream(body: Body, listed: Listed) -> Self {
+        Self(Kind::Stream(Box::new(Streamed { body, listed })))
     }
 }
 
@@ -40,7 +46,8 @@ impl http_body::Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Kind::Whole(body) => Pin::new(body).poll_frame(cx),
-            Kind::Stream { body, listed } => {
+            Kind::Stream(streamed) => {
+                let Streamed { body, listed } = &mut **streamed;
                 if listed.poll_ended(cx.waker()) {
                     body.end();
                 }
@@ -56,14 +63,14 @@ impl http_body::Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(body) => body.is_end_stream(),
-            Kind::Stream { body, .. } => body.is_end_stream(),
+            Kind::Stream(streamed) => streamed.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(body) => body.size_hint(),
-            Kind::Stream { body, .. } => body.size_hint(),
+            Kind::Stream(streamed) => streamed.body.size_hint(),
         }
     }
 }
@@ -72,7 +79,7 @@ impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Kind::Whole(_) => "ResponseBody::Whole",
-            Kind::Stream { .. } => "ResponseBody::Stream",
+            Kind::Stream(_) => "ResponseBody::Stream",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Every version of HTTP that clients and proxies speak.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -295,4 +295,33 @@ async fn a_stream_with_a_long_backlog_does_not_hold_up_the_others_of_its_connect
         assert!(!reading.is_finished(), "the backlog was sent before it could be in anybody's way");
     }
     reading.await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_on_an_http_2_connection_ends_with_it() {
+    let server = start().await;
+    let socket = TcpStream::connect(server.address).await.unwrap().into_std().unwrap();
+    let cable = socket.try_clone().unwrap();
+    let io = TokioIo::new(TcpStream::from_std(socket).unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let mut streams = Vec::new();
+    for number in 0..10 {
+        let stream = open(&mut sender, server.address, &format!("/topics/{number}")).await;
+        streams.push(stream);
+    }
+    assert_eq!(server.hub.stats().subscribers, 10);
+    // A reader that waits for something to be published, and has no answer yet.
+    let path = format!("http://{}/topics/a?wait=55s", server.address);
+    let waiting = Request::get(path).header("accept", "application/json");
+    let waiting = sender.send_request(waiting.body(Full::default()).unwrap());
+    let waiting = tokio::spawn(waiting);
+    while server.hub.stats().subscribers < 11 {
+        tokio::task::yield_now().await;
+    }
+    cable.shutdown(Shutdown::Both).unwrap();
+    while server.hub.stats().subscribers > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(waiting.await.unwrap().is_err());
 }
