@@ -166,8 +166,9 @@ pub(crate) struct SlowArgs {
     #[arg(long, value_name = "N", default_value = "1000")]
     pub(crate) events: String,
 
-    /// Bytes of each event's data, 56 at least.
-    #[arg(long, value_name = "BYTES", default_value = "100")]
+    /// Bytes of each event's data, 56 at least. All events of a half together have to be more than
+    /// the kernel holds for a connection, some 4 MB, or no reader stalls.
+    #[arg(long, value_name = "BYTES", default_value = "5kB")]
     pub(crate) bytes: String,
 
     /// Events to publish per second, whether those before have arrived or not.

@@ -139,8 +139,11 @@ impl Load {
             place.find().map_err(named)
         };
         let (target, form, slots) = publishing(config);
-        let publish_to = found(&target.place)?;
         let subscribe_to = found(&config.subscribe.place)?;
+        let publish_to = match target.place == config.subscribe.place {
+            true => subscribe_to.clone(),
+            false => found(&target.place)?,
+        };
         let clock = Clock::start();
         Ok(Self {
             events: Events::with_capacity(TURN_EVENTS),
@@ -174,9 +177,10 @@ impl Load {
 
     /// Opens `count` streams, spread over the topics.
     pub(super) fn open(&mut self, purpose: Purpose, count: u32) -> Result<(), Halt> {
+        let all = self.sources.counts().opened + u64::from(count);
         self.stage(Stage {
             what: "streams opened",
-            all: u64::from(count),
+            all,
             done: |load| load.sources.counts().opened,
         });
         let mut started = 0;

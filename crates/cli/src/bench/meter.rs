@@ -76,7 +76,7 @@ impl Meter {
     pub(super) fn tick(&mut self, now: u64) -> io::Result<()> {
         if now >= self.next && self.server.is_some() {
             self.next = now + nanos(INTERVAL);
-            self.look()?;
+            self.glance()?;
         }
         Ok(())
     }
@@ -140,7 +140,16 @@ impl Meter {
         })
     }
 
+    /// Looks at all processes there are by now.
     fn look(&mut self) -> io::Result<Option<Sample>> {
+        if let Some(server) = &mut self.server {
+            server.find()?;
+        }
+        self.glance()
+    }
+
+    /// Looks at the processes that are known.
+    fn glance(&mut self) -> io::Result<Option<Sample>> {
         let Some(server) = &self.server else { return Ok(None) };
         let sample = server.sample()?;
         self.peak.rss = self.peak.rss.max(sample.rss);

@@ -9,6 +9,8 @@ use std::io;
 pub(super) struct Processes {
     /// Those named; their descendants belong to them.
     roots: Vec<u32>,
+    /// Those and their descendants, as of when they were last looked for.
+    all: BTreeSet<u32>,
     machine: Machine,
 }
 
@@ -39,22 +41,24 @@ impl Processes {
     ///
     /// One of them cannot be read: it does not exist, or is another user's.
     pub(super) fn of(roots: Vec<u32>) -> io::Result<Self> {
-        let processes = Self { roots, machine: Machine::read()? };
+        let all = roots.iter().copied().collect();
+        let mut processes = Self { roots, all, machine: Machine::read()? };
         for root in &processes.roots {
             let named = |error| io::Error::other(format!("process {root}: {error}"));
             processes.memory_of(*root).map_err(named)?;
         }
+        processes.find()?;
         Ok(processes)
     }
 
-    /// Returns what they have now.
+    /// Returns what they have now, without those that were started since [`find`](Self::find).
     ///
     /// # Errors
     ///
     /// One of those named has ended.
     pub(super) fn sample(&self) -> io::Result<Sample> {
         let mut sample = Sample { tcp: self.tcp_memory()?, ..Sample::default() };
-        for process in self.all()? {
+        for process in self.all.iter().copied() {
             let read = self.memory_of(process).and_then(|(rss, pss)| {
                 let cpu =
                     self.machine.cpu_of(&fs::read_to_string(format!("/proc/{process}/stat"))?);
@@ -78,8 +82,9 @@ impl Processes {
         Ok(sample)
     }
 
-    /// Those named and all that descend from them.
-    fn all(&self) -> io::Result<BTreeSet<u32>> {
+    /// Looks for those named and all that descend from them. That is reading a file for each process
+    /// of the machine.
+    pub(super) fn find(&mut self) -> io::Result<()> {
         let mut parents = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let name = entry?.file_name();
@@ -96,9 +101,11 @@ impl Processes {
             let children: Vec<u32> = children.map(|(process, _)| *process).collect();
             all.extend(children);
             if all.len() == before {
-                return Ok(all);
+                break;
             }
         }
+        self.all = all;
+        Ok(())
     }
 
     fn memory_of(&self, process: u32) -> io::Result<(u64, u64)> {
@@ -186,16 +193,19 @@ mod tests {
 
     #[test]
     fn this_process_and_its_children_are_sampled() {
-        let this = Processes::of(vec![std::process::id()]).unwrap();
+        let mut this = Processes::of(vec![std::process::id()]).unwrap();
         let alone = this.sample().unwrap();
         assert!(alone.rss >= alone.pss && alone.pss > 0, "{alone:?}");
         let mut child =
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        assert!(this.all().unwrap().contains(&child.id()));
+        this.find().unwrap();
+        assert!(this.all.contains(&child.id()));
         // Its input ends, and so does it.
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert!(!this.all().unwrap().contains(&child.id()));
+        assert!(this.sample().is_ok(), "a child that has ended is no failure");
+        this.find().unwrap();
+        assert!(!this.all.contains(&child.id()));
         assert!(Processes::of(vec![child.id()]).is_err());
         assert!(own_cpu().is_some_and(|cpu| cpu >= 0.0));
     }

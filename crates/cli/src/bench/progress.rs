@@ -1,9 +1,9 @@
 //! One line on standard error that says how far a run is.
 
 use std::io::{self, Write as _};
-
-use super::clock::nanos;
 use std::time::Duration;
+
+use super::clock::{nanos, seconds};
 
 /// Shows progress to whoever watches.
 #[derive(Debug)]
@@ -55,8 +55,7 @@ impl Progress {
 
     /// Shows that `done` of `all` is done of `what`.
     pub(super) fn show(&mut self, what: &str, done: u64, all: u64, now: u64) {
-        let rate =
-            done.saturating_sub(self.before) as f64 / super::clock::seconds(now - self.shown);
+        let rate = done.saturating_sub(self.before) as f64 / seconds(now - self.shown);
         (self.shown, self.before) = (now, done);
         let line = match all {
             0 => format!("{what}: {}", grouped(done)),
@@ -69,22 +68,30 @@ impl Progress {
 
     /// Takes the line away.
     pub(super) fn end(&mut self) {
-        if self.way == Way::Terminal && self.width > 0 {
+        if self.width > 0 {
             self.write("");
-            let _ = write!(io::stderr(), "\r");
-            self.width = 0;
         }
     }
 
     /// Nobody may be left to see it, and that is no reason to stop.
     fn write(&mut self, line: &str) {
+        let text = self.text(line);
         let mut out = io::stderr().lock();
-        let _ = match self.way {
-            Way::None => Ok(()),
-            Way::Terminal => write!(out, "\r{line:<width$}", width = self.width),
-            Way::Lines => writeln!(out, "{line}"),
-        };
-        self.width = line.len();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// What makes `line` stand where the line before stood, or below it.
+    fn text(&mut self, line: &str) -> String {
+        match (self.way, line) {
+            (Way::None, _) => String::new(),
+            (Way::Lines, line) => format!("{line}\n"),
+            (Way::Terminal, line) => {
+                let over = self.width.saturating_sub(line.len());
+                self.width = line.len();
+                let back = if line.is_empty() { "\r" } else { "" };
+                format!("\r{line}{}{back}", " ".repeat(over))
+            }
+        }
     }
 }
 
@@ -103,7 +110,28 @@ pub(super) fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::*;
+
+    #[test]
+    fn a_line_on_a_terminal_covers_the_one_before() {
+        let mut progress = Progress::new(Way::Terminal);
+        assert_eq!(progress.text("streams: 10"), "\rstreams: 10");
+        assert_eq!(progress.text("events: 1"), "\revents: 1  ");
+        assert_eq!(progress.text("events: 10"), "\revents: 10");
+        assert_eq!(progress.text(""), "\r          \r");
+        assert_eq!(progress.width, 0);
+        assert_eq!(Progress::new(Way::Lines).text("events: 1"), "events: 1\n");
+        assert_eq!(Progress::new(Way::None).text("events: 1"), "");
+    }
+
+    #[test]
+    fn progress_is_shown_not_too_often_and_never_unasked() {
+        let second = nanos(Duration::from_secs(1));
+        for (way, due) in [(Way::Terminal, second / 5), (Way::Lines, second)] {
+            assert!(!Progress::new(way).is_due(due - 1) && Progress::new(way).is_due(due));
+        }
+        assert!(!Progress::new(Way::None).is_due(u64::MAX - 1));
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -99,6 +99,18 @@ struct Publisher {
 }
 
 impl Publisher {
+    /// Writes out what may be sent, as far as it is wise to hold it.
+    fn fill(&mut self, form: &Form, topics: &Topics, ledger: &Ledger) {
+        let max = if self.has_kept { self.pipelined_max } else { 1 };
+        while self.unanswered.len() < max
+            && self.out.len() < OUT_BYTES_MAX
+            && let Some(stamps) = self.queued.pop_front()
+        {
+            form.write(&mut self.out, &stamps, topics, ledger);
+            self.unanswered.push_back(stamps);
+        }
+    }
+
     fn drop_connection(&mut self) {
         self.socket = None;
         self.out.clear();
@@ -115,6 +127,8 @@ struct Answer {
     persists: bool,
 }
 
+/// Requests are written out until they are so many bytes: more than any socket takes at once.
+const OUT_BYTES_MAX: usize = 1 << 20;
 /// Answers are short.
 const BUFFER_BYTES: usize = 16 * 1024;
 
@@ -208,35 +222,30 @@ impl Publishers {
 
     fn send(&mut self, index: usize, ledger: &Ledger) -> Result<(), Cause> {
         let Some(publisher) = self.list.get_mut(index) else { return Ok(()) };
-        let max = if publisher.has_kept { publisher.pipelined_max } else { 1 };
-        while publisher.unanswered.len() < max
-            && let Some(stamps) = publisher.queued.pop_front()
-        {
-            self.form.write(&mut publisher.out, &stamps, &self.topics, ledger);
-            publisher.unanswered.push_back(stamps);
-        }
-        if publisher.written == publisher.out.len() {
-            return Ok(());
-        }
-        let socket = match &mut publisher.socket {
-            Some(socket) => socket,
-            none => {
-                let token = Token(FIRST_TOKEN + index);
-                let made =
-                    Socket::connect(&self.endpoint, Origin::default(), &self.registry, token);
-                none.insert(made.map_err(Cause::Connect)?)
+        loop {
+            publisher.fill(&self.form, &self.topics, ledger);
+            if publisher.out.is_empty() {
+                return Ok(());
             }
-        };
-        while publisher.written < publisher.out.len() {
-            match socket.write(&publisher.out[publisher.written..]) {
-                Ok(Some(count)) => publisher.written += count,
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(Cause::Broken(error)),
+            let socket = match &mut publisher.socket {
+                Some(socket) => socket,
+                none => {
+                    let token = Token(FIRST_TOKEN + index);
+                    let from = Origin::default();
+                    let made = Socket::connect(&self.endpoint, from, &self.registry, token);
+                    none.insert(made.map_err(Cause::Connect)?)
+                }
+            };
+            while publisher.written < publisher.out.len() {
+                match socket.write(&publisher.out[publisher.written..]) {
+                    Ok(Some(count)) => publisher.written += count,
+                    Ok(None) => return Ok(()),
+                    Err(error) => return Err(Cause::Broken(error)),
+                }
             }
+            publisher.out.clear();
+            publisher.written = 0;
         }
-        publisher.out.clear();
-        publisher.written = 0;
-        Ok(())
     }
 
     fn receive(

@@ -128,4 +128,16 @@ mod tests {
         let last = origins.last().unwrap();
         assert_eq!(last.address(here), Some("127.0.0.17:0".parse().unwrap()));
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_connection_comes_from_the_address_it_was_given() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Endpoint { address: listener.local_addr().unwrap(), security: None };
+        let poll = mio::Poll::new().unwrap();
+        let from = Origin::default().after(to.address).unwrap();
+        let _socket = Socket::connect(&to, from, poll.registry(), Token(0)).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 2));
+    }
 }
