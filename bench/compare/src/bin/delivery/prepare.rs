@@ -9,7 +9,7 @@ use crate::servers::{Kind, Server, venv};
 
 /// Makes sure that all of `servers` can be started, and the load.
 pub(crate) fn prepare(servers: &[&Server]) -> Result<(), String> {
-    provide(&TASKSET)?;
+    provide(&UTILITIES)?;
     // The load is Tidings' own, so it is needed in any case.
     cargo(root(), &["--bin", "tidings"])?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -58,8 +58,11 @@ struct Program {
     debian: &'static [&'static str],
 }
 
-const TASKSET: Program =
-    Program { title: "taskset", probe: &["taskset", "--version"], debian: &["util-linux"] };
+const UTILITIES: Program = Program {
+    title: "taskset and setpriv of util-linux",
+    probe: &["setpriv", "--pdeathsig", "TERM", "taskset", "--version"],
+    debian: &["util-linux"],
+};
 const NODE: Program = Program {
     title: "Node.js 18 or newer",
     probe: &["node", "-e", "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)"],

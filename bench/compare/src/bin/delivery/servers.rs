@@ -237,10 +237,10 @@ pub(crate) fn nginx() -> &'static str {
     if Path::new(system).exists() { system } else { "nginx" }
 }
 
-/// A program pinned to a core.
+/// A program pinned to a core, that ends when the comparison is ended before it.
 pub(crate) fn pinned(core: u32, command: &[OsString]) -> Command {
-    let mut pinned = Command::new("taskset");
-    pinned.arg("-c").arg(core.to_string()).args(command);
+    let mut pinned = Command::new("setpriv");
+    pinned.args(["--pdeathsig", "TERM", "taskset", "-c"]).arg(core.to_string()).args(command);
     pinned
 }
 
