@@ -215,3 +215,13 @@ test('nonsense is refused before anything is connected', async () => {
     for (const sentence of sentences) assert.match(stderr, sentence);
   }
 });
+
+test('man and shells are told every scenario', async () => {
+  const page = await runTidings(['man', 'bench']);
+  const { stdout: script } = await runTidings(['completions', 'bash']);
+  for (const scenario of ['idle', 'fan-out', 'churn', 'replay', 'slow', 'publish']) {
+    assert.ok(page.stdout.includes(`tidings\\-bench\\-${scenario.replace('-', '\\-')}(1)`), scenario);
+    assert.match((await runTidings(['man', `bench-${scenario}`])).stdout, /\n\\fB\\-\\-server\\-pid/);
+    assert.ok(script.includes(`bench,${scenario}`), scenario);
+  }
+});
