@@ -23,8 +23,12 @@ pub(crate) enum Site {
 }
 
 /// Serves until SIGINT or SIGTERM; a second signal does not wait for streams to end.
-pub(crate) fn run(config: Config, site: Site) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(mut config: Config, site: Site) -> Result<(), Box<dyn Error>> {
     let descriptors = raise_descriptor_limit();
+    if let Some(descriptors) = descriptors {
+        config.server =
+            config.server.within_descriptors(usize::try_from(descriptors).unwrap_or(usize::MAX));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config, site, descriptors))
 }
@@ -99,7 +103,8 @@ fn greet(
     let mib = config.hub.retention.bytes_max.div_ceil(1 << 20);
     writeln!(out, "history: {mib} MiB in memory; a commit survives: {}", survives(hub))?;
     if let Some(descriptors) = descriptors {
-        writeln!(out, "descriptors: {descriptors}")?;
+        let streams = config.server.streams_max;
+        writeln!(out, "descriptors: {descriptors}; streams: {streams} at most")?;
     }
     if let Some(&address) = server.addresses().first() {
         let address = reachable(address);

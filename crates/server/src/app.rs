@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CONNECTION, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
@@ -82,6 +82,10 @@ impl App {
         // What somebody published is never run as a script, whatever it looks like.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         cors.apply(headers);
+        if head.version == Version::HTTP_2 {
+            // Which has streams to close, and no such header (RFC 9113, section 8.2.2).
+            headers.remove(CONNECTION);
+        }
         debug!(
             method = %head.method,
             path = head.uri.path(),

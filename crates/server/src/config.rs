@@ -24,8 +24,10 @@ pub struct ServerConfig {
     pub head_timeout: Duration,
     /// Bytes of a request's head at most: 32 KiB by default, enough for a hundred filters.
     pub head_bytes_max: usize,
-    /// Connections that have not sent a whole head yet, at most: 1,024 by default. One more, and the
-    /// one that has waited longest is closed: slow heads give way, and quick ones never wait.
+    /// Connections that have not sent a whole head yet, at most: 16,384 by default, since a herd that
+    /// comes back after a restart is in its heads all at once. One more, and the one that has waited
+    /// longest is closed: slow heads give way, and quick ones never wait. When descriptors run out,
+    /// they give way as well.
     pub heads_max: usize,
     /// Silence after which a request's body is given up: 60 s by default. A body that is not streamed
     /// has this time as a whole.
@@ -33,8 +35,9 @@ pub struct ServerConfig {
     /// Bytes of a JSON body of `POST /events` at most: 8 MiB by default. It is held whole, because it
     /// is all or nothing; streamed bodies have no such limit.
     pub json_bytes_max: usize,
-    /// Streams open at most: 100,000 by default, about what descriptors and memory of a small machine
-    /// bear. Publishing and health do not count.
+    /// Streams open at most: 100,000 by default, about what the memory of a small machine bears;
+    /// [`within_descriptors`](Self::within_descriptors) fits it to what the process may open.
+    /// Publishing and health do not count.
     pub streams_max: usize,
     /// How long a stream's client may take nothing before its connection is closed: 60 s by default.
     /// It comes back and resumes, if it is still there.
@@ -63,7 +66,7 @@ impl Default for ServerConfig {
             time: TimeSource::default(),
             head_timeout: Duration::from_secs(15),
             head_bytes_max: 32 * 1024,
-            heads_max: 1024,
+            heads_max: 16 * 1024,
             body_timeout: Duration::from_secs(60),
             json_bytes_max: 8 * 1024 * 1024,
             streams_max: 100_000,
@@ -74,6 +77,28 @@ impl Default for ServerConfig {
             drain_max: Duration::from_secs(3),
             shutdown_max: Duration::from_secs(8),
         }
+    }
+}
+
+impl ServerConfig {
+    /// Lowers the limits to what a process that may open so many descriptors can keep, so that
+    /// streams never take the last of them: publishers, health and metrics always get in.
+    ///
+    /// A sixteenth is kept for connections that are no streams, at least 64 and at most 2,048, and
+    /// what the server itself opens on top; where there are hardly any descriptors, half of them.
+    /// Connections in their head get half of all: they give way to others when it comes to that.
+    #[must_use]
+    pub fn within_descriptors(mut self, descriptors: usize) -> Self {
+        /// Standard streams, listeners, the runtime's poll and its wakers.
+        const OWN: usize = 16;
+        /// A shard's poll, its waker and its registry.
+        const PER_CORE: usize = 4;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let others = (descriptors / 16).clamp(64, 2048);
+        let reserved = (others + OWN + PER_CORE * cores).min(descriptors / 2);
+        self.streams_max = self.streams_max.min(descriptors - reserved);
+        self.heads_max = self.heads_max.min(descriptors / 2);
+        self
     }
 }
 
@@ -126,4 +151,26 @@ pub enum TimeSource {
     Machine,
     /// The owner of the hub, by [`Hub::tick`](tidings_hub::Hub::tick): for tests that step time.
     Stepped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_leave_descriptors_for_publishers() {
+        for (descriptors, streams, heads) in [
+            (64, 32..=32, 32),
+            (256, 1..=256 - 64, 128),
+            (20_000, 1..=20_000 - 1250, 10_000),
+            (1_048_576, 100_000..=100_000, 16_384),
+        ] {
+            let config = ServerConfig::default().within_descriptors(descriptors);
+            assert!(streams.contains(&config.streams_max), "{descriptors}: {}", config.streams_max);
+            assert_eq!(config.heads_max, heads, "{descriptors}");
+        }
+        // However many cores there are, the server's own descriptors are a small part.
+        let config = ServerConfig::default().within_descriptors(20_000);
+        assert!(config.streams_max > 15_000);
+    }
 }

@@ -51,15 +51,31 @@ impl Heads {
         let mut waiting = self.waiting.lock();
         let number = waiting.next;
         waiting.next += 1;
-        let is_full = waiting.seats.len() >= self.max;
-        let oldest = if is_full { waiting.seats.pop_first() } else { None };
+        if waiting.seats.len() >= self.max {
+            waiting.cut_oldest();
+        }
         waiting.seats.insert(number, Arc::clone(&signal));
         drop(waiting);
-        if let Some((_, oldest)) = oldest {
+        Seat { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
+    }
+
+    /// Takes some seats away, the oldest ones: whoever comes next has no descriptor otherwise.
+    pub(crate) fn give_way(&self) {
+        /// Few enough that a herd whose heads are under way is not undone, enough for hundreds of new
+        /// connections a second.
+        const AT_ONCE: usize = 64;
+        let mut waiting = self.waiting.lock();
+        (0..AT_ONCE).for_each(|_| waiting.cut_oldest());
+    }
+}
+
+impl Waiting {
+    /// Takes the oldest seat away, if there is any.
+    fn cut_oldest(&mut self) {
+        if let Some((_, oldest)) = self.seats.pop_first() {
             oldest.is_cut.store(true, Ordering::Release);
             oldest.cut.notify_one();
         }
-        Seat { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
     }
 }
 
@@ -107,6 +123,9 @@ mod tests {
         for seat in [&second, &third, &fourth] {
             assert!(!seat.signal.is_cut.load(Ordering::Acquire));
         }
+        heads.give_way();
+        third.cut().await;
+        fourth.cut().await;
         drop((first, third, fourth));
         assert!(heads.waiting.lock().seats.is_empty());
     }

@@ -56,6 +56,7 @@ pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Head
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "connection not accepted");
                     app.metrics.accept_failed();
+                    heads.give_way();
                     sleep(PAUSE).await;
                 }
             },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -187,6 +187,8 @@ impl Problem {
             // Whole seconds, and not too early.
             let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, seconds.into());
+            // Its connection is what there are too many of.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{start, start_with};
+use crate::harness::{Whole, start, start_with};
 
 #[tokio::test]
 async fn one_stream_too_many_is_refused_until_another_ends() {
@@ -13,14 +13,20 @@ async fn one_stream_too_many_is_refused_until_another_ends() {
     let answer = server.get("/topics/a").answer().await;
     answer.problem(503, "too-many-streams");
     assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 2);
+    // A connection that is refused a stream is not kept: it takes a descriptor, too.
+    assert_eq!(answer.header("connection"), "close");
     // To a browser it is a stream that says when to come back.
     let refused = server.get("/topics/a").header("sec-fetch-mode", "cors").stream().await;
+    assert_eq!(refused.header("connection"), "close");
     let text = refused.rest().await;
     assert!(text.starts_with("retry: ") && text.contains("\n: "), "{text}");
     assert!(!text.contains("\n\n"), "{text}");
     // A poll that waits is as good as a stream; one that does not wait costs nothing.
     let poll = |path| server.get(path).header("accept", "application/json").answer();
     poll("/topics/a?wait=50s").await.problem(503, "too-many-streams");
+    let refused = Whole::read(server.get("/topics/a").send_http2().await).await;
+    refused.problem(503, "too-many-streams");
+    assert_eq!(refused.header("connection"), "");
     assert_eq!(poll("/topics/a").await.status, 200);
     // Publishers and health do not count.
     server.publish("a", "1").await;

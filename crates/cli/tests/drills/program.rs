@@ -1,0 +1,140 @@
+//! The program under test, seen from outside.
+
+use std::collections::HashSet;
+use std::fs;
+use std::future::Future;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// A running `tidings serve`, which ends with the drill.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// What it said when it started.
+    pub(crate) greeting: String,
+}
+
+/// A socket's state in `/proc/net/tcp`.
+const LISTENING: &str = "0A";
+
+/// Descriptors that a crowd needs: 10,000 connections, and room for what else there is.
+const DESCRIPTORS: u64 = 12_000;
+
+/// Runs a drill, alone: what one drill loads, the next one would measure.
+pub(crate) fn drill(claim: impl Future<Output = ()>) {
+    /// A drill takes half a minute at most; this is for a machine that is busy with other things.
+    const GIVEN_UP_AFTER: Duration = Duration::from_secs(300);
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone: MutexGuard<'_, ()> = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    assert!(descriptors >= DESCRIPTORS, "{DESCRIPTORS} descriptors are needed: ulimit -Hn");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let in_time = async { tokio::time::timeout(GIVEN_UP_AFTER, claim).await };
+    runtime.block_on(in_time).expect("the drill hangs");
+}
+
+impl Program {
+    /// Starts it on a free port.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_tidings")), args)
+    }
+
+    /// Starts it with so many descriptors and no way to more.
+    pub(crate) fn start_with_descriptors(descriptors: usize, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_tidings"));
+        // Its log would be a line for each failure.
+        command.stderr(Stdio::null());
+        Self::spawn(command, args)
+    }
+
+    fn spawn(mut command: Command, args: &[&str]) -> Self {
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut greeting = String::new();
+        while !greeting.contains("in a browser\n") {
+            assert_ne!(lines.read_line(&mut greeting).unwrap(), 0, "it ended: {greeting}");
+        }
+        let address = greeting.split("http://").nth(1).unwrap().lines().next().unwrap();
+        Self { child, address: address.parse().unwrap(), greeting }
+    }
+
+    /// Descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Descriptors it has open that are not connections: what it needs to run.
+    pub(crate) fn own_descriptors(&self) -> usize {
+        // The table first: who leaves in between is then in neither.
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.child.id())).unwrap();
+        let port = format!(":{:04X}", self.address.port());
+        let connections: HashSet<_> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|fields| fields[1].ends_with(&port) && fields[3] != LISTENING)
+            .map(|fields| format!("socket:[{}]", fields[9]))
+            .collect();
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let targets = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| !connections.contains(target.to_str().unwrap())).count()
+    }
+
+    /// Bytes of memory that are its own.
+    pub(crate) fn memory(&self) -> usize {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()));
+        let rollup = rollup.unwrap();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    /// Sends a request on a connection of its own and gives the whole answer.
+    pub(crate) async fn ask(&self, request: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let request = request.replacen("\r\n", "\r\nHost: localhost\r\nConnection: close\r\n", 1);
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// Publishes an event, on a connection of its own, and gives its ID.
+    pub(crate) async fn publish(&self, topic: &str, data: &str) -> String {
+        let answer = self.ask(&post(topic, data)).await;
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+        answer.rsplit_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// The number of one series of its metrics.
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
+        let metrics = self.ask("GET /metrics HTTP/1.1\r\n\r\n").await;
+        let number = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        number.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse().unwrap()
+    }
+
+    /// Waits until a series has a number.
+    pub(crate) async fn metric_is(&self, series: &str, number: u64) {
+        while self.metric(series).await != number {}
+    }
+}
+
+/// The request that publishes an event, without what every request has.
+pub(crate) fn post(topic: &str, data: &str) -> String {
+    format!("POST /topics/{topic} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{data}", data.len())
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // One that has ended by itself is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
