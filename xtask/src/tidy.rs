@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let mut findings = bans::findings(&sources);
     findings.extend(length::findings(&sources));
     findings.extend(rows::findings(&sources)?);
-    println!("{} files read; {}", sources.len(), rows::not_demanded());
+    println!("{} files read; {}", sources.len(), rows::demanded());
     if findings.is_empty() {
         return Ok(());
     }

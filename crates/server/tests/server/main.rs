@@ -15,6 +15,7 @@ mod hooks;
 mod ingest;
 mod json;
 mod keyed;
+mod leaving;
 mod limits;
 mod ops;
 mod protocols;
