@@ -1,7 +1,6 @@
 //! Which slots are sent what: a dense list for each topic, and one of those that look for themselves.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use slab::Slab;
 use tidings_hub::tap::TopicKey;
 

@@ -1,8 +1,9 @@
 //! Sweeps: one topic's newest events on their way to everybody who stands just before them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use tidings_hub::Sequence;
 use tidings_hub::tap::{Block, Hint, Run, TopicKey};
 

@@ -1,5 +1,6 @@
 //! Topics spelled as paths.
 
+use memchr::memchr2;
 use tidings_hub::Topic;
 
 use super::query::percent_decode;
@@ -11,6 +12,13 @@ use crate::problem::{Problem, ProblemKind};
 /// segments, dots, encoded slashes), each in a way of its own, and two of them would then mean
 /// different topics.
 pub(crate) fn topic_of_path(path: &str) -> Result<Topic, Problem> {
+    // Most topics stand in the path as they are.
+    if memchr2(b'%', b'*', path.as_bytes()).is_none() {
+        if let Some(why) = path.split('/').find_map(|segment| uncleanness(segment, false)) {
+            return Err(unclean(why));
+        }
+        return topic(path);
+    }
     let mut name = String::with_capacity(path.len());
     for (index, segment) in path.split('/').enumerate() {
         let decoded = percent_decode(segment).map_err(|why| unclean(&why))?;
@@ -25,7 +33,11 @@ pub(crate) fn topic_of_path(path: &str) -> Result<Topic, Problem> {
         }
         name.push_str(&decoded);
     }
-    Topic::new(&name).map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
+    topic(&name)
+}
+
+fn topic(name: &str) -> Result<Topic, Problem> {
+    Topic::new(name).map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
 }
 
 fn uncleanness(segment: &str, is_escaped: bool) -> Option<&'static str> {
