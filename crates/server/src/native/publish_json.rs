@@ -38,7 +38,7 @@ pub(super) async fn events(
         _ => problem(error),
     })?;
     let mut report = Report::default();
-    report.count(&published);
+    report.count(published);
     Ok(report.into_response())
 }
 

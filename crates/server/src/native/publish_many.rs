@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tidings_hub::{Draft, EventId, IdempotencyKey, Published};
 
 use super::ndjson::Lines;
@@ -110,7 +111,7 @@ impl Ingest<'_> {
         if !drafts.is_empty() {
             self.app.tick();
             let published = hub.publish_all(drafts).map_err(problem)?.await.map_err(problem)?;
-            self.report.count(&published);
+            self.report.count(published);
         }
         match wrong {
             Some((_, reason)) => Err(self.report.place(refused(&reason))),
@@ -131,11 +132,11 @@ impl Report {
     /// IDs of one answer at most: those of the latest events. Whoever needs all of them reads them.
     const IDS_MAX: usize = 1000;
 
-    pub(super) fn count(&mut self, published: &[Published]) {
+    pub(super) fn count(&mut self, published: Vec<Published>) {
         self.committed += published.len() as u64;
         self.duplicates += published.iter().filter(|event| event.is_duplicate).count() as u64;
         let skipped = published.len().saturating_sub(Self::IDS_MAX);
-        let ids = published[skipped..].iter().map(|event| event.id.clone());
+        let ids = published.into_iter().skip(skipped).map(|event| event.id);
         self.latest.extend(ids);
         let surplus = self.latest.len().saturating_sub(Self::IDS_MAX);
         self.latest.drain(..surplus);
@@ -152,8 +153,17 @@ impl Report {
 
     /// The answer where everything was published.
     pub(super) fn into_response(self) -> Response<Bytes> {
-        let body = json!({ "committed": self.committed, "ids": self.ids() });
-        let mut response = fresh(JSON, format!("{body}\n"));
+        #[derive(Serialize)]
+        struct Committed<'a> {
+            committed: u64,
+            ids: Vec<&'a str>,
+        }
+
+        let ids = self.latest.iter().map(EventId::as_str).collect();
+        let body = Committed { committed: self.committed, ids };
+        let mut body = serde_json::to_vec(&body).expect("a number and texts make JSON");
+        body.push(b'\n');
+        let mut response = fresh(JSON, body);
         if self.committed > 0 {
             *response.status_mut() = StatusCode::CREATED;
             if self.duplicates == self.committed {
