@@ -131,6 +131,15 @@ impl Ledger {
         self.due[topic as usize] += 1;
     }
 
+    /// Says that so many subscribers of each topic, who are yet to come, are due everything that was
+    /// published.
+    pub(super) fn replay(&mut self, subscribers: u32) {
+        for remaining in self.remaining.iter_mut().filter(|remaining| **remaining != WITHDRAWN) {
+            self.under_way += u64::from(*remaining == 0 && subscribers > 0);
+            *remaining += subscribers;
+        }
+    }
+
     /// Returns how many events of `topic` were published.
     pub(super) fn published(&self, topic: u32) -> u32 {
         self.published[topic as usize]
@@ -454,6 +463,23 @@ mod tests {
         ledger.deliver(&mut places[1], "message", &second, 5);
         assert_eq!(ledger.faults(), Faults { lost: 2, closed: 1, ..Faults::default() });
         assert_eq!(ledger.under_way(), 0);
+    }
+
+    #[test]
+    fn what_is_replayed_is_due_from_the_first_event_on() {
+        let (mut ledger, _) = ledger(1, 0);
+        let events: Vec<String> = (0..3).map(|n| publish(&mut ledger, n)).collect();
+        assert_eq!(ledger.under_way(), 0);
+        ledger.replay(2);
+        assert_eq!(ledger.under_way(), 3);
+        let mut place = Place::new(0, 0);
+        for event in &events {
+            ledger.deliver(&mut place, "message", event, 5);
+        }
+        assert!(place.is_past(3) && ledger.faults() == Faults::default());
+        // The second subscriber is never heard of.
+        ledger.give_up();
+        assert_eq!(ledger.faults(), Faults { lost: 3, ..Faults::default() });
     }
 
     #[test]

@@ -186,9 +186,8 @@ impl Load {
         let mut started = 0;
         while started < count || self.sources.opening() > 0 {
             if started < count && self.sources.opening() < OPENING_MAX {
-                self.start(purpose, started % self.sources.topics().count());
+                self.start(purpose, started % self.sources.topics().count())?;
                 started += 1;
-                self.check_refusals(REFUSALS_MAX)?;
                 continue;
             }
             self.turn(u64::MAX)?;
@@ -197,8 +196,9 @@ impl Load {
     }
 
     /// Begins to open one stream of `topic`.
-    pub(super) fn start(&mut self, purpose: Purpose, topic: u32) {
+    pub(super) fn start(&mut self, purpose: Purpose, topic: u32) -> Result<(), Halt> {
         self.sources.start(purpose, topic, &mut self.ledger);
+        self.check_refusals(REFUSALS_MAX)
     }
 
     /// Publishes the next event, as if it were sent at `now`.

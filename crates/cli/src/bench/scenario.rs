@@ -104,7 +104,7 @@ fn churn(
     while ran.is_ok() {
         let counts = load.sources.counts();
         if counts.started < connections && load.sources.opening() < under_way {
-            load.start(Purpose::Touch, 0);
+            ran = load.start(Purpose::Touch, 0);
         } else if counts.started == connections && load.sources.opening() == 0 {
             break;
         } else {
@@ -118,7 +118,6 @@ fn churn(
 
 /// Publishes, and then opens streams that read all of it from the start.
 fn replay(load: &mut Load, events: u32, subscribers: u32, report: &mut Report) -> Result<(), Halt> {
-    (0..subscribers).for_each(|_| load.ledger.join(0));
     load.stage(Stage {
         what: "events published before",
         all: events.into(),
@@ -132,6 +131,7 @@ fn replay(load: &mut Load, events: u32, subscribers: u32, report: &mut Report) -
     }
     // What was refused cannot be read, and what is read then says nothing of the rest.
     load.check_refusals(1)?;
+    load.ledger.replay(subscribers);
     load.stage(Stage {
         what: "deliveries",
         all: u64::from(events) * u64::from(subscribers),
