@@ -59,7 +59,7 @@ const CASES = {
   'a path that is no UTF-8': [[AS_IS, '-d', 'x'], '/topics/%ff', 400, /UTF-8/],
   'neither topic nor pattern': [[], '/events', 400, /topic=.*match=/],
   'PUT': [['-X', 'PUT', '-d', 'x'], '/topics/t', 405, /no method PUT; it has GET, HEAD, OPTIONS, POST/],
-  'GET of a way to end streams': [[], '/subscribers?topic=t', 405, /no method GET/],
+  'POST to a list of subscribers': [['-X', 'POST'], '/subscribers?topic=t', 405, /no method POST/],
   'an unknown content type': [['-H', 'Content-Type: application/xml', '-d', '<x/>'], '/events', 415, /application\/json.*not application\/xml/],
   "curl's own content type": [['-d', 'x'], '/events', 415, /POST \/topics\/\{topic\}/],
   'a compressed body': [[...JSON_TYPE, '-H', 'Content-Encoding: gzip', '-d', 'x'], '/events', 415, /./],
