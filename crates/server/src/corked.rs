@@ -158,13 +158,15 @@ impl Busy {
     {
         self.again.begin(cx.waker());
         for _ in 0..TURNS_MAX {
+            // What woke it until now is seen by the poll.
+            self.again.is_woken.store(false, Ordering::SeqCst);
             let polled = connection(&mut Context::from_waker(&self.waker));
             if polled.is_ready() {
                 // What a connection says last, such as why it fails, if it can be said at once.
                 let _ = wire.poll_send(cx);
                 return polled;
             }
-            if !self.again.is_woken.swap(false, Ordering::SeqCst) {
+            if !self.again.is_woken.load(Ordering::SeqCst) {
                 break;
             }
         }
@@ -185,10 +187,10 @@ impl Again {
             None => *kept = Some(task.clone()),
         }
         self.is_polled.store(true, Ordering::SeqCst);
-        self.is_woken.store(false, Ordering::SeqCst);
     }
 
-    /// Either a wake sees that nobody polls any more, or this sees the wake.
+    /// Wakes the task if there is more to do. Either a wake sees that nobody polls any more, or this
+    /// sees the wake.
     fn end(&self, task: &Waker) {
         self.is_polled.store(false, Ordering::SeqCst);
         if self.is_woken.load(Ordering::SeqCst) {
@@ -208,5 +210,141 @@ impl Wake for Again {
             let task = self.task.lock().clone();
             task.into_iter().for_each(Waker::wake);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    /// A connection that takes so many bytes and notes what each write brought.
+    #[derive(Default)]
+    struct Narrow {
+        room: usize,
+        writes: Vec<Vec<u8>>,
+        waiting: Option<Waker>,
+    }
+
+    impl Read for Narrow {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: ReadBufCursor<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Write for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let taken = self.room.min(bytes.len());
+            if taken == 0 {
+                self.waiting = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.room -= taken;
+            self.writes.push(bytes[..taken].to_vec());
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn write(wire: &Corked<Narrow>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<usize> {
+        Pin::new(&mut wire.clone()).poll_write(cx, bytes).map(Result::unwrap)
+    }
+
+    fn writes(wire: &Corked<Narrow>) -> Vec<Vec<u8>> {
+        wire.0.lock().io.as_ref().unwrap().writes.clone()
+    }
+
+    #[test]
+    fn what_a_connection_writes_in_turns_it_wakes_itself_for_goes_out_in_one_write() {
+        let wire = Corked::new(Narrow { room: 100, ..Narrow::default() });
+        let (busy, task) = (Busy::new(), Arc::<Woken>::default());
+        let waker = Waker::from(Arc::clone(&task));
+        let mut answers = [b"one ", b"two "].into_iter();
+        let polled = busy.poll(&mut Context::from_waker(&waker), &wire, |cx| {
+            if let Some(answer) = answers.next() {
+                assert_eq!(write(&wire, cx, answer), Poll::Ready(4));
+                assert!(!wire.is_clear());
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        });
+        assert!(polled.is_pending() && wire.is_clear());
+        assert_eq!(writes(&wire), [b"one two "]);
+        assert_eq!(task.0.load(Ordering::SeqCst), 0, "it woke itself, and was polled for it");
+    }
+
+    #[test]
+    fn a_wake_that_comes_between_polls_wakes_the_task() {
+        let wire = Corked::new(Narrow::default());
+        let (busy, task) = (Busy::new(), Arc::<Woken>::default());
+        let waker = Waker::from(Arc::clone(&task));
+        let mut inner = None;
+        let polled = busy.poll(&mut Context::from_waker(&waker), &wire, |cx| {
+            inner = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        assert!(polled.is_pending());
+        inner.unwrap().wake();
+        assert_eq!(task.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_connection_that_never_stops_waking_itself_lets_others_have_their_turn() {
+        let wire = Corked::new(Narrow::default());
+        let (busy, task) = (Busy::new(), Arc::<Woken>::default());
+        let waker = Waker::from(Arc::clone(&task));
+        let mut turns = 0;
+        let polled = busy.poll(&mut Context::from_waker(&waker), &wire, |cx| {
+            turns += 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+        assert!(polled.is_pending());
+        assert_eq!(turns, TURNS_MAX);
+        assert_eq!(task.0.load(Ordering::SeqCst), 1, "and comes back for the rest");
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_holds_the_writer_back() {
+        let wire = Corked::new(Narrow::default());
+        let task = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&task));
+        let mut cx = Context::from_waker(&waker);
+        let piece = [b'x'; 1000];
+        let mut collected = 0;
+        while write(&wire, &mut cx, &piece).is_ready() {
+            collected += piece.len();
+        }
+        assert!(collected <= UNSENT_BYTES_MAX);
+        wire.0.lock().io.as_mut().unwrap().room = usize::MAX;
+        wire.0.lock().io.as_mut().unwrap().waiting.take().unwrap().wake();
+        assert_eq!(task.0.load(Ordering::SeqCst), 1);
+        assert!(write(&wire, &mut cx, &piece).is_ready());
+        assert_eq!(writes(&wire).concat().len(), collected);
     }
 }
