@@ -4,12 +4,17 @@
 //! fails if a count is a tenth over what was recorded here; whoever makes one smaller, or has a
 //! reason to make one larger, records the new one. Another compiler gives other counts.
 
+use std::future::Future;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
 use tidings_bench::{Found, PACKET_BYTES, Workload, decode, full, model, tiny};
+use tidings_hub::tap::{Reader, Tap};
+use tidings_hub::{Draft, Event, Hub, HubConfig, Start, Topic};
 use tidings_proto::{encode, encoded_len};
 
 #[library_benchmark]
@@ -46,6 +51,41 @@ fn len_of_all(workload: Workload) -> (usize, Workload) {
     (black_box(&workload.events).iter().map(encoded_len).sum(), workload)
 }
 
+#[library_benchmark]
+#[bench::one_topic(args = (published(1)), config = recorded(5_375_986))]
+#[bench::many_topics(args = (published(1000)), config = recorded(5_299_755))]
+fn publish(mut published: Published) -> Published {
+    for draft in black_box(published.drafts.drain(..)) {
+        let publishing = published.hub.publish(draft).expect("it is within the limits");
+        let committed = pin!(publishing).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(black_box(committed).is_ready());
+    }
+    published
+}
+
+struct Published {
+    hub: Hub,
+    drafts: Vec<Draft>,
+    _tap: Tap,
+    _readers: Vec<Reader>,
+}
+
+/// A hub that has 5,000 topics with a reader each on one shard, and a thousand events of 100 bytes, to
+/// be published one by one, for so many of its topics in turn.
+fn published(topics: usize) -> Published {
+    const EVENTS: usize = 1000;
+    const TOPICS: usize = 5000;
+    let hub = Hub::new(HubConfig::default());
+    let tap = hub.tap(EVENTS, Waker::noop().clone());
+    let name = |number| Topic::new(format!("topic/{number}")).expect("it is a topic");
+    let readers = (0..TOPICS).map(|number| tap.subscribe(&name(number).into(), Start::Tail));
+    let readers = readers.collect();
+    let event = |number| Event::new(format!("{number:0100}"));
+    let drafts = (0..EVENTS).map(|number| Draft::new(name(number % topics), event(number)));
+    let drafts = drafts.collect();
+    Published { hub, drafts, _tap: tap, _readers: readers }
+}
+
 fn with_buffer(workload: Workload) -> (Workload, Vec<u8>) {
     let out = Vec::with_capacity(workload.stream.len());
     (workload, out)
@@ -62,4 +102,5 @@ fn recorded(instructions: u64) -> LibraryBenchmarkConfig {
 
 library_benchmark_group!(name = decoding, benchmarks = [decode_whole, decode_packets]);
 library_benchmark_group!(name = encoding, benchmarks = [encode_all, len_of_all]);
-main!(library_benchmark_groups = [decoding, encoding]);
+library_benchmark_group!(name = publishing, benchmarks = [publish]);
+main!(library_benchmark_groups = [decoding, encoding, publishing]);
