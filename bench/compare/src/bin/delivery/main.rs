@@ -1,0 +1,114 @@
+//! Tidings beside its peers: one command that starts each server, loads it, and writes a table.
+//!
+//! ```text
+//!   prepare ──▶ for each round, scenario and server:                  ──▶ stats ──▶ record
+//!   (build,       run: a fresh server on core 0, `tidings bench` on core 1          (tables, raw lines)
+//!    install)
+//! ```
+//!
+//! `servers` knows how each is started, `scenarios` what is measured and what is aimed at. A round gives
+//! every server its turn before the next begins, so that whatever else the machine does meanwhile falls
+//! on all of them.
+
+mod args;
+mod figures;
+mod machine;
+mod prepare;
+mod record;
+mod run;
+mod scenarios;
+mod servers;
+mod stats;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use args::Args;
+use clap::Parser;
+use record::Record;
+use run::{Run, Runner};
+use scenarios::{SCENARIOS, Size};
+use servers::SERVERS;
+
+fn main() -> ExitCode {
+    match compare(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("delivery: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
+    let servers = chosen(&SERVERS, &args.only, |server| server.name)?;
+    let scenarios = chosen(&SCENARIOS, &args.scenario, |scenario| scenario.name)?;
+    let size = if args.quick { Size::Quick } else { Size::Full };
+    run::check_machine(&scenarios, size)?;
+    prepare::prepare(&servers)?;
+    let machine = machine::describe(&servers)?;
+    let runner = Runner::new(size)?;
+
+    let began = Instant::now();
+    let (rounds, minutes) = (args.rounds(), args.minutes());
+    let mut runs: Vec<Run> = Vec::new();
+    let mut longest = Duration::ZERO;
+    let mut done = 0;
+    while done < rounds && began.elapsed() + longest <= minutes {
+        let round_began = Instant::now();
+        for scenario in &scenarios {
+            for server in servers.iter().filter(|server| scenario.is_for(server, size, done)) {
+                let run = runner.run(scenario, server, done)?;
+                eprintln!("{:4} s  {}", began.elapsed().as_secs(), run.summary(scenario));
+                runs.push(run);
+            }
+        }
+        done += 1;
+        longest = longest.max(round_began.elapsed());
+    }
+
+    let record = Record { machine, size, rounds: done, took: began.elapsed(), scenarios, runs };
+    let folder = folder(args);
+    fs::create_dir_all(&folder)?;
+    record.write(&folder, &args.command())?;
+    println!("{}", record.summary());
+    println!("written: {}", folder.join("delivery.md").display());
+    record.verdict()
+}
+
+/// The members of `all` that are named, or all if none is.
+fn chosen<T>(
+    all: &'static [T],
+    names: &[String],
+    name: impl Fn(&T) -> &str,
+) -> Result<Vec<&'static T>, String> {
+    if let Some(unknown) = names.iter().find(|wanted| !all.iter().any(|one| name(one) == *wanted)) {
+        let known: Vec<_> = all.iter().map(name).collect();
+        return Err(format!("there is no '{unknown}'; there are {}", known.join(", ")));
+    }
+    let is_named = |one: &T| names.is_empty() || names.iter().any(|wanted| wanted == name(one));
+    Ok(all.iter().filter(|one| is_named(one)).collect())
+}
+
+/// Where results go: a comparison that is not whole does not replace the one that is kept.
+fn folder(args: &Args) -> PathBuf {
+    match &args.out {
+        Some(folder) => folder.clone(),
+        None if args.is_whole() => root().join("bench/record"),
+        None => scratch().join("record"),
+    }
+}
+
+/// The project's folder.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}
+
+/// What runs leave behind.
+fn scratch() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/delivery")
+}
