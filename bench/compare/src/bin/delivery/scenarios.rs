@@ -234,7 +234,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         subscribers: Some(Sized(10_000, 2000)),
         work: Some(Work {
             option: "--events",
-            amount: Sized(400, 100),
+            amount: Sized(250, 100),
             pace: PaceOf::Merged,
             least: 16,
         }),
@@ -252,7 +252,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         topics: Topics::Own,
         work: Some(Work {
             option: "--events",
-            amount: Sized(150_000, 20_000),
+            amount: Sized(100_000, 20_000),
             pace: PaceOf::Requests,
             least: 1000,
         }),
@@ -376,7 +376,7 @@ mod tests {
     fn the_load_is_told_everything() {
         let find = |name: &str| SCENARIOS.iter().find(|scenario| scenario.name == name);
         let topics = find("topics-5000").expect("a scenario");
-        let text = "fan-out --subscribers 5000 --topics 5000 --events 150000 --under-way 64";
+        let text = "fan-out --subscribers 5000 --topics 5000 --events 100000 --under-way 64";
         assert_eq!(topics.arguments(&SERVERS[0], Size::Full).join(" "), text);
         let text = "fan-out --subscribers 1000 --topics 1000 --events 1000 --under-way 64";
         let slowest = &SERVERS[SERVERS.len() - 1];
