@@ -106,7 +106,7 @@ test('a server that hangs up after every answer is published to all the same', a
 
 test('what a server does wrong is found, counted and told', async (t) => {
   const to = (n, wrong) => ({ data, nth, stream, ...more }) => (nth === 5 && stream === n ? wrong({ data, nth, ...more }) : [data]);
-  const args = ['--subscribers', '3', '--events', '10', '--under-way', '4', '--timeout', '500ms'];
+  const args = ['--subscribers', '3', '--events', '10', '--under-way', '4', '--timeout', '3s'];
   let held = [];
   const swap = ({ data, nth, stream }) => {
     if (stream !== 1) return [data];
@@ -116,11 +116,11 @@ test('what a server does wrong is found, counted and told', async (t) => {
   for (const [what, deliver, faults, sentence] of [
     ['loses one', to(2, () => []), { lost: 1 }, /^tidings: 1 lost\n$/],
     ['loses the last', ({ data, nth, stream }) => (nth === 10 && stream === 3 ? [] : [data]), { lost: 1 },
-      /^tidings: given up: nothing more came within 500ms; deliveries: 29 of 30\n$/],
+      /^tidings: given up: nothing more came within 3s; deliveries: 29 of 30\n$/],
     ['doubles one', to(1, ({ data }) => [data, data]), { doubled: 1 }, /^tidings: 1 doubled\n$/],
     ['swaps two', swap, { out_of_order: 1 }, /^tidings: 1 out of order\n$/],
     ['alters one', to(3, ({ data }) => [data.replace(/.$/, '!')]), { corrupt: 1, lost: 1 }, /^tidings: 1 lost, 1 corrupt\n$/],
-    ['closes one stream', to(1, ({ streams }) => (streams[0].destroy(), [])), { closed: 1 }, /lost, 1 streams closed\n$/],
+    ['closes one stream', to(1, ({ streams }) => (streams[0].destroy(), [])), { closed: 1 }, /lost, 1 stream closed\n$/],
   ]) {
     const { url } = await startBroadcaster(t, { deliver });
     const { code, stderr, report } = await bench(['fan-out', url, ...args]);
@@ -213,5 +213,15 @@ test('nonsense is refused before anything is connected', async () => {
     const { code, stdout, stderr } = await runTidings(['bench', ...args]);
     assert.deepEqual([code, stdout], [2, ''], args.join(' '));
     for (const sentence of sentences) assert.match(stderr, sentence);
+  }
+});
+
+test('man and shells are told every scenario', async () => {
+  const page = await runTidings(['man', 'bench']);
+  const { stdout: script } = await runTidings(['completions', 'bash']);
+  for (const scenario of ['idle', 'fan-out', 'churn', 'replay', 'slow', 'publish']) {
+    assert.ok(page.stdout.includes(`tidings\\-bench\\-${scenario.replace('-', '\\-')}(1)`), scenario);
+    assert.match((await runTidings(['man', `bench-${scenario}`])).stdout, /\n\\fB\\-\\-server\\-pid/);
+    assert.ok(script.includes(`bench,${scenario}`), scenario);
   }
 });

@@ -1,7 +1,7 @@
 //! The hub: one history, its journal, and everybody who reads it.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -367,6 +367,10 @@ impl Hub {
     ///
     /// Dropping the future stops following; a later call goes on where it stopped.
     pub async fn run(&self) -> Result<(), JournalError> {
+        // Woken by each publish, it would find nothing left to do.
+        if self.inner.feed.lock().is_in_step() {
+            return pending().await;
+        }
         loop {
             let appended = poll_fn(|cx| {
                 let mut feed = self.inner.feed.lock();

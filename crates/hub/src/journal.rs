@@ -86,6 +86,12 @@ pub trait Feed: Send {
     /// As [`Feed::poll_next`].
     fn try_next(&mut self) -> Result<Option<Vec<Entry>>, JournalError>;
 
+    /// Whether all that a journal has committed comes out of [`Feed::try_next`] once the append has
+    /// returned. Publishers then bring their own events into history, and nobody has to follow.
+    fn is_in_step(&self) -> bool {
+        false
+    }
+
     /// Waits for the next committed entries, or yields what there is.
     ///
     /// # Errors

@@ -56,8 +56,7 @@ pub(crate) fn write_preamble(reconnection_time: Duration, out: &mut Vec<u8>) {
 pub fn stream_headers(started_after: Option<Option<&EventId>>) -> HeaderMap {
     const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
     const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-    // With room for what a server adds.
-    let mut headers = HeaderMap::with_capacity(8);
+    let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert(ACCEL, HeaderValue::from_static("no"));

@@ -18,7 +18,7 @@ pub(crate) use self::stream::{LAST_EVENT_ID, last_event_id};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response};
 
 use crate::answer::Answer;
 use crate::app::{App, not_found};
@@ -81,10 +81,7 @@ pub(crate) fn query(head: &Parts, known: &[&str]) -> Result<Query, Problem> {
 
 /// A response with a body that is not to be kept.
 fn fresh(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
-    /// With room for what every answer is given, and what hyper adds.
-    const HEADERS: usize = 8;
     let mut response = Response::new(body.into());
-    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

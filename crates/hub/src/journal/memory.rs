@@ -148,6 +148,10 @@ struct MemoryFeed {
 }
 
 impl Feed for MemoryFeed {
+    fn is_in_step(&self) -> bool {
+        true
+    }
+
     fn try_next(&mut self) -> Result<Option<Vec<Entry>>, JournalError> {
         Ok(self.state.lock().take_fed())
     }
