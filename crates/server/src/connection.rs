@@ -143,6 +143,8 @@ where
 async fn begin(socket: TcpStream, app: &App, seat: &Seat) -> Option<(Protocol, Io)> {
     let mut phases = app.phases();
     select! {
+        // What has come counts, whatever else is the case.
+        biased;
         told = tell(TokioIo::new(socket)) => told.ok(),
         () = sleep(app.config.head_timeout) => None,
         () = seat.cut() => None,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The connections still in their head, a limited number of them.
 ///
@@ -21,8 +23,8 @@ pub(crate) struct Heads {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    /// By age.
-    seats: BTreeMap<u64, Arc<Signal>>,
+    /// By age; each with the time when it was taken.
+    seats: BTreeMap<u64, (Instant, Arc<Signal>)>,
 }
 
 #[derive(Debug, Default)]
@@ -54,25 +56,31 @@ impl Heads {
         if waiting.seats.len() >= self.max {
             waiting.cut_oldest();
         }
-        waiting.seats.insert(number, Arc::clone(&signal));
+        waiting.seats.insert(number, (Instant::now(), Arc::clone(&signal)));
         drop(waiting);
         Seat { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
     }
 
-    /// Takes some seats away, the oldest ones: whoever comes next has no descriptor otherwise.
-    pub(crate) fn give_way(&self) {
+    /// Takes some seats away, the oldest ones, for whoever comes next has no descriptor otherwise; but
+    /// none of those taken less than `grace` ago, whose heads may be on their way.
+    pub(crate) fn give_way(&self, grace: Duration) {
         /// Few enough that a herd whose heads are under way is not undone, enough for hundreds of new
         /// connections a second.
         const AT_ONCE: usize = 64;
         let mut waiting = self.waiting.lock();
-        (0..AT_ONCE).for_each(|_| waiting.cut_oldest());
+        for _ in 0..AT_ONCE {
+            match waiting.seats.first_key_value() {
+                Some((_, (taken_at, _))) if taken_at.elapsed() >= grace => waiting.cut_oldest(),
+                _ => return,
+            }
+        }
     }
 }
 
 impl Waiting {
     /// Takes the oldest seat away, if there is any.
     fn cut_oldest(&mut self) {
-        if let Some((_, oldest)) = self.seats.pop_first() {
+        if let Some((_, (_, oldest))) = self.seats.pop_first() {
             oldest.is_cut.store(true, Ordering::Release);
             oldest.cut.notify_one();
         }
@@ -123,7 +131,9 @@ mod tests {
         for seat in [&second, &third, &fourth] {
             assert!(!seat.signal.is_cut.load(Ordering::Acquire));
         }
-        heads.give_way();
+        heads.give_way(Duration::from_secs(3600));
+        assert!(!third.signal.is_cut.load(Ordering::Acquire), "its head may be on its way");
+        heads.give_way(Duration::ZERO);
         third.cut().await;
         fourth.cut().await;
         drop((first, third, fourth));

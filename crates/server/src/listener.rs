@@ -56,7 +56,8 @@ pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Head
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "connection not accepted");
                     app.metrics.accept_failed();
-                    heads.give_way();
+                    // Who had the pause for a head and sent none.
+                    heads.give_way(PAUSE);
                     sleep(PAUSE).await;
                 }
             },
