@@ -51,7 +51,10 @@ pub(crate) struct CompletionsArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {
     /// The command to describe; without it, the program as a whole.
-    #[arg(value_parser = ["serve", "demo", "listen", "publish", "relay", "bench", "completions", "man"])]
+    #[arg(value_parser = [
+        "serve", "demo", "listen", "publish", "relay", "bench", "bench-idle", "bench-fan-out", "bench-churn",
+        "bench-replay", "bench-slow", "bench-publish", "completions", "man",
+    ])]
     pub(crate) command: Option<String>,
 }
 

@@ -21,12 +21,20 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Box<dyn Error>> {
     // So that a command knows its full name.
     program.build();
     let command = match &args.command {
-        Some(name) => program.find_subcommand(name).cloned().unwrap_or(program),
+        Some(name) => find(&program, name).cloned().unwrap_or(program),
         None => program,
     };
     let mut page = Vec::new();
     Man::new(command).render(&mut page)?;
     print(&page)
+}
+
+/// The command of this name; that of a scenario of `bench` is the one its page has.
+fn find<'a>(program: &'a clap::Command, name: &str) -> Option<&'a clap::Command> {
+    match name.strip_prefix("bench-") {
+        Some(scenario) => program.find_subcommand("bench")?.find_subcommand(scenario),
+        None => program.find_subcommand(name),
+    }
 }
 
 /// Whoever reads may stop in the middle, as `head` does.

@@ -14,6 +14,7 @@ use super::ledger::{Ledger, Scope};
 use super::meter::Meter;
 use super::progress::Progress;
 use super::publishers::{FIRST_TOKEN, Form, Publishers};
+use super::report::failures;
 use super::source::{IsClosing, Purpose};
 use super::sources::Sources;
 use super::target::{Request, Topics};
@@ -101,7 +102,7 @@ impl fmt::Display for Halt {
                 write!(f, "given up: nothing more came within {timeout}; {what}: {done} of {all}")
             }
             Self::Refused { count, mostly } => {
-                write!(f, "given up: {count} connections or publishes failed; {mostly}")
+                write!(f, "given up: {}; {mostly}", failures(*count))
             }
             Self::AllEnded => write!(f, "given up: every event stream has ended"),
             Self::Io(error) => write!(f, "{error}"),

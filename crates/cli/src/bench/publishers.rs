@@ -89,8 +89,8 @@ struct Publisher {
     queued: VecDeque<Vec<Stamp>>,
     /// Sent, in the order in which the answers come.
     unanswered: VecDeque<Vec<Stamp>>,
-    /// Requests that may be without an answer at a time, once the server has shown that it keeps
-    /// connections: some look at requests that came together with one after which they hang up.
+    /// Requests that may be without an answer at a time, once the server has kept this connection
+    /// after one: some look at requests that came together with one after which they hang up.
     pipelined_max: usize,
     has_kept: bool,
     /// The answer's head as far as it has come.
@@ -113,6 +113,7 @@ impl Publisher {
 
     fn drop_connection(&mut self) {
         self.socket = None;
+        self.has_kept = false;
         self.out.clear();
         self.written = 0;
         self.head.clear();
@@ -364,11 +365,10 @@ impl Publishers {
     /// Gives up a connection that the server has said to close with its last answer.
     ///
     /// What it has not answered by then it has not looked at (RFC 9112, section 9.6): that is sent
-    /// again over the next connection, from here on one request at a time.
+    /// again over the next connection.
     fn reconnect(&mut self, index: usize) {
         let publisher = &mut self.list[index];
         publisher.drop_connection();
-        publisher.pipelined_max = 1;
         while let Some(stamps) = publisher.unanswered.pop_back() {
             publisher.queued.push_front(stamps);
         }
@@ -453,14 +453,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_has_not_looked_at_is_sent_again_in_order_one_by_one() {
+    fn what_a_server_has_not_looked_at_is_sent_again_in_order_and_first_alone() {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         let (mut publishers, mut ledger) = three_sent();
         read(&mut publishers, &mut ledger, text, 9);
         let publisher = &publishers.list[0];
         let again: Vec<u32> = publisher.queued.iter().map(|stamps| stamps[0].number).collect();
         assert_eq!((again, publisher.unanswered.len()), (vec![2, 3], 0));
-        assert_eq!((publisher.pipelined_max, publishers.refused().total()), (1, 0));
+        assert_eq!((publisher.has_kept, publishers.refused().total()), (false, 0));
+        let Publishers { list, form, topics, .. } = &mut publishers;
+        list[0].fill(form, topics, &ledger);
+        assert_eq!(list[0].unanswered.len(), 1);
     }
 
     #[test]

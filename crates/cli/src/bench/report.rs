@@ -15,6 +15,8 @@ use super::load::Load;
 use super::meter::Server;
 use crate::config::{BenchConfig, Scenario};
 
+pub(super) use self::text::failures;
+
 /// Everything that is told of a run; what does not apply to its scenario is left out.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Report {
@@ -250,7 +252,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<String> = text::faults(self.faults);
         if self.failed > 0 {
-            parts.push(format!("{} connections or publishes failed", self.failed));
+            parts.push(failures(self.failed));
         }
         f.write_str(&parts.join(", "))
     }

@@ -60,8 +60,8 @@ const EVENTS_MAX: u32 = 100_000_000;
 const UNDER_WAY_MAX: u32 = 1_000_000;
 /// Faster than one thread can be.
 const RATE_MAX: u32 = 1_000_000;
-/// What decoders take at most by default.
-const BYTES_MAX: usize = 16 << 20;
+/// Half of what the decoder takes of an event: a server may add an ID and more.
+const BYTES_MAX: usize = 8 << 20;
 /// Where topics stand in a URL.
 const TOPIC: &str = "{topic}";
 /// Stands for [`TOPIC`] while a URL is parsed, which would encode the braces.
@@ -221,7 +221,7 @@ impl Reader<'_> {
             0..EVENT_BYTES_MIN => Err(format!(
                 "at least {EVENT_BYTES_MIN} are needed, for what each event says of itself"
             )),
-            size if size > BYTES_MAX => Err("at most 16MiB are possible".to_owned()),
+            size if size > BYTES_MAX => Err("at most 8MiB are possible".to_owned()),
             size => Ok(size),
         });
         size
@@ -405,7 +405,7 @@ mod tests {
         refused("idle http://{topic}.a/", &["host's name"]);
         refused("idle http://u:p@a/", &["--header"]);
         refused("publish http://a --batch-url http://b", &["--batch-url"]);
-        refused("replay http://a --bytes 17MiB", &["at most 16MiB"]);
+        refused("replay http://a --bytes 9MiB", &["at most 8MiB"]);
     }
 
     #[test]

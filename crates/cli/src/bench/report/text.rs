@@ -154,10 +154,15 @@ pub(super) fn faults(faults: Faults) -> Vec<String> {
         (out_of_order, "out of order"),
         (misdelivered, "misdelivered"),
         (corrupt, "corrupt"),
-        (closed, "streams closed"),
+        (closed, if closed == 1 { "stream closed" } else { "streams closed" }),
     ];
     let there = kinds.into_iter().filter(|(count, _)| *count > 0);
     there.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect()
+}
+
+/// How many connections and publishes came to nothing, in words.
+pub(in crate::bench) fn failures(count: u64) -> String {
+    counted(count, "connection or publish failed", "connections or publishes failed")
 }
 
 fn percentiles(told: Percentiles) -> String {
