@@ -1,5 +1,6 @@
 //! Hints: which shards watch what, and what they are told when it is appended.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -85,12 +86,26 @@ impl Run {
     pub fn meet(&self, block: &Block, after: Sequence) -> Meeting {
         let first = block.sequence(self.indices[0] as usize);
         let last = block.sequence(self.indices[self.indices.len() - 1] as usize);
-        if last <= after {
-            Meeting::Past
-        } else if self.previous <= after && after < first && !self.is_special {
-            Meeting::Next
+        Meeting::of(self.previous, first..=last, self.is_special, after)
+    }
+}
+
+impl Meeting {
+    /// How consecutive entries of a topic, which follow its entry `previous`, meet a cursor that stands
+    /// at `after`. `is_special` says that something among them is no event.
+    #[must_use]
+    pub fn of(
+        previous: Sequence,
+        entries: RangeInclusive<Sequence>,
+        is_special: bool,
+        after: Sequence,
+    ) -> Self {
+        if *entries.end() <= after {
+            Self::Past
+        } else if previous <= after && after < *entries.start() && !is_special {
+            Self::Next
         } else {
-            Meeting::Behind
+            Self::Behind
         }
     }
 }

@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::tap::{Drained, Hint, Read, Tap};
+use tidings_hub::tap::{Drained, Hint, Meeting, Read, Tap};
 use tidings_hub::{OnEnd, StreamEnd};
 use tidings_proto::encode;
 
@@ -256,23 +256,33 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// Takes in what the tap holds; `true` if what is to be done is at most so many writes.
-    pub(crate) fn has_small_turn(&mut self, writes: usize) -> bool {
+    /// As [`Shard::turn`], but begins nothing that takes more than so many writes.
+    pub(crate) fn turn_if_small(&mut self, writes: usize) -> bool {
         self.take_hints();
-        let mut left = writes.checked_sub(self.ready.len());
-        if self.sweeps.topics().len() > writes {
-            return false;
-        }
-        for topic in self.sweeps.topics() {
-            left = left.and_then(|left| left.checked_sub(self.lists.of(topic).len()));
-        }
-        left.is_some()
+        !self.is_small(writes) || self.work_off(writes)
+    }
+
+    /// Whether what is to be done is at most so many writes.
+    fn is_small(&self, writes: usize) -> bool {
+        let mut topics = self.sweeps.topics();
+        let left = writes.checked_sub(self.ready.len());
+        topics.len() <= writes
+            && left
+                .and_then(|left| {
+                    topics
+                        .try_fold(left, |left, topic| left.checked_sub(self.lists.of(topic).len()))
+                })
+                .is_some()
     }
 
     /// Takes in what the tap holds and does some of what is to be done, about `writes` writes; `true`
     /// if there is more.
-    pub(crate) fn turn(&mut self, mut writes: usize) -> bool {
+    pub(crate) fn turn(&mut self, writes: usize) -> bool {
         self.take_hints();
+        self.work_off(writes)
+    }
+
+    fn work_off(&mut self, mut writes: usize) -> bool {
         while writes > 0 && !(self.sweeps.is_empty() && self.ready.is_empty()) {
             // Sweeps and readers take turns, so that neither waits for all of the other.
             let slice = (writes / 2).max(1);
@@ -425,17 +435,16 @@ fn offer<S: Socket, P>(
     sweep: &mut Sweep,
     now: Tick,
 ) -> std::io::Result<Offered> {
-    let after = hot.after;
-    if hot.is_behind || sweep.last().is_some_and(|last| last <= after) {
+    let Some(events) = sweep.events().filter(|_| !hot.is_behind) else {
         return Ok(Offered::Delivered(0));
+    };
+    match Meeting::of(sweep.previous, events, sweep.is_special, hot.after) {
+        Meeting::Past => Ok(Offered::Delivered(0)),
+        Meeting::Behind => Ok(Offered::Behind),
+        Meeting::Next => {
+            deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
+        }
     }
-    let follows = sweep.previous <= after
-        && sweep.first().is_some_and(|first| after < first)
-        && !sweep.is_special;
-    if !follows {
-        return Ok(Offered::Behind);
-    }
-    deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
 }
 
 /// A text that is no event of history, as a connection wants it.

@@ -1,6 +1,7 @@
 //! Sweeps: one topic's newest events on their way to everybody who stands just before them.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use foldhash::HashMap;
@@ -38,14 +39,9 @@ impl Sweep {
         }
     }
 
-    /// The newest event of the sweep.
-    pub(super) fn last(&self) -> Option<Sequence> {
-        self.chunked.last()
-    }
-
-    /// The oldest event of the sweep.
-    pub(super) fn first(&self) -> Option<Sequence> {
-        self.chunked.first()
+    /// The sweep's events, from the oldest to the newest.
+    pub(super) fn events(&self) -> Option<RangeInclusive<Sequence>> {
+        Some(self.chunked.first()?..=self.chunked.last()?)
     }
 
     /// The events as a slot's connection wants them.

@@ -90,7 +90,7 @@ impl ShardThread {
             warn!(error = &error as &dyn std::error::Error, "stream not taken over");
             shard.abandon(key);
         }
-        if self.shared.work(&mut shard, INLINE_WRITES) {
+        if self.shared.work(&mut shard, |shard| shard.turn(INLINE_WRITES)) {
             self.shared.wake();
         }
     }
@@ -174,7 +174,7 @@ impl Shared {
                     shard.handle_readable(key);
                 }
             }
-            has_more = self.work(&mut shard, TURN_WRITES);
+            has_more = self.work(&mut shard, |shard| shard.turn(TURN_WRITES));
             let ended = shard.take_ended();
             drop(shard);
             tell(ended);
@@ -183,9 +183,13 @@ impl Shared {
 
     /// Lets the shard work; `true` if there is more to do, or something to be run that only the thread
     /// may: a publisher holds locks that publishing needs.
-    fn work(&self, shard: &mut Shard<TcpStream, Place>, writes: usize) -> bool {
+    fn work(
+        &self,
+        shard: &mut Shard<TcpStream, Place>,
+        turn: impl FnOnce(&mut Shard<TcpStream, Place>) -> bool,
+    ) -> bool {
         shard.set_now(self.hub.uptime());
-        let has_more = shard.turn(writes);
+        let has_more = turn(shard);
         self.hub.count_delivered(shard.take_delivered());
         for reason in shard.take_left() {
             self.left[reason as usize].fetch_add(1, Ordering::Relaxed);
@@ -213,8 +217,7 @@ impl Wake for Rouse {
         // A large turn is the thread's from its beginning: what is published until it begins goes
         // out in the same writes.
         if let Some(mut shard) = shared.shard.try_lock()
-            && shard.has_small_turn(INLINE_WRITES)
-            && !shared.work(&mut shard, INLINE_WRITES)
+            && !shared.work(&mut shard, |shard| shard.turn_if_small(INLINE_WRITES))
         {
             return;
         }

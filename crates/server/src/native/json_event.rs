@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidings_hub::{Draft, Topic, Topics};
+use tidings_hub::{Draft, Topics};
 
 use super::publish::{EventParts, invalid_event};
 use crate::problem::{Problem, ProblemKind};
+use crate::request;
 
 /// One event in JSON.
 #[derive(Deserialize)]
@@ -97,10 +98,7 @@ fn topics(
     topic: Option<Cow<'_, str>>,
     topics: Option<Vec<Cow<'_, str>>>,
 ) -> Result<Topics, Problem> {
-    let topic_of = |name: Cow<'_, str>| {
-        let topic = Topic::new(name);
-        topic.map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
-    };
+    let topic_of = |name: Cow<'_, str>| request::topic(&name);
     match (topic, topics) {
         (Some(topic), None) => topic_of(topic).map(Topics::from),
         (None, Some(names)) => {

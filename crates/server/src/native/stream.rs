@@ -9,7 +9,7 @@ use super::{query, read};
 use crate::answer::{Answer, StreamAnswer};
 use crate::app::App;
 use crate::problem::{Problem, ProblemKind};
-use crate::request::{Format, Query, invalid, topic_of_path};
+use crate::request::{self, Format, Query, invalid, topic_of_path};
 
 /// The names under which a last event ID comes in a query: ours, and those that polyfills send.
 pub(crate) const LAST_EVENT_ID: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
@@ -128,10 +128,7 @@ fn view(query: &Query, filters_max: usize) -> Result<View, Problem> {
 }
 
 fn filters(query: &Query) -> impl Iterator<Item = Result<TopicFilter, Problem>> {
-    let topics = query.all("topic").map(|name| {
-        let topic = Topic::new(name).map(TopicFilter::from);
-        topic.map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
-    });
+    let topics = query.all("topic").map(|name| request::topic(name).map(TopicFilter::from));
     let patterns = query.all("match").map(|text| {
         TopicFilter::pattern(text)
             .map_err(|error| Problem::new(ProblemKind::InvalidPattern, error.to_string()))
@@ -142,8 +139,5 @@ fn filters(query: &Query) -> impl Iterator<Item = Result<TopicFilter, Problem>> 
 /// The topics of a query, for those who publish.
 pub(super) fn topics(head: &Parts) -> Result<Vec<Topic>, Problem> {
     let query = query(head, &["topic"])?;
-    let topics = query.all("topic").map(|name| {
-        Topic::new(name).map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
-    });
-    topics.collect()
+    query.all("topic").map(request::topic).collect()
 }

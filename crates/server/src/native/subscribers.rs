@@ -12,7 +12,7 @@ use super::{JSON, fresh, query};
 use crate::app::{App, empty};
 use crate::engine::{Framing, Seen};
 use crate::problem::{Problem, ProblemKind};
-use crate::request::{Query, invalid};
+use crate::request::{Query, invalid, topic};
 use crate::streams::BodyStream;
 use crate::subject::Subject;
 
@@ -81,10 +81,7 @@ struct Named {
 
 impl Named {
     fn new(query: &Query) -> Result<Self, Problem> {
-        let topics = query.all("topic").map(|name| {
-            let problem = |why: String| Problem::new(ProblemKind::InvalidTopic, why);
-            Topic::new(name).map_err(|error| problem(error.to_string()))
-        });
+        let topics = query.all("topic").map(topic);
         let subjects = query.all("subject").map(|name| {
             Subject::new(name).map_err(|error| invalid("subject", &format!("as such, {error}")))
         });

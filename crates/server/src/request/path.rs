@@ -36,7 +36,8 @@ pub(crate) fn topic_of_path(path: &str) -> Result<Topic, Problem> {
     topic(&name)
 }
 
-fn topic(name: &str) -> Result<Topic, Problem> {
+/// A topic by its name, or what is wrong with it.
+pub(crate) fn topic(name: &str) -> Result<Topic, Problem> {
     Topic::new(name).map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
 }
 
