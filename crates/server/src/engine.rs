@@ -22,19 +22,19 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use tidings_hub::tap::Reader;
 use tidings_hub::{Hub, Start, View};
 
 pub(crate) use self::gathered::Framing;
 pub(crate) use self::shard::ShardConfig;
 pub(crate) use self::slot::{Adopted, Extras, Reason};
+pub(crate) use self::socket::Connection;
 use self::thread::ShardThread;
 use crate::streams::Place;
 use crate::subject::Subject;
 
 /// A stream as it is listed.
-pub(crate) type Seen<'a> = shard::Seen<'a, TcpStream, Place>;
+pub(crate) type Seen<'a> = shard::Seen<'a, Connection, Place>;
 
 /// All shards of a server.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// Hands a socket to the shard that subscribed for it.
-    pub(crate) fn adopt(&self, shard: usize, adopted: Adopted<TcpStream, Place>) {
+    pub(crate) fn adopt(&self, shard: usize, adopted: Adopted<Connection, Place>) {
         self.shards[shard].adopt(adopted);
     }
 

@@ -20,11 +20,14 @@ pub(crate) fn limit(options: &SockRef<'_>, stall_timeout: Duration) -> io::Resul
     Ok(())
 }
 
+/// Below half of it, a socket counts as writable: enough to keep a fast client busy until more is
+/// written. Where it is reached, no packet is begun; one that was begun below it is filled.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+pub(crate) const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+
 /// Bounds what the kernel holds for a client that takes nothing.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 fn limit_unsent(options: &SockRef<'_>) -> io::Result<()> {
-    /// Below it, a socket counts as writable: enough to keep a fast client busy for a round trip.
-    const UNSENT_BYTES_MAX: u32 = 16 * 1024;
     options.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use crate::answer::Opened;
 use crate::app::App;
-use crate::engine::{Adopted, Framing};
+use crate::engine::{Adopted, Connection, Framing};
 use crate::preface::Rewound;
 use crate::socket_options;
 
@@ -38,7 +38,7 @@ pub(crate) fn take_over(
     let Opened { shard, reader, client, framing, greeting, timeout, extras, place, .. } = opened;
     let discarded = u16::try_from(read_past).unwrap_or(u16::MAX);
     let adopted = Adopted {
-        socket,
+        socket: Connection::new(socket),
         reader,
         client,
         framing,

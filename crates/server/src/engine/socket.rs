@@ -1,9 +1,10 @@
-//! What a shard needs of a socket.
+//! What a shard needs of a socket, and the one it has.
 
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 
 /// A socket that never waits. Tests have ones that refuse, cut short and fail where they are told.
 pub(crate) trait Socket {
@@ -17,19 +18,74 @@ pub(crate) trait Socket {
     fn finish(&mut self);
 }
 
-impl Socket for TcpStream {
+/// A connection whose unsent bytes the kernel keeps in small packets.
+///
+/// How much may be unsent (`socket_options`) the kernel asks only where it begins a packet, and it adds
+/// to the last one until that is as large as the device takes: 64 KiB, which a reader that stopped
+/// reading would cost. So a packet is ended here now and then. Where nothing is unsent, which is the
+/// rule, a packet leaves with the write that made it, and its end means nothing.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Bytes written since a packet was ended, [`PACKET_BYTES`] at most.
+    since_end: u16,
+}
+
+/// Bytes after which a packet is ended: half of what may be unsent, and ten times what the kernel
+/// needs for a packet itself.
+const PACKET_BYTES: u16 = 8 * 1024;
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, since_end: 0 }
+    }
+
+    /// Has `registry` tell when it takes bytes, and when its peer has sent some or left.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Whom it leads to.
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+}
+
+impl Socket for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        io::Write::write(self, bytes)
+        let since_end = usize::from(self.since_end) + bytes.len();
+        if since_end < usize::from(PACKET_BYTES) {
+            let written = io::Write::write(&mut self.stream, bytes)?;
+            self.since_end += written as u16;
+            return Ok(written);
+        }
+        let written = write_end(&self.stream, bytes)?;
+        // A packet is not ended before all of the bytes are in it.
+        self.since_end = if written == bytes.len() { 0 } else { PACKET_BYTES };
+        Ok(written)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        io::Read::read(self, buffer)
+        io::Read::read(&mut self.stream, buffer)
     }
 
     fn finish(&mut self) {
         // The peer may be gone already; then there is nobody to tell.
-        let _ = self.shutdown(Shutdown::Write);
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
+}
+
+/// Writes some of the bytes, and ends the packet after the last of them.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn write_end(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_EOR | libc::MSG_NOSIGNAL;
+    stream.try_io(|| socket2::SockRef::from(stream).send_with_flags(bytes, flags))
+}
+
+/// The same where packets have no ends of their own: the whole buffer has a limit.
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn write_end(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    io::Write::write(&mut stream, bytes)
 }
 
 /// Writes as much as the socket takes; less than everything means that it takes no more for now.
@@ -45,4 +101,68 @@ pub(super) fn write_some(socket: &mut impl Socket, bytes: &[u8]) -> io::Result<u
         }
     }
     Ok(written)
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::socket_options::{UNSENT_BYTES_MAX, limit};
+
+    /// Writes events of so many bytes until no more are taken; how many bytes that was.
+    fn fill(connection: &mut Connection, event_bytes: usize) -> usize {
+        let event = vec![b'x'; event_bytes];
+        let mut total = 0;
+        loop {
+            let written = write_some(connection, &event).unwrap();
+            total += written;
+            if written < event.len() {
+                return total;
+            }
+        }
+    }
+
+    /// How much of what was written has not come to a reader that does not read, when no more is taken
+    /// and no more comes.
+    fn held(event_bytes: usize) -> usize {
+        /// More than the reader's kernel takes.
+        const QUEUE_BYTES_MAX: usize = 1 << 20;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        limit(&SockRef::from(&listener), Duration::from_secs(60)).unwrap();
+        let reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        let mut connection = Connection::new(mio::net::TcpStream::from_std(stream));
+        let mut queue = vec![0; QUEUE_BYTES_MAX];
+        let (mut taken, mut came) = (fill(&mut connection, event_bytes), 0);
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let now_came = reader.peek(&mut queue).unwrap();
+            let more = fill(&mut connection, event_bytes);
+            // What is on its way counts until it has come or was refused.
+            if more == 0 && now_came == came && taken - came <= bound(event_bytes) {
+                return taken - came;
+            }
+            assert!(Instant::now() < until, "{} bytes are held, {came} came", taken - came);
+            (taken, came) = (taken + more, now_came);
+        }
+    }
+
+    /// What may be unsent, a packet that was begun just below it, and one that the reader refused.
+    fn bound(event_bytes: usize) -> usize {
+        UNSENT_BYTES_MAX as usize + 2 * (usize::from(PACKET_BYTES) + event_bytes)
+    }
+
+    #[test]
+    fn the_kernel_holds_little_for_a_reader_that_stopped_reading_whatever_the_size_of_events() {
+        for event_bytes in [100, 1000, 4096, 10_000] {
+            let held = held(event_bytes);
+            assert!(held > 0, "a reader that does not read is sent everything");
+        }
+    }
 }

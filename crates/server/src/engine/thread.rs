@@ -9,8 +9,7 @@ use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token};
 use parking_lot::Mutex;
 use tidings_hub::tap::{Reader, Tap};
 use tidings_hub::{Hub, OnEnd, Start, StreamEnd, View};
@@ -19,6 +18,7 @@ use tracing::{error, warn};
 use super::Seen;
 use super::shard::{Shard, ShardConfig};
 use super::slot::{Adopted, Reason};
+use super::socket::Connection;
 use crate::streams::Place;
 use crate::subject::Subject;
 
@@ -30,7 +30,7 @@ pub(super) struct ShardThread {
 
 struct Shared {
     hub: Hub,
-    shard: Mutex<Shard<TcpStream, Place>>,
+    shard: Mutex<Shard<Connection, Place>>,
     tap: Arc<Tap>,
     registry: Registry,
     waker: mio::Waker,
@@ -78,14 +78,13 @@ impl ShardThread {
         self.shared.tap.subscribe(view, start)
     }
 
-    pub(super) fn adopt(&self, adopted: Adopted<TcpStream, Place>) {
+    pub(super) fn adopt(&self, adopted: Adopted<Connection, Place>) {
         let mut shard = self.shared.shard.lock();
         // Its thread may not have heard of the time yet.
         shard.set_now(self.shared.hub.uptime());
         let key = shard.add(adopted);
-        let interest = Interest::READABLE | Interest::WRITABLE;
         if let Some(socket) = shard.socket(key)
-            && let Err(error) = self.shared.registry.register(socket, Token(key), interest)
+            && let Err(error) = socket.register(&self.shared.registry, Token(key))
         {
             warn!(error = &error as &dyn std::error::Error, "stream not taken over");
             shard.abandon(key);
@@ -185,8 +184,8 @@ impl Shared {
     /// may: a publisher holds locks that publishing needs.
     fn work(
         &self,
-        shard: &mut Shard<TcpStream, Place>,
-        turn: impl FnOnce(&mut Shard<TcpStream, Place>) -> bool,
+        shard: &mut Shard<Connection, Place>,
+        turn: impl FnOnce(&mut Shard<Connection, Place>) -> bool,
     ) -> bool {
         shard.set_now(self.hub.uptime());
         let has_more = turn(shard);
