@@ -5,13 +5,13 @@
 //! cannot forge: Host, Origin and Sec-Fetch-Site. Programs that are no browsers send none of the
 //! last two and pass.
 
-use http::header::{HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::authority::{Authority, Origin};
 use crate::config::{Hosts, Origins, Others};
 use crate::cors::Cors;
 use crate::problem::{Problem, ProblemKind};
+use crate::request::Given;
 
 /// What decides about a request: a pure function of these is [`admit`].
 #[derive(Clone, Copy, Debug)]
@@ -62,20 +62,49 @@ pub(crate) enum Refused {
     Site,
 }
 
+/// The headers that decide. Each request is asked for them, so they are found in one pass.
+#[derive(Default)]
+struct Claims<'a> {
+    host: Given<'a>,
+    origin: Given<'a>,
+    /// Whether a browser says that another site made it send the request. A neighbour under the same
+    /// registrable domain, or at another port, is another site here.
+    is_by_other_site: bool,
+}
+
+impl<'a> Claims<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut claims = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "host" => claims.host.add(value),
+                "origin" => claims.origin.add(value),
+                "sec-fetch-site" => {
+                    claims.is_by_other_site |=
+                        !matches!(value.as_bytes(), b"same-origin" | b"none");
+                }
+                _ => {}
+            }
+        }
+        claims
+    }
+}
+
 /// Decides whether a request may go on.
 pub(crate) fn admit(
     hosts: &Hosts,
     origins: &Origins,
     asked: &Asked<'_>,
 ) -> Result<Admitted, Refused> {
-    let own = served_authority(hosts, asked)?;
-    let by_other_site = || match is_by_other_site(asked.headers) {
-        true if asked.intent == Intent::Act => Err(Refused::Site),
-        _ => Ok(Admitted { cors: Cors::Same }),
+    let claims = Claims::of(asked.headers);
+    let own = served_authority(hosts, asked, claims.host)?;
+    let by_other_site = || match claims.is_by_other_site && asked.intent == Intent::Act {
+        true => Err(Refused::Site),
+        false => Ok(Admitted { cors: Cors::Same }),
     };
-    let Some(value) = asked.headers.get(ORIGIN) else { return by_other_site() };
+    let Some(value) = claims.origin.first() else { return by_other_site() };
     let refused = || Err(Refused::Origin(shown(value)));
-    if asked.headers.get_all(ORIGIN).iter().count() > 1 {
+    if claims.origin.is_repeated() {
         return refused();
     }
     let origin = value.to_str().ok().and_then(Origin::read);
@@ -94,18 +123,23 @@ pub(crate) fn admit(
 }
 
 /// The host that the request is for, if it is served; `None` where none needs to be named.
-fn served_authority(hosts: &Hosts, asked: &Asked<'_>) -> Result<Option<Authority>, Refused> {
-    let mut named = asked.headers.get_all(HOST).iter();
-    let header = named.next().map(HeaderValue::as_bytes);
-    if named.next().is_some() {
+fn served_authority(
+    hosts: &Hosts,
+    asked: &Asked<'_>,
+    host: Given<'_>,
+) -> Result<Option<Authority>, Refused> {
+    if host.is_repeated() {
         return Err(Refused::NoHost);
     }
-    let target = asked.target.map(str::as_bytes);
+    let header = match host.first() {
+        Some(value) => Some(value.to_str().map_err(|_| Refused::Host(shown(value)))?),
+        None => None,
+    };
     // Both must be served where both are sent: the one that is not looked at could be the true one.
-    if let (Some(_), Some(header)) = (target, header) {
+    if let (Some(_), Some(header)) = (asked.target, header) {
         check_host(hosts, header)?;
     }
-    match target.or(header) {
+    match asked.target.or(header) {
         Some(text) => check_host(hosts, text).map(Some),
         // No browser speaks HTTP/1.0, and nothing else can be led astray by a name.
         None if asked.version <= Version::HTTP_10 => Ok(None),
@@ -113,9 +147,9 @@ fn served_authority(hosts: &Hosts, asked: &Asked<'_>) -> Result<Option<Authority
     }
 }
 
-fn check_host(hosts: &Hosts, text: &[u8]) -> Result<Authority, Refused> {
-    let refused = || Refused::Host(String::from_utf8_lossy(text).into());
-    let authority = Authority::parse(text).ok_or_else(refused)?;
+fn check_host(hosts: &Hosts, text: &str) -> Result<Authority, Refused> {
+    let refused = || Refused::Host(text.into());
+    let authority = Authority::read(text).ok_or_else(refused)?;
     let is_served = match hosts {
         Hosts::Any => true,
         Hosts::Listed(names) => {
@@ -123,14 +157,6 @@ fn check_host(hosts: &Hosts, text: &[u8]) -> Result<Authority, Refused> {
         }
     };
     if is_served { Ok(authority) } else { Err(refused()) }
-}
-
-/// Whether a browser says that another site made it send the request. A neighbour under the same
-/// registrable domain, or at another port, is another site here.
-fn is_by_other_site(headers: &HeaderMap) -> bool {
-    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    let mut values = headers.get_all(SEC_FETCH_SITE).iter();
-    !values.all(|value| matches!(value.as_bytes(), b"same-origin" | b"none"))
 }
 
 fn shown(value: &HeaderValue) -> Box<str> {

@@ -80,7 +80,7 @@ impl App {
         let mut response = respond(self, &head, answer, via);
         let headers = response.headers_mut();
         // What somebody published is never run as a script, whatever it looks like.
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF.clone());
         cors.apply(headers);
         if head.version == Version::HTTP_2 {
             // Which has streams to close, and no such header (RFC 9113, section 8.2.2).
@@ -98,7 +98,8 @@ impl App {
     async fn answer(&self, head: &Parts, body: &mut RequestBody) -> (Answer, Cors) {
         let preflight = preflight_method(&head.method, &head.headers);
         let path = head.uri.path();
-        let is_unsafe_get = Route::of(path).is_some_and(Route::is_for_managers)
+        let route = Route::of(path);
+        let is_unsafe_get = route.is_some_and(Route::is_for_managers)
             || self.extra.as_ref().is_some_and(|extra| extra.is_unsafe_get(path));
         let asked = Asked {
             intent: Intent::new(preflight.as_ref().unwrap_or(&head.method), is_unsafe_get),
@@ -120,21 +121,25 @@ impl App {
             admitted.cors.apply_preflight(response.headers_mut());
             return (response.into(), admitted.cors);
         }
-        let answer = self.route(head, body).await.unwrap_or_else(|problem| {
+        let answer = self.route(head, body, route).await.unwrap_or_else(|problem| {
             self.metrics.refused(problem.kind());
             problem.into()
         });
         (answer, admitted.cors)
     }
 
-    async fn route(&self, head: &Parts, body: &mut RequestBody) -> Result<Answer, Problem> {
+    async fn route(
+        &self,
+        head: &Parts,
+        body: &mut RequestBody,
+        route: Option<Route<'_>>,
+    ) -> Result<Answer, Problem> {
         if let Some(extra) = &self.extra
             && let Some(answer) = extra.answer(head, body)
         {
             return answer.await;
         }
-        let path = head.uri.path();
-        let Some(route) = Route::of(path) else { return Err(not_found()) };
+        let Some(route) = route else { return Err(not_found()) };
         match head.method {
             Method::OPTIONS => Ok(allowed(route.methods()).into()),
             Method::GET | Method::HEAD => native::read(self, head, route).await,
@@ -144,6 +149,8 @@ impl App {
         }
     }
 }
+
+static NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A response that says nothing but its status.
 pub(crate) fn empty() -> Response<Bytes> {

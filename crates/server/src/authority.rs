@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use smol_str::{SmolStr, StrExt as _};
+
 /// The host that a request names, with its port if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
@@ -13,14 +15,19 @@ pub(crate) struct Authority {
 /// A host: an address, or a name in lower case without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
-    Name(Box<str>),
+    /// Most names are short enough to need no memory of their own.
+    Name(SmolStr),
     Address(IpAddr),
 }
 
 impl Authority {
     /// Reads `host[:port]` (RFC 9110, section 7.2); `None` for everything else.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
+        Self::read(std::str::from_utf8(text).ok()?)
+    }
+
+    /// As [`parse`](Self::parse), of what is known to be text.
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, rest) = rest.split_once(']')?;
@@ -28,7 +35,8 @@ impl Authority {
                 (Host::Address(address.into()), rest.strip_prefix(':').or_else(|| no_rest(rest))?)
             }
             None => {
-                let (host, port) = text.split_once(':').unwrap_or((text, ""));
+                let colon = text.bytes().position(|byte| byte == b':');
+                let (host, port) = colon.map_or((text, ""), |at| (&text[..at], &text[at + 1..]));
                 (Host::parse_name(host)?, port)
             }
         };
@@ -59,14 +67,14 @@ impl Host {
         let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         let is_name =
             !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(is_legal);
-        is_name.then(|| Self::Name(name.to_ascii_lowercase().into()))
+        is_name.then(|| Self::Name(name.to_ascii_lowercase_smolstr()))
     }
 
     /// Whether no other machine can answer to it: a loopback address, or a name that resolves to one
     /// by its specification (RFC 6761, section 6.3).
     pub(crate) fn is_loopback(&self) -> bool {
         match self {
-            Self::Name(name) => &**name == "localhost" || name.ends_with(".localhost"),
+            Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
             Self::Address(address) => address.to_canonical().is_loopback(),
         }
     }

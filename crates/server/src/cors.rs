@@ -24,7 +24,8 @@ impl Cors {
     /// Every answer depends on the Origin, if only because another one would have been refused, so
     /// every answer tells caches.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        headers.append(VARY, HeaderValue::from_static("Origin"));
+        static ON_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
+        headers.append(VARY, ON_ORIGIN.clone());
         match self {
             Self::Same => return,
             Self::Listed(origin) => {

@@ -4,6 +4,7 @@ mod json_event;
 mod ndjson;
 mod ops;
 mod publish;
+mod publish_headers;
 mod publish_json;
 mod publish_many;
 mod read;
@@ -80,13 +81,15 @@ pub(crate) fn query(head: &Parts, known: &[&str]) -> Result<Query, Problem> {
 }
 
 /// A response with a body that is not to be kept.
-fn fresh(content_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+fn fresh(content_type: &HeaderValue, body: impl Into<Bytes>) -> Response<Bytes> {
+    static NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
     let mut response = Response::new(body.into());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_TYPE, content_type.clone());
+    headers.insert(CACHE_CONTROL, NO_STORE.clone());
     response
 }
 
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
+// Statics, because a value that is made where it is used is checked each time.
+static JSON: HeaderValue = HeaderValue::from_static("application/json");
+static TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

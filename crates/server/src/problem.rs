@@ -9,7 +9,11 @@ use serde_json::{Map, Value, json};
 
 /// An answer that says what is wrong and what to do about it.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+/// Boxed: every answer that might be one would carry the room for it.
+#[derive(Clone, Debug)]
+struct Parts {
     kind: ProblemKind,
     detail: String,
     members: Map<String, Value>,
@@ -106,84 +110,86 @@ impl Problem {
     /// A problem, with a sentence that a person can act on.
     #[must_use]
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), members: Map::new(), allow: None, retry_after: None }
+        let detail = detail.into();
+        let members = Map::new();
+        Self(Box::new(Parts { kind, detail, members, allow: None, retry_after: None }))
     }
 
     /// Adds a member that a program can read.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
     /// Adds a member unless it is there: who was nearer to the problem knew better.
     pub(crate) fn or_with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.entry(name).or_insert_with(|| value.into());
+        self.0.members.entry(name).or_insert_with(|| value.into());
         self
     }
 
     /// Says which methods there are.
     pub(crate) fn with_allow(mut self, methods: &'static str) -> Self {
-        self.allow = Some(methods);
+        self.0.allow = Some(methods);
         self
     }
 
     /// Says when to try again.
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+        self.0.retry_after = Some(after);
         self
     }
 
     /// When to try again; at once where nothing was said.
     pub(crate) fn retry_after(&self) -> Duration {
-        self.retry_after.unwrap_or_default()
+        self.0.retry_after.unwrap_or_default()
     }
 
     /// What kind it is.
     #[must_use]
     pub fn kind(&self) -> ProblemKind {
-        self.kind
+        self.0.kind
     }
 
     /// The sentence.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The members as JSON, without those that say what the whole answer is.
     pub(crate) fn to_members(&self) -> Value {
-        let mut members = self.members.clone();
+        let mut members = self.0.members.clone();
         members.insert("type".into(), self.type_reference().into());
-        members.insert("detail".into(), self.detail.clone().into());
+        members.insert("detail".into(), self.0.detail.clone().into());
         members.into()
     }
 
     /// A reference that names the kind; relative, because the server does not know its own name.
     fn type_reference(&self) -> String {
-        format!("/problems/{}", self.kind.name())
+        format!("/problems/{}", self.0.kind.name())
     }
 
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        let status = self.kind.status();
+        let status = self.0.kind.status();
         let mut body = json!({
             "type": self.type_reference(),
-            "title": self.kind.title(),
+            "title": self.0.kind.title(),
             "status": status.as_u16(),
-            "detail": self.detail,
+            "detail": self.0.detail,
         });
         if let Value::Object(body) = &mut body {
-            body.extend(self.members);
+            body.extend(self.0.members);
         }
         let mut response = Response::new(Bytes::from(format!("{body}\n")));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(methods) = self.allow {
+        if let Some(methods) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
-        if let Some(after) = self.retry_after {
+        if let Some(after) = self.0.retry_after {
             // Whole seconds, and not too early.
             let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, seconds.into());

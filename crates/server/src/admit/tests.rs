@@ -237,6 +237,24 @@ fn what_another_site_makes_a_browser_send_may_read_but_not_act() {
 }
 
 #[test]
+fn headers_that_only_look_like_those_that_decide_decide_nothing() {
+    for (name, value) in [("hosts", "evil.example"), ("x-origin", "http://evil.example")] {
+        post().local().header(name, value).passes(Cors::Same);
+    }
+    post().local().header("sec-fetch-user", "cross-site").passes(Cors::Same);
+}
+
+#[test]
+fn a_host_in_bytes_that_are_no_ascii_is_refused_as_it_was_sent() {
+    let mut case = get();
+    case.headers.append("host", HeaderValue::from_bytes("m\u{fc}nchen".as_bytes()).unwrap());
+    case.refuses(Refused::Host("m\u{fc}nchen".into()));
+    let mut case = Case { hosts: Hosts::Any, target: Some("localhost"), ..get() };
+    case.headers.append("host", HeaderValue::from_bytes(b"localhost\xff").unwrap());
+    case.refuses(Refused::Host("localhost\u{fffd}".into()));
+}
+
+#[test]
 fn listed_origins_may_do_everything() {
     let origin = "https://app.example";
     for case in [get(), post(), post().site("cross-site")] {

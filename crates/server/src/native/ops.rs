@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::{JSON, fresh, query};
@@ -15,7 +15,7 @@ pub(super) fn health(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem
     query(head, &[])?;
     let durability = app.hub.durability().to_string();
     let body = json!({ "status": "ok", "durability": durability });
-    Ok(fresh(JSON, format!("{body}\n")))
+    Ok(fresh(&JSON, format!("{body}\n")))
 }
 
 /// `GET /readyz`: whether new streams are welcome.
@@ -26,14 +26,15 @@ pub(super) fn ready(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem>
         Phase::Draining | Phase::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
     };
     let body = json!({ "status": text });
-    let mut response = fresh(JSON, format!("{body}\n"));
+    let mut response = fresh(&JSON, format!("{body}\n"));
     *response.status_mut() = status;
     Ok(response)
 }
 
 /// `GET /metrics`.
 pub(super) fn metrics(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem> {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    static OPEN_METRICS: HeaderValue =
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     query(head, &[])?;
-    Ok(fresh(OPEN_METRICS, app.metrics.to_text()))
+    Ok(fresh(&OPEN_METRICS, app.metrics.to_text()))
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HeaderName;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use tidings_hub::{Draft, Event, EventId, EventType, IdempotencyKey, PublishError, Refused};
+use http::{HeaderValue, Response, StatusCode};
+use tidings_hub::{Draft, Event, EventId, EventType, PublishError, Refused};
 
+use super::publish_headers::{PublishHeaders, Single};
 use super::{TEXT, fresh, query};
 use crate::app::App;
 use crate::problem::{Problem, ProblemKind};
-use crate::request::{Query, RequestBody, invalid, refuse_coding, topic_of_path, utf8};
+use crate::request::{Query, RequestBody, invalid, topic_of_path, utf8};
 
 /// `POST /topics/{topic}`.
 pub(super) async fn one(
@@ -20,18 +21,16 @@ pub(super) async fn one(
     body: &mut RequestBody,
     path: &str,
 ) -> Result<Response<Bytes>, Problem> {
-    const EVENT_TYPE: HeaderName = HeaderName::from_static("event-type");
-    const EVENT_ID: HeaderName = HeaderName::from_static("event-id");
     let topic = topic_of_path(path)?;
     let query = query(head, &["type", "id", "retry"])?;
-    let text = |name, header| query_or_header(&query, name, &head.headers, header);
+    let headers = PublishHeaders::of(&head.headers);
     let parts = EventParts {
-        event_type: text("type", EVENT_TYPE)?,
-        id: text("id", EVENT_ID)?,
+        event_type: query_or_header(&query, "type", headers.event_type())?,
+        id: query_or_header(&query, "id", headers.event_id())?,
         retry: query.one("retry")?.map(retry).transpose()?,
     };
-    let key = idempotency_key(&head.headers)?;
-    refuse_coding(&head.headers)?;
+    let key = headers.idempotency_key()?;
+    headers.refuse_coding()?;
 
     let bytes_max = app.hub.config().event_bytes_max;
     let data = body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
@@ -44,7 +43,7 @@ pub(super) async fn one(
     let published = app.hub.publish(draft).map_err(problem)?.await.map_err(problem)?;
     let published = published.first().ok_or_else(|| problem(PublishError::Unknown))?;
 
-    let mut response = fresh(TEXT, published.id.as_str().to_owned());
+    let mut response = fresh(&TEXT, published.id.as_str().to_owned());
     *response.status_mut() = StatusCode::CREATED;
     if published.is_duplicate {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -97,29 +96,15 @@ pub(super) fn invalid_event(why: &str) -> Problem {
 fn query_or_header(
     query: &Query,
     name: &str,
-    headers: &HeaderMap,
-    header: HeaderName,
+    header: Single<'_>,
 ) -> Result<Option<String>, Problem> {
-    let in_query = query.one(name)?;
-    match (in_query, one_header(headers, &header)?) {
-        (Some(_), Some(_)) => Err(invalid(name, &format!("the header {header} says it too"))),
+    match (query.one(name)?, header.text()?) {
+        (Some(_), Some(_)) => {
+            Err(invalid(name, &format!("the header {} says it too", header.name)))
+        }
         (Some(text), None) => Ok(Some(text.to_owned())),
         (None, text) => Ok(text.map(str::to_owned)),
     }
-}
-
-fn one_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    let problem = |why: &str| {
-        let detail = format!("the header {name} cannot be used: {why}");
-        Problem::new(ProblemKind::InvalidParameter, detail).with("header", name.as_str())
-    };
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().map(HeaderValue::as_bytes);
-    if values.next().is_some() {
-        return Err(problem("it is given twice"));
-    }
-    let text = value.map(|bytes| std::str::from_utf8(bytes)).transpose();
-    text.map_err(|_| problem("it is not UTF-8"))
 }
 
 /// Reads a reconnection time: digits only, where `u64::from_str` would also take `+5`.
@@ -129,16 +114,6 @@ fn retry(text: &str) -> Result<Duration, Problem> {
     millis
         .map(Duration::from_millis)
         .ok_or_else(|| invalid("retry", "it is a whole number of milliseconds, digits only"))
-}
-
-/// What makes a repetition of the request publish nothing.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-    let Some(text) = one_header(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
-    IdempotencyKey::new(text).map(Some).map_err(|error| {
-        Problem::new(ProblemKind::InvalidParameter, error.to_string())
-            .with("header", IDEMPOTENCY_KEY.as_str())
-    })
 }
 
 /// What a publisher is told when the hub does not commit an event.

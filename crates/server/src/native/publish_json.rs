@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use tidings_hub::{Draft, PublishError};
 
 use super::json_event::{Place, draft, invalid_json};
-use super::publish::{idempotency_key, problem};
+use super::publish::problem;
+use super::publish_headers::PublishHeaders;
 use super::publish_many::Report;
 use super::query;
 use crate::app::App;
@@ -18,10 +19,11 @@ use crate::request::{RequestBody, utf8};
 pub(super) async fn events(
     app: &App,
     head: &Parts,
+    headers: &PublishHeaders<'_>,
     body: &mut RequestBody,
 ) -> Result<Response<Bytes>, Problem> {
     query(head, &[])?;
-    let key = idempotency_key(&head.headers)?;
+    let key = headers.idempotency_key()?;
     let bytes = body.whole(app.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
     let text = utf8(&bytes)?;
     let mut drafts = drafts(text)?;

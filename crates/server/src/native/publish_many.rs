@@ -11,12 +11,13 @@ use serde_json::Value;
 use tidings_hub::{Draft, EventId, IdempotencyKey, Published};
 
 use super::ndjson::Lines;
-use super::publish::{REPLAYED, idempotency_key, problem, refused};
+use super::publish::{REPLAYED, problem, refused};
+use super::publish_headers::PublishHeaders;
 use super::relay::EventStream;
 use super::{JSON, fresh, publish_json, query};
 use crate::app::App;
 use crate::problem::{Problem, ProblemKind};
-use crate::request::{RequestBody, essence, refuse_coding};
+use crate::request::{RequestBody, essence};
 
 /// `POST /events`: the content type says how the events are written.
 pub(super) async fn events(
@@ -24,10 +25,11 @@ pub(super) async fn events(
     head: &Parts,
     body: &mut RequestBody,
 ) -> Result<Response<Bytes>, Problem> {
-    refuse_coding(&head.headers)?;
+    let headers = PublishHeaders::of(&head.headers);
+    headers.refuse_coding()?;
     let bytes_max = app.hub.config().event_bytes_max;
     let reader: Box<dyn Reader> = match essence(&head.headers).as_deref() {
-        Some("application/json") => return publish_json::events(app, head, body).await,
+        Some("application/json") => return publish_json::events(app, head, &headers, body).await,
         Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => {
             query(head, &[])?;
             Box::new(Lines::new(bytes_max))
@@ -35,7 +37,7 @@ pub(super) async fn events(
         Some("text/event-stream") => Box::new(EventStream::new(head, bytes_max)?),
         _ => return Err(unsupported(head)),
     };
-    let key = idempotency_key(&head.headers)?;
+    let key = headers.idempotency_key()?;
     Ok(Ingest { app, key, report: Report::default() }.run(body, reader).await)
 }
 
@@ -163,7 +165,7 @@ impl Report {
         let body = Committed { committed: self.committed, ids };
         let mut body = serde_json::to_vec(&body).expect("a number and texts make JSON");
         body.push(b'\n');
-        let mut response = fresh(JSON, body);
+        let mut response = fresh(&JSON, body);
         if self.committed > 0 {
             *response.status_mut() = StatusCode::CREATED;
             if self.duplicates == self.committed {

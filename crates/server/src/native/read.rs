@@ -50,7 +50,7 @@ pub(super) async fn page(
         gap: page.gap.as_ref().map(Told::from),
     };
     let body = serde_json::to_vec(&read).expect("texts and numbers make JSON");
-    Ok(fresh(JSON, body))
+    Ok(fresh(&JSON, body))
 }
 
 /// Waits until something is published after the page, for a time.

@@ -57,7 +57,8 @@ async fn answer(
 
 /// The form depends on the request, which caches must know.
 fn vary() -> HeaderMap {
-    HeaderMap::from_iter([(VARY, HeaderValue::from_static("Accept"))])
+    static ON_ACCEPT: HeaderValue = HeaderValue::from_static("Accept");
+    HeaderMap::from_iter([(VARY, ON_ACCEPT.clone())])
 }
 
 fn format(head: &Parts) -> Result<Format, Problem> {
@@ -71,10 +72,13 @@ fn format(head: &Parts) -> Result<Format, Problem> {
 
 /// The query, if it has parameters only that mean something for this form.
 fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, Problem> {
+    let query = Query::parse(head.uri.query())?;
+    if query.is_empty() {
+        return Ok(query);
+    }
     let known = |more: &[&'static str]| -> Vec<_> {
         filters.iter().chain(more).chain(&LAST_EVENT_ID).copied().collect()
     };
-    let query = Query::parse(head.uri.query())?;
     let of_json = read::PARAMETERS.iter().find(|name| query.all(name).next().is_some());
     match (format, of_json) {
         (Format::EventStream, Some(name)) => {

@@ -37,7 +37,7 @@ pub(super) async fn list(app: &App, head: &Parts) -> Result<Response<Bytes>, Pro
     let next = next.map(|Position { part, key }| format!("{part}-{key}"));
     let listed = Listed { total, subscribers, next };
     let body = serde_json::to_vec(&listed).expect("texts and numbers make JSON");
-    Ok(fresh(JSON, body))
+    Ok(fresh(&JSON, body))
 }
 
 /// `DELETE /subscribers`: ends the streams that are open on exactly these topics, after what has been

@@ -22,7 +22,7 @@ pub(super) fn list(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem> 
     let topics: Vec<_> = held.iter().map(|info| Held::new(app, info)).collect();
     let next = if has_more { held.last().map(|info| info.topic.as_str()) } else { None };
     let body = serde_json::to_vec(&Listed { topics, next }).expect("texts and numbers make JSON");
-    Ok(fresh(JSON, body))
+    Ok(fresh(&JSON, body))
 }
 
 #[derive(Serialize)]

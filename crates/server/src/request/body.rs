@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, EXPECT};
+use http::Version;
+use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderMap, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -143,17 +143,6 @@ impl RequestBody {
             }
         }
         Ok(None)
-    }
-}
-
-/// Refuses a compressed body, which would be published as it is.
-pub(crate) fn refuse_coding(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(CONTENT_ENCODING) {
-        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::new(
-            ProblemKind::UnsupportedContent,
-            "bodies are taken as they are: send it without a Content-Encoding",
-        )),
-        _ => Ok(()),
     }
 }
 

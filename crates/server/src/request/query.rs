@@ -15,18 +15,18 @@ pub(crate) struct Query {
 impl Query {
     /// Reads a query as forms write it: `name=value&…`, with `+` for a blank.
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
-        let decode = |text: &str| {
-            percent_decode(&text.replace('+', " ")).map(Cow::into_owned).map_err(|why| {
-                let detail = format!("the query cannot be read: {why}");
-                Problem::new(ProblemKind::InvalidParameter, detail)
-            })
-        };
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let Some(query) = query else { return Ok(Self::default()) };
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(name)?, decode(value)?))
         });
         Ok(Self { pairs: pairs.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether it has no parameters.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
     }
 
     /// Refuses every parameter that is not known: a misspelt one would be without effect in silence,
@@ -71,6 +71,18 @@ impl Query {
 pub(crate) fn invalid(name: &str, why: &str) -> Problem {
     let detail = format!("the query parameter '{name}' cannot be used: {why}");
     Problem::new(ProblemKind::InvalidParameter, detail).with("parameter", name)
+}
+
+/// Decodes one side of a pair.
+fn decode(text: &str) -> Result<String, Problem> {
+    let spaced = match text.contains('+') {
+        true => Cow::Owned(text.replace('+', " ")),
+        false => Cow::Borrowed(text),
+    };
+    percent_decode(&spaced).map(Cow::into_owned).map_err(|why| {
+        let detail = format!("the query cannot be read: {why}");
+        Problem::new(ProblemKind::InvalidParameter, detail)
+    })
 }
 
 /// Decodes `%XX`, once. In contrast to browsers, which let malformed text pass as it stands: what
