@@ -2,8 +2,8 @@
 //!
 //! A hub without tokens on loopback is open to programs on this machine and to its own pages, and to
 //! no other page in the machine's browser. What tells them apart is what browsers send and pages
-//! cannot forge: Host, Origin and Sec-Fetch-Site. Programs that are no browsers send none of the
-//! last two and pass.
+//! cannot forge: Host, Origin, Sec-Fetch-Site and Sec-Fetch-Mode. Programs that are no browsers send
+//! neither Origin nor Sec-Fetch-Site and pass.
 
 use http::{HeaderMap, HeaderValue, Method, Version};
 
@@ -58,7 +58,7 @@ pub(crate) enum Refused {
     Host(Box<str>),
     /// It comes from a page of another origin.
     Origin(Box<str>),
-    /// Another site would make the reader's browser act.
+    /// Another site would make the reader's browser act, or ask for what it may not look at.
     Site,
 }
 
@@ -70,6 +70,9 @@ struct Claims<'a> {
     /// Whether a browser says that another site made it send the request. A neighbour under the same
     /// registrable domain, or at another port, is another site here.
     is_by_other_site: bool,
+    /// Whether nobody can look at the answer (WHATWG Fetch, section 2.2.5, mode `no-cors`): an image
+    /// or a script of a page asks so, a page that is navigated to or an EventSource does not.
+    is_blind: bool,
 }
 
 impl<'a> Claims<'a> {
@@ -83,6 +86,7 @@ impl<'a> Claims<'a> {
                     claims.is_by_other_site |=
                         !matches!(value.as_bytes(), b"same-origin" | b"none");
                 }
+                "sec-fetch-mode" => claims.is_blind |= value == "no-cors",
                 _ => {}
             }
         }
@@ -98,7 +102,9 @@ pub(crate) fn admit(
 ) -> Result<Admitted, Refused> {
     let claims = Claims::of(asked.headers);
     let own = served_authority(hosts, asked, claims.host)?;
-    let by_other_site = || match claims.is_by_other_site && asked.intent == Intent::Act {
+    // Without an answer that can be looked at, a stream would only be held open.
+    let is_harmful = asked.intent == Intent::Act || claims.is_blind;
+    let by_other_site = || match claims.is_by_other_site && is_harmful {
         true => Err(Refused::Site),
         false => Ok(Admitted { cors: Cors::Same }),
     };
@@ -187,8 +193,8 @@ impl Refused {
             ),
             Self::Site => Problem::new(
                 ProblemKind::ForeignSite,
-                "another site made the browser send this request, and it would change something; \
-                 --allow-origin names origins that may",
+                "another site made the browser send this request, and it would change something, or \
+                 no page could read the answer; --allow-origin names origins that may",
             ),
         }
     }

@@ -49,6 +49,10 @@ impl Case {
         self.header("sec-fetch-site", site)
     }
 
+    fn mode(self, mode: &'static str) -> Self {
+        self.header("sec-fetch-mode", mode)
+    }
+
     fn allow_origin(mut self, origin: &str) -> Self {
         self.origins.listed.push(Origin::parse(origin).unwrap());
         self
@@ -237,11 +241,41 @@ fn what_another_site_makes_a_browser_send_may_read_but_not_act() {
 }
 
 #[test]
+fn what_another_site_asks_for_blindly_is_refused() {
+    for site in ["cross-site", "same-site", "", "something-new"] {
+        get().local().site(site).mode("no-cors").refuses(Refused::Site);
+        post().local().site(site).mode("no-cors").refuses(Refused::Site);
+        // Whichever stands first.
+        get().local().mode("no-cors").site(site).refuses(Refused::Site);
+        get().local().site(site).mode("cors").mode("no-cors").refuses(Refused::Site);
+        // Following a link, and reading by a script that is asked for its origin.
+        for mode in ["navigate", "cors", "same-origin", "websocket"] {
+            get().local().site(site).mode(mode).passes(Cors::Same);
+        }
+    }
+    for site in ["same-origin", "none"] {
+        get().local().site(site).mode("no-cors").passes(Cors::Same);
+    }
+    // An old browser does not say which site it was.
+    get().local().mode("no-cors").passes(Cors::Same);
+    // Nobody is blind whose origin is asked for and may read.
+    let origin = "https://app.example";
+    get()
+        .local()
+        .site("cross-site")
+        .mode("no-cors")
+        .origin(origin)
+        .allow_origin(origin)
+        .passes(listed(origin));
+}
+
+#[test]
 fn headers_that_only_look_like_those_that_decide_decide_nothing() {
     for (name, value) in [("hosts", "evil.example"), ("x-origin", "http://evil.example")] {
         post().local().header(name, value).passes(Cors::Same);
     }
     post().local().header("sec-fetch-user", "cross-site").passes(Cors::Same);
+    get().local().header("sec-fetch-dest", "no-cors").site("cross-site").passes(Cors::Same);
 }
 
 #[test]

@@ -42,6 +42,25 @@ async fn a_page_of_another_site_makes_no_browser_publish() {
 }
 
 #[tokio::test]
+async fn an_image_of_another_site_holds_no_stream() {
+    let server = start().await;
+    server.publish("a", "1").await;
+    let ask = |path: &str, mode: &str| {
+        let ask = server.get(path).header("sec-fetch-site", "cross-site");
+        ask.header("sec-fetch-mode", mode)
+    };
+    for path in ["/topics/a", "/events?topic=a", "/events?match=**"] {
+        ask(path, "no-cors").answer().await.problem(403, "foreign-site");
+    }
+    let waiting = ask("/topics/a?wait=30s", "no-cors").header("accept", "application/json");
+    waiting.answer().await.problem(403, "foreign-site");
+    // A link to it can be followed.
+    let mut stream = ask("/topics/a?last_event_id=earliest", "navigate").stream().await;
+    assert_eq!(stream.data().await, "1");
+    assert_eq!(ask("/", "navigate").answer().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_request_without_a_host_is_refused_and_one_by_http_1_0_is_not() {
     let server = start().await;
     let answer = server.raw("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").await;
