@@ -234,7 +234,8 @@ impl Publishers {
                     let token = Token(FIRST_TOKEN + index);
                     let from = Origin::default();
                     let made = Socket::connect(&self.endpoint, from, &self.registry, token);
-                    none.insert(made.map_err(Cause::Connect)?)
+                    let socket = made.and_then(|socket| socket.set_nodelay().map(|()| socket));
+                    none.insert(socket.map_err(Cause::Connect)?)
                 }
             };
             while publisher.written < publisher.out.len() {

@@ -32,22 +32,22 @@ impl Socket {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let address = to.address;
-        let raw = Raw::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        raw.set_nonblocking(true)?;
-        raw.set_tcp_nodelay(true)?;
-        if let Some(from) = from.address(address) {
-            raw.bind(&from.into())?;
-        }
-        match raw.connect(&address.into()) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(error) => return Err(error),
-        }
+        let mut stream = match from.address(to.address) {
+            None => TcpStream::connect(to.address)?,
+            Some(from) => connect_from(from, to.address)?,
+        };
         let tls = to.security.as_ref().map(Tls::new).transpose()?.map(Box::new);
-        let mut stream = TcpStream::from_std(raw.into());
+        if tls.is_some() {
+            // What ends the handshake and the request after it are two writes.
+            stream.set_nodelay(true)?;
+        }
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { stream, tls })
+    }
+
+    /// Has no write wait for the answer to the one before. Who writes once need not pay for this.
+    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+        self.stream.set_nodelay(true)
     }
 
     /// Reads what there is; `None` if there is nothing yet. If that does not fill `buffer`, nothing is
@@ -71,6 +71,16 @@ impl Socket {
     /// Has nothing more told of this connection.
     pub(super) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(&mut self.stream)
+    }
+}
+
+fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let raw = Raw::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    raw.set_nonblocking(true)?;
+    raw.bind(&from.into())?;
+    match raw.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(raw.into())),
     }
 }
 

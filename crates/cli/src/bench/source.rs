@@ -104,6 +104,14 @@ impl Source {
         self.stage == Stage::Body
     }
 
+    /// Writes what can be of the request and reads nothing: the kernel will tell of the answer.
+    pub(super) fn ask(&mut self) -> Outcome {
+        let Some(mut socket) = self.socket.take() else { return Outcome::Waiting };
+        let written = self.write(&mut socket);
+        self.socket = Some(socket);
+        written.map_or_else(Outcome::Failed, |_| Outcome::Waiting)
+    }
+
     /// Reads and writes what can be.
     pub(super) fn advance(
         &mut self,
@@ -125,16 +133,10 @@ impl Source {
         closing: IsClosing,
         ledger: &mut Ledger,
     ) -> Outcome {
-        while let Stage::Requesting { written } = &mut self.stage {
-            match socket.write(&self.pending[*written..]) {
-                Ok(None) => return Outcome::Waiting,
-                Ok(Some(count)) => *written += count,
-                Err(error) => return Outcome::Failed(Cause::Connect(error)),
-            }
-            if *written == self.pending.len() {
-                self.pending = Vec::new();
-                self.stage = Stage::Head;
-            }
+        match self.write(socket) {
+            Ok(IsDone::Yes) => {}
+            Ok(IsDone::No) => return Outcome::Waiting,
+            Err(cause) => return Outcome::Failed(cause),
         }
         loop {
             let count = match socket.read(buffer) {
@@ -156,6 +158,22 @@ impl Source {
                 return Outcome::Waiting;
             }
         }
+    }
+
+    /// Writes what can be of the request, and says whether all of it is written.
+    fn write(&mut self, socket: &mut Socket) -> Result<IsDone, Cause> {
+        while let Stage::Requesting { written } = &mut self.stage {
+            match socket.write(&self.pending[*written..]) {
+                Ok(None) => return Ok(IsDone::No),
+                Ok(Some(count)) => *written += count,
+                Err(error) => return Err(Cause::Connect(error)),
+            }
+            if *written == self.pending.len() {
+                self.pending = Vec::new();
+                self.stage = Stage::Head;
+            }
+        }
+        Ok(IsDone::Yes)
     }
 
     fn read(
@@ -220,4 +238,63 @@ impl Source {
 enum IsDone {
     Yes,
     No,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use mio::{Events, Poll, Token};
+
+    use super::*;
+    use crate::bench::data::Shape;
+    use crate::bench::ledger::Scope;
+    use crate::bench::socket::{Endpoint, Origin};
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// A server that is faster than the load would have it open one connection after the other, and
+    /// leave waiting those that it has begun before.
+    #[test]
+    fn asking_does_not_read_an_answer_that_is_there_already() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Endpoint { address: listener.local_addr().unwrap(), security: None };
+        let mut poll = Poll::new().unwrap();
+        let socket = Socket::connect(&to, Origin::default(), poll.registry(), Token(0)).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").unwrap();
+        let place = Place::new(0, 0);
+        let mut source = Source::new(socket, Purpose::Touch, REQUEST.to_vec(), place, 0);
+
+        assert!(matches!(source.ask(), Outcome::Waiting));
+        assert!(!source.is_open());
+        let mut asked = [0; REQUEST.len()];
+        server.read_exact(&mut asked).unwrap();
+        assert_eq!(asked, REQUEST);
+
+        let mut inbox = Inbox::new(Clock::start());
+        let mut ledger = Ledger::new(Shape::new(7, 100), 1, Scope::Own);
+        loop {
+            match source.advance(&mut inbox, IsClosing::No, &mut ledger) {
+                Outcome::Waiting => poll.poll(&mut Events::with_capacity(1), None).unwrap(),
+                outcome => break assert!(matches!(outcome, Outcome::Finished), "{outcome:?}"),
+            }
+        }
+        assert!(source.is_open());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_request_that_nobody_takes_fails_when_it_is_made() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Endpoint { address: listener.local_addr().unwrap(), security: None };
+        drop(listener);
+        let mut poll = Poll::new().unwrap();
+        let socket = Socket::connect(&to, Origin::default(), poll.registry(), Token(0)).unwrap();
+        poll.poll(&mut Events::with_capacity(1), None).unwrap();
+        let place = Place::new(0, 0);
+        let mut source = Source::new(socket, Purpose::Touch, REQUEST.to_vec(), place, 0);
+        assert!(matches!(source.ask(), Outcome::Failed(Cause::Connect(_))));
+    }
 }

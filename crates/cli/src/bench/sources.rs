@@ -113,14 +113,17 @@ impl Sources {
         let mut request = Vec::new();
         self.request.write(&mut request, self.topics.name(topic));
         let place = Place::new(topic, passed);
-        let source = Source::new(socket, purpose, request, place, self.inbox.clock.now());
+        let mut source = Source::new(socket, purpose, request, place, self.inbox.clock.now());
+        // A connection to this machine is often there at once. Its answer is left to the next turn: looking
+        // for it here would mostly be a call for nothing, and a server that is fast enough would have the
+        // load go from one connection to the next and forget those that take longer.
+        let asked = source.ask();
         match self.free.pop() {
             Some(index) => self.list[index] = source,
             None => self.list.push(source),
         }
         self.opening += 1;
-        // A connection to this machine is often there at once.
-        self.handle(index, IsClosing::No, ledger);
+        self.settle(index, asked, ledger);
     }
 
     fn connect(&mut self, token: Token) -> io::Result<Socket> {
@@ -155,6 +158,12 @@ impl Sources {
                 }
             }
         }
+        self.settle(index, outcome, ledger);
+    }
+
+    /// Does what an outcome asks for.
+    fn settle(&mut self, index: usize, outcome: Outcome, ledger: &mut Ledger) {
+        let source = &mut self.list[index];
         match outcome {
             Outcome::Waiting => return,
             Outcome::Finished => {
@@ -163,7 +172,7 @@ impl Sources {
                     self.latencies.add(self.inbox.clock.now() - source.asked);
                 }
             }
-            Outcome::Failed(cause) if is_open => {
+            Outcome::Failed(cause) if source.is_open() => {
                 self.ended.add(&cause);
                 ledger.leave(&mut source.reading.place);
             }

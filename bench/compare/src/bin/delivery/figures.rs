@@ -68,6 +68,22 @@ pub(crate) const CONNECTIONS: Column = Column {
     decimals: 0,
     value: |result| number(result, "/connections_per_second"),
 };
+pub(crate) const CPU_PER_CONNECTION: Column = Column {
+    title: "CPU per connection, µs",
+    better: Better::Less,
+    decimals: 1,
+    value: |result| number(result, "/server/cpu_us_per_connection"),
+};
+/// What the server could do if it had a core to itself and always something to do.
+pub(crate) const CONNECTIONS_OF_CPU: Column = Column {
+    title: "connections per second of its CPU",
+    better: Better::More,
+    decimals: 0,
+    value: |result| {
+        let micros = number(result, "/server/cpu_us_per_connection")?;
+        (micros > 0.0).then(|| 1e6 / micros)
+    },
+};
 pub(crate) const P50: Column = Column {
     title: "p50, ms",
     better: Better::Less,
@@ -122,7 +138,7 @@ fn number(result: &Value, pointer: &str) -> Option<f64> {
 mod tests {
     use serde_json::json;
 
-    use super::{GROWTH, SLOWER};
+    use super::{CONNECTIONS_OF_CPU, GROWTH, SLOWER};
 
     #[test]
     fn figures_that_are_computed_come_out_right() {
@@ -132,10 +148,14 @@ mod tests {
             "server": {
                 "rss_connected": 1 << 20, "rss_peak": 3 << 20,
                 "tcp_memory_connected": 0, "tcp_memory_peak": 5 << 20,
+                "cpu_us_per_connection": 50.0,
             },
         });
         assert_eq!((SLOWER.value)(&result), Some(1.5));
         assert_eq!((GROWTH.value)(&result), Some(7.0));
         assert_eq!((GROWTH.value)(&json!({})), None);
+        assert_eq!((CONNECTIONS_OF_CPU.value)(&result), Some(20_000.0));
+        let too_short = json!({"server": {"cpu_us_per_connection": 0.0}});
+        assert_eq!((CONNECTIONS_OF_CPU.value)(&too_short), None);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   prepare ──▶ for each round, scenario and server:                  ──▶ stats ──▶ record
-//!   (build,       run: a fresh server on core 0, `tidings bench` on core 1          (tables, raw lines)
+//!   (build,       run: a fresh server on core 0, `tidings bench` mostly on core 1   (tables, raw lines)
 //!    install)
 //! ```
 //!

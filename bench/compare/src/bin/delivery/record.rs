@@ -142,8 +142,8 @@ impl Record {
             }
         };
         format!(
-            "Each run has a fresh server, pinned to core 0, and the load pinned to core 1, `taskset -c 1 tidings bench … \
-             --timeout 10s --json --server-pid PID URL` with what is said below; events have 100 bytes unless it says otherwise. {} round(s) in {} minutes, each giving every server its turn; \
+            "Each run has a fresh server, pinned to core 0, and the load pinned to core 1 unless it says otherwise, `taskset -c 1 tidings bench … \
+             --timeout 10s --json --server-pid PID URL` with what is said below; events have 100 bytes unless that says more. {} round(s) in {} minutes, each giving every server its turn; \
              figures are medians, ± is half the distance between the least and the greatest.{size} Slower \
              servers are given less to do, so that each is measured for about as long. CPU and memory are the \
              server's processes' own (`/proc`), *limit* is a bare epoll server that pays one `send` for each delivery and nothing \
@@ -160,8 +160,9 @@ impl Record {
         let Some(first) = rows.first() else { return String::new() };
         let titles: Vec<_> = scenario.columns.iter().map(|column| column.title).collect();
         let command = first.runs.first().map_or("", |run| run.command.as_str());
+        let note = scenario.note.map(|note| format!("{note}\n\n")).unwrap_or_default();
         let mut text = format!(
-            "\n## {}: {}\n\n`{command}`\n\n| server | {} | ± | × limit | × best peer | load | faults |\n| --- |{} ---: |\n",
+            "\n## {}: {}\n\n`{command}`\n\n{note}| server | {} | ± | × limit | × best peer | load | faults |\n| --- |{} ---: |\n",
             scenario.name,
             scenario.title,
             titles.join(" | "),

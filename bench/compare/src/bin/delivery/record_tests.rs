@@ -82,6 +82,31 @@ fn a_table_has_medians_ratios_faults_and_what_failed() {
 }
 
 #[test]
+fn what_has_to_be_known_of_a_scenario_stands_above_its_table() {
+    let churn = |cpu: f64| {
+        Outcome::Finished(json!({
+            "seconds": 2.0,
+            "load_cpu_seconds": 1.0,
+            "connections_per_second": 9000.0,
+            "latency_ms": {"p99": 6.5},
+            "server": {"cpu_us_per_connection": cpu},
+        }))
+    };
+    let scenario = scenario("churn");
+    let runs = vec![
+        run(scenario, "tidings", 0, churn(50.0)),
+        run(scenario, "limit", 0, churn(40.0)),
+        run(scenario, "axum", 0, churn(62.5)),
+    ];
+    let page = Record { scenarios: vec![scenario], ..record(runs) }.page("the command");
+    let note = scenario.note.expect("a note");
+    assert!(page.contains(&format!("`tidings bench x`\n\n{note}\n\n| server |")), "{page}");
+    let row = "| Tidings | 20,000 | 50.0 | 9,000 | 6.50 | 0 % | 0.80 | 1.25 | 50 % | 0 |";
+    assert!(page.contains(row), "{page}");
+    assert!(page.contains("NO (0.80 ×)") && page.contains("yes (1.25 × the best)"), "{page}");
+}
+
+#[test]
 fn targets_are_held_against_the_limit_and_the_best_peer() {
     for (cpu, limit, peers) in [
         (4.0, "yes (1.00 ×)", "yes (0.50 × the best)"),

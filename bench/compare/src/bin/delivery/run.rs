@@ -1,4 +1,4 @@
-//! One run: a fresh server on one core, the load on the other.
+//! One run: a fresh server on one core, the load on the other or on the same.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::scenarios::{Needs, Scenario, Size};
+use crate::scenarios::{Cores, Needs, Scenario, Size};
 use crate::scratch;
 use crate::servers::{Server, pinned, tidings};
 
@@ -100,7 +100,11 @@ impl Runner {
         load.extend(["--timeout", SILENCE_MAX, "--json", "--server-pid"].map(OsString::from));
         load.push(running.process.id().to_string().into());
         load.push(server.url(address, replay).into());
-        let output = finish(pinned(LOAD_CORE, &load)).map_err(|error| here(&error))?;
+        let core = match scenario.cores {
+            Cores::Each => LOAD_CORE,
+            Cores::Shared => SERVER_CORE,
+        };
+        let output = finish(pinned(core, &load)).map_err(|error| here(&error))?;
         drop(running);
         let command = format!("tidings bench {}", arguments.join(" "));
         Ok(Run { scenario: scenario.name, server, round, command, outcome: outcome(&output) })
