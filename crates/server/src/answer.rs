@@ -98,10 +98,12 @@ impl From<Response<Bytes>> for Answer {
 /// What is sent for an answer, and who sends it.
 #[derive(Debug)]
 pub(crate) enum Handled {
-    /// hyper does.
-    Response(Response<ResponseBody>),
-    /// A shard does, once it has the connection.
+    /// A whole response: whoever has the connection sends it.
+    Whole(Response<Bytes>),
+    /// A stream: a shard sends it, once it has the connection.
     Stream(Box<Opened>),
+    /// A stream that hyper sends.
+    Body(Response<ResponseBody>),
 }
 
 /// A stream that waits for its connection.
@@ -121,15 +123,17 @@ pub(crate) struct Opened {
 impl Handled {
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
         match self {
-            Self::Response(response) => response.headers_mut(),
+            Self::Whole(response) => response.headers_mut(),
             Self::Stream(opened) => opened.head.headers_mut(),
+            Self::Body(response) => response.headers_mut(),
         }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Response(response) => response.status(),
+            Self::Whole(response) => response.status(),
             Self::Stream(opened) => opened.head.status(),
+            Self::Body(response) => response.status(),
         }
     }
 }
@@ -139,23 +143,32 @@ impl Handled {
 pub(crate) struct Via {
     /// The other end of its connection.
     pub(crate) peer: SocketAddr,
-    /// The connection carries nothing but this request.
-    pub(crate) can_take_over: bool,
+    /// Who would write a stream.
+    pub(crate) writer: Writer,
+}
+
+/// Who writes a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// A shard, to a socket of its own.
+    Shard,
+    /// hyper, because the connection is its own or carries other things beside.
+    Hyper,
 }
 
 /// Makes a response of an answer: the only function that opens streams.
 pub(crate) fn respond(app: &App, request: &Parts, answer: Answer, via: Via) -> Handled {
     let stream = match answer {
-        Answer::Response(response) => return whole(response),
+        Answer::Response(response) => return Handled::Whole(response),
         Answer::Stream(stream) => *stream,
     };
     let place = match place(app) {
         Ok(place) => place,
-        Err(problem) => return whole(refuse_for_now(app, request, problem)),
+        Err(problem) => return Handled::Whole(refuse_for_now(app, request, problem)),
     };
-    match app.engine.as_deref().filter(|_| via.can_take_over) {
-        Some(engine) => open(engine, request, stream, place),
-        None => open_body(app, request, stream, place, via.peer),
+    match via.writer {
+        Writer::Shard if request.method == Method::GET => open(&app.engine, request, stream, place),
+        _ => open_body(app, request, stream, place, via.peer),
     }
 }
 
@@ -218,11 +231,10 @@ fn open_body(
     }
     let mut response = body.into_response();
     response.headers_mut().extend(head);
-    Handled::Response(if request.method == Method::HEAD {
-        response.map(|_| ResponseBody::whole(Bytes::new()))
-    } else {
-        response.map(|body| ResponseBody::stream(body, listed))
-    })
+    if request.method == Method::HEAD {
+        return Handled::Whole(response.map(|_| Bytes::new()));
+    }
+    Handled::Body(response.map(|body| ResponseBody::stream(body, listed)))
 }
 
 /// A stream that was ended while its reader was away: the one status that stops an EventSource for
@@ -231,11 +243,7 @@ fn ended(on_end: Option<OnEnd>) -> Handled {
     if let Some(on_end) = on_end {
         on_end.run(StreamEnd::Completed);
     }
-    whole(empty())
-}
-
-fn whole(response: Response<Bytes>) -> Handled {
-    Handled::Response(response.map(ResponseBody::whole))
+    Handled::Whole(empty())
 }
 
 /// Takes a place for a stream, or says why there is none for now.

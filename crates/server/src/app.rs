@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 use tracing::debug;
@@ -30,7 +29,7 @@ pub(crate) struct App {
     pub(crate) config: ServerConfig,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Metrics,
-    pub(crate) engine: Option<Arc<Engine>>,
+    pub(crate) engine: Arc<Engine>,
     extra: Option<Arc<dyn ExtraRoutes>>,
     phase: watch::Receiver<Phase>,
 }
@@ -39,12 +38,12 @@ impl App {
     pub(crate) fn new(
         config: ServerConfig,
         hub: Hub,
-        engine: Option<Arc<Engine>>,
+        engine: Arc<Engine>,
         extra: Option<Arc<dyn ExtraRoutes>>,
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let streams = Streams::new(config.streams_max);
-        let metrics = Metrics::new(&hub, &streams, engine.as_ref());
+        let metrics = Metrics::new(&hub, &streams, &engine);
         Self { hub, config, streams, metrics, engine, extra, phase }
     }
 
@@ -70,14 +69,11 @@ impl App {
     }
 
     /// Answers a request. The order is fixed: admission, then the route and its limits.
-    pub(crate) async fn handle(&self, request: Request<Incoming>, mut via: Via) -> Handled {
-        let (head, incoming) = request.into_parts();
-        via.can_take_over &= head.method == Method::GET && incoming.is_end_stream();
-        let mut body = RequestBody::new(incoming, &head, self.config.body_timeout);
-        let (answer, cors) = self.answer(&head, &mut body).await;
+    pub(crate) async fn handle(&self, head: &Parts, body: &mut RequestBody, via: Via) -> Handled {
+        let (answer, cors) = self.answer(head, body).await;
         body.discard().await;
 
-        let mut response = respond(self, &head, answer, via);
+        let mut response = respond(self, head, answer, via);
         let headers = response.headers_mut();
         // What somebody published is never run as a script, whatever it looks like.
         headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF.clone());

@@ -2,35 +2,35 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use http::Request;
+use http::header::EXPECT;
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::rt::Write as _;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::select;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::answer::{Handled, Opened, Via};
+use crate::answer::{Handled, Via, Writer};
 use crate::app::App;
 use crate::config::ServerConfig;
-use crate::corked::{Busy, Corked};
 use crate::heads::Seat;
+use crate::http1::{Unread, serve as serve_plain};
 use crate::phase::closing;
-use crate::preface::{Protocol, Rewound, tell};
+use crate::request::RequestBody;
 use crate::response_body::ResponseBody;
+use crate::rewound::Rewound;
 use crate::socket_options::ACCEPTED_INHERIT;
-use crate::takeover::take_over;
+
+/// What a client of HTTP/2 sends first, as far as it looks like a head of HTTP/1 (RFC 9113, section 3.4).
+const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Serves a connection until it ends or the server does.
 ///
@@ -42,113 +42,49 @@ pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, app: Arc<App>, se
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return;
     }
-    let seat = Arc::new(seat);
-    let Some((protocol, io)) = begin(socket, &app, &seat).await else { return };
-    match protocol {
-        Protocol::Http1 => serve_http1(io, peer, &app, &seat).await,
-        Protocol::Http2 => serve_http2(io, peer, &app, &seat).await,
-    }
+    let Some(unread) = serve_plain(socket, peer, &app, &seat).await else { return };
+    // Boxed: most connections never need the room for it.
+    Box::pin(serve_rest(unread, peer, app, Arc::new(seat))).await;
 }
 
-type Io = Rewound<TokioIo<TcpStream>>;
-
-async fn serve_http1(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>) {
-    let wire = Corked::new(io);
-    let opened = Arc::new(Mutex::new(None));
+/// Serves by hyper what plain requests are not enough for.
+async fn serve_rest(unread: Unread, peer: SocketAddr, app: Arc<App>, seat: Arc<Seat>) {
+    let Unread { socket, first } = unread;
+    let is_http2 = !seat.has_left() && first.starts_with(PREFACE);
+    let io = Rewound::new(first, TokioIo::new(socket));
     let service = service_fn({
-        let (app, seat, opened) = (Arc::clone(app), Arc::clone(seat), Arc::clone(&opened));
-        let wire = wire.clone();
-        move |request: Request<Incoming>| {
+        let (app, seat) = (Arc::clone(&app), Arc::clone(&seat));
+        move |request| {
             seat.leave();
-            let (app, opened) = (Arc::clone(&app), Arc::clone(&opened));
-            let via = Via { peer, can_take_over: wire.is_clear() };
-            let handled: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-                match app.handle(request, via).await {
-                    Handled::Response(response) => Ok::<_, Infallible>(response),
-                    Handled::Stream(stream) => {
-                        *opened.lock() = Some(stream);
-                        // hyper is to write nothing: the connection is about to be taken from it.
-                        pending().await
-                    }
-                }
-            });
-            handled
+            // Boxed, because on HTTP/2 its memory would be the stream's for as long as that is open.
+            let response: Pin<Box<dyn Future<Output = _> + Send>> =
+                Box::pin(respond(Arc::clone(&app), peer, request));
+            response
         }
     });
-    let connection = http1_builder(&app.config).serve_connection(wire.clone(), service);
-    let mut http1 = Http1 { connection, opened, wire, busy: Busy::new() };
-    if !drive(Pin::new(&mut http1), app, seat).await {
-        return;
-    }
-    let opened = http1.opened.lock().take();
-    let mut parts = http1.connection.into_parts();
-    match opened {
-        Some(opened) => {
-            if let Some(io) = http1.wire.take() {
-                take_over(app, io, parts.read_buf.len(), *opened);
-            }
-        }
-        // Whether the peer is still there to be told of the end is the same to us.
-        None => drop(poll_fn(|cx| Pin::new(&mut parts.io).poll_shutdown(cx)).await),
+    if is_http2 {
+        let connection = http2_builder(&app.config).serve_connection(io, service);
+        drive(pin!(connection), &app, &seat).await;
+    } else {
+        let connection = http1_builder(&app.config).serve_connection(io, service);
+        drive(pin!(connection), &app, &seat).await;
     }
 }
 
-async fn serve_http2(io: Io, peer: SocketAddr, app: &Arc<App>, seat: &Arc<Seat>) {
-    let service = service_fn({
-        let (app, seat) = (Arc::clone(app), Arc::clone(seat));
-        move |request: Request<Incoming>| {
-            seat.leave();
-            let app = Arc::clone(&app);
-            // Boxed, because its memory would be the stream's for as long as that is open.
-            let handled: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-                match app.handle(request, Via { peer, can_take_over: false }).await {
-                    Handled::Response(response) => Ok::<_, Infallible>(response),
-                    // Not offered, so not taken.
-                    Handled::Stream(_) => pending().await,
-                }
-            });
-            handled
-        }
-    });
-    let connection = http2_builder(&app.config).serve_connection(io, service);
-    drive(pin!(Http2(connection)), app, seat).await;
-}
-
-/// A connection of HTTP/1, which also ends when a stream waits for it.
-struct Http1<S: HttpService<Incoming>> {
-    connection: http1::Connection<Corked<Io>, S>,
-    opened: Arc<Mutex<Option<Box<Opened>>>>,
-    wire: Corked<Io>,
-    busy: Busy,
-}
-
-impl<S> Future for Http1<S>
-where
-    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
-    S::Future: Unpin,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { connection, opened, wire, busy } = &mut *self;
-        busy.poll(cx, wire, |cx| match connection.poll_without_shutdown(cx) {
-            Poll::Pending if opened.lock().is_some() => Poll::Ready(Ok(())),
-            polled => polled.map_err(io::Error::other),
-        })
-    }
-}
-
-/// Waits for the bytes that tell the protocol; `None` if the connection is not to be served.
-async fn begin(socket: TcpStream, app: &App, seat: &Seat) -> Option<(Protocol, Io)> {
-    let mut phases = app.phases();
-    select! {
-        // What has come counts, whatever else is the case.
-        biased;
-        told = tell(TokioIo::new(socket)) => told.ok(),
-        () = sleep(app.config.head_timeout) => None,
-        () = seat.cut() => None,
-        () = closing(&mut phases) => None,
+async fn respond(
+    app: Arc<App>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let (head, incoming) = request.into_parts();
+    // HTTP/2 says that a body is no longer wanted; a client that asks first does not send it.
+    let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
+    let mut body = RequestBody::new(incoming, is_coming, app.config.body_timeout);
+    match app.handle(&head, &mut body, Via { peer, writer: Writer::Hyper }).await {
+        Handled::Whole(response) => Ok(response.map(ResponseBody::whole)),
+        Handled::Body(response) => Ok(response),
+        // Not asked for, so not answered.
+        Handled::Stream(_) => pending().await,
     }
 }
 
@@ -185,54 +121,37 @@ fn http2_builder(config: &ServerConfig) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// A connection of either protocol.
-trait Connection: Future<Output = io::Result<()>> {
+/// A connection that hyper serves.
+trait Connection: Future<Output = hyper::Result<()>> {
     /// Asks it to end after what is under way.
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S> Connection for Http1<S>
+type Io = Rewound<TokioIo<TcpStream>>;
+
+impl<S> Connection for http1::Connection<Io, S>
 where
-    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
-    S::Future: Unpin,
+    S: HttpService<Incoming, ResBody = ResponseBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn finish(mut self: Pin<&mut Self>) {
-        Pin::new(&mut self.connection).graceful_shutdown();
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
-/// A connection of HTTP/2.
-struct Http2<S: HttpService<Incoming, ResBody = ResponseBody>>(
-    http2::Connection<Io, S, TokioExecutor>,
-);
-
-impl<S> Future for Http2<S>
+impl<S> Connection for http2::Connection<Io, S, TokioExecutor>
 where
-    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
+    S: HttpService<Incoming, ResBody = ResponseBody>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll(cx).map_err(io::Error::other)
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
 }
 
-impl<S> Connection for Http2<S>
-where
-    S: HttpService<Incoming, ResBody = ResponseBody> + Unpin,
-    S::Future: Send + 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn finish(mut self: Pin<&mut Self>) {
-        Pin::new(&mut self.0).graceful_shutdown();
-    }
-}
-
-/// Drives a connection; `true` if it came to its own end, `false` if it is to be cut.
-async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat) -> bool {
+/// Drives a connection to its end, or until it is to be cut.
+async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat) {
     let mut phases = app.phases();
     let mut closing = pin!(closing(&mut phases));
     let mut is_finishing = false;
@@ -243,10 +162,10 @@ async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat
     // By hand, so that once its head has come a connection is not looked after for that any more.
     poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            let ended = ended.inspect_err(|error| {
-                debug!(error = error as &dyn std::error::Error, "connection failed");
-            });
-            return Poll::Ready(ended.is_ok());
+            if let Err(error) = ended {
+                debug!(error = &error as &dyn std::error::Error, "connection failed");
+            }
+            return Poll::Ready(());
         }
         if seat.has_left() {
             before_head = None;
@@ -254,12 +173,12 @@ async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat
         if let Some((head_timeout, cut)) = &mut before_head
             && (head_timeout.as_mut().poll(cx).is_ready() || cut.as_mut().poll(cx).is_ready())
         {
-            return Poll::Ready(false);
+            return Poll::Ready(());
         }
         if !is_finishing && closing.as_mut().poll(cx).is_ready() {
             // Nothing is under way on a connection that has not asked for anything.
             if before_head.is_some() {
-                return Poll::Ready(false);
+                return Poll::Ready(());
             }
             is_finishing = true;
             connection.as_mut().finish();

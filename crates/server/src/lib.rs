@@ -1,12 +1,12 @@
 //! The Tidings hub as an HTTP server: admission, the native API, and the life of connections.
 //!
-//! A [`Server`] puts HTTP in front of a [`Hub`](tidings_hub::Hub). hyper accepts and parses requests; every one
-//! passes the same stations in the same order:
+//! A [`Server`] puts HTTP in front of a [`Hub`](tidings_hub::Hub). Plain requests of HTTP/1 are read by the module
+//! `http1`, everything else by hyper; every request passes the same stations in the same order:
 //!
 //! ```text
 //! listener ─▶ connection ─▶ admit ─▶ route ─▶ handler ─▶ Answer ─▶ response
-//!  accept      preface,      Host,     path     native/    what      CORS, the one place that
-//!  errors      time-outs     Origin             ops        it is     starts a stream
+//!  accept      http1,        Host,     path     native/    what      CORS, the one place that
+//!  errors      hyper         Origin             ops        it is     starts a stream
 //! ```
 //!
 //! A handler never writes a stream. It answers what the stream is ([`StreamAnswer`]: a view and a
@@ -22,19 +22,19 @@ mod assets;
 mod authority;
 mod config;
 mod connection;
-mod corked;
 mod cors;
 mod engine;
 mod heads;
+mod http1;
 mod keyed;
 mod listener;
 mod metrics;
 mod native;
 mod phase;
-mod preface;
 mod problem;
 mod request;
 mod response_body;
+mod rewound;
 mod routes;
 mod server;
 mod socket_options;

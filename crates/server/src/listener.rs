@@ -99,7 +99,9 @@ mod tests {
 
     use super::*;
     use crate::config::ServerConfig;
+    use crate::engine::Engine;
     use crate::phase::Phase;
+    use crate::server::shard_config;
 
     /// Fails as it is told, notes when, and then waits for ever.
     struct Failing {
@@ -126,7 +128,9 @@ mod tests {
     async fn pauses(errors: &[io::ErrorKind]) -> Vec<Duration> {
         let (done, phases) = watch::channel(Phase::Serving);
         let hub = Hub::new(HubConfig::default());
-        let app = Arc::new(App::new(ServerConfig::default(), hub, None, None, phases));
+        let config = ServerConfig::default();
+        let engine = Engine::start(&hub, &shard_config(&config, &hub)).unwrap();
+        let app = Arc::new(App::new(config, hub, Arc::new(engine), None, phases));
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());
         let failing = Failing { errors, tried: Arc::clone(&tried), done };

@@ -24,13 +24,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>, engine: Option<&Arc<Engine>>) -> Self {
+    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>, engine: &Arc<Engine>) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
         registry.register_collector(Box::new(numbers));
-        if let Some(engine) = engine {
-            registry.register_collector(Box::new(Departures(Arc::clone(engine))));
-        }
+        registry.register_collector(Box::new(Departures(Arc::clone(engine))));
         let refused = Family::default();
         registry.register(
             "refused",

@@ -96,7 +96,7 @@ impl Server {
         let (phase, phases) = watch::channel(Phase::Serving);
         let heads = Heads::new(config.heads_max);
         let engine = Engine::start(&hub, &shard_config(&config, &hub))?;
-        let app = Arc::new(App::new(config, hub, Some(Arc::new(engine)), extra, phases));
+        let app = Arc::new(App::new(config, hub, Arc::new(engine), extra, phases));
         let mut tasks = JoinSet::new();
         for listener in listeners {
             tasks.spawn(listen(listener, Arc::clone(&app), Arc::clone(&heads)));
@@ -111,7 +111,7 @@ impl Server {
     }
 }
 
-fn shard_config(config: &ServerConfig, hub: &Hub) -> ShardConfig {
+pub(crate) fn shard_config(config: &ServerConfig, hub: &Hub) -> ShardConfig {
     ShardConfig {
         heartbeat_interval: hub.config().heartbeat_interval,
         stream_age_max: hub.config().stream_age_max,
@@ -134,9 +134,7 @@ async fn end(app: &App, phase: &watch::Sender<Phase>, mut tasks: JoinSet<()>) {
     phase.send_replace(Phase::Draining);
     app.tick();
     app.hub.drain(spread);
-    if let Some(engine) = &app.engine {
-        engine.drain(spread);
-    }
+    app.engine.drain(spread);
     // Whether they all ended or the time is over, connections are next.
     let _ = timeout(spread + LAST_WORDS, app.streams.none_open()).await;
 

@@ -32,8 +32,7 @@ pub(super) async fn list(app: &App, head: &Parts) -> Result<Response<Bytes>, Pro
         yield_now().await;
     }
     let Listing { matching, found: subscribers, next, .. } = listing;
-    let shards = app.engine.as_ref().map_or(0, |engine| engine.len());
-    let total = if is_everybody { shards + app.streams.bodies() } else { matching };
+    let total = if is_everybody { app.engine.len() + app.streams.bodies() } else { matching };
     let next = next.map(|Position { part, key }| format!("{part}-{key}"));
     let listed = Listed { total, subscribers, next };
     let body = serde_json::to_vec(&listed).expect("texts and numbers make JSON");
@@ -64,9 +63,7 @@ pub(super) async fn end(app: &App, head: &Parts) -> Result<Response<Bytes>, Prob
     for subject in subjects {
         // First, so that who comes back or is on the way is known by it.
         app.hub.end(subject.ends().clone()).await.map_err(super::publish::problem)?;
-        if let Some(engine) = &app.engine {
-            engine.end_subject(&subject);
-        }
+        app.engine.end_subject(&subject);
         app.streams.end_bodies(&subject);
     }
     Ok(empty())
@@ -139,15 +136,15 @@ impl Listing {
     /// Looks at a portion of the streams; the answer is where to go on.
     fn look(&mut self, app: &App, at: Position) -> Option<Position> {
         let now = app.hub.time();
-        let shards = app.engine.as_ref().map_or(0, |engine| engine.shards());
-        let next = match &app.engine {
-            Some(engine) if at.part < shards => engine.see(at.part, at.key, |seen| {
+        let shards = app.engine.shards();
+        let next = match at.part {
+            part if part < shards => app.engine.see(part, at.key, |seen| {
                 let position = Position { key: seen.key, ..at };
                 if self.named.has(seen.subject(), |topic| seen.reads(topic)) {
                     self.find(position, || Subscriber::of_shard(&seen, now));
                 }
             }),
-            _ if at.part == shards => {
+            part if part == shards => {
                 let (some, next) = app.streams.some_bodies(at.key);
                 for (key, body) in some {
                     let reads = |topic: &Topic| body.view.matches(topic.as_str());

@@ -1,22 +1,21 @@
 //! Bodies of requests: bounded in time and size.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Version;
-use http::header::EXPECT;
-use http::request::Parts;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use crate::http1::Inbound;
 use crate::problem::{Problem, ProblemKind};
 
 /// The body of a request, read in a bounded time.
 #[derive(Debug)]
 pub struct RequestBody {
-    incoming: Incoming,
+    source: Source,
     /// How long a chunk may take, or a body that is read whole.
     timeout: Duration,
     ended: bool,
@@ -24,12 +23,33 @@ pub struct RequestBody {
     is_coming: bool,
 }
 
+#[derive(Debug)]
+enum Source {
+    /// What hyper reads.
+    Hyper(Incoming),
+    /// So many bytes of a connection of HTTP/1.
+    Sized { inbound: Inbound, bytes: u64 },
+}
+
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, head: &Parts, timeout: Duration) -> Self {
-        // HTTP/2 says that a body is no longer wanted; a client that asks first does not send it.
-        let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
+    /// A body that hyper reads. `is_coming`: its client sends it whatever the answer may be.
+    pub(crate) fn new(incoming: Incoming, is_coming: bool, timeout: Duration) -> Self {
         let ended = incoming.is_end_stream();
-        Self { incoming, timeout, ended, is_coming }
+        Self { source: Source::Hyper(incoming), timeout, ended, is_coming }
+    }
+
+    /// The next `bytes` bytes of a connection.
+    pub(crate) fn sized(inbound: Inbound, bytes: u64, timeout: Duration) -> Self {
+        let source = Source::Sized { inbound, bytes };
+        Self { source, timeout, ended: bytes == 0, is_coming: true }
+    }
+
+    /// The connection of a [sized](Self::sized) body, if it came to its end.
+    pub(crate) fn into_inbound(self) -> Option<(Inbound, bool)> {
+        match self.source {
+            Source::Sized { inbound, bytes } => Some((inbound, bytes == 0)),
+            Source::Hyper(_) => None,
+        }
     }
 
     /// Waits for the next chunk; `None` at the end.
@@ -68,8 +88,11 @@ impl RequestBody {
             Problem::new(too_large, detail).with("bytes_max", bytes_max)
         };
         // A body that says how long it is need not be read to be refused.
-        if self.incoming.size_hint().lower() > bytes_max as u64 {
+        if self.bytes_at_least() > bytes_max as u64 {
             return Err(problem());
+        }
+        if let Some(whole) = self.take_whole() {
+            return Ok(whole);
         }
         let time = self.timeout;
         let read = async {
@@ -124,26 +147,64 @@ impl RequestBody {
         Problem::new(ProblemKind::BodyTimeout, detail)
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        while !self.ended {
-            match self.incoming.frame().await {
-                Some(Ok(frame)) => {
-                    // Trailers mean nothing here.
-                    if let Ok(chunk) = frame.into_data() {
-                        self.ended = self.incoming.is_end_stream();
-                        return Ok(Some(chunk));
-                    }
-                }
-                Some(Err(_)) => {
-                    self.ended = true;
-                    let detail = "the body broke off before its end";
-                    return Err(Problem::new(ProblemKind::BodyBroken, detail));
-                }
-                None => self.ended = true,
-            }
+    fn bytes_at_least(&self) -> u64 {
+        match &self.source {
+            Source::Hyper(incoming) => incoming.size_hint().lower(),
+            Source::Sized { bytes, .. } => *bytes,
         }
-        Ok(None)
     }
+
+    /// The whole body, if it has come already: most came with their heads, and need no timer.
+    fn take_whole(&mut self) -> Option<Bytes> {
+        let Source::Sized { inbound, bytes } = &mut self.source else { return None };
+        let whole = usize::try_from(*bytes).ok().filter(|len| *len <= inbound.buffer.len())?;
+        (*bytes, self.ended) = (0, true);
+        Some(inbound.buffer.split_to(whole).freeze())
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        if self.ended {
+            return Ok(None);
+        }
+        let read = match &mut self.source {
+            Source::Hyper(incoming) => next_of_hyper(incoming).await,
+            Source::Sized { inbound, bytes } => next_of_sized(inbound, bytes).await,
+        };
+        self.ended = match (&read, &self.source) {
+            (Ok(Some(_)), Source::Hyper(incoming)) => incoming.is_end_stream(),
+            (Ok(Some(_)), Source::Sized { bytes, .. }) => *bytes == 0,
+            _ => true,
+        };
+        read.map_err(|_| {
+            let detail = "the body broke off before its end";
+            Problem::new(ProblemKind::BodyBroken, detail)
+        })
+    }
+}
+
+/// A body broke off.
+struct Broken;
+
+async fn next_of_hyper(incoming: &mut Incoming) -> Result<Option<Bytes>, Broken> {
+    while let Some(frame) = incoming.frame().await {
+        // Trailers mean nothing here.
+        if let Ok(chunk) = frame.map_err(|_| Broken)?.into_data() {
+            return Ok(Some(chunk));
+        }
+    }
+    Ok(None)
+}
+
+async fn next_of_sized(inbound: &mut Inbound, bytes: &mut u64) -> Result<Option<Bytes>, Broken> {
+    while inbound.buffer.is_empty() {
+        match poll_fn(|cx| inbound.poll_fill(cx)).await {
+            Ok(0) | Err(_) => return Err(Broken),
+            Ok(_) => {}
+        }
+    }
+    let len = usize::try_from(*bytes).unwrap_or(usize::MAX).min(inbound.buffer.len());
+    *bytes -= len as u64;
+    Ok(Some(inbound.buffer.split_to(len).freeze()))
 }
 
 /// The bytes as text, or where they stop being UTF-8.

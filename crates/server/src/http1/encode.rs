@@ -1,0 +1,101 @@
+//! Responses as text (RFC 9112, sections 4 to 6).
+
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode, Version};
+use httpdate::HttpDate;
+
+use crate::answer::Opened;
+use crate::engine::Framing;
+
+/// Writes responses, and remembers the date meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
+    date: Date,
+}
+
+impl Encoder {
+    /// Appends a whole response to a request.
+    pub(super) fn response(
+        &mut self,
+        request: &Parts,
+        response: &Response<Bytes>,
+        is_last: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let (status, body) = (response.status(), response.body());
+        let is_old = request.version == Version::HTTP_10;
+        self.head(is_old, status, response.headers(), out);
+        // What HEAD says of a length would be that of GET, which is not known where there is no body.
+        let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
+            write!(out, "content-length: {}\r\n", body.len()).expect("memory takes all");
+        }
+        if !response.headers().contains_key(http::header::CONNECTION) {
+            match (is_last, is_old) {
+                (true, _) => out.extend_from_slice(b"connection: close\r\n"),
+                (false, true) => out.extend_from_slice(b"connection: keep-alive\r\n"),
+                (false, false) => {}
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        if request.method != Method::HEAD {
+            out.extend_from_slice(body);
+        }
+    }
+
+    /// Appends the head of a stream, after which its connection carries nothing else.
+    pub(super) fn stream_head(&mut self, opened: &Opened, out: &mut Vec<u8>) {
+        /// What a head takes with all headers there may be, and the preamble after it.
+        const USUAL_BYTES: usize = 768;
+        out.reserve(USUAL_BYTES);
+        let framing: &[u8] = match opened.framing {
+            Framing::Chunked => b"transfer-encoding: chunked\r\n",
+            Framing::Close => b"",
+        };
+        let is_old = opened.framing == Framing::Close;
+        self.head(is_old, opened.head.status(), opened.head.headers(), out);
+        out.extend_from_slice(framing);
+        out.extend_from_slice(b"connection: close\r\n\r\n");
+    }
+
+    /// The status line and the headers of a response, and the date.
+    fn head(&mut self, is_old: bool, status: StatusCode, headers: &HeaderMap, out: &mut Vec<u8>) {
+        out.extend_from_slice(if is_old { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+        out.extend_from_slice(status.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+        out.extend_from_slice(b"\r\n");
+        for (name, value) in headers {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(self.date.text());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The date, spelled out once a second.
+#[derive(Debug, Default)]
+struct Date {
+    second: u64,
+    text: [u8; 29],
+}
+
+impl Date {
+    fn text(&mut self) -> &[u8] {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if since.as_secs() != self.second {
+            self.second = since.as_secs();
+            let date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(self.second));
+            write!(&mut self.text[..], "{date}").expect("dates are all as long");
+        }
+        &self.text
+    }
+}
