@@ -28,8 +28,8 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
 
-use self::encode::Encoder;
-use self::head::{Parsed, Plain};
+use self::encode::{After, Encoder};
+use self::head::{NotPlain, Plain};
 use self::patience::Patience;
 pub(crate) use self::wire::Inbound;
 use self::wire::Outbound;
@@ -122,7 +122,7 @@ impl Connection<'_> {
         let mut patience = Patience::new(closing, cut, timer, config.head_timeout);
         loop {
             match head::parse(&mut inbound.buffer, &mut self.headers, config.head_bytes_max) {
-                Parsed::Partial => {
+                Ok(None) => {
                     self.send().await?;
                     patience.begin();
                     let came = poll_fn(|cx| match inbound.poll_fill(cx) {
@@ -134,11 +134,11 @@ impl Connection<'_> {
                         return Ok(End::Closed);
                     }
                 }
-                Parsed::NotPlain => {
+                Err(NotPlain) => {
                     self.send().await?;
                     return Ok(End::NotPlain(inbound));
                 }
-                Parsed::Plain(plain) => {
+                Ok(Some(plain)) => {
                     self.seat.leave();
                     match self.exchange(inbound, plain).await? {
                         Next::Request(still) => inbound = still,
@@ -184,17 +184,20 @@ impl Connection<'_> {
             // Not asked for: shards write the streams of this module.
             Handled::Body(_) => return Ok(Next::Close),
         };
-        let is_last = is_last
-            || !is_whole
-            || response.headers().contains_key(CONNECTION)
-            || self.app.phase() == Phase::Closing;
-        self.encoder.response(&head, &response, is_last, &mut self.outbound.unsent);
+        let after = if response.headers().contains_key(CONNECTION) {
+            After::Said
+        } else if is_last || !is_whole || self.app.phase() == Phase::Closing {
+            After::Close
+        } else {
+            After::Keep
+        };
+        self.encoder.response(&head, &response, after, &mut self.outbound.unsent);
         self.headers = head.headers;
         self.headers.clear();
         if self.outbound.unsent.len() > UNSENT_BYTES_MAX {
             self.send().await?;
         }
-        Ok(if is_last { Next::Close } else { Next::Request(inbound) })
+        Ok(if after == After::Keep { Next::Request(inbound) } else { Next::Close })
     }
 
     /// Sends what was answered.

@@ -11,6 +11,15 @@ use httpdate::HttpDate;
 use crate::answer::Opened;
 use crate::engine::Framing;
 
+/// What becomes of the connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Keep,
+    Close,
+    /// It is closed, and the response's own headers say so.
+    Said,
+}
+
 /// Writes responses, and remembers the date meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
@@ -23,7 +32,7 @@ impl Encoder {
         &mut self,
         request: &Parts,
         response: &Response<Bytes>,
-        is_last: bool,
+        after: After,
         out: &mut Vec<u8>,
     ) {
         let (status, body) = (response.status(), response.body());
@@ -34,14 +43,11 @@ impl Encoder {
         if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
             write!(out, "content-length: {}\r\n", body.len()).expect("memory takes all");
         }
-        if !response.headers().contains_key(http::header::CONNECTION) {
-            match (is_last, is_old) {
-                (true, _) => out.extend_from_slice(b"connection: close\r\n"),
-                (false, true) => out.extend_from_slice(b"connection: keep-alive\r\n"),
-                (false, false) => {}
-            }
-        }
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(match (is_old, after) {
+            (false, After::Close) => b"connection: close\r\n\r\n",
+            (true, After::Keep) => b"connection: keep-alive\r\n\r\n",
+            _ => b"\r\n",
+        });
         if request.method != Method::HEAD {
             out.extend_from_slice(body);
         }

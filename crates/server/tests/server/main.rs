@@ -18,6 +18,7 @@ mod keyed;
 mod leaving;
 mod limits;
 mod ops;
+mod plain;
 mod protocols;
 mod publish;
 mod resume;
