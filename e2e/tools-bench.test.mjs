@@ -71,6 +71,12 @@ test("the server's memory and CPU time are told", async (t) => {
   assert.ok(server.pss_connected > 0 && server.pss_connected <= server.rss_connected);
   assert.ok(server.cpu_seconds >= 0 && load >= 0);
   assert.equal(server.cpu_us_per_delivery, (server.cpu_seconds * 1e6) / 20_000);
+  const halves = ['slow', url, '--subscribers', '4', '--stalled', '3', '--events', '200', '--bytes', '8192', '--rate', '500'];
+  const { server: slow } = await fine([...halves, '--server-pid', String(hub.pid)]);
+  // Each half is 1.6 MB of events, which the hub holds.
+  assert.ok(slow.rss_without_stalled >= slow.rss_connected + 1e6, JSON.stringify(slow));
+  assert.ok(slow.rss_with_stalled >= slow.rss_without_stalled + 1e6 && slow.rss_peak >= slow.rss_with_stalled);
+  assert.ok(slow.tcp_memory_with_stalled >= 0 && slow.tcp_memory_without_stalled >= 0);
   const text = await runTidings(['bench', ...args]);
   assert.match(text.stdout, /^faults +none$/m);
   assert.match(text.stdout, /^deliveries +20,000 in .* \/s$/m);

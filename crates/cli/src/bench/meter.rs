@@ -15,6 +15,8 @@ pub(super) struct Meter {
     next: u64,
     before: Sample,
     connected: Option<Sample>,
+    without_stalled: Option<Sample>,
+    with_stalled: Option<Sample>,
     peak: Sample,
     after: Option<Sample>,
     /// The server's and our own CPU time when the measured part began, and how much they took.
@@ -28,6 +30,10 @@ pub(super) struct Server {
     pub(super) rss_before: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rss_connected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rss_without_stalled: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rss_with_stalled: Option<u64>,
     pub(super) rss_peak: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rss_after: Option<u64>,
@@ -46,6 +52,10 @@ pub(super) struct Server {
     pub(super) tcp_memory_before: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tcp_memory_connected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tcp_memory_without_stalled: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tcp_memory_with_stalled: Option<u64>,
     pub(super) tcp_memory_peak: u64,
 }
 
@@ -65,6 +75,8 @@ impl Meter {
             next: 0,
             before,
             connected: None,
+            without_stalled: None,
+            with_stalled: None,
             peak: before,
             after: None,
             began: (0.0, 0.0),
@@ -84,6 +96,19 @@ impl Meter {
     /// Looks now, when all subscribers are connected and quiet.
     pub(super) fn connected(&mut self) -> io::Result<()> {
         self.connected = self.look()?;
+        Ok(())
+    }
+
+    /// Looks now, when everything published so far has been delivered, before readers that never
+    /// read are there.
+    pub(super) fn without_stalled(&mut self) -> io::Result<()> {
+        self.without_stalled = self.look()?;
+        Ok(())
+    }
+
+    /// Looks now, when everything has been delivered but to those that never read.
+    pub(super) fn with_stalled(&mut self) -> io::Result<()> {
+        self.with_stalled = self.look()?;
         Ok(())
     }
 
@@ -128,6 +153,8 @@ impl Meter {
         Some(Server {
             rss_before: self.before.rss,
             rss_connected: self.connected.map(|sample| sample.rss),
+            rss_without_stalled: self.without_stalled.map(|sample| sample.rss),
+            rss_with_stalled: self.with_stalled.map(|sample| sample.rss),
             rss_peak: self.peak.rss,
             rss_after: self.after.map(|sample| sample.rss),
             pss_connected: self.connected.map(|sample| sample.pss),
@@ -135,6 +162,8 @@ impl Meter {
             rss_per_subscriber,
             tcp_memory_before: self.before.tcp,
             tcp_memory_connected: self.connected.map(|sample| sample.tcp),
+            tcp_memory_without_stalled: self.without_stalled.map(|sample| sample.tcp),
+            tcp_memory_with_stalled: self.with_stalled.map(|sample| sample.tcp),
             tcp_memory_peak: self.peak.tcp,
             ..Server::default()
         })

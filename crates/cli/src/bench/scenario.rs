@@ -168,6 +168,7 @@ fn slow(
     load.begin()?;
     let paced = pace(load, events, rate);
     report.without_stalled = load.ledger.take_latencies().percentiles();
+    load.meter.without_stalled()?;
     paced?;
     load.end()?;
     load.open(Purpose::Stall, stalled)?;
@@ -178,6 +179,7 @@ fn slow(
     load.begin()?;
     let paced = pace(load, events, rate);
     report.with_stalled = load.ledger.take_latencies().percentiles();
+    load.meter.with_stalled()?;
     paced?;
     load.end()
 }

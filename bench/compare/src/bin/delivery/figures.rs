@@ -116,16 +116,24 @@ pub(crate) const WITH_STALLED: Column = Column {
     decimals: 2,
     value: |result| number(result, "/with_stalled/p99"),
 };
+/// In the half beside stalled readers. TCP memory counts as it is when everybody else has read all:
+/// in between, most of it is what the load has not come to yet.
 pub(crate) const GROWTH: Column = Column {
     title: "RSS and TCP memory grow by, MB",
     better: Better::Less,
     decimals: 1,
     value: |result| {
-        let grown = |name: &str| {
-            let at = |when: &str| number(result, &format!("/server/{name}_{when}"));
-            Some(at("peak")? - at("connected")?)
-        };
-        Some((grown("rss")? + grown("tcp_memory")?) / MEGABYTE)
+        let rss = grown(result, "rss", ["without_stalled", "peak"])?;
+        Some((rss + grown(result, "tcp_memory", ["without_stalled", "with_stalled"])?) / MEGABYTE)
+    },
+};
+pub(crate) const GROWTH_WITHOUT: Column = Column {
+    title: "grew by without, MB",
+    better: Better::Less,
+    decimals: 1,
+    value: |result| {
+        let half = ["connected", "without_stalled"];
+        Some((grown(result, "rss", half)? + grown(result, "tcp_memory", half)?) / MEGABYTE)
     },
 };
 const MEGABYTE: f64 = 1024.0 * 1024.0;
@@ -134,11 +142,17 @@ fn number(result: &Value, pointer: &str) -> Option<f64> {
     result.pointer(pointer).and_then(Value::as_f64)
 }
 
+/// How much more of some memory there was at one moment than at another.
+fn grown(result: &Value, name: &str, [from, to]: [&str; 2]) -> Option<f64> {
+    let at = |when: &str| number(result, &format!("/server/{name}_{when}"));
+    Some(at(to)? - at(from)?)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{CONNECTIONS_OF_CPU, GROWTH, SLOWER};
+    use super::{CONNECTIONS_OF_CPU, GROWTH, GROWTH_WITHOUT, SLOWER};
 
     #[test]
     fn figures_that_are_computed_come_out_right() {
@@ -146,14 +160,17 @@ mod tests {
             "without_stalled": {"p99": 2.0},
             "with_stalled": {"p99": 3.0},
             "server": {
-                "rss_connected": 1 << 20, "rss_peak": 3 << 20,
-                "tcp_memory_connected": 0, "tcp_memory_peak": 5 << 20,
+                "rss_connected": 1 << 20, "rss_without_stalled": 3 << 20,
+                "rss_with_stalled": 4 << 20, "rss_peak": 6 << 20,
+                "tcp_memory_connected": 0, "tcp_memory_without_stalled": 1 << 20,
+                "tcp_memory_with_stalled": 5 << 20, "tcp_memory_peak": 9 << 20,
                 "cpu_us_per_connection": 50.0,
             },
         });
         assert_eq!((SLOWER.value)(&result), Some(1.5));
         assert_eq!((GROWTH.value)(&result), Some(7.0));
         assert_eq!((GROWTH.value)(&json!({})), None);
+        assert_eq!((GROWTH_WITHOUT.value)(&result), Some(3.0));
         assert_eq!((CONNECTIONS_OF_CPU.value)(&result), Some(20_000.0));
         let too_short = json!({"server": {"cpu_us_per_connection": 0.0}});
         assert_eq!((CONNECTIONS_OF_CPU.value)(&too_short), None);

@@ -117,25 +117,34 @@ impl Report {
             text
         });
         line(out, "server's CPU", cpu);
-        let moments = |before, connected: Option<u64>, peak, after: Option<u64>| {
-            let mut text = format!("{} before", size(before));
-            for (bytes, when) in
-                [(connected, "connected"), (Some(peak), "at most"), (after, "after")]
-            {
-                if let Some(bytes) = bytes {
-                    let _ = write!(text, ", {} {when}", size(bytes));
-                }
-            }
-            text
-        };
         let Server { rss_before, rss_connected, rss_peak, rss_after, .. } = *server;
-        line(out, "server's memory", Some(moments(rss_before, rss_connected, rss_peak, rss_after)));
+        let rss = moments(&[
+            (Some(rss_before), "before"),
+            (rss_connected, "connected"),
+            (server.rss_without_stalled, "without stalled"),
+            (server.rss_with_stalled, "beside stalled"),
+            (Some(rss_peak), "at most"),
+            (rss_after, "after"),
+        ]);
+        line(out, "server's memory", Some(rss));
         let each = server.rss_per_subscriber.map(|bytes| format!("{bytes} bytes a subscriber"));
         line(out, "", each);
         let Server { tcp_memory_before, tcp_memory_connected, tcp_memory_peak, .. } = *server;
-        let tcp = moments(tcp_memory_before, tcp_memory_connected, tcp_memory_peak, None);
+        let tcp = moments(&[
+            (Some(tcp_memory_before), "before"),
+            (tcp_memory_connected, "connected"),
+            (server.tcp_memory_without_stalled, "without stalled"),
+            (server.tcp_memory_with_stalled, "beside stalled"),
+            (Some(tcp_memory_peak), "at most"),
+        ]);
         line(out, "machine's TCP", Some(tcp));
     }
+}
+
+/// Sizes at the moments that were looked at.
+fn moments(sizes: &[(Option<u64>, &str)]) -> String {
+    let looked_at = sizes.iter().filter_map(|(bytes, when)| Some((size((*bytes)?), when)));
+    looked_at.map(|(size, when)| format!("{size} {when}")).collect::<Vec<_>>().join(", ")
 }
 
 fn line(out: &mut String, label: &str, value: Option<String>) {
