@@ -13,6 +13,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
+use crate::ender::Ender;
 use crate::history::Block;
 use crate::hub::Hub;
 use crate::on_end::OnEnd;
@@ -39,8 +40,14 @@ pub struct Body {
     client: Client,
     state: State,
     // Boxed, because a stream has them for a moment or not at all, and is open for long.
-    greeting: Option<Box<Event>>,
-    on_end: Option<Box<OnEnd>>,
+    extras: Option<Box<Extras>>,
+}
+
+/// What few streams have.
+#[derive(Default)]
+struct Extras {
+    greeting: Option<Event>,
+    on_end: Option<OnEnd>,
 }
 
 enum Source {
@@ -53,8 +60,6 @@ struct OwnStream {
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
     hub: Hub,
     watch: Arc<Watch>,
-    /// Its place in the list of all subscribers.
-    everybody: u32,
 }
 
 impl Source {
@@ -65,7 +70,7 @@ impl Source {
         }
     }
 
-    fn watch(&self) -> &Watch {
+    fn watch(&self) -> &Arc<Watch> {
         match self {
             Self::Subscriber(subscriber) => subscriber.watch(),
             Self::Stream(own) => &own.watch,
@@ -75,7 +80,7 @@ impl Source {
 
 impl Drop for OwnStream {
     fn drop(&mut self) {
-        self.hub.everybody().remove(self.everybody);
+        self.hub.everybody().forget(&self.watch);
     }
 }
 
@@ -120,14 +125,13 @@ impl Body {
     #[must_use]
     pub fn from_stream(hub: &Hub, events: impl Stream<Item = Event> + Send + 'static) -> Self {
         let watch = hub.watch(None);
-        let everybody = hub.everybody().add(&watch);
         let (events, hub) = (Box::pin(events), hub.clone());
-        Self::with_source(Source::Stream(Box::new(OwnStream { events, hub, watch, everybody })))
+        Self::with_source(Source::Stream(Box::new(OwnStream { events, hub, watch })))
     }
 
     fn with_source(source: Source) -> Self {
         let (client, state) = (Client::default(), State::Preamble);
-        Self { source, client, state, greeting: None, on_end: None }
+        Self { source, client, state, extras: None }
     }
 
     /// Says who reads the stream: an EventSource is given its place before the first event, so that a
@@ -142,7 +146,7 @@ impl Body {
     /// that the reader could resume from.
     #[must_use]
     pub fn with_greeting(mut self, greeting: Event) -> Self {
-        self.greeting = Some(Box::new(without_id(&greeting)));
+        self.extras.get_or_insert_default().greeting = Some(without_id(&greeting));
         self
     }
 
@@ -161,10 +165,11 @@ impl Body {
     /// It runs where the stream is polled or dropped, with no lock of the hub's held.
     #[must_use]
     pub fn on_end(mut self, hook: impl FnOnce(StreamEnd) + Send + 'static) -> Self {
-        self.on_end = Some(Box::new(match self.on_end.take() {
+        let extras = self.extras.get_or_insert_default();
+        extras.on_end = Some(match extras.on_end.take() {
             Some(earlier) => earlier.then(hook),
             None => OnEnd::new(hook),
-        }));
+        });
         self
     }
 
@@ -174,6 +179,12 @@ impl Body {
         if self.state != State::Ended {
             self.finish(StreamEnd::Completed);
         }
+    }
+
+    /// What ends the stream from elsewhere.
+    #[must_use]
+    pub fn ender(&self) -> Ender {
+        Ender::new(Arc::clone(self.source.watch()))
     }
 
     /// Answers the request with these headers: [`Body::for_client`] by what they tell of the client
@@ -217,7 +228,7 @@ impl Body {
             Source::Subscriber(subscriber) => Some(subscriber.reader().take_started_after()),
             Source::Stream(_) => None,
         };
-        let headers = stream_headers(started_after.as_ref().map(Option::as_ref));
+        let headers = stream_headers(started_after.as_ref().map(Option::as_deref));
         let mut response = Response::new(self);
         *response.headers_mut() = headers;
         response
@@ -234,7 +245,9 @@ impl Body {
         }
         // Before looking, so that what comes after the look still wakes.
         self.source.watch().register(cx.waker());
-        let end = if self.source.watch().is_due(Due::TimeOut) {
+        let end = if self.source.watch().is_due(Due::End) {
+            Some(StreamEnd::Completed)
+        } else if self.source.watch().is_due(Due::TimeOut) {
             Some(StreamEnd::TimedOut)
         } else {
             self.write_events(cx, &mut out)
@@ -308,8 +321,13 @@ impl Body {
         if let Source::Subscriber(subscriber) = &mut self.source {
             subscriber.reader().write_start(self.client, out);
         }
-        if let Some(greeting) = self.greeting.take() {
-            encode(&greeting, out);
+        if let Some(extras) = &mut self.extras {
+            if let Some(greeting) = extras.greeting.take() {
+                encode(&greeting, out);
+            }
+            if extras.on_end.is_none() {
+                self.extras = None;
+            }
         }
     }
 
@@ -322,7 +340,7 @@ impl Body {
 
     fn finish(&mut self, end: StreamEnd) {
         self.state = State::Ended;
-        if let Some(on_end) = self.on_end.take() {
+        if let Some(on_end) = self.extras.take().and_then(|extras| extras.on_end) {
             on_end.run(end);
         }
     }

@@ -27,7 +27,7 @@ impl TopicFilter {
         if !text.contains('*') {
             return Ok(Self::Exact(topic));
         }
-        Pattern::new(topic).map(Self::Pattern)
+        Pattern::new(&topic).map(Self::Pattern)
     }
 
     /// Whether events of the topic called `name` pass.
@@ -44,7 +44,7 @@ impl TopicFilter {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Exact(topic) => topic.as_str(),
-            Self::Pattern(pattern) => pattern.text.as_str(),
+            Self::Pattern(pattern) => &pattern.text,
         }
     }
 }
@@ -62,11 +62,12 @@ impl From<Topic> for TopicFilter {
 /// `**` matches every topic. Matching is linear in the length of the topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
-    text: Topic,
+    // Smaller than a topic, so that a filter is no larger for what few are.
+    text: Arc<str>,
 }
 
 impl Pattern {
-    fn new(text: Topic) -> Result<Self, InvalidPattern> {
+    fn new(text: &Topic) -> Result<Self, InvalidPattern> {
         let mut segments = text.as_str().split('/').peekable();
         while let Some(segment) = segments.next() {
             match segment {
@@ -79,12 +80,12 @@ impl Pattern {
                 _ => {}
             }
         }
-        Ok(Self { text })
+        Ok(Self { text: text.as_str().into() })
     }
 
     fn matches(&self, name: &str) -> bool {
         let mut names = name.split('/');
-        for wanted in self.text.as_str().split('/') {
+        for wanted in self.text.split('/') {
             let Some(segment) = names.next() else { return false };
             match wanted {
                 "**" => return true,

@@ -458,17 +458,19 @@ impl Hub {
         &self.inner.scans
     }
 
-    /// A new watch: when its stream ends follows from the configuration.
+    /// A new watch among everybody's: when its stream ends follows from the configuration.
     pub(crate) fn watch(&self, scan: Option<View>) -> Arc<Watch> {
         let clock = &self.inner.clock;
-        let watch = Watch::new(scan, clock.uptime());
+        let watch = Arc::new(Watch::new(scan, clock.uptime()));
+        // Before the look, so that a close in between finds it among everybody's.
+        self.inner.everybody.keep(&watch);
         if clock.is_closing() {
             watch.mark_due(Due::Close);
         } else if let Some(age_max) = self.inner.config.stream_age_max {
             let age_max = millis(age_max);
             watch.end_at(clock.uptime() + age_max - fastrand::u64(0..=age_max / 10));
         }
-        Arc::new(watch)
+        watch
     }
 
     pub(crate) fn count_gap(&self) {

@@ -21,7 +21,8 @@ pub struct Reader {
     after: Sequence,
     /// There until the reader is dropped or [taken apart](Reader::into_state).
     state: Option<ReaderState>,
-    started_after: Option<EventId>,
+    // Boxed, because it is told once and kept no longer.
+    started_after: Option<Box<EventId>>,
     shard: Option<ShardIndex>,
 }
 
@@ -82,7 +83,7 @@ impl Reader {
         let (place, asked) = locate(&history, &start);
         let started_after = match asked {
             Some(_) => None,
-            None => history.last_id(&resolved, place.after),
+            None => history.last_id(&resolved, place.after).map(Box::new),
         };
         drop(history);
         let Place { after, told_at, joined } = place;
@@ -158,11 +159,11 @@ impl Reader {
     /// The last event before the first one to be read that the reader may know of, at the start.
     #[must_use]
     pub fn started_after(&self) -> Option<&EventId> {
-        self.started_after.as_ref()
+        self.started_after.as_deref()
     }
 
     /// As [`Reader::started_after`], for the one who says it: it is not kept.
-    pub(crate) fn take_started_after(&mut self) -> Option<EventId> {
+    pub(crate) fn take_started_after(&mut self) -> Option<Box<EventId>> {
         self.started_after.take()
     }
 

@@ -10,6 +10,7 @@ use tidings_proto::{Decoder, Event, EventId, Item};
 
 use crate::body::Body;
 use crate::cursor::{Cursor, Sequence};
+use crate::ender::Ender;
 use crate::filter::View;
 use crate::history::{Held, History, ReadMax};
 use crate::hub::Hub;
@@ -29,17 +30,18 @@ pub struct Subscriber {
     reader: Reader,
     watch: Arc<Watch>,
     listed: Listed,
-    /// Its place in the list of all subscribers.
-    everybody: u32,
 }
 
 /// Where a subscriber's watch is listed, and at which places.
 #[derive(Debug)]
 enum Listed {
     Topic(Arc<WatchList>, u32),
-    Topics(Vec<(Arc<WatchList>, u32)>),
+    // Boxed, so that those with one topic, nearly all, pay for no more than that.
+    Topics(Box<Box<[OneOfMany]>>),
     Scans(u32),
 }
+
+type OneOfMany = (Arc<WatchList>, u32);
 
 /// What a subscriber finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,15 +101,14 @@ impl Subscriber {
             };
             match reader.topics() {
                 [key] if let Some((list, place)) = list(key) => Listed::Topic(list, place),
-                keys => Listed::Topics(keys.iter().filter_map(list).collect()),
+                keys => Listed::Topics(Box::new(keys.iter().filter_map(list).collect())),
             }
         };
-        let everybody = hub.everybody().add(&watch);
-        Self { reader, watch, listed, everybody }
+        Self { reader, watch, listed }
     }
 
     /// Waits for what comes next; `None` when the stream is over: its topic was [ended](Hub::end), its
-    /// time is up, or the hub drains.
+    /// time is up, an [`Ender`] ended it, or the hub drains.
     ///
     /// # Cancel safety
     ///
@@ -157,6 +158,12 @@ impl Subscriber {
         self.reader.is_ended_by(topic)
     }
 
+    /// What ends its stream from elsewhere.
+    #[must_use]
+    pub fn ender(&self) -> Ender {
+        Ender::new(Arc::clone(&self.watch))
+    }
+
     pub(crate) fn reader(&mut self) -> &mut Reader {
         &mut self.reader
     }
@@ -165,17 +172,17 @@ impl Subscriber {
         self.reader.hub()
     }
 
-    pub(crate) fn watch(&self) -> &Watch {
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
         &self.watch
     }
 
     fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received>> {
         const ONE: ReadMax = ReadMax { bytes: usize::MAX, entries: 1 };
-        if self.watch.is_due(Due::TimeOut) {
+        // Before any look, so that what comes after it still wakes.
+        self.watch.register(cx.waker());
+        if self.watch.is_due(Due::TimeOut) || self.watch.is_due(Due::End) {
             return Poll::Ready(None);
         }
-        // Before the read, so that what is published after it still wakes.
-        self.watch.register(cx.waker());
         let mut found = None;
         let read = self.reader.read_held(ONE, |history, held| found = Raw::copy(history, held));
         if let Some(found) = found {
@@ -207,7 +214,7 @@ impl Stream for Subscriber {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         let hub = self.reader.hub();
-        hub.everybody().remove(self.everybody);
+        hub.everybody().forget(&self.watch);
         match &self.listed {
             Listed::Topic(list, place) => list.remove(*place),
             Listed::Topics(lists) => lists.iter().for_each(|(list, place)| list.remove(*place)),

@@ -1,7 +1,7 @@
 //! Who is to be woken when something happens: watches, and the lists they stand in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -16,6 +16,8 @@ use crate::topic::Topic;
 pub(crate) struct Watch {
     waker: Mutex<Option<Waker>>,
     due: AtomicU8,
+    /// Its place in the list of everybody.
+    place: AtomicU32,
     /// When something was last sent, in milliseconds of the hub's steady clock.
     sent_at: AtomicU64,
     /// When the stream is over, likewise; `u64::MAX` is never.
@@ -35,6 +37,8 @@ pub(crate) enum Due {
     TimeOut = 2,
     /// The end: the hub is closing.
     Close = 4,
+    /// The end: whoever has its [`Ender`](crate::Ender) says so.
+    End = 8,
 }
 
 impl Watch {
@@ -42,6 +46,7 @@ impl Watch {
         Self {
             waker: Mutex::new(None),
             due: AtomicU8::new(0),
+            place: AtomicU32::new(0),
             sent_at: AtomicU64::new(now),
             ends_at: AtomicU64::new(u64::MAX),
             scan: scan.map(Box::new),
@@ -64,6 +69,13 @@ impl Watch {
     /// Notes what is due; whoever notes it wakes the subscriber.
     pub(crate) fn mark_due(&self, what: Due) {
         self.due.fetch_or(what as u8, Ordering::Release);
+    }
+
+    /// Notes what is due, and wakes the subscriber. No lock is held when the waker runs.
+    pub(crate) fn wake_for(&self, what: Due) {
+        self.mark_due(what);
+        let waker = self.waker.lock().take();
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Takes back a heartbeat that was due, since something has been sent.
@@ -176,6 +188,19 @@ impl WatchList {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Adds a watch that keeps its place itself, to be [forgotten](WatchList::forget) later.
+    pub(crate) fn keep(&self, watch: &Arc<Watch>) {
+        watch.place.store(self.add(watch), Ordering::Relaxed);
+    }
+
+    /// Removes a watch that was [kept](WatchList::keep).
+    pub(crate) fn forget(&self, watch: &Watch) {
+        self.remove(watch.place.load(Ordering::Relaxed));
+        // Whoever still has its ender is not to keep the task that it woke.
+        let waker = watch.waker.lock().take();
+        drop(waker);
     }
 
     /// Wakes everybody in the list.

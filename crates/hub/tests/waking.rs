@@ -2,12 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, Topic, TopicFilter, View};
+use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, StreamEnd, Topic, TopicFilter, View};
 use tidings_testkit::stepped::ready;
 use tidings_testkit::waker::Count;
 
@@ -99,6 +99,63 @@ fn a_stream_that_has_ended_or_left_is_not_woken() {
     assert_eq!((of_left.take(), of_stays.take()), (0, 1));
 }
 
+#[test]
+fn a_stream_ended_from_elsewhere_is_woken_for_that_and_sends_nothing_more() {
+    let hub = Hub::new(HubConfig::default());
+    let subscriber = || hub.subscribe(topic("a"), Start::Tail);
+    let bodies = [subscriber().into_body(), Body::from_stream(&hub, Silence)];
+    for body in bodies {
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let hook = Arc::clone(&ends);
+        let mut body = body.on_end(move |end| hook.lock().unwrap().push(end));
+        let ender = body.ender();
+        let (count, waker) = Count::new();
+        pieces(&mut body, &waker);
+        ender.end();
+        ender.clone().end();
+        assert_eq!(count.take(), 1);
+        publish(&hub, "a");
+        let mut cx = Context::from_waker(&waker);
+        assert_eq!(Pin::new(&mut body).poll_next(&mut cx), Poll::Ready(None));
+        drop(body);
+        ender.end();
+        assert_eq!(*ends.lock().unwrap(), [StreamEnd::Completed]);
+    }
+
+    let mut alone = subscriber();
+    let (count, waker) = Count::new();
+    let mut cx = Context::from_waker(&waker);
+    assert_eq!(Pin::new(&mut alone).poll_next(&mut cx), Poll::Pending);
+    alone.ender().end();
+    assert_eq!(count.take(), 1);
+    assert_eq!(Pin::new(&mut alone).poll_next(&mut cx), Poll::Ready(None));
+}
+
+#[test]
+fn an_ender_keeps_no_waker_of_a_stream_that_is_gone() {
+    let hub = Hub::new(HubConfig::default());
+    let mut body = hub.subscribe(topic("a"), Start::Tail).into_body();
+    let ender = body.ender();
+    let woken = Arc::new(UsesHub { hub: hub.clone(), woken: AtomicUsize::new(0) });
+    pieces(&mut body, &Waker::from(Arc::clone(&woken)));
+    assert_eq!(Arc::strong_count(&woken), 2);
+    drop(body);
+    assert_eq!(Arc::strong_count(&woken), 1);
+    ender.end();
+    assert_eq!(woken.woken.load(Ordering::Relaxed), 0);
+}
+
+/// Events of a reader's own that never come.
+struct Silence;
+
+impl Stream for Silence {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Event>> {
+        Poll::Pending
+    }
+}
+
 /// Does, when it is woken, what takes each of the hub's locks. With one of them held it would wait for
 /// itself.
 struct UsesHub {
@@ -129,6 +186,11 @@ fn whoever_is_woken_may_read_subscribe_and_publish_at_once() {
         assert_eq!(woken.woken.swap(0, Ordering::Relaxed), 1, "{filters:?}");
         pieces(&mut body, &waker);
         ready(pin!(hub.end(topic("a")))).unwrap();
+        assert_eq!(woken.woken.swap(0, Ordering::Relaxed), 1, "{filters:?}");
+
+        let mut body = hub.subscribe(view(filters), Start::Tail).into_body();
+        pieces(&mut body, &waker);
+        body.ender().end();
         assert_eq!(woken.woken.load(Ordering::Relaxed), 1, "{filters:?}");
     }
 }

@@ -212,10 +212,12 @@ fn open_body(
 ) -> Handled {
     let StreamAnswer { head, view, start, client, subject, greeting, timeout, on_end } = stream;
     let since = app.hub.uptime();
-    let listed = BodyStream::new(view.clone(), subject.clone(), peer, request.version, since);
-    // Before its place is taken: whoever ends the subject's streams meanwhile finds it in the list.
+    let subscriber = app.hub.subscribe(view.clone(), start);
+    let (ender, version) = (subscriber.ender(), request.version);
+    // Before the look at what has ended: whoever ends the subject's streams after that finds it in the
+    // list.
+    let listed = BodyStream::new(view, ender, peer, version, since).of(subject.clone());
     let listed = place.list(listed);
-    let subscriber = app.hub.subscribe(view, start);
     if subscriber.is_ended() || subject.is_some_and(|his| subscriber.is_ended_by(his.ends())) {
         return ended(on_end);
     }

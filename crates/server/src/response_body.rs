@@ -48,9 +48,6 @@ impl http_body::Body for ResponseBody {
             Kind::Whole(body) => Pin::new(body).poll_frame(cx),
             Kind::Stream(streamed) => {
                 let Streamed { body, listed } = &mut **streamed;
-                if listed.poll_ended(cx.waker()) {
-                    body.end();
-                }
                 let polled = Pin::new(body).poll_frame(cx);
                 // With nothing to send it stands at the tail; hyper asks again as soon as the reader
                 // has taken what there is.

@@ -1,15 +1,14 @@
 //! The streams that are open: how many, and those that hyper writes one by one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Waker;
 use std::time::Duration;
 
 use http::Version;
 use parking_lot::Mutex;
 use slab::Slab;
-use tidings_hub::View;
+use tidings_hub::{Ender, View};
 use tokio::sync::Notify;
 
 use crate::subject::Subject;
@@ -27,18 +26,20 @@ pub(crate) struct Streams {
 #[derive(Debug)]
 pub(crate) struct Place(Arc<Streams>);
 
-/// A stream that hyper writes, as those who list and end streams see it.
+/// A stream that hyper writes, as those who list and end streams see it. Small, because many may be
+/// open on each connection.
 #[derive(Debug)]
 pub(crate) struct BodyStream {
     pub(crate) view: View,
-    pub(crate) subject: Option<Subject>,
-    pub(crate) address: SocketAddr,
+    // Boxed, because few have one.
+    subject: Option<Box<Subject>>,
+    ender: Ender,
+    /// When it was opened, in milliseconds of the hub's steady clock.
+    since: u64,
+    /// The other end of its connection, in 20 bytes where a socket's address has 32.
+    address: (IpAddr, u16),
     pub(crate) version: Version,
-    /// When it was opened, by the hub's steady clock.
-    pub(crate) since: Duration,
     is_behind: AtomicBool,
-    is_ended: AtomicBool,
-    waker: Mutex<Option<Waker>>,
 }
 
 /// A listed stream and its place; both are given back when it is dropped.
@@ -101,8 +102,10 @@ impl Streams {
         while let Some(from) = next {
             let some;
             (some, next) = self.some_bodies(from);
-            let his = |stream: &BodyStream| stream.subject.as_ref() == Some(subject);
-            some.iter().filter(|(_, stream)| his(stream)).for_each(|(_, stream)| stream.end());
+            let his = |stream: &BodyStream| stream.subject() == Some(subject);
+            some.iter()
+                .filter(|(_, stream)| his(stream))
+                .for_each(|(_, stream)| stream.ender.end());
         }
     }
 }
@@ -130,42 +133,43 @@ impl Drop for Place {
 impl BodyStream {
     pub(crate) fn new(
         view: View,
-        subject: Option<Subject>,
+        ender: Ender,
         address: SocketAddr,
         version: Version,
         since: Duration,
     ) -> Self {
-        let (is_behind, is_ended) = (AtomicBool::new(true), AtomicBool::new(false));
-        let waker = Mutex::new(None);
-        Self { view, subject, address, version, since, is_behind, is_ended, waker }
+        let address = (address.ip(), address.port());
+        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let is_behind = AtomicBool::new(true);
+        Self { view, subject: None, ender, since, address, version, is_behind }
+    }
+
+    /// Says whose it is.
+    pub(crate) fn of(self, subject: Option<Subject>) -> Self {
+        Self { subject: subject.map(Box::new), ..self }
+    }
+
+    pub(crate) fn subject(&self) -> Option<&Subject> {
+        self.subject.as_deref()
+    }
+
+    /// When it was opened, by the hub's steady clock.
+    pub(crate) fn since(&self) -> Duration {
+        Duration::from_millis(self.since)
+    }
+
+    /// The other end of its connection.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.into()
     }
 
     /// Whether it has not taken everything there is.
     pub(crate) fn is_behind(&self) -> bool {
         self.is_behind.load(Ordering::Relaxed)
     }
-
-    /// Tells whoever writes the stream to end it.
-    fn end(&self) {
-        self.is_ended.store(true, Ordering::Release);
-        let waker = self.waker.lock().take();
-        waker.into_iter().for_each(Waker::wake);
-    }
 }
 
 impl Listed {
-    /// Whether the stream is to end. If not, `waker` is woken when it is.
-    pub(crate) fn poll_ended(&self, waker: &Waker) -> bool {
-        let mut kept = self.stream.waker.lock();
-        match &mut *kept {
-            Some(kept) => kept.clone_from(waker),
-            None => *kept = Some(waker.clone()),
-        }
-        drop(kept);
-        // Looked at after the waker is there, so that an end in between is not missed.
-        self.stream.is_ended.load(Ordering::Acquire)
-    }
-
     /// Notes whether the stream has taken everything there is.
     pub(crate) fn set_behind(&self, is_behind: bool) {
         self.stream.is_behind.store(is_behind, Ordering::Relaxed);
@@ -181,7 +185,11 @@ impl Drop for Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_hub::Topic;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use http_body::Body as _;
+    use tidings_hub::{Body, Hub, HubConfig, Start, Topic};
 
     #[tokio::test]
     async fn places_are_limited_and_given_back() {
@@ -204,10 +212,14 @@ mod tests {
         let streams = Streams::new(usize::MAX);
         let subject = |name| Some(Subject::new(name).unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let hub = Hub::new(HubConfig::default());
         let list = |subject| {
-            let view = Topic::new("a").unwrap().into();
-            let stream = BodyStream::new(view, subject, address, Version::HTTP_2, Duration::ZERO);
-            streams.enter().unwrap().list(stream)
+            let topic = Topic::new("a").unwrap();
+            let body = hub.subscribe(topic.clone(), Start::Tail).into_body();
+            let (view, since) = (topic.into(), Duration::from_millis(4711));
+            let version = Version::HTTP_2;
+            let stream = BodyStream::new(view, body.ender(), address, version, since);
+            (body, streams.enter().unwrap().list(stream.of(subject)))
         };
         let mut listed: Vec<_> = (0..PORTION).map(|_| list(None)).collect();
         listed.extend([list(subject("alpha")), list(subject("beta"))]);
@@ -220,9 +232,16 @@ mod tests {
         assert_eq!(next.map(|next| streams.some_bodies(next).0.len()).unwrap_or(0), 0);
 
         streams.end_bodies(&subject("alpha").unwrap());
-        let ended: Vec<_> = listed.iter().filter(|l| l.poll_ended(Waker::noop())).collect();
-        assert_eq!(ended.len(), 1);
-        assert_eq!(ended[0].stream.subject, subject("alpha"));
+        let is_over = |body: &mut Body| {
+            let mut cx = Context::from_waker(Waker::noop());
+            // The first piece is the preamble.
+            (0..2).any(|_| matches!(pin!(&mut *body).poll_frame(&mut cx), Poll::Ready(None)))
+        };
+        let ended = listed.iter_mut().filter_map(|(body, of)| is_over(body).then_some(of));
+        let ended: Vec<_> = ended.map(|of| of.stream.subject().cloned()).collect();
+        assert_eq!(ended, [subject("alpha")]);
+        let stream = &listed[0].1.stream;
+        assert_eq!((stream.address(), stream.since()), (address, Duration::from_millis(4711)));
         drop(listed);
         assert_eq!((streams.bodies(), streams.open()), (0, 0));
     }

@@ -148,8 +148,8 @@ impl Listing {
                 let (some, next) = app.streams.some_bodies(at.key);
                 for (key, body) in some {
                     let reads = |topic: &Topic| body.view.matches(topic.as_str());
-                    if self.named.has(body.subject.as_ref(), reads) {
-                        let age = app.hub.uptime().saturating_sub(body.since);
+                    if self.named.has(body.subject(), reads) {
+                        let age = app.hub.uptime().saturating_sub(body.since());
                         let since = now.saturating_sub(age);
                         self.find(Position { key, ..at }, || Subscriber::of_body(&body, since));
                     }
@@ -224,8 +224,8 @@ impl Subscriber {
         Self {
             topics,
             r#match: patterns,
-            subject: body.subject.as_ref().map(|subject| subject.as_str().to_owned()),
-            address: Some(body.address.to_string()),
+            subject: body.subject().map(|subject| subject.as_str().to_owned()),
+            address: Some(body.address().to_string()),
             since: since.to_string(),
             protocol: match body.version {
                 Version::HTTP_2 => "HTTP/2",
