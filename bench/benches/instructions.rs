@@ -13,7 +13,7 @@ use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
 use tidings_bench::{Found, PACKET_BYTES, Workload, decode, full, model, tiny};
-use tidings_hub::tap::{Reader, Tap};
+use tidings_hub::tap::{Hint, Reader, Tap};
 use tidings_hub::{Draft, Event, Hub, HubConfig, Start, Topic};
 use tidings_proto::{encode, encoded_len};
 
@@ -54,7 +54,25 @@ fn len_of_all(workload: Workload) -> (usize, Workload) {
 #[library_benchmark]
 #[bench::one_topic(args = (published(1)), config = recorded(5_375_986))]
 #[bench::many_topics(args = (published(1000)), config = recorded(5_299_755))]
+#[bench::nobody_reads(args = (published(1).without_readers()), config = recorded(5_375_986))]
+#[bench::full(args = (published(1000).with_history_full()), config = recorded(5_375_986))]
 fn publish(mut published: Published) -> Published {
+    let Published { hub, drafts, tap, hints, .. } = &mut published;
+    for draft in black_box(drafts.drain(..)) {
+        let publishing = hub.publish(draft).expect("it is within the limits");
+        let committed = pin!(publishing).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(black_box(committed).is_ready());
+        tap.drain(hints);
+        hints.clear();
+    }
+    published
+}
+
+// As `publish` while a shard is busy, so that its hints wait and it holds on to the blocks.
+#[library_benchmark]
+#[bench::one_topic(args = (published(1)), config = recorded(5_375_986))]
+#[bench::many_topics(args = (published(1000)), config = recorded(5_299_755))]
+fn publish_behind(mut published: Published) -> Published {
     for draft in black_box(published.drafts.drain(..)) {
         let publishing = published.hub.publish(draft).expect("it is within the limits");
         let committed = pin!(publishing).poll(&mut Context::from_waker(Waker::noop()));
@@ -66,8 +84,9 @@ fn publish(mut published: Published) -> Published {
 struct Published {
     hub: Hub,
     drafts: Vec<Draft>,
-    _tap: Tap,
-    _readers: Vec<Reader>,
+    tap: Tap,
+    hints: Vec<Hint>,
+    readers: Vec<Reader>,
 }
 
 /// A hub that has 5,000 topics with a reader each on one shard, and a thousand events of 100 bytes, to
@@ -75,15 +94,46 @@ struct Published {
 fn published(topics: usize) -> Published {
     const EVENTS: usize = 1000;
     const TOPICS: usize = 5000;
-    let hub = Hub::new(HubConfig::default());
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = HISTORY_BYTES_MAX;
+    let hub = Hub::new(config);
     let tap = hub.tap(EVENTS, Waker::noop().clone());
-    let name = |number| Topic::new(format!("topic/{number}")).expect("it is a topic");
-    let readers = (0..TOPICS).map(|number| tap.subscribe(&name(number).into(), Start::Tail));
+    let readers = (0..TOPICS).map(|number| tap.subscribe(&topic(number).into(), Start::Tail));
     let readers = readers.collect();
-    let event = |number| Event::new(format!("{number:0100}"));
-    let drafts = (0..EVENTS).map(|number| Draft::new(name(number % topics), event(number)));
+    let drafts = (0..EVENTS).map(|number| Draft::new(topic(number % topics), event(number)));
     let drafts = drafts.collect();
-    Published { hub, drafts, _tap: tap, _readers: readers }
+    Published { hub, drafts, tap, hints: Vec::new(), readers }
+}
+
+/// More than a thousand events take, and few enough to be filled up with.
+const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+impl Published {
+    fn without_readers(mut self) -> Self {
+        self.readers.clear();
+        self
+    }
+
+    /// Published to until each event pushes out another.
+    fn with_history_full(mut self) -> Self {
+        let mut number = 0;
+        while self.hub.stats().events_held == number as u64 {
+            let draft = Draft::new(topic(number % 5000), event(number));
+            drop(self.hub.publish(draft).expect("it is within the limits"));
+            number += 1;
+        }
+        self.tap.drain(&mut self.hints);
+        self.hints = Vec::new();
+        self
+    }
+}
+
+fn topic(number: usize) -> Topic {
+    Topic::new(format!("topic/{number}")).expect("it is a topic")
+}
+
+fn event(number: usize) -> Event {
+    Event::new(format!("{number:0100}"))
 }
 
 fn with_buffer(workload: Workload) -> (Workload, Vec<u8>) {
@@ -102,5 +152,5 @@ fn recorded(instructions: u64) -> LibraryBenchmarkConfig {
 
 library_benchmark_group!(name = decoding, benchmarks = [decode_whole, decode_packets]);
 library_benchmark_group!(name = encoding, benchmarks = [encode_all, len_of_all]);
-library_benchmark_group!(name = publishing, benchmarks = [publish]);
+library_benchmark_group!(name = publishing, benchmarks = [publish, publish_behind]);
 main!(library_benchmark_groups = [decoding, encoding, publishing]);

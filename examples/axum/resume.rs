@@ -53,7 +53,7 @@ async fn publish(
     let draft = Draft::new(news, Event::new(text));
     let publishing = hub.publish(draft).map_err(|_| StatusCode::BAD_REQUEST)?;
     let published = publishing.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    Ok(published[0].id.to_string())
+    Ok(published.id().to_string())
 }
 
 /// Passes every request on to `origin`, and the answer back as it comes.

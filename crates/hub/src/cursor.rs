@@ -110,13 +110,13 @@ impl Cursor {
 
         let mut text = [b'-'; SPELLED_BYTES];
         text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
-        let mut bits = (u128::from(high) << 64) | u128::from(low);
-        for (at, byte) in text[PREFIX.len()..].iter_mut().enumerate() {
-            if !HYPHENS.contains(&at) {
-                *byte = b"0123456789abcdef"[(bits >> 124) as usize];
-                bits <<= 4;
-            }
-        }
+        let uuid = &mut text[PREFIX.len()..];
+        let (high, low) = (hexadecimal(high), hexadecimal(low));
+        uuid[..8].copy_from_slice(&high[..8]);
+        uuid[9..13].copy_from_slice(&high[8..12]);
+        uuid[14..18].copy_from_slice(&high[12..]);
+        uuid[19..23].copy_from_slice(&low[..4]);
+        uuid[24..].copy_from_slice(&low[4..]);
         text
     }
 
@@ -155,6 +155,20 @@ impl Cursor {
         let text = std::str::from_utf8(&spelled).expect("a cursor is spelled in ASCII");
         EventId::new(text).expect("hexadecimal digits and hyphens end no field")
     }
+}
+
+/// Spells a number in sixteen hexadecimal digits, all of them at once: every event pays for this.
+fn hexadecimal(number: u64) -> [u8; 16] {
+    const BYTES: u128 = u128::from_ne_bytes([1; 16]);
+    // Spread, so that each half-byte has a byte of its own.
+    let mut digits = u128::from(number);
+    digits = (digits | digits << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
+    // One where it is a letter: six more than ten carries into the fifth bit.
+    let letters = ((digits + 6 * BYTES) >> 4) & BYTES;
+    (digits + u128::from(b'0') * BYTES + u128::from(b'a' - b'0' - 10) * letters).to_be_bytes()
 }
 
 impl fmt::Display for Cursor {

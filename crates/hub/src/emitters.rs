@@ -15,7 +15,7 @@ use crate::draft::Draft;
 use crate::filter::View;
 use crate::hub::Hub;
 use crate::on_end::OnEnd;
-use crate::publish::{PublishError, Publishing};
+use crate::publish::{PublishError, Publishing, PublishingAll};
 use crate::start::Start;
 use crate::stream_text::Client;
 use crate::topic::{InvalidTopic, Topic};
@@ -113,7 +113,7 @@ impl<K: Clone + Eq + Hash + fmt::Display + Send + 'static> Emitters<K> {
     /// # Errors
     ///
     /// As [`Emitters::send`]. Nothing was then sent to anybody.
-    pub fn broadcast(&self, event: &Event) -> Result<Publishing, SendError> {
+    pub fn broadcast(&self, event: &Event) -> Result<PublishingAll, SendError> {
         let draft = |key: K| Ok(Draft::new(self.topic(&key)?, event.clone()));
         let drafts = self.keys().into_iter().map(draft).collect::<Result<_, _>>();
         let drafts = drafts.map_err(SendError::Key)?;

@@ -7,6 +7,7 @@
 
 mod block;
 mod hints;
+mod pack;
 mod read;
 mod retain;
 mod sequences;
@@ -42,7 +43,7 @@ use crate::watch::WatchList;
 pub(crate) struct History {
     epoch: Epoch,
     blocks: VecDeque<BlockState>,
-    /// How many blocks at the end are small and not yet joined.
+    /// How many blocks at the end are not yet packed: small ones, and the last if it has grown.
     loose: usize,
     tail: Sequence,
     topics: TopicTable,
@@ -218,13 +219,14 @@ impl History {
         }
     }
 
-    /// Appends one block: the encoded form of `entries`, which a journal has committed.
+    /// Appends a run: the encoded form of `entries`, which a journal has committed. What is left in
+    /// the builder is of no more use.
     ///
     /// Its events are held, listed and offered to the taps of the shards that watch their topics.
     pub(crate) fn append(
         &mut self,
         entries: &[Entry],
-        mut builder: BlockBuilder,
+        builder: &mut BlockBuilder,
         appended: &mut Appended,
     ) {
         let mut watched: SmallVec<[Watched; 1]> = SmallVec::new();
@@ -238,19 +240,20 @@ impl History {
                     appended.watched_by(watchers);
                 }
                 if !state.marks.is_empty() {
-                    watched.push(Watched::new(key, previous, index, &entry.content));
+                    let content = &entry.content;
+                    watched.push(Watched::new(key, previous, &state.marks, index, content));
                 }
             }
             builder.set_topics(index, &keys);
             self.note(entry, &keys);
         }
 
-        let block = Arc::new(builder.build());
-        self.tail = block.last();
-        self.push_block(Arc::clone(&block));
+        let at = self.push_run(builder);
+        let Some(back) = self.blocks.back() else { return };
+        self.tail = back.block.last();
         let is_marked = |topic, shard| self.topics.get(topic).is_some_and(|s| s.marks.has(shard));
-        self.shards.offer(&block, hints::runs(watched), is_marked, &mut appended.taps);
-        self.enforce(&block);
+        self.shards.offer(&back.block, at, &mut watched, is_marked, &mut appended.taps);
+        self.enforce(at);
     }
 
     /// Keeps what an entry says beside its bytes: its ID, an end.
@@ -267,21 +270,6 @@ impl History {
                 for &key in keys {
                     self.topics.note_end(key, entry.sequence);
                 }
-            }
-        }
-    }
-
-    fn push_block(&mut self, block: Arc<Block>) {
-        self.bytes += block_bytes(&block);
-        let is_small = block.bytes() < self.retention.block_bytes_max() / 4;
-        if !is_small {
-            self.join_loose();
-        }
-        self.blocks.push_back(BlockState { live: block.len() as u32, block });
-        if is_small {
-            self.loose += 1;
-            if self.loose == LOOSE_MAX {
-                self.join_loose();
             }
         }
     }
@@ -325,13 +313,6 @@ impl Resolved {
 pub(crate) enum Mark {
     Set,
     Clear,
-}
-
-/// Small blocks that wait to be joined: enough to make their own cost small beside their events'.
-const LOOSE_MAX: usize = 64;
-
-fn block_bytes(block: &Block) -> usize {
-    block::BLOCK_BYTES + block.bytes() + block.len() * block::SLOT_BYTES
 }
 
 /// What remembering a publisher-given ID costs: its text and its place in the index.

@@ -7,25 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use smallvec::SmallVec;
-use tidings_proto::EventId;
-
 use crate::clock::Clock;
+use crate::commit::Committer;
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::Draft;
 use crate::filter::View;
-use crate::history::{Appended, BlockBuilder, History, Retention};
-use crate::journal::{
-    Content, Durability, Entry, Feed, Journal, JournalError, MemoryJournal, Submission,
-};
-use crate::publish::{PublishError, Publishing};
+use crate::history::{Appended, History, Retention};
+use crate::journal::{Committing, Durability, Journal, JournalError, MemoryJournal, Submission};
+use crate::publish::{PublishError, Publishing, PublishingAll};
 use crate::start::Start;
 use crate::subscriber::{Page, Subscriber};
 use crate::tap::Tap;
 use crate::time::{Now, Time, millis};
 use crate::topic::Topic;
 use crate::watch::{Due, Watch, WatchList};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What a [`Hub`] is made with.
 #[derive(Clone, Debug)]
@@ -74,7 +70,7 @@ struct Inner {
     durability: Durability,
     journal: Box<dyn Journal>,
     /// Whoever holds it is the one committer. Taken before `history`, never after.
-    feed: Mutex<Box<dyn Feed>>,
+    committer: Mutex<Committer>,
     history: RwLock<History>,
     /// Subscribers with patterns.
     scans: WatchList,
@@ -159,7 +155,7 @@ impl Hub {
             epoch: opened.epoch,
             durability: opened.durability,
             journal,
-            feed: Mutex::new(feed),
+            committer: Mutex::new(Committer::new(feed)),
             history: RwLock::new(history),
             scans: WatchList::default(),
             everybody: WatchList::default(),
@@ -223,8 +219,7 @@ impl Hub {
         topics.into_iter().map(info).collect()
     }
 
-    /// Publishes an event. It is submitted at the call; the future yields where it was committed, as the
-    /// one element of a list.
+    /// Publishes an event. It is submitted at the call; the future yields where it was committed.
     ///
     /// Never waits for readers. In memory the event is committed, and its readers are woken, before
     /// the call returns.
@@ -238,8 +233,9 @@ impl Hub {
     /// Dropping the future takes nothing back.
     pub fn publish(&self, draft: Draft) -> Result<Publishing, PublishError> {
         self.check(&draft).map_err(|reason| PublishError::Refused { index: 0, reason })?;
-        let ids = SmallVec::from_buf([draft.event.id().cloned()]);
-        Ok(self.submit(vec![Submission::Event(draft)], ids))
+        let given_id = draft.event.id().cloned();
+        let committing = self.submit(&mut std::iter::once(Submission::Event(draft)));
+        Ok(Publishing::new(self.epoch(), committing, given_id))
     }
 
     /// Publishes events in order; all of them are refused if one is. The future yields one
@@ -254,13 +250,13 @@ impl Hub {
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing back.
-    pub fn publish_all(&self, drafts: Vec<Draft>) -> Result<Publishing, PublishError> {
+    pub fn publish_all(&self, drafts: Vec<Draft>) -> Result<PublishingAll, PublishError> {
         for (index, draft) in drafts.iter().enumerate() {
             self.check(draft).map_err(|reason| PublishError::Refused { index, reason })?;
         }
-        let ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
-        let submissions = drafts.into_iter().map(Submission::Event).collect();
-        Ok(self.submit(submissions, ids))
+        let given_ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
+        let committing = self.submit(&mut drafts.into_iter().map(Submission::Event));
+        Ok(PublishingAll::new(self.epoch(), committing, given_ids))
     }
 
     /// Ends the streams that are now open on exactly this topic, after what has been published. A
@@ -270,7 +266,8 @@ impl Hub {
     ///
     /// Dropping the future takes nothing back.
     pub fn end(&self, topic: Topic) -> Publishing {
-        self.submit(vec![Submission::End(topic)], SmallVec::from_buf([None]))
+        let committing = self.submit(&mut std::iter::once(Submission::End(topic)));
+        Publishing::new(self.epoch(), committing, None)
     }
 
     /// Subscribes to a view: a topic, a filter, or several ([`View::new`]). The subscriber reads from its
@@ -368,60 +365,24 @@ impl Hub {
     /// Dropping the future stops following; a later call goes on where it stopped.
     pub async fn run(&self) -> Result<(), JournalError> {
         // Woken by each publish, it would find nothing left to do.
-        if self.inner.feed.lock().is_in_step() {
+        if self.inner.committer.lock().is_in_step() {
             return pending().await;
         }
         loop {
-            let appended = poll_fn(|cx| {
-                let mut feed = self.inner.feed.lock();
-                feed.poll_next(cx).map_ok(|entries| {
-                    let mut appended = Appended::default();
-                    self.commit(&entries, &mut appended);
-                    appended
-                })
-            });
+            let appended = poll_fn(|cx| self.inner.committer.lock().poll_commit(cx, self));
             self.wake(appended.await?);
         }
     }
 
-    fn submit(
-        &self,
-        submissions: Vec<Submission>,
-        ids: SmallVec<[Option<EventId>; 1]>,
-    ) -> Publishing {
-        let outcomes = self.inner.journal.append(submissions, self.inner.clock.time());
-        let mut appended = Appended::default();
-        let mut feed = self.inner.feed.lock();
-        // What fails here fails again for whoever follows the feed, and is reported there.
-        while let Ok(Some(entries)) = feed.try_next() {
-            self.commit(&entries, &mut appended);
+    fn submit(&self, submissions: &mut dyn Iterator<Item = Submission>) -> Committing {
+        let committing = self.inner.journal.append(submissions, self.inner.clock.time());
+        let appended = self.inner.committer.lock().try_commit(self);
+        // Nothing, if another publisher brought ours along. What fails here fails again for whoever
+        // follows the journal, and is reported there.
+        if let Ok(Some(appended)) = appended {
+            self.wake(appended);
         }
-        drop(feed);
-        self.wake(appended);
-        Publishing::new(self.epoch(), outcomes, ids)
-    }
-
-    /// The one committer: called with the feed locked.
-    fn commit(&self, entries: &[Entry], appended: &mut Appended) {
-        let mut rest = entries;
-        while !rest.is_empty() {
-            let mut builder = BlockBuilder::with_room(rest.len(), 0);
-            for entry in rest {
-                if !builder.fits(entry.sequence, entry.time) {
-                    break;
-                }
-                builder.push(entry, self.inner.epoch);
-            }
-            let (block, after) = rest.split_at(builder.len());
-            self.write().append(block, builder, appended);
-            rest = after;
-        }
-        let events = entries.iter().filter(|entry| matches!(entry.content, Content::Event(_)));
-        self.inner.counters.published.fetch_add(events.count() as u64, Ordering::Relaxed);
-        if !self.inner.scans.is_empty() {
-            let topics = entries.iter().flat_map(|entry| entry.topics.as_slice());
-            appended.topics.extend(topics.cloned());
-        }
+        committing
     }
 
     /// Wakes who has to hear of what was appended. No lock is held: the first thing that whoever is
@@ -471,6 +432,10 @@ impl Hub {
             watch.end_at(clock.uptime() + age_max - fastrand::u64(0..=age_max / 10));
         }
         watch
+    }
+
+    pub(crate) fn count_published(&self, events: u64) {
+        self.inner.counters.published.fetch_add(events, Ordering::Relaxed);
     }
 
     pub(crate) fn count_gap(&self) {

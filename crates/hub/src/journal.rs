@@ -34,14 +34,14 @@ pub trait Journal: Send + Sync + 'static {
     /// [`JournalError`] if what is kept cannot be read.
     fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>>;
 
-    /// Submits drafts in order, at the call; the future yields one outcome for each.
+    /// Submits drafts in order, at the call; the answer is one outcome for each.
     ///
     /// `now` dates them where the journal has no clock of its own.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing back: the drafts are committed all the same.
-    fn append(&self, batch: Vec<Submission>, now: Time) -> JournalFuture<'static, Vec<Outcome>>;
+    /// Dropping the answer takes nothing back: the drafts are committed all the same.
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing;
 
     /// The committed entries after a sequence, in strictly rising order, without end.
     ///
@@ -76,15 +76,32 @@ pub enum Submission {
     End(Topic),
 }
 
+/// Drafts on their way to being committed.
+#[non_exhaustive]
+pub enum Committing {
+    /// The one draft there was is done with: what a journal in memory answers, for nothing.
+    One(Outcome),
+    /// All are done with.
+    All(Vec<Outcome>),
+    /// The journal is still at it.
+    Waiting(JournalFuture<'static, Vec<Outcome>>),
+}
+
+impl fmt::Debug for Committing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Committing")
+    }
+}
+
 /// The committed entries of a journal, one batch after the other.
 pub trait Feed: Send {
-    /// The entries committed and not yet taken, if there are any: how a publisher whose commit is
-    /// done brings it into history by itself.
+    /// Adds the entries committed and not yet taken to a list: how a publisher whose commit is done
+    /// brings it into history by itself.
     ///
     /// # Errors
     ///
     /// As [`Feed::poll_next`].
-    fn try_next(&mut self) -> Result<Option<Vec<Entry>>, JournalError>;
+    fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError>;
 
     /// Whether all that a journal has committed comes out of [`Feed::try_next`] once the append has
     /// returned. Publishers then bring their own events into history, and nobody has to follow.
@@ -92,12 +109,16 @@ pub trait Feed: Send {
         false
     }
 
-    /// Waits for the next committed entries, or yields what there is.
+    /// Waits for the next committed entries and adds them to a list, or what there is.
     ///
     /// # Errors
     ///
     /// [`JournalError`] when the journal cannot go on; the feed is then over.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<Entry>, JournalError>>;
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        entries: &mut Vec<Entry>,
+    ) -> Poll<Result<(), JournalError>>;
 }
 
 /// Where a journal stands when it has been opened.

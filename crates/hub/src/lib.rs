@@ -182,7 +182,7 @@
 //! assert_eq!(body.next().await.ok_or("ended")?, ":\nretry: 2000\n");
 //!
 //! let published = hub.publish(Draft::new(order.clone(), Event::new("packed")))?.await?;
-//! let text = format!("id: {}\ndata: packed\n\n", published[0].id);
+//! let text = format!("id: {}\ndata: packed\n\n", published.id());
 //! assert_eq!(body.next().await.ok_or("ended")?, text);
 //! assert_eq!(hub.page(order, Start::Oldest, 10).events[0].event.data(), "packed");
 //!
@@ -216,6 +216,7 @@
 
 mod body;
 mod clock;
+mod commit;
 mod cursor;
 mod draft;
 mod drive;
@@ -249,7 +250,7 @@ pub use crate::filter::{InvalidPattern, Pattern, TopicFilter, View};
 pub use crate::history::Retention;
 pub use crate::hub::{Hub, HubConfig, HubStats, TopicInfo};
 pub use crate::on_end::OnEnd;
-pub use crate::publish::{PublishError, Published, Publishing, Refused};
+pub use crate::publish::{PublishError, Published, Publishing, PublishingAll, Refused};
 pub use crate::reader::Gap;
 pub use crate::start::Start;
 pub use crate::stream_text::Client;

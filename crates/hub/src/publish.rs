@@ -5,36 +5,47 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use smallvec::SmallVec;
 use tidings_proto::EventId;
 
 use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::{Draft, RefusedId, check_id};
 use crate::hub::Hub;
-use crate::journal::{JournalFuture, Outcome};
+use crate::journal::{Committing, Outcome};
 
-/// Events that have been submitted and are being committed: a future of one [`Published`] for each
-/// draft, in order.
+/// An event that has been submitted and is being committed: a future of the [`Published`] one.
 ///
 /// It yields [`PublishError::Unknown`] if the journal failed, and no other error: what is refused is
 /// refused at the call.
 ///
 /// # Cancel safety
 ///
-/// Dropping it takes nothing back: the events are committed all the same.
+/// Dropping it takes nothing back: the event is committed all the same.
 #[must_use = "an event is published in any case; whether it was committed is told here"]
 pub struct Publishing {
     epoch: Epoch,
-    outcomes: JournalFuture<'static, Vec<Outcome>>,
-    ids: SmallVec<[Option<EventId>; 1]>,
+    committing: Committing,
+    given_id: Option<EventId>,
+}
+
+/// Events that have been submitted and are being committed: a future of one [`Published`] for each
+/// draft, in order. Otherwise as [`Publishing`].
+///
+/// # Cancel safety
+///
+/// Dropping it takes nothing back: the events are committed all the same.
+#[must_use = "events are published in any case; whether they were committed is told here"]
+pub struct PublishingAll {
+    epoch: Epoch,
+    committing: Committing,
+    given_ids: Vec<Option<EventId>>,
 }
 
 /// A committed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// The ID its readers see: the publisher's, or the one the hub made.
-    pub id: EventId,
+    epoch: Epoch,
+    given_id: Option<EventId>,
     /// Where it stands.
     pub sequence: Sequence,
     /// Whether it had been published before, under the same idempotency key; nothing was then
@@ -74,32 +85,88 @@ pub enum Refused {
 }
 
 impl Publishing {
+    pub(crate) fn new(epoch: Epoch, committing: Committing, given_id: Option<EventId>) -> Self {
+        Self { epoch, committing, given_id }
+    }
+}
+
+impl PublishingAll {
     pub(crate) fn new(
         epoch: Epoch,
-        outcomes: JournalFuture<'static, Vec<Outcome>>,
-        ids: SmallVec<[Option<EventId>; 1]>,
+        committing: Committing,
+        given_ids: Vec<Option<EventId>>,
     ) -> Self {
-        Self { epoch, outcomes, ids }
+        Self { epoch, committing, given_ids }
+    }
+}
+
+impl Published {
+    /// The ID its readers see: the publisher's, or the one the hub made.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        match &self.given_id {
+            Some(id) => id.clone(),
+            None => self.cursor().to_event_id(),
+        }
+    }
+
+    /// Appends [the ID](Published::id) as text, without making one.
+    pub fn write_id(&self, out: &mut Vec<u8>) {
+        match &self.given_id {
+            Some(id) => out.extend_from_slice(id.as_str().as_bytes()),
+            None => out.extend_from_slice(&self.cursor().spell()),
+        }
+    }
+
+    fn new(
+        epoch: Epoch,
+        outcome: Outcome,
+        given_id: Option<EventId>,
+    ) -> Result<Self, PublishError> {
+        let (sequence, is_duplicate) = match outcome {
+            Outcome::Committed(sequence) => (sequence, false),
+            Outcome::Duplicate(sequence) => (sequence, true),
+            Outcome::Unknown => return Err(PublishError::Unknown),
+        };
+        Ok(Self { epoch, given_id, sequence, is_duplicate })
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch, sequence: self.sequence }
     }
 }
 
 impl Future for Publishing {
+    type Output = Result<Published, PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = match &mut self.committing {
+            Committing::One(outcome) => *outcome,
+            Committing::All(outcomes) => first(outcomes),
+            Committing::Waiting(outcomes) => first(&ready!(outcomes.as_mut().poll(cx))),
+        };
+        Poll::Ready(Published::new(self.epoch, outcome, self.given_id.take()))
+    }
+}
+
+impl Future for PublishingAll {
     type Output = Result<Vec<Published>, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcomes = ready!(self.outcomes.as_mut().poll(cx));
-        let epoch = self.epoch;
-        let published = |(outcome, id): (Outcome, Option<EventId>)| {
-            let (sequence, is_duplicate) = match outcome {
-                Outcome::Committed(sequence) => (sequence, false),
-                Outcome::Duplicate(sequence) => (sequence, true),
-                Outcome::Unknown => return Err(PublishError::Unknown),
-            };
-            let id = id.unwrap_or_else(|| Cursor { epoch, sequence }.to_event_id());
-            Ok(Published { id, sequence, is_duplicate })
+        let outcomes = match &mut self.committing {
+            Committing::One(outcome) => vec![*outcome],
+            Committing::All(outcomes) => std::mem::take(outcomes),
+            Committing::Waiting(outcomes) => ready!(outcomes.as_mut().poll(cx)),
         };
-        Poll::Ready(outcomes.into_iter().zip(self.ids.drain(..)).map(published).collect())
+        let epoch = self.epoch;
+        let published = |(outcome, id)| Published::new(epoch, outcome, id);
+        Poll::Ready(outcomes.into_iter().zip(self.given_ids.drain(..)).map(published).collect())
     }
+}
+
+/// The outcome of the one draft there was.
+fn first(outcomes: &[Outcome]) -> Outcome {
+    outcomes.first().copied().unwrap_or(Outcome::Unknown)
 }
 
 impl Hub {

@@ -31,7 +31,7 @@ impl SteppedHub {
     pub fn publish_id(&self, topic: &str, data: &str) -> String {
         let topic = Topic::new(topic).expect("a topic");
         let publishing = self.hub.publish(Draft::new(topic, Event::new(data))).expect("an event");
-        ready(publishing).expect("memory cannot fail")[0].id.as_str().to_owned()
+        ready(publishing).expect("memory cannot fail").id().to_string()
     }
 
     /// Publishes an event.

@@ -61,7 +61,7 @@ async fn write(
     let data = serde_json::to_string(&letter).map_err(Refusal::bad_request)?;
     let event = Event::new(data).with_type(EventType::new("letter").map_err(Refusal::bad_request)?);
     let published = hub.publish(Draft::new(inbox(&user)?, event))?.await?;
-    Ok((StatusCode::CREATED, published[0].id.to_string()))
+    Ok((StatusCode::CREATED, published.id().to_string()))
 }
 
 async fn read(

@@ -1,4 +1,6 @@
-//! Blocks: immutable runs of history, each event encoded once.
+//! Blocks: pieces of history, each event encoded once.
+//!
+//! A block grows as long as history alone has it; what is shared never changes.
 //!
 //! An event lies in its block as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1):
 //!
@@ -14,19 +16,21 @@
 use std::fmt;
 use std::ops::Range;
 
-use tidings_proto::{Event, EventId, EventIdRef, encode_with_id, encoded_len_with_id};
+use smallvec::SmallVec;
+use tidings_proto::{Event, EventId, encode};
 
-use crate::cursor::{Cursor, Epoch, Sequence};
+use crate::cursor::{Cursor, Epoch, SPELLED_BYTES, Sequence};
 use crate::history::TopicKey;
 use crate::journal::{Content, Entry};
 use crate::time::Time;
 
-/// An immutable piece of history, shared by everybody who reads it.
+/// A piece of history; whoever has it sees it as it is.
 pub struct Block {
-    bytes: Box<[u8]>,
-    slots: Box<[Slot]>,
+    bytes: Vec<u8>,
+    /// One lies in place: where readers hold on to blocks, most are of one event at first.
+    slots: SmallVec<[Slot; 1]>,
     /// The topics of entries that have more than one.
-    more_topics: Box<[Box<[TopicKey]>]>,
+    more_topics: Vec<Box<[TopicKey]>>,
     first: Sequence,
     base_time: Time,
 }
@@ -56,12 +60,13 @@ pub(crate) enum Kind {
     End,
 }
 
-/// What holding one entry costs beside its bytes and its places in lists.
-pub(crate) const SLOT_BYTES: usize = size_of::<Slot>();
-/// What a block costs beside its entries: itself, its counts, three allocations' heads.
-pub(crate) const BLOCK_BYTES: usize = size_of::<Block>() + 16 + 3 * 16;
+/// What a block grows by at least: a few small events.
+const GROWTH_BYTES_MIN: usize = 1024;
+const GROWTH_ENTRIES_MIN: usize = 7;
 
 const CRLF: &[u8] = b"\r\n";
+/// How the line of an event ID begins.
+const ID_LINE: &[u8] = b"id: ";
 
 impl Block {
     /// Bytes of a block at most, one larger event excepted: what eviction lets go of at once.
@@ -132,6 +137,65 @@ impl Block {
         self.bytes.len()
     }
 
+    /// What holding the block costs, room it does not use included.
+    pub(crate) fn cost(&self) -> usize {
+        // Itself, its counts, three allocations' heads.
+        const BLOCK_BYTES: usize = size_of::<Block>() + 16 + 3 * 16;
+        let slots = if self.slots.spilled() { self.slots.capacity() } else { 0 };
+        BLOCK_BYTES + self.bytes.capacity() + slots * size_of::<Slot>()
+    }
+
+    /// Whether a run that follows can be added: the block is then of `bytes_max` bytes at most.
+    pub(crate) fn has_room(&self, run: &BlockBuilder, bytes_max: usize) -> bool {
+        let Some(last) = run.slots.last() else { return true };
+        let offset = |base: u64, run_base: u64, offset: u32| {
+            u32::try_from(run_base - base + u64::from(offset)).is_ok()
+        };
+        self.bytes.len() + run.bytes.len() <= bytes_max
+            && offset(self.first.get(), run.first.get(), last.sequence_offset)
+            && offset(self.base_time.unix_millis(), run.base_time.unix_millis(), last.time_offset)
+    }
+
+    /// Adds a run for which there [is room](Block::has_room).
+    pub(crate) fn extend(&mut self, run: &mut BlockBuilder, bytes_max: usize) {
+        let bytes = self.bytes.len();
+        // A small block is joined with others in the end; a large one may be left with what room it has,
+        // if it is being read just then, and that is a third at most.
+        let more = |len: usize| if bytes < bytes_max / 4 { len } else { len / 2 };
+        if self.bytes.capacity() - bytes < run.bytes.len() {
+            let more = more(bytes).max(GROWTH_BYTES_MIN).min(bytes_max - bytes);
+            self.bytes.reserve_exact(more.max(run.bytes.len()));
+        }
+        if self.slots.capacity() - self.slots.len() < run.slots.len() {
+            let more = more(self.slots.len()).max(GROWTH_ENTRIES_MIN);
+            self.slots.reserve_exact(more.max(run.slots.len()));
+        }
+        let sequences = (run.first.get() - self.first.get()) as u32;
+        let times = (run.base_time.unix_millis() - self.base_time.unix_millis()) as u32;
+        let more_topics = self.more_topics.len() as u32;
+        self.bytes.extend_from_slice(&run.bytes);
+        self.more_topics.append(&mut run.more_topics);
+        for slot in &run.slots {
+            self.slots.push(Slot {
+                start: slot.start + bytes as u32,
+                sequence_offset: slot.sequence_offset + sequences,
+                time_offset: slot.time_offset + times,
+                topics: match slot.topics {
+                    SlotTopics::One(topic) => SlotTopics::One(topic),
+                    SlotTopics::More(at) => SlotTopics::More(at + more_topics),
+                },
+                ..*slot
+            });
+        }
+    }
+
+    /// Gives back the room that is not used.
+    pub(crate) fn trim(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.slots.shrink_to_fit();
+        self.more_topics.shrink_to_fit();
+    }
+
     pub(crate) fn kind(&self, index: usize) -> Kind {
         self.slots[index].kind
     }
@@ -153,7 +217,7 @@ impl Block {
             return None;
         }
         let line = self.frame(index).split(|&byte| byte == b'\n').next()?;
-        std::str::from_utf8(line.strip_prefix(b"id: ")?).ok()
+        std::str::from_utf8(line.strip_prefix(ID_LINE)?).ok()
     }
 
     /// The event ID that the entry's readers see.
@@ -201,7 +265,12 @@ pub(crate) struct BlockBuilder {
 }
 
 impl BlockBuilder {
-    /// A builder with room for so many entries, and so many bytes of them if that is known.
+    /// Bytes and entries whose room is kept for the next run: some hundred events come together but
+    /// for a batch.
+    const BYTES_KEPT: usize = 16 * 1024;
+    const ENTRIES_KEPT: usize = 64;
+
+    /// A builder with room for so many entries and bytes of them.
     pub(crate) fn with_room(entries: usize, bytes: usize) -> Self {
         let (bytes, slots) = (Vec::with_capacity(bytes), Vec::with_capacity(entries));
         Self { bytes, slots, ..Self::default() }
@@ -274,13 +343,38 @@ impl BlockBuilder {
     }
 
     pub(crate) fn build(self) -> Block {
+        let mut block = Block {
+            bytes: self.bytes,
+            slots: self.slots.into(),
+            more_topics: self.more_topics,
+            first: self.first,
+            base_time: self.base_time,
+        };
+        block.trim();
+        block
+    }
+
+    /// A block of what was gathered; the builder keeps its room unless there is much in it.
+    pub(crate) fn take(&mut self) -> Block {
+        if self.bytes.len() > Self::BYTES_KEPT {
+            return std::mem::take(self).build();
+        }
         Block {
-            bytes: self.bytes.into_boxed_slice(),
-            slots: self.slots.into_boxed_slice(),
-            more_topics: self.more_topics.into_boxed_slice(),
+            bytes: self.bytes.as_slice().into(),
+            slots: SmallVec::from_slice(&self.slots),
+            more_topics: std::mem::take(&mut self.more_topics),
             first: self.first,
             base_time: self.base_time,
         }
+    }
+
+    /// Begins anew, with room of a usual size.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(Self::BYTES_KEPT);
+        self.slots.clear();
+        self.slots.shrink_to(Self::ENTRIES_KEPT);
+        self.more_topics.clear();
     }
 
     fn begin(&mut self, sequence: Sequence, time: Time) -> u32 {
@@ -300,24 +394,129 @@ impl BlockBuilder {
     }
 
     fn encode(&mut self, event: &Event, cursor: Cursor) {
-        let spelled = cursor.spell();
-        let id = match event.id() {
-            Some(id) => id.as_id_ref(),
-            None => cursor_id(&spelled),
-        };
-        let frame_len = encoded_len_with_id(event, id);
-        let digits = (usize::BITS - frame_len.leading_zeros()).div_ceil(4);
-        // Most blocks are one event at first: then nothing is left over, and nothing has to move.
-        self.bytes.reserve(digits as usize + 2 * CRLF.len() + frame_len);
-        let digit = |at| b"0123456789abcdef"[frame_len >> (4 * at) & 0xf];
-        self.bytes.extend((0..digits).rev().map(digit));
-        self.bytes.extend_from_slice(CRLF);
-        encode_with_id(event, id, &mut self.bytes);
+        // What an event is beside its data, more or less: it saves a second look at the data.
+        const BESIDE: usize = ID_LINE.len() + SPELLED_BYTES + b"\ndata: \n\n".len();
+        let head = self.bytes.len();
+        let guess = digits_of(BESIDE + event.data().len());
+        self.bytes.reserve(BESIDE + event.data().len() + guess + 2 * CRLF.len());
+        self.bytes.extend_from_slice(&[b'0'; 16 + CRLF.len()][..guess + CRLF.len()]);
+        let frame = self.bytes.len();
+        if event.id().is_none() {
+            self.bytes.extend_from_slice(ID_LINE);
+            self.bytes.extend_from_slice(&cursor.spell());
+            self.bytes.push(b'\n');
+        }
+        encode(event, &mut self.bytes);
+        let frame_len = self.bytes.len() - frame;
+        let digits = digits_of(frame_len);
+        if digits != guess {
+            let moved = head + digits + CRLF.len();
+            self.bytes.resize(self.bytes.len().max(moved + frame_len), 0);
+            self.bytes.copy_within(frame..frame + frame_len, moved);
+            self.bytes.truncate(moved + frame_len);
+        }
+        let (number, end) = self.bytes[head..].split_at_mut(digits);
+        let mut left = frame_len;
+        for digit in number.iter_mut().rev() {
+            *digit = b"0123456789abcdef"[left & 0xf];
+            left >>= 4;
+        }
+        end[..CRLF.len()].copy_from_slice(CRLF);
         self.bytes.extend_from_slice(CRLF);
     }
 }
 
-fn cursor_id(spelled: &[u8]) -> EventIdRef<'_> {
-    let text = std::str::from_utf8(spelled).expect("a cursor is spelled in ASCII");
-    EventIdRef::new(text).expect("hexadecimal digits and hyphens end no field")
+/// How many hexadecimal digits a number has that is not zero.
+fn digits_of(number: usize) -> usize {
+    (usize::BITS - number.leading_zeros()).div_ceil(4) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draft::Topics;
+    use crate::topic::Topic;
+
+    fn entry(sequence: u64, millis: u64, topics: &[&str], data: String) -> Entry {
+        Entry {
+            sequence: Sequence::new(sequence).unwrap(),
+            time: Time::from_unix_millis(millis),
+            topics: Topics::new(topics.iter().map(|name| Topic::new(name).unwrap())).unwrap(),
+            private: false,
+            content: Content::Event(Event::new(data)),
+        }
+    }
+
+    #[test]
+    fn a_chunk_says_its_length_whatever_its_event_is_of() {
+        let mut run = BlockBuilder::default();
+        let lines = |n: usize| "x\n".repeat(n);
+        let around = [16, 256, 4096, 65_536].into_iter().flat_map(|n: usize| {
+            // The lengths at which the number gets a digit more, and line ends, which make more of data.
+            let lens = n.saturating_sub(70)..=n.saturating_sub(50).max(16);
+            lens.map(|len| "x".repeat(len)).chain([lines(n / 8), lines(n)])
+        });
+        for (number, data) in around.enumerate() {
+            let typed = tidings_proto::EventType::new("t".repeat(number % 300)).unwrap();
+            let id = EventId::new(number.to_string()).unwrap();
+            for event in [
+                Event::new(data.as_str()),
+                Event::new(data.as_str()).with_type(typed),
+                Event::new(data.as_str()).with_id(id),
+            ] {
+                run.clear();
+                let mut entry = entry(7, 0, &["a"], String::new());
+                entry.content = Content::Event(event.clone());
+                let epoch = Epoch::new(5).unwrap();
+                run.push(&entry, epoch);
+                let block = run.take();
+                let cursor = Cursor { epoch, sequence: entry.sequence }.to_event_id();
+                let mut frame = Vec::new();
+                encode(&event.clone().with_id(event.id().unwrap_or(&cursor).clone()), &mut frame);
+                assert!(block.frame(0) == frame, "the frame of {number}");
+                let mut chunk = format!("{:x}\r\n", frame.len()).into_bytes();
+                chunk.extend_from_slice(&frame);
+                chunk.extend_from_slice(b"\r\n");
+                assert!(block.chunk(0) == chunk, "the chunk of {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_extended_has_what_both_had() {
+        let epoch = Epoch::new(5).unwrap();
+        let entries = [
+            entry(3, 10, &["a"], "one".to_owned()),
+            entry(4, 11, &["a", "b"], "two".to_owned()),
+            entry(9, 500, &["b"], "three".to_owned()),
+            entry(12, 501, &["c", "b", "a"], "four".to_owned()),
+        ];
+        let keys = |entry: &Entry| vec![TopicKey::default(); entry.topics.as_slice().len()];
+        let gather = |entries: &[Entry]| {
+            let mut run = BlockBuilder::default();
+            for (index, entry) in entries.iter().enumerate() {
+                run.push(entry, epoch);
+                run.set_topics(index, &keys(entry));
+            }
+            run
+        };
+        let whole = gather(&entries).build();
+        for cut in 1..entries.len() {
+            let mut block = gather(&entries[..cut]).take();
+            let mut run = gather(&entries[cut..]);
+            assert!(block.has_room(&run, Block::BYTES_MAX));
+            assert!(!block.has_room(&run, whole.bytes() - 1));
+            block.extend(&mut run, Block::BYTES_MAX);
+            assert_eq!(block.len(), whole.len());
+            for (index, entry) in entries.iter().enumerate() {
+                assert_eq!(block.sequence(index), entry.sequence);
+                assert_eq!(block.time(index), entry.time);
+                assert_eq!(block.topics(index), keys(entry));
+                assert_eq!(block.chunk(index), whole.chunk(index));
+                assert_eq!(block.index_at(entry.sequence), index);
+            }
+        }
+        let late = gather(&[entry(13, 500 + (1 << 32), &["a"], String::new())]);
+        assert!(!whole.has_room(&late, Block::BYTES_MAX), "times are counted in 32 bits");
+    }
 }

@@ -110,11 +110,13 @@ impl Meeting {
     }
 }
 
-/// An entry of a topic that a shard watches, while its block is being appended.
+/// An entry of a topic that a shard watches, while its run is being appended.
 pub(super) struct Watched {
     topic: TopicKey,
     /// The topic's entry before it.
     previous: Sequence,
+    /// The one shard that watches it; `None` if there are more.
+    shard: Option<ShardIndex>,
     index: u32,
     is_special: bool,
 }
@@ -123,31 +125,32 @@ impl Watched {
     pub(super) fn new(
         topic: TopicKey,
         previous: Sequence,
+        marks: &Marks,
         index: usize,
         content: &Content,
     ) -> Self {
         let is_special = !matches!(content, Content::Event(_));
-        Self { topic, previous, index: index as u32, is_special }
+        let shard = match marks {
+            Marks::One(shard, _) => Some(*shard),
+            Marks::More(_) => None,
+        };
+        Self { topic, previous, shard, index: index as u32, is_special }
     }
 }
 
-/// The runs that the watched entries of a block make: one for each topic.
-pub(super) fn runs(mut watched: SmallVec<[Watched; 1]>) -> SmallVec<[Run; 1]> {
-    if watched.len() > 1 {
-        watched.sort_unstable_by_key(|entry| (entry.topic, entry.index));
-    }
-    let mut runs: SmallVec<[Run; 1]> = SmallVec::new();
-    for entry in watched {
-        if runs.last().is_none_or(|run| run.topic != entry.topic) {
-            let Watched { topic, previous, .. } = entry;
-            runs.push(Run { topic, previous, indices: SmallVec::new(), is_special: false });
-        }
-        if let Some(run) = runs.last_mut() {
-            run.indices.push(entry.index);
+/// Adds an entry to the runs of its block: one for each topic.
+fn add(runs: &mut SmallVec<[Run; 1]>, entry: &Watched, at: usize) {
+    let index = at as u32 + entry.index;
+    match runs.last_mut() {
+        Some(run) if run.topic == entry.topic => {
+            run.indices.push(index);
             run.is_special |= entry.is_special;
         }
+        _ => {
+            let &Watched { topic, previous, is_special, .. } = entry;
+            runs.push(Run { topic, previous, indices: smallvec![index], is_special });
+        }
     }
-    runs
 }
 
 /// The shards that have readers of a topic, and how many each.
@@ -269,27 +272,36 @@ impl Shards {
         self.shards.iter().map(|(_, shard)| shard.readers).sum()
     }
 
-    /// Pushes a block to the taps of the shards that watch one of its topics, or all.
+    /// Pushes a block to the taps of the shards that watch a topic of the run that was appended to it,
+    /// or all. The run begins in it at `at`.
     pub(super) fn offer(
         &self,
         block: &Arc<Block>,
-        runs: SmallVec<[Run; 1]>,
+        at: usize,
+        watched: &mut [Watched],
         is_marked: impl Fn(TopicKey, ShardIndex) -> bool,
         taps: &mut SmallVec<[Waker; 2]>,
     ) {
+        if watched.len() > 1 {
+            watched.sort_unstable_by_key(|entry| (entry.topic, entry.index));
+        }
         for (index, shard) in &self.shards {
             if shard.readers == 0 {
                 continue;
             }
             let index = ShardIndex(index as u32);
-            let mut hint = Hint { block: Arc::clone(block), runs: SmallVec::new() };
-            for run in runs.iter().filter(|run| is_marked(run.topic, index)) {
-                hint.runs.push(run.clone());
+            let mut runs = SmallVec::new();
+            for entry in &*watched {
+                let is_marked =
+                    entry.shard.map_or_else(|| is_marked(entry.topic, index), |one| one == index);
+                if is_marked {
+                    add(&mut runs, entry, at);
+                }
             }
-            if hint.runs.is_empty() && shard.scans == 0 {
+            if runs.is_empty() && shard.scans == 0 {
                 continue;
             }
-            shard.queue.push(hint);
+            shard.queue.push(Hint { block: Arc::clone(block), runs });
             if !taps.iter().any(|waker| waker.will_wake(&shard.queue.waker)) {
                 taps.push(shard.queue.waker.clone());
             }

@@ -1,13 +1,12 @@
 //! Retention: what a history lets go of, and keeping what remains compact.
 
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{Block, BlockBuilder, BlockState, History, Kind, block_bytes, id_bytes};
+use super::{Block, History, Kind, id_bytes};
 use crate::history::TopicKey;
 use crate::time::Time;
 
@@ -41,11 +40,14 @@ impl Retention {
 const EXPIRE_ENTRIES_MAX: usize = 10_000;
 
 impl History {
-    /// Brings the history within its limits after a block was appended.
-    pub(super) fn enforce(&mut self, block: &Block) {
+    /// Brings the history within its limits after a run was appended, which stands in the last block
+    /// from `at` on.
+    pub(super) fn enforce(&mut self, at: usize) {
         self.topics.begin_eviction();
-        if let Some(events_max) = self.retention.topic_events_max {
-            for &key in (0..block.len()).flat_map(|index| block.topics(index)) {
+        if let Some(events_max) = self.retention.topic_events_max
+            && let Some(block) = self.blocks.back().map(|back| Arc::clone(&back.block))
+        {
+            for &key in (at..block.len()).flat_map(|index| block.topics(index)) {
                 while self.topics.get(key).is_some_and(|s| s.entries.len() > events_max.get()) {
                     self.evict_oldest_of(key);
                 }
@@ -99,7 +101,7 @@ impl History {
     fn evict_block(&mut self) {
         let Some(front) = self.blocks.pop_front() else { return };
         self.loose = self.loose.min(self.blocks.len());
-        self.bytes -= block_bytes(&front.block);
+        self.bytes -= front.block.cost();
         for index in 0..front.block.len() {
             self.evict_entry(&front.block, index);
         }
@@ -135,10 +137,11 @@ impl History {
         self.forget_entry(&block, index);
         self.blocks[at].live -= 1;
         let live = self.blocks[at].live as usize;
+        // What is not yet packed is rewritten when it is.
         let is_loose = at >= self.blocks.len() - self.loose;
         if live == 0 {
             self.blocks.remove(at);
-            self.bytes -= block_bytes(&block);
+            self.bytes -= block.cost();
             self.loose -= usize::from(is_loose);
         } else if live * 2 < block.len() && !is_loose {
             self.compact(at);
@@ -175,59 +178,11 @@ impl History {
         }
     }
 
-    fn is_live(&self, block: &Block, index: usize) -> bool {
+    pub(super) fn is_live(&self, block: &Block, index: usize) -> bool {
         let sequence = block.sequence(index);
         block
             .topics(index)
             .iter()
             .any(|&key| self.topics.get(key).is_some_and(|state| state.holds(sequence)))
-    }
-
-    /// Joins the small blocks at the end.
-    pub(super) fn join_loose(&mut self) {
-        let len = self.blocks.len();
-        if self.loose > 1 {
-            self.rebuild(len - self.loose..len);
-        }
-        self.loose = 0;
-    }
-
-    /// Rewrites a block that is mostly dead, together with the one before it if both are small.
-    fn compact(&mut self, at: usize) {
-        let with_previous = at > 0
-            && self.blocks[at - 1].block.bytes() + self.blocks[at].block.bytes()
-                <= self.retention.block_bytes_max();
-        self.rebuild(at - usize::from(with_previous)..at + 1);
-    }
-
-    /// Replaces blocks by new ones with what is live in them.
-    fn rebuild(&mut self, range: Range<usize>) {
-        let bytes_max = self.retention.block_bytes_max();
-        let old: Vec<_> = self.blocks.range(range.clone()).map(|s| Arc::clone(&s.block)).collect();
-        let entries: usize = old.iter().map(|block| block.len()).sum();
-        let bytes: usize = old.iter().map(|block| block.bytes()).sum();
-        // One block is what comes of it but for a rare one that is full.
-        let mut builder = BlockBuilder::with_room(entries, bytes.min(bytes_max));
-        let mut built = Vec::new();
-        for block in &old {
-            self.bytes -= block_bytes(block);
-            for index in (0..block.len()).filter(|&index| self.is_live(block, index)) {
-                let fits = builder.fits(block.sequence(index), block.time(index))
-                    && builder.bytes() < bytes_max;
-                if !fits && !builder.is_empty() {
-                    built.push(Arc::new(std::mem::take(&mut builder).build()));
-                }
-                builder.copy(block, index);
-            }
-        }
-        if !builder.is_empty() {
-            built.push(Arc::new(builder.build()));
-        }
-        self.bytes += built.iter().map(|block| block_bytes(block)).sum::<usize>();
-        let after = self.blocks.split_off(range.end);
-        self.blocks.truncate(range.start);
-        self.blocks
-            .extend(built.into_iter().map(|block| BlockState { live: block.len() as u32, block }));
-        self.blocks.extend(after);
     }
 }

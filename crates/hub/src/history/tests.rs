@@ -1,13 +1,12 @@
 //! Retention and gaps, one rule at a time.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_proto::{Event, EventId};
 
-use super::{
-    Appended, BlockBuilder, History, Place, ReadMax, Resolved, Retention, Stop, block_bytes,
-};
+use super::{Appended, Block, BlockBuilder, History, Place, ReadMax, Resolved, Retention, Stop};
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::Topics;
 use crate::filter::{TopicFilter, View};
@@ -36,7 +35,7 @@ impl Fixture {
         };
         let mut builder = BlockBuilder::default();
         builder.push(&entry, self.history.epoch());
-        self.history.append(&[entry], builder, &mut Appended::default());
+        self.history.append(&[entry], &mut builder, &mut Appended::default());
     }
 
     fn publish(&mut self, topic: &str) {
@@ -70,7 +69,7 @@ impl Fixture {
 
     /// What blocks and IDs cost, counted anew.
     fn counted(&self) -> usize {
-        let blocks: usize = self.history.blocks.iter().map(|state| block_bytes(&state.block)).sum();
+        let blocks: usize = self.history.blocks.iter().map(|state| state.block.cost()).sum();
         let ids: usize = self.history.ids.keys().map(|id| super::id_bytes(id)).sum();
         blocks + ids + self.history.topics.bytes
     }
@@ -190,6 +189,40 @@ fn small_blocks_are_joined_and_mostly_dead_ones_rewritten() {
     assert!(blocks < 200, "{blocks} blocks for 500 events");
     assert_eq!(history.held(&["**"]).len(), 500);
     assert_eq!(history.counted(), history.history.bytes());
+}
+
+#[test]
+fn events_that_nobody_else_has_fill_blocks() {
+    let mut history = Fixture::new(Retention::default());
+    (0..10_000).for_each(|_| history.publish("a"));
+    let blocks = &history.history.blocks;
+    let bytes: usize = blocks.iter().map(|state| state.block.bytes()).sum();
+    assert_eq!(blocks.len(), bytes.div_ceil(Block::BYTES_MAX));
+    assert_eq!(history.counted(), history.history.bytes());
+}
+
+#[test]
+fn a_block_that_somebody_else_has_never_changes() {
+    let mut history = Fixture::new(Retention::default());
+    let mut taken: Vec<(Arc<Block>, usize)> = Vec::new();
+    for number in 0..3000 {
+        history.publish("a");
+        // Now the last one is shared, now it is not, for longer and shorter.
+        if number % 7 < 3 {
+            let last = &history.history.blocks.back().unwrap().block;
+            taken.push((Arc::clone(last), last.len()));
+        }
+        if number % 500 == 0 {
+            taken.clear();
+        }
+        assert!(taken.iter().all(|(block, len)| block.len() == *len));
+    }
+    let sequences = (1..=3000).collect::<Vec<_>>();
+    assert_eq!(history.held(&["a"]), sequences);
+    assert_eq!(history.held(&["**"]), sequences);
+    assert_eq!(history.counted(), history.history.bytes());
+    let blocks = history.history.blocks.len();
+    assert!(blocks < 100, "{blocks} blocks");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The topics a history knows, and what it keeps of each.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -145,26 +145,33 @@ pub(super) struct TopicTable {
 
 impl TopicTable {
     pub(super) fn find(&self, name: &Topic) -> Option<TopicKey> {
-        self.find_hashed(name, self.hasher.hash_one(name.as_str()))
+        self.find_hashed(name, self.hash(name))
     }
 
     fn find_hashed(&self, name: &Topic, hash: u64) -> Option<TopicKey> {
-        let is_it = |slot: &u32| self.slots.at(*slot).is_some_and(|(_, s)| s.name == *name);
-        let (key, _) = self.slots.at(*self.names.find(hash, is_it)?)?;
-        Some(key)
+        let mut found = None;
+        self.names.find(hash, |&slot| {
+            let topic = self.slots.at(slot).filter(|(_, state)| state.name == *name);
+            found = topic.map(|(key, _)| key);
+            found.is_some()
+        });
+        found
+    }
+
+    fn hash(&self, name: &Topic) -> u64 {
+        hash_of(&self.hasher, name)
     }
 
     fn find_or_create(&mut self, name: &Topic) -> TopicKey {
-        let hash = self.hasher.hash_one(name.as_str());
+        let hash = self.hash(name);
         if let Some(key) = self.find_hashed(name, hash) {
             return key;
         }
         let slots = &mut self.slots;
         let past = Arc::clone(&self.unknown);
         let key = slots.insert(|key| TopicState::new(key, name.clone(), past));
-        let rehash = |slot: &u32| {
-            slots.at(*slot).map_or(0, |(_, state)| self.hasher.hash_one(state.name.as_str()))
-        };
+        let rehash =
+            |slot: &u32| slots.at(*slot).map_or(0, |(_, state)| hash_of(&self.hasher, &state.name));
         self.names.insert_unique(hash, key.slot(), rehash);
         key
     }
@@ -339,11 +346,19 @@ impl TopicTable {
 
     fn drop_topic(&mut self, key: TopicKey) {
         let Some(state) = self.slots.remove(key) else { return };
-        let hash = self.hasher.hash_one(state.name.as_str());
+        let hash = self.hash(&state.name);
         if let Ok(found) = self.names.find_entry(hash, |&slot| slot == key.slot()) {
             found.remove();
         }
         self.evictions.remove(&(state.past.evicted_through, key));
         self.bytes -= state.bytes();
     }
+}
+
+/// With random keys, because anybody may choose names; without the end mark that a `str` has as part of
+/// something larger.
+fn hash_of(hasher: &RandomState, name: &Topic) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(name.as_str().as_bytes());
+    hasher.finish()
 }

@@ -9,8 +9,8 @@ use tidings_proto::EventId;
 
 use super::keys::Keys;
 use super::{
-    Content, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture, Opened, Outcome,
-    Submission,
+    Committing, Content, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture,
+    Opened, Outcome, Submission,
 };
 use crate::cursor::{Epoch, Sequence};
 use crate::time::Time;
@@ -87,9 +87,10 @@ impl State {
         Outcome::Committed(self.tail)
     }
 
-    fn take_fed(&mut self) -> Option<Vec<Entry>> {
-        let fed = self.fed.as_mut().filter(|fed| !fed.is_empty())?;
-        Some(std::mem::take(fed))
+    /// Moves what is fed to a list; an empty one is given in exchange, so that its room is used again.
+    fn take_fed(&mut self, entries: &mut Vec<Entry>) {
+        let Some(fed) = &mut self.fed else { return };
+        if entries.is_empty() { std::mem::swap(fed, entries) } else { entries.append(fed) }
     }
 }
 
@@ -98,22 +99,31 @@ impl Journal for MemoryJournal {
         Box::pin(ready(Ok(self.opened())))
     }
 
-    fn append(&self, batch: Vec<Submission>, now: Time) -> JournalFuture<'static, Vec<Outcome>> {
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing {
+        let Some(first) = batch.next() else { return Committing::All(Vec::new()) };
+        let more = batch.size_hint().0;
         let mut state = self.state.lock();
         // A wall clock may be set back; commit times never go back.
         state.time = state.time.max(now);
-        if let Some(fed) = state.fed.as_mut().filter(|fed| fed.is_empty()) {
-            *fed = Vec::with_capacity(batch.len());
+        if let Some(fed) = &mut state.fed {
+            fed.reserve(1 + more);
         }
-        // Not collected: that would be done in the batch's own, much larger memory.
-        let mut outcomes = Vec::with_capacity(batch.len());
-        outcomes.extend(batch.into_iter().map(|submission| state.commit(submission)));
+        let first = state.commit(first);
+        let committing = match batch.next() {
+            None => Committing::One(first),
+            Some(second) => {
+                let mut outcomes = Vec::with_capacity(1 + more);
+                outcomes.extend([first, state.commit(second)]);
+                outcomes.extend(batch.map(|submission| state.commit(submission)));
+                Committing::All(outcomes)
+            }
+        };
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
-        Box::pin(ready(outcomes))
+        committing
     }
 
     fn follow(&self, _after: Sequence) -> Box<dyn Feed> {
@@ -152,14 +162,20 @@ impl Feed for MemoryFeed {
         true
     }
 
-    fn try_next(&mut self) -> Result<Option<Vec<Entry>>, JournalError> {
-        Ok(self.state.lock().take_fed())
+    fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+        self.state.lock().take_fed(entries);
+        Ok(())
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<Entry>, JournalError>> {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        entries: &mut Vec<Entry>,
+    ) -> Poll<Result<(), JournalError>> {
         let mut state = self.state.lock();
-        if let Some(entries) = state.take_fed() {
-            return Poll::Ready(Ok(entries));
+        if state.fed.as_ref().is_some_and(|fed| !fed.is_empty()) {
+            state.take_fed(entries);
+            return Poll::Ready(Ok(()));
         }
         state.waker = Some(cx.waker().clone());
         Poll::Pending
@@ -172,18 +188,28 @@ mod tests {
     use crate::draft::{Draft, IdempotencyKey};
     use tidings_proto::Event;
 
-    fn outcomes(future: JournalFuture<'_, Vec<Outcome>>) -> Vec<Outcome> {
-        let mut future = future;
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcomes) => outcomes,
-            Poll::Pending => panic!("memory commits at the call"),
+    fn append<const N: usize>(
+        journal: &MemoryJournal,
+        batch: [Submission; N],
+        now: Time,
+    ) -> Vec<Outcome> {
+        match journal.append(&mut batch.into_iter(), now) {
+            Committing::One(outcome) => vec![outcome],
+            Committing::All(outcomes) => outcomes,
+            Committing::Waiting(_) => panic!("memory commits at the call"),
         }
+    }
+
+    fn fed(mut feed: Box<dyn Feed>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        feed.try_next(&mut entries).unwrap();
+        entries
     }
 
     #[test]
     fn a_repeated_key_is_answered_with_the_first_sequence_and_feeds_nothing() {
         let journal = MemoryJournal::new();
-        let mut feed = journal.follow(Sequence::ZERO);
+        let feed = journal.follow(Sequence::ZERO);
         let topic = Topic::new("a").unwrap();
         let key = IdempotencyKey::new("k").unwrap();
         let draft = |index: u64| {
@@ -193,24 +219,24 @@ mod tests {
         };
         let sequence = |n| Sequence::new(n).unwrap();
 
-        let first = outcomes(journal.append(vec![draft(0), draft(1)], Time::default()));
+        let first = append(&journal, [draft(0), draft(1)], Time::default());
         assert_eq!(first, [Outcome::Committed(sequence(1)), Outcome::Committed(sequence(2))]);
-        let again = outcomes(journal.append(vec![draft(1), draft(2)], Time::default()));
+        let again = append(&journal, [draft(1), draft(2)], Time::default());
         assert_eq!(again, [Outcome::Duplicate(sequence(2)), Outcome::Committed(sequence(3))]);
 
-        let fed = feed.try_next().unwrap().expect("three entries are committed");
-        assert_eq!(fed.iter().map(|entry| entry.sequence.get()).collect::<Vec<_>>(), [1, 2, 3]);
+        let sequences = fed(feed).into_iter().map(|entry| entry.sequence.get());
+        assert_eq!(sequences.collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
     fn commit_times_never_go_back() {
         let journal = MemoryJournal::new();
-        let mut feed = journal.follow(Sequence::ZERO);
+        let feed = journal.follow(Sequence::ZERO);
         for millis in [5, 3, 9] {
             let end = Submission::End(Topic::new("a").unwrap());
-            outcomes(journal.append(vec![end], Time::from_unix_millis(millis)));
+            append(&journal, [end], Time::from_unix_millis(millis));
         }
-        let fed = feed.try_next().unwrap().expect("three entries are committed");
-        assert_eq!(fed.iter().map(|entry| entry.time.unix_millis()).collect::<Vec<_>>(), [5, 5, 9]);
+        let times = fed(feed).into_iter().map(|entry| entry.time.unix_millis());
+        assert_eq!(times.collect::<Vec<_>>(), [5, 5, 9]);
     }
 }

@@ -163,14 +163,14 @@ impl Schedule {
             let known = Known {
                 held: vec![true; topics.len()],
                 topics,
-                id: published.id.as_str().to_owned(),
+                id: published.id().to_string(),
                 data: draft.event().data().to_owned(),
             };
             self.reference.events.insert(self.reference.tail, known);
         }
         if repeat {
             let again = ready(self.hub.publish_all(drafts_sent).unwrap()).unwrap();
-            assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id == p.id));
+            assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id() == p.id()));
             self.counts.add("duplicates", again.len() as u64);
         }
         let evicted = self.observe();

@@ -41,9 +41,10 @@ pub(super) async fn one(
     }
     app.tick();
     let published = app.hub.publish(draft).map_err(problem)?.await.map_err(problem)?;
-    let published = published.first().ok_or_else(|| problem(PublishError::Unknown))?;
 
-    let mut response = fresh(&TEXT, published.id.as_str().to_owned());
+    let mut id = Vec::new();
+    published.write_id(&mut id);
+    let mut response = fresh(&TEXT, id);
     *response.status_mut() = StatusCode::CREATED;
     if published.is_duplicate {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));

@@ -138,7 +138,7 @@ impl Report {
         self.committed += published.len() as u64;
         self.duplicates += published.iter().filter(|event| event.is_duplicate).count() as u64;
         let skipped = published.len().saturating_sub(Self::IDS_MAX);
-        let ids = published.into_iter().skip(skipped).map(|event| event.id);
+        let ids = published.into_iter().skip(skipped).map(|event| event.id());
         self.latest.extend(ids);
         let surplus = self.latest.len().saturating_sub(Self::IDS_MAX);
         self.latest.drain(..surplus);

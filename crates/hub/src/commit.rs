@@ -1,0 +1,70 @@
+//! The one committer: brings what the journal has committed into history.
+
+use std::task::{Context, Poll};
+
+use crate::history::{Appended, BlockBuilder};
+use crate::hub::Hub;
+use crate::journal::{Content, Entry, Feed, JournalError};
+
+/// The journal's feed, and the room that a commit takes, which is kept for the next one.
+pub(crate) struct Committer {
+    feed: Box<dyn Feed>,
+    entries: Vec<Entry>,
+    run: BlockBuilder,
+}
+
+/// Entries whose room is kept: more than come together but for a batch, some 10 KB.
+const ENTRIES_KEPT: usize = 64;
+
+impl Committer {
+    pub(crate) fn new(feed: Box<dyn Feed>) -> Self {
+        Self { feed, entries: Vec::new(), run: BlockBuilder::default() }
+    }
+
+    /// As [`Feed::is_in_step`].
+    pub(crate) fn is_in_step(&self) -> bool {
+        self.feed.is_in_step()
+    }
+
+    /// Takes what the journal has committed, if it has; the answer is to be woken with no lock held.
+    pub(crate) fn try_commit(&mut self, hub: &Hub) -> Result<Option<Appended>, JournalError> {
+        self.feed.try_next(&mut self.entries)?;
+        Ok(if self.entries.is_empty() { None } else { Some(self.commit(hub)) })
+    }
+
+    /// Waits for what the journal commits next, or takes what there is.
+    pub(crate) fn poll_commit(
+        &mut self,
+        cx: &mut Context<'_>,
+        hub: &Hub,
+    ) -> Poll<Result<Appended, JournalError>> {
+        self.feed.poll_next(cx, &mut self.entries).map_ok(|()| self.commit(hub))
+    }
+
+    fn commit(&mut self, hub: &Hub) -> Appended {
+        let mut appended = Appended::default();
+        let mut rest = self.entries.as_slice();
+        while !rest.is_empty() {
+            // Encoded before history is locked: whoever reads waits for no more than copying.
+            for entry in rest {
+                if !self.run.fits(entry.sequence, entry.time) {
+                    break;
+                }
+                self.run.push(entry, hub.epoch());
+            }
+            let (entries, after) = rest.split_at(self.run.len());
+            hub.write().append(entries, &mut self.run, &mut appended);
+            self.run.clear();
+            rest = after;
+        }
+        let is_event = |entry: &&Entry| matches!(entry.content, Content::Event(_));
+        hub.count_published(self.entries.iter().filter(is_event).count() as u64);
+        if !hub.scans().is_empty() {
+            let topics = self.entries.iter().flat_map(|entry| entry.topics.as_slice());
+            appended.topics.extend(topics.cloned());
+        }
+        self.entries.clear();
+        self.entries.shrink_to(ENTRIES_KEPT);
+        appended
+    }
+}

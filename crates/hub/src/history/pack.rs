@@ -1,0 +1,99 @@
+//! Packing: few blocks, large and full, whatever the sizes in which events come.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{BlockBuilder, BlockState, History};
+
+/// Small blocks that wait to be joined: enough to make their own cost small beside their events'.
+const LOOSE_MAX: usize = 64;
+
+impl History {
+    /// Puts a run into the last block if nobody else has that and there is room, or else into a block of
+    /// its own. The answer is where in it the run begins.
+    pub(super) fn push_run(&mut self, run: &mut BlockBuilder) -> usize {
+        if let Some(at) = self.extend_last(run) {
+            return at;
+        }
+        let small = self.retention.block_bytes_max() / 4;
+        let last_is_small = self.blocks.back().is_none_or(|last| last.block.bytes() < small);
+        if run.bytes() >= small || !last_is_small || self.loose >= LOOSE_MAX {
+            self.pack();
+            if let Some(at) = self.extend_last(run) {
+                return at;
+            }
+        }
+        let live = run.len() as u32;
+        let block = Arc::new(run.take());
+        self.bytes += block.cost();
+        self.blocks.push_back(BlockState { live, block });
+        self.loose += 1;
+        0
+    }
+
+    fn extend_last(&mut self, run: &mut BlockBuilder) -> Option<usize> {
+        let bytes_max = self.retention.block_bytes_max();
+        let last = self.blocks.back_mut()?;
+        let block = Arc::get_mut(&mut last.block).filter(|block| block.has_room(run, bytes_max))?;
+        let at = block.len();
+        self.bytes -= block.cost();
+        block.extend(run, bytes_max);
+        self.bytes += block.cost();
+        last.live += run.len() as u32;
+        self.loose = self.loose.max(1);
+        Some(at)
+    }
+
+    /// Joins the blocks that are not yet packed, or gives back the room that a single one has left over.
+    fn pack(&mut self) {
+        let len = self.blocks.len();
+        let loose = std::mem::take(&mut self.loose);
+        let Some(last) = self.blocks.back_mut() else { return };
+        if loose > 1 || (last.live as usize) * 2 < last.block.len() {
+            self.rebuild(len - loose.max(1)..len);
+        } else if let Some(block) = Arc::get_mut(&mut last.block) {
+            self.bytes -= block.cost();
+            block.trim();
+            self.bytes += block.cost();
+        }
+    }
+
+    /// Rewrites a block that is mostly dead, together with the one before it if both are small.
+    pub(super) fn compact(&mut self, at: usize) {
+        let with_previous = at > 0
+            && self.blocks[at - 1].block.bytes() + self.blocks[at].block.bytes()
+                <= self.retention.block_bytes_max();
+        self.rebuild(at - usize::from(with_previous)..at + 1);
+    }
+
+    /// Replaces blocks by new ones with what is live in them.
+    fn rebuild(&mut self, range: Range<usize>) {
+        let bytes_max = self.retention.block_bytes_max();
+        let old: Vec<_> = self.blocks.range(range.clone()).map(|s| Arc::clone(&s.block)).collect();
+        let entries: usize = old.iter().map(|block| block.len()).sum();
+        let bytes: usize = old.iter().map(|block| block.bytes()).sum();
+        // One block is what comes of it but for a rare one that is full.
+        let mut builder = BlockBuilder::with_room(entries, bytes.min(bytes_max));
+        let mut built = Vec::new();
+        for block in &old {
+            self.bytes -= block.cost();
+            for index in (0..block.len()).filter(|&index| self.is_live(block, index)) {
+                let fits = builder.fits(block.sequence(index), block.time(index))
+                    && builder.bytes() < bytes_max;
+                if !fits && !builder.is_empty() {
+                    built.push(Arc::new(std::mem::take(&mut builder).build()));
+                }
+                builder.copy(block, index);
+            }
+        }
+        if !builder.is_empty() {
+            built.push(Arc::new(builder.build()));
+        }
+        self.bytes += built.iter().map(|block| block.cost()).sum::<usize>();
+        let after = self.blocks.split_off(range.end);
+        self.blocks.truncate(range.start);
+        self.blocks
+            .extend(built.into_iter().map(|block| BlockState { live: block.len() as u32, block }));
+        self.blocks.extend(after);
+    }
+}
