@@ -88,7 +88,7 @@ impl Drop for OwnStream {
 enum State {
     Preamble,
     Open,
-    Ended,
+    Ended(StreamEnd),
 }
 
 /// How a stream came to its end.
@@ -176,7 +176,7 @@ impl Body {
     /// Ends the stream here and now, from our side: nothing more is sent, and its hook runs with
     /// [`StreamEnd::Completed`].
     pub fn end(&mut self) {
-        if self.state != State::Ended {
+        if self.stream_end().is_none() {
             self.finish(StreamEnd::Completed);
         }
     }
@@ -185,6 +185,15 @@ impl Body {
     #[must_use]
     pub fn ender(&self) -> Ender {
         Ender::new(Arc::clone(self.source.watch()))
+    }
+
+    /// How the stream came to its end, as its hook is told; `None` while it is open.
+    #[must_use]
+    pub fn stream_end(&self) -> Option<StreamEnd> {
+        match self.state {
+            State::Preamble | State::Open => None,
+            State::Ended(end) => Some(end),
+        }
     }
 
     /// Answers the request with these headers: [`Body::for_client`] by what they tell of the client
@@ -235,7 +244,7 @@ impl Body {
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if self.state == State::Ended {
+        if self.stream_end().is_some() {
             return Poll::Ready(None);
         }
         let mut out = Vec::new();
@@ -339,7 +348,7 @@ impl Body {
     }
 
     fn finish(&mut self, end: StreamEnd) {
-        self.state = State::Ended;
+        self.state = State::Ended(end);
         if let Some(on_end) = self.extras.take().and_then(|extras| extras.on_end) {
             on_end.run(end);
         }
@@ -358,7 +367,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.state == State::Ended
+        self.stream_end().is_some()
     }
 }
 
@@ -372,7 +381,7 @@ impl Stream for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if self.state != State::Ended {
+        if self.stream_end().is_none() {
             self.finish(StreamEnd::Left);
         }
     }

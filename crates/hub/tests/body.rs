@@ -250,9 +250,11 @@ fn every_body_tells_how_it_ended() {
         count.fetch_add(1, Ordering::Relaxed);
     });
     piece(&mut body);
+    assert_eq!(body.stream_end(), None);
     ready(hub.hub.end(ended)).unwrap();
     assert_eq!(piece(&mut body), None);
     assert_eq!(piece(&mut body), None);
+    assert_eq!(body.stream_end(), Some(StreamEnd::Completed));
     drop(body);
     assert_eq!(told.load(Ordering::Relaxed), 1);
 }

@@ -28,7 +28,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tidings");
         let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
         registry.register_collector(Box::new(numbers));
-        registry.register_collector(Box::new(Departures(Arc::clone(engine))));
+        let (engine, streams) = (Arc::clone(engine), Arc::clone(streams));
+        registry.register_collector(Box::new(Departures { engine, streams }));
         let refused = Family::default();
         registry.register(
             "refused",
@@ -97,9 +98,12 @@ impl Collector for HubNumbers {
     }
 }
 
-/// How streams ended, by reason.
+/// How streams ended, by reason: those that shards write, and those that hyper does.
 #[derive(Debug)]
-struct Departures(Arc<Engine>);
+struct Departures {
+    engine: Arc<Engine>,
+    streams: Arc<Streams>,
+}
 
 impl Collector for Departures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -108,7 +112,7 @@ impl Collector for Departures {
         let mut family =
             encoder.encode_descriptor("streams_ended", help, None, counter.metric_type())?;
         for reason in Reason::ALL {
-            let ended = ConstCounter::new(self.0.left(reason));
+            let ended = ConstCounter::new(self.engine.left(reason) + self.streams.left(reason));
             ended.encode(family.encode_family(&[("reason", reason.name())])?)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
-use tidings_hub::Body;
+use tidings_hub::{Body, StreamEnd};
 
 use crate::streams::Listed;
 
@@ -33,6 +33,13 @@ impl ResponseBody {
 
     pub(crate) fn stream(body: Body, listed: Listed) -> Self {
         Self(Kind::Stream(Box::new(Streamed { body, listed })))
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        // Dropped before its end, it was left.
+        self.listed.ended(self.body.stream_end().unwrap_or(StreamEnd::Left).into());
     }
 }
 

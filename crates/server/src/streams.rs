@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Version;
@@ -11,6 +11,7 @@ use slab::Slab;
 use tidings_hub::{Ender, View};
 use tokio::sync::Notify;
 
+use crate::engine::Reason;
 use crate::subject::Subject;
 
 /// A count of open streams with a limit, and a list of those that no shard writes.
@@ -20,6 +21,8 @@ pub(crate) struct Streams {
     max: usize,
     none: Notify,
     bodies: Mutex<Slab<Arc<BodyStream>>>,
+    /// How often those that were listed ended, by reason.
+    left: [AtomicU64; Reason::ALL.len()],
 }
 
 /// The place of one stream among those that may be open; given back when it is dropped.
@@ -53,7 +56,7 @@ pub(crate) struct Listed {
 impl Streams {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         let (open, none, bodies) = (AtomicUsize::new(0), Notify::new(), Mutex::default());
-        Arc::new(Self { open, max, none, bodies })
+        Arc::new(Self { open, max, none, bodies, left: Default::default() })
     }
 
     /// How many are open.
@@ -78,6 +81,11 @@ impl Streams {
             }
             none.await;
         }
+    }
+
+    /// How often streams that were listed here ended for a reason.
+    pub(crate) fn left(&self, reason: Reason) -> u64 {
+        self.left[reason as usize].load(Ordering::Relaxed)
     }
 
     /// How many are listed here.
@@ -173,6 +181,11 @@ impl Listed {
     /// Notes whether the stream has taken everything there is.
     pub(crate) fn set_behind(&self, is_behind: bool) {
         self.stream.is_behind.store(is_behind, Ordering::Relaxed);
+    }
+
+    /// Counts the stream as one that has ended.
+    pub(crate) fn ended(&self, reason: Reason) {
+        self.place.0.left[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -250,6 +250,18 @@ impl Reason {
     }
 }
 
+impl From<StreamEnd> for Reason {
+    /// What is known of a stream that hyper writes: why its reader is gone is not.
+    fn from(end: StreamEnd) -> Self {
+        match end {
+            StreamEnd::Completed => Self::Completed,
+            StreamEnd::TimedOut => Self::TimedOut,
+            StreamEnd::Drained => Self::Drained,
+            _ => Self::Left,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -300,12 +300,19 @@ async fn who_was_there_before_its_subject_was_sent_away_is_kept_away_and_no_one_
 }
 
 #[tokio::test]
-async fn a_stream_sent_away_counts_as_completed() {
+async fn streams_sent_away_count_as_completed() {
     let server = start_keyed().await;
-    let stream = server.stream("/connect/alpha").await;
+    let http1 = server.stream("/connect/alpha").await;
+    let http2 = open_http2(&server, "/connect/alpha").await;
     delete(&server, "?subject=alpha").await;
-    stream.rest().await;
-    // The client may be told a moment before it is counted.
-    let line = "tidings_streams_ended_total{reason=\"completed\"} 1\n";
-    while !server.get("/metrics").answer().await.text().contains(line) {}
+    http1.rest().await;
+    http2.rest().await;
+    // The clients may be told a moment before it is counted.
+    while server.departures().await != [("completed".to_owned(), 2)] {}
+    // One that was answered with its end was no stream.
+    let before = server.publish("elsewhere", "1").await;
+    delete(&server, "?subject=alpha").await;
+    let back = server.get("/connect/alpha").header("last-event-id", &before);
+    assert_eq!(back.send_http2().await.status(), 204);
+    assert_eq!(server.departures().await, [("completed".to_owned(), 2)]);
 }
