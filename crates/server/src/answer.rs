@@ -18,12 +18,15 @@ use crate::problem::{Problem, ProblemKind};
 use crate::response_body::ResponseBody;
 use crate::streams::{BodyStream, Place};
 use crate::subject::Subject;
+use crate::usual::Usual;
 
 /// What a handler answers.
 #[derive(Debug)]
 pub enum Answer {
     /// A whole response.
     Response(Response<Bytes>),
+    /// Plain text that is not to be kept: the headers that say so need not be among its own.
+    Text(Response<Bytes>),
     /// An event stream. The handler says what it is; who writes it is decided later.
     Stream(Box<StreamAnswer>),
 }
@@ -99,11 +102,18 @@ impl From<Response<Bytes>> for Answer {
 #[derive(Debug)]
 pub(crate) enum Handled {
     /// A whole response: whoever has the connection sends it.
-    Whole(Response<Bytes>),
+    Whole(Whole),
     /// A stream: a shard sends it, once it has the connection.
     Stream(Box<Opened>),
     /// A stream that hyper sends.
     Body(Response<ResponseBody>),
+}
+
+/// A whole response, and what is to be said beside its own headers.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) usual: Usual,
+    pub(crate) response: Response<Bytes>,
 }
 
 /// A stream that waits for its connection.
@@ -123,7 +133,7 @@ pub(crate) struct Opened {
 impl Handled {
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
         match self {
-            Self::Whole(response) => response.headers_mut(),
+            Self::Whole(whole) => whole.response.headers_mut(),
             Self::Stream(opened) => opened.head.headers_mut(),
             Self::Body(response) => response.headers_mut(),
         }
@@ -131,7 +141,7 @@ impl Handled {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Whole(response) => response.status(),
+            Self::Whole(whole) => whole.response.status(),
             Self::Stream(opened) => opened.head.status(),
             Self::Body(response) => response.status(),
         }
@@ -159,12 +169,15 @@ pub(crate) enum Writer {
 /// Makes a response of an answer: the only function that opens streams.
 pub(crate) fn respond(app: &App, request: &Parts, answer: Answer, via: Via) -> Handled {
     let stream = match answer {
-        Answer::Response(response) => return Handled::Whole(response),
+        Answer::Response(response) => return whole(response),
+        Answer::Text(response) => {
+            return Handled::Whole(Whole { usual: Usual::FreshText, response });
+        }
         Answer::Stream(stream) => *stream,
     };
     let place = match place(app) {
         Ok(place) => place,
-        Err(problem) => return Handled::Whole(refuse_for_now(app, request, problem)),
+        Err(problem) => return whole(refuse_for_now(app, request, problem)),
     };
     match via.writer {
         Writer::Shard if request.method == Method::GET => open(&app.engine, request, stream, place),
@@ -234,7 +247,7 @@ fn open_body(
     let mut response = body.into_response();
     response.headers_mut().extend(head);
     if request.method == Method::HEAD {
-        return Handled::Whole(response.map(|_| Bytes::new()));
+        return whole(response.map(|_| Bytes::new()));
     }
     Handled::Body(response.map(|body| ResponseBody::stream(body, listed)))
 }
@@ -245,7 +258,11 @@ fn ended(on_end: Option<OnEnd>) -> Handled {
     if let Some(on_end) = on_end {
         on_end.run(StreamEnd::Completed);
     }
-    Handled::Whole(empty())
+    whole(empty())
+}
+
+fn whole(response: Response<Bytes>) -> Handled {
+    Handled::Whole(Whole { usual: Usual::Any, response })
 }
 
 /// Takes a place for a stream, or says why there is none for now.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, X_CONTENT_TYPE_OPTIONS};
+use http::header::ALLOW;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Response, StatusCode};
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 use tracing::debug;
@@ -68,20 +68,14 @@ impl App {
         self.extra.as_deref().and_then(ExtraRoutes::page).unwrap_or("index.html")
     }
 
-    /// Answers a request. The order is fixed: admission, then the route and its limits.
+    /// Answers a request. The order is fixed: admission, then the route and its limits. Whoever sends the
+    /// answer adds what is [usual](crate::usual).
     pub(crate) async fn handle(&self, head: &Parts, body: &mut RequestBody, via: Via) -> Handled {
         let (answer, cors) = self.answer(head, body).await;
         body.discard().await;
 
         let mut response = respond(self, head, answer, via);
-        let headers = response.headers_mut();
-        // What somebody published is never run as a script, whatever it looks like.
-        headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFF.clone());
-        cors.apply(headers);
-        if head.version == Version::HTTP_2 {
-            // Which has streams to close, and no such header (RFC 9113, section 8.2.2).
-            headers.remove(CONNECTION);
-        }
+        cors.apply(response.headers_mut());
         debug!(
             method = %head.method,
             path = head.uri.path(),
@@ -145,8 +139,6 @@ impl App {
         }
     }
 }
-
-static NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A response that says nothing but its status.
 pub(crate) fn empty() -> Response<Bytes> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::EXPECT;
+use http::header::{CONNECTION, EXPECT};
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::answer::{Handled, Via, Writer};
+use crate::answer::{Handled, Via, Whole, Writer};
 use crate::app::App;
 use crate::config::ServerConfig;
 use crate::heads::Seat;
@@ -28,6 +28,7 @@ use crate::request::RequestBody;
 use crate::response_body::ResponseBody;
 use crate::rewound::Rewound;
 use crate::socket_options::ACCEPTED_INHERIT;
+use crate::usual::Usual;
 
 /// What a client of HTTP/2 sends first, as far as it looks like a head of HTTP/1 (RFC 9113, section 3.4).
 const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -80,12 +81,20 @@ async fn respond(
     // HTTP/2 says that a body is no longer wanted; a client that asks first does not send it.
     let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
     let mut body = RequestBody::new(incoming, is_coming, app.config.body_timeout);
-    match app.handle(&head, &mut body, Via { peer, writer: Writer::Hyper }).await {
-        Handled::Whole(response) => Ok(response.map(ResponseBody::whole)),
-        Handled::Body(response) => Ok(response),
-        // Not asked for, so not answered.
-        Handled::Stream(_) => pending().await,
+    let (usual, mut response) =
+        match app.handle(&head, &mut body, Via { peer, writer: Writer::Hyper }).await {
+            Handled::Whole(Whole { usual, response }) => (usual, response.map(ResponseBody::whole)),
+            Handled::Body(response) => (Usual::Any, response),
+            // Not asked for, so not answered.
+            Handled::Stream(_) => pending().await,
+        };
+    let headers = response.headers_mut();
+    usual.add_to(headers);
+    if head.version == Version::HTTP_2 {
+        // Which has streams to close, and no such header (RFC 9113, section 8.2.2).
+        headers.remove(CONNECTION);
     }
+    Ok(response)
 }
 
 /// The one place where connections of HTTP/1 are configured: without the time-out and its timer, a

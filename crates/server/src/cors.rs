@@ -3,7 +3,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
 };
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -20,12 +20,7 @@ pub(crate) enum Cors {
 
 impl Cors {
     /// Says so in an answer.
-    ///
-    /// Every answer depends on the Origin, if only because another one would have been refused, so
-    /// every answer tells caches.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        static ON_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
-        headers.append(VARY, ON_ORIGIN.clone());
         match self {
             Self::Same => return,
             Self::Listed(origin) => {

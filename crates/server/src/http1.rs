@@ -178,20 +178,20 @@ impl Connection<'_> {
             .await?
         };
         let Some((inbound, is_whole)) = body.into_inbound() else { return Ok(Next::Close) };
-        let response = match handled {
-            Handled::Whole(response) => response,
+        let whole = match handled {
+            Handled::Whole(whole) => whole,
             Handled::Stream(opened) => return Ok(Next::Stream(inbound, opened)),
             // Not asked for: shards write the streams of this module.
             Handled::Body(_) => return Ok(Next::Close),
         };
-        let after = if response.headers().contains_key(CONNECTION) {
+        let after = if whole.response.headers().contains_key(CONNECTION) {
             After::Said
         } else if is_last || !is_whole || self.app.phase() == Phase::Closing {
             After::Close
         } else {
             After::Keep
         };
-        self.encoder.response(&head, &response, after, &mut self.outbound.unsent);
+        self.encoder.response(&head, &whole, after, &mut self.outbound.unsent);
         self.headers = head.headers;
         self.headers.clear();
         if self.outbound.unsent.len() > UNSENT_BYTES_MAX {

@@ -41,6 +41,7 @@ mod socket_options;
 mod streams;
 mod subject;
 mod takeover;
+mod usual;
 
 pub use crate::answer::{Answer, StreamAnswer};
 pub use crate::authority::{HostName, InvalidHostName, InvalidOrigin, Origin};

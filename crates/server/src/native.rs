@@ -53,7 +53,7 @@ pub(crate) async fn publish(
     route: Route<'_>,
 ) -> Result<Answer, Problem> {
     match route {
-        Route::Topic(path) => publish::one(app, head, body, path).await.map(Answer::from),
+        Route::Topic(path) => publish::one(app, head, body, path).await,
         Route::Events => publish_many::events(app, head, body).await.map(Answer::from),
         _ => Err(method_not_allowed(&head.method, route.methods())),
     }
@@ -90,6 +90,4 @@ fn fresh(content_type: &HeaderValue, body: impl Into<Bytes>) -> Response<Bytes> 
     response
 }
 
-// Statics, because a value that is made where it is used is checked each time.
 static JSON: HeaderValue = HeaderValue::from_static("application/json");
-static TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

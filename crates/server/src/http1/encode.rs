@@ -3,13 +3,13 @@
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use httpdate::HttpDate;
 
-use crate::answer::Opened;
+use crate::answer::{Opened, Whole};
 use crate::engine::Framing;
+use crate::usual::Usual;
 
 /// What becomes of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +31,15 @@ impl Encoder {
     pub(super) fn response(
         &mut self,
         request: &Parts,
-        response: &Response<Bytes>,
+        whole: &Whole,
         after: After,
         out: &mut Vec<u8>,
     ) {
+        let Whole { usual, response } = whole;
         let (status, body) = (response.status(), response.body());
         let is_old = request.version == Version::HTTP_10;
-        self.head(is_old, status, response.headers(), out);
+        status_line(is_old, status, out);
+        self.headers(*usual, response.headers(), out);
         // What HEAD says of a length would be that of GET, which is not known where there is no body.
         let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
@@ -63,28 +65,33 @@ impl Encoder {
             Framing::Close => b"",
         };
         let is_old = opened.framing == Framing::Close;
-        self.head(is_old, opened.head.status(), opened.head.headers(), out);
+        status_line(is_old, opened.head.status(), out);
+        self.headers(Usual::Any, opened.head.headers(), out);
         out.extend_from_slice(framing);
         out.extend_from_slice(b"connection: close\r\n\r\n");
     }
 
-    /// The status line and the headers of a response, and the date.
-    fn head(&mut self, is_old: bool, status: StatusCode, headers: &HeaderMap, out: &mut Vec<u8>) {
-        out.extend_from_slice(if is_old { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-        out.extend_from_slice(status.as_str().as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-        out.extend_from_slice(b"\r\n");
+    /// The headers of a response, its own and the usual ones, and the date.
+    fn headers(&mut self, usual: Usual, headers: &HeaderMap, out: &mut Vec<u8>) {
         for (name, value) in headers {
             out.extend_from_slice(name.as_str().as_bytes());
             out.extend_from_slice(b": ");
             out.extend_from_slice(value.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
+        out.extend_from_slice(usual.lines().as_bytes());
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(self.date.text());
         out.extend_from_slice(b"\r\n");
     }
+}
+
+fn status_line(is_old: bool, status: StatusCode, out: &mut Vec<u8>) {
+    out.extend_from_slice(if is_old { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The date, spelled out once a second.

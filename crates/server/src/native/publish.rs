@@ -9,7 +9,8 @@ use http::{HeaderValue, Response, StatusCode};
 use tidings_hub::{Draft, Event, EventId, EventType, PublishError, Refused};
 
 use super::publish_headers::{PublishHeaders, Single};
-use super::{TEXT, fresh, query};
+use super::query;
+use crate::answer::Answer;
 use crate::app::App;
 use crate::problem::{Problem, ProblemKind};
 use crate::request::{Query, RequestBody, invalid, topic_of_path, utf8};
@@ -20,7 +21,7 @@ pub(super) async fn one(
     head: &Parts,
     body: &mut RequestBody,
     path: &str,
-) -> Result<Response<Bytes>, Problem> {
+) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
     let query = query(head, &["type", "id", "retry"])?;
     let headers = PublishHeaders::of(&head.headers);
@@ -44,12 +45,12 @@ pub(super) async fn one(
 
     let mut id = Vec::new();
     published.write_id(&mut id);
-    let mut response = fresh(&TEXT, id);
+    let mut response = Response::new(Bytes::from(id));
     *response.status_mut() = StatusCode::CREATED;
     if published.is_duplicate {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(response)
+    Ok(Answer::Text(response))
 }
 
 /// Says that an answer is an earlier one's, and that nothing was published now.

@@ -1,5 +1,7 @@
 //! Subscribing: which view a request asks for, and where it starts.
 
+use std::sync::LazyLock;
+
 use http::header::{HeaderName, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -57,8 +59,9 @@ async fn answer(
 
 /// The form depends on the request, which caches must know.
 fn vary() -> HeaderMap {
-    static ON_ACCEPT: HeaderValue = HeaderValue::from_static("Accept");
-    HeaderMap::from_iter([(VARY, ON_ACCEPT.clone())])
+    static ON_ACCEPT: LazyLock<HeaderMap> =
+        LazyLock::new(|| HeaderMap::from_iter([(VARY, HeaderValue::from_static("Accept"))]));
+    ON_ACCEPT.clone()
 }
 
 fn format(head: &Parts) -> Result<Format, Problem> {

@@ -83,7 +83,10 @@ async fn a_listed_host_is_served() {
 async fn no_answer_is_taken_for_a_script() {
     let server = start().await;
     for path in PATHS {
-        let response = server.get(path).send().await;
-        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
+        for response in [server.get(path).send().await, server.get(path).send_http2().await] {
+            assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
+            let vary = response.headers().get_all("vary");
+            assert!(vary.iter().any(|value| value == "Origin"), "{path}");
+        }
     }
 }

@@ -1,0 +1,64 @@
+//! The headers that all answers of a kind have.
+//!
+//! They never differ, so whoever writes text is given text, and a map is filled only where one is sent.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue};
+
+/// What an answer says beside its own headers, by its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Usual {
+    /// What every answer says. What somebody published is never run as a script, whatever it looks like.
+    /// And every answer depends on the Origin, if only because another one would have been refused, so
+    /// every answer tells caches.
+    Any,
+    /// The same, of plain text that is not to be kept.
+    FreshText,
+}
+
+macro_rules! any {
+    () => {
+        "x-content-type-options: nosniff\r\nvary: Origin\r\n"
+    };
+}
+
+impl Usual {
+    /// The headers as HTTP/1 writes them.
+    pub(crate) fn lines(self) -> &'static str {
+        match self {
+            Self::Any => any!(),
+            Self::FreshText => concat!(
+                "content-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\n",
+                any!()
+            ),
+        }
+    }
+
+    /// Adds them to a map.
+    pub(crate) fn add_to(self, headers: &mut HeaderMap) {
+        if self == Self::FreshText {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_text_and_in_a_map_they_are_the_same() {
+        for usual in [Usual::Any, Usual::FreshText] {
+            let mut headers = HeaderMap::new();
+            usual.add_to(&mut headers);
+            let mut lines = String::new();
+            for (name, value) in &headers {
+                lines += &format!("{name}: {}\r\n", value.to_str().unwrap());
+            }
+            assert_eq!(lines, usual.lines());
+        }
+    }
+}
