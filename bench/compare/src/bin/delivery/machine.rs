@@ -63,6 +63,7 @@ fn version(kind: Kind, lock: &str) -> Result<String, String> {
     };
     match kind {
         Kind::Axum => Ok(format!("{}, {}", locked("axum")?, locked("tokio")?)),
+        Kind::AxumHttp2 => Ok(format!("{}, {}", locked("axum")?, locked("hyper")?)),
         Kind::Actix => Ok(format!("{}, {}", locked("actix-web-lab")?, locked("actix-web")?)),
         Kind::Node => said("node", &["--version"]).map(|version| format!("Node.js {version}")),
         Kind::Nchan => {

@@ -31,7 +31,7 @@ use clap::Parser;
 use record::Record;
 use run::{Run, Runner};
 use scenarios::{SCENARIOS, Size};
-use servers::SERVERS;
+use servers::{SERVERS, Server};
 
 fn main() -> ExitCode {
     match compare(&Args::parse()) {
@@ -47,6 +47,8 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let servers = chosen(&SERVERS, &args.only, |server| server.name)?;
     let scenarios = chosen(&SCENARIOS, &args.scenario, |scenario| scenario.name)?;
     let size = if args.quick { Size::Quick } else { Size::Full };
+    let is_needed = |server: &&Server| scenarios.iter().any(|it| it.is_for(server, size, 0));
+    let servers: Vec<_> = servers.into_iter().filter(is_needed).collect();
     run::check_machine(&scenarios, size)?;
     prepare::prepare(&servers)?;
     let machine = machine::describe(&servers)?;

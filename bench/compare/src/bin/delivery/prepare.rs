@@ -19,6 +19,10 @@ pub(crate) fn prepare(servers: &[&Server]) -> Result<(), String> {
             Kind::Tidings => {}
             Kind::Limit | Kind::LimitMerged => cargo(here, &["--bin", "limit"])?,
             Kind::Axum => cargo(here, &["--package", "peer-axum"])?,
+            Kind::AxumHttp2 => {
+                provide(&PYTHON)?;
+                cargo(here, &["--package", "peer-axum-http2"])?;
+            }
             Kind::Actix => cargo(here, &["--package", "peer-actix"])?,
             Kind::Node => provide(&NODE)?,
             Kind::Nchan => provide(&NCHAN)?,

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::scenarios::{Cores, Needs, Scenario, Size};
-use crate::scratch;
 use crate::servers::{Server, pinned, tidings};
+use crate::{root, scratch};
 
 /// What came out of one run.
 #[derive(Debug)]
@@ -92,22 +92,41 @@ impl Runner {
         let address = free_address().map_err(|error| here(&error))?;
         let running =
             Running::start(server, address, &self.folder).map_err(|error| here(&error))?;
-        let replay = scenario.needs == Needs::Replay;
-        let mut load: Vec<OsString> = vec![tidings().into(), "bench".into()];
-        let arguments = scenario.arguments(server, self.size);
-        load.extend(arguments.iter().map(OsString::from));
-        load.extend(server.load_options(address, replay).into_iter().map(OsString::from));
-        load.extend(["--timeout", SILENCE_MAX, "--json", "--server-pid"].map(OsString::from));
-        load.push(running.process.id().to_string().into());
-        load.push(server.url(address, replay).into());
+        let (load, command) = self.load(scenario, server, address, running.process.id());
         let core = match scenario.cores {
             Cores::Each => LOAD_CORE,
             Cores::Shared => SERVER_CORE,
         };
-        let output = finish(pinned(core, &load)).map_err(|error| here(&error))?;
+        let mut load = pinned(core, &load);
+        // Scripts are named from there.
+        load.current_dir(root());
+        let output = finish(load).map_err(|error| here(&error))?;
         drop(running);
-        let command = format!("tidings bench {}", arguments.join(" "));
         Ok(Run { scenario: scenario.name, server, round, command, outcome: outcome(&output) })
+    }
+
+    /// The load's command, and what is the same of it each time.
+    fn load(
+        &self,
+        scenario: &Scenario,
+        server: &Server,
+        address: SocketAddr,
+        process: u32,
+    ) -> (Vec<OsString>, String) {
+        let replay = scenario.needs == Needs::Replay;
+        let arguments = scenario.arguments(server, self.size);
+        let (mut load, program): (Vec<OsString>, _) = match scenario.needs {
+            Needs::Http2 => (vec!["python3".into()], "python3"),
+            _ => (vec![tidings().into(), "bench".into()], "tidings bench"),
+        };
+        load.extend(arguments.iter().map(OsString::from));
+        if scenario.needs != Needs::Http2 {
+            load.extend(server.load_options(address, replay).into_iter().map(OsString::from));
+            load.extend(["--timeout", SILENCE_MAX, "--json"].map(OsString::from));
+        }
+        load.extend(["--server-pid".into(), process.to_string().into()]);
+        load.push(server.url(address, replay).into());
+        (load, format!("{program} {}", arguments.join(" ")))
     }
 }
 

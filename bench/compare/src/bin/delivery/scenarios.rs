@@ -31,7 +31,7 @@ impl Sized {
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    /// The load's own name for it.
+    /// The load's own name for it; with HTTP/2, the script that is the load.
     pub(crate) load: &'static str,
     pub(crate) subscribers: Option<Sized>,
     pub(crate) topics: Topics,
@@ -93,6 +93,7 @@ pub(crate) enum Needs {
     Nothing,
     Replay,
     Batches,
+    Http2,
 }
 
 /// What a column of Tidings' is held against.
@@ -115,9 +116,11 @@ impl Scenario {
     /// Whether a server takes part in a round of it.
     pub(crate) fn is_for(&self, server: &Server, size: Size, round: u32) -> bool {
         let is_able = match self.needs {
-            Needs::Nothing => true,
+            // The same peer is there twice, so that it speaks HTTP/2 only where that is measured.
+            Needs::Nothing => server.kind != Kind::AxumHttp2,
             Needs::Replay => server.has_replay(),
             Needs::Batches => server.has_batches(),
+            Needs::Http2 => server.has_http2(),
         };
         // A yardstick that nothing is measured by need not run.
         let is_meant = server.kind != Kind::LimitMerged || self.limit == Kind::LimitMerged;
@@ -194,7 +197,7 @@ without stalled readers was over, counted when all but these have read everythin
 half's own 4.9 MB of events, which *grew by without* shows for the half before, and both ends of each connection: what a \
 stalled reader's own kernel has received for it is about 130 KB each, 6.2 MB, whatever the server does.";
 
-pub(crate) const SCENARIOS: [Scenario; 12] = [
+pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario {
         name: "idle-own-topics",
         title: "15,000 idle subscribers, each on a topic of its own",
@@ -216,6 +219,21 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
         columns: &[MEMORY, KERNEL_MEMORY, CONNECTED],
         targets: &[Target { column: 0, bound: Bound::AtMost(0.5) }, BETTER_THAN_PEERS],
         once: &[Kind::Node, Kind::Starlette],
+        ..COMMON
+    },
+    Scenario {
+        name: "idle-http2",
+        title: "5,000 idle subscribers on HTTP/2, 100 on a connection, each on a topic of its own",
+        load: "bench/http2_idle.py",
+        subscribers: Some(Sized(5000, 1000)),
+        note: Some(
+            "`tidings bench` speaks HTTP/1 alone, so the load is a script. It opens 100 streams more before it looks \
+             for the first time: what a server takes once is not counted.",
+        ),
+        options: &["--streams", "100"],
+        needs: Needs::Http2,
+        columns: &[MEMORY, CONNECTED],
+        targets: &[Target { column: 0, bound: Bound::AtMost(1.5) }, BETTER_THAN_PEERS],
         ..COMMON
     },
     Scenario {
@@ -427,9 +445,11 @@ mod tests {
 
     #[test]
     fn only_who_can_replay_or_take_batches_is_asked_to() {
-        for (name, able) in
-            [("replay", &["tidings", "nchan"][..]), ("publish-batches", &["tidings"])]
-        {
+        for (name, able) in [
+            ("replay", &["tidings", "nchan"][..]),
+            ("publish-batches", &["tidings"]),
+            ("idle-http2", &["tidings", "axum-http2"]),
+        ] {
             let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
             let scenario = scenario.expect("a scenario");
             let found: Vec<_> = SERVERS

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Limit,
     LimitMerged,
     Axum,
+    /// Only where HTTP/2 is needed.
+    AxumHttp2,
     Actix,
     Nchan,
     Node,
@@ -43,7 +45,7 @@ pub(crate) struct Pace {
     pub(crate) requests: f64,
 }
 
-pub(crate) const SERVERS: [Server; 8] = [
+pub(crate) const SERVERS: [Server; 9] = [
     Server {
         name: "tidings",
         title: "Tidings",
@@ -73,6 +75,13 @@ pub(crate) const SERVERS: [Server; 8] = [
         note: Some(
             "a subscriber may be 128 events behind, which its broadcast channel has room for from the start, for each topic",
         ),
+    },
+    Server {
+        name: "axum-http2",
+        title: "axum, HTTP/2",
+        kind: Kind::AxumHttp2,
+        pace: Pace { single: 0.5, merged: 0.2, requests: 0.6 },
+        note: Some("the same program with axum's feature http2"),
     },
     Server {
         name: "actix",
@@ -138,6 +147,11 @@ impl Server {
         self.is_tidings()
     }
 
+    /// Whether it speaks HTTP/2 in clear text.
+    pub(crate) fn has_http2(&self) -> bool {
+        matches!(self.kind, Kind::Tidings | Kind::AxumHttp2)
+    }
+
     /// Writes the configuration that it reads from `folder`, if it is one that does.
     pub(crate) fn configure(&self, address: SocketAddr, folder: &Path) -> io::Result<()> {
         match self.kind {
@@ -161,6 +175,7 @@ impl Server {
             Kind::Limit => vec![built("limit").into(), address.into()],
             Kind::LimitMerged => vec![built("limit").into(), "--merge".into(), address.into()],
             Kind::Axum => vec![built("peer-axum").into(), address.into()],
+            Kind::AxumHttp2 => vec![built("peer-axum-http2").into(), address.into()],
             Kind::Actix => vec![built("peer-actix").into(), address.into()],
             Kind::Node => {
                 vec!["node".into(), here.join("peers/node/server.mjs").into(), address.into()]
