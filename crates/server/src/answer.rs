@@ -180,7 +180,9 @@ pub(crate) fn respond(app: &App, request: &Parts, answer: Answer, via: Via) -> H
         Err(problem) => return whole(refuse_for_now(app, request, problem)),
     };
     match via.writer {
-        Writer::Shard if request.method == Method::GET => open(&app.engine, request, stream, place),
+        Writer::Shard if request.method != Method::HEAD => {
+            open(&app.engine, request, stream, place)
+        }
         _ => open_body(app, request, stream, place, via.peer),
     }
 }

@@ -124,7 +124,6 @@ impl Connection<'_> {
             match head::parse(&mut inbound.buffer, &mut self.headers, config.head_bytes_max) {
                 Ok(None) => {
                     self.send().await?;
-                    patience.begin();
                     let came = poll_fn(|cx| match inbound.poll_fill(cx) {
                         Poll::Pending => patience.poll_over(self.seat, cx).map(|()| Ok(0)),
                         // What has come counts, whatever else is the case.
@@ -141,7 +140,10 @@ impl Connection<'_> {
                 Ok(Some(plain)) => {
                     self.seat.leave();
                     match self.exchange(inbound, plain).await? {
-                        Next::Request(still) => inbound = still,
+                        Next::Request(still) => {
+                            inbound = still;
+                            patience.begin();
+                        }
                         Next::Stream(inbound, opened) => return Ok(End::Stream(inbound, opened)),
                         Next::Close => {
                             self.send().await?;

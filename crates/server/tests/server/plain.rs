@@ -1,10 +1,17 @@
 //! Plain requests of HTTP/1, which the server reads by itself, beside the same ones read by hyper.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::StatusCode;
+use http::request::Parts;
+use tidings_hub::{Event, Start, Topic};
+use tidings_server::{AnswerFuture, ExtraRoutes, ProblemKind, RequestBody, StreamAnswer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::harness::{start, start_with};
+use crate::harness::{start, start_server, start_with};
 use crate::wire::RawReader;
 
 /// What makes a request hyper's and means nothing.
@@ -167,7 +174,7 @@ async fn a_body_that_stops_short_publishes_nothing() {
 #[tokio::test]
 async fn a_body_that_stops_coming_is_given_up() {
     let server = start_with(|config, _| {
-        config.body_timeout = std::time::Duration::from_millis(20);
+        config.body_timeout = Duration::from_millis(20);
     })
     .await;
     let head = "POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n";
@@ -179,10 +186,65 @@ async fn a_body_that_stops_coming_is_given_up() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_without_a_word() {
     let server = start_with(|config, _| {
-        config.head_timeout = std::time::Duration::from_millis(50);
+        config.head_timeout = Duration::from_millis(50);
     })
     .await;
     let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let answer = server.raw(format!("{request}{request}GET /heal")).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_has_no_more_time_than_one_that_stops() {
+    let server = start_with(|config, _| config.head_timeout = Duration::from_millis(50)).await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    let served = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write_all(format!("{served}GET / HTTP/1.1\r\nX: ").as_bytes()).await.unwrap();
+    let mut space = [0; 1024];
+    // A hundred times as long as it has.
+    for _ in 0..1000 {
+        let _ = socket.write_all(b"x").await;
+        let read = timeout(Duration::from_millis(5), socket.read(&mut space)).await;
+        if matches!(read, Ok(Ok(0) | Err(_))) {
+            return;
+        }
+    }
+    panic!("it is still served");
+}
+
+/// A route that answers a POST by a stream, as those do whose streams are asked for with a body.
+struct Asked;
+
+impl ExtraRoutes for Asked {
+    fn is_unsafe_get(&self, _: &str) -> bool {
+        false
+    }
+
+    fn answer<'a>(
+        &'a self,
+        head: &'a Parts,
+        body: &'a mut RequestBody,
+    ) -> Option<AnswerFuture<'a>> {
+        let topic = Topic::new(head.uri.path().strip_prefix("/ask/")?).unwrap();
+        Some(Box::pin(async move {
+            let question = body.whole(100, ProblemKind::EventTooLarge).await?;
+            let mut stream = StreamAnswer::new(topic.into(), Start::Tail);
+            stream.greeting = Some(Event::new(std::str::from_utf8(&question).unwrap()));
+            Ok(stream.into())
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_post_may_be_answered_by_a_stream() {
+    let server = start_server(|_, _| {}, |server| server.with_routes(Arc::new(Asked))).await;
+    for more in ["", NOT_PLAIN] {
+        let request = format!("POST /ask/a HTTP/1.1\r\nHost: localhost\r\n{more}");
+        let request = format!("{request}Content-Length: 8\r\n\r\nWhat is?");
+        let mut reader = RawReader::send(&server, request).await;
+        reader.text_with("data: What is?\n\n").await;
+        server.publish("a", "This.").await;
+        reader.text_with("data: This.\n\n").await;
+    }
 }
