@@ -52,10 +52,10 @@ fn len_of_all(workload: Workload) -> (usize, Workload) {
 }
 
 #[library_benchmark]
-#[bench::one_topic(args = (published(1)), config = recorded(5_375_986))]
-#[bench::many_topics(args = (published(1000)), config = recorded(5_299_755))]
-#[bench::nobody_reads(args = (published(1).without_readers()), config = recorded(5_375_986))]
-#[bench::full(args = (published(1000).with_history_full()), config = recorded(5_375_986))]
+#[bench::one_topic(args = (published(1)), config = recorded(3_021_588))]
+#[bench::many_topics(args = (published(1000)), config = recorded(2_928_599))]
+#[bench::nobody_reads(args = (published(1).without_readers()), config = recorded(2_730_818))]
+#[bench::full(args = (published(1000).with_history_full()), config = recorded(4_282_424))]
 fn publish(mut published: Published) -> Published {
     let Published { hub, drafts, tap, hints, .. } = &mut published;
     for draft in black_box(drafts.drain(..)) {
@@ -70,8 +70,8 @@ fn publish(mut published: Published) -> Published {
 
 // As `publish` while a shard is busy, so that its hints wait and it holds on to the blocks.
 #[library_benchmark]
-#[bench::one_topic(args = (published(1)), config = recorded(5_375_986))]
-#[bench::many_topics(args = (published(1000)), config = recorded(5_299_755))]
+#[bench::one_topic(args = (published(1)), config = recorded(3_552_453))]
+#[bench::many_topics(args = (published(1000)), config = recorded(3_602_594))]
 fn publish_behind(mut published: Published) -> Published {
     for draft in black_box(published.drafts.drain(..)) {
         let publishing = published.hub.publish(draft).expect("it is within the limits");
@@ -93,7 +93,6 @@ struct Published {
 /// be published one by one, for so many of its topics in turn.
 fn published(topics: usize) -> Published {
     const EVENTS: usize = 1000;
-    const TOPICS: usize = 5000;
     let mut config = HubConfig::default();
     config.retention.bytes_max = HISTORY_BYTES_MAX;
     let hub = Hub::new(config);
@@ -105,6 +104,8 @@ fn published(topics: usize) -> Published {
     Published { hub, drafts, tap, hints: Vec::new(), readers }
 }
 
+/// Topics there are.
+const TOPICS: usize = 5000;
 /// More than a thousand events take, and few enough to be filled up with.
 const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -114,13 +115,11 @@ impl Published {
         self
     }
 
-    /// Published to until each event pushes out another.
+    /// Published to until each event pushes out another, and every topic has lost some.
     fn with_history_full(mut self) -> Self {
-        let mut number = 0;
-        while self.hub.stats().events_held == number as u64 {
-            let draft = Draft::new(topic(number % 5000), event(number));
+        for number in 0..HISTORY_BYTES_MAX / 100 {
+            let draft = Draft::new(topic(number % TOPICS), event(number));
             drop(self.hub.publish(draft).expect("it is within the limits"));
-            number += 1;
         }
         self.tap.drain(&mut self.hints);
         self.hints = Vec::new();

@@ -12,6 +12,7 @@ mod read;
 mod retain;
 mod sequences;
 mod slots;
+mod split_table;
 #[cfg(test)]
 mod tests;
 mod topics;

@@ -5,11 +5,10 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
 use super::hints::Marks;
 use super::sequences::Sequences;
 use super::slots::{SLOT_BYTES, Slots, TopicKey};
+use super::split_table::SplitTable;
 use crate::cursor::Sequence;
 use crate::topic::Topic;
 use crate::watch::WatchList;
@@ -108,7 +107,7 @@ impl TopicState {
     /// What the byte budget pays: nothing for a topic that has never been published to, which is its
     /// reader's.
     fn bytes(&self) -> usize {
-        // Its slot by name, in a table that is at least 7/16 full.
+        // Its slot by name, in tables that are at least 7/16 full.
         const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
         const PAST_BYTES: usize = size_of::<Past>() + 2 * size_of::<usize>();
         // Its place in the order of evictions, in a tree whose nodes are at least half full.
@@ -126,7 +125,7 @@ impl TopicState {
 pub(super) struct TopicTable {
     slots: Slots,
     /// The slots, by the names of the topics in them.
-    names: HashTable<u32>,
+    names: SplitTable<u32>,
     hasher: RandomState,
     /// What a topic that is not known may have lost.
     unknown: Arc<Past>,
@@ -172,7 +171,7 @@ impl TopicTable {
         let key = slots.insert(|key| TopicState::new(key, name.clone(), past));
         let rehash =
             |slot: &u32| slots.at(*slot).map_or(0, |(_, state)| hash_of(&self.hasher, &state.name));
-        self.names.insert_unique(hash, key.slot(), rehash);
+        self.names.insert(hash, key.slot(), rehash);
         key
     }
 
@@ -347,9 +346,7 @@ impl TopicTable {
     fn drop_topic(&mut self, key: TopicKey) {
         let Some(state) = self.slots.remove(key) else { return };
         let hash = self.hash(&state.name);
-        if let Ok(found) = self.names.find_entry(hash, |&slot| slot == key.slot()) {
-            found.remove();
-        }
+        self.names.remove(hash, |&slot| slot == key.slot());
         self.evictions.remove(&(state.past.evicted_through, key));
         self.bytes -= state.bytes();
     }
