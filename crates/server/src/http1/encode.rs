@@ -43,7 +43,9 @@ impl Encoder {
         // What HEAD says of a length would be that of GET, which is not known where there is no body.
         let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
-            write!(out, "content-length: {}\r\n", body.len()).expect("memory takes all");
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(match (is_old, after) {
             (false, After::Close) => b"connection: close\r\n\r\n",
