@@ -13,7 +13,7 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
@@ -28,6 +28,7 @@ use crate::request::RequestBody;
 use crate::response_body::ResponseBody;
 use crate::rewound::Rewound;
 use crate::socket_options::ACCEPTED_INHERIT;
+use crate::stream_tasks::{Spawner, StreamTasks, WithTasks};
 use crate::usual::Usual;
 
 /// What a client of HTTP/2 sends first, as far as it looks like a head of HTTP/1 (RFC 9113, section 3.4).
@@ -64,8 +65,10 @@ async fn serve_rest(unread: Unread, peer: SocketAddr, app: Arc<App>, seat: Arc<S
         }
     });
     if is_http2 {
-        let connection = http2_builder(&app.config).serve_connection(io, service);
-        drive(pin!(connection), &app, &seat).await;
+        let tasks = StreamTasks::default();
+        let builder = http2_builder(&app.config, tasks.spawner());
+        let connection = builder.serve_connection(io, service);
+        drive(pin!(WithTasks { connection, tasks }), &app, &seat).await;
     } else {
         let connection = http1_builder(&app.config).serve_connection(io, service);
         drive(pin!(connection), &app, &seat).await;
@@ -111,15 +114,14 @@ fn http1_builder(config: &ServerConfig) -> http1::Builder {
     builder
 }
 
-/// The same for HTTP/2. Streams run on tasks of their own; h2 resets them when the connection is
-/// dropped, which ends their tasks, so that nobody has to keep a list.
-fn http2_builder(config: &ServerConfig) -> http2::Builder<TokioExecutor> {
+/// The same for HTTP/2.
+fn http2_builder(config: &ServerConfig, tasks: Spawner) -> http2::Builder<Spawner> {
     /// A dead peer is noticed in twice this time.
     const KEEP_ALIVE: Duration = Duration::from_secs(20);
     /// Bytes of one stream that wait for its window: what one poll of a stream yields.
     const SEND_BYTES_MAX: usize = 64 * 1024;
     let head_bytes_max = u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
@@ -148,14 +150,14 @@ where
     }
 }
 
-impl<S> Connection for http2::Connection<Io, S, TokioExecutor>
+impl<S> Connection for WithTasks<http2::Connection<Io, S, Spawner>>
 where
     S: HttpService<Incoming, ResBody = ResponseBody>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+    fn finish(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.connection).graceful_shutdown();
     }
 }
 

@@ -38,6 +38,7 @@ mod rewound;
 mod routes;
 mod server;
 mod socket_options;
+mod stream_tasks;
 mod streams;
 mod subject;
 mod takeover;

@@ -16,8 +16,8 @@ use crate::streams::Listed;
 pub(crate) struct ResponseBody(Kind);
 
 enum Kind {
-    Whole(Full<Bytes>),
-    /// In one piece, so that a response is no larger for it.
+    // Both boxed, because what is written by HTTP/2 lies in its stream's task for as long as that is open.
+    Whole(Box<Full<Bytes>>),
     Stream(Box<Streamed>),
 }
 
@@ -28,7 +28,7 @@ struct Streamed {
 
 impl ResponseBody {
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self(Kind::Whole(Full::new(bytes)))
+        Self(Kind::Whole(Box::new(Full::new(bytes))))
     }
 
     pub(crate) fn stream(body: Body, listed: Listed) -> Self {
@@ -52,7 +52,7 @@ impl http_body::Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
-            Kind::Whole(body) => Pin::new(body).poll_frame(cx),
+            Kind::Whole(body) => Pin::new(&mut **body).poll_frame(cx),
             Kind::Stream(streamed) => {
                 let Streamed { body, listed } = &mut **streamed;
                 let polled = Pin::new(body).poll_frame(cx);

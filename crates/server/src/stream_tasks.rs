@@ -1,0 +1,300 @@
+//! The tasks that hyper makes of the streams of one connection of HTTP/2, run by the connection's own.
+//!
+//! As tasks of the runtime they would be larger by half, its header and the alignment of it, and each
+//! event for many streams of a connection would go through the queues of the runtime as many times. Here
+//! they end with their connection, too, so that nobody has to keep a list.
+
+use std::future::Future;
+use std::mem::take;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use hyper::rt::Executor;
+use parking_lot::Mutex;
+use slab::Slab;
+
+/// The tasks of one connection's streams. Dropping it drops them.
+#[derive(Default)]
+pub(crate) struct StreamTasks {
+    tasks: Slab<Running>,
+    spawner: Spawner,
+}
+
+/// Takes the tasks that hyper makes; cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct Spawner(Arc<Mutex<Queue>>);
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+struct Running {
+    task: Task,
+    wake: Arc<WakeTask>,
+}
+
+/// What is to be polled.
+#[derive(Default)]
+struct Queue {
+    new: Vec<Task>,
+    /// The places of those that were woken, each once.
+    woken: Vec<u32>,
+    /// Woken when something comes, if the connection waits for that.
+    connection: Option<Waker>,
+}
+
+/// Puts one task into the queue.
+struct WakeTask {
+    queue: Spawner,
+    place: u32,
+    is_woken: AtomicBool,
+}
+
+/// Tasks polled in one go, before the connection writes what they had to send, and others have their
+/// turn: at most 2 MB of events.
+const TURN_MAX: usize = 32;
+
+impl StreamTasks {
+    pub(crate) fn spawner(&self) -> Spawner {
+        self.spawner.clone()
+    }
+
+    /// Polls those that are new or were woken, some of them if there are many.
+    pub(crate) fn run(&mut self) {
+        let (new, woken) = self.spawner.due();
+        for task in new {
+            let entry = self.tasks.vacant_entry();
+            let place = u32::try_from(entry.key()).expect("a connection has fewer streams");
+            let (queue, is_woken) = (self.spawner.clone(), AtomicBool::new(false));
+            entry.insert(Running { task, wake: Arc::new(WakeTask { queue, place, is_woken }) });
+            self.poll_task(place);
+        }
+        woken.into_iter().for_each(|place| self.poll_task(place));
+    }
+
+    /// Has `cx` woken when there is something to [run](StreamTasks::run).
+    pub(crate) fn wait(&self, cx: &Context<'_>) {
+        let mut queue = self.spawner.0.lock();
+        if queue.new.is_empty() && queue.woken.is_empty() {
+            queue.connection = Some(cx.waker().clone());
+        } else {
+            drop(queue);
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn poll_task(&mut self, place: u32) {
+        // Another stream may have the place by now, or none: whoever has the waker of one that is gone
+        // may still wake it.
+        let Some(Running { task, wake }) = self.tasks.get_mut(place as usize) else { return };
+        // Before the poll, so that what wakes it meanwhile is not missed.
+        wake.is_woken.store(false, Ordering::Release);
+        let waker = Waker::from(Arc::clone(wake));
+        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            self.tasks.remove(place as usize);
+        }
+    }
+}
+
+impl Drop for StreamTasks {
+    fn drop(&mut self) {
+        // They hold the queue that holds them.
+        let new = take(&mut self.spawner.0.lock().new);
+        drop(new);
+    }
+}
+
+impl Spawner {
+    /// Takes what is due from the queue. While it is worked off nobody need be woken for more.
+    fn due(&self) -> (Vec<Task>, Vec<u32>) {
+        let mut queue = self.0.lock();
+        queue.connection = None;
+        let woken = match queue.woken.len() {
+            0..=TURN_MAX => take(&mut queue.woken),
+            _ => queue.woken.drain(..TURN_MAX).collect(),
+        };
+        (take(&mut queue.new), woken)
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Queue)) {
+        let mut queue = self.0.lock();
+        put(&mut queue);
+        let connection = queue.connection.take();
+        drop(queue);
+        // With no lock held: a waker may do what it likes.
+        connection.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Spawner {
+    fn execute(&self, task: F) {
+        let task = Box::pin(task);
+        self.put(|queue| queue.new.push(task));
+    }
+}
+
+impl Wake for WakeTask {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_woken.swap(true, Ordering::AcqRel) {
+            self.queue.put(|queue| queue.woken.push(self.place));
+        }
+    }
+}
+
+/// A future of a connection, and the tasks of its streams beside it.
+pub(crate) struct WithTasks<C> {
+    pub(crate) connection: C,
+    pub(crate) tasks: StreamTasks,
+}
+
+impl<C: Future + Unpin> Future for WithTasks<C> {
+    type Output = C::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
+        let Self { connection, tasks } = &mut *self;
+        // First, so that the connection writes at once what they have to send.
+        tasks.run();
+        let polled = Pin::new(connection).poll(cx);
+        // After its end, too: what came with it has been asked for.
+        tasks.run();
+        if polled.is_pending() {
+            tasks.wait(cx);
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::future::{pending, poll_fn};
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Count {
+        fn take(&self) -> usize {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A task that counts its polls, leaves its waker, and never ends by itself.
+    fn waiting(
+        polls: &Arc<Count>,
+    ) -> (Arc<Mutex<Option<Waker>>>, impl Future<Output = ()> + use<>) {
+        let (polls, left) = (Arc::clone(polls), Arc::new(Mutex::new(None)));
+        let waker = Arc::clone(&left);
+        let task = poll_fn(move |cx| {
+            polls.0.fetch_add(1, Ordering::Relaxed);
+            *waker.lock() = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        (left, task)
+    }
+
+    #[test]
+    fn a_task_is_polled_when_it_is_new_and_whenever_it_was_woken() {
+        let (mut tasks, connection) = (StreamTasks::default(), Arc::new(Count::default()));
+        let (polls, waker) = (Arc::new(Count::default()), Waker::from(Arc::clone(&connection)));
+        let cx = Context::from_waker(&waker);
+        let (left, task) = waiting(&polls);
+        tasks.wait(&cx);
+        tasks.spawner().execute(task);
+        assert_eq!(connection.take(), 1);
+        tasks.run();
+        tasks.run();
+        assert_eq!(polls.take(), 1);
+
+        tasks.wait(&cx);
+        let left = left.lock().take().unwrap();
+        left.wake_by_ref();
+        left.wake_by_ref();
+        assert_eq!(connection.take(), 1);
+        tasks.run();
+        assert_eq!(polls.take(), 1);
+        // Woken while the connection is at work, which finds it before it waits.
+        left.wake();
+        assert_eq!(connection.take(), 0);
+        tasks.wait(&cx);
+        assert_eq!(connection.take(), 1);
+        tasks.run();
+        assert_eq!(polls.take(), 1);
+    }
+
+    #[test]
+    fn many_that_are_woken_have_their_turns_one_after_the_other() {
+        let mut tasks = StreamTasks::default();
+        let polls = Arc::new(Count::default());
+        let left: Vec<_> = (0..TURN_MAX + 1)
+            .map(|_| {
+                let (left, task) = waiting(&polls);
+                tasks.spawner().execute(task);
+                left
+            })
+            .collect();
+        tasks.run();
+        assert_eq!(polls.take(), TURN_MAX + 1);
+        let wakers: Vec<_> = left.iter().map(|left| left.lock().take().unwrap()).collect();
+        wakers.into_iter().for_each(Waker::wake);
+        tasks.run();
+        assert_eq!(polls.take(), TURN_MAX);
+        tasks.run();
+        assert_eq!(polls.take(), 1);
+    }
+
+    #[test]
+    fn the_waker_of_a_task_that_is_gone_does_no_harm() {
+        let mut tasks = StreamTasks::default();
+        let left = Arc::new(Mutex::new(None));
+        let ended = poll_fn({
+            let left = Arc::clone(&left);
+            move |cx| {
+                *left.lock() = Some(cx.waker().clone());
+                Poll::Ready(())
+            }
+        });
+        tasks.spawner().execute(ended);
+        tasks.run();
+        let stale = left.lock().take().unwrap();
+        stale.wake_by_ref();
+        tasks.run();
+        let polls = Arc::new(Count::default());
+        let (_left, task) = waiting(&polls);
+        tasks.spawner().execute(task);
+        tasks.run();
+        stale.wake();
+        tasks.run();
+        assert!(polls.take() <= 2);
+        drop(tasks);
+    }
+
+    #[test]
+    fn dropping_them_drops_every_task_those_that_were_never_polled_too() {
+        let (mut tasks, alive) = (StreamTasks::default(), Arc::new(()));
+        let spawn = |spawner: Spawner| {
+            let (alive, own) = (Arc::clone(&alive), spawner.clone());
+            spawner.execute(async move {
+                pending::<()>().await;
+                drop((alive, own));
+            });
+        };
+        spawn(tasks.spawner());
+        tasks.run();
+        spawn(tasks.spawner());
+        assert_eq!(Arc::strong_count(&alive), 3);
+        drop(tasks);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+}
