@@ -36,8 +36,8 @@ impl Retention {
     }
 }
 
-/// Entries that one call looks at for their age at most: publishers wait for a millisecond, about.
-const EXPIRE_ENTRIES_MAX: usize = 1000;
+/// Entries that one call looks at for their age at most, so that no publisher waits long.
+const EXPIRE_ENTRIES_MAX: usize = 10_000;
 
 impl History {
     /// Brings the history within its limits after a run was appended, which stands in the last block
