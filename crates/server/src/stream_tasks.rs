@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::mem::take;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use slab::Slab;
+use tracing::error;
 
 /// The tasks of one connection's streams. Dropping it drops them.
 #[derive(Default)]
@@ -90,7 +92,13 @@ impl StreamTasks {
         // Before the poll, so that what wakes it meanwhile is not missed.
         wake.is_woken.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(wake));
-        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+        let mut cx = Context::from_waker(&waker);
+        // A handler that panics is its own stream's end, and not that of all others on the connection.
+        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx)));
+        if polled.is_err() {
+            error!("handler panicked");
+        }
+        if !matches!(polled, Ok(Poll::Pending)) {
             self.tasks.remove(place as usize);
         }
     }
@@ -296,5 +304,15 @@ mod tests {
         assert_eq!(Arc::strong_count(&alive), 3);
         drop(tasks);
         assert_eq!(Arc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn a_task_that_panics_ends_and_the_others_go_on() {
+        let (mut tasks, polls) = (StreamTasks::default(), Arc::new(Count::default()));
+        tasks.spawner().execute(poll_fn(|_| panic!("a handler that panics")));
+        let (_, task) = waiting(&polls);
+        tasks.spawner().execute(task);
+        tasks.run();
+        assert_eq!((polls.take(), tasks.tasks.len()), (1, 1));
     }
 }
