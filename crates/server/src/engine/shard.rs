@@ -67,6 +67,8 @@ pub(crate) struct Shard<S, P> {
     lingering: Vec<(S, Tick)>,
     /// Slots whose sockets failed in the slice under way.
     broken: Vec<u32>,
+    /// Slots whose sockets have taken no more since somebody last asked.
+    refused: Vec<u32>,
     left: Vec<Reason>,
     /// What is to be run for streams that have ended. It may publish, which wakes this shard, so that
     /// whoever runs it must not hold the shard.
@@ -98,6 +100,7 @@ impl<S: Socket, P> Shard<S, P> {
             is_closing: false,
             lingering: Vec::new(),
             broken: Vec::new(),
+            refused: Vec::new(),
             left: Vec::new(),
             ended: Vec::new(),
             delivered: 0,
@@ -127,6 +130,12 @@ impl<S: Socket, P> Shard<S, P> {
     /// Events delivered since the last call.
     pub(crate) fn take_delivered(&mut self) -> u64 {
         std::mem::take(&mut self.delivered)
+    }
+
+    /// Slots whose sockets have taken no more since the last call: whoever runs the shard is to say when
+    /// they [do](Shard::handle_writable). Some may be gone.
+    pub(crate) fn take_refused(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Removes a slot whose socket cannot be waited for.
@@ -231,11 +240,15 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// The kernel says that the peer has sent something, or will send nothing more.
+    /// The kernel says that the peer will send nothing more.
     ///
-    /// A peer that has closed its sending side has left, though it could still read: a connection
-    /// that is closed altogether looks the same until something is written to it, and most are. hyper,
-    /// nginx and Go's server take it so, too.
+    /// So it has left, though it could still read: a connection that is closed altogether looks the same
+    /// until something is written to it, and most are. hyper, nginx and Go's server take it so, too.
+    pub(crate) fn handle_closed(&mut self, key: usize) {
+        drop(self.remove(key, Reason::Left));
+    }
+
+    /// The kernel says that the peer has sent something, or that the connection is broken.
     pub(crate) fn handle_readable(&mut self, key: usize) {
         let mut buffer = [0; 512];
         while let Some((hot, cold)) = self.slots.get(key) {
@@ -337,8 +350,14 @@ impl<S: Socket, P> Shard<S, P> {
         let from = to.saturating_sub(slice);
         for &key in list[from..to].iter().rev() {
             let (hot, cold) = self.slots.both(key as usize);
+            let was_writable = hot.is_writable;
             match offer(hot, cold, &mut sweep, self.now) {
-                Ok(Offered::Delivered(events)) => self.delivered += events,
+                Ok(Offered::Delivered(events)) => {
+                    self.delivered += events;
+                    if was_writable && !hot.is_writable {
+                        self.refused.push(key);
+                    }
+                }
                 Ok(Offered::Behind) => enqueue(key, hot, &mut self.ready),
                 Err(_) => self.broken.push(key),
             }
@@ -372,7 +391,7 @@ impl<S: Socket, P> Shard<S, P> {
         hot.is_queued = false;
         match write_rest(hot, cold, self.now) {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return self.refused.push(key as u32),
             Err(_) => return drop(self.remove(key, Reason::Broken)),
         }
         if let Some(reason) = cold.ending {
@@ -390,7 +409,7 @@ impl<S: Socket, P> Shard<S, P> {
                 Err(_) => return drop(self.remove(key, Reason::Broken)),
             }
             if !hot.is_writable {
-                return;
+                return self.refused.push(key as u32);
             }
         }
         hot.after = after;

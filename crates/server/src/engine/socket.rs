@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     stream: TcpStream,
     /// Bytes written since a packet was ended, [`PACKET_BYTES`] at most.
     since_end: u16,
+    /// Whether the shard is told when it takes bytes.
+    is_room_told: bool,
 }
 
 /// Bytes after which a packet is ended: half of what may be unsent, and ten times what the kernel
@@ -37,12 +39,22 @@ const PACKET_BYTES: u16 = 8 * 1024;
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, since_end: 0 }
+        Self { stream, since_end: 0, is_room_told: false }
     }
 
-    /// Has `registry` tell when it takes bytes, and when its peer has sent some or left.
+    /// Has `registry` tell when its peer has sent something or left.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+        registry.register(&mut self.stream, token, Interest::READABLE)
+    }
+
+    /// Has it tell, too, when the connection takes bytes: from now on, and at once if it does. Most never
+    /// refuse any, and telling of each that it does when it is new would wake its shard for nothing.
+    pub(super) fn tell_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        if self.is_room_told {
+            return Ok(());
+        }
+        self.is_room_told = true;
+        registry.reregister(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// Whom it leads to.

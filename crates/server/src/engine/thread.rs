@@ -169,7 +169,9 @@ impl Shared {
                 if event.is_writable() {
                     shard.handle_writable(key);
                 }
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                if event.is_read_closed() && !event.is_error() {
+                    shard.handle_closed(key);
+                } else if event.is_readable() || event.is_error() {
                     shard.handle_readable(key);
                 }
             }
@@ -189,6 +191,15 @@ impl Shared {
     ) -> bool {
         shard.set_now(self.hub.uptime());
         let has_more = turn(shard);
+        for key in shard.take_refused() {
+            let key = key as usize;
+            if let Some(socket) = shard.socket(key)
+                && let Err(error) = socket.tell_room(&self.registry, Token(key))
+            {
+                warn!(error = &error as &dyn std::error::Error, "stream cannot be waited for");
+                shard.abandon(key);
+            }
+        }
         self.hub.count_delivered(shard.take_delivered());
         for reason in shard.take_left() {
             self.left[reason as usize].fetch_add(1, Ordering::Relaxed);
