@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mio::net::TcpStream as BareStream;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
@@ -39,7 +40,7 @@ const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection and everything on it.
-pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, app: Arc<App>, seat: Seat) {
+pub(crate) async fn serve(socket: BareStream, peer: SocketAddr, app: Arc<App>, seat: Seat) {
     // Events are small and must not wait for each other.
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return;

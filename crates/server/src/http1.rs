@@ -22,8 +22,11 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Poll, ready};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONNECTION;
+use http::request::Parts;
+use mio::net::TcpStream as BareStream;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
@@ -31,8 +34,7 @@ use tracing::debug;
 use self::encode::{After, Encoder};
 use self::head::{NotPlain, Plain};
 use self::patience::Patience;
-pub(crate) use self::wire::Inbound;
-use self::wire::Outbound;
+pub(crate) use self::wire::Wire;
 use crate::answer::{Handled, Opened, Via, Writer};
 use crate::app::App;
 use crate::heads::Seat;
@@ -58,30 +60,27 @@ pub(crate) struct Unread {
 ///
 /// Dropping the future closes the connection.
 pub(crate) async fn serve(
-    socket: TcpStream,
+    socket: BareStream,
     peer: SocketAddr,
     app: &App,
     seat: &Seat,
 ) -> Option<Unread> {
-    let (inbound, outbound) = wire::split(socket);
     let mut connection = Connection {
         app,
         seat,
         via: Via { peer, writer: Writer::Shard },
-        outbound,
+        wire: Wire::new(socket),
         encoder: Encoder::default(),
         headers: HeaderMap::new(),
     };
-    match connection.serve(inbound).await {
-        Ok(End::Closed) => None,
-        Ok(End::NotPlain(inbound)) => {
-            let (socket, first) = wire::join(inbound, connection.outbound)?;
-            Some(Unread { socket, first: first.into() })
-        }
-        Ok(End::Stream(inbound, opened)) => {
-            connection.hand_over(inbound, *opened);
-            None
-        }
+    let left = match connection.serve().await {
+        Ok(End::Closed) => Ok(None),
+        Ok(End::NotPlain) => connection.wire.into_waiting().map(Some),
+        Ok(End::Stream(opened)) => connection.hand_over(*opened).map(|()| None),
+        Err(error) => Err(error),
+    };
+    match left {
+        Ok(left) => left.map(|(socket, first)| Unread { socket, first: first.into() }),
         Err(error) => {
             debug!(error = &error as &dyn std::error::Error, "connection failed");
             None
@@ -93,7 +92,7 @@ struct Connection<'a> {
     app: &'a App,
     seat: &'a Seat,
     via: Via,
-    outbound: Outbound,
+    wire: Wire,
     encoder: Encoder,
     /// Memory for the headers of the next request.
     headers: HeaderMap,
@@ -102,29 +101,29 @@ struct Connection<'a> {
 /// Why the loop over requests is left.
 enum End {
     Closed,
-    NotPlain(Inbound),
-    Stream(Inbound, Box<Opened>),
+    NotPlain,
+    Stream(Box<Opened>),
 }
 
 /// What follows a request.
 enum Next {
-    Request(Inbound),
+    Request,
     Close,
-    Stream(Inbound, Box<Opened>),
+    Stream(Box<Opened>),
 }
 
 impl Connection<'_> {
-    async fn serve(&mut self, mut inbound: Inbound) -> io::Result<End> {
+    async fn serve(&mut self) -> io::Result<End> {
         let config = &self.app.config;
         let mut phases = self.app.phases();
         let closing = pin!(closing(&mut phases));
         let (cut, timer) = (pin!(self.seat.cut()), pin!(sleep(config.head_timeout)));
         let mut patience = Patience::new(closing, cut, timer, config.head_timeout);
         loop {
-            match head::parse(&mut inbound.buffer, &mut self.headers, config.head_bytes_max) {
+            match head::parse(&mut self.wire.buffer, &mut self.headers, config.head_bytes_max) {
                 Ok(None) => {
                     self.send().await?;
-                    let came = poll_fn(|cx| match inbound.poll_fill(cx) {
+                    let came = poll_fn(|cx| match self.wire.poll_fill(cx) {
                         Poll::Pending => patience.poll_over(self.seat, cx).map(|()| Ok(0)),
                         // What has come counts, whatever else is the case.
                         came => came,
@@ -135,16 +134,13 @@ impl Connection<'_> {
                 }
                 Err(NotPlain) => {
                     self.send().await?;
-                    return Ok(End::NotPlain(inbound));
+                    return Ok(End::NotPlain);
                 }
                 Ok(Some(plain)) => {
                     self.seat.leave();
-                    match self.exchange(inbound, plain).await? {
-                        Next::Request(still) => {
-                            inbound = still;
-                            patience.begin();
-                        }
-                        Next::Stream(inbound, opened) => return Ok(End::Stream(inbound, opened)),
+                    match self.exchange(plain).await? {
+                        Next::Request => patience.begin(),
+                        Next::Stream(opened) => return Ok(End::Stream(opened)),
                         Next::Close => {
                             self.send().await?;
                             return Ok(End::Closed);
@@ -156,33 +152,18 @@ impl Connection<'_> {
     }
 
     /// Answers one request.
-    async fn exchange(&mut self, inbound: Inbound, plain: Plain) -> io::Result<Next> {
+    async fn exchange(&mut self, plain: Plain) -> io::Result<Next> {
         let Plain { head, body_bytes, is_last } = plain;
-        let mut body = RequestBody::sized(inbound, body_bytes, self.app.config.body_timeout);
-        let handled = {
-            let mut handling = pin!(self.app.handle(&head, &mut body, self.via));
-            let outbound = &mut self.outbound;
-            poll_fn(|cx| {
-                if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(handled));
-                }
-                // What was answered before does not wait for this.
-                if let Poll::Ready(Err(error)) = outbound.poll_send(cx) {
-                    return Poll::Ready(Err(error));
-                }
-                if body_bytes > 0 {
-                    // Published is published, whether or not its publisher waits to hear of it.
-                    return Poll::Pending;
-                }
-                ready!(outbound.poll_hung_up(cx));
-                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
-            })
-            .await?
+        let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.wire.buffer.len());
+        let (handled, is_whole) = if has_come {
+            let body = self.wire.buffer.split_to(body_bytes as usize).freeze();
+            (self.handle(&head, body).await?, true)
+        } else {
+            self.handle_as_it_comes(&head, body_bytes).await?
         };
-        let Some((inbound, is_whole)) = body.into_inbound() else { return Ok(Next::Close) };
         let whole = match handled {
             Handled::Whole(whole) => whole,
-            Handled::Stream(opened) => return Ok(Next::Stream(inbound, opened)),
+            Handled::Stream(opened) => return Ok(Next::Stream(opened)),
             // Not asked for: shards write the streams of this module.
             Handled::Body(_) => return Ok(Next::Close),
         };
@@ -193,26 +174,66 @@ impl Connection<'_> {
         } else {
             After::Keep
         };
-        self.encoder.response(&head, &whole, after, &mut self.outbound.unsent);
+        self.encoder.response(&head, &whole, after, &mut self.wire.unsent);
         self.headers = head.headers;
         self.headers.clear();
-        if self.outbound.unsent.len() > UNSENT_BYTES_MAX {
+        if self.wire.unsent.len() > UNSENT_BYTES_MAX {
             self.send().await?;
         }
-        Ok(if after == After::Keep { Next::Request(inbound) } else { Next::Close })
+        Ok(if after == After::Keep { Next::Request } else { Next::Close })
+    }
+
+    /// Has a request handled whose body is there.
+    async fn handle(&mut self, head: &Parts, body: Bytes) -> io::Result<Handled> {
+        let is_read_only = body.is_empty();
+        let mut body = RequestBody::come(body);
+        let mut handling = pin!(self.app.handle(head, &mut body, self.via));
+        let wire = &mut self.wire;
+        poll_fn(|cx| {
+            if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
+                return Poll::Ready(Ok(handled));
+            }
+            // What was answered before does not wait for this.
+            if let Poll::Ready(Err(error)) = wire.poll_send(cx) {
+                return Poll::Ready(Err(error));
+            }
+            if is_read_only {
+                ready!(wire.poll_hung_up(cx));
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            // Published is published, whether or not its publisher waits to hear of it.
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Has a request handled whose body is still to come, all or in part; with the answer comes whether
+    /// all of it did.
+    async fn handle_as_it_comes(
+        &mut self,
+        head: &Parts,
+        body_bytes: u64,
+    ) -> io::Result<(Handled, bool)> {
+        // What was answered before does not wait for this.
+        self.send().await?;
+        let wire = std::mem::take(&mut self.wire);
+        let mut body = RequestBody::sized(wire, body_bytes, self.app.config.body_timeout);
+        let handled = self.app.handle(head, &mut body, self.via).await;
+        let (wire, is_whole) = body.into_wire();
+        self.wire = wire;
+        Ok((handled, is_whole))
     }
 
     /// Sends what was answered.
     async fn send(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.outbound.poll_send(cx)).await
+        poll_fn(|cx| self.wire.poll_send(cx)).await
     }
 
     /// Hands the socket to the shard that is to write the stream.
-    fn hand_over(mut self, inbound: Inbound, opened: Opened) {
-        let mut unsent = std::mem::take(&mut self.outbound.unsent);
+    fn hand_over(mut self, opened: Opened) -> io::Result<()> {
+        let mut unsent = std::mem::take(&mut self.wire.unsent);
         self.encoder.stream_head(&opened, &mut unsent);
-        if let Some((socket, read_past)) = wire::join(inbound, self.outbound) {
-            take_over(self.app, socket, unsent, read_past.len(), opened);
-        }
+        let read_past = self.wire.buffer.len();
+        take_over(self.app, self.wire.into_bare()?, unsent, read_past, opened)
     }
 }

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
+#[cfg(unix)]
+use tokio::io::Interest;
+use tokio::net::TcpListener;
 use tokio::select;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
@@ -24,9 +27,41 @@ pub(crate) trait Accept: Send {
     fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
 }
 
+/// A listener whose connections the runtime does not hear of until somebody waits for them.
+#[cfg(unix)]
+pub(crate) type Listener = tokio::io::unix::AsyncFd<mio::net::TcpListener>;
+
+/// Makes one of the runtime's own.
+#[cfg(unix)]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe to call: a listener could close its descriptor early, and this one does not"
+)]
+pub(crate) fn bare(listener: TcpListener) -> io::Result<Listener> {
+    Listener::new(mio::net::TcpListener::from_std(listener.into_std()?))
+}
+
+#[cfg(unix)]
+impl Accept for Listener {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.async_io(Interest::READABLE, mio::net::TcpListener::accept).await
+    }
+}
+
+/// The runtime's own, where there is no other way to wait for one.
+#[cfg(not(unix))]
+pub(crate) type Listener = TcpListener;
+
+#[cfg(not(unix))]
+pub(crate) fn bare(listener: TcpListener) -> io::Result<Listener> {
+    Ok(listener)
+}
+
+#[cfg(not(unix))]
 impl Accept for TcpListener {
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.accept().await
+        let (socket, peer) = self.accept().await?;
+        Ok((TcpStream::from_std(socket.into_std()?), peer))
     }
 }
 
@@ -49,7 +84,9 @@ pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Head
                 Ok((socket, peer)) => {
                     debug!(%peer, "connection accepted");
                     let seat = heads.enter();
-                    connections.spawn(connection::serve(socket, peer, Arc::clone(&app), seat));
+                    let served = connection::serve(socket, peer, Arc::clone(&app), seat);
+                    // Boxed, because it is copied several times on its way into a task.
+                    connections.spawn(Box::pin(served));
                 }
                 // The connection is gone; the listener is as good as before.
                 Err(error) if is_about_connection(&error) => {}

@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::config::{ServerConfig, TimeSource};
 use crate::engine::{Engine, ShardConfig};
 use crate::heads::Heads;
-use crate::listener::listen;
+use crate::listener::{bare, listen};
 use crate::phase::Phase;
 use crate::routes::ExtraRoutes;
 use crate::socket_options::{self, ACCEPTED_INHERIT};
@@ -99,7 +99,7 @@ impl Server {
         let app = Arc::new(App::new(config, hub, Arc::new(engine), extra, phases));
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            tasks.spawn(listen(listener, Arc::clone(&app), Arc::clone(&heads)));
+            tasks.spawn(listen(bare(listener)?, Arc::clone(&app), Arc::clone(&heads)));
         }
         let mut clock = JoinSet::new();
         if app.config.time == TimeSource::Machine {

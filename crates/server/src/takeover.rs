@@ -4,11 +4,9 @@
 //! What was read past the request is thrown away, because a taken connection serves no second request.
 
 use std::io;
-use std::time::Duration;
 
 use mio::net::TcpStream;
 use socket2::SockRef;
-use tracing::debug;
 
 use crate::answer::Opened;
 use crate::app::App;
@@ -19,18 +17,14 @@ use crate::socket_options;
 /// sent before the stream's own text.
 pub(crate) fn take_over(
     app: &App,
-    socket: tokio::net::TcpStream,
+    socket: TcpStream,
     head: Vec<u8>,
     read_past: usize,
     opened: Opened,
-) {
-    let socket = match detach(socket, app.config.stall_timeout) {
-        Ok(socket) => socket,
-        Err(error) => {
-            debug!(error = &error as &dyn std::error::Error, "connection not taken over");
-            return;
-        }
-    };
+) -> io::Result<()> {
+    if !socket_options::ACCEPTED_INHERIT {
+        socket_options::limit(&SockRef::from(&socket), app.config.stall_timeout)?;
+    }
     let Opened { shard, reader, client, framing, greeting, timeout, extras, place, .. } = opened;
     let discarded = u16::try_from(read_past).unwrap_or(u16::MAX);
     let adopted = Adopted {
@@ -46,12 +40,5 @@ pub(crate) fn take_over(
         place,
     };
     app.engine.adopt(shard, adopted);
-}
-
-fn detach(socket: tokio::net::TcpStream, stall_timeout: Duration) -> io::Result<TcpStream> {
-    let socket = socket.into_std()?;
-    if !socket_options::ACCEPTED_INHERIT {
-        socket_options::limit(&SockRef::from(&socket), stall_timeout)?;
-    }
-    Ok(TcpStream::from_std(socket))
+    Ok(())
 }

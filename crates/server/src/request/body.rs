@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use crate::http1::Inbound;
+use crate::http1::Wire;
 use crate::problem::{Problem, ProblemKind};
 
 /// The body of a request, read in a bounded time.
@@ -27,8 +27,10 @@ pub struct RequestBody {
 enum Source {
     /// What hyper reads.
     Hyper(Incoming),
+    /// What has come already.
+    Come(Bytes),
     /// So many bytes of a connection of HTTP/1.
-    Sized { inbound: Inbound, bytes: u64 },
+    Sized { wire: Wire, bytes: u64 },
 }
 
 impl RequestBody {
@@ -38,17 +40,23 @@ impl RequestBody {
         Self { source: Source::Hyper(incoming), timeout, ended, is_coming }
     }
 
-    /// The next `bytes` bytes of a connection.
-    pub(crate) fn sized(inbound: Inbound, bytes: u64, timeout: Duration) -> Self {
-        let source = Source::Sized { inbound, bytes };
+    /// A body that has come whole.
+    pub(crate) fn come(body: Bytes) -> Self {
+        let ended = body.is_empty();
+        Self { source: Source::Come(body), timeout: Duration::ZERO, ended, is_coming: true }
+    }
+
+    /// The next `bytes` bytes of a connection, not all of which have come.
+    pub(crate) fn sized(wire: Wire, bytes: u64, timeout: Duration) -> Self {
+        let source = Source::Sized { wire, bytes };
         Self { source, timeout, ended: bytes == 0, is_coming: true }
     }
 
-    /// The connection of a [sized](Self::sized) body, if it came to its end.
-    pub(crate) fn into_inbound(self) -> Option<(Inbound, bool)> {
+    /// The connection of a [sized](Self::sized) body, and whether the body came to its end.
+    pub(crate) fn into_wire(self) -> (Wire, bool) {
         match self.source {
-            Source::Sized { inbound, bytes } => Some((inbound, bytes == 0)),
-            Source::Hyper(_) => None,
+            Source::Sized { wire, bytes } => (wire, bytes == 0),
+            _ => (Wire::default(), self.ended),
         }
     }
 
@@ -150,16 +158,16 @@ impl RequestBody {
     fn bytes_at_least(&self) -> u64 {
         match &self.source {
             Source::Hyper(incoming) => incoming.size_hint().lower(),
+            Source::Come(body) => body.len() as u64,
             Source::Sized { bytes, .. } => *bytes,
         }
     }
 
     /// The whole body, if it has come already: most came with their heads, and need no timer.
     fn take_whole(&mut self) -> Option<Bytes> {
-        let Source::Sized { inbound, bytes } = &mut self.source else { return None };
-        let whole = usize::try_from(*bytes).ok().filter(|len| *len <= inbound.buffer.len())?;
-        (*bytes, self.ended) = (0, true);
-        Some(inbound.buffer.split_to(whole).freeze())
+        let Source::Come(body) = &mut self.source else { return None };
+        self.ended = true;
+        Some(std::mem::take(body))
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
@@ -168,7 +176,8 @@ impl RequestBody {
         }
         let read = match &mut self.source {
             Source::Hyper(incoming) => next_of_hyper(incoming).await,
-            Source::Sized { inbound, bytes } => next_of_sized(inbound, bytes).await,
+            Source::Come(body) => Ok(Some(std::mem::take(body))),
+            Source::Sized { wire, bytes } => next_of_sized(wire, bytes).await,
         };
         self.ended = match (&read, &self.source) {
             (Ok(Some(_)), Source::Hyper(incoming)) => incoming.is_end_stream(),
@@ -195,16 +204,16 @@ async fn next_of_hyper(incoming: &mut Incoming) -> Result<Option<Bytes>, Broken>
     Ok(None)
 }
 
-async fn next_of_sized(inbound: &mut Inbound, bytes: &mut u64) -> Result<Option<Bytes>, Broken> {
-    while inbound.buffer.is_empty() {
-        match poll_fn(|cx| inbound.poll_fill(cx)).await {
+async fn next_of_sized(wire: &mut Wire, bytes: &mut u64) -> Result<Option<Bytes>, Broken> {
+    while wire.buffer.is_empty() {
+        match poll_fn(|cx| wire.poll_fill(cx)).await {
             Ok(0) | Err(_) => return Err(Broken),
             Ok(_) => {}
         }
     }
-    let len = usize::try_from(*bytes).unwrap_or(usize::MAX).min(inbound.buffer.len());
+    let len = usize::try_from(*bytes).unwrap_or(usize::MAX).min(wire.buffer.len());
     *bytes -= len as u64;
-    Ok(Some(inbound.buffer.split_to(len).freeze()))
+    Ok(Some(wire.buffer.split_to(len).freeze()))
 }
 
 /// The bytes as text, or where they stop being UTF-8.
