@@ -231,7 +231,7 @@ impl Connection<'_> {
 
     /// Hands the socket to the shard that is to write the stream.
     fn hand_over(mut self, opened: Opened) -> io::Result<()> {
-        let mut unsent = std::mem::take(&mut self.wire.unsent);
+        let mut unsent = self.wire.take_unsent();
         self.encoder.stream_head(&opened, &mut unsent);
         let read_past = self.wire.buffer.len();
         take_over(self.app, self.wire.into_bare()?, unsent, read_past, opened)

@@ -46,16 +46,14 @@ impl Wire {
 
     /// Reads on; 0 is the end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if let Socket::Bare(socket) = &mut self.socket {
-            let mut first = [0; READ_BYTES_MIN];
-            match io::Read::read(socket, &mut first) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => {
-                    let read = read?;
-                    self.buffer.extend_from_slice(&first[..read]);
-                    return Poll::Ready(Ok(read));
-                }
+        // Who brings more than that is to be waited for anyway.
+        if self.read_bytes == READ_BYTES_MIN
+            && let Some(read) = self.socket.read_bare(&mut self.buffer)
+        {
+            if let Ok(READ_BYTES_MIN) = read {
+                self.read_bytes *= 2;
             }
+            return Poll::Ready(read);
         }
         if self.buffer.capacity() - self.buffer.len() < self.read_bytes / 2 {
             self.buffer.reserve(self.read_bytes);
@@ -65,7 +63,7 @@ impl Wire {
         let polled = pin!(socket.read_buf(&mut self.buffer)).poll(cx);
         match &polled {
             Poll::Ready(Ok(read)) if *read == room => {
-                self.read_bytes = (room * 2).min(READ_BYTES_MAX);
+                self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
             }
             Poll::Pending if self.buffer.is_empty() && room > KEPT_BYTES_MAX => {
                 self.buffer = BytesMut::new();
@@ -79,8 +77,7 @@ impl Wire {
     /// Sends what there is.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.unsent.len() {
-            let rest = &self.unsent[self.sent..];
-            let sent = ready!(Pin::new(self.socket.waiting()?).poll_write(cx, rest))?;
+            let sent = ready!(self.socket.poll_write(cx, &self.unsent[self.sent..]))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -90,6 +87,13 @@ impl Wire {
         self.unsent.clear();
         self.unsent.shrink_to(KEPT_BYTES_MAX);
         Poll::Ready(Ok(()))
+    }
+
+    /// What was not sent yet, for whoever sends on.
+    pub(super) fn take_unsent(&mut self) -> Vec<u8> {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        unsent.drain(..std::mem::take(&mut self.sent));
+        unsent
     }
 
     /// Ready when the other end has closed the connection. Not if it has sent something before that:
@@ -123,6 +127,26 @@ impl Wire {
 }
 
 impl Socket {
+    /// Reads what is there, if the runtime need not wait for it.
+    fn read_bare(&mut self, buffer: &mut BytesMut) -> Option<io::Result<usize>> {
+        let Self::Bare(socket) = self else { return None };
+        let mut first = [0; READ_BYTES_MIN];
+        match io::Read::read(socket, &mut first) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            read => Some(read.inspect(|read| buffer.extend_from_slice(&first[..*read]))),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Self::Bare(socket) = self {
+            match io::Write::write(socket, bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+        Pin::new(self.waiting()?).poll_write(cx, bytes)
+    }
+
     /// The socket, which the runtime waits for from now on.
     fn waiting(&mut self) -> io::Result<&mut TcpStream> {
         if let Self::Bare(_) = self
@@ -134,5 +158,88 @@ impl Socket {
             Self::Waiting(socket) => Ok(socket),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read as _;
+    use std::net::{TcpListener, TcpStream as StdStream};
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A connection, and its other end.
+    fn wire() -> (Wire, StdStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (Wire::new(mio::net::TcpStream::from_std(socket)), peer)
+    }
+
+    fn is_bare(wire: &Wire) -> bool {
+        matches!(wire.socket, Socket::Bare(_))
+    }
+
+    #[tokio::test]
+    async fn the_runtime_hears_of_a_socket_that_has_to_be_waited_for() {
+        let (mut wire, mut peer) = wire();
+        io::Write::write_all(&mut peer, b"one").unwrap();
+        // It may take a moment to come, which is not to be waited for here.
+        peer.set_nodelay(true).unwrap();
+        while wire.socket.read_bare(&mut wire.buffer).is_none() {}
+        assert!(is_bare(&wire) && wire.buffer == "one");
+        wire.unsent.extend_from_slice(b"answer");
+        poll_fn(|cx| wire.poll_send(cx)).await.unwrap();
+        assert!(is_bare(&wire));
+
+        assert!(wire.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(!is_bare(&wire));
+        io::Write::write_all(&mut peer, b"two").unwrap();
+        assert_eq!(poll_fn(|cx| wire.poll_fill(cx)).await.unwrap(), 3);
+        assert_eq!(wire.buffer, "onetwo");
+        drop(wire);
+        let mut answers = String::new();
+        peer.read_to_string(&mut answers).unwrap();
+        assert_eq!(answers, "answer");
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_not_handed_on() {
+        let (mut wire, mut peer) = wire();
+        let text: Vec<u8> = (0..16_000_000_u32).map(|n| n as u8).collect();
+        wire.unsent.clone_from(&text);
+        // More than the kernel takes of it.
+        assert!(wire.poll_send(&mut Context::from_waker(Waker::noop())).is_pending());
+        let (sent, rest) = (wire.sent, wire.take_unsent());
+        assert!(sent > 0 && rest == text[sent..]);
+        drop(wire);
+        let mut came = Vec::new();
+        peer.read_to_end(&mut came).unwrap();
+        assert!(came == text[..sent]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_brings_much_is_read_in_large_pieces_and_gives_the_room_back() {
+        let (mut wire, peer) = wire();
+        let sent = vec![b'x'; 4 << 20];
+        let writer = std::thread::spawn(move || {
+            io::Write::write_all(&mut (&peer), &sent).unwrap();
+            peer
+        });
+        let mut read = 0;
+        let mut largest = 0;
+        while read < 4 << 20 {
+            let now = poll_fn(|cx| wire.poll_fill(cx)).await.unwrap();
+            assert!(now > 0);
+            (read, largest) = (read + now, largest.max(now));
+            wire.buffer.clear();
+        }
+        let _peer = writer.join().unwrap();
+        assert!(largest > READ_BYTES_MIN && largest <= 2 * READ_BYTES_MAX, "{largest}");
+        assert!(wire.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(wire.buffer.capacity() <= KEPT_BYTES_MAX, "{}", wire.buffer.capacity());
     }
 }
