@@ -13,6 +13,10 @@ const EVENT_BYTES: usize = 32 * 1024;
 /// for its allocator.
 const MEMORY_MAX: usize = STALLED * EVENT_BYTES + (6 << 20);
 
+/// Gaps told to one of them at most: a kernel that packs what it holds more tightly makes room a few
+/// times, and not for each event.
+const GAPS_MAX: usize = 4;
+
 async fn open(program: &Program, readers: usize) -> Vec<Reader> {
     let mut open = Vec::new();
     for _ in 0..readers {
@@ -82,9 +86,13 @@ fn t43_memory_stays_flat_while_readers_stall_and_those_who_are_overtaken_are_tol
         let with = program.memory();
         assert!(with <= without + MEMORY_MAX, "{without} bytes became {with}");
         let last = 2 * EVENTS - 1;
+        let mut told = 0;
         for reader in &mut stalled {
-            assert_eq!(read_on(reader, EVENTS, last).await, 1);
+            // Once, or again if its kernel took some more for it while it did not read.
+            let gaps = read_on(reader, EVENTS, last).await;
+            assert!((1..=GAPS_MAX).contains(&gaps), "{gaps} gaps");
+            told += gaps;
         }
-        assert_eq!(program.metric("tidings_gaps_total").await, STALLED as u64);
+        assert_eq!(program.metric("tidings_gaps_total").await, told as u64);
     });
 }

@@ -240,15 +240,11 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// The kernel says that the peer will send nothing more.
+    /// The kernel says that the peer has sent something, or will send nothing more.
     ///
-    /// So it has left, though it could still read: a connection that is closed altogether looks the same
-    /// until something is written to it, and most are. hyper, nginx and Go's server take it so, too.
-    pub(crate) fn handle_closed(&mut self, key: usize) {
-        drop(self.remove(key, Reason::Left));
-    }
-
-    /// The kernel says that the peer has sent something, or that the connection is broken.
+    /// A peer that has closed its sending side has left, though it could still read: a connection
+    /// that is closed altogether looks the same until something is written to it, and most are. hyper,
+    /// nginx and Go's server take it so, too.
     pub(crate) fn handle_readable(&mut self, key: usize) {
         let mut buffer = [0; 512];
         while let Some((hot, cold)) = self.slots.get(key) {

@@ -169,9 +169,9 @@ impl Shared {
                 if event.is_writable() {
                     shard.handle_writable(key);
                 }
-                if event.is_read_closed() && !event.is_error() {
-                    shard.handle_closed(key);
-                } else if event.is_readable() || event.is_error() {
+                // Of a socket that waits for its client to close, it may be, whose key another has by
+                // now: it is the sockets themselves that are asked.
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
                     shard.handle_readable(key);
                 }
             }
