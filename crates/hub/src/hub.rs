@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
 use crate::clock::Clock;
 use crate::commit::Committer;
 use crate::cursor::{Epoch, Sequence};
@@ -21,7 +23,6 @@ use crate::tap::Tap;
 use crate::time::{Now, Time, millis};
 use crate::topic::Topic;
 use crate::watch::{Due, Watch, WatchList};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What a [`Hub`] is made with.
 #[derive(Clone, Debug)]

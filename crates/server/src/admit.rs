@@ -155,7 +155,7 @@ fn served_authority(
 
 fn check_host(hosts: &Hosts, text: &str) -> Result<Authority, Refused> {
     let refused = || Refused::Host(text.into());
-    let authority = Authority::read(text).ok_or_else(refused)?;
+    let authority = Authority::parse(text).ok_or_else(refused)?;
     let is_served = match hosts {
         Hosts::Any => true,
         Hosts::Listed(names) => {

@@ -22,12 +22,7 @@ pub(crate) enum Host {
 
 impl Authority {
     /// Reads `host[:port]` (RFC 9110, section 7.2); `None` for everything else.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        Self::read(std::str::from_utf8(text).ok()?)
-    }
-
-    /// As [`parse`](Self::parse), of what is known to be text.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, rest) = rest.split_once(']')?;
@@ -97,7 +92,7 @@ impl HostName {
         if let Ok(address) = text.parse::<Ipv6Addr>() {
             return Ok(Self(Host::Address(address.into())));
         }
-        match Authority::parse(text.as_bytes()) {
+        match Authority::parse(text) {
             Some(Authority { host, port: None }) if !text.ends_with(':') => Ok(Self(host)),
             _ => Err(InvalidHostName { text: text.into() }),
         }
@@ -151,7 +146,7 @@ impl Origin {
             return None;
         }
         let scheme: Box<str> = scheme.to_ascii_lowercase().into();
-        let Authority { host, port } = Authority::parse(rest.as_bytes())?;
+        let Authority { host, port } = Authority::parse(rest)?;
         let port = port.filter(|&port| Some(port) != default_port(&scheme));
         Some(Self { scheme, host, port })
     }
@@ -201,7 +196,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_looks_like_loopback_is_spelled_as_loopback(text in "[a-c:.\\[\\]0-9l-o@ -]{0,20}") {
-            if let Some(authority) = Authority::parse(text.as_bytes()) {
+            if let Some(authority) = Authority::parse(&text) {
                 let name = text.rsplit_once(':').filter(|_| authority.port.is_some());
                 let name = name.map_or(&*text, |(name, _)| name).trim_end_matches([':', '.']);
                 let is_spelled = name.starts_with("127.")
@@ -213,7 +208,7 @@ mod tests {
     }
 
     fn authority(text: &str) -> Authority {
-        Authority::parse(text.as_bytes()).unwrap()
+        Authority::parse(text).unwrap()
     }
 
     #[test]
@@ -243,7 +238,7 @@ mod tests {
             "[127.0.0.1]",
             ".",
         ] {
-            assert_eq!(Authority::parse(text.as_bytes()), None, "{text:?}");
+            assert_eq!(Authority::parse(text), None, "{text:?}");
         }
     }
 
