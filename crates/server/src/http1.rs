@@ -23,16 +23,14 @@ use std::pin::pin;
 use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::CONNECTION;
-use http::request::Parts;
 use mio::net::TcpStream as BareStream;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
 
-use self::encode::{After, Encoder};
-use self::head::{NotPlain, Plain};
+use self::encode::After;
+use self::head::{Head, NotPlain};
 use self::patience::Patience;
 pub(crate) use self::wire::Wire;
 use crate::answer::{Handled, Opened, Via, Writer};
@@ -70,8 +68,7 @@ pub(crate) async fn serve(
         seat,
         via: Via { peer, writer: Writer::Shard },
         wire: Wire::new(socket),
-        encoder: Encoder::default(),
-        headers: HeaderMap::new(),
+        head: Head::new(),
     };
     let left = match connection.serve().await {
         Ok(End::Closed) => Ok(None),
@@ -93,9 +90,8 @@ struct Connection<'a> {
     seat: &'a Seat,
     via: Via,
     wire: Wire,
-    encoder: Encoder,
-    /// Memory for the headers of the next request.
-    headers: HeaderMap,
+    /// Of the request that is answered, and then the last one that was.
+    head: Head,
 }
 
 /// Why the loop over requests is left.
@@ -120,8 +116,8 @@ impl Connection<'_> {
         let (cut, timer) = (pin!(self.seat.cut()), pin!(sleep(config.head_timeout)));
         let mut patience = Patience::new(closing, cut, timer, config.head_timeout);
         loop {
-            match head::parse(&mut self.wire.buffer, &mut self.headers, config.head_bytes_max) {
-                Ok(None) => {
+            match self.head.read(&mut self.wire.buffer, config.head_bytes_max) {
+                Ok(false) => {
                     self.send().await?;
                     let came = poll_fn(|cx| match self.wire.poll_fill(cx) {
                         Poll::Pending => patience.poll_over(self.seat, cx).map(|()| Ok(0)),
@@ -136,9 +132,9 @@ impl Connection<'_> {
                     self.send().await?;
                     return Ok(End::NotPlain);
                 }
-                Ok(Some(plain)) => {
+                Ok(true) => {
                     self.seat.leave();
-                    match self.exchange(plain).await? {
+                    match self.exchange().await? {
                         Next::Request => patience.begin(),
                         Next::Stream(opened) => return Ok(End::Stream(opened)),
                         Next::Close => {
@@ -152,14 +148,14 @@ impl Connection<'_> {
     }
 
     /// Answers one request.
-    async fn exchange(&mut self, plain: Plain) -> io::Result<Next> {
-        let Plain { head, body_bytes, is_last } = plain;
+    async fn exchange(&mut self) -> io::Result<Next> {
+        let body_bytes = self.head.body_bytes;
         let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.wire.buffer.len());
         let (handled, is_whole) = if has_come {
             let body = self.wire.buffer.split_to(body_bytes as usize).freeze();
-            (self.handle(&head, body).await?, true)
+            (self.handle(body).await?, true)
         } else {
-            self.handle_as_it_comes(&head, body_bytes).await?
+            self.handle_as_it_comes().await?
         };
         let whole = match handled {
             Handled::Whole(whole) => whole,
@@ -169,14 +165,12 @@ impl Connection<'_> {
         };
         let after = if whole.response.headers().contains_key(CONNECTION) {
             After::Said
-        } else if is_last || !is_whole || self.app.phase() == Phase::Closing {
+        } else if self.head.is_last() || !is_whole || self.app.phase() == Phase::Closing {
             After::Close
         } else {
             After::Keep
         };
-        self.encoder.response(&head, &whole, after, &mut self.wire.unsent);
-        self.headers = head.headers;
-        self.headers.clear();
+        encode::response(&self.head.parts, &whole, after, &mut self.wire.unsent);
         if self.wire.unsent.len() > UNSENT_BYTES_MAX {
             self.send().await?;
         }
@@ -184,10 +178,10 @@ impl Connection<'_> {
     }
 
     /// Has a request handled whose body is there.
-    async fn handle(&mut self, head: &Parts, body: Bytes) -> io::Result<Handled> {
+    async fn handle(&mut self, body: Bytes) -> io::Result<Handled> {
         let is_read_only = body.is_empty();
         let mut body = RequestBody::come(body);
-        let mut handling = pin!(self.app.handle(head, &mut body, self.via));
+        let mut handling = pin!(self.app.handle(&self.head.parts, &mut body, self.via));
         let wire = &mut self.wire;
         poll_fn(|cx| {
             if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
@@ -209,16 +203,12 @@ impl Connection<'_> {
 
     /// Has a request handled whose body is still to come, all or in part; with the answer comes whether
     /// all of it did.
-    async fn handle_as_it_comes(
-        &mut self,
-        head: &Parts,
-        body_bytes: u64,
-    ) -> io::Result<(Handled, bool)> {
+    async fn handle_as_it_comes(&mut self) -> io::Result<(Handled, bool)> {
         // What was answered before does not wait for this.
         self.send().await?;
         let wire = std::mem::take(&mut self.wire);
-        let mut body = RequestBody::sized(wire, body_bytes, self.app.config.body_timeout);
-        let handled = self.app.handle(head, &mut body, self.via).await;
+        let mut body = RequestBody::sized(wire, self.head.body_bytes, self.app.config.body_timeout);
+        let handled = self.app.handle(&self.head.parts, &mut body, self.via).await;
         let (wire, is_whole) = body.into_wire();
         self.wire = wire;
         Ok((handled, is_whole))
@@ -232,7 +222,7 @@ impl Connection<'_> {
     /// Hands the socket to the shard that is to write the stream.
     fn hand_over(mut self, opened: Opened) -> io::Result<()> {
         let mut unsent = self.wire.take_unsent();
-        self.encoder.stream_head(&opened, &mut unsent);
+        encode::stream_head(&opened, &mut unsent);
         let read_past = self.wire.buffer.len();
         take_over(self.app, self.wire.into_bare()?, unsent, read_past, opened)
     }

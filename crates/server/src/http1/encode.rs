@@ -1,5 +1,6 @@
 //! Responses as text (RFC 9112, sections 4 to 6).
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -20,72 +21,58 @@ pub(super) enum After {
     Said,
 }
 
-/// Writes responses, and remembers the date meanwhile.
-#[derive(Debug, Default)]
-pub(super) struct Encoder {
-    date: Date,
-}
-
-impl Encoder {
-    /// Appends a whole response to a request.
-    pub(super) fn response(
-        &mut self,
-        request: &Parts,
-        whole: &Whole,
-        after: After,
-        out: &mut Vec<u8>,
-    ) {
-        let Whole { usual, response } = whole;
-        let (status, body) = (response.status(), response.body());
-        let is_old = request.version == Version::HTTP_10;
-        status_line(is_old, status, out);
-        self.headers(*usual, response.headers(), out);
-        // What HEAD says of a length would be that of GET, which is not known where there is no body.
-        let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
-            out.extend_from_slice(b"content-length: ");
-            out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(match (is_old, after) {
-            (false, After::Close) => b"connection: close\r\n\r\n",
-            (true, After::Keep) => b"connection: keep-alive\r\n\r\n",
-            _ => b"\r\n",
-        });
-        if request.method != Method::HEAD {
-            out.extend_from_slice(body);
-        }
-    }
-
-    /// Appends the head of a stream, after which its connection carries nothing else.
-    pub(super) fn stream_head(&mut self, opened: &Opened, out: &mut Vec<u8>) {
-        /// What a head takes with all headers there may be, and the preamble after it.
-        const USUAL_BYTES: usize = 768;
-        out.reserve(USUAL_BYTES);
-        let framing: &[u8] = match opened.framing {
-            Framing::Chunked => b"transfer-encoding: chunked\r\n",
-            Framing::Close => b"",
-        };
-        let is_old = opened.framing == Framing::Close;
-        status_line(is_old, opened.head.status(), out);
-        self.headers(Usual::Any, opened.head.headers(), out);
-        out.extend_from_slice(framing);
-        out.extend_from_slice(b"connection: close\r\n\r\n");
-    }
-
-    /// The headers of a response, its own and the usual ones, and the date.
-    fn headers(&mut self, usual: Usual, headers: &HeaderMap, out: &mut Vec<u8>) {
-        for (name, value) in headers {
-            out.extend_from_slice(name.as_str().as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(usual.lines().as_bytes());
-        out.extend_from_slice(b"date: ");
-        out.extend_from_slice(self.date.text());
+/// Appends a whole response to a request.
+pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut Vec<u8>) {
+    let Whole { usual, response } = whole;
+    let (status, body) = (response.status(), response.body());
+    let is_old = request.version == Version::HTTP_10;
+    status_line(is_old, status, out);
+    headers(*usual, response.headers(), out);
+    // What HEAD says of a length would be that of GET, which is not known where there is no body.
+    let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
+        out.extend_from_slice(b"content-length: ");
+        out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
         out.extend_from_slice(b"\r\n");
     }
+    out.extend_from_slice(match (is_old, after) {
+        (false, After::Close) => b"connection: close\r\n\r\n",
+        (true, After::Keep) => b"connection: keep-alive\r\n\r\n",
+        _ => b"\r\n",
+    });
+    if request.method != Method::HEAD {
+        out.extend_from_slice(body);
+    }
+}
+
+/// Appends the head of a stream, after which its connection carries nothing else.
+pub(super) fn stream_head(opened: &Opened, out: &mut Vec<u8>) {
+    /// What a head takes with all headers there may be, and the preamble after it.
+    const USUAL_BYTES: usize = 768;
+    out.reserve(USUAL_BYTES);
+    let framing: &[u8] = match opened.framing {
+        Framing::Chunked => b"transfer-encoding: chunked\r\n",
+        Framing::Close => b"",
+    };
+    let is_old = opened.framing == Framing::Close;
+    status_line(is_old, opened.head.status(), out);
+    headers(Usual::Any, opened.head.headers(), out);
+    out.extend_from_slice(framing);
+    out.extend_from_slice(b"connection: close\r\n\r\n");
+}
+
+/// The headers of a response, its own and the usual ones, and the date.
+fn headers(usual: Usual, own: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in own {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(usual.lines().as_bytes());
+    out.extend_from_slice(b"date: ");
+    DATE.with_borrow_mut(|date| out.extend_from_slice(date.text()));
+    out.extend_from_slice(b"\r\n");
 }
 
 fn status_line(is_old: bool, status: StatusCode, out: &mut Vec<u8>) {
@@ -94,6 +81,10 @@ fn status_line(is_old: bool, status: StatusCode, out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+thread_local! {
+    static DATE: RefCell<Date> = RefCell::default();
 }
 
 /// The date, spelled out once a second.

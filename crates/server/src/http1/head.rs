@@ -1,10 +1,10 @@
 //! The head of a request (RFC 9112, sections 2 to 6).
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
-use memchr::memchr_iter;
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
+use memchr::{memchr, memchr_iter};
 
 /// Headers of one plain request at most: three times what browsers send behind proxies.
 const HEADERS_MAX: usize = 64;
@@ -13,38 +13,131 @@ const HEADERS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct NotPlain;
 
-/// A request whose head says all there is to know: one method, one target, and a body of a known length.
+/// The head of a connection's latest plain request, which says all there is to know: one method, one
+/// target, and a body of a known length.
+///
+/// It is kept until the next one has come. Those who publish repeat most of it to the byte, and what is
+/// repeated is not parsed again.
 #[derive(Debug)]
-pub(super) struct Plain {
-    pub(super) head: Parts,
+pub(super) struct Head {
+    pub(super) parts: Parts,
     pub(super) body_bytes: u64,
-    /// Whether its client wants the connection closed after the answer.
-    pub(super) is_last: bool,
+    connection: Connection,
+    /// The request line as it came, with its end.
+    line: Bytes,
+    /// All that followed, up to and with the empty line. Empty only before the first request.
+    fields: Bytes,
 }
 
-/// Parses the head that `buffer` begins with and takes it out, with `headers` as memory for its headers;
-/// `None` if it is not whole yet.
-///
-/// Not plain are requests with a Transfer-Encoding, an Expect or an Upgrade, with two lengths or one that
-/// is no number, CONNECT, reading with a body, heads of more than `bytes_max` bytes, and what is no head at all.
-pub(super) fn parse(
-    buffer: &mut BytesMut,
-    headers: &mut HeaderMap,
-    bytes_max: usize,
-) -> Result<Option<Plain>, NotPlain> {
-    let blank = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let end = match end(&buffer[blank..]) {
-        Some(end) if blank + end <= bytes_max => blank + end,
-        None if buffer.len() < bytes_max => return Ok(None),
-        _ => return Err(NotPlain),
-    };
-    let text = buffer.split_to(end).freeze();
-    let plain = plain(&text, std::mem::take(headers));
-    if plain.is_none() {
-        let rest = std::mem::take(buffer);
-        *buffer = [text, rest.freeze()].concat().as_slice().into();
+impl Head {
+    /// A head that is still to come.
+    pub(super) fn new() -> Self {
+        let (parts, ()) = Request::new(()).into_parts();
+        let (line, fields) = (Bytes::new(), Bytes::new());
+        Self { parts, body_bytes: 0, connection: Connection::default(), line, fields }
     }
-    plain.map(Some).ok_or(NotPlain)
+
+    /// Reads the head that `buffer` begins with and takes it out; `false` if it is not whole yet.
+    ///
+    /// Not plain are requests with a Transfer-Encoding, an Expect or an Upgrade, with two lengths or one that
+    /// is no number, CONNECT, reading with a body, heads of more than `bytes_max` bytes, and what is no head
+    /// at all. Nothing else can be read after one of those.
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut BytesMut,
+        bytes_max: usize,
+    ) -> Result<bool, NotPlain> {
+        let blank = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let bytes = &buffer[blank..];
+        let repeated = self.line_before_same_fields(bytes);
+        let end = match repeated.map(|line| line + self.fields.len()).or_else(|| end(bytes)) {
+            Some(end) if blank + end <= bytes_max => end,
+            None if buffer.len() < bytes_max => return Ok(false),
+            _ => return Err(NotPlain),
+        };
+        match repeated {
+            Some(line) if bytes[..line] == self.line => {}
+            Some(line) => self.read_line(&bytes[..line]).ok_or(NotPlain)?,
+            None => self.read_all(&bytes[..end]).ok_or(NotPlain)?,
+        }
+        buffer.advance(blank + end);
+        Ok(true)
+    }
+
+    /// Whether its client wants the connection closed after the answer (RFC 9112, section 9.3).
+    pub(super) fn is_last(&self) -> bool {
+        let Connection { close, keep_alive } = self.connection;
+        close || (self.parts.version == Version::HTTP_10 && !keep_alive)
+    }
+
+    /// How many bytes the request line has, if what follows it is what followed the last one.
+    fn line_before_same_fields(&self, bytes: &[u8]) -> Option<usize> {
+        let line = memchr(b'\n', bytes)? + 1;
+        (!self.fields.is_empty() && bytes[line..].starts_with(&self.fields)).then_some(line)
+    }
+
+    fn read_line(&mut self, line: &[u8]) -> Option<()> {
+        self.line = Bytes::copy_from_slice(line);
+        let line = self.line.clone();
+        let mut request = httparse::Request::new(&mut []);
+        // Partial, as no headers follow; the line is parsed nevertheless.
+        request.parse(&line).ok()?;
+        self.take_line(&request)
+    }
+
+    fn read_all(&mut self, text: &[u8]) -> Option<()> {
+        // A copy, so that the connection's buffer is not kept by what is remembered of it.
+        let text = Bytes::copy_from_slice(text);
+        let line = memchr(b'\n', &text)? + 1;
+        (self.line, self.fields) = (text.slice(..line), text.slice(line..));
+
+        let mut lines = [const { std::mem::MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        let status = request.parse_with_uninit_headers(&text, &mut lines).ok()?;
+        if status != httparse::Status::Complete(text.len()) {
+            return None;
+        }
+        self.parts.headers.clear();
+        self.connection = Connection::default();
+        let mut length = None;
+        for line in &*request.headers {
+            let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
+            let value = HeaderValue::from_maybe_shared(text.slice_ref(line.value)).ok()?;
+            if name == CONTENT_LENGTH {
+                if length.replace(number(line.value)?).is_some() {
+                    return None;
+                }
+            } else if name == CONNECTION {
+                self.connection.read(line.value);
+            } else if name == TRANSFER_ENCODING || name == EXPECT || name == UPGRADE {
+                return None;
+            }
+            self.parts.headers.append(name, value);
+        }
+        self.body_bytes = length.unwrap_or(0);
+        self.take_line(&request)
+    }
+
+    /// Takes what a parsed request line says; the headers are there.
+    fn take_line(&mut self, request: &httparse::Request<'_, '_>) -> Option<()> {
+        let method = Method::from_bytes(request.method?.as_bytes()).ok()?;
+        let is_odd = match method {
+            Method::CONNECT => true,
+            Method::GET | Method::HEAD => self.body_bytes > 0,
+            _ => false,
+        };
+        if is_odd {
+            return None;
+        }
+        self.parts.method = method;
+        let target = self.line.slice_ref(request.path?.as_bytes());
+        self.parts.uri = Uri::from_maybe_shared(target).ok()?;
+        self.parts.version = match request.version? {
+            0 => Version::HTTP_10,
+            _ => Version::HTTP_11,
+        };
+        Some(())
+    }
 }
 
 /// Where a head ends: after the first empty line, however its lines end.
@@ -56,47 +149,6 @@ fn end(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-fn plain(text: &Bytes, mut headers: HeaderMap) -> Option<Plain> {
-    let mut lines = [const { std::mem::MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut []);
-    let status = request.parse_with_uninit_headers(text, &mut lines).ok()?;
-    if status != httparse::Status::Complete(text.len()) {
-        return None;
-    }
-    let version = match request.version? {
-        0 => Version::HTTP_10,
-        _ => Version::HTTP_11,
-    };
-    let mut connection = Connection::default();
-    let mut length = None;
-    for line in &*request.headers {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
-        let value = HeaderValue::from_maybe_shared(text.slice_ref(line.value)).ok()?;
-        if name == CONTENT_LENGTH {
-            if length.replace(number(line.value)?).is_some() {
-                return None;
-            }
-        } else if name == CONNECTION {
-            connection.read(line.value);
-        } else if name == TRANSFER_ENCODING || name == EXPECT || name == UPGRADE {
-            return None;
-        }
-        headers.append(name, value);
-    }
-    let method = Method::from_bytes(request.method?.as_bytes()).ok()?;
-    let body_bytes = length.unwrap_or(0);
-    if method == Method::CONNECT || (body_bytes > 0 && matches!(method, Method::GET | Method::HEAD))
-    {
-        return None;
-    }
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.method = method;
-    head.uri = Uri::from_maybe_shared(text.slice_ref(request.path?.as_bytes())).ok()?;
-    head.version = version;
-    head.headers = headers;
-    Some(Plain { head, body_bytes, is_last: connection.is_last(version) })
-}
-
 /// A length: digits only, and few enough of them.
 fn number(text: &[u8]) -> Option<u64> {
     /// No body has as many bytes as numbers with more.
@@ -105,7 +157,7 @@ fn number(text: &[u8]) -> Option<u64> {
     is_number.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-/// What the client says of the connection (RFC 9112, section 9.3).
+/// What the client says of the connection.
 #[derive(Debug, Default)]
 struct Connection {
     close: bool,
@@ -119,10 +171,6 @@ impl Connection {
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
     }
-
-    fn is_last(&self, version: Version) -> bool {
-        self.close || (version == Version::HTTP_10 && !self.keep_alive)
-    }
 }
 
 #[cfg(test)]
@@ -133,18 +181,19 @@ mod tests {
 
     const BYTES_MAX: usize = 4096;
 
-    fn parsed(text: &[u8]) -> (Result<Option<Plain>, NotPlain>, BytesMut) {
+    fn parsed(text: &[u8]) -> (Result<Option<Head>, NotPlain>, BytesMut) {
         let mut buffer = BytesMut::from(text);
-        let parsed = parse(&mut buffer, &mut HeaderMap::new(), BYTES_MAX);
-        (parsed, buffer)
+        let mut head = Head::new();
+        let read = head.read(&mut buffer, BYTES_MAX);
+        (read.map(|is_whole| is_whole.then_some(head)), buffer)
     }
 
     #[track_caller]
-    fn taken(text: &str) -> Plain {
+    fn taken(text: &str) -> Head {
         match parsed(text.as_bytes()) {
-            (Ok(Some(plain)), rest) => {
+            (Ok(Some(head)), rest) => {
                 assert!(rest.is_empty(), "{rest:?}");
-                plain
+                head
             }
             other => panic!("{text:?}: {other:?}"),
         }
@@ -152,21 +201,24 @@ mod tests {
 
     #[test]
     fn a_plain_head_says_what_was_sent() {
-        let plain = taken(
+        let head = taken(
             "POST /topics/a%2Fb?type=x HTTP/1.1\r\nhOST: localhost:4000\r\n\
              Content-length: 0012\r\nX-Twice: 1\r\nx-twice:  2 \r\nEmpty:\r\n\r\n",
         );
-        assert_eq!(plain.head.method, Method::POST);
-        assert_eq!(plain.head.uri, "/topics/a%2Fb?type=x");
-        assert_eq!(plain.head.version, Version::HTTP_11);
-        assert_eq!(plain.head.headers["host"], "localhost:4000");
-        assert_eq!(plain.head.headers["empty"], "");
-        let twice: Vec<_> = plain.head.headers.get_all("x-twice").iter().collect();
+        assert_eq!(head.parts.method, Method::POST);
+        assert_eq!(head.parts.uri, "/topics/a%2Fb?type=x");
+        assert_eq!(head.parts.version, Version::HTTP_11);
+        assert_eq!(head.parts.headers["host"], "localhost:4000");
+        assert_eq!(head.parts.headers["empty"], "");
+        let twice: Vec<_> = head.parts.headers.get_all("x-twice").iter().collect();
         assert_eq!(twice, ["1", "2"]);
-        assert_eq!((plain.body_bytes, plain.is_last), (12, false));
-        assert_eq!(taken("GET http://a:1/b HTTP/1.1\r\n\r\n").head.uri.authority().unwrap(), "a:1");
-        assert_eq!(taken("OPTIONS * HTTP/1.1\r\n\r\n").head.uri, "*");
-        assert_eq!(taken("\r\n\nGET / HTTP/1.1\nHost: a\n\n").head.headers["host"], "a");
+        assert_eq!((head.body_bytes, head.is_last()), (12, false));
+        assert_eq!(
+            taken("GET http://a:1/b HTTP/1.1\r\n\r\n").parts.uri.authority().unwrap(),
+            "a:1"
+        );
+        assert_eq!(taken("OPTIONS * HTTP/1.1\r\n\r\n").parts.uri, "*");
+        assert_eq!(taken("\r\n\nGET / HTTP/1.1\nHost: a\n\n").parts.headers["host"], "a");
     }
 
     #[test]
@@ -182,8 +234,8 @@ mod tests {
             ("1.0", "Connection: Keep-Alive\r\n", false),
             ("1.0", "Connection: keep-alive, close\r\n", true),
         ] {
-            let plain = taken(&format!("GET / HTTP/{version}\r\n{connection}\r\n"));
-            assert_eq!(plain.is_last, is_last, "{version} {connection}");
+            let head = taken(&format!("GET / HTTP/{version}\r\n{connection}\r\n"));
+            assert_eq!(head.is_last(), is_last, "{version} {connection}");
         }
     }
 
@@ -236,11 +288,90 @@ mod tests {
         }
         let whole = [&text[..], b"bodyGET"].concat();
         let (parsed, rest) = parsed(&whole);
-        assert!(matches!(parsed, Ok(Some(plain)) if plain.body_bytes == 3));
+        assert!(matches!(parsed, Ok(Some(head)) if head.body_bytes == 3));
         assert_eq!(&rest[..], b"bodyGET");
     }
 
+    /// What is known of a request.
+    fn said(head: &Head) -> String {
+        let Parts { method, uri, version, headers, .. } = &head.parts;
+        let (body_bytes, is_last) = (head.body_bytes, head.is_last());
+        format!("{method} {uri} {version:?} {headers:?} {body_bytes} {is_last}")
+    }
+
+    /// Requests one after another on a connection, and each on one of its own: they say the same.
+    #[track_caller]
+    fn read_alike(texts: &[impl AsRef<[u8]>]) {
+        let mut buffer =
+            BytesMut::from(&texts.iter().map(AsRef::as_ref).collect::<Vec<_>>().concat()[..]);
+        let mut head = Head::new();
+        for text in texts {
+            let text = text.as_ref();
+            let rest = buffer.len() - text.len();
+            match (head.read(&mut buffer, BYTES_MAX), parsed(text).0) {
+                (Ok(true), Ok(Some(alone))) => assert_eq!(said(&head), said(&alone)),
+                (Err(NotPlain), Err(NotPlain)) => return,
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(buffer.len(), rest);
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_is_said_again() {
+        let fields = "Host: a\r\nContent-Length: 0\r\n\r\n";
+        for lines in [
+            ["POST /a HTTP/1.1\r\n", "POST /a HTTP/1.1\r\n", "POST /b?c HTTP/1.1\r\n"],
+            ["GET /a HTTP/1.1\r\n", "DELETE /a HTTP/1.1\n", "GET /a HTTP/1.0\r\n"],
+            ["GET /a HTTP/1.1\r\n", "\r\nGET /a HTTP/1.1\r\n", "CONNECT a:1 HTTP/1.1\r\n"],
+            ["GET /a HTTP/1.1\r\n", "GET /a HTTP/1.1 \r\n", "GET /a HTTP/1.1\r\n"],
+        ] {
+            read_alike(&lines.map(|line| format!("{line}{fields}")));
+        }
+        let shorter = "POST /a HTTP/1.1\r\nHost: a\r\n\r\n";
+        let longer = "POST /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        read_alike(&[shorter, longer, shorter, shorter]);
+        // A length that was there with another method.
+        let line = "Content-Length: 0\r\nContent-Length: 0\r\n\r\n";
+        read_alike(&[shorter.to_owned(), format!("POST / HTTP/1.1\r\n{line}")]);
+    }
+
+    #[test]
+    fn a_repeated_head_is_as_long_as_any_other_may_be() {
+        let mut head = Head::new();
+        let mut buffer = BytesMut::from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(head.read(&mut buffer, BYTES_MAX).unwrap());
+        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(BYTES_MAX));
+        buffer.extend_from_slice(long.as_bytes());
+        assert!(head.read(&mut buffer, BYTES_MAX).is_err());
+        assert_eq!(buffer, long);
+    }
+
     proptest! {
+        #[test]
+        fn what_came_before_changes_nothing(
+            texts in prop::collection::vec(
+                (
+                    prop_oneof![
+                        4 => Just("POST /a HTTP/1.1\r\n"), 1 => Just("POST /b HTTP/1.1\n"),
+                        1 => Just("\r\nDELETE /a HTTP/1.0\r\n"), 1 => Just("GET /a HTTP/1.1\r\n"),
+                    ],
+                    prop::collection::vec(
+                        prop_oneof![
+                            Just("Host: a\r\n"), Just("Connection: close\r\n"), Just("x: 1\n"),
+                            Just("Content-Length: 0\r\n"), Just("x: 2\r\n"),
+                        ],
+                        0..3,
+                    ),
+                ),
+                1..8,
+            )
+        ) {
+            let texts: Vec<_> =
+                texts.iter().map(|(line, fields)| format!("{line}{}\r\n", fields.concat())).collect();
+            read_alike(&texts);
+        }
+
         /// Texts that are almost heads: nothing panics, and nothing is lost.
         #[test]
         fn whatever_comes_is_taken_or_left(
