@@ -62,7 +62,8 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     while done < rounds && began.elapsed() + longest <= minutes {
         let round_began = Instant::now();
         for scenario in &scenarios {
-            for server in servers.iter().filter(|server| scenario.is_for(server, size, done)) {
+            let servers = servers.iter().filter(|server| scenario.is_for(server, size, done));
+            for server in (0..scenario.turns).flat_map(|_| servers.clone()) {
                 let run = runner.run(scenario, server, done)?;
                 eprintln!("{:4} s  {}", began.elapsed().as_secs(), run.summary(scenario));
                 runs.push(run);

@@ -143,7 +143,7 @@ impl Record {
         };
         format!(
             "Each run has a fresh server, pinned to core 0, and the load pinned to core 1 unless it says otherwise, `taskset -c 1 tidings bench … \
-             --timeout 10s --json --server-pid PID URL` with what is said below; events have 100 bytes unless that says more. {} round(s) in {} minutes, each giving every server its turn; \
+             --timeout 10s --json --server-pid PID URL` with what is said below; events have 100 bytes unless that says more. {} round(s) in {} minutes, each giving every server its turn, or several where turns are short; \
              figures are medians, ± is half the distance between the least and the greatest.{size} Slower \
              servers are given less to do, so that each is measured for about as long. CPU and memory are the \
              server's processes' own (`/proc`), *limit* is a bare epoll server that pays one `send` for each delivery and nothing \

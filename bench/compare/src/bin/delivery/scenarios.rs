@@ -51,6 +51,8 @@ pub(crate) struct Scenario {
     pub(crate) left_out: &'static [Kind],
     /// Servers that have only one round of it, because a run takes long.
     pub(crate) once: &'static [Kind],
+    /// How often each server has its turn in a round: more often where turns are short and servers close.
+    pub(crate) turns: u32,
 }
 
 /// Where the load runs.
@@ -189,6 +191,7 @@ const COMMON: Scenario = Scenario {
     targets: &[BETTER_THAN_PEERS],
     left_out: &[],
     once: &[],
+    turns: 1,
 };
 
 const STALLED_MEMORY: &str = "\
@@ -373,6 +376,7 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
         options: &["--connections", "64"],
         columns: &[EVENTS, CPU_PER_EVENT, P99],
         targets: &[Target { column: 0, bound: Bound::AtLeast(80e3) }, BETTER_THAN_PEERS],
+        turns: 3,
         ..COMMON
     },
     Scenario {
@@ -388,6 +392,7 @@ pub(crate) const SCENARIOS: [Scenario; 13] = [
         options: &["--connections", "1", "--pipelined", "64"],
         columns: &[EVENTS, CPU_PER_EVENT, P99],
         targets: &[Target { column: 0, bound: Bound::AtLeast(100e3) }, BETTER_THAN_PEERS],
+        turns: 3,
         ..COMMON
     },
     Scenario {
