@@ -17,22 +17,24 @@
 
 mod pass;
 mod roster;
+mod send;
 
 pub(crate) use self::roster::Seen;
+use self::send::{Offered, deliver, framed, offer, write_rest};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::tap::{Drained, Hint, Meeting, Read, Tap};
+use tidings_hub::tap::{Drained, Hint, Read, Tap};
 use tidings_hub::{OnEnd, StreamEnd};
 use tidings_proto::encode;
 
-use super::gathered::{Framing, Gathered};
+use super::gathered::Gathered;
 use super::lists::Lists;
 use super::slot::{Adopted, Cold, Hot, Reason, Slots, Tick};
-use super::socket::{Socket, write_some};
-use super::sweep::{Sweep, Sweeps};
+use super::socket::Socket;
+use super::sweep::Sweeps;
 
 /// What a shard goes by.
 #[derive(Clone, Debug)]
@@ -433,86 +435,6 @@ fn enqueue<S>(key: u32, hot: &mut Hot<S>, ready: &mut VecDeque<u32>) {
         hot.is_queued = true;
         ready.push_back(key);
     }
-}
-
-/// What came of offering a sweep's events to a slot.
-enum Offered {
-    /// It has got this many of them; none if it had them already, or is behind anyway.
-    Delivered(u64),
-    /// They are not what comes next for it: it is to read.
-    Behind,
-}
-
-/// Sends a sweep's events to a slot that stands just before them.
-fn offer<S: Socket, P>(
-    hot: &mut Hot<S>,
-    cold: &mut Cold<P>,
-    sweep: &mut Sweep,
-    now: Tick,
-) -> std::io::Result<Offered> {
-    let Some(events) = sweep.events().filter(|_| !hot.is_behind) else {
-        return Ok(Offered::Delivered(0));
-    };
-    match Meeting::of(sweep.previous, events, sweep.is_special, hot.after) {
-        Meeting::Past => Ok(Offered::Delivered(0)),
-        Meeting::Behind => Ok(Offered::Behind),
-        Meeting::Next => {
-            deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
-        }
-    }
-}
-
-/// A text that is no event of history, as a connection wants it.
-fn framed(framing: Framing, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let (mut text, mut framed) = (Vec::new(), Vec::new());
-    write(&mut text);
-    framing.frame(&text, &mut framed);
-    framed
-}
-
-/// Writes what must go first; `false` if the socket took only some of it.
-fn write_rest<S: Socket, P>(
-    hot: &mut Hot<S>,
-    cold: &mut Cold<P>,
-    now: Tick,
-) -> std::io::Result<bool> {
-    let Some(rest) = &mut cold.rest else { return Ok(true) };
-    let written = write_some(&mut hot.socket, &rest.bytes[rest.written..])?;
-    if written > 0 {
-        hot.sent_at = now;
-    }
-    rest.written += written;
-    hot.is_writable = rest.written == rest.bytes.len();
-    if hot.is_writable {
-        cold.rest = None;
-    }
-    Ok(hot.is_writable)
-}
-
-/// Writes gathered events, which follow the slot's cursor, and moves the cursor past those that were
-/// at least begun; the answer is how many.
-fn deliver<S: Socket, P>(
-    hot: &mut Hot<S>,
-    cold: &mut Cold<P>,
-    gathered: &Gathered,
-    now: Tick,
-) -> std::io::Result<u64> {
-    let written = write_some(&mut hot.socket, gathered.bytes())?;
-    if written > 0 {
-        hot.sent_at = now;
-    }
-    if written == gathered.bytes().len() {
-        hot.after = gathered.last().unwrap_or(hot.after);
-        return Ok(gathered.len() as u64);
-    }
-    let cut = gathered.cut(written);
-    hot.after = cut.sequence.unwrap_or(hot.after);
-    if !cut.rest.is_empty() {
-        cold.put_first(cut.rest.to_vec());
-    }
-    hot.is_behind = true;
-    hot.is_writable = false;
-    Ok(cut.begun)
 }
 
 /// A time as the shard counts it, rounded up: what is to last so long lasts no less.
