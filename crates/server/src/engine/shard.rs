@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A live slot is sent the runs that its tap brings, gathered once for all slots of a topic (a
-//! [`Sweep`]). A slot that is behind reads from its cursor, as much as fits one write at a time, in a
+//! [`Sweep`](super::sweep::Sweep)). A slot that is behind reads from its cursor, as much as fits one write at a time, in a
 //! queue with the others. A slot whose socket is full is forgotten until the kernel says that it is
 //! writable. Generic over the socket, without a thread, a clock or a poll of its own: those are in
 //! `thread`.
