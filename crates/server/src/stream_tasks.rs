@@ -2,7 +2,8 @@
 //!
 //! As tasks of the runtime they would be larger by half, its header and the alignment of it, and each
 //! event for many streams of a connection would go through the queues of the runtime as many times. Here
-//! they end with their connection, too, so that nobody has to keep a list.
+//! they end with their connection, too, so that nobody has to keep a list. `FuturesUnordered` would poll
+//! all that were woken before the connection could write what the first of them had to send.
 
 use std::future::Future;
 use std::mem::take;

@@ -10,10 +10,10 @@
 //! ```
 //!
 //! A live slot is sent the runs that its tap brings, gathered once for all slots of a topic (a
-//! [`Sweep`](super::sweep::Sweep)). A slot that is behind reads from its cursor, as much as fits one write at a time, in a
-//! queue with the others. A slot whose socket is full is forgotten until the kernel says that it is
-//! writable. Generic over the socket, without a thread, a clock or a poll of its own: those are in
-//! `thread`.
+//! [`Sweep`](super::sweep::Sweep)). A slot that is behind reads from its cursor, as much as fits one
+//! write at a time, in a queue with the others. A slot whose socket is full is forgotten until the
+//! kernel says that it is writable. Generic over the socket, without a thread, a clock or a poll of
+//! its own: those are in `thread`.
 
 mod pass;
 mod roster;
@@ -348,11 +348,11 @@ impl<S: Socket, P> Shard<S, P> {
         let from = to.saturating_sub(slice);
         for &key in list[from..to].iter().rev() {
             let (hot, cold) = self.slots.both(key as usize);
-            let was_writable = hot.is_writable;
             match offer(hot, cold, &mut sweep, self.now) {
+                Ok(Offered::Nothing) => {}
                 Ok(Offered::Delivered(events)) => {
                     self.delivered += events;
-                    if was_writable && !hot.is_writable {
+                    if !hot.is_writable {
                         self.refused.push(key);
                     }
                 }

@@ -169,8 +169,8 @@ impl Shared {
                 if event.is_writable() {
                     shard.handle_writable(key);
                 }
-                // Of a socket that waits for its client to close, it may be, whose key another has by
-                // now: it is the sockets themselves that are asked.
+                // The key may be that of a socket which waits for its client to close, and another's by
+                // now: so the sockets themselves are asked.
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
                     shard.handle_readable(key);
                 }

@@ -11,7 +11,9 @@ use super::super::sweep::Sweep;
 
 /// What came of offering a sweep's events to a slot.
 pub(super) enum Offered {
-    /// It has got this many of them; none if it had them already, or is behind anyway.
+    /// It had them already, or is behind anyway.
+    Nothing,
+    /// It has got this many of them; not all, if its socket is no longer writable.
     Delivered(u64),
     /// They are not what comes next for it: it is to read.
     Behind,
@@ -25,10 +27,10 @@ pub(super) fn offer<S: Socket, P>(
     now: Tick,
 ) -> io::Result<Offered> {
     let Some(events) = sweep.events().filter(|_| !hot.is_behind) else {
-        return Ok(Offered::Delivered(0));
+        return Ok(Offered::Nothing);
     };
     match Meeting::of(sweep.previous, events, sweep.is_special, hot.after) {
-        Meeting::Past => Ok(Offered::Delivered(0)),
+        Meeting::Past => Ok(Offered::Nothing),
         Meeting::Behind => Ok(Offered::Behind),
         Meeting::Next => {
             deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
