@@ -5,6 +5,7 @@
 //! each is shown to fail.
 
 mod bans;
+mod imports;
 mod length;
 mod rows;
 mod source;
@@ -19,6 +20,9 @@ use source::Source;
 pub(crate) fn run() -> Result<(), Failure> {
     let sources = sources(root())?;
     for warning in length::warnings(&sources) {
+        println!("warning: {warning}");
+    }
+    for warning in imports::findings(&sources) {
         println!("warning: {warning}");
     }
     let mut findings = bans::findings(&sources);
