@@ -10,18 +10,18 @@ use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 use tracing::debug;
 
-use crate::admit::{Asked, Intent, admit};
-use crate::answer::{Answer, Handled, Via, respond};
+use crate::api::native;
+use crate::api::routes::{ExtraRoutes, Route};
 use crate::config::{ServerConfig, TimeSource};
-use crate::cors::{Cors, preflight_method};
 use crate::engine::Engine;
+use crate::engine::streams::Streams;
+use crate::http::admit::{Asked, Intent, admit};
+use crate::http::answer::{Answer, Handled, Via, respond};
+use crate::http::cors::{Cors, preflight_method};
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::RequestBody;
 use crate::metrics::Metrics;
-use crate::native;
 use crate::phase::Phase;
-use crate::problem::{Problem, ProblemKind};
-use crate::request::RequestBody;
-use crate::routes::{ExtraRoutes, Route};
-use crate::streams::Streams;
 
 /// What all connections share.
 pub(crate) struct App {
@@ -69,7 +69,7 @@ impl App {
     }
 
     /// Answers a request. The order is fixed: admission, then the route and its limits. Whoever sends the
-    /// answer adds what is [usual](crate::usual).
+    /// answer adds what is [usual](crate::http::common_headers).
     pub(crate) async fn handle(&self, head: &Parts, body: &mut RequestBody, via: Via) -> Handled {
         let (answer, cors) = self.answer(head, body).await;
         body.discard().await;

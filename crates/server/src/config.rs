@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::authority::{HostName, Origin};
+use crate::http::authority::{HostName, Origin};
 
 /// What a [`Server`](crate::Server) is made with.
 ///

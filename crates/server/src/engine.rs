@@ -13,6 +13,8 @@ mod lists;
 mod shard;
 mod slot;
 mod socket;
+pub(crate) mod streams;
+pub(crate) mod subject;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -30,8 +32,8 @@ pub(crate) use self::shard::ShardConfig;
 pub(crate) use self::slot::{Adopted, Extras, Reason};
 pub(crate) use self::socket::Connection;
 use self::thread::ShardThread;
-use crate::streams::Place;
-use crate::subject::Subject;
+use crate::engine::streams::Place;
+use crate::engine::subject::Subject;
 
 /// A stream as it is listed.
 pub(crate) type Seen<'a> = shard::Seen<'a, Connection, Place>;

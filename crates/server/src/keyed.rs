@@ -16,13 +16,15 @@ use tidings_hub::{
     Publishing, SendError, Start, Time,
 };
 
-use crate::answer::{Answer, StreamAnswer};
+use crate::api::native::{
+    LAST_EVENT_ID, last_event_id, method_not_allowed, publish_problem, query,
+};
+use crate::api::routes::{AnswerFuture, ExtraRoutes};
 use crate::app::{allowed, empty};
-use crate::native::{LAST_EVENT_ID, last_event_id, method_not_allowed, publish_problem, query};
-use crate::problem::{Problem, ProblemKind};
-use crate::request::{Query, RequestBody, topic_of_path, utf8};
-use crate::routes::{AnswerFuture, ExtraRoutes};
-use crate::subject::Subject;
+use crate::engine::subject::Subject;
+use crate::http::answer::{Answer, StreamAnswer};
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::{Query, RequestBody, topic_of_path, utf8};
 
 /// How long a stream of `/connect` lasts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3600);

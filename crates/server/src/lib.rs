@@ -1,7 +1,7 @@
 //! The Tidings hub as an HTTP server: admission, the native API, and the life of connections.
 //!
 //! A [`Server`] puts HTTP in front of a [`Hub`](tidings_hub::Hub). Plain requests of HTTP/1 are read by the module
-//! `http1`, everything else by hyper; every request passes the same stations in the same order:
+//! `net::http1`, everything else by hyper; every request passes the same stations in the same order:
 //!
 //! ```text
 //! listener ─▶ connection ─▶ admit ─▶ route ─▶ handler ─▶ Answer ─▶ response
@@ -15,41 +15,24 @@
 //! What is deliberately not here: reading the environment or files (the configuration is plain
 //! values), and anything about history, cursors and topics, which is the hub's.
 
-mod admit;
-mod answer;
+mod api;
 mod app;
-mod assets;
-mod authority;
 mod config;
-mod connection;
-mod cors;
 mod engine;
-mod heads;
-mod http1;
+mod http;
 mod keyed;
-mod listener;
 mod metrics;
-mod native;
+mod net;
 mod phase;
-mod problem;
-mod request;
-mod response_body;
-mod rewound;
-mod routes;
 mod server;
-mod socket_options;
-mod stream_tasks;
-mod streams;
-mod subject;
-mod takeover;
-mod usual;
+mod socket;
 
-pub use crate::answer::{Answer, StreamAnswer};
-pub use crate::authority::{HostName, InvalidHostName, InvalidOrigin, Origin};
+pub use crate::api::routes::{AnswerFuture, ExtraRoutes};
 pub use crate::config::{Hosts, Origins, Others, ServerConfig, TimeSource};
+pub use crate::engine::subject::Subject;
+pub use crate::http::answer::{Answer, StreamAnswer};
+pub use crate::http::authority::{HostName, InvalidHostName, InvalidOrigin, Origin};
+pub use crate::http::problem::{Problem, ProblemKind};
+pub use crate::http::request::RequestBody;
 pub use crate::keyed::Keyed;
-pub use crate::problem::{Problem, ProblemKind};
-pub use crate::request::RequestBody;
-pub use crate::routes::{AnswerFuture, ExtraRoutes};
 pub use crate::server::{BindError, Server};
-pub use crate::subject::Subject;

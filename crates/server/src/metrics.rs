@@ -12,9 +12,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
 
+use crate::engine::streams::Streams;
 use crate::engine::{Engine, Reason};
-use crate::problem::ProblemKind;
-use crate::streams::Streams;
+use crate::http::problem::ProblemKind;
 
 /// What the server counts, beside what the hub does.
 pub(crate) struct Metrics {

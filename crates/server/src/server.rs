@@ -16,14 +16,14 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio::{pin, select};
 use tracing::{error, info};
 
+use crate::api::routes::ExtraRoutes;
 use crate::app::App;
 use crate::config::{ServerConfig, TimeSource};
 use crate::engine::{Engine, ShardConfig};
-use crate::heads::Heads;
-use crate::listener::{bare, listen};
+use crate::net::listener::{bare, listen};
+use crate::net::pending_heads::Heads;
 use crate::phase::Phase;
-use crate::routes::ExtraRoutes;
-use crate::socket_options::{self, ACCEPTED_INHERIT};
+use crate::socket::options::{self, ACCEPTED_INHERIT};
 
 /// A hub's HTTP server, bound to its addresses and ready to serve.
 pub struct Server {
@@ -183,7 +183,7 @@ fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener>
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     if ACCEPTED_INHERIT {
-        socket_options::limit(&SockRef::from(&socket), stall_timeout)?;
+        options::limit(&SockRef::from(&socket), stall_timeout)?;
     }
     socket.listen(BACKLOG)
 }

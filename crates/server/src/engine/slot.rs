@@ -10,7 +10,7 @@ use tidings_hub::tap::{Reader, ReaderState, TopicKey};
 use tidings_hub::{Client, Event, OnEnd, Sequence, StreamEnd};
 
 use super::gathered::Framing;
-use crate::subject::Subject;
+use crate::engine::subject::Subject;
 
 /// A stream whose socket has been taken over.
 #[derive(Debug)]
@@ -265,7 +265,7 @@ impl From<StreamEnd> for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::Place;
+    use crate::engine::streams::Place;
 
     /// What a slab keeps in each of its places.
     #[expect(dead_code, reason = "only its size matters")]

@@ -20,7 +20,7 @@ pub(crate) trait Socket {
 
 /// A connection whose unsent bytes the kernel keeps in small packets.
 ///
-/// How much may be unsent (`socket_options`) the kernel asks only where it begins a packet, and it adds
+/// How much may be unsent (`socket::options`) the kernel asks only where it begins a packet, and it adds
 /// to the last one until that is as large as the device takes: 64 KiB, which a reader that stopped
 /// reading would cost. So a packet is ended here now and then. Where nothing is unsent, which is the
 /// rule, a packet leaves with the write that made it, and its end means nothing.
@@ -124,7 +124,7 @@ mod tests {
     use socket2::SockRef;
 
     use super::*;
-    use crate::socket_options::{UNSENT_BYTES_MAX, limit};
+    use crate::socket::options::{UNSENT_BYTES_MAX, limit};
 
     /// Writes events of so many bytes until no more are taken; how many bytes that was.
     fn fill(connection: &mut Connection, event_bytes: usize) -> usize {

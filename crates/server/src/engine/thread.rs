@@ -19,8 +19,8 @@ use super::Seen;
 use super::shard::{Shard, ShardConfig};
 use super::slot::{Adopted, Reason};
 use super::socket::Connection;
-use crate::streams::Place;
-use crate::subject::Subject;
+use crate::engine::streams::Place;
+use crate::engine::subject::Subject;
 
 /// A shard and its thread, which ends with it.
 pub(super) struct ShardThread {

@@ -10,7 +10,7 @@ use super::super::gathered::Framing;
 use super::super::slot::{Cold, Hot, Reason, Tick};
 use super::super::socket::Socket;
 use super::{Shard, Tap};
-use crate::subject::Subject;
+use crate::engine::subject::Subject;
 
 /// Slots looked at in one go: some tens of microseconds, names and addresses included.
 const PORTION: usize = 256;

@@ -7,7 +7,7 @@ use tidings_hub::{OnEnd, StreamEnd};
 
 use super::*;
 use crate::engine::Extras;
-use crate::subject::Subject;
+use crate::engine::subject::Subject;
 
 /// A shard with one stream of the topic `a`, of the subject `alpha`, that lasts a minute.
 struct One {

@@ -1,0 +1,206 @@
+//! Events as publishers write them in JSON.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidings_hub::{Draft, Topics};
+
+use super::publish::{EventParts, invalid_event};
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request;
+
+/// One event in JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with \"topic\" and \"data\"")]
+struct JsonEvent<'a> {
+    topic: Option<Cow<'a, str>>,
+    topics: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    r#type: Option<String>,
+    id: Option<String>,
+    retry: Option<u64>,
+    private: Option<bool>,
+}
+
+/// Where a part stands in the text that a person wrote: the lines before it, and the bytes before it
+/// on its first line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Place {
+    /// At the beginning of a line, counted from one.
+    pub(super) fn at_line(line: usize) -> Self {
+        Self { lines: line.saturating_sub(1), bytes: 0 }
+    }
+
+    /// Where a part of a text starts.
+    pub(super) fn of(part: &str, text: &str) -> Self {
+        let at = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        let before = &text.as_bytes()[..at.min(text.len())];
+        let bytes = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        Self { lines: before.iter().filter(|&&byte| byte == b'\n').count(), bytes }
+    }
+
+    /// Its line, counted from one.
+    pub(super) fn line(self) -> usize {
+        self.lines + 1
+    }
+
+    /// Where a part of the part that stands here starts.
+    fn then(self, inner: Self) -> Self {
+        let bytes = if inner.lines == 0 { self.bytes + inner.bytes } else { inner.bytes };
+        Self { lines: self.lines + inner.lines, bytes }
+    }
+}
+
+/// Reads one event, which stands at a place.
+pub(super) fn draft(json: &str, place: Place) -> Result<Draft, Problem> {
+    // As a sequence, an array would do for the object.
+    if !json.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(json).is_ok()
+    {
+        let detail = "an event is an object with \"topic\" and \"data\", as in \
+                      {\"topic\": \"hello\", \"data\": \"hi\"}";
+        return Err(Problem::new(ProblemKind::InvalidJson, detail));
+    }
+    let event: JsonEvent<'_> =
+        serde_json::from_str(json).map_err(|error| invalid_json(&error, place))?;
+    let topics = topics(event.topic, event.topics)?;
+    let data = data(event.data, place.then(Place::of(event.data.get(), json)))?;
+    let parts = EventParts {
+        event_type: event.r#type,
+        id: event.id,
+        retry: event.retry.map(Duration::from_millis),
+    };
+    let private = event.private.unwrap_or(false);
+    Ok(Draft::with_topics(topics, parts.into_event(&data)?).with_private(private))
+}
+
+/// JSON that cannot be read, where it stops being readable.
+pub(super) fn invalid_json(error: &serde_json::Error, place: Place) -> Problem {
+    // The library counts from one in the part it was given.
+    let inner = Place { lines: error.line().saturating_sub(1), bytes: error.column() };
+    let Place { lines, bytes: column } = place.then(inner);
+    let line = lines + 1;
+    let whole = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let reason = whole.strip_suffix(&position).unwrap_or(&whole);
+    let detail = format!("the JSON cannot be used: {reason} at line {line} column {column}");
+    Problem::new(ProblemKind::InvalidJson, detail).with("line", line).with("column", column)
+}
+
+fn topics(
+    topic: Option<Cow<'_, str>>,
+    topics: Option<Vec<Cow<'_, str>>>,
+) -> Result<Topics, Problem> {
+    let topic_of = |name: Cow<'_, str>| request::topic(&name);
+    match (topic, topics) {
+        (Some(topic), None) => topic_of(topic).map(Topics::from),
+        (None, Some(names)) => {
+            // Looked at one after the other, so that a long list is not built before it is refused.
+            let many = names.len() > Topics::MAX;
+            let topics: Vec<_> =
+                names.into_iter().take(Topics::MAX).map(topic_of).collect::<Result<_, _>>()?;
+            let topics = if many { None } else { Topics::new(topics) };
+            topics.ok_or_else(|| {
+                invalid_event(&format!("\"topics\" names 1 to {} topics", Topics::MAX))
+            })
+        }
+        _ => Err(invalid_event("an event has either \"topic\" or \"topics\"")),
+    }
+}
+
+/// A string is the data; any other value is published as its text.
+fn data(value: &RawValue, place: Place) -> Result<Cow<'_, str>, Problem> {
+    let text = value.get();
+    if text.starts_with('"') {
+        let string = serde_json::from_str::<String>(text).map(Cow::Owned);
+        return string.map_err(|error| invalid_json(&error, place));
+    }
+    Ok(Cow::Borrowed(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data_of(json: &str) -> String {
+        draft(json, Place::default()).unwrap().event().data().to_owned()
+    }
+
+    #[test]
+    fn a_string_is_the_data_and_any_other_value_is_its_text() {
+        assert_eq!(data_of(r#"{"topic":"a","data":"hi\n\"\u00fc\""}"#), "hi\n\"ü\"");
+        assert_eq!(data_of(r#"{"topic":"a","data":""}"#), "");
+        for value in ["1", "1e400", "12345678901234567890123", "null", "true", r#"{"b": [1, "x"]}"#]
+        {
+            assert_eq!(data_of(&format!(r#"{{"topic":"a","data":{value}}}"#)), value);
+        }
+    }
+
+    #[test]
+    fn every_part_of_an_event_can_be_given() {
+        let json =
+            r#"{"topics":["a","b","a"],"data":1,"type":"t","id":"7","retry":5,"private":true}"#;
+        let draft = draft(json, Place::default()).unwrap();
+        assert_eq!(draft.topics().as_slice().len(), 2);
+        assert_eq!(draft.event().event_type().as_str(), "t");
+        assert_eq!(draft.event().id().unwrap().as_str(), "7");
+        assert_eq!(draft.event().retry(), Some(Duration::from_millis(5)));
+        assert!(draft.is_private());
+    }
+
+    #[track_caller]
+    fn check(json: &str, kind: ProblemKind, word: &str) {
+        let problem = draft(json, Place::default()).unwrap_err();
+        assert_eq!(problem.kind(), kind, "{json}");
+        assert!(problem.detail().contains(word), "{json}: {}", problem.detail());
+    }
+
+    #[test]
+    fn what_is_no_event_is_refused_with_a_reason() {
+        use ProblemKind::{InvalidEvent, InvalidJson, InvalidTopic};
+        check(r#"{"topic":"a"}"#, InvalidJson, "data");
+        check(r#"{"data":"a"}"#, InvalidEvent, "topic");
+        check(r#"{"topic":"a","topics":["b"],"data":1}"#, InvalidEvent, "either");
+        check(r#"{"topics":[],"data":1}"#, InvalidEvent, "1 to 100");
+        check(r#"{"topic":"","data":1}"#, InvalidTopic, "at least one");
+        check(r#"{"topic":"a\u0007","data":1}"#, InvalidTopic, "U+0007");
+        check(r#"{"topic":"a","data":1,"evnt":"x"}"#, InvalidJson, "evnt");
+        check(r#"{"topic":"a","data":1,"data":2}"#, InvalidJson, "duplicate");
+        check(r#"{"topic":"a","data":1,"retry":-1}"#, InvalidJson, "-1");
+        check(r#"{"topic":"a","data":1,"id":"x\ny"}"#, InvalidEvent, "byte 1");
+        check(r#"{"topic":"a","data":1,"type":"x\u0000"}"#, InvalidEvent, "byte 1");
+        check(r#"["a",null,"x",null,null,null,null]"#, InvalidJson, "object");
+        check(r#""hi""#, InvalidJson, "object");
+        check("{", InvalidJson, "line 1 column 1");
+        check(r#"{"topic":"a","data":"\ud800"}"#, InvalidJson, "");
+        let many: Vec<_> = (0..101).map(|n| format!("\"{n}\"")).collect();
+        check(&format!(r#"{{"topics":[{}],"data":1}}"#, many.join(",")), InvalidEvent, "1 to 100");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_by_its_place_in_the_whole_text() {
+        let place = |json: &str, start| {
+            let problem = draft(json, start).unwrap_err();
+            let members = problem.to_members();
+            let (line, column) = (&members["line"], &members["column"]);
+            let end = format!(" at line {line} column {column}");
+            assert!(problem.detail().ends_with(&end), "{}", problem.detail());
+            assert!(problem.detail().starts_with("the JSON cannot be used: "));
+            (line.as_u64().unwrap(), column.as_u64().unwrap())
+        };
+        let later = Place { lines: 6, bytes: 10 };
+        assert_eq!(place("{x", Place::default()), (1, 2));
+        assert_eq!(place("{x", Place::at_line(3)), (3, 2));
+        assert_eq!(place("{x", later), (7, 12));
+        assert_eq!(place("{\n x", later), (8, 2));
+        let lone_surrogate = "{\"topic\":\"a\",\n\"data\":\"\\ud800\"}";
+        assert_eq!(place(lone_surrogate, later).0, 8);
+    }
+}

@@ -1,0 +1,166 @@
+//! The headers of a request that publishes.
+
+use http::{HeaderMap, HeaderValue};
+use tidings_hub::IdempotencyKey;
+
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::Given;
+
+/// What the headers say about the events of a request, found in one pass over them. What is wrong with
+/// a header is told when it is asked for: not every call reads each of them.
+#[derive(Debug, Default)]
+pub(super) struct PublishHeaders<'a> {
+    event_type: Given<'a>,
+    event_id: Given<'a>,
+    idempotency_key: Given<'a>,
+    is_coded: bool,
+}
+
+/// A header that is sent once or not at all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Single<'a> {
+    pub(super) name: &'static str,
+    given: Given<'a>,
+}
+
+impl<'a> PublishHeaders<'a> {
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+        let mut found = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                EVENT_TYPE => found.event_type.add(value),
+                EVENT_ID => found.event_id.add(value),
+                IDEMPOTENCY_KEY => found.idempotency_key.add(value),
+                CONTENT_ENCODING => {
+                    found.is_coded |= !value.as_bytes().eq_ignore_ascii_case(b"identity");
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    pub(super) fn event_type(&self) -> Single<'a> {
+        Single { name: EVENT_TYPE, given: self.event_type }
+    }
+
+    pub(super) fn event_id(&self) -> Single<'a> {
+        Single { name: EVENT_ID, given: self.event_id }
+    }
+
+    /// What makes a repetition of the request publish nothing.
+    pub(super) fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+        let header = Single { name: IDEMPOTENCY_KEY, given: self.idempotency_key };
+        let Some(text) = header.text()? else { return Ok(None) };
+        IdempotencyKey::new(text).map(Some).map_err(|error| {
+            Problem::new(ProblemKind::InvalidParameter, error.to_string())
+                .with("header", IDEMPOTENCY_KEY)
+        })
+    }
+
+    /// Refuses a compressed body, which would be published as it is.
+    pub(super) fn refuse_coding(&self) -> Result<(), Problem> {
+        if self.is_coded {
+            return Err(Problem::new(
+                ProblemKind::UnsupportedContent,
+                "bodies are taken as they are: send it without a Content-Encoding",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Single<'a> {
+    /// Its text, if it is there.
+    pub(super) fn text(self) -> Result<Option<&'a str>, Problem> {
+        match self.given {
+            Given::Never => Ok(None),
+            Given::Once(value) => self.utf8(value).map(Some),
+            Given::Repeatedly(_) => Err(self.problem("it is given twice")),
+        }
+    }
+
+    fn utf8(self, value: &HeaderValue) -> Result<&str, Problem> {
+        std::str::from_utf8(value.as_bytes()).map_err(|_| self.problem("it is not UTF-8"))
+    }
+
+    fn problem(self, why: &str) -> Problem {
+        let detail = format!("the header {} cannot be used: {why}", self.name);
+        Problem::new(ProblemKind::InvalidParameter, detail).with("header", self.name)
+    }
+}
+
+const EVENT_TYPE: &str = "event-type";
+const EVENT_ID: &str = "event-id";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const CONTENT_ENCODING: &str = "content-encoding";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static [u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in pairs {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn each_header_is_found_under_its_name() {
+        let headers = headers(&[
+            ("host", b"a"),
+            ("event-type", b"score"),
+            ("event-id", "7-é".as_bytes()),
+            ("idempotency-key", b"k"),
+            ("content-encoding", b"Identity"),
+        ]);
+        let found = PublishHeaders::of(&headers);
+        assert_eq!(found.event_type().text().unwrap(), Some("score"));
+        assert_eq!(found.event_id().text().unwrap(), Some("7-é"));
+        assert_eq!(found.idempotency_key().unwrap(), Some(IdempotencyKey::new("k").unwrap()));
+        assert!(found.refuse_coding().is_ok());
+    }
+
+    #[test]
+    fn what_is_not_sent_is_nothing() {
+        let headers = headers(&[("event-types", b"x"), ("idempotency", b"x")]);
+        let found = PublishHeaders::of(&headers);
+        assert_eq!(found.event_type().text().unwrap(), None);
+        assert_eq!(found.event_id().text().unwrap(), None);
+        assert_eq!(found.idempotency_key().unwrap(), None);
+        assert!(found.refuse_coding().is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_header_is_told_under_its_name() {
+        let headers = headers(&[
+            ("event-type", b"a"),
+            ("event-type", b"a"),
+            ("event-id", b"\xff"),
+            ("idempotency-key", b""),
+        ]);
+        let found = PublishHeaders::of(&headers);
+        let problems = [
+            found.event_type().text().unwrap_err(),
+            found.event_id().text().unwrap_err(),
+            found.idempotency_key().unwrap_err(),
+        ];
+        let names = ["event-type", "event-id", "idempotency-key"];
+        for (problem, name) in problems.into_iter().zip(names) {
+            assert_eq!(problem.kind(), ProblemKind::InvalidParameter);
+            assert_eq!(problem.to_members()["header"], name);
+        }
+    }
+
+    #[test]
+    fn no_coding_hides_behind_identity() {
+        for second in [&b"gzip"[..], b""] {
+            let headers =
+                headers(&[("content-encoding", b"identity"), ("content-encoding", second)]);
+            let problem = PublishHeaders::of(&headers).refuse_coding().unwrap_err();
+            assert_eq!(problem.kind(), ProblemKind::UnsupportedContent);
+        }
+    }
+}

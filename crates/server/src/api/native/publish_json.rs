@@ -1,0 +1,97 @@
+//! Publishing a JSON object or array: all or nothing.
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use serde_json::value::RawValue;
+use tidings_hub::{Draft, PublishError};
+
+use super::json_event::{Place, draft, invalid_json};
+use super::publish::problem;
+use super::publish_headers::PublishHeaders;
+use super::publish_many::Report;
+use super::query;
+use crate::app::App;
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::{RequestBody, utf8};
+
+/// `POST /events` with `application/json`.
+pub(super) async fn events(
+    app: &App,
+    head: &Parts,
+    headers: &PublishHeaders<'_>,
+    body: &mut RequestBody,
+) -> Result<Response<Bytes>, Problem> {
+    query(head, &[])?;
+    let key = headers.idempotency_key()?;
+    let bytes = body.whole(app.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
+    let text = utf8(&bytes)?;
+    let mut drafts = drafts(text)?;
+    if let Some(key) = key {
+        drafts = (0..).zip(drafts).map(|(i, d)| d.with_idempotency_key(key.at(i))).collect();
+    }
+    app.tick();
+    let committed = match app.hub.publish_all(drafts) {
+        Ok(publishing) => publishing.await,
+        Err(error) => Err(error),
+    };
+    let published = committed.map_err(|error| match error {
+        PublishError::Refused { index, .. } => problem(error).with("index", index),
+        _ => problem(error),
+    })?;
+    let mut report = Report::default();
+    report.count(published);
+    Ok(report.into_response())
+}
+
+fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
+    if !text.trim_ascii_start().starts_with('[') {
+        return Ok(vec![draft(text, Place::default())?]);
+    }
+    // Syntax first, as a whole: what is wrong with it has a line and a column of the whole text.
+    let values: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|error| invalid_json(&error, Place::default()))?;
+    let drafts = values.iter().enumerate().map(|(index, value)| {
+        let place = Place::of(value.get(), text);
+        draft(value.get(), place)
+            .map_err(|problem| problem.with("index", index).or_with("line", place.line()))
+    });
+    drafts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_syntax_is_told_by_line_and_column_of_the_whole() {
+        let text = "[\n{\"topic\":\"a\",\"data\":1},\n{\"topic\":\"a\" \"data\":2}\n]";
+        let members = drafts(text).unwrap_err().to_members();
+        assert_eq!(members["line"], 3);
+        assert_eq!(members["column"], 14);
+    }
+
+    #[test]
+    fn a_wrong_event_is_told_by_index_and_line() {
+        let text = "[\n{\"topic\":\"a\",\"data\":1},\n\n  {\"topic\":\"\",\"data\":2}\n]";
+        let members = drafts(text).unwrap_err().to_members();
+        assert_eq!((&members["index"], &members["line"]), (&1.into(), &4.into()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_in_an_event_of_several_lines_is_told_by_its_own_line() {
+        let text = "[\n{\"topic\":\"a\",\"data\":1},\n{\"topic\":\"a\",\n\"tpye\":2}\n]";
+        let problem = drafts(text).unwrap_err();
+        let members = problem.to_members();
+        assert_eq!((&members["index"], &members["line"]), (&1.into(), &4.into()));
+        assert!(problem.detail().contains("at line 4 column 6"), "{}", problem.detail());
+    }
+
+    #[test]
+    fn an_object_is_one_event_and_an_array_any_number() {
+        assert_eq!(drafts(" {\"topic\":\"a\",\"data\":1}\n").unwrap().len(), 1);
+        assert_eq!(drafts("\n[]").unwrap().len(), 0);
+        let two = "[{\"topic\":\"a\",\"data\":1},{\"topic\":\"b\",\"data\":[2]}]";
+        assert_eq!(drafts(two).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,74 @@
+//! Events as the format they come out in: an event stream, published as it arrives.
+
+use std::fmt;
+
+use http::request::Parts;
+use tidings_hub::{Draft, Event, Topics};
+use tidings_proto::{Decoder, Item, LimitExceeded, Limits};
+
+use super::publish::invalid_event;
+use super::publish_many::Reader;
+use super::stream::topics;
+use crate::http::problem::{Problem, ProblemKind};
+
+/// Decodes a body as an event source does. Types and IDs are kept; comments and reconnection times
+/// were for the connection they came on.
+pub(super) struct EventStream {
+    decoder: Decoder,
+    topics: Topics,
+}
+
+impl EventStream {
+    /// For the topics of the query.
+    pub(super) fn new(head: &Parts, event_bytes_max: usize) -> Result<Self, Problem> {
+        let topics = topics(head)?;
+        if topics.is_empty() {
+            let detail = "an event stream does not say its topic: add ?topic= to the address";
+            return Err(Problem::new(ProblemKind::MissingParameter, detail));
+        }
+        let topics = Topics::new(topics).ok_or_else(|| {
+            invalid_event(&format!("an event has at most {} topics", Topics::MAX))
+        })?;
+        let limits =
+            Limits::default().with_event_bytes_max(event_bytes_max).with_comment_bytes_max(0);
+        Ok(Self { decoder: Decoder::with_limits(limits), topics })
+    }
+}
+
+impl Reader for EventStream {
+    fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem> {
+        let mut input = chunk;
+        while let Some(item) = self.decoder.decode(&mut input).map_err(too_large)? {
+            let Item::Event(event) = item else { continue };
+            let resets_id = event.id() == Some("");
+            let mut event = event.to_event().map_err(|error| {
+                let at = error.position();
+                invalid_event(&format!("an event type has no NUL: byte {at} is one"))
+            })?;
+            // It resets the place of the upstream's own readers. Here it has none to reset.
+            if resets_id {
+                event = Event::new(event.data()).with_type(event.event_type().clone());
+            }
+            drafts.push(Draft::with_topics(self.topics.clone(), event));
+        }
+        Ok(())
+    }
+
+    /// What no blank line followed is discarded, as everywhere (WHATWG HTML, section 9.2.6).
+    fn end(&mut self, _: &mut Vec<Draft>) -> Result<(), Problem> {
+        self.decoder.end_of_stream();
+        Ok(())
+    }
+}
+
+fn too_large(exceeded: LimitExceeded) -> Problem {
+    let bytes_max = exceeded.event_bytes_max;
+    let detail = format!("an event has at most {bytes_max} bytes, this one has more");
+    Problem::new(ProblemKind::EventTooLarge, detail).with("bytes_max", bytes_max)
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream").field("topics", &self.topics).finish_non_exhaustive()
+    }
+}

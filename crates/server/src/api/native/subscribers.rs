@@ -1,0 +1,261 @@
+//! Who listens, and ending their streams.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Response, Version};
+use serde::Serialize;
+use tidings_hub::{Time, Topic, TopicFilter, View};
+use tokio::task::yield_now;
+
+use super::read::{LIMIT, limit};
+use super::{JSON, fresh, query};
+use crate::app::{App, empty};
+use crate::engine::streams::BodyStream;
+use crate::engine::subject::Subject;
+use crate::engine::{Framing, Seen};
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::{Query, invalid, topic};
+
+/// `GET /subscribers`: the streams that are open, those of a topic or a subject if one is named.
+pub(super) async fn list(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem> {
+    let query = query(head, &["topic", "subject", "limit", "after"])?;
+    let named = Named::new(&query)?;
+    let limit = query.one("limit")?.map_or(Ok(LIMIT), limit)?;
+    let from = query.one("after")?.map_or(Ok(Position::default()), position)?;
+    app.tick();
+    let mut listing = Listing { named, from, limit, matching: 0, found: Vec::new(), next: None };
+    // All of them are looked at where some are asked for, since their number is told too.
+    let is_everybody = listing.named.is_nobody();
+    let mut at = if is_everybody { Some(from) } else { Some(Position::default()) };
+    while let Some(portion) = at.filter(|_| !(is_everybody && listing.next.is_some())) {
+        at = listing.look(app, portion);
+        yield_now().await;
+    }
+    let Listing { matching, found: subscribers, next, .. } = listing;
+    let total = if is_everybody { app.engine.len() + app.streams.bodies() } else { matching };
+    let next = next.map(|Position { part, key }| format!("{part}-{key}"));
+    let listed = Listed { total, subscribers, next };
+    let body = serde_json::to_vec(&listed).expect("texts and numbers make JSON");
+    Ok(fresh(&JSON, body))
+}
+
+/// `DELETE /subscribers`: ends the streams that are open on exactly these topics, after what has been
+/// published, or those of these subjects, at once. Their EventSources come back once, are answered
+/// 204, and stay away.
+pub(super) async fn end(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem> {
+    let Named { topics, subjects } = Named::new(&query(head, &["topic", "subject"])?)?;
+    match (topics.is_empty(), subjects.is_empty()) {
+        (true, true) => {
+            let detail = "say whose streams to end: topic= names a topic, subject= a subject";
+            return Err(Problem::new(ProblemKind::MissingParameter, detail));
+        }
+        (false, false) => {
+            let why = "topic= is given too, and whether the streams of both or of either are meant \
+                       cannot be known: end them one after the other";
+            return Err(invalid("subject", why));
+        }
+        _ => {}
+    }
+    app.tick();
+    for topic in topics {
+        app.hub.end(topic).await.map_err(super::publish::problem)?;
+    }
+    for subject in subjects {
+        // First, so that who comes back or is on the way is known by it.
+        app.hub.end(subject.ends().clone()).await.map_err(super::publish::problem)?;
+        app.engine.end_subject(&subject);
+        app.streams.end_bodies(&subject);
+    }
+    Ok(empty())
+}
+
+/// The topics and subjects that a query names.
+#[derive(Debug)]
+struct Named {
+    topics: Vec<Topic>,
+    subjects: Vec<Subject>,
+}
+
+impl Named {
+    fn new(query: &Query) -> Result<Self, Problem> {
+        let topics = query.all("topic").map(topic);
+        let subjects = query.all("subject").map(|name| {
+            Subject::new(name).map_err(|error| invalid("subject", &format!("as such, {error}")))
+        });
+        Ok(Self {
+            topics: topics.collect::<Result<_, _>>()?,
+            subjects: subjects.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn is_nobody(&self) -> bool {
+        self.topics.is_empty() && self.subjects.is_empty()
+    }
+
+    /// Whether a stream is one of those: of one of the subjects, and sent one of the topics.
+    fn has(&self, subject: Option<&Subject>, reads: impl Fn(&Topic) -> bool) -> bool {
+        let is_his = || subject.is_some_and(|subject| self.subjects.contains(subject));
+        (self.subjects.is_empty() || is_his())
+            && (self.topics.is_empty() || self.topics.iter().any(reads))
+    }
+}
+
+/// A stream's place in the list: its shard, or the number after the last for streams that no shard
+/// writes, and its number there. It does not change while the stream is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Position {
+    part: usize,
+    key: usize,
+}
+
+fn position(text: &str) -> Result<Position, Problem> {
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { text.parse().ok() } else { None }
+    };
+    let parts = text.split_once('-');
+    let position =
+        parts.and_then(|(part, key)| Some(Position { part: number(part)?, key: number(key)? }));
+    position.ok_or_else(|| invalid("after", "it is what an earlier answer gave as 'next'"))
+}
+
+/// A page of the list on its way.
+#[derive(Debug)]
+struct Listing {
+    named: Named,
+    from: Position,
+    limit: usize,
+    /// How many streams are of those named.
+    matching: usize,
+    found: Vec<Subscriber>,
+    /// The first stream that is not on this page any more.
+    next: Option<Position>,
+}
+
+impl Listing {
+    /// Looks at a portion of the streams; the answer is where to go on.
+    fn look(&mut self, app: &App, at: Position) -> Option<Position> {
+        let now = app.hub.time();
+        let shards = app.engine.shards();
+        let next = match at.part {
+            part if part < shards => app.engine.see(part, at.key, |seen| {
+                let position = Position { key: seen.key, ..at };
+                if self.named.has(seen.subject(), |topic| seen.reads(topic)) {
+                    self.find(position, || Subscriber::of_shard(&seen, now));
+                }
+            }),
+            part if part == shards => {
+                let (some, next) = app.streams.some_bodies(at.key);
+                for (key, body) in some {
+                    let reads = |topic: &Topic| body.view.matches(topic.as_str());
+                    if self.named.has(body.subject(), reads) {
+                        let age = app.hub.uptime().saturating_sub(body.since());
+                        let since = now.saturating_sub(age);
+                        self.find(Position { key, ..at }, || Subscriber::of_body(&body, since));
+                    }
+                }
+                next
+            }
+            _ => return None,
+        };
+        Some(match next {
+            Some(key) => Position { key, ..at },
+            None => Position { part: at.part + 1, key: 0 },
+        })
+    }
+
+    fn find(&mut self, at: Position, describe: impl FnOnce() -> Subscriber) {
+        self.matching += 1;
+        if at < self.from {
+            return;
+        }
+        if self.found.len() < self.limit {
+            self.found.push(describe());
+        } else if self.next.is_none() {
+            self.next = Some(at);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    total: usize,
+    subscribers: Vec<Subscriber>,
+    /// What `after` is to be for the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A stream as it is shown.
+#[derive(Debug, Serialize)]
+struct Subscriber {
+    topics: Vec<String>,
+    r#match: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// The other end of its connection; not there if that has just gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    since: String,
+    protocol: &'static str,
+    behind: bool,
+}
+
+impl Subscriber {
+    fn of_shard(seen: &Seen<'_>, now: Time) -> Self {
+        let (topics, patterns) = names(&seen.view());
+        Self {
+            topics,
+            r#match: patterns,
+            subject: seen.subject().map(|subject| subject.as_str().to_owned()),
+            // The kernel knows it, so that nothing has to be kept for those who rarely ask.
+            address: seen.socket().peer_addr().ok().map(|address| address.to_string()),
+            since: now.saturating_sub(seen.age()).to_string(),
+            protocol: match seen.framing() {
+                Framing::Chunked => "HTTP/1.1",
+                Framing::Close => "HTTP/1.0",
+            },
+            behind: seen.is_behind(),
+        }
+    }
+
+    fn of_body(body: &BodyStream, since: Time) -> Self {
+        let (topics, patterns) = names(&body.view);
+        Self {
+            topics,
+            r#match: patterns,
+            subject: body.subject().map(|subject| subject.as_str().to_owned()),
+            address: Some(body.address().to_string()),
+            since: since.to_string(),
+            protocol: match body.version {
+                Version::HTTP_2 => "HTTP/2",
+                Version::HTTP_09 | Version::HTTP_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
+            behind: body.is_behind(),
+        }
+    }
+}
+
+/// The exact topics and the patterns of a view.
+fn names(view: &View) -> (Vec<String>, Vec<String>) {
+    let is_topic = |filter: &&TopicFilter| matches!(filter, TopicFilter::Exact(_));
+    let (topics, patterns): (Vec<_>, Vec<_>) = view.filters().iter().partition(is_topic);
+    let texts =
+        |filters: Vec<&TopicFilter>| filters.iter().map(|f| f.as_str().to_owned()).collect();
+    (texts(topics), texts(patterns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_list_is_two_numbers() {
+        assert_eq!(position("0-0").unwrap(), Position::default());
+        assert_eq!(position("2-4711").unwrap(), Position { part: 2, key: 4711 });
+        for text in ["", "-", "1", "1-", "-1", "+1-1", "1-1-1", "1-x", "1-99999999999999999999"] {
+            assert!(position(text).is_err(), "{text:?}");
+        }
+    }
+}

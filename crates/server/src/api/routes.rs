@@ -1,0 +1,90 @@
+//! Where requests go.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use http::request::Parts;
+
+use crate::http::answer::Answer;
+use crate::http::problem::Problem;
+use crate::http::request::RequestBody;
+
+/// A future of an answer, or of what is wrong.
+pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send + 'a>>;
+
+/// Routes beside those of the hub, looked at first.
+///
+/// They stand behind admission like all others.
+pub trait ExtraRoutes: Send + Sync + 'static {
+    /// The asset shown at `/`, by its file's name, where it is not the hub's own page.
+    fn page(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether a GET of this path acts, so that pages of other sites must not cause it.
+    fn is_unsafe_get(&self, path: &str) -> bool;
+
+    /// Answers the request, or does not know its path: `None`.
+    fn answer<'a>(&'a self, head: &'a Parts, body: &'a mut RequestBody)
+    -> Option<AnswerFuture<'a>>;
+}
+
+impl fmt::Debug for dyn ExtraRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExtraRoutes")
+    }
+}
+
+/// The path of one of the hub's own routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    /// One topic: the rest of the path, as it was sent.
+    Topic(&'a str),
+    Events,
+    Topics,
+    Subscribers,
+    Health,
+    Ready,
+    Metrics,
+    Index,
+    Asset(&'a str),
+    /// `OPTIONS *` asks about the server as a whole.
+    Server,
+}
+
+impl<'a> Route<'a> {
+    /// The route of a path; `None` where nothing is.
+    pub(crate) fn of(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "/events" => Self::Events,
+            "/topics" => Self::Topics,
+            "/subscribers" => Self::Subscribers,
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/" => Self::Index,
+            "*" => Self::Server,
+            _ => match path.strip_prefix("/topics/") {
+                Some(topic) => Self::Topic(topic),
+                None => Self::Asset(path.strip_prefix("/assets/")?),
+            },
+        })
+    }
+
+    /// Whether even reading it is for those who manage the server: pages of just any origin, which
+    /// may be let read topics, are not shown other people's addresses.
+    pub(crate) fn is_for_managers(self) -> bool {
+        self == Self::Subscribers
+    }
+
+    /// The methods there are, as the header `Allow` lists them.
+    pub(crate) fn methods(self) -> &'static str {
+        match self {
+            Self::Topic(_) | Self::Events => "GET, HEAD, OPTIONS, POST",
+            Self::Subscribers => "DELETE, GET, HEAD, OPTIONS",
+            Self::Server => "DELETE, GET, HEAD, OPTIONS, POST",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! HTTP without connections: admission, requests as handlers read them, answers as handlers give them.
+
+pub(crate) mod admit;
+pub(crate) mod answer;
+pub(crate) mod authority;
+pub(crate) mod common_headers;
+pub(crate) mod cors;
+pub(crate) mod problem;
+pub(crate) mod request;
+pub(crate) mod response_body;

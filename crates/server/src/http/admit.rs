@@ -1,0 +1,210 @@
+//! Admission: whether a request may be looked at at all.
+//!
+//! A hub without tokens on loopback is open to programs on this machine and to its own pages, and to
+//! no other page in the machine's browser. What tells them apart is what browsers send and pages
+//! cannot forge: Host, Origin, Sec-Fetch-Site and Sec-Fetch-Mode. Programs that are no browsers send
+//! neither Origin nor Sec-Fetch-Site and pass.
+
+use http::{HeaderMap, HeaderValue, Method, Version};
+
+use crate::config::{Hosts, Origins, Others};
+use crate::http::authority::{Authority, Origin};
+use crate::http::cors::Cors;
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::Given;
+
+/// What decides about a request: a pure function of these is [`admit`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) intent: Intent,
+    pub(crate) version: Version,
+    /// The host in the request's target, which HTTP/2 always sends and HTTP/1.1 rarely.
+    pub(crate) target: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// What a request is about to do; for a preflight, what the request that it announces is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Read,
+    /// Change something, or read what not every page may that may read events.
+    Act,
+}
+
+impl Intent {
+    /// Safe methods read (RFC 9110, section 9.2.1), unless the path is one of those few where a GET
+    /// acts.
+    pub(crate) fn new(method: &Method, is_unsafe_get: bool) -> Self {
+        match *method {
+            Method::OPTIONS => Self::Read,
+            Method::GET | Method::HEAD if !is_unsafe_get => Self::Read,
+            _ => Self::Act,
+        }
+    }
+}
+
+/// A request that may go on, and what its answer tells a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    pub(crate) cors: Cors,
+}
+
+/// Why a request may not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It does not say which host it is for, or says so twice.
+    NoHost,
+    /// It is for a host that is not served.
+    Host(Box<str>),
+    /// It comes from a page of another origin.
+    Origin(Box<str>),
+    /// Another site would make the reader's browser act, or ask for what it may not look at.
+    Site,
+}
+
+/// The headers that decide. Each request is asked for them, so they are found in one pass.
+#[derive(Default)]
+struct Claims<'a> {
+    host: Given<'a>,
+    origin: Given<'a>,
+    /// Whether a browser says that another site made it send the request. A neighbour under the same
+    /// registrable domain, or at another port, is another site here.
+    is_by_other_site: bool,
+    /// Whether nobody can look at the answer (WHATWG Fetch, section 2.2.5, mode `no-cors`): an image
+    /// or a script of a page asks so, a page that is navigated to or an EventSource does not.
+    is_blind: bool,
+}
+
+impl<'a> Claims<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut claims = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "host" => claims.host.add(value),
+                "origin" => claims.origin.add(value),
+                "sec-fetch-site" => {
+                    claims.is_by_other_site |=
+                        !matches!(value.as_bytes(), b"same-origin" | b"none");
+                }
+                "sec-fetch-mode" => claims.is_blind |= value == "no-cors",
+                _ => {}
+            }
+        }
+        claims
+    }
+}
+
+/// Decides whether a request may go on.
+pub(crate) fn admit(
+    hosts: &Hosts,
+    origins: &Origins,
+    asked: &Asked<'_>,
+) -> Result<Admitted, Refused> {
+    let claims = Claims::of(asked.headers);
+    let own = served_authority(hosts, asked, claims.host)?;
+    // Without an answer that can be looked at, a stream would only be held open.
+    let is_harmful = asked.intent == Intent::Act || claims.is_blind;
+    let by_other_site = || match claims.is_by_other_site && is_harmful {
+        true => Err(Refused::Site),
+        false => Ok(Admitted { cors: Cors::Same }),
+    };
+    let Some(value) = claims.origin.first() else { return by_other_site() };
+    let refused = || Err(Refused::Origin(shown(value)));
+    if claims.origin.is_repeated() {
+        return refused();
+    }
+    let origin = value.to_str().ok().and_then(Origin::read);
+    if let Some(origin) = origin {
+        if origins.listed.contains(&origin) {
+            return Ok(Admitted { cors: Cors::Listed(value.clone()) });
+        }
+        if own.is_some_and(|own| origin.is_of(&own)) {
+            return by_other_site();
+        }
+    }
+    match (origins.others, asked.intent) {
+        (Others::Read, Intent::Read) => Ok(Admitted { cors: Cors::Any }),
+        _ => refused(),
+    }
+}
+
+/// The host that the request is for, if it is served; `None` where none needs to be named.
+fn served_authority(
+    hosts: &Hosts,
+    asked: &Asked<'_>,
+    host: Given<'_>,
+) -> Result<Option<Authority>, Refused> {
+    if host.is_repeated() {
+        return Err(Refused::NoHost);
+    }
+    let header = match host.first() {
+        Some(value) => Some(value.to_str().map_err(|_| Refused::Host(shown(value)))?),
+        None => None,
+    };
+    // Both must be served where both are sent: the one that is not looked at could be the true one.
+    if let (Some(_), Some(header)) = (asked.target, header) {
+        check_host(hosts, header)?;
+    }
+    match asked.target.or(header) {
+        Some(text) => check_host(hosts, text).map(Some),
+        // No browser speaks HTTP/1.0, and nothing else can be led astray by a name.
+        None if asked.version <= Version::HTTP_10 => Ok(None),
+        None => Err(Refused::NoHost),
+    }
+}
+
+fn check_host(hosts: &Hosts, text: &str) -> Result<Authority, Refused> {
+    let refused = || Refused::Host(text.into());
+    let authority = Authority::parse(text).ok_or_else(refused)?;
+    let is_served = match hosts {
+        Hosts::Any => true,
+        Hosts::Listed(names) => {
+            authority.host.is_loopback() || names.iter().any(|name| name.0 == authority.host)
+        }
+    };
+    if is_served { Ok(authority) } else { Err(refused()) }
+}
+
+fn shown(value: &HeaderValue) -> Box<str> {
+    String::from_utf8_lossy(value.as_bytes()).into()
+}
+
+impl Refused {
+    pub(crate) fn into_problem(self) -> Problem {
+        match self {
+            Self::NoHost => Problem::new(
+                ProblemKind::MissingHost,
+                "the request must name one host, in the Host header",
+            ),
+            Self::Host(host) => Problem::new(
+                ProblemKind::ForeignHost,
+                format!(
+                    "this server does not answer to the host '{}'; --allow-host names further ones",
+                    cut(&host)
+                ),
+            ),
+            Self::Origin(origin) => Problem::new(
+                ProblemKind::ForeignOrigin,
+                format!(
+                    "pages of the origin '{}' may not do this; --allow-origin names origins that \
+                     may, and a proxy in front must pass the Host header on",
+                    cut(&origin)
+                ),
+            ),
+            Self::Site => Problem::new(
+                ProblemKind::ForeignSite,
+                "another site made the browser send this request, and it would change something, or \
+                 no page could read the answer; --allow-origin names origins that may",
+            ),
+        }
+    }
+}
+
+/// The start of a foreign text: answers stay small whatever is sent.
+fn cut(text: &str) -> &str {
+    const SHOWN_BYTES_MAX: usize = 256;
+    &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Topics spelled as paths.
+
+use std::borrow::Cow;
+
+use tidings_hub::Topic;
+
+use super::query::percent_decode;
+use crate::http::problem::{Problem, ProblemKind};
+
+/// Reads the topic that follows `/topics/` in a path.
+///
+/// Only the one clean spelling is read: clients, proxies and caches rewrite every other (empty
+/// segments, dots, encoded slashes), each in a way of its own, and two of them would then mean
+/// different topics.
+pub(crate) fn topic_of_path(path: &str) -> Result<Topic, Problem> {
+    let name = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
+    // Bytes, because looking for characters costs several times as much.
+    for segment in name.as_bytes().split(|&byte| byte == b'/') {
+        match segment {
+            b"" => return Err(unclean("it has an empty segment")),
+            b"." | b".." => return Err(unclean("it has a segment of dots")),
+            _ if segment.contains(&b'*') => return Err(wildcard()),
+            _ => {}
+        }
+    }
+    topic(&name)
+}
+
+/// Decodes a path. An escape hides nothing that would mean another topic to a client or proxy.
+fn decode(path: &str) -> Result<String, Problem> {
+    let mut name = String::with_capacity(path.len());
+    for (index, segment) in path.split('/').enumerate() {
+        let decoded = percent_decode(segment).map_err(|why| unclean(&why))?;
+        if decoded.contains('/') {
+            return Err(unclean("it has an encoded slash"));
+        }
+        if segment.contains('%') && decoded.contains(char::is_control) {
+            return Err(unclean("it has an encoded control character"));
+        }
+        if index > 0 {
+            name.push('/');
+        }
+        name.push_str(&decoded);
+    }
+    Ok(name)
+}
+
+/// A topic by its name, or what is wrong with it.
+pub(crate) fn topic(name: &str) -> Result<Topic, Problem> {
+    Topic::new(name).map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
+}
+
+fn unclean(why: &str) -> Problem {
+    Problem::new(
+        ProblemKind::UncleanPath,
+        format!(
+            "the path does not spell a topic: {why}; topics of any spelling are read at \
+             /events?topic= and published to by POST /events"
+        ),
+    )
+}
+
+fn wildcard() -> Problem {
+    Problem::new(
+        ProblemKind::UncleanPath,
+        "a path names exactly one topic and has no wildcards; patterns are read at /events?match=, \
+         and a topic with a star in its name at /events?topic=",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_topic_with_clean_segments_has_a_path(
+            segments in prop::collection::vec("[^/*\\p{Cc}\\p{Cf}]{1,8}", 1..5),
+            encode_all in any::<bool>(),
+        ) {
+            prop_assume!(!segments.iter().any(|segment| segment == "." || segment == ".."));
+            let encode = |byte: u8| match byte {
+                b if b.is_ascii_alphanumeric() && !encode_all => char::from(b).to_string(),
+                b => format!("%{b:02x}"),
+            };
+            let paths = segments.iter().map(|segment| segment.bytes().map(encode).collect());
+            let path = paths.collect::<Vec<String>>().join("/");
+            let topic = topic_of_path(&path).unwrap();
+            prop_assert_eq!(topic.as_str(), segments.join("/"));
+        }
+
+        #[test]
+        fn no_path_is_read_as_a_topic_that_another_spelling_of_slashes_or_dots_would_change(
+            path in "([a.%/*]|%2[eEfF]|%25|%0[0aA]){0,8}",
+        ) {
+            if let Ok(topic) = topic_of_path(&path) {
+                let clean = |segment: &str| !matches!(segment, "" | "." | "..");
+                prop_assert!(topic.as_str().split('/').all(clean));
+                prop_assert_eq!(topic.as_str().matches('/').count(), path.matches('/').count());
+                prop_assert!(!topic.as_str().contains('*'));
+            }
+        }
+    }
+
+    #[test]
+    fn a_clean_path_is_decoded_once() {
+        for (path, topic) in [
+            ("hello", "hello"),
+            ("a/b/c", "a/b/c"),
+            ("a%20b", "a b"),
+            ("%C3%BC", "ü"),
+            ("ü", "ü"),
+            ("100%2525", "100%25"),
+            ("a+b", "a+b"),
+            ("a..b/.c", "a..b/.c"),
+        ] {
+            assert_eq!(topic_of_path(path).unwrap().as_str(), topic, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_unclean_path_names_the_call_that_takes_any_topic() {
+        for path in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "a/../b",
+            "a/%2e%2E/b",
+            "a%2Fb",
+            "a%00b",
+            "a%0Ab",
+            "a%7f",
+            "%",
+            "a%2",
+            "%zz",
+            "%ff",
+            "%C3",
+        ] {
+            let problem = topic_of_path(path).unwrap_err();
+            assert_eq!(problem.kind(), ProblemKind::UncleanPath, "{path:?}");
+            assert!(problem.detail().contains("/events?topic="), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_a_star_names_the_call_that_takes_patterns() {
+        for path in ["*", "a/*", "ot*", "a/**", "%2A"] {
+            let problem = topic_of_path(path).unwrap_err();
+            assert!(problem.detail().contains("/events?match="), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_clean_path_can_still_be_no_topic() {
+        for path in ["%E2%80%8B".to_owned(), "x".repeat(2000)] {
+            assert_eq!(topic_of_path(&path).unwrap_err().kind(), ProblemKind::InvalidTopic);
+        }
+    }
+}

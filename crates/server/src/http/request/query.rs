@@ -1,0 +1,211 @@
+//! Query parameters: only known ones, each in one meaning.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::http::problem::{Problem, ProblemKind};
+
+/// The parameters of a query, decoded once.
+#[derive(Debug, Default)]
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Reads a query as forms write it: `name=value&…`, with `+` for a blank.
+    pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let Some(query) = query else { return Ok(Self::default()) };
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        });
+        Ok(Self { pairs: pairs.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether it has no parameters.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Refuses every parameter that is not known: a misspelt one would be without effect in silence,
+    /// and a place would be lost.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        let unknown = self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str()));
+        let Some((name, _)) = unknown else { return Ok(()) };
+        if name == "token" {
+            return Err(Problem::new(
+                ProblemKind::TokensNotConfigured,
+                "this server has no tokens configured, so it takes none: leave 'token' out",
+            ));
+        }
+        let shown = &name[..name.floor_char_boundary(NAME_SHOWN_BYTES_MAX)];
+        let hint = match nearest(shown, known) {
+            Some(nearest) => format!("did you mean '{nearest}'?"),
+            None if known.is_empty() => "it takes none".to_owned(),
+            None => format!("it takes {}", known.join(", ")),
+        };
+        let detail = format!("this call has no query parameter '{shown}': {hint}");
+        Err(Problem::new(ProblemKind::UnknownParameter, detail).with("parameter", shown))
+    }
+
+    /// The value of a parameter that has one.
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self.all(name);
+        let value = values.next();
+        match values.next() {
+            Some(_) => Err(invalid(name, "it is given twice")),
+            None => Ok(value),
+        }
+    }
+
+    /// The values of a parameter that may have several.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let pairs = self.pairs.iter().filter(move |(found, _)| found == name);
+        pairs.map(|(_, value)| value.as_str())
+    }
+}
+
+/// A problem with the value of a parameter.
+pub(crate) fn invalid(name: &str, why: &str) -> Problem {
+    let detail = format!("the query parameter '{name}' cannot be used: {why}");
+    Problem::new(ProblemKind::InvalidParameter, detail).with("parameter", name)
+}
+
+/// Decodes one side of a pair.
+fn decode(text: &str) -> Result<String, Problem> {
+    let spaced = match text.contains('+') {
+        true => Cow::Owned(text.replace('+', " ")),
+        false => Cow::Borrowed(text),
+    };
+    percent_decode(&spaced).map(Cow::into_owned).map_err(|why| {
+        let detail = format!("the query cannot be read: {why}");
+        Problem::new(ProblemKind::InvalidParameter, detail)
+    })
+}
+
+/// Decodes `%XX`, once. In contrast to browsers, which let malformed text pass as it stands: what
+/// was meant cannot be known.
+pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, String> {
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        rest = &rest[at + 1..];
+        if !rest.as_bytes().iter().take(2).all(u8::is_ascii_hexdigit) || rest.len() < 2 {
+            return Err("a % is not followed by two hexadecimal digits".to_owned());
+        }
+    }
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map_err(|error| format!("it is not UTF-8 at its byte {}", error.valid_up_to()))
+}
+
+/// The known name that the given one is most likely meant to be.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let distance = |known: &str| edits(&name.to_lowercase(), &known.to_lowercase());
+    let (distance, nearest) = known.iter().map(|&known| (distance(known), known)).min()?;
+    (distance <= 1 + nearest.len() / 4).then_some(nearest)
+}
+
+/// How many characters must be inserted, removed or replaced to make one text of the other.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (removed, c) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = removed + 1;
+        for (index, &wanted) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(c != wanted);
+            diagonal = row[index + 1];
+            row[index + 1] = replaced.min(diagonal + 1).min(row[index] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// How much of a foreign name an answer repeats, and how much is compared with the known ones.
+const NAME_SHOWN_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_value_can_be_spelled(value in any::<String>()) {
+            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let query = Query::parse(Some(&format!("a=1&x={encoded}&b=2"))).unwrap();
+            prop_assert_eq!(query.one("x").unwrap(), Some(&*value));
+        }
+
+        #[test]
+        fn whatever_is_asked_is_read_or_refused(text in "[a-c%&=+0-9é]{0,24}") {
+            if let Ok(query) = Query::parse(Some(&text)) {
+                let _ = query.only(&["abc", "a"]);
+                prop_assert!(query.pairs.len() <= 1 + text.matches('&').count());
+            }
+        }
+    }
+
+    fn query(text: &str) -> Query {
+        Query::parse(Some(text)).unwrap()
+    }
+
+    #[test]
+    fn parameters_are_decoded_once() {
+        let query = query("topic=a%2525&topic=b+c&match=%2a&empty&&x=1=2");
+        assert_eq!(query.all("topic").collect::<Vec<_>>(), ["a%25", "b c"]);
+        assert_eq!(query.one("match").unwrap(), Some("*"));
+        assert_eq!(query.one("empty").unwrap(), Some(""));
+        assert_eq!(query.one("x").unwrap(), Some("1=2"));
+        assert_eq!(query.one("y").unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_refused() {
+        for text in ["a=%", "a=%4", "a=%ff", "%zz=1"] {
+            let problem = Query::parse(Some(text)).unwrap_err();
+            assert_eq!(problem.kind(), ProblemKind::InvalidParameter, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_value_is_not_two() {
+        assert!(query("id=1&id=2").one("id").is_err());
+        assert!(query("id=1&id=1").one("id").is_err());
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named_with_the_one_that_was_meant() {
+        let known = ["last_event_id", "lastEventId", "limit"];
+        for (text, meant) in [
+            ("last_evnt_id=1", "last_event_id"),
+            ("LASTEVENTID=1", "lastEventId"),
+            ("limt=2", "limit"),
+        ] {
+            let problem = query(text).only(&known).unwrap_err();
+            assert_eq!(problem.kind(), ProblemKind::UnknownParameter);
+            assert!(problem.detail().contains(&format!("'{meant}'")), "{}", problem.detail());
+        }
+        let problem = query("zzz=1").only(&known).unwrap_err();
+        assert!(problem.detail().contains("last_event_id, lastEventId, limit"));
+        assert!(query("zzz=1").only(&[]).is_err());
+        assert!(query("limit=1").only(&known).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_refused_as_not_configured() {
+        let problem = query("token=x").only(&["topic"]).unwrap_err();
+        assert_eq!(problem.kind(), ProblemKind::TokensNotConfigured);
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        for (from, to, count) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3)]
+        {
+            assert_eq!(edits(from, to), count);
+        }
+    }
+}

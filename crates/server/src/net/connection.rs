@@ -1,0 +1,203 @@
+//! The life of one connection.
+
+use std::convert::Infallible;
+use std::future::{Future, pending, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::{CONNECTION, EXPECT};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use mio::net::TcpStream as BareStream;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::app::App;
+use crate::config::ServerConfig;
+use crate::http::answer::{Handled, Via, Whole, Writer};
+use crate::http::common_headers::Usual;
+use crate::http::request::RequestBody;
+use crate::http::response_body::ResponseBody;
+use crate::net::http1::{Unread, serve as serve_plain};
+use crate::net::pending_heads::Seat;
+use crate::net::rewound::Rewound;
+use crate::net::stream_tasks::{Spawner, StreamTasks, WithTasks};
+use crate::phase::closing;
+use crate::socket::options::ACCEPTED_INHERIT;
+
+/// What a client of HTTP/2 sends first, as far as it looks like a head of HTTP/1 (RFC 9113, section 3.4).
+const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
+
+/// Serves a connection until it ends or the server does.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the connection and everything on it.
+pub(crate) async fn serve(socket: BareStream, peer: SocketAddr, app: Arc<App>, seat: Seat) {
+    // Events are small and must not wait for each other.
+    if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
+        return;
+    }
+    let Some(unread) = serve_plain(socket, peer, &app, &seat).await else { return };
+    // Boxed: most connections never need the room for it.
+    Box::pin(serve_rest(unread, peer, app, Arc::new(seat))).await;
+}
+
+/// Serves by hyper what plain requests are not enough for.
+async fn serve_rest(unread: Unread, peer: SocketAddr, app: Arc<App>, seat: Arc<Seat>) {
+    let Unread { socket, first } = unread;
+    let is_http2 = !seat.has_left() && first.starts_with(PREFACE);
+    let io = Rewound::new(first, TokioIo::new(socket));
+    let service = service_fn({
+        let (app, seat) = (Arc::clone(&app), Arc::clone(&seat));
+        move |request| {
+            seat.leave();
+            // Boxed, because on HTTP/2 its memory would be the stream's for as long as that is open.
+            let response: Pin<Box<dyn Future<Output = _> + Send>> =
+                Box::pin(respond(Arc::clone(&app), peer, request));
+            response
+        }
+    });
+    if is_http2 {
+        let tasks = StreamTasks::default();
+        let builder = http2_builder(&app.config, tasks.spawner());
+        let connection = builder.serve_connection(io, service);
+        drive(pin!(WithTasks { connection, tasks }), &app, &seat).await;
+    } else {
+        let connection = http1_builder(&app.config).serve_connection(io, service);
+        drive(pin!(connection), &app, &seat).await;
+    }
+}
+
+async fn respond(
+    app: Arc<App>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let (head, incoming) = request.into_parts();
+    // HTTP/2 says that a body is no longer wanted; a client that asks first does not send it.
+    let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
+    let mut body = RequestBody::new(incoming, is_coming, app.config.body_timeout);
+    let (usual, mut response) =
+        match app.handle(&head, &mut body, Via { peer, writer: Writer::Hyper }).await {
+            Handled::Whole(Whole { usual, response }) => (usual, response.map(ResponseBody::whole)),
+            Handled::Body(response) => (Usual::Any, response),
+            // Not asked for, so not answered.
+            Handled::Stream(_) => pending().await,
+        };
+    let headers = response.headers_mut();
+    usual.add_to(headers);
+    if head.version == Version::HTTP_2 {
+        // Which has streams to close, and no such header (RFC 9113, section 8.2.2).
+        headers.remove(CONNECTION);
+    }
+    Ok(response)
+}
+
+/// The one place where connections of HTTP/1 are configured: without the time-out and its timer, a
+/// client that sends half a head holds a connection for ever.
+fn http1_builder(config: &ServerConfig) -> http1::Builder {
+    /// Bytes of a body read ahead at most; it must hold a whole head, too.
+    const BUFFER_BYTES_MAX: usize = 64 * 1024;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_timeout)
+        .max_header_size(config.head_bytes_max)
+        .max_buf_size(BUFFER_BYTES_MAX.max(config.head_bytes_max));
+    builder
+}
+
+/// The same for HTTP/2.
+fn http2_builder(config: &ServerConfig, tasks: Spawner) -> http2::Builder<Spawner> {
+    /// A dead peer is noticed in twice this time.
+    const KEEP_ALIVE: Duration = Duration::from_secs(20);
+    /// Bytes of one stream that wait for its window: what one poll of a stream yields.
+    const SEND_BYTES_MAX: usize = 64 * 1024;
+    let head_bytes_max = u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX);
+    let mut builder = http2::Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(config.http2_streams_max)
+        .max_header_list_size(head_bytes_max)
+        .max_send_buf_size(SEND_BYTES_MAX);
+    builder
+}
+
+/// A connection that hyper serves.
+trait Connection: Future<Output = hyper::Result<()>> {
+    /// Asks it to end after what is under way.
+    fn finish(self: Pin<&mut Self>);
+}
+
+type Io = Rewound<TokioIo<TcpStream>>;
+
+impl<S> Connection for http1::Connection<Io, S>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Connection for WithTasks<http2::Connection<Io, S, Spawner>>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.connection).graceful_shutdown();
+    }
+}
+
+/// Drives a connection to its end, or until it is to be cut.
+async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat) {
+    let mut phases = app.phases();
+    let mut closing = pin!(closing(&mut phases));
+    let mut is_finishing = false;
+    // hyper bounds the head of HTTP/1 itself; a client of HTTP/2 could be silent after its preface.
+    let head_timeout = pin!(sleep(app.config.head_timeout));
+    let cut = pin!(seat.cut());
+    let mut before_head = Some((head_timeout, cut));
+    // By hand, so that once its head has come a connection is not looked after for that any more.
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Err(error) = ended {
+                debug!(error = &error as &dyn std::error::Error, "connection failed");
+            }
+            return Poll::Ready(());
+        }
+        if seat.has_left() {
+            before_head = None;
+        }
+        if let Some((head_timeout, cut)) = &mut before_head
+            && (head_timeout.as_mut().poll(cx).is_ready() || cut.as_mut().poll(cx).is_ready())
+        {
+            return Poll::Ready(());
+        }
+        if !is_finishing && closing.as_mut().poll(cx).is_ready() {
+            // Nothing is under way on a connection that has not asked for anything.
+            if before_head.is_some() {
+                return Poll::Ready(());
+            }
+            is_finishing = true;
+            connection.as_mut().finish();
+            // What that changes is seen by the next poll alone.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
+}

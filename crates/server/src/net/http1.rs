@@ -1,0 +1,228 @@
+//! HTTP/1 for plain requests: those that publish and subscribe, thousands a second.
+//!
+//! ```text
+//! wait for a head ─▶ parse ─▶ App::handle ─▶ encode the answer
+//!        ▲             │            │               │
+//!        │             │            └─▶ a stream: a shard has the socket from here on
+//!        │             └─▶ not plain, or wrong: hyper has the connection from here on
+//!        └── send what was answered, once no whole request is left
+//! ```
+//!
+//! Heads are parsed by `httparse`, as hyper's are. Whatever is not plain is left unread for hyper, and so is
+//! whatever is wrong: what malformed requests are answered is decided in one place, and not here.
+
+mod encode;
+mod head;
+mod patience;
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Poll, ready};
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use mio::net::TcpStream as BareStream;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+use tracing::debug;
+
+use self::encode::After;
+use self::head::{Head, NotPlain};
+use self::patience::Patience;
+use crate::app::App;
+use crate::http::answer::{Handled, Opened, Via, Writer};
+use crate::http::request::RequestBody;
+use crate::net::pending_heads::Seat;
+use crate::net::takeover::take_over;
+use crate::phase::{Phase, closing};
+use crate::socket::buffered::Wire;
+
+/// Bytes of answers collected at most before they are sent.
+const UNSENT_BYTES_MAX: usize = 16 * 1024;
+
+/// What a connection brought that this module leaves to others.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    pub(crate) socket: TcpStream,
+    /// What was read from it and not used.
+    pub(crate) first: Vec<u8>,
+}
+
+/// Serves plain requests until the connection ends or a shard has it; `None`, unless it brings
+/// something that is not plain.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the connection.
+pub(crate) async fn serve(
+    socket: BareStream,
+    peer: SocketAddr,
+    app: &App,
+    seat: &Seat,
+) -> Option<Unread> {
+    let mut connection = Connection {
+        app,
+        seat,
+        via: Via { peer, writer: Writer::Shard },
+        wire: Wire::new(socket),
+        head: Head::new(),
+    };
+    let left = match connection.serve().await {
+        Ok(End::Closed) => Ok(None),
+        Ok(End::NotPlain) => connection.wire.into_waiting().map(Some),
+        Ok(End::Stream(opened)) => connection.hand_over(*opened).map(|()| None),
+        Err(error) => Err(error),
+    };
+    match left {
+        Ok(left) => left.map(|(socket, first)| Unread { socket, first: first.into() }),
+        Err(error) => {
+            debug!(error = &error as &dyn std::error::Error, "connection failed");
+            None
+        }
+    }
+}
+
+struct Connection<'a> {
+    app: &'a App,
+    seat: &'a Seat,
+    via: Via,
+    wire: Wire,
+    /// Of the request that is answered, and then the last one that was.
+    head: Head,
+}
+
+/// Why the loop over requests is left.
+enum End {
+    Closed,
+    NotPlain,
+    Stream(Box<Opened>),
+}
+
+/// What follows a request.
+enum Next {
+    Request,
+    Close,
+    Stream(Box<Opened>),
+}
+
+impl Connection<'_> {
+    async fn serve(&mut self) -> io::Result<End> {
+        let config = &self.app.config;
+        let mut phases = self.app.phases();
+        let closing = pin!(closing(&mut phases));
+        let (cut, timer) = (pin!(self.seat.cut()), pin!(sleep(config.head_timeout)));
+        let mut patience = Patience::new(closing, cut, timer, config.head_timeout);
+        loop {
+            match self.head.read(&mut self.wire.buffer, config.head_bytes_max) {
+                Ok(false) => {
+                    self.send().await?;
+                    let came = poll_fn(|cx| match self.wire.poll_fill(cx) {
+                        Poll::Pending => patience.poll_over(self.seat, cx).map(|()| Ok(0)),
+                        // What has come counts, whatever else is the case.
+                        came => came,
+                    });
+                    if came.await? == 0 {
+                        return Ok(End::Closed);
+                    }
+                }
+                Err(NotPlain) => {
+                    self.send().await?;
+                    return Ok(End::NotPlain);
+                }
+                Ok(true) => {
+                    self.seat.leave();
+                    match self.exchange().await? {
+                        Next::Request => patience.begin(),
+                        Next::Stream(opened) => return Ok(End::Stream(opened)),
+                        Next::Close => {
+                            self.send().await?;
+                            return Ok(End::Closed);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers one request.
+    async fn exchange(&mut self) -> io::Result<Next> {
+        let body_bytes = self.head.body_bytes;
+        let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.wire.buffer.len());
+        let (handled, is_whole) = if has_come {
+            let body = self.wire.buffer.split_to(body_bytes as usize).freeze();
+            (self.handle(body).await?, true)
+        } else {
+            self.handle_as_it_comes().await?
+        };
+        let whole = match handled {
+            Handled::Whole(whole) => whole,
+            Handled::Stream(opened) => return Ok(Next::Stream(opened)),
+            // Not asked for: shards write the streams of this module.
+            Handled::Body(_) => return Ok(Next::Close),
+        };
+        let after = if whole.response.headers().contains_key(CONNECTION) {
+            After::Said
+        } else if self.head.is_last() || !is_whole || self.app.phase() == Phase::Closing {
+            After::Close
+        } else {
+            After::Keep
+        };
+        encode::response(&self.head.parts, &whole, after, &mut self.wire.unsent);
+        if self.wire.unsent.len() > UNSENT_BYTES_MAX {
+            self.send().await?;
+        }
+        Ok(if after == After::Keep { Next::Request } else { Next::Close })
+    }
+
+    /// Has a request handled whose body is there.
+    async fn handle(&mut self, body: Bytes) -> io::Result<Handled> {
+        let is_read_only = body.is_empty();
+        let mut body = RequestBody::come(body);
+        let mut handling = pin!(self.app.handle(&self.head.parts, &mut body, self.via));
+        let wire = &mut self.wire;
+        poll_fn(|cx| {
+            if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
+                return Poll::Ready(Ok(handled));
+            }
+            // What was answered before does not wait for this.
+            if let Poll::Ready(Err(error)) = wire.poll_send(cx) {
+                return Poll::Ready(Err(error));
+            }
+            if is_read_only {
+                ready!(wire.poll_hung_up(cx));
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            // Published is published, whether or not its publisher waits to hear of it.
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Has a request handled whose body is still to come, all or in part; with the answer comes whether
+    /// all of it did.
+    async fn handle_as_it_comes(&mut self) -> io::Result<(Handled, bool)> {
+        // What was answered before does not wait for this.
+        self.send().await?;
+        let wire = std::mem::take(&mut self.wire);
+        let mut body = RequestBody::sized(wire, self.head.body_bytes, self.app.config.body_timeout);
+        let handled = self.app.handle(&self.head.parts, &mut body, self.via).await;
+        let (wire, is_whole) = body.into_wire();
+        self.wire = wire;
+        Ok((handled, is_whole))
+    }
+
+    /// Sends what was answered.
+    async fn send(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.wire.poll_send(cx)).await
+    }
+
+    /// Hands the socket to the shard that is to write the stream.
+    fn hand_over(mut self, opened: Opened) -> io::Result<()> {
+        let mut unsent = self.wire.take_unsent();
+        encode::stream_head(&opened, &mut unsent);
+        let read_past = self.wire.buffer.len();
+        take_over(self.app, self.wire.into_bare()?, unsent, read_past, opened)
+    }
+}

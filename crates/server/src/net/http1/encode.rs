@@ -1,0 +1,107 @@
+//! Responses as text (RFC 9112, sections 4 to 6).
+
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Version};
+use httpdate::HttpDate;
+
+use crate::engine::Framing;
+use crate::http::answer::{Opened, Whole};
+use crate::http::common_headers::Usual;
+
+/// What becomes of the connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Keep,
+    Close,
+    /// It is closed, and the response's own headers say so.
+    Said,
+}
+
+/// Appends a whole response to a request.
+pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut Vec<u8>) {
+    let Whole { usual, response } = whole;
+    let (status, body) = (response.status(), response.body());
+    let is_old = request.version == Version::HTTP_10;
+    status_line(is_old, status, out);
+    headers(*usual, response.headers(), out);
+    // What HEAD says of a length would be that of GET, which is not known where there is no body.
+    let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
+        out.extend_from_slice(b"content-length: ");
+        out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(match (is_old, after) {
+        (false, After::Close) => b"connection: close\r\n\r\n",
+        (true, After::Keep) => b"connection: keep-alive\r\n\r\n",
+        _ => b"\r\n",
+    });
+    if request.method != Method::HEAD {
+        out.extend_from_slice(body);
+    }
+}
+
+/// Appends the head of a stream, after which its connection carries nothing else.
+pub(super) fn stream_head(opened: &Opened, out: &mut Vec<u8>) {
+    /// What a head takes with all headers there may be, and the preamble after it.
+    const USUAL_BYTES: usize = 768;
+    out.reserve(USUAL_BYTES);
+    let framing: &[u8] = match opened.framing {
+        Framing::Chunked => b"transfer-encoding: chunked\r\n",
+        Framing::Close => b"",
+    };
+    let is_old = opened.framing == Framing::Close;
+    status_line(is_old, opened.head.status(), out);
+    headers(Usual::Any, opened.head.headers(), out);
+    out.extend_from_slice(framing);
+    out.extend_from_slice(b"connection: close\r\n\r\n");
+}
+
+/// The headers of a response, its own and the usual ones, and the date.
+fn headers(usual: Usual, own: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in own {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(usual.lines().as_bytes());
+    out.extend_from_slice(b"date: ");
+    DATE.with_borrow_mut(|date| out.extend_from_slice(date.text()));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn status_line(is_old: bool, status: StatusCode, out: &mut Vec<u8>) {
+    out.extend_from_slice(if is_old { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+thread_local! {
+    static DATE: RefCell<Date> = RefCell::default();
+}
+
+/// The date, spelled out once a second.
+#[derive(Debug, Default)]
+struct Date {
+    second: u64,
+    text: [u8; 29],
+}
+
+impl Date {
+    fn text(&mut self) -> &[u8] {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if since.as_secs() != self.second {
+            self.second = since.as_secs();
+            let date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(self.second));
+            write!(&mut self.text[..], "{date}").expect("dates are all as long");
+        }
+        &self.text
+    }
+}

@@ -1,0 +1,186 @@
+//! Accepting connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+#[cfg(unix)]
+use tokio::io::Interest;
+use tokio::net::TcpListener;
+use tokio::select;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+use tracing::{debug, error, warn};
+
+use crate::app::App;
+use crate::net::connection;
+use crate::net::pending_heads::Heads;
+use crate::phase::closing;
+
+/// Where connections come from.
+pub(crate) trait Accept: Send {
+    /// Waits for the next one.
+    ///
+    /// Dropping the future loses no connection.
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+}
+
+/// A listener whose connections the runtime does not hear of until somebody waits for them.
+#[cfg(unix)]
+pub(crate) type Listener = tokio::io::unix::AsyncFd<mio::net::TcpListener>;
+
+/// Makes one of the runtime's own.
+#[cfg(unix)]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe to call: a listener could close its descriptor early, and this one does not"
+)]
+pub(crate) fn bare(listener: TcpListener) -> io::Result<Listener> {
+    Listener::new(mio::net::TcpListener::from_std(listener.into_std()?))
+}
+
+#[cfg(unix)]
+impl Accept for Listener {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.async_io(Interest::READABLE, mio::net::TcpListener::accept).await
+    }
+}
+
+/// The runtime's own, where there is no other way to wait for one.
+#[cfg(not(unix))]
+pub(crate) type Listener = TcpListener;
+
+#[cfg(not(unix))]
+pub(crate) fn bare(listener: TcpListener) -> io::Result<Listener> {
+    Ok(listener)
+}
+
+#[cfg(not(unix))]
+impl Accept for TcpListener {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, peer) = self.accept().await?;
+        Ok((TcpStream::from_std(socket.into_std()?), peer))
+    }
+}
+
+/// Accepts and serves connections until the server closes, then waits for those there are.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the listener and every connection it accepted.
+pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Heads>) {
+    /// Descriptors or memory are short: time for connections to end. Trying again at once would
+    /// fail again and take the processor from those that could.
+    const PAUSE: Duration = Duration::from_millis(100);
+    let mut connections = JoinSet::new();
+    let mut phases = app.phases();
+    loop {
+        select! {
+            () = closing(&mut phases) => break,
+            Some(ended) = connections.join_next() => report(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    debug!(%peer, "connection accepted");
+                    let seat = heads.enter();
+                    let served = connection::serve(socket, peer, Arc::clone(&app), seat);
+                    // Boxed, because it is copied several times on its way into a task.
+                    connections.spawn(Box::pin(served));
+                }
+                // The connection is gone; the listener is as good as before.
+                Err(error) if is_about_connection(&error) => {}
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "connection not accepted");
+                    app.metrics.accept_failed();
+                    // Who had the pause for a head and sent none.
+                    heads.give_way(PAUSE);
+                    sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while let Some(ended) = connections.join_next().await {
+        report(ended);
+    }
+}
+
+fn is_about_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+    )
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!(error = &error as &dyn std::error::Error, "connection panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use parking_lot::Mutex;
+    use tidings_hub::{Hub, HubConfig};
+    use tokio::sync::watch;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::engine::Engine;
+    use crate::phase::Phase;
+    use crate::server::shard_config;
+
+    /// Fails as it is told, notes when, and then waits for ever.
+    struct Failing {
+        errors: Mutex<VecDeque<io::ErrorKind>>,
+        tried: Arc<Mutex<Vec<Instant>>>,
+        done: watch::Sender<Phase>,
+    }
+
+    impl Accept for Failing {
+        async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+            self.tried.lock().push(Instant::now());
+            let error = self.errors.lock().pop_front();
+            match error {
+                Some(kind) => Err(kind.into()),
+                None => {
+                    self.done.send_replace(Phase::Closing);
+                    std::future::pending().await
+                }
+            }
+        }
+    }
+
+    /// How long the listener paused after each of these errors.
+    async fn pauses(errors: &[io::ErrorKind]) -> Vec<Duration> {
+        let (done, phases) = watch::channel(Phase::Serving);
+        let hub = Hub::new(HubConfig::default());
+        let config = ServerConfig::default();
+        let engine = Engine::start(&hub, &shard_config(&config, &hub)).unwrap();
+        let app = Arc::new(App::new(config, hub, Arc::new(engine), None, phases));
+        let tried = Arc::default();
+        let errors = Mutex::new(errors.iter().copied().collect());
+        let failing = Failing { errors, tried: Arc::clone(&tried), done };
+        listen(failing, app, Heads::new(1)).await;
+        let tried = tried.lock();
+        tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shortage_is_waited_out_and_a_lost_connection_is_not() {
+        use io::ErrorKind::{ConnectionAborted, Other, OutOfMemory};
+        let pauses = pauses(&[Other, ConnectionAborted, OutOfMemory]).await;
+        let pause = Duration::from_millis(100);
+        assert_eq!(pauses, [pause, Duration::ZERO, pause]);
+    }
+}

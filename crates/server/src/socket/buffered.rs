@@ -1,0 +1,245 @@
+//! A connection: what has come on it and was not used yet, and what is to be sent.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Bytes read at first: most requests whole, so that one look at the socket is enough.
+const READ_BYTES_MIN: usize = 1024;
+/// Bytes read at a time at most.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Room that is kept while nothing is under way; the rest is given back.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
+
+/// A connection and its two buffers. By default, one that is not there.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    socket: Socket,
+    /// What has come and was not used yet.
+    pub(crate) buffer: BytesMut,
+    /// Bytes to be read next: twice as many as before whenever so many came.
+    read_bytes: usize,
+    /// What is to be sent.
+    pub(crate) unsent: Vec<u8>,
+    sent: usize,
+}
+
+#[derive(Debug, Default)]
+enum Socket {
+    #[default]
+    Gone,
+    /// Not waited for yet. The request for a stream is there, mostly, when its connection is accepted, and
+    /// then the runtime need not hear of a socket that a shard is to have.
+    Bare(mio::net::TcpStream),
+    Waiting(TcpStream),
+}
+
+impl Wire {
+    pub(crate) fn new(socket: mio::net::TcpStream) -> Self {
+        let socket = Socket::Bare(socket);
+        Self { socket, read_bytes: READ_BYTES_MIN, ..Self::default() }
+    }
+
+    /// Reads on; 0 is the end.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // Who brings more than that is to be waited for anyway.
+        if self.read_bytes == READ_BYTES_MIN
+            && let Some(read) = self.socket.read_bare(&mut self.buffer)
+        {
+            if let Ok(READ_BYTES_MIN) = read {
+                self.read_bytes *= 2;
+            }
+            return Poll::Ready(read);
+        }
+        if self.buffer.capacity() - self.buffer.len() < self.read_bytes / 2 {
+            self.buffer.reserve(self.read_bytes);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
+        let socket = self.socket.waiting()?;
+        let polled = pin!(socket.read_buf(&mut self.buffer)).poll(cx);
+        match &polled {
+            Poll::Ready(Ok(read)) if *read == room => {
+                self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+            }
+            Poll::Pending if self.buffer.is_empty() && room > KEPT_BYTES_MAX => {
+                self.buffer = BytesMut::new();
+                self.read_bytes = KEPT_BYTES_MAX;
+            }
+            _ => {}
+        }
+        polled
+    }
+
+    /// Sends what there is.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.unsent.len() {
+            let sent = ready!(self.socket.poll_write(cx, &self.unsent[self.sent..]))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
+        }
+        self.sent = 0;
+        self.unsent.clear();
+        self.unsent.shrink_to(KEPT_BYTES_MAX);
+        Poll::Ready(Ok(()))
+    }
+
+    /// What was not sent yet, for whoever sends on.
+    pub(crate) fn take_unsent(&mut self) -> Vec<u8> {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        unsent.drain(..std::mem::take(&mut self.sent));
+        unsent
+    }
+
+    /// Ready when the other end has closed the connection. Not if it has sent something before that:
+    /// that is for those who read.
+    pub(crate) fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        let Ok(socket) = self.socket.waiting() else { return Poll::Ready(()) };
+        match socket.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The socket alone, for those who wait for it in another way.
+    pub(crate) fn into_bare(self) -> io::Result<mio::net::TcpStream> {
+        match self.socket {
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+            Socket::Bare(socket) => Ok(socket),
+            Socket::Waiting(socket) => socket.into_std().map(mio::net::TcpStream::from_std),
+        }
+    }
+
+    /// The socket as the runtime knows it, and what was read from it and not used.
+    pub(crate) fn into_waiting(mut self) -> io::Result<(TcpStream, BytesMut)> {
+        self.socket.waiting()?;
+        match self.socket {
+            Socket::Waiting(socket) => Ok((socket, self.buffer)),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Socket {
+    /// Reads what is there, if the runtime need not wait for it.
+    fn read_bare(&mut self, buffer: &mut BytesMut) -> Option<io::Result<usize>> {
+        let Self::Bare(socket) = self else { return None };
+        let mut first = [0; READ_BYTES_MIN];
+        match io::Read::read(socket, &mut first) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            read => Some(read.inspect(|read| buffer.extend_from_slice(&first[..*read]))),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Self::Bare(socket) = self {
+            match io::Write::write(socket, bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+        Pin::new(self.waiting()?).poll_write(cx, bytes)
+    }
+
+    /// The socket, which the runtime waits for from now on.
+    fn waiting(&mut self) -> io::Result<&mut TcpStream> {
+        if let Self::Bare(_) = self
+            && let Self::Bare(socket) = std::mem::take(self)
+        {
+            *self = Self::Waiting(TcpStream::from_std(socket.into())?);
+        }
+        match self {
+            Self::Waiting(socket) => Ok(socket),
+            _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read as _;
+    use std::net::{TcpListener, TcpStream as StdStream};
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A connection, and its other end.
+    fn wire() -> (Wire, StdStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (Wire::new(mio::net::TcpStream::from_std(socket)), peer)
+    }
+
+    fn is_bare(wire: &Wire) -> bool {
+        matches!(wire.socket, Socket::Bare(_))
+    }
+
+    #[tokio::test]
+    async fn the_runtime_hears_of_a_socket_that_has_to_be_waited_for() {
+        let (mut wire, mut peer) = wire();
+        io::Write::write_all(&mut peer, b"one").unwrap();
+        // It may take a moment to come, which is not to be waited for here.
+        peer.set_nodelay(true).unwrap();
+        while wire.socket.read_bare(&mut wire.buffer).is_none() {}
+        assert!(is_bare(&wire) && wire.buffer == "one");
+        wire.unsent.extend_from_slice(b"answer");
+        poll_fn(|cx| wire.poll_send(cx)).await.unwrap();
+        assert!(is_bare(&wire));
+
+        assert!(wire.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(!is_bare(&wire));
+        io::Write::write_all(&mut peer, b"two").unwrap();
+        assert_eq!(poll_fn(|cx| wire.poll_fill(cx)).await.unwrap(), 3);
+        assert_eq!(wire.buffer, "onetwo");
+        drop(wire);
+        let mut answers = String::new();
+        peer.read_to_string(&mut answers).unwrap();
+        assert_eq!(answers, "answer");
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_not_handed_on() {
+        let (mut wire, mut peer) = wire();
+        let text: Vec<u8> = (0..16_000_000_u32).map(|n| n as u8).collect();
+        wire.unsent.clone_from(&text);
+        // More than the kernel takes of it.
+        assert!(wire.poll_send(&mut Context::from_waker(Waker::noop())).is_pending());
+        let (sent, rest) = (wire.sent, wire.take_unsent());
+        assert!(sent > 0 && rest == text[sent..]);
+        drop(wire);
+        let mut came = Vec::new();
+        peer.read_to_end(&mut came).unwrap();
+        assert!(came == text[..sent]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_brings_much_is_read_in_large_pieces_and_gives_the_room_back() {
+        let (mut wire, peer) = wire();
+        let sent = vec![b'x'; 4 << 20];
+        let writer = std::thread::spawn(move || {
+            io::Write::write_all(&mut (&peer), &sent).unwrap();
+            peer
+        });
+        let mut read = 0;
+        let mut largest = 0;
+        while read < 4 << 20 {
+            let now = poll_fn(|cx| wire.poll_fill(cx)).await.unwrap();
+            assert!(now > 0);
+            (read, largest) = (read + now, largest.max(now));
+            wire.buffer.clear();
+        }
+        let _peer = writer.join().unwrap();
+        assert!(largest > READ_BYTES_MIN && largest <= 2 * READ_BYTES_MAX, "{largest}");
+        assert!(wire.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(wire.buffer.capacity() <= KEPT_BYTES_MAX, "{}", wire.buffer.capacity());
+    }
+}
