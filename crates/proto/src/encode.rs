@@ -11,7 +11,7 @@ use core::time::Duration;
 use memchr::memchr2;
 
 use crate::event::whole_millis;
-use crate::refused::Refused;
+use crate::one_line::Refused;
 use crate::{Event, EventIdRef};
 
 /// The shortest comment, which is a whole heartbeat: a line, without a blank line after it.
@@ -83,14 +83,14 @@ pub fn encode_comment(text: &str, out: &mut Vec<u8>) -> Result<(), InvalidCommen
     Ok(())
 }
 
-/// The text cannot be a comment: it holds CR, LF or NUL.
+/// The text cannot be a comment: it contains CR, LF or NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidComment {
     refused: Refused,
 }
 
 impl InvalidComment {
-    /// Returns where the first refused character stands, in bytes from the start.
+    /// Returns the position of the first refused character, in bytes from the start.
     #[must_use]
     pub fn position(&self) -> usize {
         self.refused.position
@@ -99,7 +99,7 @@ impl InvalidComment {
 
 impl fmt::Display for InvalidComment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "comment holds {}", self.refused)
+        write!(f, "comment contains {}", self.refused)
     }
 }
 

@@ -1,28 +1,28 @@
-//! The event as its publisher made it.
+//! The event as its publisher makes it.
 
 use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::{EventId, EventType};
 
-/// One unit to be published: a type, data, and perhaps an ID and a reconnection time.
+/// An event to publish: a type, data, and optionally an ID and a reconnection time.
 ///
-/// Everything in it is legal to write, because its parts were checked when they were made. Data may
-/// be any text; the format has no way to tell CR, CRLF and LF apart, so each arrives as LF.
+/// An event is always legal to write, because its parts are checked when they are made. Data may be
+/// any text. The format cannot tell CR, CRLF and LF apart, so each arrives as LF.
 ///
 /// The parts are private and set by `with_*`, so that more can be added.
 ///
 /// # Examples
 ///
 /// ```
-/// use core::time::Duration;
 /// use tidings_proto::{Event, EventType};
 ///
-/// let event = Event::new("{\"price\":42}").with_type(EventType::new("tick")?);
+/// const TICK: EventType = EventType::from_static("tick");
+///
+/// let event = Event::new("{\"price\":42}").with_type(TICK);
 /// assert_eq!(event.event_type().as_str(), "tick");
 /// assert_eq!(event.data(), "{\"price\":42}");
 /// assert_eq!(event.id(), None);
-/// # Ok::<(), tidings_proto::InvalidEventType>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
@@ -38,6 +38,28 @@ impl Event {
     #[must_use]
     pub fn new(data: impl Into<Box<str>>) -> Self {
         Self { event_type: EventType::MESSAGE, data: data.into(), id: None, retry: None }
+    }
+
+    /// Makes an event whose data is `value` as JSON, of the type `message` and without an ID.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError`] if JSON cannot express the value: a map whose keys are not text, or a `Serialize`
+    /// implementation that fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tidings_proto::Event;
+    ///
+    /// let event = Event::json(&json!({ "price": 42 }))?;
+    /// assert_eq!(event.data(), "{\"price\":42}");
+    /// # Ok::<(), tidings_proto::JsonError>(())
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<Self, JsonError> {
+        serde_json::to_string(value).map(Self::new).map_err(JsonError)
     }
 
     /// Sets the type.
@@ -56,8 +78,8 @@ impl Event {
 
     /// Sets the reconnection time that goes with the event.
     ///
-    /// The field counts whole milliseconds: a fraction is rounded up, so that nobody returns sooner
-    /// than was asked, and more than `u64::MAX` of them is cut to that.
+    /// The field counts whole milliseconds. A fraction is rounded up, so that no client returns sooner
+    /// than asked; a longer time is cut to `u64::MAX` milliseconds.
     #[must_use]
     pub fn with_retry(mut self, reconnection_time: Duration) -> Self {
         self.retry = Some(whole_millis(reconnection_time));
@@ -90,6 +112,25 @@ impl Event {
 
     pub(crate) fn retry_millis(&self) -> Option<u64> {
         self.retry
+    }
+}
+
+/// A value that JSON cannot express.
+#[cfg(feature = "json")]
+#[derive(Debug)]
+pub struct JsonError(serde_json::Error);
+
+#[cfg(feature = "json")]
+impl core::fmt::Display for JsonError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the value cannot be written as JSON")
+    }
+}
+
+#[cfg(feature = "json")]
+impl core::error::Error for JsonError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.0)
     }
 }
 

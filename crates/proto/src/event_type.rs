@@ -1,24 +1,34 @@
 //! Event types: the `event` field, `message` when absent.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use core::fmt;
-use core::hash::{Hash, Hasher};
 
-use crate::refused::Refused;
+use crate::one_line::{is_one_line, one_line_text};
 
-/// What kind of event this is: the name its listeners are registered under.
+/// The type of an event: the name under which a page registers its listeners.
 ///
-/// The type of an event that names none is `message`, so an empty text means `message` too, and
-/// neither takes an allocation. Any other text without CR, LF and NUL is legal.
-#[derive(Clone, PartialEq, Eq, Default)]
+/// The type of an event without an `event` field is `message`, so an empty text means `message`
+/// too. Any other text without CR, LF and NUL is legal. A type made of a literal takes no
+/// allocation, and can be a constant:
+///
+/// ```
+/// use tidings_proto::EventType;
+///
+/// const TICK: EventType = EventType::from_static("tick");
+/// assert_eq!(TICK.as_str(), "tick");
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventType(
-    /// `None` is `message`, and is its only spelling here.
-    Option<Box<str>>,
+    /// Never empty: the empty text is `message`.
+    Cow<'static, str>,
 );
 
+one_line_text!(EventType, InvalidEventType, "event type");
+
 impl EventType {
-    /// The type of an event that names none.
-    pub const MESSAGE: Self = Self(None);
+    /// The type of an event without an `event` field.
+    pub const MESSAGE: Self = Self(Cow::Borrowed(MESSAGE));
 
     /// Checks `event_type` once, so that nothing after this point has to.
     ///
@@ -30,23 +40,38 @@ impl EventType {
         if matches!(event_type.as_ref(), "" | MESSAGE) {
             return Ok(Self::MESSAGE);
         }
-        let value = event_type.into();
-        match Refused::find(&value) {
-            Some(refused) => Err(InvalidEventType { value, refused }),
-            None => Ok(Self(Some(value))),
-        }
+        let event_type = event_type.into();
+        InvalidEventType::check(&event_type)?;
+        Ok(Self(Cow::Owned(event_type.into())))
     }
 
-    /// Returns the type as text, `message` spelt out.
+    /// Makes a type of a literal, without an allocation.
+    ///
+    /// # Panics
+    ///
+    /// If `event_type` contains CR, LF or NUL: in a constant, an error of the compiler.
+    #[must_use]
+    pub const fn from_static(event_type: &'static str) -> Self {
+        assert!(is_one_line(event_type), "an event type contains no CR, LF or NUL");
+        if event_type.is_empty() { Self::MESSAGE } else { Self(Cow::Borrowed(event_type)) }
+    }
+
+    /// Returns the type as text, `message` spelled out.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or(MESSAGE)
+        &self.0
     }
 
-    /// Whether this is the type of an event that names none.
+    /// Whether this is the type of an event without an `event` field.
     #[must_use]
     pub fn is_message(&self) -> bool {
-        self.0.is_none()
+        self.0 == MESSAGE
+    }
+}
+
+impl Default for EventType {
+    fn default() -> Self {
+        Self::MESSAGE
     }
 }
 
@@ -55,80 +80,5 @@ impl fmt::Debug for EventType {
         f.debug_tuple("EventType").field(&self.as_str()).finish()
     }
 }
-
-impl fmt::Display for EventType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Hash for EventType {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-impl PartialOrd for EventType {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for EventType {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
-
-impl AsRef<str> for EventType {
-    fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl TryFrom<&str> for EventType {
-    type Error = InvalidEventType;
-
-    fn try_from(event_type: &str) -> Result<Self, InvalidEventType> {
-        Self::new(event_type)
-    }
-}
-
-impl core::str::FromStr for EventType {
-    type Err = InvalidEventType;
-
-    fn from_str(event_type: &str) -> Result<Self, InvalidEventType> {
-        Self::new(event_type)
-    }
-}
-
-/// The text cannot be an event type: it holds CR, LF or NUL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidEventType {
-    value: Box<str>,
-    refused: Refused,
-}
-
-impl InvalidEventType {
-    /// Returns the text that was refused.
-    #[must_use]
-    pub fn value(&self) -> &str {
-        &self.value
-    }
-
-    /// Returns where the first refused character stands, in bytes from the start.
-    #[must_use]
-    pub fn position(&self) -> usize {
-        self.refused.position
-    }
-}
-
-impl fmt::Display for InvalidEventType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "event type holds {}", self.refused)
-    }
-}
-
-impl core::error::Error for InvalidEventType {}
 
 pub(crate) const MESSAGE: &str = "message";

@@ -2,9 +2,9 @@
 //!
 //! An event stream is the text of one `text/event-stream` response: lines of fields, a blank line
 //! after each event. This crate turns that text into events and events into that text, and does
-//! nothing else. It opens no socket, reads no clock, logs nothing, and needs only `alloc`. Whoever
-//! owns the connection hands over bytes and gets events; see [section 9.2 of the HTML
-//! standard][spec] for the rules it follows.
+//! nothing else. It opens no socket, reads no clock, logs nothing, and needs only `alloc`. The owner
+//! of the connection hands over bytes and gets events; see [section 9.2 of the HTML standard][spec]
+//! for the rules.
 //!
 //! # Decoding
 //!
@@ -33,14 +33,14 @@
 //! One that arrives in pieces, or whose data has several lines, is put together in a buffer that
 //! the decoder keeps and uses again. [`EventRef::to_buf`] makes an event that can be kept.
 //!
-//! **There are no syntax errors.** The format has none: what a rule does not know is ignored, and
-//! malformed UTF-8 becomes U+FFFD. The one way to fail is a [limit](Limits), on by default, so that
-//! a stream that never ends its event cannot take the memory.
+//! **There are no syntax errors.** The format has none: unknown fields are ignored, and malformed
+//! UTF-8 becomes U+FFFD. The one way to fail is a [limit](Limits), on by default, so that a stream
+//! that never ends its event cannot exhaust memory.
 //!
 //! # The place in the stream
 //!
-//! The decoder follows the last event ID, which is what a reader sends as `Last-Event-ID` to
-//! continue where it was cut off. It moves when a block ends, with or without an event in it:
+//! The decoder follows the last event ID, which a reader sends as `Last-Event-ID` to continue where
+//! it was cut off. It moves when a block ends, with or without an event in it:
 //!
 //! ```
 //! use tidings_proto::Decoder;
@@ -50,7 +50,7 @@
 //! while decoder.decode(&mut input)?.is_some() {}
 //! assert_eq!(decoder.last_event_id(), "1");
 //!
-//! // The connection was lost. What was pending is discarded, the place is kept.
+//! // The connection was lost. The pending event is discarded, the place is kept.
 //! decoder.end_of_stream();
 //! let mut input: &[u8] = b"data: no ID of its own\n\n";
 //! while decoder.decode(&mut input)?.is_some() {}
@@ -60,24 +60,26 @@
 //!
 //! # Encoding
 //!
-//! An [`Event`] is what gets published. Its parts are checked when they are made, so everything
-//! that exists can be written and no text can smuggle in a field of its own:
+//! An [`Event`] is what gets published. Its parts are checked when they are made, so every event can
+//! be written and no text can smuggle in a field of its own:
 //!
 //! ```
 //! use tidings_proto::{Event, EventId, EventType, encode};
 //!
 //! let event = Event::new("two\nlines")
-//!     .with_type(EventType::new("notice")?)
-//!     .with_id(EventId::new("42")?);
+//!     .with_type(EventType::from_static("notice"))
+//!     .with_id(EventId::new(42.to_string())?);
 //! let mut text = Vec::new();
 //! encode(&event, &mut text);
 //! assert_eq!(text, b"id: 42\nevent: notice\ndata: two\ndata: lines\n\n");
 //!
 //! assert!(EventId::new("42\ndata: forged").is_err());
-//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! # Ok::<(), tidings_proto::InvalidEventId>(())
 //! ```
 //!
-//! [`encoded_len`] tells beforehand how many bytes that will be. [`encode_with_id`] writes an event
+//! With the feature `json`, `Event::json(&value)` makes an event of any `serde::Serialize`.
+//!
+//! [`encoded_len`] returns beforehand how many bytes that will be. [`encode_with_id`] writes an event
 //! under another ID; [`encode_id_block`], [`encode_retry`], [`encode_comment`] and [`HEARTBEAT`]
 //! are the pieces of a stream that are not events.
 //!
@@ -85,8 +87,8 @@
 //!
 //! A published [`Event`] and a received [`EventRef`] (or its owned form, [`EventBuf`]) are not the
 //! same thing. A received event always has a last event ID, usually an earlier event's, and its
-//! type may hold a NUL, which is legal to read and refused for writing. [`EventRef::to_event`]
-//! crosses over for whoever passes events on.
+//! type may contain a NUL, which is legal to read and refused for writing. [`EventRef::to_event`]
+//! converts one into the other, for programs that pass events on.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
@@ -98,7 +100,7 @@ mod encode;
 mod event;
 mod event_id;
 mod event_type;
-mod refused;
+mod one_line;
 
 pub use decode::{Decoder, EventBuf, EventRef, Item, LimitExceeded, Limits};
 pub use encode::{
@@ -106,5 +108,7 @@ pub use encode::{
     encode_with_id, encoded_len, encoded_len_with_id,
 };
 pub use event::Event;
+#[cfg(feature = "json")]
+pub use event::JsonError;
 pub use event_id::{EventId, EventIdRef, InvalidEventId};
 pub use event_type::{EventType, InvalidEventType};

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 use support::Seen;
@@ -33,14 +34,41 @@ fn values_are_taken_from_borrowed_and_owned_text() {
 }
 
 #[test]
+fn a_literal_is_checked_by_the_same_rule() {
+    const NONE: EventType = EventType::from_static("");
+    assert!(NONE.is_message() && EventType::from_static("message").is_message());
+    assert_eq!(EventType::from_static("é tick"), EventType::new("é tick").unwrap());
+    assert_eq!(EventId::from_static("é 7"), EventId::new("é 7").unwrap());
+    for text in ["\r", "a\nb", "a\0"] {
+        assert!(EventType::new(text).is_err() && EventId::new(text).is_err(), "{text:?}");
+        assert!(catch_unwind(|| EventType::from_static(text)).is_err(), "{text:?}");
+        assert!(catch_unwind(|| EventId::from_static(text)).is_err(), "{text:?}");
+    }
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn data_is_any_value_that_json_can_express() {
+    use std::collections::HashMap;
+    use std::error::Error as _;
+
+    let event = Event::json(&["a\nb", "c"]).unwrap();
+    assert_eq!(event, Event::new(r#"["a\nb","c"]"#));
+    assert_eq!(Event::json("text").unwrap().data(), r#""text""#);
+    let error = Event::json(&HashMap::from([([0_u8; 2], 1)])).unwrap_err();
+    assert_eq!(error.to_string(), "the value cannot be written as JSON");
+    assert!(error.source().is_some());
+}
+
+#[test]
 fn an_error_says_what_was_found_and_where_but_does_not_repeat_the_text() {
     let error = EventId::new("secret\n").unwrap_err();
-    assert_eq!(error.to_string(), "event ID holds LF at byte 6");
+    assert_eq!(error.to_string(), "event ID contains LF at byte 6");
     assert_eq!(EventIdRef::new("secret\n").unwrap_err(), error);
     let error = EventType::new("é\0").unwrap_err();
-    assert_eq!(error.to_string(), "event type holds NUL at byte 2");
+    assert_eq!(error.to_string(), "event type contains NUL at byte 2");
     let error = encode_comment("\r", &mut Vec::new()).unwrap_err();
-    assert_eq!(error.to_string(), "comment holds CR at byte 0");
+    assert_eq!(error.to_string(), "comment contains CR at byte 0");
     let limits = Limits::default().with_event_bytes_max(3);
     let error = Decoder::with_limits(limits).decode(&mut &b"data: 1234\n"[..]).unwrap_err();
     assert_eq!(error.to_string(), "event is larger than 3 bytes");
