@@ -12,7 +12,7 @@ use std::task::{Context, Waker};
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
-use tidings_bench::{Found, PACKET_BYTES, Workload, decode, full, model, tiny};
+use tidings_benchmarks::{Found, PACKET_BYTES, Workload, decode, full, model, tiny};
 use tidings_hub::tap::{Hint, Reader, Tap};
 use tidings_hub::{Draft, Event, Hub, HubConfig, Start, Topic};
 use tidings_proto::{encode, encoded_len};

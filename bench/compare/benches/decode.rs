@@ -14,7 +14,9 @@ use eventsource_stream::Eventsource;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use sse_stream::SseByteStream;
 use sseer::event_stream::EventStream;
-use tidings_bench::{Found, PACKET_BYTES, Workload, decode, decode_owned, hard, model, workloads};
+use tidings_benchmarks::{
+    Found, PACKET_BYTES, Workload, decode, decode_owned, hard, model, workloads,
+};
 
 fn benches(criterion: &mut Criterion) {
     for workload in workloads() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sse_stream::Sse;
-use tidings_bench::{Workload, workloads};
+use tidings_benchmarks::{Workload, workloads};
 use tidings_proto::{Event, encode, encoded_len};
 
 fn benches(criterion: &mut Criterion) {
