@@ -1,5 +1,5 @@
 //! The layers test: a crate depends only on crates below it on its own chain,
-//! `cli -> server -> hub -> proto` or `cli -> client -> proto`.
+//! `cli -> server -> hub -> proto`, `cli -> client -> proto` or `cli -> bench -> proto`.
 //!
 //! Dependencies of tests are free, but for one thing: nothing uses the tools outside `crates/`.
 
@@ -16,12 +16,16 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 /// What each crate may use, tests aside. A crate that is not listed here has no place yet.
-const BELOW: [(&str, &[&str]); 8] = [
+const BELOW: [(&str, &[&str]); 9] = [
     ("tidings-proto", &[]),
     ("tidings-hub", &["tidings-proto"]),
     ("tidings-server", &["tidings-hub", "tidings-proto"]),
     ("tidings-client", &["tidings-proto"]),
-    ("tidings", &["tidings-server", "tidings-client", "tidings-hub", "tidings-proto"]),
+    ("tidings-bench", &["tidings-proto"]),
+    (
+        "tidings",
+        &["tidings-server", "tidings-client", "tidings-bench", "tidings-hub", "tidings-proto"],
+    ),
     // For tests only: that nobody else names it here is what keeps it out of every product.
     ("tidings-testkit", &["tidings-hub", "tidings-proto"]),
     // What an embedder writes: the hub and nothing else of ours.
@@ -128,12 +132,14 @@ mod tests {
         check(
             "tidings -> tidings-server
              tidings -> tidings-client
+             tidings -> tidings-bench
              tidings -> tidings-hub
              tidings -> tidings-proto
              tidings-server -> tidings-hub
              tidings-server -> tidings-proto
              tidings-hub -> tidings-proto
              tidings-client -> tidings-proto
+             tidings-bench -> tidings-proto
              tidings-testkit -> tidings-hub",
             Kind::Normal,
             true,
@@ -152,6 +158,9 @@ mod tests {
              tidings-client -> tidings-server
              tidings-server -> tidings-client
              tidings-server -> tidings
+             tidings-bench -> tidings-client
+             tidings-bench -> tidings-server
+             tidings-client -> tidings-bench
              tidings-hub -> tidings-testkit
              tidings -> tidings-testkit
              tidings-server -> xtask

@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::args::ServeArgs;
 
-pub(crate) use self::bench::{BenchConfig, Output, Scenario};
+pub(crate) use self::bench::{BenchConfig, Output};
 pub(crate) use self::tools::{
     Colour, Data, Format, Input, ListenConfig, PublishConfig, RelayConfig, Sink, Template, Watched,
 };

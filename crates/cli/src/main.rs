@@ -49,9 +49,8 @@ fn main() -> ExitCode {
         }
         Ok(Err(error)) => {
             eprintln!("tidings: {}", sentence(&*error));
-            // As shells tell of a program that a signal has ended.
-            let signal = error.downcast_ref::<bench::Interrupted>();
-            signal.map_or(ExitCode::FAILURE, |signal| ExitCode::from(128 + signal.number))
+            bench::interrupted(&*error)
+                .map_or(ExitCode::FAILURE, |signal| ExitCode::from(signal.status()))
         }
         Ok(Ok(())) => ExitCode::SUCCESS,
     }

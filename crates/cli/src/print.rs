@@ -12,7 +12,7 @@ use crate::args::{Cli, CompletionsArgs, ManArgs};
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Box<dyn Error>> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tidings", &mut script);
-    print(&script)
+    Ok(print(&script)?)
 }
 
 /// Prints a manual page.
@@ -26,7 +26,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Box<dyn Error>> {
     };
     let mut page = Vec::new();
     Man::new(command).render(&mut page)?;
-    print(&page)
+    Ok(print(&page)?)
 }
 
 /// The command of this name; that of a scenario of `bench` is the one its page has.
@@ -37,11 +37,11 @@ fn find<'a>(program: &'a clap::Command, name: &str) -> Option<&'a clap::Command>
     }
 }
 
-/// Whoever reads may stop in the middle, as `head` does.
-fn print(text: &[u8]) -> Result<(), Box<dyn Error>> {
+/// Writes to standard output. A reader may stop in the middle, as `head` does: that is no failure.
+pub(crate) fn print(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
 }

@@ -54,7 +54,7 @@ async fn serve(config: Config, site: Site, descriptors: Option<u64>) -> Result<(
     let served = tokio::select! {
         served = &mut serving => served,
         signal = signals.next() => {
-            say(&format!("{signal}: ending streams; a second signal ends at once"));
+            say(&format!("{}: ending streams; a second signal ends at once", signal.name));
             let _ = end.send(());
             tokio::select! {
                 served = &mut serving => served,

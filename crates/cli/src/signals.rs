@@ -10,6 +10,20 @@ pub(crate) struct Signals {
     terminate: Signal,
 }
 
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caught {
+    pub(crate) name: &'static str,
+    pub(crate) number: u8,
+}
+
+impl Caught {
+    /// The status of a program that this signal has ended, as shells have it.
+    pub(crate) fn status(self) -> u8 {
+        128 + self.number
+    }
+}
+
 impl Signals {
     /// Takes the signals over: from here on they end nothing by themselves.
     pub(crate) fn new() -> io::Result<Self> {
@@ -19,11 +33,11 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one, and names it.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) -> Caught {
         tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => Caught { name: "SIGINT", number: 2 },
+            _ = self.terminate.recv() => Caught { name: "SIGTERM", number: 15 },
         }
     }
 }

@@ -126,7 +126,7 @@ fn is_rust(path: &str) -> bool {
 /// Code that ships, in contrast to code that only helps to build and test it.
 fn is_product(path: &str) -> bool {
     is_rust(path)
-        && ["proto", "hub", "server", "client", "cli"]
+        && ["proto", "hub", "server", "client", "bench", "cli"]
             .iter()
             .any(|name| path.starts_with(&format!("crates/{name}/src/")))
 }
@@ -143,7 +143,7 @@ fn reads_files(path: &str) -> bool {
         // The place in a stream, which is written as the program runs.
         || path == "crates/cli/src/state_file.rs"
         // What the kernel tells of a server's processes, again and again as a run goes on.
-        || path == "crates/cli/src/bench/processes.rs"
+        || path == "crates/bench/src/measure/processes.rs"
 }
 
 fn is_configuration(path: &str) -> bool {

@@ -3,46 +3,17 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use tidings_bench::{Batch, Config, EVENT_BYTES_MIN, Place, Scenario, Scheme, Target, Way};
 use url::Url;
 
 use super::{Mistakes, Reader, at_least, bytes, duration};
 use crate::args::{BenchArgs, CommonArgs, ScenarioArgs};
-use crate::bench::{EVENT_BYTES_MIN, Place, Scheme, Target, Way};
 
 /// Everything `bench` needs to know.
 #[derive(Debug)]
 pub(crate) struct BenchConfig {
-    /// As it was written.
-    pub(crate) url: String,
-    pub(crate) subscribe: Target,
-    pub(crate) publish: Target,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) topics: u32,
-    /// Bytes of each event's data.
-    pub(crate) bytes: usize,
-    pub(crate) scenario: Scenario,
-    pub(crate) servers: Vec<u32>,
-    pub(crate) timeout: Duration,
+    pub(crate) run: Config,
     pub(crate) output: Output,
-    pub(crate) progress: Way,
-}
-
-/// What is measured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scenario {
-    Idle { subscribers: u32, hold: Duration },
-    FanOut { subscribers: u32, events: u32, under_way: u32 },
-    Churn { connections: u32, under_way: u32 },
-    Replay { events: u32, subscribers: u32, start: Option<String> },
-    Slow { subscribers: u32, stalled: u32, events: u32, rate: u32 },
-    Publish { connections: u32, pipelined: u32, events: u32, batch: Option<Batch> },
-}
-
-/// Events that are published together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Batch {
-    pub(crate) events: u32,
-    pub(crate) target: Target,
 }
 
 /// For whom the result is.
@@ -102,17 +73,19 @@ impl BenchConfig {
         };
         match (subscribe, publish, scenario) {
             (Some(subscribe), Some(publish), Some(scenario)) if mistakes.is_empty() => Ok(Self {
-                url: common.url.clone(),
-                subscribe,
-                publish,
-                headers,
-                topics,
-                bytes,
-                scenario,
-                servers,
-                timeout,
+                run: Config {
+                    url: common.url.clone(),
+                    subscribe,
+                    publish,
+                    headers,
+                    topics,
+                    bytes,
+                    scenario,
+                    servers,
+                    timeout,
+                    progress,
+                },
                 output: if common.json { Output::Json } else { Output::People },
-                progress,
             }),
             _ => Err(Mistakes(mistakes)),
         }
@@ -321,10 +294,12 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    fn check(line: &str) -> Result<BenchConfig, Mistakes> {
+    fn check(line: &str) -> Result<Config, Mistakes> {
         let words = ["tidings", "bench"].into_iter().chain(line.split_whitespace());
         match Cli::try_parse_from(words) {
-            Ok(Cli { command: Command::Bench(args) }) => BenchConfig::check(&args),
+            Ok(Cli { command: Command::Bench(args) }) => {
+                BenchConfig::check(&args).map(|config| config.run)
+            }
             Ok(_) => panic!("bench was asked for"),
             Err(error) => panic!("{error}"),
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::clock::nanos;
-use super::processes::{self, Processes, Sample};
+use crate::measure::clock::nanos;
+use crate::measure::processes::{self, Processes, Sample};
 
 /// Looks at the server's processes at certain moments, and now and then between.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     server: Option<Processes>,
     next: u64,
     before: Sample,
@@ -26,37 +26,37 @@ pub(super) struct Meter {
 
 /// What is told of the server, in bytes, seconds and microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Server {
-    pub(super) rss_before: u64,
+pub(crate) struct Server {
+    pub(crate) rss_before: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rss_connected: Option<u64>,
+    pub(crate) rss_connected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rss_without_stalled: Option<u64>,
+    pub(crate) rss_without_stalled: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rss_with_stalled: Option<u64>,
-    pub(super) rss_peak: u64,
+    pub(crate) rss_with_stalled: Option<u64>,
+    pub(crate) rss_peak: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rss_after: Option<u64>,
+    pub(crate) rss_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) pss_connected: Option<u64>,
+    pub(crate) pss_connected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cpu_seconds: Option<f64>,
+    pub(crate) cpu_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cpu_us_per_delivery: Option<f64>,
+    pub(crate) cpu_us_per_delivery: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cpu_us_per_event: Option<f64>,
+    pub(crate) cpu_us_per_event: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cpu_us_per_connection: Option<f64>,
+    pub(crate) cpu_us_per_connection: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rss_per_subscriber: Option<i64>,
-    pub(super) tcp_memory_before: u64,
+    pub(crate) rss_per_subscriber: Option<i64>,
+    pub(crate) tcp_memory_before: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tcp_memory_connected: Option<u64>,
+    pub(crate) tcp_memory_connected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tcp_memory_without_stalled: Option<u64>,
+    pub(crate) tcp_memory_without_stalled: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tcp_memory_with_stalled: Option<u64>,
-    pub(super) tcp_memory_peak: u64,
+    pub(crate) tcp_memory_with_stalled: Option<u64>,
+    pub(crate) tcp_memory_peak: u64,
 }
 
 /// Between the moments, memory is looked at so often: it takes the kernel a while to add it up.
@@ -64,7 +64,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 impl Meter {
     /// Begins to watch the processes `roots`, or nothing if there are none.
-    pub(super) fn new(roots: &[u32]) -> io::Result<Self> {
+    pub(crate) fn new(roots: &[u32]) -> io::Result<Self> {
         let server = match roots {
             [] => None,
             roots => Some(Processes::of(roots.to_vec())?),
@@ -85,7 +85,7 @@ impl Meter {
     }
 
     /// Looks at memory, if it is time to.
-    pub(super) fn tick(&mut self, now: u64) -> io::Result<()> {
+    pub(crate) fn tick(&mut self, now: u64) -> io::Result<()> {
         if now >= self.next && self.server.is_some() {
             self.next = now + nanos(INTERVAL);
             self.glance()?;
@@ -94,33 +94,33 @@ impl Meter {
     }
 
     /// Looks now, when all subscribers are connected and quiet.
-    pub(super) fn connected(&mut self) -> io::Result<()> {
+    pub(crate) fn connected(&mut self) -> io::Result<()> {
         self.connected = self.look()?;
         Ok(())
     }
 
     /// Looks now, when everything published so far has been delivered, before readers that never
     /// read are there.
-    pub(super) fn without_stalled(&mut self) -> io::Result<()> {
+    pub(crate) fn without_stalled(&mut self) -> io::Result<()> {
         self.without_stalled = self.look()?;
         Ok(())
     }
 
     /// Looks now, when everything has been delivered but to those that never read.
-    pub(super) fn with_stalled(&mut self) -> io::Result<()> {
+    pub(crate) fn with_stalled(&mut self) -> io::Result<()> {
         self.with_stalled = self.look()?;
         Ok(())
     }
 
     /// Begins the measured part.
-    pub(super) fn begin(&mut self) -> io::Result<()> {
+    pub(crate) fn begin(&mut self) -> io::Result<()> {
         let server = self.look()?.unwrap_or_default().cpu;
         self.began = (server, own_cpu());
         Ok(())
     }
 
     /// Ends the measured part.
-    pub(super) fn end(&mut self) -> io::Result<()> {
+    pub(crate) fn end(&mut self) -> io::Result<()> {
         let own = own_cpu();
         let server = self.look()?.unwrap_or_default().cpu;
         self.took = Some((server - self.began.0, own - self.began.1));
@@ -128,23 +128,23 @@ impl Meter {
     }
 
     /// Looks a last time, when all connections are closed.
-    pub(super) fn after(&mut self) -> io::Result<()> {
+    pub(crate) fn after(&mut self) -> io::Result<()> {
         self.after = self.look()?;
         Ok(())
     }
 
-    pub(super) fn watches(&self) -> bool {
+    pub(crate) fn watches(&self) -> bool {
         self.server.is_some()
     }
 
     /// The CPU time that this process took in the measured part, in seconds.
-    pub(super) fn load_cpu(&self) -> Option<f64> {
+    pub(crate) fn load_cpu(&self) -> Option<f64> {
         // Where it cannot be read it does not grow.
         self.took.map(|(_, own)| own).filter(|_| processes::own_cpu().is_some())
     }
 
     /// What is told of the server; `subscribers` share its memory.
-    pub(super) fn server(&self, subscribers: u64) -> Option<Server> {
+    pub(crate) fn server(&self, subscribers: u64) -> Option<Server> {
         self.server.as_ref()?;
         let rss_per_subscriber = self
             .connected

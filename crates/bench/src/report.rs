@@ -7,19 +7,19 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::causes::Causes;
-use super::clock::seconds;
-use super::latency::{Latencies, Percentiles};
-use super::ledger::Faults;
-use super::load::Load;
-use super::meter::Server;
-use crate::config::{BenchConfig, Scenario};
+use crate::check::causes::Causes;
+use crate::check::ledger::Faults;
+use crate::config::{Config, Scenario};
+use crate::measure::clock::seconds;
+use crate::measure::latency::{Latencies, Percentiles};
+use crate::measure::meter::Server;
+use crate::run::load::Load;
 
-pub(super) use self::text::failures;
+pub(crate) use self::text::failures;
 
 /// Everything that is told of a run; what does not apply to its scenario is left out.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     scenario: &'static str,
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,9 +60,9 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_ms: Option<Percentiles>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) without_stalled: Option<Percentiles>,
+    pub(crate) without_stalled: Option<Percentiles>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) with_stalled: Option<Percentiles>,
+    pub(crate) with_stalled: Option<Percentiles>,
     faults: Faults,
     /// Connections and publishes that failed, by cause.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -103,7 +103,7 @@ fn is_zero(count: &u64) -> bool {
 
 impl Report {
     /// A report of what was asked for.
-    pub(super) fn new(config: &BenchConfig) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let about = Self { url: config.url.clone(), ..Self::default() };
         let topics = Some(config.topics);
         let bytes = Some(config.bytes);
@@ -158,30 +158,30 @@ impl Report {
     }
 
     /// Tells how many streams were opened, and how long that took.
-    pub(super) fn connected(&mut self, load: &Load, nanos: u64) {
+    pub(crate) fn connected(&mut self, load: &Load, nanos: u64) {
         self.connected = Some(load.sources.counts().opened);
         self.connect_seconds = Some(seconds(nanos));
     }
 
-    pub(super) fn latency(&mut self, latencies: &Latencies) {
+    pub(crate) fn latency(&mut self, latencies: &Latencies) {
         self.latency_ms = latencies.percentiles();
     }
 
     /// Tells how many streams were opened and closed.
-    pub(super) fn churned(&mut self, load: &mut Load) {
+    pub(crate) fn churned(&mut self, load: &mut Load) {
         self.connected = Some(load.sources.counts().opened);
         self.done = Done::Connections(load.sources.counts().finished);
         self.latency_ms = load.sources.take_latencies().percentiles();
     }
 
     /// Tells how many events were committed to nobody's delivery.
-    pub(super) fn published(&mut self, load: &Load) {
+    pub(crate) fn published(&mut self, load: &Load) {
         let refused = load.publishers.refused_events();
         self.done = Done::Events(load.publishers.answered() - refused);
     }
 
     /// Adds what is known when the run is over.
-    pub(super) fn fill(&mut self, load: &Load) {
+    pub(crate) fn fill(&mut self, load: &Load) {
         self.faults = load.ledger.faults();
         self.refused = by_cause(&[load.sources.refused(), load.publishers.refused()]);
         self.ended = by_cause(&[load.sources.ended()]);
@@ -220,14 +220,14 @@ impl Report {
     }
 
     /// The report as one line of JSON.
-    pub(super) fn json(&self) -> String {
+    pub fn json(&self) -> String {
         let mut json = serde_json::to_string(self).unwrap_or_default();
         json.push('\n');
         json
     }
 
     /// What is wrong, if anything is.
-    pub(super) fn verdict(&self) -> Option<Verdict> {
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
         let failed = self.refused.values().sum();
         (self.faults.total() > 0 || failed > 0).then_some(Verdict { faults: self.faults, failed })
     }
@@ -243,7 +243,7 @@ fn by_cause(causes: &[&Causes]) -> BTreeMap<String, u64> {
 
 /// What is wrong with a run that was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub struct Verdict {
     faults: Faults,
     failed: u64,
 }

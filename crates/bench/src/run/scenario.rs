@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use super::clock::nanos;
-use super::load::{Halt, Load, Stage};
-use super::report::Report;
-use super::source::Purpose;
+use super::error::RunError;
+use super::load::{Load, Stage};
 use crate::config::Scenario;
+use crate::measure::clock::nanos;
+use crate::report::Report;
+use crate::subscribe::source::Purpose;
 
 /// Runs a scenario; what only it measures goes to `report`.
-pub(super) fn run(load: &mut Load, scenario: &Scenario, report: &mut Report) -> Result<(), Halt> {
+pub(crate) fn run(
+    load: &mut Load,
+    scenario: &Scenario,
+    report: &mut Report,
+) -> Result<(), RunError> {
     match *scenario {
         Scenario::Idle { subscribers, hold } => idle(load, subscribers, hold, report),
         Scenario::FanOut { subscribers, events, under_way } => {
@@ -30,7 +35,7 @@ pub(super) fn run(load: &mut Load, scenario: &Scenario, report: &mut Report) -> 
 }
 
 /// Opens streams and holds them.
-fn idle(load: &mut Load, count: u32, hold: Duration, report: &mut Report) -> Result<(), Halt> {
+fn idle(load: &mut Load, count: u32, hold: Duration, report: &mut Report) -> Result<(), RunError> {
     open(load, count, report)?;
     load.stage(Stage { what: "streams held", all: 0, done: |load| load.sources.open() as u64 });
     load.begin()?;
@@ -42,7 +47,7 @@ fn idle(load: &mut Load, count: u32, hold: Duration, report: &mut Report) -> Res
 }
 
 /// Opens streams that are read, and tells how long it took.
-fn open(load: &mut Load, count: u32, report: &mut Report) -> Result<(), Halt> {
+fn open(load: &mut Load, count: u32, report: &mut Report) -> Result<(), RunError> {
     let began = load.clock.now();
     let opened = load.open(Purpose::Follow, count);
     report.connected(load, load.clock.now() - began);
@@ -56,7 +61,7 @@ fn fan_out(
     events: u64,
     under_way: u64,
     report: &mut Report,
-) -> Result<(), Halt> {
+) -> Result<(), RunError> {
     open(load, subscribers, report)?;
     load.meter.connected()?;
     load.stage(Stage {
@@ -76,7 +81,7 @@ fn events_of(load: &Load, subscribers: u32, events: u64) -> u64 {
     events * u64::from(subscribers) / u64::from(load.sources.topics().count())
 }
 
-fn publish_all(load: &mut Load, events: u64, under_way: u64) -> Result<(), Halt> {
+fn publish_all(load: &mut Load, events: u64, under_way: u64) -> Result<(), RunError> {
     while load.ledger.events() < events {
         while load.ledger.events() < events && load.under_way() < under_way {
             load.publish(load.clock.now());
@@ -93,7 +98,7 @@ fn churn(
     connections: u64,
     under_way: usize,
     report: &mut Report,
-) -> Result<(), Halt> {
+) -> Result<(), RunError> {
     load.stage(Stage {
         what: "streams opened and closed",
         all: connections,
@@ -117,7 +122,12 @@ fn churn(
 }
 
 /// Publishes, and then opens streams that read all of it from the start.
-fn replay(load: &mut Load, events: u32, subscribers: u32, report: &mut Report) -> Result<(), Halt> {
+fn replay(
+    load: &mut Load,
+    events: u32,
+    subscribers: u32,
+    report: &mut Report,
+) -> Result<(), RunError> {
     load.stage(Stage {
         what: "events published before",
         all: events.into(),
@@ -160,7 +170,7 @@ fn slow(
     load: &mut Load,
     [subscribers, stalled, events, rate]: [u32; 4],
     report: &mut Report,
-) -> Result<(), Halt> {
+) -> Result<(), RunError> {
     open(load, subscribers, report)?;
     load.meter.connected()?;
     let stage = |what| Stage { what, all: events.into(), done: |load| load.ledger.events() };
@@ -186,7 +196,7 @@ fn slow(
 
 /// Publishes `events` events, `rate` in a second, whether those before have arrived or not: each
 /// counts as sent when its time has come.
-fn pace(load: &mut Load, events: u32, rate: u32) -> Result<(), Halt> {
+fn pace(load: &mut Load, events: u32, rate: u32) -> Result<(), RunError> {
     let began = load.clock.now();
     for event in 0..u64::from(events) {
         let due = began + event * nanos(Duration::from_secs(1)) / u64::from(rate);
@@ -208,7 +218,7 @@ fn publish(
     pipelined: usize,
     batch: u64,
     report: &mut Report,
-) -> Result<(), Halt> {
+) -> Result<(), RunError> {
     load.stage(Stage {
         what: "events published",
         all: events,

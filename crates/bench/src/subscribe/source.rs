@@ -2,17 +2,17 @@
 
 use std::io;
 
-use super::causes::Cause;
-use super::clock::Clock;
-use super::head::Head;
-use super::ledger::{Ledger, Place};
-use super::reading::Reading;
-use super::recent::Recent;
-use super::socket::Socket;
+use crate::check::causes::Cause;
+use crate::check::ledger::{Ledger, Place};
+use crate::http::head::Head;
+use crate::http::socket::{IsClosing, Socket};
+use crate::measure::clock::Clock;
+use crate::subscribe::reading::Reading;
+use crate::subscribe::recent::Recent;
 
 /// What one connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// To read until the run ends.
     Follow,
     /// To be closed as soon as the response has begun.
@@ -25,15 +25,15 @@ pub(super) enum Purpose {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) socket: Option<Socket>,
-    pub(super) purpose: Purpose,
+pub(crate) struct Source {
+    pub(crate) socket: Option<Socket>,
+    pub(crate) purpose: Purpose,
     stage: Stage,
     /// The request's text, then the response's head as far as it has come.
     pending: Vec<u8>,
-    pub(super) reading: Reading,
+    pub(crate) reading: Reading,
     /// When it began to connect.
-    pub(super) asked: u64,
+    pub(crate) asked: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ enum Stage {
 
 /// What a connection has come to.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It waits for more.
     Waiting,
     /// It is no longer needed.
@@ -55,25 +55,18 @@ pub(super) enum Outcome {
 
 /// What all connections are read with.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     /// Where what comes is read into.
     buffer: Box<[u8]>,
     recent: Recent,
-    pub(super) clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 impl Inbox {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
         Self { buffer, recent: Recent::new(), clock }
     }
-}
-
-/// Whether the kernel says that the other end has closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IsClosing {
-    Yes,
-    No,
 }
 
 /// Large enough for what a fast server sends in one go, small enough to stay in the processor's
@@ -82,7 +75,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 
 impl Source {
     /// A connection that is being made, and will send `request`.
-    pub(super) fn new(
+    pub(crate) fn new(
         socket: Socket,
         purpose: Purpose,
         request: Vec<u8>,
@@ -100,12 +93,12 @@ impl Source {
     }
 
     /// Whether the response's head has come.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.stage == Stage::Body
     }
 
     /// Writes what can be of the request and reads nothing: the kernel will tell of the answer.
-    pub(super) fn ask(&mut self) -> Outcome {
+    pub(crate) fn ask(&mut self) -> Outcome {
         let Some(mut socket) = self.socket.take() else { return Outcome::Waiting };
         let written = self.write(&mut socket);
         self.socket = Some(socket);
@@ -113,7 +106,7 @@ impl Source {
     }
 
     /// Reads and writes what can be.
-    pub(super) fn advance(
+    pub(crate) fn advance(
         &mut self,
         inbox: &mut Inbox,
         closing: IsClosing,
@@ -248,9 +241,9 @@ mod tests {
     use mio::{Events, Poll, Token};
 
     use super::*;
-    use crate::bench::data::Shape;
-    use crate::bench::ledger::Scope;
-    use crate::bench::socket::{Endpoint, Origin};
+    use crate::check::data::Shape;
+    use crate::check::ledger::Scope;
+    use crate::http::socket::{Endpoint, Origin};
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

@@ -2,34 +2,34 @@
 
 use tidings_proto::{Decoder, Item};
 
-use super::body::{Body, Piece};
-use super::causes::Cause;
-use super::ledger::{Ledger, Place};
-use super::recent::Recent;
+use crate::check::causes::Cause;
+use crate::check::ledger::{Ledger, Place};
+use crate::http::body::{Body, Piece};
+use crate::subscribe::recent::Recent;
 
 /// How far one stream has been read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     body: Body,
     decoder: Decoder,
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// Whether the decoder has just dispatched an event, and holds nothing of another.
     is_between: bool,
 }
 
 impl Reading {
     /// Stands before the first byte of a stream, whose body's framing is yet to be told.
-    pub(super) fn new(place: Place) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self { body: Body::until_close(), decoder: Decoder::new(), place, is_between: false }
     }
 
     /// Says how the body is framed.
-    pub(super) fn frame(&mut self, body: Body) {
+    pub(crate) fn frame(&mut self, body: Body) {
         self.body = body;
     }
 
     /// Whether the stream is whole if the connection is closed here.
-    pub(super) fn may_end(&self) -> bool {
+    pub(crate) fn may_end(&self) -> bool {
         self.body.may_end()
     }
 
@@ -39,7 +39,7 @@ impl Reading {
     ///
     /// Why nothing more can be read: the body is over, or broken.
     #[inline]
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         mut input: &[u8],
         recent: &mut Recent,
@@ -90,8 +90,8 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::data::Shape;
-    use crate::bench::ledger::{Faults, Scope};
+    use crate::check::data::Shape;
+    use crate::check::ledger::{Faults, Scope};
 
     /// Events for two subscribers, as the text of one stream: with fields of their own, comments
     /// between them, and each kind of line end.

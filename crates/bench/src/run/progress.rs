@@ -3,11 +3,11 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use super::clock::{nanos, seconds};
+use crate::measure::clock::{nanos, seconds};
 
 /// Shows progress to whoever watches.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     way: Way,
     shown: u64,
     /// What was counted when it was last shown, for the rate.
@@ -18,7 +18,7 @@ pub(super) struct Progress {
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// Not at all.
     None,
     /// One line, written again and again.
@@ -39,22 +39,22 @@ impl Way {
 }
 
 impl Progress {
-    pub(super) fn new(way: Way) -> Self {
+    pub(crate) fn new(way: Way) -> Self {
         Self { way, shown: 0, before: 0, width: 0 }
     }
 
     /// Begins to count anew.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.before = 0;
     }
 
     /// Whether the line is old.
-    pub(super) fn is_due(&self, now: u64) -> bool {
+    pub(crate) fn is_due(&self, now: u64) -> bool {
         now.saturating_sub(self.shown) >= self.way.interval()
     }
 
     /// Shows that `done` of `all` is done of `what`.
-    pub(super) fn show(&mut self, what: &str, done: u64, all: u64, now: u64) {
+    pub(crate) fn show(&mut self, what: &str, done: u64, all: u64, now: u64) {
         let rate = done.saturating_sub(self.before) as f64 / seconds(now - self.shown);
         (self.shown, self.before) = (now, done);
         let line = match all {
@@ -67,7 +67,7 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if self.width > 0 {
             self.write("");
         }
@@ -96,7 +96,7 @@ impl Progress {
 }
 
 /// A number with its thousands set apart.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.char_indices() {

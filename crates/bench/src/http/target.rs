@@ -5,22 +5,26 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-use super::socket::Endpoint;
-use super::tls::Security;
+use crate::http::socket::Endpoint;
+use crate::http::tls::Security;
 
 /// Where connections are made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) scheme: Scheme,
+pub struct Place {
+    /// Whether connections are secured.
+    pub scheme: Scheme,
     /// A name or an address, without brackets.
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
 }
 
 /// Whether connections are secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
+pub enum Scheme {
+    /// They are not.
     Http,
+    /// They are secured by TLS.
     Https,
 }
 
@@ -31,7 +35,7 @@ impl Place {
     ///
     /// The name cannot be resolved, none of its addresses accepts one within five seconds, or the
     /// roots that certificates are verified by cannot be read.
-    pub(super) fn find(&self) -> io::Result<Endpoint> {
+    pub(crate) fn find(&self) -> io::Result<Endpoint> {
         let security = match self.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(Security::of(&self.host)?),
@@ -52,22 +56,23 @@ const PROBE: Duration = Duration::from_secs(5);
 
 /// A request without its method and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) place: Place,
+pub struct Target {
+    /// Where the request goes.
+    pub place: Place,
     /// As the header `Host` has it.
-    pub(crate) authority: String,
+    pub authority: String,
     /// Path and query; where a topic stands, it is cut.
-    pub(crate) path: Vec<String>,
+    pub path: Vec<String>,
 }
 
 impl Target {
     /// Whether the URL has a topic in it.
-    pub(crate) fn has_topic(&self) -> bool {
+    pub fn has_topic(&self) -> bool {
         self.path.len() > 1
     }
 
     /// Writes a request out. A header that `own` names replaces the one of `usual`.
-    pub(super) fn request(
+    pub(crate) fn request(
         &self,
         method: &str,
         usual: &[(&str, &str)],
@@ -94,19 +99,19 @@ impl Target {
 
 /// The text of a request up to its last header, cut where a topic stands.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(crate) struct Request {
     parts: Vec<Vec<u8>>,
 }
 
 impl Request {
     /// Writes a request without a body.
-    pub(super) fn write(&self, out: &mut Vec<u8>, topic: &str) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, topic: &str) {
         self.write_headers(out, topic);
         out.extend_from_slice(b"\r\n");
     }
 
     /// Writes all of a request but its body of `len` bytes.
-    pub(super) fn write_before_body(&self, out: &mut Vec<u8>, topic: &str, len: usize) {
+    pub(crate) fn write_before_body(&self, out: &mut Vec<u8>, topic: &str, len: usize) {
         self.write_headers(out, topic);
         out.extend_from_slice(format!("Content-Length: {len}\r\n\r\n").as_bytes());
     }
@@ -123,18 +128,18 @@ impl Request {
 
 /// The names of this run's topics: no other run has them, so nothing of it is held under them.
 #[derive(Clone, Debug)]
-pub(super) struct Topics(Vec<String>);
+pub(crate) struct Topics(Vec<String>);
 
 impl Topics {
-    pub(super) fn new(run: u32, count: u32) -> Self {
+    pub(crate) fn new(run: u32, count: u32) -> Self {
         Self((0..count).map(|number| format!("bench-{run:08x}-{number}")).collect())
     }
 
-    pub(super) fn name(&self, topic: u32) -> &str {
+    pub(crate) fn name(&self, topic: u32) -> &str {
         &self.0[topic as usize]
     }
 
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.0.len() as u32
     }
 }

@@ -7,20 +7,19 @@ use std::collections::VecDeque;
 
 use mio::{Registry, Token};
 
-use super::body::{Body, Piece};
-use super::causes::{Cause, Causes};
-use super::clock::Clock;
-use super::data::Stamp;
-use super::head::{Head, Status};
-use super::latency::Latencies;
-use super::ledger::Ledger;
-use super::socket::{Endpoint, Origin, Socket};
-use super::source::IsClosing;
-use super::target::{Request, Topics};
+use crate::check::causes::{Cause, Causes};
+use crate::check::data::Stamp;
+use crate::check::ledger::Ledger;
+use crate::http::body::{Body, Piece};
+use crate::http::head::{Head, Status};
+use crate::http::socket::{Endpoint, IsClosing, Origin, Socket};
+use crate::http::target::{Request, Topics};
+use crate::measure::clock::Clock;
+use crate::measure::latency::Latencies;
 
 /// All publishing connections.
 #[derive(Debug)]
-pub(super) struct Publishers {
+pub(crate) struct Publishers {
     registry: Registry,
     endpoint: Endpoint,
     form: Form,
@@ -37,7 +36,7 @@ pub(super) struct Publishers {
 
 /// What a publish looks like.
 #[derive(Clone, Debug)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// One event, whose data is the body.
     One(Request),
     /// Events as lines of JSON, as Tidings takes them at `/events`.
@@ -77,7 +76,7 @@ impl Form {
 const LINE: [&str; 3] = ["{\"topic\":\"", "\",\"data\":\"", "\"}\n"];
 
 /// The token of the first of them; subscribing connections come before.
-pub(super) const FIRST_TOKEN: usize = 1 << 40;
+pub(crate) const FIRST_TOKEN: usize = 1 << 40;
 
 /// One connection, and what was or will be sent over it.
 #[derive(Debug, Default)]
@@ -135,7 +134,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 impl Publishers {
     /// Makes `count` of them; they connect when there is something to publish.
-    pub(super) fn new(
+    pub(crate) fn new(
         registry: Registry,
         endpoint: Endpoint,
         form: Form,
@@ -158,47 +157,47 @@ impl Publishers {
         }
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.list.len()
     }
 
     /// Returns how many events were answered for, refusals included.
-    pub(super) fn answered(&self) -> u64 {
+    pub(crate) fn answered(&self) -> u64 {
         self.answered
     }
 
     /// Returns how many of them were refused, or nobody knows.
-    pub(super) fn refused_events(&self) -> u64 {
+    pub(crate) fn refused_events(&self) -> u64 {
         self.refused_events
     }
 
     /// Why publishes failed, each request counted once.
-    pub(super) fn refused(&self) -> &Causes {
+    pub(crate) fn refused(&self) -> &Causes {
         &self.refused
     }
 
-    pub(super) fn take_latencies(&mut self) -> Latencies {
+    pub(crate) fn take_latencies(&mut self) -> Latencies {
         std::mem::take(&mut self.latencies)
     }
 
     /// Returns how many publishes of the connection `index` wait or are without an answer.
-    pub(super) fn pending(&self, index: usize) -> usize {
+    pub(crate) fn pending(&self, index: usize) -> usize {
         self.list[index].queued.len() + self.list[index].unanswered.len()
     }
 
     /// Whether any publish waits or is without an answer.
-    pub(super) fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         (0..self.list.len()).any(|index| self.pending(index) > 0)
     }
 
     /// Has events published together over the connection `index`, at the next [`flush`](Self::flush).
-    pub(super) fn publish(&mut self, index: usize, stamps: Vec<Stamp>) {
+    pub(crate) fn publish(&mut self, index: usize, stamps: Vec<Stamp>) {
         self.list[index].queued.push_back(stamps);
         self.waiting.push(index);
     }
 
     /// Sends what is to be published.
-    pub(super) fn flush(&mut self, ledger: &mut Ledger) {
+    pub(crate) fn flush(&mut self, ledger: &mut Ledger) {
         while let Some(index) = self.waiting.pop() {
             if let Err(cause) = self.send(index, ledger) {
                 self.fail(index, &cause, ledger);
@@ -207,7 +206,7 @@ impl Publishers {
     }
 
     /// Reads and writes what can be, at the word of the kernel that something can.
-    pub(super) fn handle(
+    pub(crate) fn handle(
         &mut self,
         index: usize,
         closing: IsClosing,
@@ -396,9 +395,9 @@ mod tests {
     use mio::Poll;
 
     use super::*;
-    use crate::bench::data::Shape;
-    use crate::bench::ledger::Scope;
-    use crate::bench::target::{Place, Scheme, Target};
+    use crate::check::data::Shape;
+    use crate::check::ledger::Scope;
+    use crate::http::target::{Place, Scheme, Target};
 
     /// One connection over which three events were sent, and the ledger they are in.
     fn three_sent() -> (Publishers, Ledger) {

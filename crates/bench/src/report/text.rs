@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 
 use super::{Done, Report};
-use crate::bench::latency::Percentiles;
-use crate::bench::ledger::Faults;
-use crate::bench::meter::Server;
-use crate::bench::progress::grouped;
-use crate::terminal::harmless;
+use crate::check::ledger::Faults;
+use crate::measure::latency::Percentiles;
+use crate::measure::meter::Server;
+use crate::run::progress::grouped;
 
 /// Columns before the values.
 const LABEL: usize = 17;
@@ -16,8 +15,8 @@ const CPU_SECONDS_MIN: f64 = 0.1;
 
 impl Report {
     /// The report as lines.
-    pub(crate) fn text(&self) -> String {
-        let mut out = format!("{}  {}\n{}\n\n", self.scenario, harmless(&self.url), self.asked());
+    pub fn text(&self) -> String {
+        let mut out = format!("{}  {}\n{}\n\n", self.scenario, self.url, self.asked());
         self.wrong(&mut out);
         self.rates(&mut out);
         let opened_at_once = self.scenario == "churn" || self.scenario == "replay";
@@ -65,14 +64,14 @@ impl Report {
             (true, false) => {}
         }
         for (cause, count) in &self.refused {
-            line(out, "FAILED", Some(format!("{} × {}", grouped(*count), harmless(cause))));
+            line(out, "FAILED", Some(format!("{} × {}", grouped(*count), cause)));
         }
         for (cause, count) in &self.ended {
-            line(out, "streams ended", Some(format!("{} × {}", grouped(*count), harmless(cause))));
+            line(out, "streams ended", Some(format!("{} × {}", grouped(*count), cause)));
         }
         if let Some(first) = &self.first_other {
             let others = counted(self.other_events, "event", "events");
-            let first = harmless(first).replace('\n', " ");
+            let first = first.replace('\n', " ");
             line(out, "not ours", Some(format!("{others}; the first is {first}")));
         }
     }
@@ -155,7 +154,7 @@ fn line(out: &mut String, label: &str, value: Option<String>) {
 }
 
 /// The faults there are, in words.
-pub(super) fn faults(faults: Faults) -> Vec<String> {
+pub(crate) fn faults(faults: Faults) -> Vec<String> {
     let Faults { lost, doubled, out_of_order, misdelivered, corrupt, closed } = faults;
     let kinds = [
         (lost, "lost"),
@@ -170,7 +169,7 @@ pub(super) fn faults(faults: Faults) -> Vec<String> {
 }
 
 /// How many connections and publishes came to nothing, in words.
-pub(in crate::bench) fn failures(count: u64) -> String {
+pub(crate) fn failures(count: u64) -> String {
     counted(count, "connection or publish failed", "connections or publishes failed")
 }
 
@@ -284,7 +283,7 @@ load's own CPU   0.25 s, 12 % of a core
     fn what_is_wrong_comes_first_with_its_reasons() {
         let mut report = fan_out();
         report.faults = Faults { lost: 1_200, closed: 2, ..Faults::default() };
-        report.refused = BTreeMap::from([("refused with 503 \u{1b}[2J".to_owned(), 3)]);
+        report.refused = BTreeMap::from([("refused with 503".to_owned(), 3)]);
         report.ended = BTreeMap::from([("ended by the server".to_owned(), 2)]);
         report.other_events = 1;
         report.first_other = Some("gap: a\nb".to_owned());
@@ -292,7 +291,7 @@ load's own CPU   0.25 s, 12 % of a core
         let lines: Vec<&str> = text.lines().skip(3).take(4).collect();
         let expected = [
             "FAULTS           1,200 lost, 2 streams closed",
-            "FAILED           3 × refused with 503 \u{fffd}[2J",
+            "FAILED           3 × refused with 503",
             "streams ended    2 × ended by the server",
             "not ours         1 event; the first is gap: a b",
         ];

@@ -4,11 +4,11 @@
 //! two events and is sent the very bytes that made its next event for another, they make it for this
 //! one too: comparing them costs a fraction of decoding them again. Any other bytes are decoded.
 
-use super::data::Stamp;
+use crate::check::data::Stamp;
 
 /// Some of the last events, each with its text.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     slots: Box<[Slot]>,
 }
 
@@ -24,13 +24,13 @@ const SLOTS: usize = 256;
 const TEXT_BYTES_MAX: usize = 1024;
 
 impl Recent {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { slots: vec![Slot::default(); SLOTS].into_boxed_slice() }
     }
 
     /// Takes the topic's event of this number off `input`, if it begins with that event's text.
     #[inline]
-    pub(super) fn strip(&self, topic: u32, number: u32, input: &mut &[u8]) -> Option<Stamp> {
+    pub(crate) fn strip(&self, topic: u32, number: u32, input: &mut &[u8]) -> Option<Stamp> {
         let slot = &self.slots[place(topic, number)];
         let stamp = slot.stamp.filter(|stamp| (stamp.topic, stamp.number) == (topic, number))?;
         *input = input.strip_prefix(slot.text.as_slice())?;
@@ -38,7 +38,7 @@ impl Recent {
     }
 
     /// Keeps the text that was decoded, from between two events, as this event and nothing else.
-    pub(super) fn keep(&mut self, stamp: Stamp, text: &[u8]) {
+    pub(crate) fn keep(&mut self, stamp: Stamp, text: &[u8]) {
         let slot = &mut self.slots[place(stamp.topic, stamp.number)];
         if slot.stamp == Some(stamp) || text.len() > TEXT_BYTES_MAX {
             return;

@@ -1,36 +1,35 @@
 //! The loop that all scenarios run in.
 
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::clock::{Clock, nanos};
-use super::data::Shape;
-use super::interrupt::{Interrupt, Interrupted};
-use super::ledger::{Ledger, Scope};
-use super::meter::Meter;
+use super::error::RunError;
+use super::interrupt::{Interrupt, Interrupter};
 use super::progress::Progress;
-use super::publishers::{FIRST_TOKEN, Form, Publishers};
-use super::report::failures;
-use super::source::{IsClosing, Purpose};
-use super::sources::Sources;
-use super::target::{Request, Topics};
-use crate::config::{BenchConfig, Scenario};
+use crate::check::data::Shape;
+use crate::check::ledger::{Ledger, Scope};
+use crate::config::{Config, Scenario};
+use crate::http::socket::IsClosing;
+use crate::http::target::{Place, Request, Target, Topics};
+use crate::measure::clock::{Clock, nanos};
+use crate::measure::meter::Meter;
+use crate::publish::{FIRST_TOKEN, Form, Publishers};
+use crate::subscribe::source::Purpose;
+use crate::subscribe::sources::Sources;
 
 /// Everything a run consists of.
 #[derive(Debug)]
-pub(super) struct Load {
+pub(crate) struct Load {
     poll: Poll,
     events: Events,
     interrupt: Interrupt,
-    pub(super) clock: Clock,
-    pub(super) sources: Sources,
-    pub(super) publishers: Publishers,
-    pub(super) ledger: Ledger,
-    pub(super) meter: Meter,
+    pub(crate) clock: Clock,
+    pub(crate) sources: Sources,
+    pub(crate) publishers: Publishers,
+    pub(crate) ledger: Ledger,
+    pub(crate) meter: Meter,
     progress: Progress,
     stage: Stage,
     timeout: Duration,
@@ -42,72 +41,18 @@ pub(super) struct Load {
 
 /// What is being done, for those who watch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stage {
-    pub(super) what: &'static str,
-    pub(super) all: u64,
-    pub(super) done: fn(&Load) -> u64,
+pub(crate) struct Stage {
+    pub(crate) what: &'static str,
+    pub(crate) all: u64,
+    pub(crate) done: fn(&Load) -> u64,
 }
 
 /// The part of the run that is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     began: Option<u64>,
     /// Nanoseconds of all parts that are over.
     took: u64,
-}
-
-/// Why a run ends before it is over.
-#[derive(Debug)]
-pub(super) enum Halt {
-    Interrupted(Interrupted),
-    /// Nothing that is waited for has come.
-    Silent {
-        timeout: Duration,
-        what: &'static str,
-        done: u64,
-        all: u64,
-    },
-    /// Connections or publishes were refused, and the rest need not be tried.
-    Refused {
-        count: u64,
-        mostly: String,
-    },
-    /// Every stream has ended.
-    AllEnded,
-    Io(io::Error),
-}
-
-impl From<io::Error> for Halt {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Halt> for Box<dyn Error> {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Interrupted(interrupted) => interrupted.into(),
-            Halt::Io(error) => error.into(),
-            halt => halt.to_string().into(),
-        }
-    }
-}
-
-impl fmt::Display for Halt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Interrupted(interrupted) => write!(f, "{interrupted}"),
-            Self::Silent { timeout, what, done, all } => {
-                let timeout = humantime::format_duration(*timeout);
-                write!(f, "given up: nothing more came within {timeout}; {what}: {done} of {all}")
-            }
-            Self::Refused { count, mostly } => {
-                write!(f, "given up: {}; {mostly}", failures(*count))
-            }
-            Self::AllEnded => write!(f, "given up: every event stream has ended"),
-            Self::Io(error) => write!(f, "{error}"),
-        }
-    }
 }
 
 /// Connections that wait for their response's head at a time: no server's backlog is filled.
@@ -124,13 +69,17 @@ const WAKE: Token = Token(usize::MAX);
 
 impl Load {
     /// Prepares a run: nothing is connected yet.
-    pub(super) fn new(config: &BenchConfig) -> io::Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        watch: impl FnOnce(Interrupter) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let interrupt = Interrupt::watch(Waker::new(poll.registry(), WAKE)?)?;
+        let interrupt = Interrupt::default();
+        watch(interrupt.interrupter(Waker::new(poll.registry(), WAKE)?))?;
         let run = fastrand::u32(..);
         let topics = Topics::new(run, config.topics);
         let scope = if config.subscribe.has_topic() { Scope::Own } else { Scope::Shared };
-        let found = |place: &super::Place| {
+        let found = |place: &Place| {
             let named = |error| {
                 io::Error::other(format!(
                     "cannot connect to {}:{}: {error}",
@@ -177,7 +126,7 @@ impl Load {
     }
 
     /// Opens `count` streams, spread over the topics.
-    pub(super) fn open(&mut self, purpose: Purpose, count: u32) -> Result<(), Halt> {
+    pub(crate) fn open(&mut self, purpose: Purpose, count: u32) -> Result<(), RunError> {
         let all = self.sources.counts().opened + u64::from(count);
         self.stage(Stage {
             what: "streams opened",
@@ -197,25 +146,25 @@ impl Load {
     }
 
     /// Begins to open one stream of `topic`.
-    pub(super) fn start(&mut self, purpose: Purpose, topic: u32) -> Result<(), Halt> {
+    pub(crate) fn start(&mut self, purpose: Purpose, topic: u32) -> Result<(), RunError> {
         self.sources.start(purpose, topic, &mut self.ledger);
         self.check_refusals(REFUSALS_MAX)
     }
 
     /// Publishes the next event, as if it were sent at `now`.
-    pub(super) fn publish(&mut self, now: u64) {
+    pub(crate) fn publish(&mut self, now: u64) {
         let stamp = self.ledger.publish(now);
         let publisher = stamp.topic as usize % self.publishers.count();
         self.publishers.publish(publisher, vec![stamp]);
     }
 
     /// How many events have not come to everybody, or are without an answer.
-    pub(super) fn under_way(&self) -> u64 {
+    pub(crate) fn under_way(&self) -> u64 {
         self.ledger.under_way().max(self.ledger.events() - self.publishers.answered())
     }
 
     /// Waits until nothing is under way.
-    pub(super) fn settle(&mut self) -> Result<(), Halt> {
+    pub(crate) fn settle(&mut self) -> Result<(), RunError> {
         while self.under_way() > 0 {
             self.turn(u64::MAX)?;
             self.check_open()?;
@@ -224,7 +173,7 @@ impl Load {
     }
 
     /// Lets time pass until `until`; whatever comes is read.
-    pub(super) fn hold(&mut self, until: u64) -> Result<(), Halt> {
+    pub(crate) fn hold(&mut self, until: u64) -> Result<(), RunError> {
         while self.clock.now() < until {
             // Nothing is waited for, so that nothing comes is no failure.
             self.moved.1 = self.clock.now();
@@ -234,7 +183,7 @@ impl Load {
     }
 
     /// Waits for sockets, until `until` at the latest, and reads and writes what can be.
-    pub(super) fn turn(&mut self, until: u64) -> Result<(), Halt> {
+    pub(crate) fn turn(&mut self, until: u64) -> Result<(), RunError> {
         self.publishers.flush(&mut self.ledger);
         let wait = until.min(self.next_tick).saturating_sub(self.clock.now());
         // The kernel rounds up to a millisecond: the last one is waited for awake.
@@ -266,12 +215,12 @@ impl Load {
             self.tick(now)?;
         }
         match self.interrupt.came() {
-            Some(interrupted) => Err(Halt::Interrupted(interrupted)),
+            Some(interrupted) => Err(RunError::Interrupted(interrupted)),
             None => Ok(()),
         }
     }
 
-    fn tick(&mut self, now: u64) -> Result<(), Halt> {
+    fn tick(&mut self, now: u64) -> Result<(), RunError> {
         self.check_refusals(REFUSALS_MAX)?;
         let counts = self.sources.counts();
         let moved = counts.opened
@@ -284,7 +233,7 @@ impl Load {
             self.moved = (moved, now);
         } else if now - self.moved.1 > nanos(self.timeout) {
             let Stage { what, all, done } = self.stage;
-            return Err(Halt::Silent { timeout: self.timeout, what, done: done(self), all });
+            return Err(RunError::Silent { timeout: self.timeout, what, done: done(self), all });
         }
         self.meter.tick(now)?;
         if self.progress.is_due(now) {
@@ -296,7 +245,7 @@ impl Load {
     }
 
     /// Ends the run if so many connections and publishes have failed.
-    pub(super) fn check_refusals(&self, enough: u64) -> Result<(), Halt> {
+    pub(crate) fn check_refusals(&self, enough: u64) -> Result<(), RunError> {
         let (sources, publishers) = (self.sources.refused(), self.publishers.refused());
         let count = sources.total() + publishers.total();
         if count < enough {
@@ -304,30 +253,30 @@ impl Load {
         }
         let causes = sources.list().into_iter().chain(publishers.list());
         let mostly = causes.max_by_key(|(_, count)| *count).map_or("", |(cause, _)| cause);
-        Err(Halt::Refused { count, mostly: mostly.to_owned() })
+        Err(RunError::Refused { count, mostly: mostly.to_owned() })
     }
 
     /// Ends the run if there is nobody left to deliver to.
-    pub(super) fn check_open(&self) -> Result<(), Halt> {
-        if self.sources.open() == 0 { Err(Halt::AllEnded) } else { Ok(()) }
+    pub(crate) fn check_open(&self) -> Result<(), RunError> {
+        if self.sources.open() == 0 { Err(RunError::AllEnded) } else { Ok(()) }
     }
 
     /// Says what is done from here on.
-    pub(super) fn stage(&mut self, stage: Stage) {
+    pub(crate) fn stage(&mut self, stage: Stage) {
         self.stage = stage;
         self.progress.begin();
         self.moved.1 = self.clock.now();
     }
 
     /// Begins the measured part, or goes on with it.
-    pub(super) fn begin(&mut self) -> Result<(), Halt> {
+    pub(crate) fn begin(&mut self) -> Result<(), RunError> {
         self.meter.begin()?;
         self.span.began = Some(self.clock.now());
         Ok(())
     }
 
     /// Ends the measured part.
-    pub(super) fn end(&mut self) -> Result<(), Halt> {
+    pub(crate) fn end(&mut self) -> Result<(), RunError> {
         if let Some(began) = self.span.began.take() {
             self.span.took += self.clock.now() - began;
             self.meter.end()?;
@@ -336,15 +285,15 @@ impl Load {
     }
 
     /// Returns how long the measured part took; `None` if it never began.
-    pub(super) fn took(&self) -> Option<u64> {
+    pub(crate) fn took(&self) -> Option<u64> {
         (self.span.took > 0).then_some(self.span.took)
     }
 
     /// Ends the run, however it went: counts what is lost, closes everything, looks at memory once
     /// more.
-    pub(super) fn finish(&mut self, ran: &Result<(), Halt>) {
+    pub(crate) fn finish(&mut self, ran: &Result<(), RunError>) {
         let ended = self.end();
-        if let Err(Halt::Silent { .. }) = ran {
+        if let Err(RunError::Silent { .. }) = ran {
             self.ledger.give_up();
         }
         self.progress.end();
@@ -362,7 +311,7 @@ impl Load {
 }
 
 /// A request for an event stream, as an EventSource of the standard makes it.
-fn subscription(config: &BenchConfig) -> Request {
+fn subscription(config: &Config) -> Request {
     let mut usual = vec![
         ("Accept", "text/event-stream"),
         ("Cache-Control", "no-cache"),
@@ -376,7 +325,7 @@ fn subscription(config: &BenchConfig) -> Request {
 
 /// Where and how events are published, over how many connections, and how many requests at a time
 /// on each.
-fn publishing(config: &BenchConfig) -> (&super::Target, Form, (usize, usize)) {
+fn publishing(config: &Config) -> (&Target, Form, (usize, usize)) {
     if let Scenario::Publish { connections, pipelined, batch: Some(batch), .. } = &config.scenario {
         let usual = [("Content-Type", "application/x-ndjson"), ("User-Agent", USER_AGENT)];
         let request = batch.target.request("POST", &usual, &config.headers);

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
-use super::head::{BadHead, Status};
+use crate::http::head::{BadHead, Status};
 
 /// Why one connection came to nothing, or to an end.
 #[derive(Debug)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     Connect(io::Error),
     Head(BadHead),
     /// The connection was closed before the response's head was whole.
@@ -54,7 +54,7 @@ impl fmt::Display for Cause {
 
 /// How often there was each cause.
 #[derive(Debug, Default)]
-pub(super) struct Causes {
+pub(crate) struct Causes {
     counts: BTreeMap<String, u64>,
     total: u64,
 }
@@ -63,7 +63,7 @@ impl Causes {
     /// Causes that are told apart: a server that thinks up a new one each time must not fill memory.
     const KINDS_MAX: usize = 20;
 
-    pub(super) fn add(&mut self, cause: &Cause) {
+    pub(crate) fn add(&mut self, cause: &Cause) {
         self.total += 1;
         let text = cause.to_string();
         let is_known = self.counts.len() < Self::KINDS_MAX || self.counts.contains_key(&text);
@@ -71,12 +71,12 @@ impl Causes {
         *self.counts.entry(text).or_default() += 1;
     }
 
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
     /// The causes with their counts, the most frequent first.
-    pub(super) fn list(&self) -> Vec<(&str, u64)> {
+    pub(crate) fn list(&self) -> Vec<(&str, u64)> {
         let mut list: Vec<_> =
             self.counts.iter().map(|(text, count)| (text.as_str(), *count)).collect();
         list.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

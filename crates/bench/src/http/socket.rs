@@ -7,26 +7,33 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket as Raw, Type};
 
-use super::tls::{Security, Tls, is_not_yet};
+use crate::http::tls::{Security, Tls, is_not_yet};
 
 /// Where connections are made to.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoint {
-    pub(super) address: SocketAddr,
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
     /// `None` for plain HTTP.
-    pub(super) security: Option<Security>,
+    pub(crate) security: Option<Security>,
 }
 
 /// A connection that is made, or being made.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     tls: Option<Box<Tls>>,
 }
 
+/// Whether the kernel says that the other end has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IsClosing {
+    Yes,
+    No,
+}
+
 impl Socket {
     /// Begins to connect, and has `registry` tell of everything that happens.
-    pub(super) fn connect(
+    pub(crate) fn connect(
         to: &Endpoint,
         from: Origin,
         registry: &Registry,
@@ -46,14 +53,14 @@ impl Socket {
     }
 
     /// Has no write wait for the answer to the one before. Who writes once need not pay for this.
-    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         self.stream.set_nodelay(true)
     }
 
     /// Reads what there is; `None` if there is nothing yet. If that does not fill `buffer`, nothing is
     /// left, but for an end.
     #[inline]
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match &mut self.tls {
             None => unless_it_would_block(|| self.stream.read(buffer)),
             Some(tls) => tls.read(&mut self.stream, buffer),
@@ -61,7 +68,7 @@ impl Socket {
     }
 
     /// Writes what fits; `None` if nothing does yet.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         match &mut self.tls {
             None => unless_it_would_block(|| self.stream.write(bytes)),
             Some(tls) => tls.write(&mut self.stream, bytes),
@@ -69,7 +76,7 @@ impl Socket {
     }
 
     /// Has nothing more told of this connection.
-    pub(super) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
+    pub(crate) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(&mut self.stream)
     }
 }
@@ -100,7 +107,7 @@ fn unless_it_would_block(mut call: impl FnMut() -> io::Result<usize>) -> io::Res
 /// An address has some 28,000 ports, and a closed connection keeps its port for a time. On loopback
 /// there are more addresses to be had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// 0 leaves the choice to the system.
     number: u8,
 }
@@ -110,7 +117,7 @@ impl Origin {
     const MAX: u8 = 16;
 
     /// The next one to try when this one's ports are used up; `None` if there is none.
-    pub(super) fn after(self, address: SocketAddr) -> Option<Self> {
+    pub(crate) fn after(self, address: SocketAddr) -> Option<Self> {
         let number = self.number + 1;
         let has_more = matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback());
         (has_more && number <= Self::MAX).then_some(Self { number })

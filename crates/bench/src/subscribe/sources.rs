@@ -4,17 +4,17 @@ use std::io;
 
 use mio::{Registry, Token};
 
-use super::causes::{Cause, Causes};
-use super::clock::Clock;
-use super::latency::Latencies;
-use super::ledger::{Ledger, Place};
-use super::socket::{Endpoint, Origin, Socket};
-use super::source::{Inbox, IsClosing, Outcome, Purpose, Source};
-use super::target::{Request, Topics};
+use crate::check::causes::{Cause, Causes};
+use crate::check::ledger::{Ledger, Place};
+use crate::http::socket::{Endpoint, IsClosing, Origin, Socket};
+use crate::http::target::{Request, Topics};
+use crate::measure::clock::Clock;
+use crate::measure::latency::Latencies;
+use crate::subscribe::source::{Inbox, Outcome, Purpose, Source};
 
 /// All subscribing connections.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     registry: Registry,
     endpoint: Endpoint,
     origin: Origin,
@@ -34,16 +34,16 @@ pub(super) struct Sources {
 
 /// How many connections came how far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) started: u64,
+pub(crate) struct Counts {
+    pub(crate) started: u64,
     /// Whose response's head has come.
-    pub(super) opened: u64,
+    pub(crate) opened: u64,
     /// That have come to what they are for.
-    pub(super) finished: u64,
+    pub(crate) finished: u64,
 }
 
 impl Sources {
-    pub(super) fn new(
+    pub(crate) fn new(
         registry: Registry,
         endpoint: Endpoint,
         request: Request,
@@ -68,38 +68,38 @@ impl Sources {
     }
 
     /// Returns how many connections wait for their response's head.
-    pub(super) fn opening(&self) -> usize {
+    pub(crate) fn opening(&self) -> usize {
         self.opening
     }
 
     /// Returns how many connections there are.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.list.len() - self.free.len() - self.opening
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.counts
     }
 
-    pub(super) fn refused(&self) -> &Causes {
+    pub(crate) fn refused(&self) -> &Causes {
         &self.refused
     }
 
     /// Why streams ended that should not have.
-    pub(super) fn ended(&self) -> &Causes {
+    pub(crate) fn ended(&self) -> &Causes {
         &self.ended
     }
 
-    pub(super) fn topics(&self) -> &Topics {
+    pub(crate) fn topics(&self) -> &Topics {
         &self.topics
     }
 
-    pub(super) fn take_latencies(&mut self) -> Latencies {
+    pub(crate) fn take_latencies(&mut self) -> Latencies {
         std::mem::take(&mut self.latencies)
     }
 
     /// Begins to open a stream of `topic`.
-    pub(super) fn start(&mut self, purpose: Purpose, topic: u32, ledger: &mut Ledger) {
+    pub(crate) fn start(&mut self, purpose: Purpose, topic: u32, ledger: &mut Ledger) {
         let passed = match purpose {
             Purpose::ReadTo(_) => 0,
             Purpose::Follow | Purpose::Touch | Purpose::Stall => ledger.published(topic),
@@ -138,7 +138,7 @@ impl Sources {
     }
 
     /// Reads and writes what can be, at the word of the kernel that something can.
-    pub(super) fn handle(&mut self, index: usize, closing: IsClosing, ledger: &mut Ledger) {
+    pub(crate) fn handle(&mut self, index: usize, closing: IsClosing, ledger: &mut Ledger) {
         let Some(source) = self.list.get_mut(index) else { return };
         let was_open = source.is_open();
         let outcome = source.advance(&mut self.inbox, closing, ledger);
@@ -186,7 +186,7 @@ impl Sources {
     }
 
     /// Closes every connection.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.list.clear();
         self.free.clear();
         self.opening = 0;

@@ -3,30 +3,30 @@
 use std::fmt;
 use std::str;
 
-use super::body::Body;
+use crate::http::body::Body;
 
 /// What matters of a response's head.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) status: Status,
-    pub(super) body: Body,
+pub(crate) struct Head {
+    pub(crate) status: Status,
+    pub(crate) body: Body,
     /// Whether another request may follow on the connection.
-    pub(super) persists: bool,
+    pub(crate) persists: bool,
     /// The essence of the media type, in lower case.
-    pub(super) media_type: String,
+    pub(crate) media_type: String,
     /// The coding of the content, if it has one.
-    pub(super) coding: Option<String>,
+    pub(crate) coding: Option<String>,
 }
 
 /// A status code and the words the server has for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Status {
-    pub(super) code: u16,
+pub(crate) struct Status {
+    pub(crate) code: u16,
     reason: String,
 }
 
 impl Status {
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.code)
     }
 }
@@ -42,7 +42,7 @@ impl fmt::Display for Status {
 
 /// Why bytes are not the head of a response that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadHead {
+pub(crate) enum BadHead {
     NotHttp,
     TooLong,
     /// A `Content-Length` that is no number, or several that differ.
@@ -68,7 +68,7 @@ impl fmt::Display for BadHead {
 impl Head {
     /// Reads a head at the beginning of `bytes`, and returns it and its length; `None` if it is not
     /// whole. Interim responses (RFC 9110, section 15.2) are read over.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, BadHead> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, BadHead> {
         let mut rest = bytes;
         loop {
             let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];

@@ -10,7 +10,7 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 
 /// How connections to one server are secured.
 #[derive(Clone, Debug)]
-pub(super) struct Security {
+pub(crate) struct Security {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
@@ -21,7 +21,7 @@ impl Security {
     /// # Errors
     ///
     /// The host is no name that a certificate could have, or the roots cannot be read.
-    pub(super) fn of(host: &str) -> io::Result<Self> {
+    pub(crate) fn of(host: &str) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         // Named, because rustls refuses to guess in a program that has two providers compiled in.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -37,17 +37,17 @@ impl Security {
 
 /// The TLS of one connection.
 #[derive(Debug)]
-pub(super) struct Tls(ClientConnection);
+pub(crate) struct Tls(ClientConnection);
 
 impl Tls {
-    pub(super) fn new(security: &Security) -> io::Result<Self> {
+    pub(crate) fn new(security: &Security) -> io::Result<Self> {
         let config = Arc::clone(&security.config);
         let session = ClientConnection::new(config, security.name.clone());
         session.map(Self).map_err(io::Error::other)
     }
 
     /// Reads until `buffer` is full or `stream` has no more; `None` if there is nothing yet.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         stream: &mut TcpStream,
         buffer: &mut [u8],
@@ -88,7 +88,7 @@ impl Tls {
     }
 
     /// Takes what there is room for, and writes what fits; `None` if there is no room yet.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         stream: &mut TcpStream,
         bytes: &[u8],
@@ -114,7 +114,7 @@ impl Tls {
 
 /// Whether a connection cannot be written to yet: Linux says that it would block, others that it is
 /// not connected.
-pub(super) fn is_not_yet(error: &io::Error) -> bool {
+pub(crate) fn is_not_yet(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
 }
 
@@ -128,7 +128,7 @@ mod tests {
     use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
     use super::*;
-    use crate::bench::socket::{Endpoint, Origin, Socket};
+    use crate::http::socket::{Endpoint, Origin, Socket};
 
     const REQUEST: usize = 200_000;
     const RESPONSE: usize = 500_000;

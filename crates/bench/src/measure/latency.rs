@@ -7,7 +7,7 @@ use serde::Serialize;
 /// A bucket is at most 1/64 as wide as the times in it, and a percentile is the middle of one: it is
 /// off by less than 1 %. The maximum is exact.
 #[derive(Debug)]
-pub(super) struct Latencies {
+pub(crate) struct Latencies {
     /// By [`bucket`].
     counts: Vec<u64>,
     count: u64,
@@ -16,12 +16,12 @@ pub(super) struct Latencies {
 
 /// Percentiles, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Percentiles {
-    pub(super) p50: f64,
-    pub(super) p90: f64,
-    pub(super) p99: f64,
-    pub(super) p999: f64,
-    pub(super) max: f64,
+pub(crate) struct Percentiles {
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+    pub(crate) max: f64,
 }
 
 impl Default for Latencies {
@@ -33,14 +33,14 @@ impl Default for Latencies {
 impl Latencies {
     /// Adds a time of `nanos` nanoseconds.
     #[inline]
-    pub(super) fn add(&mut self, nanos: u64) {
+    pub(crate) fn add(&mut self, nanos: u64) {
         self.counts[bucket(nanos)] += 1;
         self.count += 1;
         self.max = self.max.max(nanos);
     }
 
     /// Returns the percentiles; `None` if there were no times.
-    pub(super) fn percentiles(&self) -> Option<Percentiles> {
+    pub(crate) fn percentiles(&self) -> Option<Percentiles> {
         (self.count > 0).then(|| Percentiles {
             p50: self.percentile(500),
             p90: self.percentile(900),

@@ -12,18 +12,18 @@
 
 /// What one event says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     /// Counted from 0.
-    pub(super) topic: u32,
+    pub(crate) topic: u32,
     /// Of the topic's events, counted from 1.
-    pub(super) number: u32,
+    pub(crate) number: u32,
     /// When it was sent, in nanoseconds since the run began.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
 }
 
 /// What a piece of data turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     Ours(Stamp),
     /// One of ours by its beginning, and not as it was published.
     Corrupt,
@@ -35,7 +35,7 @@ pub(super) enum Found {
 
 /// How the events of one run look.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     run: u64,
     padding_len: usize,
     pattern: Vec<u8>,
@@ -46,7 +46,7 @@ impl Shape {
     pub(crate) const BYTES_MIN: usize = 56;
 
     /// Describes events of `bytes` bytes each.
-    pub(super) fn new(run: u32, bytes: usize) -> Self {
+    pub(crate) fn new(run: u32, bytes: usize) -> Self {
         let padding_len = bytes.saturating_sub(Self::BYTES_MIN);
         // A sequence that does not repeat within any event: a shifted piece of it never fits.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -58,12 +58,12 @@ impl Shape {
     }
 
     /// Returns how many bytes an event has.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         Self::BYTES_MIN + self.padding_len
     }
 
     /// Writes the data of an event.
-    pub(super) fn write(&self, out: &mut Vec<u8>, stamp: Stamp) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, stamp: Stamp) {
         let fields = [
             self.run,
             to_hex(stamp.topic),
@@ -81,7 +81,7 @@ impl Shape {
 
     /// Reads data that was delivered.
     #[inline]
-    pub(super) fn read(&self, data: &[u8]) -> Found {
+    pub(crate) fn read(&self, data: &[u8]) -> Found {
         let Some((head, padding)) = data.split_first_chunk::<{ Self::BYTES_MIN }>() else {
             return if data.starts_with(MARK) { Found::Corrupt } else { Found::Foreign };
         };

@@ -2,7 +2,7 @@
 
 /// How far a body has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Body(Framing);
+pub(crate) struct Body(Framing);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
@@ -43,7 +43,7 @@ enum Chunked {
 
 /// What comes next of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece<'i> {
+pub(crate) enum Piece<'i> {
     Data(&'i [u8]),
     /// All input was read.
     More,
@@ -53,23 +53,23 @@ pub(super) enum Piece<'i> {
 
 /// The framing of a body is broken: what follows cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BadChunk;
+pub(crate) struct BadChunk;
 
 impl Body {
-    pub(super) fn chunked() -> Self {
+    pub(crate) fn chunked() -> Self {
         Self(Framing::Chunked(Chunked::START))
     }
 
-    pub(super) fn of_length(length: u64) -> Self {
+    pub(crate) fn of_length(length: u64) -> Self {
         Self(Framing::Length { left: length })
     }
 
-    pub(super) fn until_close() -> Self {
+    pub(crate) fn until_close() -> Self {
         Self(Framing::UntilClose)
     }
 
     /// Whether the body is whole if the connection is closed here.
-    pub(super) fn may_end(&self) -> bool {
+    pub(crate) fn may_end(&self) -> bool {
         match self.0 {
             Framing::UntilClose => true,
             Framing::Length { left } => left == 0,
@@ -79,7 +79,7 @@ impl Body {
 
     /// Takes the next piece off `input`.
     #[inline]
-    pub(super) fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Piece<'i>, BadChunk> {
+    pub(crate) fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Piece<'i>, BadChunk> {
         match &mut self.0 {
             Framing::Chunked(chunked) => chunked.next(input),
             Framing::Length { left: 0 } => Ok(Piece::End),

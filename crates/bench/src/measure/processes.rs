@@ -6,7 +6,7 @@ use std::io;
 
 /// The processes that make up a server.
 #[derive(Clone, Debug)]
-pub(super) struct Processes {
+pub(crate) struct Processes {
     /// Those named; their descendants belong to them.
     roots: Vec<u32>,
     /// Those and their descendants, as of when they were last looked for.
@@ -16,15 +16,15 @@ pub(super) struct Processes {
 
 /// What they had at one moment, together, in bytes and in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// Resident memory, pages that processes share counted in each.
-    pub(super) rss: u64,
+    pub(crate) rss: u64,
     /// Resident memory, pages that processes share divided among them.
-    pub(super) pss: u64,
+    pub(crate) pss: u64,
     /// User and system time.
-    pub(super) cpu: f64,
+    pub(crate) cpu: f64,
     /// What the kernel holds for TCP, for all processes of this machine.
-    pub(super) tcp: u64,
+    pub(crate) tcp: u64,
 }
 
 /// Units of this machine.
@@ -40,7 +40,7 @@ impl Processes {
     /// # Errors
     ///
     /// One of them cannot be read: it does not exist, or is another user's.
-    pub(super) fn of(roots: Vec<u32>) -> io::Result<Self> {
+    pub(crate) fn of(roots: Vec<u32>) -> io::Result<Self> {
         let all = roots.iter().copied().collect();
         let mut processes = Self { roots, all, machine: Machine::read()? };
         for root in &processes.roots {
@@ -56,7 +56,7 @@ impl Processes {
     /// # Errors
     ///
     /// One of those named has ended.
-    pub(super) fn sample(&self) -> io::Result<Sample> {
+    pub(crate) fn sample(&self) -> io::Result<Sample> {
         let mut sample = Sample { tcp: self.tcp_memory()?, ..Sample::default() };
         for process in self.all.iter().copied() {
             let read = self.memory_of(process).and_then(|(rss, pss)| {
@@ -84,7 +84,7 @@ impl Processes {
 
     /// Looks for those named and all that descend from them. That is reading a file for each process
     /// of the machine.
-    pub(super) fn find(&mut self) -> io::Result<()> {
+    pub(crate) fn find(&mut self) -> io::Result<()> {
         let mut parents = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let name = entry?.file_name();
@@ -121,7 +121,7 @@ impl Processes {
 }
 
 /// The CPU time that this process has taken, in seconds.
-pub(super) fn own_cpu() -> Option<f64> {
+pub(crate) fn own_cpu() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     Machine::read().ok()?.cpu_of(&stat)
 }

@@ -4,28 +4,28 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::data::{Found, Shape, Stamp};
-use super::latency::Latencies;
+use crate::check::data::{Found, Shape, Stamp};
+use crate::measure::latency::Latencies;
 
 /// What must not happen, and how often it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// Deliveries that were due and did not come.
-    pub(super) lost: u64,
+    pub(crate) lost: u64,
     /// Deliveries that had come before.
-    pub(super) doubled: u64,
+    pub(crate) doubled: u64,
     /// Deliveries that came after a later one.
-    pub(super) out_of_order: u64,
+    pub(crate) out_of_order: u64,
     /// Deliveries to subscribers of another topic, or of another run's.
-    pub(super) misdelivered: u64,
+    pub(crate) misdelivered: u64,
     /// Events that were not as they were published.
-    pub(super) corrupt: u64,
+    pub(crate) corrupt: u64,
     /// Event streams that ended before the run did.
-    pub(super) closed: u64,
+    pub(crate) closed: u64,
 }
 
 impl Faults {
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         let Self { lost, doubled, out_of_order, misdelivered, corrupt, closed } = *self;
         lost + doubled + out_of_order + misdelivered + corrupt + closed
     }
@@ -33,7 +33,7 @@ impl Faults {
 
 /// Where one subscriber stands in its topic.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     topic: u32,
     /// The number that is due next.
     next: u32,
@@ -43,21 +43,21 @@ pub(super) struct Place {
 
 impl Place {
     /// Stands before the first event of `topic` that is published after the first `passed`.
-    pub(super) fn new(topic: u32, passed: u32) -> Self {
+    pub(crate) fn new(topic: u32, passed: u32) -> Self {
         Self { topic, next: passed + 1, missing: BTreeSet::new() }
     }
 
-    pub(super) fn topic(&self) -> u32 {
+    pub(crate) fn topic(&self) -> u32 {
         self.topic
     }
 
     /// The number that is due next.
-    pub(super) fn next(&self) -> u32 {
+    pub(crate) fn next(&self) -> u32 {
         self.next
     }
 
     /// Whether all events up to `number` have come, or were found to be lost.
-    pub(super) fn is_past(&self, number: u32) -> bool {
+    pub(crate) fn is_past(&self, number: u32) -> bool {
         self.next > number
     }
 }
@@ -67,7 +67,7 @@ impl Place {
 /// Events go to the topics in turn, so that an event's topic and number tell its place in
 /// `remaining`, and a delivery costs one decrement there.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     shape: Shape,
     scope: Scope,
     /// By topic: subscribers that are due its next event.
@@ -85,17 +85,17 @@ pub(super) struct Ledger {
 
 /// Whether the topics are this run's alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     Own,
     Shared,
 }
 
 /// Events that were received and are not this run's, which is no fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Others {
-    pub(super) count: u64,
+pub(crate) struct Others {
+    pub(crate) count: u64,
     /// The first of them, cut.
-    pub(super) first: Option<String>,
+    pub(crate) first: Option<String>,
 }
 
 /// An event that was not published after all: nobody is due it.
@@ -107,7 +107,7 @@ const MISSING_MAX: usize = 10_000;
 const SHOWN_CHARS: usize = 120;
 
 impl Ledger {
-    pub(super) fn new(shape: Shape, topics: u32, scope: Scope) -> Self {
+    pub(crate) fn new(shape: Shape, topics: u32, scope: Scope) -> Self {
         Self {
             shape,
             scope,
@@ -122,18 +122,18 @@ impl Ledger {
         }
     }
 
-    pub(super) fn shape(&self) -> &Shape {
+    pub(crate) fn shape(&self) -> &Shape {
         &self.shape
     }
 
     /// Says that one more subscriber is due every event of `topic` from here on.
-    pub(super) fn join(&mut self, topic: u32) {
+    pub(crate) fn join(&mut self, topic: u32) {
         self.due[topic as usize] += 1;
     }
 
     /// Says that so many subscribers of each topic, who are yet to come, are due everything that was
     /// published.
-    pub(super) fn replay(&mut self, subscribers: u32) {
+    pub(crate) fn replay(&mut self, subscribers: u32) {
         for remaining in self.remaining.iter_mut().filter(|remaining| **remaining != WITHDRAWN) {
             self.under_way += u64::from(*remaining == 0 && subscribers > 0);
             *remaining += subscribers;
@@ -141,39 +141,39 @@ impl Ledger {
     }
 
     /// Returns how many events of `topic` were published.
-    pub(super) fn published(&self, topic: u32) -> u32 {
+    pub(crate) fn published(&self, topic: u32) -> u32 {
         self.published[topic as usize]
     }
 
     /// Returns how many events were published in all.
-    pub(super) fn events(&self) -> u64 {
+    pub(crate) fn events(&self) -> u64 {
         self.remaining.len() as u64
     }
 
     /// Returns how many events have not reached all who are due them.
-    pub(super) fn under_way(&self) -> u64 {
+    pub(crate) fn under_way(&self) -> u64 {
         self.under_way
     }
 
-    pub(super) fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    pub(super) fn faults(&self) -> Faults {
+    pub(crate) fn faults(&self) -> Faults {
         self.faults
     }
 
-    pub(super) fn others(&self) -> &Others {
+    pub(crate) fn others(&self) -> &Others {
         &self.others
     }
 
     /// Takes the times of all deliveries since the last call.
-    pub(super) fn take_latencies(&mut self) -> Latencies {
+    pub(crate) fn take_latencies(&mut self) -> Latencies {
         std::mem::take(&mut self.latencies)
     }
 
     /// Makes the next event.
-    pub(super) fn publish(&mut self, now: u64) -> Stamp {
+    pub(crate) fn publish(&mut self, now: u64) -> Stamp {
         let topic = self.remaining.len() % self.due.len();
         self.published[topic] += 1;
         let due = self.due[topic];
@@ -183,7 +183,7 @@ impl Ledger {
     }
 
     /// Takes an event back that the server has refused.
-    pub(super) fn withdraw(&mut self, stamp: Stamp) {
+    pub(crate) fn withdraw(&mut self, stamp: Stamp) {
         let index = self.index(stamp.topic, stamp.number);
         if self.remaining[index] != WITHDRAWN {
             self.under_way -= u64::from(self.remaining[index] > 0);
@@ -194,7 +194,7 @@ impl Ledger {
     /// Checks data that came to the subscriber at `place`, and moves it on. Returns what the data
     /// says of itself if it is what was due next.
     #[inline]
-    pub(super) fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         place: &mut Place,
         event_type: &str,
@@ -214,7 +214,7 @@ impl Ledger {
     /// Moves the subscriber at `place` on over the event that is due next, which came as it did to
     /// another.
     #[inline]
-    pub(super) fn deliver_known(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
+    pub(crate) fn deliver_known(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
         debug_assert_eq!((stamp.topic, stamp.number), (place.topic, place.next));
         self.arrive(place, stamp, now);
     }
@@ -300,7 +300,7 @@ impl Ledger {
     }
 
     /// Counts a subscriber out whose stream has ended: what it was due is lost.
-    pub(super) fn leave(&mut self, place: &mut Place) {
+    pub(crate) fn leave(&mut self, place: &mut Place) {
         self.faults.closed += 1;
         self.pass_over(place, self.published(place.topic) + 1);
         let due = &mut self.due[place.topic as usize];
@@ -308,7 +308,7 @@ impl Ledger {
     }
 
     /// Counts everything as lost that has not come.
-    pub(super) fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self) {
         for remaining in &mut self.remaining {
             if *remaining != WITHDRAWN {
                 self.faults.lost += u64::from(std::mem::take(remaining));

@@ -1,0 +1,7 @@
+//! HTTP/1.1 as a client of many connections needs it: sockets, requests, responses.
+
+pub(crate) mod body;
+pub(crate) mod head;
+pub(crate) mod socket;
+pub(crate) mod target;
+pub(crate) mod tls;
