@@ -12,8 +12,8 @@ use std::time::Duration;
 use http::Method;
 use http::request::Parts;
 use tidings_hub::{
-    Client, Emitter, Emitters, Event, EventId, EventType, Hub, InvalidTopic, PublishError,
-    Publishing, SendError, Start, Time,
+    Client, Draft, Emitter, Emitters, Event, EventId, EventType, Hub, InvalidTopic, Publishing,
+    SendError, Start, Time, Topic, Topics,
 };
 
 use crate::api::native::{
@@ -30,6 +30,9 @@ use crate::http::request::{Query, RequestBody, topic_of_path, utf8};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3600);
 /// How long a stream of `/stream-sse` lasts.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
+/// The names of both kinds of streams, which their topics start with.
+const CONNECT: &str = "connect";
+const STREAM: &str = "stream-sse";
 /// What `/send` sends when it is given nothing.
 const DEFAULT_DATA: &str = "hello";
 /// Whom `/stream-sse` greets when it is told nothing.
@@ -51,8 +54,8 @@ impl Keyed {
         let emitters = |name| Emitters::new(hub, name).expect("both names are topics");
         Self {
             hub: hub.clone(),
-            connected: emitters("connect"),
-            streaming: emitters("stream-sse"),
+            connected: emitters(CONNECT),
+            streaming: emitters(STREAM),
             page: None,
         }
     }
@@ -111,15 +114,19 @@ impl Keyed {
             (None, "") => DEFAULT_DATA,
             (None, text) => text,
         };
-        let publishing = self.connected.send(&key, Event::new(data)).map_err(send_problem)?;
-        publishing.await.map_err(publish_problem)?;
+        let draft = Draft::with_topics(topics(&key).map_err(invalid_key)?, Event::new(data));
+        self.hub.publish(draft).map_err(publish_problem)?.await.map_err(publish_problem)?;
         Ok(empty().into())
     }
 
     async fn disconnect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
         query(head, &[])?;
-        let publishing = self.connected.complete(&key(path)?).map_err(invalid_key)?;
-        publishing.await.map_err(publish_problem)?;
+        let key = key(path)?;
+        // Both are asked for before either is waited for, so that neither kind outlives the other.
+        let endings = [self.connected.complete(&key), self.streaming.complete(&key)];
+        for ending in endings {
+            ending.map_err(invalid_key)?.await.map_err(publish_problem)?;
+        }
         Ok(empty().into())
     }
 }
@@ -197,6 +204,12 @@ fn start(head: &Parts, query: &Query) -> Result<Start, Problem> {
     Ok(Start::resume(last_event_id(&head.headers, query)?.as_deref()))
 }
 
+/// The topics of a key's streams: an event sent to the key is one event in both.
+fn topics(key: &str) -> Result<Topics, InvalidTopic> {
+    let topic = |name| Topic::new(format!("{name}/{key}"));
+    Ok(Topics::new([topic(CONNECT)?, topic(STREAM)?]).expect("two are not too many"))
+}
+
 /// A key is spelled in a path as cleanly as a topic is.
 fn key(path: &str) -> Result<String, Problem> {
     topic_of_path(path).map(|topic| topic.as_str().to_owned())
@@ -209,13 +222,4 @@ fn greeting(event_type: &str, data: &str) -> Event {
 
 fn invalid_key(error: InvalidTopic) -> Problem {
     Problem::new(ProblemKind::InvalidTopic, format!("the key cannot be used: {error}"))
-}
-
-fn send_problem(error: SendError) -> Problem {
-    match error {
-        SendError::Event(error) => publish_problem(error),
-        SendError::Key(error) => invalid_key(error),
-        // Both are named above; the type may grow.
-        _ => publish_problem(PublishError::Unknown),
-    }
 }

@@ -109,6 +109,31 @@ async fn a_greeted_user_gets_the_time_with_the_time_as_its_id() {
 }
 
 #[tokio::test]
+async fn send_and_disconnect_reach_the_streams_that_greet_too() {
+    let (server, _) = start().await;
+    let place = place(&server, "/stream-sse?user=alpha").await;
+    let mut connected = server.stream("/connect/alpha").await;
+    let mut greeted = server.stream("/stream-sse?user=alpha").await;
+    let mut other = server.stream("/stream-sse?user=beta").await;
+    for stream in [&mut connected, &mut greeted, &mut other] {
+        stream.event().await;
+    }
+    server.post("/send/alpha", "for alpha").answer().await;
+    server.post("/send/beta", "for beta").answer().await;
+    let first = connected.event().await;
+    let second = greeted.event().await;
+    assert_eq!((first.data(), second.data()), ("for alpha", "for alpha"));
+    assert_eq!(first.id(), second.id(), "it is one event");
+    assert_eq!(other.data().await, "for beta");
+
+    assert_eq!(server.post("/disconnect/alpha", "").answer().await.status, 204);
+    connected.rest().await;
+    greeted.rest().await;
+    let back = server.get("/stream-sse?user=alpha").header("last-event-id", &place);
+    assert_eq!(back.answer().await.status, 204);
+}
+
+#[tokio::test]
 async fn calls_that_act_are_refused_to_other_sites_even_by_get() {
     let (server, _) = start().await;
     for path in ["/send/alpha", "/disconnect/alpha"] {
