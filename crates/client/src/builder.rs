@@ -17,7 +17,6 @@ use tidings_proto::Limits;
 use url::Url;
 
 use crate::backoff::Backoff;
-use crate::body::Body;
 use crate::credentials::{Authorize, Credentials, Occasion};
 use crate::headers::{is_managed, secret};
 use crate::lifecycle::Lifecycle;
@@ -25,7 +24,7 @@ use crate::plan::{Comments, CredentialsPlan, EncodingPlan, Mode, Plan, Resend};
 use crate::source::{EventSource, Wiring};
 use crate::status::StatusPolicy;
 use crate::timer::{Timer, TokioTimer};
-use crate::transport::{HyperTransport, Transport};
+use crate::transport::{Body, HyperTransport, Transport};
 
 /// Describes an event source; [`open`](Self::open) makes it.
 ///

@@ -145,7 +145,6 @@
 //! and a [`Timer`] of the caller's, any executor will do.
 
 mod backoff;
-mod body;
 mod builder;
 mod content_encoding;
 mod credentials;
@@ -165,7 +164,6 @@ mod timer;
 mod transport;
 
 pub use backoff::Backoff;
-pub use body::Body;
 pub use builder::{BuildError, Builder};
 pub use credentials::{Credentials, CredentialsError, Occasion};
 pub use event::{Event, Gap, JsonError};
@@ -183,6 +181,6 @@ pub use timer::{Sleep, Timer, TokioTimer};
 #[cfg(feature = "reqwest")]
 pub use transport::ReqwestTransport;
 pub use transport::{
-    HttpVersion, HyperTransport, HyperTransportBuilder, InvalidProxy, InvalidRoots, Proxy, Sending,
-    Stage, Transport, TransportError,
+    Body, HttpVersion, HyperTransport, HyperTransportBuilder, InvalidProxy, InvalidRoots, Proxy,
+    Sending, Stage, Transport, TransportError,
 };

@@ -13,7 +13,6 @@ use http::{Method, Request, Uri};
 use http_body::Body as _;
 use serde::de::DeserializeOwned;
 
-use crate::body::Body;
 use crate::builder::{Builder, RequestBody};
 use crate::credentials::{Authorize, Authorizing};
 use crate::event::{Event, JsonError};
@@ -21,7 +20,7 @@ use crate::lifecycle::{Attempt, Lifecycle, State};
 use crate::redirect::{Carried, Hop};
 use crate::signal::{Closed, Signal};
 use crate::timer::{Sleep, Timer};
-use crate::transport::{Sending, Stage, Transport, TransportError};
+use crate::transport::{Body, Sending, Stage, Transport, TransportError};
 
 /// Chunks read in one poll without a signal before other tasks get their turn: a flood of
 /// comments that nobody asked to see must not hold the thread.

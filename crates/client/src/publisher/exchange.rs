@@ -14,14 +14,13 @@ use http_body::Body as _;
 use url::Url;
 
 use crate::backoff::{Backoff, Pacing};
-use crate::body::Body;
 use crate::builder::take_user;
 use crate::credentials::{Authorize, Occasion};
 use crate::retry_after::retry_after;
 use crate::signal::Cause;
 use crate::status::{StatusPolicy, Verdict};
 use crate::timer::Timer;
-use crate::transport::{Stage, Transport, TransportError};
+use crate::transport::{Body, Stage, Transport, TransportError};
 
 use super::{IdempotencyKey, PublishError, refused};
 

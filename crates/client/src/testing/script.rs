@@ -12,8 +12,7 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::{Body as HttpBody, Frame};
 use tokio::sync::oneshot;
 
-use crate::body::Body;
-use crate::transport::{Sending, Stage, Transport, TransportError};
+use crate::transport::{Body, Sending, Stage, Transport, TransportError};
 
 /// The server's end of a [`ScriptedTransport`]: takes the requests, in their order.
 #[derive(Debug, Default)]

@@ -9,10 +9,8 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::body::Body;
-
 use super::connector::{Alpn, Connector, InvalidRoots, Proxy, Roots};
-use super::{Sending, Stage, Transport, TransportError};
+use super::{Body, Sending, Stage, Transport, TransportError};
 
 /// How long a name look-up and TCP may take to make a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -10,9 +10,7 @@ use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use crate::body::Body;
-
-use super::{Sending, Stage, Transport, TransportError};
+use super::{Body, Sending, Stage, Transport, TransportError};
 
 /// Hands requests to a [`reqwest::Client`]: for programs that have one set up already, with its
 /// roots, proxies and name resolution.

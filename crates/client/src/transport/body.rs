@@ -9,7 +9,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 
-use crate::transport::TransportError;
+use super::TransportError;
 
 /// A request's or a response's body, as a [`Transport`](crate::Transport) takes and gives it.
 ///
