@@ -150,15 +150,15 @@ impl Gap {
         if event.event_type != "gap" {
             return None;
         }
-        let told: Told = serde_json::from_str(event.data).ok()?;
-        let Told { asked, oldest } = told;
+        let told: GapData = serde_json::from_str(event.data).ok()?;
+        let GapData { asked, oldest } = told;
         Some(Self { asked, oldest, last_event_id: event.last_event_id.to_owned() })
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Told {
+struct GapData {
     // Both keys must be there, though either may be null: that tells the hub's event from others.
     #[serde(deserialize_with = "Option::deserialize")]
     asked: Option<String>,

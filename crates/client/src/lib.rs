@@ -173,7 +173,7 @@ pub use publisher::{
     Publisher, PublisherBuilder, Receipt, RefusedPublish,
 };
 pub use redirect::RedirectError;
-pub use signal::{Cause, Closed, Open, Refusal, Refused, Resumption, Retrying, Signal};
+pub use signal::{Cause, Closed, Open, Refusal, RefusedResponse, Resumption, Retrying, Signal};
 pub use source::{EventSource, NextJsonError};
 pub use status::{StatusPolicy, Verdict};
 pub use tidings_proto::{EventId, EventType, LimitExceeded, Limits};

@@ -41,7 +41,7 @@ use crate::credentials::{CredentialsError, Occasion};
 use crate::headers::{LAST_EVENT_ID, last_event_id_value};
 use crate::plan::{CredentialsPlan, EncodingPlan, Mode, Plan, Resend};
 use crate::redirect::{Carried, Hop};
-use crate::signal::{Cause, Closed, Refused, Resumption, Retrying, Signal};
+use crate::signal::{Cause, Closed, RefusedResponse, Resumption, Retrying, Signal};
 use crate::transport::TransportError;
 
 mod reading;
@@ -88,7 +88,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Lifecycle {
     plan: Plan,
     pacing: Pacing,
-    stage: Stage,
+    phase: Phase,
     decoder: Decoder,
     resumption: Resumption,
     ever_opened: bool,
@@ -97,7 +97,7 @@ pub(crate) struct Lifecycle {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum Phase {
     Due(Due),
     Connecting(Connecting),
     Refusing(Refusing),
@@ -123,7 +123,7 @@ struct Connecting {
 /// A response that was refused and whose body is read, for the explanation in it.
 #[derive(Debug)]
 struct Refusing {
-    refused: Box<Refused>,
+    refused: Box<RefusedResponse>,
     body: Vec<u8>,
     unpacker: Unpacker,
     deadline: Instant,
@@ -152,7 +152,7 @@ impl Lifecycle {
         Self {
             plan,
             pacing,
-            stage: Stage::Due(Due::Attempt),
+            phase: Phase::Due(Due::Attempt),
             decoder,
             resumption: Resumption::Fresh,
             ever_opened: false,
@@ -162,11 +162,11 @@ impl Lifecycle {
 
     /// Where the source stands.
     pub(crate) fn state(&self) -> State {
-        match self.stage {
-            Stage::Due(_) | Stage::Connecting(_) | Stage::Refusing(_) => State::Connecting,
-            Stage::Open(_) => State::Open,
-            Stage::Waiting { .. } => State::Waiting,
-            Stage::Failed => State::Failed,
+        match self.phase {
+            Phase::Due(_) | Phase::Connecting(_) | Phase::Refusing(_) => State::Connecting,
+            Phase::Open(_) => State::Open,
+            Phase::Waiting { .. } => State::Waiting,
+            Phase::Failed => State::Failed,
         }
     }
 
@@ -177,7 +177,7 @@ impl Lifecycle {
 
     /// Whether the exchange under way, if any, is still wanted. If not, it is to be dropped.
     pub(crate) fn wants_exchange(&self) -> bool {
-        matches!(self.stage, Stage::Connecting(_) | Stage::Refusing(_) | Stage::Open(_))
+        matches!(self.phase, Phase::Connecting(_) | Phase::Refusing(_) | Phase::Open(_))
     }
 
     /// The next thing to tell the source's owner.
@@ -187,12 +187,12 @@ impl Lifecycle {
 
     /// The request that is to go out now, in place of any exchange under way.
     pub(crate) fn poll_attempt(&mut self, now: Instant) -> Option<Attempt> {
-        if !matches!(self.stage, Stage::Due(_)) {
+        if !matches!(self.phase, Phase::Due(_)) {
             return None;
         }
         // `Failed` stands in only while the stage is replaced.
-        let connecting = match mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::Due(Due::Hop(connecting)) => *connecting,
+        let connecting = match mem::replace(&mut self.phase, Phase::Failed) {
+            Phase::Due(Due::Hop(connecting)) => *connecting,
             _ => self.first_hop(now),
         };
         let may_prove = self.plan.credentials == CredentialsPlan::PerAttempt
@@ -201,18 +201,18 @@ impl Lifecycle {
             hop: connecting.hop.clone(),
             credentials: may_prove.then_some(connecting.occasion),
         };
-        self.stage = Stage::Connecting(connecting);
+        self.phase = Phase::Connecting(connecting);
         Some(attempt)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called next, if ever.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        match &self.stage {
-            Stage::Connecting(Connecting { deadline, .. })
-            | Stage::Refusing(Refusing { deadline, .. }) => Some(*deadline),
-            Stage::Open(reading) => self.idle_deadline(reading),
-            Stage::Waiting { until } => Some(*until),
-            Stage::Due(_) | Stage::Failed => None,
+        match &self.phase {
+            Phase::Connecting(Connecting { deadline, .. })
+            | Phase::Refusing(Refusing { deadline, .. }) => Some(*deadline),
+            Phase::Open(reading) => self.idle_deadline(reading),
+            Phase::Waiting { until } => Some(*until),
+            Phase::Due(_) | Phase::Failed => None,
         }
     }
 
@@ -221,66 +221,66 @@ impl Lifecycle {
         if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return;
         }
-        match &self.stage {
-            Stage::Connecting(_) => {
+        match &self.phase {
+            Phase::Connecting(_) => {
                 let cause = Cause::NoResponse(self.plan.response_timeout);
                 self.reestablish(cause, None, now);
             }
-            Stage::Open(_) => {
+            Phase::Open(_) => {
                 let cause = Cause::Idle(self.plan.idle_timeout.unwrap_or_default());
                 self.reestablish(cause, None, now);
             }
-            Stage::Refusing(_) => self.refuse(),
-            Stage::Waiting { .. } => self.stage = Stage::Due(Due::Attempt),
-            Stage::Due(_) | Stage::Failed => {}
+            Phase::Refusing(_) => self.refuse(),
+            Phase::Waiting { .. } => self.phase = Phase::Due(Due::Attempt),
+            Phase::Due(_) | Phase::Failed => {}
         }
     }
 
     /// The caller had no credentials to give.
     pub(crate) fn handle_no_credentials(&mut self, error: CredentialsError, now: Instant) {
-        if matches!(self.stage, Stage::Connecting(_)) {
+        if matches!(self.phase, Phase::Connecting(_)) {
             self.reestablish(Cause::Credentials(error), None, now);
         }
     }
 
     /// The exchange broke.
     pub(crate) fn handle_error(&mut self, error: TransportError, now: Instant) {
-        match self.stage {
-            Stage::Connecting(_) | Stage::Open(_) => {
+        match self.phase {
+            Phase::Connecting(_) | Phase::Open(_) => {
                 self.reestablish(Cause::Transport(error), None, now);
             }
             // What was read of the explanation is all there will be.
-            Stage::Refusing(_) => self.refuse(),
-            Stage::Due(_) | Stage::Waiting { .. } | Stage::Failed => {}
+            Phase::Refusing(_) => self.refuse(),
+            Phase::Due(_) | Phase::Waiting { .. } | Phase::Failed => {}
         }
     }
 
     /// The response's body came to its end.
     pub(crate) fn handle_end(&mut self, now: Instant) {
-        match &mut self.stage {
-            Stage::Open(reading) => {
+        match &mut self.phase {
+            Phase::Open(reading) => {
                 let cause = match reading.unpacker.finish() {
                     Ok(()) => Cause::Ended,
                     Err(error) => Cause::Encoding(error),
                 };
                 self.reestablish(cause, None, now);
             }
-            Stage::Refusing(_) => self.refuse(),
-            Stage::Due(_) | Stage::Connecting(_) | Stage::Waiting { .. } | Stage::Failed => {}
+            Phase::Refusing(_) => self.refuse(),
+            Phase::Due(_) | Phase::Connecting(_) | Phase::Waiting { .. } | Phase::Failed => {}
         }
     }
 
     /// The driver begins to wait for bytes. Time that the caller spent on the last signal is no
     /// silence of the server: bytes may lie in the socket, and nobody looked.
     pub(crate) fn handle_listening(&mut self, now: Instant) {
-        if let Stage::Open(reading) = &mut self.stage {
+        if let Phase::Open(reading) = &mut self.phase {
             reading.silent_since = now;
         }
     }
 
     /// Stops for good, on the caller's wish.
     pub(crate) fn close(&mut self) {
-        if !matches!(self.stage, Stage::Failed) {
+        if !matches!(self.phase, Phase::Failed) {
             // Nothing is delivered once closed (HTML standard, 9.2.2), so what waited is dropped.
             self.signals.clear();
             self.fail(Closed::ByCaller);
@@ -292,7 +292,7 @@ impl Lifecycle {
         self.signals.clear();
         self.pacing.handle_success();
         self.decoder.end_of_stream();
-        self.stage = Stage::Due(Due::Attempt);
+        self.phase = Phase::Due(Due::Attempt);
     }
 
     /// Drops the connection and connects at once, from another place.
@@ -331,7 +331,7 @@ impl Lifecycle {
     fn reestablish(&mut self, cause: Cause, retry_after: Option<Duration>, now: Instant) {
         // A block that the end cut off is discarded; the ID it held was never in force.
         self.decoder.end_of_stream();
-        if let (Stage::Open(_), Mode::Once { until }) = (&self.stage, &self.plan.mode) {
+        if let (Phase::Open(_), Mode::Once { until }) = (&self.phase, &self.plan.mode) {
             let complete = until.is_none() && matches!(cause, Cause::Ended);
             self.fail(if complete { Closed::Complete } else { Closed::Incomplete(cause) });
             return;
@@ -350,14 +350,14 @@ impl Lifecycle {
         }
         let delay = self.pacing.delay(retry_after);
         let attempt = self.pacing.failures().saturating_add(1);
-        self.stage = Stage::Waiting { until: now + delay };
+        self.phase = Phase::Waiting { until: now + delay };
         self.signals.push_back(Signal::Retrying(Retrying { cause, attempt, delay }));
     }
 
     /// Whether what ends now was a stream worth forgetting earlier failures for. A server that
     /// answers 200 and hangs up at once must not be asked at full speed for ever.
     fn was_good(&self, now: Instant) -> bool {
-        let Stage::Open(reading) = &self.stage else { return false };
+        let Phase::Open(reading) = &self.phase else { return false };
         let age = now.saturating_duration_since(reading.opened);
         reading.delivered || age >= self.pacing.stable_after()
     }
@@ -373,7 +373,7 @@ impl Lifecycle {
 
     fn fail(&mut self, closed: Closed) {
         self.decoder.end_of_stream();
-        self.stage = Stage::Failed;
+        self.phase = Phase::Failed;
         self.signals.push_back(Signal::Closed(closed));
     }
 }

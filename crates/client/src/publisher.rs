@@ -1,7 +1,7 @@
 //! Publishing to a hub, once and only once.
 //!
 //! ```text
-//!   publish, publish_all, publish_stream ──▶ Exchange ──▶ Transport ──▶ POST /topics/{topic}
+//!   publish, publish_all, publish_stream ──▶ Endpoint ──▶ Transport ──▶ POST /topics/{topic}
 //!                                     the same key on every attempt     POST /events
 //! ```
 //!
@@ -37,7 +37,7 @@ mod key;
 
 use draft::Batch;
 pub use draft::Draft;
-use exchange::{Answer, Exchange, Post};
+use exchange::{Answer, Endpoint, Post};
 pub use key::{IdempotencyKey, InvalidIdempotencyKey};
 
 /// Connections kept for the next publish: enough for a few tasks that publish side by side.
@@ -62,7 +62,7 @@ const CONNECTIONS_KEPT: usize = 4;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Publisher(Arc<Exchange>);
+pub struct Publisher(Arc<Endpoint>);
 
 /// One event that the hub has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,7 +243,7 @@ impl Publisher {
 #[derive(Debug)]
 #[must_use = "nothing is made before `build`"]
 pub struct PublisherBuilder {
-    exchange: Exchange,
+    endpoint: Endpoint,
     mistake: Option<BuildError>,
 }
 
@@ -255,7 +255,7 @@ impl PublisherBuilder {
             Err(mistake) => (Url::parse("http://localhost/").expect("a legal URL"), Some(mistake)),
         };
         let transport = HyperTransport::builder().connections_kept(CONNECTIONS_KEPT).build();
-        Self { exchange: Exchange::new(hub, Arc::new(transport), Arc::new(TokioTimer)), mistake }
+        Self { endpoint: Endpoint::new(hub, Arc::new(transport), Arc::new(TokioTimer)), mistake }
     }
 
     /// Adds a request header. It is marked as a secret, which a hub's keys usually are.
@@ -266,7 +266,7 @@ impl PublisherBuilder {
     {
         match checked_header(name, value) {
             Ok((name, value)) => {
-                self.exchange.headers.append(name, secret(value));
+                self.endpoint.headers.append(name, secret(value));
             }
             Err(mistake) => {
                 self.mistake.get_or_insert(mistake);
@@ -287,51 +287,51 @@ impl PublisherBuilder {
         Fut: Future<Output = Result<Credentials, E>> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.exchange.authorize = Some(Authorize::new(make));
+        self.endpoint.authorize = Some(Authorize::new(make));
         self
     }
 
     /// Sets the rule for the wait between attempts. By default 100 ms and an excess that doubles
     /// from half a second to ten.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.exchange.backoff = backoff;
+        self.endpoint.backoff = backoff;
         self
     }
 
     /// Gives up after so many attempts. 10 by default.
     pub fn attempts_max(mut self, attempts_max: NonZeroU32) -> Self {
-        self.exchange.attempts_max = attempts_max;
+        self.endpoint.attempts_max = attempts_max;
         self
     }
 
     /// Sets how long one attempt may take. 30 s by default.
     pub fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
-        self.exchange.attempt_timeout = attempt_timeout;
+        self.endpoint.attempt_timeout = attempt_timeout;
         self
     }
 
     /// Makes no further attempt after so long. Five minutes by default and at most: a hub may
     /// forget a key after ten, and an attempt after that could double an event.
     pub fn give_up_after(mut self, time: Duration) -> Self {
-        self.exchange.give_up_after = time.min(exchange::GIVE_UP_AFTER);
+        self.endpoint.give_up_after = time.min(exchange::GIVE_UP_AFTER);
         self
     }
 
     /// Sends requests by another transport.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.exchange.transport = Arc::new(transport);
+        self.endpoint.transport = Arc::new(transport);
         self
     }
 
     /// Goes by another clock than tokio's.
     pub fn timer(mut self, timer: impl Timer) -> Self {
-        self.exchange.timer = Arc::new(timer);
+        self.endpoint.timer = Arc::new(timer);
         self
     }
 
     /// Makes the jitter repeatable.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.exchange.seed = Some(seed);
+        self.endpoint.seed = Some(seed);
         self
     }
 
@@ -343,7 +343,7 @@ impl PublisherBuilder {
     pub fn build(self) -> Result<Publisher, BuildError> {
         match self.mistake {
             Some(mistake) => Err(mistake),
-            None => Ok(Publisher(Arc::new(self.exchange))),
+            None => Ok(Publisher(Arc::new(self.endpoint))),
         }
     }
 }

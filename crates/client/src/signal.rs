@@ -160,7 +160,7 @@ pub enum Closed {
     /// names. What came until then is good, and not all of it.
     Incomplete(Cause),
     /// The server's answer opens no stream, and asking again would not change it.
-    Refused(Box<Refused>),
+    Refused(Box<RefusedResponse>),
     /// A redirect that cannot be followed.
     Redirect(RedirectError),
     /// An event is larger than the limits allow. The place before it is kept; asking again would
@@ -218,7 +218,7 @@ impl Error for Closed {
 /// A response that opens no stream.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Refused {
+pub struct RefusedResponse {
     /// What about the response is to blame.
     pub reason: Refusal,
     /// The status.
@@ -242,7 +242,7 @@ pub enum Refusal {
     ContentEncoding(String),
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RefusedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             Refusal::Status => write!(f, "the server refused the stream with {}", self.status),

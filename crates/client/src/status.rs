@@ -29,20 +29,20 @@ pub enum Verdict {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusPolicy {
-    passing: Passing,
+    rule: Rule,
     exceptions: BTreeMap<u16, Verdict>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passing {
-    Usual,
-    None,
+enum Rule {
+    Default,
+    Standard,
 }
 
 impl Default for StatusPolicy {
     /// Retries 408, 425, 429 and every 5xx but 501, 505 and 511, which say what no wait changes.
     fn default() -> Self {
-        Self { passing: Passing::Usual, exceptions: BTreeMap::new() }
+        Self { rule: Rule::Default, exceptions: BTreeMap::new() }
     }
 }
 
@@ -50,7 +50,7 @@ impl StatusPolicy {
     /// The letter of the HTML standard: whatever does not open the stream ends it for good.
     #[must_use]
     pub fn standard() -> Self {
-        Self { passing: Passing::None, exceptions: BTreeMap::new() }
+        Self { rule: Rule::Standard, exceptions: BTreeMap::new() }
     }
 
     /// Decides `status` otherwise.
@@ -66,10 +66,10 @@ impl StatusPolicy {
         if let Some(verdict) = self.exceptions.get(&status.as_u16()) {
             return *verdict;
         }
-        match (self.passing, status.as_u16()) {
-            (Passing::None, _) | (_, 501 | 505 | 511) => Verdict::Fail,
-            (Passing::Usual, 408 | 425 | 429 | 500..=599) => Verdict::Retry,
-            (Passing::Usual, _) => Verdict::Fail,
+        match (self.rule, status.as_u16()) {
+            (Rule::Standard, _) | (_, 501 | 505 | 511) => Verdict::Fail,
+            (Rule::Default, 408 | 425 | 429 | 500..=599) => Verdict::Retry,
+            (Rule::Default, _) => Verdict::Fail,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::event::{Event, Gap};
 use crate::plan::{Comments, Mode, Plan};
 use crate::signal::{Cause, Closed, Signal};
 
-use super::{Lifecycle, Reading, Refusing, Stage};
+use super::{Lifecycle, Phase, Reading, Refusing};
 
 /// How much of a refusal's explanation is kept: what a person reads, not what a server can send.
 const REFUSED_BODY_BYTES_MAX: usize = 8 << 10;
@@ -29,21 +29,21 @@ impl Lifecycle {
     /// Bytes of the response's body. Reads up to the next signal and moves `input` past what was
     /// read; whatever is left is to be given again once the signal was taken.
     pub(crate) fn handle_bytes(&mut self, input: &mut &[u8], now: Instant) {
-        match &mut self.stage {
-            Stage::Open(reading) => {
+        match &mut self.phase {
+            Phase::Open(reading) => {
                 if !input.is_empty() {
                     reading.silent_since = now;
                 }
                 self.read_events(input, now);
             }
-            Stage::Refusing(refusing) => {
+            Phase::Refusing(refusing) => {
                 if refusing.take(input).is_err() || refusing.body.len() >= REFUSED_BODY_BYTES_MAX {
                     self.refuse();
                 }
                 *input = &[];
             }
             // Nothing is delivered from an exchange that was given up.
-            Stage::Due(_) | Stage::Connecting(_) | Stage::Waiting { .. } | Stage::Failed => {
+            Phase::Due(_) | Phase::Connecting(_) | Phase::Waiting { .. } | Phase::Failed => {
                 *input = &[];
             }
         }
@@ -51,8 +51,8 @@ impl Lifecycle {
 
     /// Whether more can be read without further bytes.
     pub(crate) fn has_unread(&self) -> bool {
-        match &self.stage {
-            Stage::Open(reading) => {
+        match &self.phase {
+            Phase::Open(reading) => {
                 reading.unread < reading.text.len() || reading.progress == Progress::More
             }
             _ => false,
@@ -60,7 +60,7 @@ impl Lifecycle {
     }
 
     fn read_events(&mut self, input: &mut &[u8], now: Instant) {
-        while let Stage::Open(reading) = &mut self.stage {
+        while let Phase::Open(reading) = &mut self.phase {
             let step = match reading.next(&mut self.decoder, &self.plan, input) {
                 Ok(Some(found)) => found,
                 Ok(None) => match reading.unpack(input) {
@@ -90,7 +90,7 @@ impl Lifecycle {
 
     /// Closes with the refusal whose explanation was being read.
     pub(super) fn refuse(&mut self) {
-        if let Stage::Refusing(refusing) = mem::replace(&mut self.stage, Stage::Failed) {
+        if let Phase::Refusing(refusing) = mem::replace(&mut self.phase, Phase::Failed) {
             let Refusing { mut refused, mut body, .. } = refusing;
             body.truncate(REFUSED_BODY_BYTES_MAX);
             refused.body = Bytes::from(body);

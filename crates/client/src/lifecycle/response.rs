@@ -11,10 +11,10 @@ use crate::credentials::Occasion;
 use crate::plan::{CredentialsPlan, Resend};
 use crate::redirect::{Carried, Hop};
 use crate::retry_after::retry_after;
-use crate::signal::{Cause, Closed, Open, Refusal, Refused, Signal};
+use crate::signal::{Cause, Closed, Open, Refusal, RefusedResponse, Signal};
 use crate::status::Verdict;
 
-use super::{Connecting, Due, Lifecycle, Reading, Refusing, Stage};
+use super::{Connecting, Due, Lifecycle, Phase, Reading, Refusing};
 
 /// How long a refusal's explanation is waited for. It comes with the head or not at all.
 const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ impl Lifecycle {
         now: Instant,
         wall: SystemTime,
     ) {
-        let Stage::Connecting(connecting) = &self.stage else { return };
+        let Phase::Connecting(connecting) = &self.phase else { return };
         let hop = connecting.hop.clone();
         let deadline = connecting.deadline;
         let occasion = connecting.occasion;
@@ -58,7 +58,7 @@ impl Lifecycle {
 
     /// Sends a further request within the same attempt.
     fn go_on(&mut self, connecting: Connecting) {
-        self.stage = Stage::Due(Due::Hop(Box::new(connecting)));
+        self.phase = Phase::Due(Due::Hop(Box::new(connecting)));
     }
 
     /// Whether a 401 is answered with new credentials: once, and only where they may go.
@@ -81,7 +81,7 @@ impl Lifecycle {
             }
         };
         self.ever_opened = true;
-        self.stage = Stage::Open(Reading {
+        self.phase = Phase::Open(Reading {
             origin: Arc::from(hop.url.origin().ascii_serialization()),
             opened: now,
             silent_since: now,
@@ -101,13 +101,13 @@ impl Lifecycle {
 
     fn start_refusing(&mut self, reason: Refusal, head: response::Parts, now: Instant) {
         let unpacker = Unpacker::of(&head.headers).unwrap_or_else(|_| Unpacker::identity());
-        let refused = Refused {
+        let refused = RefusedResponse {
             reason,
             status: head.status,
             headers: head.headers,
             body: bytes::Bytes::new(),
         };
-        self.stage = Stage::Refusing(Refusing {
+        self.phase = Phase::Refusing(Refusing {
             refused: Box::new(refused),
             body: Vec::new(),
             unpacker,

@@ -41,7 +41,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What every publishing request has in common.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Endpoint {
     hub: Url,
     pub(super) headers: HeaderMap,
     pub(super) authorize: Option<Authorize>,
@@ -76,7 +76,7 @@ enum Outcome {
     Passing { cause: Cause, retry_after: Option<Duration> },
 }
 
-impl Exchange {
+impl Endpoint {
     pub(super) fn new(mut hub: Url, transport: Arc<dyn Transport>, timer: Arc<dyn Timer>) -> Self {
         // Without the slash, the last segment of a hub's path would be replaced.
         if !hub.path().ends_with('/') {
