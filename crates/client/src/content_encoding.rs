@@ -1,8 +1,7 @@
-//! Undoing a response's content encoding, a piece at a time.
+//! Undoes a response's content encoding, piece by piece.
 //!
-//! Every piece of input yields all the output it can, because a stream's next event must not wait
-//! for the one after it. That is why this works on bytes that are there instead of wrapping a
-//! reader: a reader fills its buffer first.
+//! Every piece of input yields all the output it can, because an event must not wait for the one
+//! after it. A wrapped reader could not do this: it fills its buffer first.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,28 +12,28 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-/// What is asked for; everything named here can be undone.
+/// The encodings that requests accept.
 pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd";
 
-/// Input that gzip takes at a time. Deflate packs a thousandfold at most, so this bounds what a
-/// hostile server can make of one step to 4 MiB; the other two formats have no such bound, and
-/// are stopped by the room they are given.
+/// The input of one gzip step. Deflate expands at most a thousandfold, so this limits the output
+/// that a hostile server can cause in one step to 4 MiB. The other two formats have no such bound
+/// and are limited by the room they are given.
 const GZIP_INPUT_STEP_BYTES: usize = 4 << 10;
 
-/// Room for output that brotli and zstd are given at a time.
+/// The output of one brotli or zstd step.
 const OUTPUT_STEP_BYTES: usize = 64 << 10;
 
-/// The largest zstd window accepted: 8 MiB, what RFC 9659 grants a sender.
+/// The largest zstd window accepted: 8 MiB, the limit that RFC 9659 sets for senders.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// An encoding that was not asked for. Holds its name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownEncoding(pub(crate) String);
 
-/// A response body on its way back to what was encoded.
+/// Undoes the content encoding of one response body.
 pub(crate) struct Unpacker {
     codec: Codec,
-    state: Member,
+    end: End,
 }
 
 /// What remains after a step.
@@ -42,22 +41,22 @@ pub(crate) struct Unpacker {
 pub(crate) enum Progress {
     /// The decompressor has more output, even without further input.
     More,
-    /// All that the input taken so far stands for has come out.
+    /// All output of the input taken so far has come out.
     Drained,
 }
 
-/// Whether the input so far ended where an encoding may end.
+/// Whether the encoding may end after the input taken so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
-    Untouched,
-    Open,
+enum End {
+    Allowed,
+    TooEarly,
 }
 
 enum Codec {
     Identity,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
-    Brotli { state: Box<Brotli>, complete: bool },
-    Zstd { context: DCtx<'static>, complete: bool },
+    Brotli(Box<Brotli>),
+    Zstd(DCtx<'static>),
 }
 
 type Brotli = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
@@ -67,8 +66,8 @@ impl fmt::Debug for Unpacker {
         let codec = match self.codec {
             Codec::Identity => "identity",
             Codec::Gzip(_) => "gzip",
-            Codec::Brotli { .. } => "br",
-            Codec::Zstd { .. } => "zstd",
+            Codec::Brotli(_) => "br",
+            Codec::Zstd(_) => "zstd",
         };
         f.debug_struct("Unpacker").field("codec", &codec).finish_non_exhaustive()
     }
@@ -76,10 +75,10 @@ impl fmt::Debug for Unpacker {
 
 impl Unpacker {
     pub(crate) fn identity() -> Self {
-        Self { codec: Codec::Identity, state: Member::Untouched }
+        Self { codec: Codec::Identity, end: End::Allowed }
     }
 
-    /// Chooses by the response's `Content-Encoding`.
+    /// Makes the unpacker for a response's `Content-Encoding`.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, UnknownEncoding> {
         let mut codec = Codec::Identity;
         let values = headers.get_all(CONTENT_ENCODING).iter();
@@ -90,11 +89,12 @@ impl Unpacker {
                 (Codec::Identity, b"gzip" | b"x-gzip") => gzip(),
                 (Codec::Identity, b"br") => brotli(),
                 (Codec::Identity, b"zstd") => zstd(),
-                // One encoding upon another is legal, and nobody does it to a stream.
+                // Several encodings on top of each other are legal, but no server uses them for a
+                // stream.
                 _ => return Err(UnknownEncoding(String::from_utf8_lossy(name).into_owned())),
             };
         }
-        Ok(Self { codec, state: Member::Untouched })
+        Ok(Self { codec, end: End::Allowed })
     }
 
     /// Whether bytes pass through unchanged.
@@ -102,57 +102,67 @@ impl Unpacker {
         matches!(self.codec, Codec::Identity)
     }
 
-    /// Takes a step's worth from `input` and appends what it stands for to `output`: never more
-    /// than a few MiB, whatever the input claims.
+    /// Takes one step's input from `input` and appends its output to `output`: never more than a
+    /// few MiB, whatever the input claims.
     ///
     /// # Errors
     ///
-    /// If the input is not what its encoding says. Nothing after that can be understood.
+    /// If the input does not conform to its encoding. Nothing after that can be decoded.
     pub(crate) fn unpack(
         &mut self,
         input: &mut &[u8],
         output: &mut Vec<u8>,
     ) -> io::Result<Progress> {
-        if !input.is_empty() {
-            self.state = Member::Open;
-        }
-        match &mut self.codec {
+        let step = match &mut self.codec {
             Codec::Identity => {
                 output.extend_from_slice(input);
                 *input = &[];
-                Ok(Progress::Drained)
+                return Ok(Progress::Drained);
             }
-            Codec::Gzip(decoder) => {
-                let (step, rest) = input.split_at(input.len().min(GZIP_INPUT_STEP_BYTES));
-                *input = rest;
-                decoder.write_all(step)?;
-                decoder.flush()?;
-                output.append(decoder.get_mut());
-                Ok(Progress::Drained)
-            }
-            Codec::Brotli { state, complete } => unbrotli(state, complete, input, output),
-            Codec::Zstd { context, complete } => unzstd(context, complete, input, output),
+            Codec::Gzip(decoder) => ungzip(decoder, input, output),
+            Codec::Brotli(state) => into_spare_room(output, |room| unbrotli(state, input, room)),
+            Codec::Zstd(context) => into_spare_room(output, |room| unzstd(context, input, room)),
+        }?;
+        *input = &input[step.read..];
+        // A call without effect would report the beginning of a frame that may never come.
+        if step.read + step.made > 0 {
+            self.end = step.end;
         }
+        Ok(step.progress)
     }
 
     /// Checks that the encoding was complete when the body ended.
     ///
     /// # Errors
     ///
-    /// If it was cut short. What it yielded before is good.
+    /// If the encoding was cut short. The output before that is good.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        if self.state == Member::Untouched {
-            return Ok(());
-        }
-        match &mut self.codec {
-            Codec::Identity => Ok(()),
-            Codec::Gzip(decoder) => decoder.try_finish(),
-            Codec::Brotli { complete, .. } | Codec::Zstd { complete, .. } => match complete {
-                true => Ok(()),
-                false => Err(io::ErrorKind::UnexpectedEof.into()),
-            },
+        match (&mut self.codec, self.end) {
+            (Codec::Gzip(decoder), End::TooEarly) => decoder.try_finish(),
+            (_, End::TooEarly) => Err(io::ErrorKind::UnexpectedEof.into()),
+            (_, End::Allowed) => Ok(()),
         }
     }
+}
+
+/// The effect of one call of a decompressor.
+struct Step {
+    read: usize,
+    made: usize,
+    end: End,
+    progress: Progress,
+}
+
+/// Makes room at the end of `output` for one step, and keeps the part of it that the step filled.
+fn into_spare_room(
+    output: &mut Vec<u8>,
+    step: impl FnOnce(&mut [u8]) -> io::Result<Step>,
+) -> io::Result<Step> {
+    let before = output.len();
+    output.resize(before + OUTPUT_STEP_BYTES, 0);
+    let step = step(&mut output[before..]);
+    output.truncate(before + step.as_ref().map_or(0, |step| step.made));
+    step
 }
 
 fn gzip() -> Codec {
@@ -161,73 +171,65 @@ fn gzip() -> Codec {
 
 fn brotli() -> Codec {
     let alloc = StandardAlloc::default;
-    let state = Box::new(Brotli::new(alloc(), alloc(), alloc()));
-    Codec::Brotli { state, complete: false }
-}
-
-/// Does one step of brotli, and notes whether the stream ended there.
-///
-/// The crate's own writer is not used: where a step's output is larger than its buffer, it leaves
-/// the rest in the ring buffer until more input comes, which would hold an event back.
-fn unbrotli(
-    state: &mut Brotli,
-    complete: &mut bool,
-    input: &mut &[u8],
-    output: &mut Vec<u8>,
-) -> io::Result<Progress> {
-    let before = output.len();
-    output.resize(before + OUTPUT_STEP_BYTES, 0);
-    let space = &mut output[before..];
-    let (mut left, mut read) = (input.len(), 0);
-    let (mut room, mut made, mut total) = (space.len(), 0, 0);
-    let result = BrotliDecompressStream(
-        &mut left, &mut read, input, &mut room, &mut made, space, &mut total, state,
-    );
-    output.truncate(before + made);
-    *input = &input[read..];
-    *complete = matches!(result, BrotliResult::ResultSuccess);
-    match result {
-        BrotliResult::ResultSuccess if input.is_empty() => Ok(Progress::Drained),
-        BrotliResult::NeedsMoreInput if room > 0 => Ok(Progress::Drained),
-        BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => Ok(Progress::More),
-        BrotliResult::ResultSuccess | BrotliResult::ResultFailure => {
-            Err(io::ErrorKind::InvalidData.into())
-        }
-    }
+    Codec::Brotli(Box::new(Brotli::new(alloc(), alloc(), alloc())))
 }
 
 fn zstd() -> Codec {
     let mut context = DCtx::create();
     let bounded = context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX));
     debug_assert!(bounded.is_ok(), "the window limit is within zstd's own bounds");
-    Codec::Zstd { context, complete: true }
+    Codec::Zstd(context)
 }
 
-/// Does one step of zstd, and notes whether a frame ended there.
-fn unzstd(
-    context: &mut DCtx<'_>,
-    complete: &mut bool,
-    input: &mut &[u8],
+/// Does one step of gzip, whose decoder brings its own buffer.
+fn ungzip(
+    decoder: &mut MultiGzDecoder<Vec<u8>>,
+    input: &[u8],
     output: &mut Vec<u8>,
-) -> io::Result<Progress> {
-    let before = output.len();
-    output.resize(before + OUTPUT_STEP_BYTES, 0);
-    let mut out = OutBuffer::around(&mut output[before..]);
-    let mut taken = InBuffer::around(input);
-    let result = context.decompress_stream(&mut out, &mut taken);
-    let (made, read) = (out.pos(), taken.pos());
-    output.truncate(before + made);
-    *input = &input[read..];
+) -> io::Result<Step> {
+    let read = input.len().min(GZIP_INPUT_STEP_BYTES);
+    decoder.write_all(&input[..read])?;
+    decoder.flush()?;
+    let made = decoder.get_ref().len();
+    output.append(decoder.get_mut());
+    // Only the decoder knows, when it is asked to finish.
+    Ok(Step { read, made, end: End::TooEarly, progress: Progress::Drained })
+}
+
+/// Does one step of brotli.
+///
+/// The crate's own writer is not used: if a step's output is larger than its buffer, the writer
+/// leaves the rest in the ring buffer until more input comes, which would hold an event back.
+fn unbrotli(state: &mut Brotli, input: &[u8], room: &mut [u8]) -> io::Result<Step> {
+    let (mut left, mut read) = (input.len(), 0);
+    let (mut free, mut made, mut total) = (room.len(), 0, 0);
+    let result = BrotliDecompressStream(
+        &mut left, &mut read, input, &mut free, &mut made, room, &mut total, state,
+    );
+    let (end, progress) = match result {
+        BrotliResult::ResultSuccess if left == 0 => (End::Allowed, Progress::Drained),
+        BrotliResult::NeedsMoreInput if free > 0 => (End::TooEarly, Progress::Drained),
+        BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {
+            (End::TooEarly, Progress::More)
+        }
+        BrotliResult::ResultSuccess | BrotliResult::ResultFailure => {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    };
+    Ok(Step { read, made, end, progress })
+}
+
+/// Does one step of zstd.
+fn unzstd(context: &mut DCtx<'_>, input: &[u8], room: &mut [u8]) -> io::Result<Step> {
+    let size = room.len();
+    let (mut output, mut taken) = (OutBuffer::around(room), InBuffer::around(input));
+    let result = context.decompress_stream(&mut output, &mut taken);
     let hint = result.map_err(|code| io::Error::other(zstd_safe::get_error_name(code)))?;
-    // A call that did nothing would report the beginning of a frame that may never come.
-    if made + read > 0 {
-        *complete = hint == 0;
-    }
+    let (made, read) = (output.pos(), taken.pos());
+    let end = if hint == 0 { End::Allowed } else { End::TooEarly };
     // A full buffer may have more behind it; a buffer with room left has not.
-    match made == OUTPUT_STEP_BYTES {
-        true => Ok(Progress::More),
-        false => Ok(Progress::Drained),
-    }
+    let progress = if made == size { Progress::More } else { Progress::Drained };
+    Ok(Step { read, made, end, progress })
 }
 
 #[cfg(test)]
