@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use tidings_proto::{EventId, EventType};
+use tidings_proto::{Event, EventId, EventType};
 use url::form_urlencoded;
 
 /// Events of one request at most: as many as a hub names the IDs of.
@@ -28,54 +28,43 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    topic: String,
-    more_topics: Vec<String>,
-    data: String,
-    event_type: EventType,
-    id: Option<EventId>,
-    retry: Option<Duration>,
+    /// At least one; the first is the canonical one.
+    topics: Vec<String>,
+    event: Event,
     private: bool,
 }
 
 impl Draft {
-    /// An event of one topic. The hub checks the topic's name.
+    /// Makes a draft of an event in one topic. The hub checks the topic's name.
     pub fn new(topic: impl Into<String>, data: impl Into<String>) -> Self {
-        Self {
-            topic: topic.into(),
-            more_topics: Vec::new(),
-            data: data.into(),
-            event_type: EventType::MESSAGE,
-            id: None,
-            retry: None,
-            private: false,
-        }
+        Self { topics: vec![topic.into()], event: Event::new(data.into()), private: false }
     }
 
     /// Adds a topic; the first stays the canonical one.
     #[must_use]
     pub fn with_topic(mut self, topic: impl Into<String>) -> Self {
-        self.more_topics.push(topic.into());
+        self.topics.push(topic.into());
         self
     }
 
     /// Sets the type.
     #[must_use]
     pub fn with_type(mut self, event_type: EventType) -> Self {
-        self.event_type = event_type;
+        self.event = self.event.with_type(event_type);
         self
     }
 
     /// Sets the ID; without one, the hub makes it.
     #[must_use]
     pub fn with_id(mut self, id: EventId) -> Self {
-        self.id = Some(id);
+        self.event = self.event.with_id(id);
         self
     }
 
     /// Sends a reconnection time along, in whole milliseconds.
     #[must_use]
     pub fn with_retry(mut self, reconnection_time: Duration) -> Self {
-        self.retry = Some(reconnection_time);
+        self.event = self.event.with_retry(reconnection_time);
         self
     }
 
@@ -90,15 +79,16 @@ impl Draft {
     /// topic that makes clean path segments, and public.
     pub(super) fn path(&self) -> Option<String> {
         let is_clean = |segment: &str| !matches!(segment, "" | "." | ".." | "*" | "**");
-        if !self.more_topics.is_empty() || self.private || !self.topic.split('/').all(is_clean) {
+        let [topic] = &self.topics[..] else { return None };
+        if self.private || !topic.split('/').all(is_clean) {
             return None;
         }
-        let mut path = format!("topics/{}", utf8_percent_encode(&self.topic, PATH));
+        let mut path = format!("topics/{}", utf8_percent_encode(topic, PATH));
         let mut query = form_urlencoded::Serializer::new(String::new());
-        if !self.event_type.is_message() {
-            query.append_pair("type", self.event_type.as_str());
+        if let Some(event_type) = self.event_type() {
+            query.append_pair("type", event_type);
         }
-        if let Some(id) = &self.id {
+        if let Some(id) = self.event.id() {
             query.append_pair("id", id.as_str());
         }
         if let Some(retry) = self.retry_ms() {
@@ -113,17 +103,23 @@ impl Draft {
     }
 
     pub(super) fn into_data(self) -> Bytes {
-        Bytes::from(self.data)
+        Bytes::copy_from_slice(self.event.data().as_bytes())
+    }
+
+    /// The type, unless it is the one that an event has without saying so.
+    fn event_type(&self) -> Option<&str> {
+        let event_type = self.event.event_type();
+        (!event_type.is_message()).then(|| event_type.as_str())
     }
 
     fn retry_ms(&self) -> Option<u64> {
-        self.retry.map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX))
+        self.event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn to_json(&self) -> Vec<u8> {
         #[derive(Serialize)]
         struct Json<'a> {
-            topics: Vec<&'a str>,
+            topics: &'a [String],
             data: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             r#type: Option<&'a str>,
@@ -133,12 +129,11 @@ impl Draft {
             retry: Option<u64>,
             private: bool,
         }
-        let more = self.more_topics.iter().map(String::as_str);
         let json = Json {
-            topics: std::iter::once(self.topic.as_str()).chain(more).collect(),
-            data: &self.data,
-            r#type: (!self.event_type.is_message()).then(|| self.event_type.as_str()),
-            id: self.id.as_ref().map(EventId::as_str),
+            topics: &self.topics,
+            data: self.event.data(),
+            r#type: self.event_type(),
+            id: self.event.id().map(EventId::as_str),
             retry: self.retry_ms(),
             private: self.private,
         };
@@ -147,9 +142,9 @@ impl Draft {
 
     /// About how long the JSON will be: exact but for escapes, which a limit of ours may miss.
     fn size(&self) -> usize {
-        let topics = self.more_topics.iter().map(String::len).sum::<usize>() + self.topic.len();
-        let id = self.id.as_ref().map_or(0, |id| id.as_str().len());
-        topics + self.data.len() + id + self.event_type.as_str().len()
+        let topics = self.topics.iter().map(String::len).sum::<usize>();
+        let id = self.event.id().map_or(0, |id| id.as_str().len());
+        topics + self.event.data().len() + id + self.event.event_type().as_str().len()
     }
 }
 
