@@ -83,6 +83,11 @@ impl Pacing {
         Self { backoff, reconnection_time, failures: 0, rng: Rng::with_seed(seed) }
     }
 
+    /// The reconnection time in force.
+    pub(crate) fn reconnection_time(&self) -> Duration {
+        self.reconnection_time
+    }
+
     /// Takes over the server's `retry`.
     pub(crate) fn handle_retry(&mut self, retry: Duration) {
         self.reconnection_time = retry.min(self.backoff.reconnection_time_max);

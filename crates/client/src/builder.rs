@@ -1,99 +1,99 @@
-//! A caller's wishes, on their way to an event source.
+//! The description of an event source, up to the moment it is opened.
 
 use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use tidings_proto::Limits;
-use url::Url;
 
 use crate::backoff::Backoff;
+use crate::checks::{
+    BuildError, checked_header, put_header, take_basic_credentials, url_or_mistake,
+};
 use crate::credentials::{Authorize, Credentials, Occasion};
-use crate::headers::{is_managed, secret};
+use crate::headers::secret;
 use crate::lifecycle::Lifecycle;
 use crate::plan::{Comments, CredentialsPlan, EncodingPlan, Mode, Plan, Resend};
-use crate::source::{EventSource, Wiring};
+use crate::request_body::RequestBody;
+use crate::source::EventSource;
 use crate::status::StatusPolicy;
-use crate::timer::{Timer, TokioTimer};
-use crate::transport::{Body, HyperTransport, Transport};
+use crate::timer::Timer;
+use crate::transport::{Body, Transport};
+use crate::wiring::Wiring;
 
 /// Describes an event source; [`open`](Self::open) makes it.
 ///
-/// Made by [`EventSource::get`], [`EventSource::post`] and [`EventSource::request`]. A mistake in
-/// an argument (a URL, a header) is remembered and reported by `open`, the first one.
+/// Made by [`EventSource::get`], [`EventSource::post`] and [`EventSource::request`], or by the
+/// same methods of a [`Client`](crate::Client). The order of calls does not matter; of two calls
+/// that set the same thing, the last one counts. A mistake in an argument (a URL, a header) is
+/// remembered, and `open` reports the first one.
 #[derive(Debug)]
 #[must_use = "nothing happens before `open`"]
 pub struct Builder {
+    wiring: Wiring,
     plan: Plan,
     body: RequestBody,
+    resend: Option<Resend>,
+    reconnection_time: Option<Duration>,
+    last_event_id: Option<String>,
+    predecessor: Option<Predecessor>,
     authorize: Option<Authorize>,
-    transport: Option<Arc<dyn Transport>>,
-    timer: Arc<dyn Timer>,
     seed: Option<u64>,
     mistake: Option<BuildError>,
 }
 
-/// What a request carries, as often as it is sent.
-#[derive(Clone)]
-pub(crate) enum RequestBody {
-    None,
-    Bytes(Bytes),
-    Made(Arc<dyn Fn() -> Body + Send + Sync>),
+/// The state that an event source takes over from the one before it.
+#[derive(Debug)]
+struct Predecessor {
+    last_event_id: String,
+    reconnection_time: Duration,
 }
 
-impl RequestBody {
-    pub(crate) fn make(&self) -> Body {
-        match self {
-            Self::None => Body::empty(),
-            Self::Bytes(bytes) => Body::from(bytes.clone()),
-            Self::Made(make) => make(),
-        }
+impl EventSource {
+    /// Describes a source that requests `url` with GET.
+    pub fn get(url: &str) -> Builder {
+        Self::request(Method::GET, url)
     }
-}
 
-impl fmt::Debug for RequestBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => write!(f, "None"),
-            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
-            Self::Made(_) => write!(f, "Made"),
-        }
+    /// Describes a source that requests `url` with POST, as model APIs expect.
+    pub fn post(url: &str) -> Builder {
+        Self::request(Method::POST, url)
+    }
+
+    /// Describes a source that requests `url` with any method.
+    pub fn request(method: Method, url: &str) -> Builder {
+        Builder::new(Wiring::for_one_source(), method, url)
     }
 }
 
 impl Builder {
-    pub(crate) fn new(method: Method, url: &str) -> Self {
-        // Stands in where the URL is a mistake; `open` reports that before anybody uses it.
-        let nowhere = || Url::parse("http://localhost/").expect("a legal URL");
-        let (mut url, mistake) = match parse_url(url) {
-            Ok(url) => (url, None),
-            Err(mistake) => (nowhere(), Some(mistake)),
-        };
-        let user = take_user(&mut url);
+    pub(crate) fn new(wiring: Wiring, method: Method, url: &str) -> Self {
+        let (mut url, mistake) = url_or_mistake(url);
+        let basic = take_basic_credentials(&mut url);
         let mut plan = Plan::new(url, method);
-        plan.headers.extend(user.map(|value| (AUTHORIZATION, value)));
+        plan.headers.extend(basic.map(|value| (AUTHORIZATION, value)));
         Self {
+            wiring,
             plan,
             body: RequestBody::None,
+            resend: None,
+            reconnection_time: None,
+            last_event_id: None,
+            predecessor: None,
             authorize: None,
-            transport: None,
-            timer: Arc::new(TokioTimer),
             seed: None,
             mistake,
         }
     }
 
-    /// Adds a request header. One that this crate sets by itself, `Accept` and `Cache-Control`,
-    /// is replaced; any other is added to those of the same name.
+    /// Adds a request header. `Accept`, `Cache-Control`, `Authorization`, `Content-Type` and
+    /// `Host` are replaced; any other header is added to those of the same name.
     ///
     /// `Authorization`, `Cookie`, `Proxy-Authorization`, `X-Api-Key`, `Api-Key` and
     /// `X-Auth-Token` are not sent to another origin that a redirect leads to. For other secrets
@@ -104,13 +104,13 @@ impl Builder {
         V: TryInto<HeaderValue>,
     {
         match checked_header(name, value) {
-            Ok((name, value)) => self.put_header(name, value),
+            Ok((name, value)) => put_header(&mut self.plan.headers, name, value),
             Err(mistake) => self.remember(mistake),
         }
         self
     }
 
-    /// Adds a request header that must not reach another origin than the URL's own, nor `Debug`
+    /// Adds a request header that reaches neither another origin than the URL's own nor `Debug`
     /// output.
     pub fn secret_header<N, V>(mut self, name: N, value: V) -> Self
     where
@@ -118,22 +118,22 @@ impl Builder {
         V: TryInto<HeaderValue>,
     {
         match checked_header(name, value) {
-            Ok((name, value)) => self.put_header(name, secret(value)),
+            Ok((name, value)) => put_header(&mut self.plan.headers, name, secret(value)),
             Err(mistake) => self.remember(mistake),
         }
         self
     }
 
-    /// Sends `Authorization: Bearer …` with a token that does not change. For one that does, see
-    /// [`authorize`](Self::authorize).
+    /// Sends `Authorization: Bearer …` with a token that does not change. For a token that does,
+    /// see [`authorize`](Self::authorize).
     pub fn bearer(self, token: &str) -> Self {
         self.secret_header(AUTHORIZATION, format!("Bearer {token}"))
     }
 
-    /// Asks `make` for credentials before every attempt, and once more if the server answers 401
-    /// to them.
+    /// Calls `make` for credentials before every attempt, and once more if the server answers
+    /// them with 401.
     ///
-    /// If `make` fails, the attempt has failed, and is repeated like any other. Credentials do not
+    /// If `make` fails, the attempt has failed and is repeated like any other. Credentials do not
     /// follow a redirect to another origin.
     ///
     /// ```
@@ -159,39 +159,30 @@ impl Builder {
     /// Sends `body` with the request.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = RequestBody::Bytes(body.into());
-        self.plan.resend = Resend::Forbidden;
         self
     }
 
-    /// Sends a body that is made anew each time the request is sent.
+    /// Sends a body that `make` makes anew for each request.
     pub fn body_with(mut self, make: impl Fn() -> Body + Send + Sync + 'static) -> Self {
         self.body = RequestBody::Made(Arc::new(make));
-        self.plan.resend = Resend::Forbidden;
         self
     }
 
-    /// Sends `value` as JSON, with the content type that says so.
+    /// Sends `value` as JSON, with the content type `application/json` unless
+    /// [`header`](Self::header) names another.
     pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         match serde_json::to_vec(value) {
-            Ok(bytes) => {
-                let json = HeaderValue::from_static("application/json");
-                self.plan.headers.insert(CONTENT_TYPE, json);
-                self.body(bytes)
-            }
-            Err(error) => {
-                self.remember(BuildError::Json(error));
-                self
-            }
+            Ok(bytes) => self.body = RequestBody::Json(bytes.into()),
+            Err(error) => self.remember(BuildError::Json(error)),
         }
+        self
     }
 
-    /// Allows a request that is no GET, or that has a body, to be sent again after it may have
-    /// reached the server. Without this, a stream that breaks is closed with
+    /// Allows the request to be sent again after it may have reached the server, although it has
+    /// a body or another method than GET. Without this, a stream that breaks is closed with
     /// [`Closed::NotResent`](crate::Closed::NotResent).
-    ///
-    /// Call it after [`body`](Self::body).
     pub fn resend(mut self) -> Self {
-        self.plan.resend = Resend::Allowed;
+        self.resend = Some(Resend::Allowed);
         self
     }
 
@@ -201,18 +192,52 @@ impl Builder {
         if id.contains(['\r', '\n', '\0']) {
             self.remember(BuildError::LastEventId(id));
         } else {
-            self.plan.last_event_id = id;
+            self.last_event_id = Some(id);
         }
         self
     }
 
-    /// Sets the reconnection time that holds until the server names another. 3 s by default.
+    /// Sets the reconnection time that holds until the server sends another. 3 s by default.
     pub fn reconnection_time(mut self, reconnection_time: Duration) -> Self {
-        self.plan.backoff.reconnection_time = reconnection_time;
+        self.reconnection_time = Some(reconnection_time);
         self
     }
 
-    /// Sets the whole rule for the wait between attempts, the reconnection time included.
+    /// Continues where another source stopped: takes over its last event ID and its reconnection
+    /// time, and makes the first attempt once that time has passed since [`open`](Self::open).
+    ///
+    /// This is for a stream that begins as the answer to a POST and goes on with a GET, as the
+    /// Model Context Protocol has it:
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tidings_client::Client;
+    ///
+    /// let client = Client::new();
+    /// let mut call = client.post("http://localhost:3000/mcp").body("{}").once().open()?;
+    /// while let Some(event) = call.next_event().await? {
+    ///     println!("{}", event.data());
+    /// }
+    /// let mut rest = client.get("http://localhost:3000/mcp").continue_from(&call).open()?;
+    /// while let Some(event) = rest.next_event().await? {
+    ///     println!("{}", event.data());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`last_event_id`](Self::last_event_id) and [`reconnection_time`](Self::reconnection_time)
+    /// take precedence over what the other source had.
+    pub fn continue_from(mut self, source: &EventSource) -> Self {
+        self.predecessor = Some(Predecessor {
+            last_event_id: source.last_event_id().to_owned(),
+            reconnection_time: source.reconnection_time(),
+        });
+        self
+    }
+
+    /// Sets the rule for the wait between attempts. Its reconnection time holds unless
+    /// [`reconnection_time`](Self::reconnection_time) sets another.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.plan.backoff = backoff;
         self
@@ -224,38 +249,39 @@ impl Builder {
         self
     }
 
-    /// Sets the silence after which a stream counts as dead and is reestablished: any byte breaks
-    /// it, those of a comment too. Five minutes by default; `None` waits for ever.
+    /// Sets the idle timeout: a stream that delivers no byte for this long, not even a comment,
+    /// counts as dead and is reestablished. Five minutes by default; `None` waits for ever.
     ///
-    /// A server that sends a comment every 15 s, as the standard advises and a Tidings hub does,
-    /// is best watched with 45 s.
+    /// For a server that sends a comment every 15 s, as the standard advises and a Tidings hub
+    /// does, 45 s is a good value.
     pub fn idle_timeout(mut self, idle_timeout: impl Into<Option<Duration>>) -> Self {
         self.plan.idle_timeout = idle_timeout.into();
         self
     }
 
-    /// Sets how long one attempt may take until the response's head, credentials, redirects and
-    /// connecting included. 60 s by default.
+    /// Sets how long one attempt may take until the head of the response arrives, including
+    /// credentials, redirects and connecting. 60 s by default.
     pub fn response_timeout(mut self, response_timeout: Duration) -> Self {
         self.plan.response_timeout = response_timeout;
         self
     }
 
-    /// Gives up after so many failed attempts in a row. Without this it never gives up.
+    /// Stops after this many failed attempts in a row. Without this call the source never gives
+    /// up.
     pub fn attempts_max(mut self, attempts_max: NonZeroU32) -> Self {
         self.plan.attempts_max = Some(attempts_max);
         self
     }
 
-    /// Gives up after so many failed attempts if the stream was never open: a server that cannot
-    /// be reached at first is more often a mistake than an outage. Without this,
+    /// Stops after this many failed attempts if the stream was never open: a server that is
+    /// unreachable at first is more often a mistake than an outage. Without this call,
     /// [`attempts_max`](Self::attempts_max) holds from the start.
     pub fn first_attempts_max(mut self, attempts_max: NonZeroU32) -> Self {
         self.plan.first_attempts_max = Some(attempts_max);
         self
     }
 
-    /// Sets how much the stream may make the decoder hold. 16 MiB an event by default.
+    /// Limits how much the decoder may hold. 16 MiB an event by default.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.plan.limits = limits;
         self
@@ -267,40 +293,43 @@ impl Builder {
         self
     }
 
-    /// Asks for no content encoding. By default gzip, brotli and zstd are understood; a server
-    /// that compresses without flushing delays its events, and this is the way around it.
+    /// Requests no content encoding. By default the source accepts gzip, brotli and zstd; a server
+    /// that compresses without flushing delays its events, and this call avoids that.
     pub fn identity(mut self) -> Self {
         self.plan.encoding = EncodingPlan::Identity;
         self
     }
 
-    /// Makes the end of the response the end of the stream: one answer, as model APIs give, and
-    /// not a subscription.
+    /// Makes the end of the response the end of the stream: a single answer, as model APIs give,
+    /// and not a subscription.
     ///
-    /// Attempts that fail before the stream is open are repeated as always, those that may have
-    /// reached the server only with [`resend`](Self::resend). Once it is open it is never
-    /// reestablished.
+    /// Attempts that fail before the stream is open are repeated as always; attempts that may have
+    /// reached the server are repeated only with [`resend`](Self::resend). Once open, the stream
+    /// is never reestablished.
     pub fn once(mut self) -> Self {
-        self.plan.mode = Mode::Once { until: None };
+        if self.plan.mode == Mode::Lasting {
+            self.plan.mode = Mode::Once { until: None };
+        }
         self
     }
 
-    /// Like [`once`](Self::once), and an event with exactly this data is the proper end. It is
-    /// not reported; an end without it is [`Closed::Incomplete`](crate::Closed::Incomplete).
+    /// Like [`once`](Self::once), and an event with exactly this data is the proper end. That
+    /// event is not reported; an end without it is
+    /// [`Closed::Incomplete`](crate::Closed::Incomplete).
     pub fn until(mut self, data: impl Into<String>) -> Self {
         self.plan.mode = Mode::Once { until: Some(data.into()) };
         self
     }
 
-    /// Sends requests by another transport than [`HyperTransport`] with its defaults.
+    /// Sends requests through `transport` instead of the client's.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = Some(Arc::new(transport));
+        self.wiring.transport = Arc::new(transport);
         self
     }
 
-    /// Goes by another clock than tokio's.
+    /// Uses `timer` as the clock instead of the client's.
     pub fn timer(mut self, timer: impl Timer) -> Self {
-        self.timer = Arc::new(timer);
+        self.wiring.timer = Arc::new(timer);
         self
     }
 
@@ -314,123 +343,115 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The first mistake in what the builder was given.
-    pub fn open(self) -> Result<EventSource, BuildError> {
-        if let Some(mistake) = self.mistake {
+    /// The first mistake in the builder's arguments.
+    pub fn open(mut self) -> Result<EventSource, BuildError> {
+        if let Some(mistake) = self.mistake.take() {
             return Err(mistake);
         }
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
-        Ok(EventSource::new(
-            Lifecycle::new(self.plan, seed),
-            Wiring {
-                transport: self.transport.unwrap_or_else(|| Arc::new(HyperTransport::new())),
-                timer: self.timer,
-                body: self.body,
-                authorize: self.authorize,
-            },
-        ))
+        let continues = self.predecessor.is_some();
+        self.complete_plan();
+        let mut lifecycle = Lifecycle::new(self.plan, seed);
+        if continues {
+            lifecycle.wait_first(self.wiring.timer.now());
+        }
+        Ok(EventSource::new(lifecycle, self.wiring, self.body, self.authorize))
+    }
+
+    /// Settles what several calls have a say in, once all of them have been made.
+    fn complete_plan(&mut self) {
+        let plan = &mut self.plan;
+        let (last_event_id, reconnection_time) = match self.predecessor.take() {
+            Some(it) => (Some(it.last_event_id), Some(it.reconnection_time)),
+            None => (None, None),
+        };
+        if let Some(id) = self.last_event_id.take().or(last_event_id) {
+            plan.last_event_id = id;
+        }
+        if let Some(time) = self.reconnection_time.or(reconnection_time) {
+            plan.backoff.reconnection_time = time;
+        }
+        let repeatable = plan.method == Method::GET && self.body.is_none();
+        let default = if repeatable { Resend::Allowed } else { Resend::Forbidden };
+        plan.resend = self.resend.unwrap_or(default);
+        if let Some(content_type) = self.body.content_type() {
+            plan.headers.entry(CONTENT_TYPE).or_insert(content_type);
+        }
     }
 
     fn remember(&mut self, mistake: BuildError) {
         self.mistake.get_or_insert(mistake);
     }
+}
 
-    fn put_header(&mut self, name: HeaderName, value: HeaderValue) {
-        match name.as_str() {
-            "accept" | "cache-control" | "authorization" | "content-type" | "host" => {
-                self.plan.headers.insert(name, value);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Call = fn(Builder) -> Builder;
+
+    /// Every order of `calls`.
+    fn orders(calls: &[Call]) -> Vec<Vec<Call>> {
+        let [first, rest @ ..] = calls else { return vec![Vec::new()] };
+        let mut all = Vec::new();
+        for order in orders(rest) {
+            for place in 0..=order.len() {
+                let mut order = order.clone();
+                order.insert(place, *first);
+                all.push(order);
             }
-            _ => {
-                self.plan.headers.append(name, value);
-            }
         }
+        all
     }
-}
 
-/// Takes a user name and password out of a URL, where they would reach logs, and makes the Basic
-/// `Authorization` of them that they mean.
-pub(crate) fn take_user(url: &mut Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-    let mut pair = decoded(url.username());
-    pair.push(b':');
-    pair.extend(decoded(url.password().unwrap_or_default()));
-    let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
-    // Neither can fail: the URL has a host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    Some(secret(HeaderValue::try_from(basic).expect("base64 is legal in a header")))
-}
-
-/// Checks a header that a caller sets.
-pub(crate) fn checked_header<N, V>(
-    name: N,
-    value: V,
-) -> Result<(HeaderName, HeaderValue), BuildError>
-where
-    N: TryInto<HeaderName>,
-    V: TryInto<HeaderValue>,
-{
-    let name = name.try_into().map_err(|_| BuildError::HeaderName)?;
-    if is_managed(&name) {
-        return Err(BuildError::Managed(name));
-    }
-    match value.try_into() {
-        Ok(value) => Ok((name, value)),
-        Err(_) => Err(BuildError::HeaderValue(name)),
-    }
-}
-
-pub(crate) fn parse_url(url: &str) -> Result<Url, BuildError> {
-    let refused = || BuildError::Url(url.to_owned());
-    let mut parsed = Url::parse(url).map_err(|_| refused())?;
-    if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(refused());
-    }
-    // A fragment is never sent.
-    parsed.set_fragment(None);
-    Ok(parsed)
-}
-
-/// A mistake in what a builder was given.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// This is not an absolute `http` or `https` URL.
-    Url(String),
-    /// A header's name is not one.
-    HeaderName,
-    /// The value of this header has characters that no header can carry.
-    HeaderValue(HeaderName),
-    /// This header is set by the client or the transport alone. For `Last-Event-ID` see
-    /// [`Builder::last_event_id`], for `Accept-Encoding` [`Builder::identity`].
-    Managed(HeaderName),
-    /// This last event ID has a CR, LF or NUL, which no event ID can have.
-    LastEventId(String),
-    /// The body could not be written as JSON.
-    Json(serde_json::Error),
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(url) => write!(f, "{url:?} is not an absolute http or https URL"),
-            Self::HeaderName => write!(f, "a header's name is not legal"),
-            Self::HeaderValue(name) => write!(f, "the value of the header {name} is not legal"),
-            Self::Managed(name) => write!(f, "the header {name} is set by the client itself"),
-            Self::LastEventId(id) => write!(f, "{id:?} cannot be an event ID"),
-            Self::Json(_) => write!(f, "the body could not be written as JSON"),
+    /// Checks that all orders of `calls` come to the same plan and body, and returns the plan.
+    #[track_caller]
+    fn check(calls: &[Call]) -> Plan {
+        let settle = |order: Vec<Call>| {
+            let start = EventSource::get("http://localhost/");
+            let mut builder = order.into_iter().fold(start, |builder, call| call(builder));
+            builder.complete_plan();
+            (format!("{:?} {:?}", builder.plan, builder.body), builder.plan)
+        };
+        let mut settled: Vec<_> = orders(calls).into_iter().map(settle).collect();
+        let (expected, plan) = settled.pop().expect("at least one order");
+        for (other, _) in settled {
+            assert_eq!(other, expected);
         }
+        plan
     }
-}
 
-impl Error for BuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Json(error) => Some(error),
-            _ => None,
-        }
+    #[test]
+    fn the_order_of_calls_does_not_matter() {
+        let plan = check(&[
+            |builder| builder.reconnection_time(Duration::from_secs(9)),
+            |builder| builder.backoff(Backoff::default()),
+            |builder| {
+                let mut other = EventSource::get("http://localhost/").last_event_id("7");
+                other = other.reconnection_time(Duration::from_secs(5));
+                builder.continue_from(&other.open().expect("a good description"))
+            },
+        ]);
+        assert_eq!(plan.backoff.reconnection_time, Duration::from_secs(9));
+        assert_eq!(plan.last_event_id, "7");
+
+        let plan = check(&[
+            |builder| builder.json(&7),
+            |builder| builder.header("content-type", "application/vnd.example+json"),
+            |builder| builder.resend(),
+            |builder| builder.until("[DONE]"),
+            |builder| builder.once(),
+        ]);
+        assert_eq!(plan.headers[CONTENT_TYPE], "application/vnd.example+json");
+        assert_eq!(plan.resend, Resend::Allowed);
+        assert_eq!(plan.mode, Mode::Once { until: Some("[DONE]".to_owned()) });
+    }
+
+    #[test]
+    fn a_body_forbids_sending_again_and_json_names_its_type() {
+        let plan = check(&[|builder| builder.json(&7), |builder| builder.header("x-a", "1")]);
+        assert_eq!(plan.headers[CONTENT_TYPE], "application/json");
+        assert_eq!(plan.resend, Resend::Forbidden);
+        assert_eq!(check(&[|builder| builder.comments()]).resend, Resend::Allowed);
     }
 }

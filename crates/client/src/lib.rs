@@ -146,6 +146,8 @@
 
 mod backoff;
 mod builder;
+mod checks;
+mod client;
 mod content_encoding;
 mod credentials;
 mod event;
@@ -154,6 +156,7 @@ mod lifecycle;
 mod plan;
 mod publisher;
 mod redirect;
+mod request_body;
 mod retry_after;
 mod signal;
 mod source;
@@ -162,9 +165,12 @@ mod status;
 pub mod testing;
 mod timer;
 mod transport;
+mod wiring;
 
 pub use backoff::Backoff;
-pub use builder::{BuildError, Builder};
+pub use builder::Builder;
+pub use checks::BuildError;
+pub use client::Client;
 pub use credentials::{Credentials, CredentialsError, Occasion};
 pub use event::{Event, Gap, JsonError};
 pub use lifecycle::State;
@@ -181,6 +187,6 @@ pub use timer::{Sleep, Timer, TokioTimer};
 #[cfg(feature = "reqwest")]
 pub use transport::ReqwestTransport;
 pub use transport::{
-    Body, HttpVersion, HyperTransport, HyperTransportBuilder, InvalidProxy, InvalidRoots, Proxy,
-    Sending, Stage, Transport, TransportError,
+    Body, HttpVersion, HyperTransport, HyperTransportBuilder, InvalidProxy, InvalidRoots,
+    NewConnection, Proxy, Sending, Stage, Transport, TransportError,
 };

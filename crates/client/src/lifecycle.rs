@@ -76,11 +76,20 @@ impl State {
 }
 
 /// A request that is to go out now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) hop: Hop,
+    pub(crate) connection: Connection,
     /// Why to ask the caller for credentials first, if they may go along at all.
     pub(crate) credentials: Option<Occasion>,
+}
+
+/// Which connection a request may be sent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Connection {
+    Any,
+    /// The last one broke or went silent, and must not be used again.
+    New,
 }
 
 /// The machine. See the module's documentation.
@@ -91,6 +100,7 @@ pub(crate) struct Lifecycle {
     phase: Phase,
     decoder: Decoder,
     resumption: Resumption,
+    connection: Connection,
     ever_opened: bool,
     /// At most one per input: the driver takes it before it gives the next.
     signals: VecDeque<Signal>,
@@ -155,6 +165,7 @@ impl Lifecycle {
             phase: Phase::Due(Due::Attempt),
             decoder,
             resumption: Resumption::Fresh,
+            connection: Connection::Any,
             ever_opened: false,
             signals: VecDeque::new(),
         }
@@ -173,6 +184,16 @@ impl Lifecycle {
     /// The ID to continue after; empty if there is none.
     pub(crate) fn last_event_id(&self) -> &str {
         self.decoder.last_event_id()
+    }
+
+    /// The reconnection time in force.
+    pub(crate) fn reconnection_time(&self) -> Duration {
+        self.pacing.reconnection_time()
+    }
+
+    /// Makes the first attempt wait for the reconnection time, as after a good stream.
+    pub(crate) fn wait_first(&mut self, now: Instant) {
+        self.phase = Phase::Waiting { until: now + self.pacing.delay(None) };
     }
 
     /// Whether the exchange under way, if any, is still wanted. If not, it is to be dropped.
@@ -199,6 +220,7 @@ impl Lifecycle {
             && connecting.hop.credentials == Carried::Yes;
         let attempt = Attempt {
             hop: connecting.hop.clone(),
+            connection: self.connection,
             credentials: may_prove.then_some(connecting.occasion),
         };
         self.phase = Phase::Connecting(connecting);
@@ -291,6 +313,7 @@ impl Lifecycle {
     pub(crate) fn restart(&mut self) {
         self.signals.clear();
         self.pacing.handle_success();
+        self.connection = Connection::New;
         self.decoder.end_of_stream();
         self.phase = Phase::Due(Due::Attempt);
     }
@@ -348,6 +371,10 @@ impl Lifecycle {
             self.fail(Closed::Exhausted { attempts, last: cause });
             return;
         }
+        self.connection = match cause.is_about_the_connection() {
+            true => Connection::New,
+            false => Connection::Any,
+        };
         let delay = self.pacing.delay(retry_after);
         let attempt = self.pacing.failures().saturating_add(1);
         self.phase = Phase::Waiting { until: now + delay };

@@ -35,16 +35,12 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(url: Url, method: Method) -> Self {
-        let resend = match method == Method::GET {
-            true => Resend::Allowed,
-            false => Resend::Forbidden,
-        };
         Self {
             url,
             method,
             headers: default_headers(),
             last_event_id: String::new(),
-            resend,
+            resend: Resend::Allowed,
             credentials: CredentialsPlan::None,
             mode: Mode::Lasting,
             comments: Comments::Dropped,

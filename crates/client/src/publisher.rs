@@ -21,15 +21,15 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
-use url::Url;
 
 use crate::backoff::Backoff;
-use crate::builder::{BuildError, checked_header, parse_url};
+use crate::checks::{BuildError, checked_header, put_header, url_or_mistake};
 use crate::credentials::{Authorize, Credentials, Occasion};
 use crate::headers::secret;
 use crate::signal::Cause;
-use crate::timer::{Timer, TokioTimer};
-use crate::transport::{HyperTransport, Transport};
+use crate::timer::Timer;
+use crate::transport::Transport;
+use crate::wiring::Wiring;
 
 mod draft;
 mod exchange;
@@ -39,9 +39,6 @@ use draft::Batch;
 pub use draft::Draft;
 use exchange::{Answer, Endpoint, Post};
 pub use key::{IdempotencyKey, InvalidIdempotencyKey};
-
-/// Connections kept for the next publish: enough for a few tasks that publish side by side.
-const CONNECTIONS_KEPT: usize = 4;
 
 /// Publishes events to a Tidings hub.
 ///
@@ -94,7 +91,7 @@ impl Publisher {
 
     /// Describes another one.
     pub fn builder(hub: &str) -> PublisherBuilder {
-        PublisherBuilder::new(hub)
+        PublisherBuilder::new(Wiring::pooled(), hub)
     }
 
     /// Publishes one event.
@@ -248,14 +245,9 @@ pub struct PublisherBuilder {
 }
 
 impl PublisherBuilder {
-    fn new(hub: &str) -> Self {
-        let (hub, mistake) = match parse_url(hub) {
-            Ok(hub) => (hub, None),
-            // Stands in until `build` reports the mistake.
-            Err(mistake) => (Url::parse("http://localhost/").expect("a legal URL"), Some(mistake)),
-        };
-        let transport = HyperTransport::builder().connections_kept(CONNECTIONS_KEPT).build();
-        Self { endpoint: Endpoint::new(hub, Arc::new(transport), Arc::new(TokioTimer)), mistake }
+    pub(crate) fn new(wiring: Wiring, hub: &str) -> Self {
+        let (hub, mistake) = url_or_mistake(hub);
+        Self { endpoint: Endpoint::new(hub, wiring), mistake }
     }
 
     /// Adds a request header. It is marked as a secret, which a hub's keys usually are.
@@ -266,7 +258,7 @@ impl PublisherBuilder {
     {
         match checked_header(name, value) {
             Ok((name, value)) => {
-                self.endpoint.headers.append(name, secret(value));
+                put_header(&mut self.endpoint.headers, name, secret(value));
             }
             Err(mistake) => {
                 self.mistake.get_or_insert(mistake);
@@ -319,13 +311,13 @@ impl PublisherBuilder {
 
     /// Sends requests by another transport.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.endpoint.transport = Arc::new(transport);
+        self.endpoint.wiring.transport = Arc::new(transport);
         self
     }
 
     /// Goes by another clock than tokio's.
     pub fn timer(mut self, timer: impl Timer) -> Self {
-        self.endpoint.timer = Arc::new(timer);
+        self.endpoint.wiring.timer = Arc::new(timer);
         self
     }
 

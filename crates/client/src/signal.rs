@@ -27,6 +27,10 @@ pub enum Signal {
     Comment(String),
     /// Events are missing that this reader should have had.
     Gap(Gap),
+    /// The server has set another reconnection time with `retry`. It is in force from here on, and
+    /// can be read from [`EventSource::reconnection_time`](crate::EventSource::reconnection_time)
+    /// at any time. A `retry` that changes nothing is not reported.
+    ReconnectionTime(Duration),
     /// The stream is gone, or could not be opened, and will be tried again. No error: nothing is
     /// lost as long as the server keeps what follows the last event ID.
     Retrying(Retrying),
@@ -114,6 +118,11 @@ impl Cause {
             Self::Credentials(_) => false,
             _ => true,
         }
+    }
+
+    /// Whether the connection itself is under suspicion, so that the next attempt needs another.
+    pub(crate) fn is_about_the_connection(&self) -> bool {
+        matches!(self, Self::Transport(_) | Self::Idle(_) | Self::NoResponse(_))
     }
 }
 

@@ -3,24 +3,24 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
-use http::{Method, Request, Uri};
+use http::{Request, Uri};
 use http_body::Body as _;
 use serde::de::DeserializeOwned;
 
-use crate::builder::{Builder, RequestBody};
 use crate::credentials::{Authorize, Authorizing};
 use crate::event::{Event, JsonError};
-use crate::lifecycle::{Attempt, Lifecycle, State};
-use crate::redirect::{Carried, Hop};
+use crate::lifecycle::{Attempt, Connection, Lifecycle, State};
+use crate::redirect::Carried;
+use crate::request_body::RequestBody;
 use crate::signal::{Closed, Signal};
-use crate::timer::{Sleep, Timer};
-use crate::transport::{Body, Sending, Stage, Transport, TransportError};
+use crate::timer::Sleep;
+use crate::transport::{Body, NewConnection, Sending, Stage, TransportError};
+use crate::wiring::Wiring;
 
 /// Chunks read in one poll without a signal before other tasks get their turn: a flood of
 /// comments that nobody asked to see must not hold the thread.
@@ -54,61 +54,48 @@ const CHUNKS_PER_POLL_MAX: u32 = 32;
 pub struct EventSource {
     lifecycle: Lifecycle,
     wiring: Wiring,
+    body: RequestBody,
+    authorize: Option<Authorize>,
     exchange: Exchange,
     /// Bytes that arrived and were not read yet.
     chunk: Bytes,
     /// The sleep under way and what it waits for.
     sleep: Option<(Instant, Sleep)>,
-    /// Whether the caller has been away since the last look at the body.
-    caller: Caller,
-}
-
-/// What the driver needs besides the machine.
-pub(crate) struct Wiring {
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) timer: Arc<dyn Timer>,
-    pub(crate) body: RequestBody,
-    pub(crate) authorize: Option<Authorize>,
+    idle_clock: IdleClock,
 }
 
 /// How far the exchange of the attempt under way has come.
 enum Exchange {
     None,
-    Authorizing(Authorizing, Box<Hop>),
+    Authorizing(Authorizing, Box<Attempt>),
     Sending(Sending),
     Reading(Body),
 }
 
+/// Whether the time that passes is the server's silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
-    Waiting,
-    Away,
+enum IdleClock {
+    Running,
+    /// The caller has a signal to deal with, and nobody looks at the socket.
+    Stopped,
 }
 
 impl EventSource {
-    /// Describes a source that asks `url` with GET.
-    pub fn get(url: &str) -> Builder {
-        Builder::new(Method::GET, url)
-    }
-
-    /// Describes a source that asks `url` with POST, as model APIs want it.
-    pub fn post(url: &str) -> Builder {
-        Builder::new(Method::POST, url)
-    }
-
-    /// Describes a source that asks `url` with any method.
-    pub fn request(method: Method, url: &str) -> Builder {
-        Builder::new(method, url)
-    }
-
-    pub(crate) fn new(lifecycle: Lifecycle, wiring: Wiring) -> Self {
+    pub(crate) fn new(
+        lifecycle: Lifecycle,
+        wiring: Wiring,
+        body: RequestBody,
+        authorize: Option<Authorize>,
+    ) -> Self {
         Self {
             lifecycle,
             wiring,
+            body,
+            authorize,
             exchange: Exchange::None,
             chunk: Bytes::new(),
             sleep: None,
-            caller: Caller::Away,
+            idle_clock: IdleClock::Stopped,
         }
     }
 
@@ -172,7 +159,19 @@ impl EventSource {
         self.lifecycle.last_event_id()
     }
 
-    /// Where the source stands.
+    /// The reconnection time in force: what the server's last `retry` says, within
+    /// [`Backoff::reconnection_time_max`](crate::Backoff::reconnection_time_max), or the time that
+    /// the builder set.
+    ///
+    /// It stays readable after the stream has ended, for the source that continues it: see
+    /// [`Builder::continue_from`](crate::Builder::continue_from). Each change is also reported, as
+    /// [`Signal::ReconnectionTime`].
+    #[must_use]
+    pub fn reconnection_time(&self) -> Duration {
+        self.lifecycle.reconnection_time()
+    }
+
+    /// The state of the source.
     #[must_use]
     pub fn state(&self) -> State {
         self.lifecycle.state()
@@ -214,23 +213,26 @@ impl EventSource {
 
     fn begin(&mut self, attempt: Attempt) {
         self.drop_exchange();
-        let Attempt { hop, credentials } = attempt;
-        self.exchange = match (&self.wiring.authorize, credentials) {
+        self.exchange = match (&self.authorize, attempt.credentials) {
             (Some(authorize), Some(occasion)) => {
-                Exchange::Authorizing(authorize.run(occasion), Box::new(hop))
+                Exchange::Authorizing(authorize.run(occasion), Box::new(attempt))
             }
-            _ => self.send(hop),
+            _ => self.send(attempt),
         };
     }
 
-    fn send(&self, hop: Hop) -> Exchange {
+    fn send(&self, attempt: Attempt) -> Exchange {
+        let Attempt { hop, connection, .. } = attempt;
         let body = match hop.body {
-            Carried::Yes => self.wiring.body.make(),
+            Carried::Yes => self.body.make(),
             Carried::No => Body::empty(),
         };
         let mut request = Request::new(body);
         *request.method_mut() = hop.method;
         *request.headers_mut() = hop.headers;
+        if connection == Connection::New {
+            request.extensions_mut().insert(NewConnection);
+        }
         match Uri::try_from(hop.url.as_str()) {
             Ok(uri) => {
                 *request.uri_mut() = uri;
@@ -248,14 +250,14 @@ impl EventSource {
     fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.exchange {
             Exchange::None => Poll::Pending,
-            Exchange::Authorizing(authorizing, hop) => {
+            Exchange::Authorizing(authorizing, attempt) => {
                 let made = ready!(authorizing.as_mut().poll(cx));
-                let mut hop = (**hop).clone();
+                let mut attempt = (**attempt).clone();
                 match made {
                     Ok(credentials) => {
                         let (name, value) = credentials.into_parts();
-                        hop.headers.insert(name, value);
-                        self.exchange = self.send(hop);
+                        attempt.hop.headers.insert(name, value);
+                        self.exchange = self.send(attempt);
                     }
                     Err(error) => {
                         let now = self.now();
@@ -287,8 +289,8 @@ impl EventSource {
         let now = self.now();
         match frame {
             Poll::Pending => {
-                if self.caller == Caller::Away {
-                    self.caller = Caller::Waiting;
+                if self.idle_clock == IdleClock::Stopped {
+                    self.idle_clock = IdleClock::Running;
                     self.lifecycle.handle_listening(now);
                 }
                 return Poll::Pending;
@@ -346,7 +348,7 @@ impl Stream for EventSource {
                 this.drop_exchange();
             }
             if let Some(signal) = this.lifecycle.poll_signal() {
-                this.caller = Caller::Away;
+                this.idle_clock = IdleClock::Stopped;
                 return Poll::Ready(Some(signal));
             }
             let now = this.now();

@@ -23,6 +23,13 @@ pub use self::reqwest::ReqwestTransport;
 /// The future of a response's head.
 pub type Sending = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
 
+/// An extension of a request that must be sent on a new connection.
+///
+/// An event source sets it on the attempt that follows a broken or silent connection, which a
+/// pool, or HTTP/2, might hand out again. A [`Transport`] that keeps connections should honor it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewConnection;
+
 /// Sends one request and hands back the response as soon as its head is there.
 ///
 /// A transport follows no redirects, retries nothing, undoes no content encoding and keeps no

@@ -78,7 +78,14 @@ impl Lifecycle {
             };
             match step {
                 Found::Signal(signal) => return self.signals.push_back(signal),
-                Found::Retry(retry) => self.pacing.handle_retry(retry),
+                Found::Retry(retry) => {
+                    let before = self.pacing.reconnection_time();
+                    self.pacing.handle_retry(retry);
+                    let now = self.pacing.reconnection_time();
+                    if now != before {
+                        return self.signals.push_back(Signal::ReconnectionTime(now));
+                    }
+                }
                 Found::Until => {
                     *input = &[];
                     return self.fail(Closed::Complete);

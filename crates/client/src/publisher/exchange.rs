@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,13 @@ use http_body::Body as _;
 use url::Url;
 
 use crate::backoff::{Backoff, Pacing};
-use crate::builder::take_user;
+use crate::checks::take_basic_credentials;
 use crate::credentials::{Authorize, Occasion};
 use crate::retry_after::retry_after;
 use crate::signal::Cause;
 use crate::status::{StatusPolicy, Verdict};
-use crate::timer::Timer;
-use crate::transport::{Body, Stage, Transport, TransportError};
+use crate::transport::{Body, Stage, TransportError};
+use crate::wiring::Wiring;
 
 use super::{IdempotencyKey, PublishError, refused};
 
@@ -45,8 +44,7 @@ pub(super) struct Endpoint {
     hub: Url,
     pub(super) headers: HeaderMap,
     pub(super) authorize: Option<Authorize>,
-    pub(super) transport: Arc<dyn Transport>,
-    pub(super) timer: Arc<dyn Timer>,
+    pub(super) wiring: Wiring,
     pub(super) backoff: Backoff,
     pub(super) attempts_max: NonZeroU32,
     pub(super) attempt_timeout: Duration,
@@ -77,7 +75,7 @@ enum Outcome {
 }
 
 impl Endpoint {
-    pub(super) fn new(mut hub: Url, transport: Arc<dyn Transport>, timer: Arc<dyn Timer>) -> Self {
+    pub(super) fn new(mut hub: Url, wiring: Wiring) -> Self {
         // Without the slash, the last segment of a hub's path would be replaced.
         if !hub.path().ends_with('/') {
             let path = format!("{}/", hub.path());
@@ -90,13 +88,12 @@ impl Endpoint {
             ..Backoff::default()
         };
         let mut headers = HeaderMap::new();
-        headers.extend(take_user(&mut hub).map(|value| (AUTHORIZATION, value)));
+        headers.extend(take_basic_credentials(&mut hub).map(|value| (AUTHORIZATION, value)));
         Self {
             hub,
             headers,
             authorize: None,
-            transport,
-            timer,
+            wiring,
             backoff,
             attempts_max: ATTEMPTS_MAX,
             attempt_timeout: ATTEMPT_TIMEOUT,
@@ -109,7 +106,7 @@ impl Endpoint {
     pub(super) async fn settle(&self, post: &Post, body: Bytes) -> Result<Answer, PublishError> {
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         let mut pacing = Pacing::new(self.backoff.clone(), seed);
-        let started = self.timer.now();
+        let started = self.wiring.timer.now();
         let mut may_have_arrived = false;
         loop {
             let (cause, retry_after) = match self.attempt(post, &body).await {
@@ -122,7 +119,7 @@ impl Endpoint {
             may_have_arrived |= cause.may_have_reached_server();
             pacing.handle_failure();
             let delay = pacing.delay(retry_after);
-            let now = self.timer.now();
+            let now = self.wiring.timer.now();
             let attempts = NonZeroU32::new(pacing.failures()).unwrap_or(NonZeroU32::MIN);
             if attempts >= self.attempts_max || now + delay > started + self.give_up_after {
                 let (key, last) = (post.key.clone(), cause);
@@ -131,13 +128,13 @@ impl Endpoint {
                     false => PublishError::Unreachable { attempts, last },
                 });
             }
-            self.timer.wake_at(now + delay).await;
+            self.wiring.timer.wake_at(now + delay).await;
         }
     }
 
     /// One attempt, with one renewal of the credentials if the hub asks for it.
     async fn attempt(&self, post: &Post, body: &Bytes) -> Outcome {
-        let deadline = self.timer.now() + self.attempt_timeout;
+        let deadline = self.wiring.timer.now() + self.attempt_timeout;
         let first = self.send(post, body, Occasion::Attempt, deadline).await;
         match first {
             Outcome::Settled(Answer { status: StatusCode::UNAUTHORIZED, .. })
@@ -157,7 +154,7 @@ impl Endpoint {
         deadline: Instant,
     ) -> Outcome {
         let mut sending = Box::pin(self.exchange(post, body, occasion));
-        let mut late = self.timer.wake_at(deadline);
+        let mut late = self.wiring.timer.wake_at(deadline);
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
@@ -184,11 +181,11 @@ impl Endpoint {
         occasion: Occasion,
     ) -> Result<Outcome, Cause> {
         let request = self.request(post, body, occasion).await?;
-        let response = self.transport.send(request).await.map_err(Cause::Transport)?;
+        let response = self.wiring.transport.send(request).await.map_err(Cause::Transport)?;
         let (head, body) = response.into_parts();
         let policy = StatusPolicy::default();
         if !head.status.is_success() && policy.verdict(head.status) == Verdict::Retry {
-            let retry_after = retry_after(&head.headers, self.timer.wall());
+            let retry_after = retry_after(&head.headers, self.wiring.timer.wall());
             let cause = Cause::Status { status: head.status, retry_after };
             return Ok(Outcome::Passing { cause, retry_after });
         }

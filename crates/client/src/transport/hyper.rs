@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::{Alpn, Connector, InvalidRoots, Proxy, Roots};
-use super::{Body, Sending, Stage, Transport, TransportError};
+use super::{Body, NewConnection, Sending, Stage, Transport, TransportError};
 
 /// How long a name look-up and TCP may take to make a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,6 +19,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// and proxies close one.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
+/// How often HTTP/2 asks whether the server is still there, and how long it waits for the answer:
+/// together within the shortest idle timeout that suits a heartbeat of 15 s.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// HTTP/1.1 and HTTP/2 over TCP and TLS, with the platform's roots.
 ///
 /// Must be used within a tokio runtime. By default every request has a connection of its own that
@@ -26,7 +31,9 @@ const KEPT_FOR: Duration = Duration::from_secs(30);
 /// given the very connection that just went silent.
 #[derive(Clone)]
 pub struct HyperTransport {
-    client: Client<Connector, Body>,
+    pooled: Client<Connector, Body>,
+    /// Sends every request on a connection of its own.
+    unpooled: Client<Connector, Body>,
     proxy: Option<Proxy>,
 }
 
@@ -68,7 +75,11 @@ impl Transport for HyperTransport {
         if let Some(value) = proxy.and_then(|proxy| proxy.authorization(request.uri())) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, value);
         }
-        let sending = self.client.request(request);
+        let client = match request.extensions().get::<NewConnection>() {
+            Some(NewConnection) => &self.unpooled,
+            None => &self.pooled,
+        };
+        let sending = client.request(request);
         Box::pin(async move {
             let response = sending.await.map_err(|error| {
                 let stage = if error.is_connect() { Stage::Connect } else { Stage::Request };
@@ -150,14 +161,23 @@ impl HyperTransportBuilder {
         };
         let proxy = self.proxy;
         let connector = Connector::new(self.roots, alpn, proxy.clone(), self.connect_timeout);
-        let client = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT_FOR)
-            .pool_max_idle_per_host(self.connections_kept)
-            .http2_only(self.version == HttpVersion::Http2)
-            .build(connector);
-        HyperTransport { client, proxy }
+            .http2_only(self.version == HttpVersion::Http2);
+        let unpooled = builder.pool_max_idle_per_host(0).build(connector.clone());
+        if self.connections_kept > 0 {
+            // One dead connection can hold many streams, and the kernel may take a quarter of an
+            // hour to find out that the server receives nothing.
+            builder
+                .http2_keep_alive_interval(PING_INTERVAL)
+                .http2_keep_alive_timeout(PING_TIMEOUT)
+                .pool_max_idle_per_host(self.connections_kept);
+        }
+        let pooled = builder.build(connector);
+        HyperTransport { pooled, unpooled, proxy }
     }
 }
 

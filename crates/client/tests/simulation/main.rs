@@ -117,6 +117,9 @@ impl Reader {
                 Cause::NoResponse(_) => stats.no_responses += 1,
                 _ => stats.retries += 1,
             }),
+            Signal::ReconnectionTime(time) => {
+                assert_eq!(self.source.reconnection_time(), time, "seed {seed}");
+            }
             other => panic!("seed {seed}: {other:?}"),
         }
     }

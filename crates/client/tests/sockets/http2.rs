@@ -10,7 +10,7 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tidings_client::{Cause, EventSource, HttpVersion, HyperTransport, Stage};
+use tidings_client::{Cause, Client, EventSource, HttpVersion, HyperTransport, Stage};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -109,4 +109,29 @@ async fn t30_a_reset_stream_a_goaway_and_a_lost_connection_reestablish() {
     let mut connection = accept(&listener).await;
     let (request, _body) = connection.requests.recv().await.expect("a request");
     assert_eq!(request.headers()["last-event-id"], "3");
+}
+
+#[tokio::test]
+async fn sources_of_one_client_share_a_connection_that_a_broken_stream_does_not_return_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let url = format!("http://{}/", listener.local_addr().expect("bound"));
+    let transport = HyperTransport::builder().http_version(HttpVersion::Http2).connections_kept(1);
+    let client = Client::with_transport(transport.build());
+
+    let mut one = watch(client.get(&url));
+    let mut shared = accept(&listener).await;
+    let (_, one_body) = shared.requests.recv().await.expect("a request");
+    one.open().await;
+    let mut two = watch(client.clone().get(&url));
+    let (_, two_body) = shared.requests.recv().await.expect("a request on the same connection");
+    two.open().await;
+
+    one_body.send(Err("RST_STREAM")).await.expect("read");
+    assert!(matches!(one.wait().await.cause, Cause::Transport(_)));
+    let mut own = accept(&listener).await;
+    let (_, _one_body) = own.requests.recv().await.expect("a request on a new connection");
+    one.open().await;
+
+    two_body.send(Ok("data: still here\n\n")).await.expect("read");
+    assert_eq!(two.event().await, "still here");
 }

@@ -9,6 +9,7 @@ mod place;
 mod proxies;
 mod publishing;
 mod server;
+mod sharing;
 mod stopping;
 mod tls;
 mod transports;

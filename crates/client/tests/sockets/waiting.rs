@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use tidings_client::{Cause, Closed, EventSource, Stage};
+use tidings_client::{Cause, Closed, EventSource, Signal, Stage};
 
 use crate::server::{Nobody, Server};
 use crate::watch::watch;
@@ -43,6 +43,10 @@ async fn c4_the_servers_retry_is_the_wait() {
     let mut stream = server.open().await;
     watch.open().await;
     stream.send("retry: 700\ndata: a\n\n").await;
+    match watch.signal().await {
+        Signal::ReconnectionTime(time) => assert_eq!(time, Duration::from_millis(700)),
+        other => panic!("{other:?} instead of the reconnection time"),
+    }
     assert_eq!(watch.event().await, "a");
     stream.end().await;
     let delay = watch.wait().await.delay;
@@ -108,7 +112,7 @@ async fn t28_a_half_open_socket_is_left_after_the_idle_timeout() {
         watch.timer.advance(Duration::from_secs(44));
         stream.send(":\n").await;
         let signal = watch.signal().await;
-        assert!(matches!(signal, tidings_client::Signal::Comment(_)), "{signal:?}");
+        assert!(matches!(signal, Signal::Comment(_)), "{signal:?}");
     }
     watch.timer.armed(idle).await;
     watch.timer.advance(idle);

@@ -39,12 +39,90 @@ fn c4_the_wait_is_the_reconnection_time_that_retry_sets_at_once() {
         delays(|play| {
             play.open();
             // The block of the `retry` line never ends.
-            assert_eq!(play.events("data: a\n\nretry: 700\ndata: cut off").len(), 1);
+            let signals = play.feed("data: a\n\nretry: 700\ndata: cut off");
+            assert!(matches!(
+                &signals[..],
+                [Signal::Event(_), Signal::ReconnectionTime(time)] if *time == ms(700)
+            ));
             play.end()
         }),
         700,
         900,
     );
+}
+
+#[test]
+fn c4_a_retry_is_reported_if_it_changes_the_reconnection_time() {
+    let mut play = play(|_| ());
+    assert_eq!(play.lifecycle.reconnection_time(), ms(3_000));
+    play.open();
+    for (retry, reported) in [
+        ("3000", None),
+        ("700", Some(700)),
+        ("700", None),
+        ("+5", None),
+        ("0", Some(0)),
+        ("99999999999999999999", Some(3_600_000)),
+        ("3600001", None),
+    ] {
+        let before = play.lifecycle.reconnection_time();
+        let expected: Vec<_> = reported.map(ms).into_iter().collect();
+        let told: Vec<_> = play
+            .feed(format!("retry: {retry}\n"))
+            .into_iter()
+            .map(|signal| match signal {
+                Signal::ReconnectionTime(time) => time,
+                other => panic!("{retry}: {other:?}"),
+            })
+            .collect();
+        assert_eq!(told, expected, "{retry}");
+        assert_eq!(play.lifecycle.reconnection_time(), reported.map_or(before, ms), "{retry}");
+    }
+    play.lifecycle.close();
+    closed(play.signal());
+    assert_eq!(play.lifecycle.reconnection_time(), ms(3_600_000), "it outlives the stream");
+}
+
+#[test]
+fn a_source_that_continues_another_waits_before_its_first_attempt() {
+    let first_wait = |seed| {
+        let mut play = seeded_play(seed, |plan| plan.backoff.reconnection_time = ms(500));
+        play.lifecycle.wait_first(play.now);
+        assert!(play.lifecycle.poll_attempt(play.now).is_none());
+        let wait = play.lifecycle.poll_timeout().expect("a wait") - play.now;
+        assert!(play.advance(wait).is_none(), "nothing went wrong, so nothing is reported");
+        play.attempt();
+        wait
+    };
+    for seed in 0..100 {
+        assert!((ms(500)..=ms(700)).contains(&first_wait(seed)));
+    }
+}
+
+#[test]
+fn the_attempt_after_a_broken_connection_is_made_on_a_new_one() {
+    let mut play = play(|_| ());
+    let check = |play: &mut Play, signal: Option<Signal>, expected: Connection| {
+        let cause = play.wait(signal).cause;
+        let (attempt, _) = play.open();
+        assert_eq!(attempt.connection, expected, "{cause}");
+    };
+    assert_eq!(play.open().0.connection, Connection::Any);
+    let signal = play.end();
+    check(&mut play, signal, Connection::Any);
+    let signal = play.break_off(transport::Stage::Body);
+    check(&mut play, signal, Connection::New);
+    let signal = play.end();
+    check(&mut play, signal, Connection::Any);
+    let signal = play.advance(ms(300_000));
+    check(&mut play, signal, Connection::New);
+    play.lifecycle.restart();
+    assert_eq!(play.open().0.connection, Connection::New);
+    let signal = play.end();
+    play.wait(signal);
+    play.attempt();
+    let signal = play.respond(503, &[]);
+    check(&mut play, signal, Connection::Any);
 }
 
 #[test]
