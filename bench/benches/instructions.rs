@@ -13,7 +13,7 @@ use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
 use tidings_benchmarks::{Found, PACKET_BYTES, Workload, decode, full, model, tiny};
-use tidings_hub::tap::{Hint, Reader, Tap};
+use tidings_hub::engine::{Hint, Reader, Tap};
 use tidings_hub::{Draft, Event, Hub, HubConfig, Start, Topic};
 use tidings_proto::{encode, encoded_len};
 
@@ -96,7 +96,7 @@ fn published(topics: usize) -> Published {
     let mut config = HubConfig::default();
     config.retention.bytes_max = HISTORY_BYTES_MAX;
     let hub = Hub::new(config);
-    let tap = hub.tap(EVENTS, Waker::noop().clone());
+    let tap = Tap::open(&hub, EVENTS, Waker::noop().clone());
     let readers = (0..TOPICS).map(|number| tap.subscribe(&topic(number).into(), Start::Tail));
     let readers = readers.collect();
     let drafts = (0..EVENTS).map(|number| Draft::new(topic(number % topics), event(number)));

@@ -16,9 +16,10 @@ use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 use crate::ender::Ender;
 use crate::history::Block;
 use crate::hub::Hub;
-use crate::on_end::OnEnd;
+use crate::lifetime::return_time;
+use crate::on_end::{OnEnd, StreamEnd};
 use crate::reader::Read;
-use crate::stream_text::{Client, stream_headers, write_preamble};
+use crate::stream_text::{Client, stream_headers, without_id, write_preamble};
 use crate::subscriber::Subscriber;
 use crate::time::millis;
 use crate::watch::{Due, Watch};
@@ -91,24 +92,16 @@ enum State {
     Ended(StreamEnd),
 }
 
-/// How a stream came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StreamEnd {
-    /// It was ended from our side: its topic's streams were ended, or its source is over.
-    Completed,
-    /// Its time was over.
-    TimedOut,
-    /// The hub is closing.
-    Drained,
-    /// The reader left, or its connection broke.
-    Left,
-}
-
 /// Bytes of merged events in one piece at most, so that the streams of one connection take turns.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
-/// Spread over which readers come back when a hub closes.
-const RETURN_SPREAD: Duration = Duration::from_secs(3);
+
+impl Subscriber {
+    /// The event stream of what it finds, as the body of a response.
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        Body::new(self)
+    }
+}
 
 impl Body {
     /// The stream of a subscriber.
@@ -266,9 +259,8 @@ impl Body {
         }
         if let Some(end) = end {
             if end == StreamEnd::Drained {
-                let spread = fastrand::u64(0..=millis(RETURN_SPREAD));
                 let reconnection_time = self.source.hub().config().reconnection_time;
-                encode_retry(reconnection_time + Duration::from_millis(spread), &mut out);
+                encode_retry(return_time(reconnection_time), &mut out);
             }
             self.finish(end);
         }
@@ -384,16 +376,6 @@ impl Drop for Body {
         if self.stream_end().is_none() {
             self.finish(StreamEnd::Left);
         }
-    }
-}
-
-/// A greeting as it is sent: its ID would be a place that nobody can resume from.
-#[must_use]
-pub fn without_id(greeting: &Event) -> Event {
-    let event = Event::new(greeting.data()).with_type(greeting.event_type().clone());
-    match greeting.retry() {
-        Some(retry) => event.with_retry(retry),
-        None => event,
     }
 }
 

@@ -71,6 +71,20 @@ impl Draft {
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.idempotency.as_ref()
     }
+
+    /// Checks the event by a hub's rules.
+    pub(crate) fn check(&self, bytes_max: usize, epoch: Epoch) -> Result<(), Refused> {
+        let event = &self.event;
+        let id_bytes = event.id().map_or(0, |id| id.as_str().len());
+        let bytes = event.data().len() + event.event_type().as_str().len() + id_bytes;
+        if bytes > bytes_max {
+            return Err(Refused::TooLarge { bytes, bytes_max });
+        }
+        match event.id() {
+            Some(id) => check_id(id, epoch).map_err(Refused::Id),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The topics of one event: at least one, each once; the first is the canonical one.
@@ -168,6 +182,35 @@ impl fmt::Display for InvalidIdempotencyKey {
 
 impl std::error::Error for InvalidIdempotencyKey {}
 
+/// Why a hub refuses an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Its ID.
+    Id(RefusedId),
+    /// It is larger than [`HubConfig::event_bytes_max`](crate::HubConfig::event_bytes_max).
+    TooLarge {
+        /// Its size in bytes: type, ID and data together.
+        bytes: usize,
+        /// How large it may be.
+        bytes_max: usize,
+    },
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The rule broken is the ID's own, in its own words.
+            Self::Id(refused) => refused.fmt(f),
+            Self::TooLarge { bytes, bytes_max } => {
+                write!(f, "an event has at most {bytes_max} bytes, this one has {bytes}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// Why a hub refuses a publisher-given event ID that is otherwise legal to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -202,7 +245,7 @@ impl std::error::Error for RefusedId {}
 
 /// Checks a publisher-given ID by the hub's stricter rule: it comes back as a header's value and must
 /// not be mistaken for something else.
-pub(crate) fn check_id(id: &EventId, epoch: Epoch) -> Result<(), RefusedId> {
+fn check_id(id: &EventId, epoch: Epoch) -> Result<(), RefusedId> {
     const BYTES_MAX: usize = 128;
     let id = id.as_str();
     if id.is_empty() {

@@ -10,14 +10,14 @@ use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 use tidings_proto::Event;
 
-use crate::body::{Body, StreamEnd, without_id};
+use crate::body::Body;
 use crate::draft::Draft;
 use crate::filter::View;
 use crate::hub::Hub;
-use crate::on_end::OnEnd;
+use crate::on_end::{OnEnd, StreamEnd};
 use crate::publish::{PublishError, Publishing, PublishingAll};
 use crate::start::Start;
-use crate::stream_text::Client;
+use crate::stream_text::{Client, without_id};
 use crate::topic::{InvalidTopic, Topic};
 
 /// The streams of each key: of each user, each order, each job.

@@ -15,6 +15,7 @@ mod slots;
 mod split_table;
 #[cfg(test)]
 mod tests;
+mod topic_state;
 mod topics;
 mod walk;
 
@@ -31,9 +32,10 @@ pub use self::hints::{Drained, Hint, Meeting, Run, ShardIndex};
 pub(crate) use self::hints::{Queue, Shards};
 pub(crate) use self::read::{Place, ReadMax, Stop};
 pub use self::retain::Retention;
-pub use self::slots::TopicKey;
-pub(crate) use self::topics::EvictionStamp;
-use self::topics::{TopicState, TopicTable};
+pub(crate) use self::topic_state::EvictionStamp;
+pub use self::topic_state::TopicKey;
+use self::topic_state::TopicState;
+use self::topics::TopicTable;
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::{TopicFilter, View};
 use crate::journal::Entry;
@@ -55,6 +57,7 @@ pub(crate) struct History {
     /// What blocks and IDs cost.
     bytes: usize,
     events: u64,
+    published: u64,
     retention: Retention,
     pub(crate) shards: Shards,
 }
@@ -122,6 +125,7 @@ impl History {
             partly_evicted: BTreeMap::new(),
             bytes: 0,
             events: 0,
+            published: 0,
             retention,
             shards: Shards::default(),
         }
@@ -149,6 +153,11 @@ impl History {
     /// How many events are held.
     pub(crate) fn events(&self) -> u64 {
         self.events
+    }
+
+    /// How many events have been appended.
+    pub(crate) fn published(&self) -> u64 {
+        self.published
     }
 
     pub(crate) fn topic_count(&self) -> usize {
@@ -262,6 +271,7 @@ impl History {
         match &entry.content {
             crate::journal::Content::Event(event) => {
                 self.events += 1;
+                self.published += 1;
                 if let Some(id) = event.id() {
                     self.bytes += id_bytes(id.as_str());
                     self.ids.entry(id.as_str().into()).or_default().push(entry.sequence);

@@ -211,50 +211,57 @@
 //! # What is not here
 //!
 //! Routes, sockets, tokens: those are the program's. Who may publish to a topic and who may read it is
-//! decided in your handler, before it calls the hub. A shard of the delivery engine reads a hub through
-//! [`tap`]; where events are committed is behind [`journal`].
+//! decided in your handler, before it calls the hub. Where events are committed is behind [`journal`].
+
+#![cfg_attr(
+    not(feature = "engine"),
+    allow(dead_code, unreachable_pub, unused_imports, reason = "what the feature `engine` uses")
+)]
 
 mod body;
-mod clock;
-mod commit;
 mod cursor;
 mod draft;
-mod drive;
 mod emitters;
 mod ender;
+#[cfg(feature = "engine")]
+pub mod engine;
+mod entry;
 mod filter;
-mod heartbeat;
+mod gap;
 mod history;
 mod hub;
 pub mod journal;
 mod json;
+mod lifetime;
 mod on_end;
+mod page;
 mod publish;
 mod reader;
 mod start;
 mod stream_text;
 mod subscriber;
-pub mod tap;
 mod time;
 mod topic;
 mod watch;
 
 pub use tidings_proto::{Event, EventId, EventType, InvalidEventId, InvalidEventType};
 
-pub use crate::body::{Body, StreamEnd};
+pub use crate::body::Body;
 pub use crate::cursor::{Cursor, Epoch, Sequence};
-pub use crate::draft::{Draft, IdempotencyKey, InvalidIdempotencyKey, RefusedId, Topics};
+pub use crate::draft::{Draft, IdempotencyKey, InvalidIdempotencyKey, Refused, RefusedId, Topics};
 pub use crate::emitters::{Emitter, EmitterParts, Emitters, SendError};
 pub use crate::ender::Ender;
+pub use crate::entry::Delivery;
 pub use crate::filter::{InvalidPattern, Pattern, TopicFilter, View};
+pub use crate::gap::Gap;
 pub use crate::history::Retention;
 pub use crate::hub::{Hub, HubConfig, HubStats, TopicInfo};
-pub use crate::on_end::OnEnd;
-pub use crate::publish::{PublishError, Published, Publishing, PublishingAll, Refused};
-pub use crate::reader::Gap;
+pub use crate::on_end::{OnEnd, StreamEnd};
+pub use crate::page::Page;
+pub use crate::publish::{PublishError, Published, Publishing, PublishingAll};
 pub use crate::start::Start;
 pub use crate::stream_text::Client;
-pub use crate::subscriber::{Delivery, Page, Received, Subscriber};
+pub use crate::subscriber::{Received, Subscriber};
 pub use crate::time::{Now, Time};
 pub use crate::topic::{InvalidTopic, Topic};
 

@@ -1,8 +1,20 @@
-//! What is called when a stream has ended.
+//! How a stream ends, and what is called when it has.
 
 use std::fmt;
 
-use crate::body::StreamEnd;
+/// How a stream came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamEnd {
+    /// It was ended from our side: its topic's streams were ended, or its source is over.
+    Completed,
+    /// Its time was over.
+    TimedOut,
+    /// The hub is closing.
+    Drained,
+    /// The reader left, or its connection broke.
+    Left,
+}
 
 /// What is to be called when a stream has ended: exactly once, however that comes about.
 ///

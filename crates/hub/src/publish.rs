@@ -1,4 +1,4 @@
-//! What publishing answers.
+//! Publishing, and what it answers.
 
 use std::fmt;
 use std::future::Future;
@@ -8,9 +8,72 @@ use std::task::{Context, Poll, ready};
 use tidings_proto::EventId;
 
 use crate::cursor::{Cursor, Epoch, Sequence};
-use crate::draft::{Draft, RefusedId, check_id};
+use crate::draft::{Draft, Refused};
 use crate::hub::Hub;
-use crate::journal::{Committing, Outcome};
+use crate::journal::{Committing, Outcome, Submission};
+use crate::topic::Topic;
+
+impl Hub {
+    /// Publishes an event. It is submitted at the call; the future yields where it was committed.
+    ///
+    /// Never waits for readers. In memory the event is committed, and its readers are woken, before
+    /// the call returns.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`], at once where the event is refused: nothing is then published.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn publish(&self, draft: Draft) -> Result<Publishing, PublishError> {
+        self.check(&draft).map_err(|reason| PublishError::Refused { index: 0, reason })?;
+        let given_id = draft.event.id().cloned();
+        let committing = self.submit(&mut std::iter::once(Submission::Event(draft)));
+        Ok(Publishing::new(self.epoch(), committing, given_id))
+    }
+
+    /// Publishes events in order; all of them are refused if one is. The future yields one
+    /// [`Published`] for each, in the same order.
+    ///
+    /// They are checked and submitted at the call. How many they are is for the caller to limit.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Refused`] names the first event that is refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn publish_all(&self, drafts: Vec<Draft>) -> Result<PublishingAll, PublishError> {
+        for (index, draft) in drafts.iter().enumerate() {
+            self.check(draft).map_err(|reason| PublishError::Refused { index, reason })?;
+        }
+        let given_ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
+        let committing = self.submit(&mut drafts.into_iter().map(Submission::Event));
+        Ok(PublishingAll::new(self.epoch(), committing, given_ids))
+    }
+
+    /// Ends the streams that are now open on exactly this topic, after what has been published. A
+    /// reader that was away comes back to an ended stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn end(&self, topic: Topic) -> Publishing {
+        let committing = self.submit(&mut std::iter::once(Submission::End(topic)));
+        Publishing::new(self.epoch(), committing, None)
+    }
+
+    /// Checks an event by the hub's rules, as publishing it does.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] says which rule it breaks.
+    pub fn check(&self, draft: &Draft) -> Result<(), Refused> {
+        draft.check(self.config().event_bytes_max, self.epoch())
+    }
+}
 
 /// An event that has been submitted and is being committed: a future of the [`Published`] one.
 ///
@@ -67,21 +130,6 @@ pub enum PublishError {
     /// The journal failed: an event may have been committed or not. Publishing it again with the same
     /// idempotency key is safe.
     Unknown,
-}
-
-/// Why a hub refuses an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refused {
-    /// Its ID.
-    Id(RefusedId),
-    /// It is larger than [`HubConfig::event_bytes_max`](crate::HubConfig::event_bytes_max).
-    TooLarge {
-        /// Its size in bytes: type, ID and data together.
-        bytes: usize,
-        /// How large it may be.
-        bytes_max: usize,
-    },
 }
 
 impl Publishing {
@@ -169,27 +217,6 @@ fn first(outcomes: &[Outcome]) -> Outcome {
     outcomes.first().copied().unwrap_or(Outcome::Unknown)
 }
 
-impl Hub {
-    /// Checks an event by the hub's rules, as publishing it does.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] says which rule it breaks.
-    pub fn check(&self, draft: &Draft) -> Result<(), Refused> {
-        let event = &draft.event;
-        let id_bytes = event.id().map_or(0, |id| id.as_str().len());
-        let bytes = event.data().len() + event.event_type().as_str().len() + id_bytes;
-        let bytes_max = self.config().event_bytes_max;
-        if bytes > bytes_max {
-            return Err(Refused::TooLarge { bytes, bytes_max });
-        }
-        match event.id() {
-            Some(id) => check_id(id, self.epoch()).map_err(Refused::Id),
-            None => Ok(()),
-        }
-    }
-}
-
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -207,17 +234,3 @@ impl std::error::Error for PublishError {
         }
     }
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // The rule broken is the ID's own, in its own words.
-            Self::Id(refused) => refused.fmt(f),
-            Self::TooLarge { bytes, bytes_max } => {
-                write!(f, "an event has at most {bytes_max} bytes, this one has {bytes}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Refused {}

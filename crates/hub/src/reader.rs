@@ -6,6 +6,7 @@ use tidings_proto::EventId;
 
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
+use crate::gap::Gap;
 use crate::history::{
     Block, EvictionStamp, Held, History, Mark, Place, ReadMax, Resolved, ShardIndex, Stop, TopicKey,
 };
@@ -28,7 +29,7 @@ pub struct Reader {
 
 /// What a [`Reader`] is beside its cursor and its hub: all that a shard keeps for each of its slots.
 ///
-/// Its [`Tap`](crate::tap::Tap) reads with it, and has to be [given it back](crate::tap::Tap::release).
+/// Its [`Tap`](crate::engine::Tap) reads with it, and has to be [given it back](crate::engine::Tap::release).
 #[derive(Debug)]
 pub struct ReaderState {
     resolved: Resolved,
@@ -53,24 +54,6 @@ pub enum Read {
     /// Events that should have come next are no longer held. Told once; the next read goes on with
     /// what is.
     Gap(Gap),
-}
-
-/// Events that a subscriber should have had and that are no longer held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Gap {
-    /// The place it asked for: a last event ID as it was sent, or the cursor that was overtaken.
-    pub asked: Box<str>,
-    /// The oldest event still held for its view after that place; none if nothing is, or if its stream
-    /// ended before.
-    pub oldest: Option<EventId>,
-    /// The place after the gap: who comes back with it is not told of this gap again.
-    pub place: Cursor,
-}
-
-impl Gap {
-    /// Bytes of [`Gap::asked`] at most: whatever a client sends, its answer stays small.
-    pub const ASKED_BYTES_MAX: usize = 256;
 }
 
 impl Reader {
@@ -139,7 +122,7 @@ impl Reader {
         Cursor { epoch: self.hub.epoch(), sequence: self.after }
     }
 
-    /// Moves the cursor on to the end of a run that it has [met](crate::tap::Run::meet).
+    /// Moves the cursor on to the end of a run that it has [met](crate::engine::Run::meet).
     pub fn advance(&mut self, to: Sequence) {
         self.after = self.after.max(to);
     }
@@ -306,11 +289,6 @@ fn locate(history: &History, start: &Start) -> (Place, Option<Box<str>>) {
     };
     match found {
         Some(after) => (Place { after, joined: after, ..Place::default() }, None),
-        None => (oldest, Some(cut(id, Gap::ASKED_BYTES_MAX).into())),
+        None => (oldest, Some(Gap::asked(id).into())),
     }
-}
-
-/// The start of a text, `bytes_max` bytes at most, cut between characters.
-fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
-use tidings_proto::{Event, EventId, EventType, HEARTBEAT, encode, encode_id_block, encode_retry};
+use tidings_proto::{Event, EventId, HEARTBEAT, encode_id_block, encode_retry};
 
 use crate::cursor::Cursor;
 use crate::history::TopicKey;
-use crate::json;
-use crate::reader::{Gap, Read, Reader};
+use crate::reader::{Read, Reader};
 use crate::start::EARLIEST;
 
 /// What asked for a stream.
@@ -116,25 +115,12 @@ fn write_place(cursor: Cursor, out: &mut Vec<u8>) {
     encode_id_block(cursor.to_event_id().as_id_ref(), out);
 }
 
-impl Gap {
-    /// The event that tells a reader: of type `gap`, with what was asked and the oldest held as JSON
-    /// (`{"asked","oldest"}`, the latter `null` if nothing is), and [`Gap::place`] as its ID.
-    #[must_use]
-    pub fn to_event(&self) -> Event {
-        let mut data = String::from("{\"asked\":");
-        json::write_string(&self.asked, &mut data);
-        data.push_str(",\"oldest\":");
-        match &self.oldest {
-            Some(oldest) => json::write_string(oldest.as_str(), &mut data),
-            None => data.push_str("null"),
-        }
-        data.push('}');
-        let gap_type = EventType::new("gap").expect("three letters end no field");
-        Event::new(data).with_type(gap_type).with_id(self.place.to_event_id())
-    }
-
-    /// Writes the event that [tells](Gap::to_event) the gap.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        encode(&self.to_event(), out);
+/// A greeting as it is sent: its ID would be a place that nobody can resume from.
+#[must_use]
+pub fn without_id(greeting: &Event) -> Event {
+    let event = Event::new(greeting.data()).with_type(greeting.event_type().clone());
+    match greeting.retry() {
+        Some(retry) => event.with_retry(retry),
+        None => event,
     }
 }

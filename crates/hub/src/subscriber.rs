@@ -6,23 +6,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use tidings_proto::{Decoder, Event, EventId, Item};
+use tidings_proto::{Event, EventId};
 
-use crate::body::Body;
-use crate::cursor::{Cursor, Sequence};
+use crate::cursor::Cursor;
 use crate::ender::Ender;
+use crate::entry::{Delivery, Raw};
 use crate::filter::View;
-use crate::history::{Held, History, ReadMax};
+use crate::gap::Gap;
+use crate::history::ReadMax;
 use crate::hub::Hub;
-use crate::reader::{Gap, Read, Reader};
+use crate::reader::{Read, Reader};
 use crate::start::Start;
-use crate::time::Time;
 use crate::topic::Topic;
 use crate::watch::{Due, Watch, WatchList};
 
 /// An async cursor in a hub's history.
 ///
-/// It is a [`Stream`] of what it finds, and the source of a [`Body`]. It has no queue: an
+/// It is a [`Stream`] of what it finds, and the source of a [`Body`](crate::Body). It has no queue: an
 /// event is read from history when it is asked for, so that a slow subscriber costs no more memory
 /// than a fast one, and is told of a [`Gap`] if history moves on without it.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Received {
     /// What a reader is sent: the event, or the event that [tells the gap](Gap::to_event). Each has the
     /// ID that its reader resumes with.
     ///
-    /// For streams that are changed on their way and so made with [`Body::from_stream`].
+    /// For streams that are changed on their way and so made with [`Body::from_stream`](crate::Body::from_stream).
     #[must_use]
     pub fn into_event(self) -> Event {
         match self {
@@ -67,26 +67,19 @@ impl Received {
     }
 }
 
-/// An event as it was committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Delivery {
-    /// The event's ID: what a reader who has seen it resumes with.
-    pub id: EventId,
-    /// Where it stands.
-    pub sequence: Sequence,
-    /// When it was committed.
-    pub time: Time,
-    /// Its canonical topic, or the first of its topics that still holds anything.
-    pub topic: Topic,
-    /// Whether it is for readers whose grant names its topic.
-    pub is_private: bool,
-    /// Type, data and reconnection time; the ID too.
-    pub event: Event,
+impl Hub {
+    /// Subscribes to a view: a topic, a filter, or several ([`View::new`]). The subscriber reads from its
+    /// start by itself; nothing is queued for it.
+    ///
+    /// From this call on nothing published is missed, whenever the subscriber is first polled.
+    #[must_use]
+    pub fn subscribe(&self, view: impl Into<View>, start: Start) -> Subscriber {
+        Subscriber::open(self, &view.into(), start)
+    }
 }
 
 impl Subscriber {
-    pub(crate) fn open(hub: &Hub, view: &View, start: Start) -> Self {
+    fn open(hub: &Hub, view: &View, start: Start) -> Self {
         let reader = Reader::open(hub, view, start, None);
         let is_scan = reader.has_pattern();
         let watch = hub.watch(is_scan.then(|| view.clone()));
@@ -115,12 +108,6 @@ impl Subscriber {
     /// Dropping the future loses nothing: the cursor moves only when something is returned.
     pub async fn next(&mut self) -> Option<Received> {
         poll_fn(|cx| self.poll_received(cx)).await
-    }
-
-    /// The event stream of what it finds, as the body of a response.
-    #[must_use]
-    pub fn into_body(self) -> Body {
-        Body::new(self)
     }
 
     /// Reads on when the streams of its topic are [ended](Hub::end): for a reader that polls, and so
@@ -220,89 +207,5 @@ impl Drop for Subscriber {
             Listed::Topics(lists) => lists.iter().for_each(|(list, place)| list.remove(*place)),
             Listed::Scans(place) => hub.scans().remove(*place),
         }
-    }
-}
-
-/// Some of a view's events, read at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Page {
-    /// The events, in order.
-    pub events: Vec<Delivery>,
-    /// The gap there is before them.
-    pub gap: Option<Gap>,
-    /// Where to go on: after the last of the events.
-    pub place: Cursor,
-}
-
-impl Page {
-    pub(crate) fn read(hub: &Hub, view: &View, start: Start, events_max: usize) -> Self {
-        let latest = start == Start::Tail;
-        let mut reader = Reader::open(hub, view, start, None);
-        reader.read_past_ends();
-        if latest {
-            reader.rewind(events_max);
-        }
-        let mut found = Vec::new();
-        let mut gap = None;
-        loop {
-            let max = ReadMax { bytes: PAGE_BYTES_MAX, entries: events_max };
-            let read =
-                reader.read_held(max, |history, held| found.extend(Raw::copy(history, held)));
-            match read {
-                Read::Gap(told) => gap = Some(told),
-                // A long walk without a match ends early; a page does not.
-                Read::Full if found.is_empty() && events_max > 0 => {}
-                Read::Full | Read::Tail | Read::Ended => break,
-            }
-        }
-        let events = found.into_iter().filter_map(Raw::decode).collect();
-        Self { events, gap, place: reader.cursor() }
-    }
-}
-
-/// Bytes of one page at most, unless one event is larger: what a reader polls for at once.
-const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// An event copied out of history, to be decoded outside its lock.
-struct Raw {
-    frame: Box<[u8]>,
-    id: EventId,
-    sequence: Sequence,
-    time: Time,
-    topic: Topic,
-    is_private: bool,
-}
-
-impl Raw {
-    /// `None` for an entry that no topic holds any more, which no reader finds.
-    fn copy(history: &History, held: Held<'_>) -> Option<Self> {
-        let Held { block, index } = held;
-        Some(Self {
-            frame: block.frame(index).into(),
-            id: block.id(index, history.epoch()),
-            sequence: block.sequence(index),
-            time: block.time(index),
-            topic: history.topic_of(held)?.clone(),
-            is_private: block.is_private(index),
-        })
-    }
-
-    fn decode(self) -> Option<Delivery> {
-        let mut decoder = Decoder::with_limits(crate::unlimited());
-        let (mut input, mut retry, mut event) = (&self.frame[..], None, None);
-        while let Ok(Some(item)) = decoder.decode(&mut input) {
-            match item {
-                Item::Retry(time) => retry = Some(time),
-                Item::Event(found) => event = found.to_event().ok(),
-                _ => {}
-            }
-        }
-        let mut event = event?;
-        if let Some(retry) = retry {
-            event = event.with_retry(retry);
-        }
-        let Self { id, sequence, time, topic, is_private, .. } = self;
-        Some(Delivery { event: event.with_id(id.clone()), id, sequence, time, topic, is_private })
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use allocation_counter::{AllocationInfo, measure};
 use futures_core::Stream;
+use tidings_hub::engine::Tap;
 use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, Topic, TopicFilter, View};
 use tidings_testkit::stepped::ready;
 
@@ -32,7 +33,7 @@ fn a_reader_of_its_own_topic_costs_the_hub_at_most_100_bytes_and_a_long_name() {
         [("topic/", 100), ("https://example.com/notifications/", 100 + 2 * size_of::<usize>() + 39)]
     {
         let hub = Hub::new(HubConfig::default());
-        let tap = hub.tap(1, Waker::noop().clone());
+        let tap = Tap::open(&hub, 1, Waker::noop().clone());
         let mut readers = Vec::with_capacity(TOPICS);
         let names = topics(prefix).into_iter().map(|topic| topic.as_str().to_owned());
         let names: Vec<_> = names.collect();
@@ -79,7 +80,7 @@ fn publishing_one_event_allocates_for_what_it_leaves_and_for_nothing_else() {
     // A shard that looks at its hints at once, or one whose hints wait: then each has a block.
     for (is_busy, each) in [(false, 0), (true, 2)] {
         let hub = Hub::new(HubConfig::default());
-        let tap = hub.tap(4096, Waker::noop().clone());
+        let tap = Tap::open(&hub, 4096, Waker::noop().clone());
         let topic = Topic::new("a").unwrap();
         let _reader = tap.subscribe(&topic.clone().into(), Start::Tail);
         let drafts = (0..EVENTS).map(|_| Draft::new(topic.clone(), Event::new("x".repeat(100))));

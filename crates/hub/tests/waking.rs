@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
+use tidings_hub::engine::Tap;
 use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, StreamEnd, Topic, TopicFilter, View};
 use tidings_testkit::stepped::ready;
 use tidings_testkit::waker::Count;
@@ -213,7 +214,7 @@ impl Wake for DrainsTap {
 fn a_shard_is_woken_once_a_batch_and_may_publish() {
     let hub = Hub::new(HubConfig::default());
     let woken = Arc::new(DrainsTap { hub: hub.clone(), woken: AtomicUsize::new(0) });
-    let tap = hub.tap(16, Waker::from(Arc::clone(&woken)));
+    let tap = Tap::open(&hub, 16, Waker::from(Arc::clone(&woken)));
     let _reader = tap.subscribe(&topic("a").into(), Start::Tail);
     let batch = (0..3000).map(|_| draft("a")).collect();
     ready(pin!(hub.publish_all(batch).unwrap())).unwrap();

@@ -24,7 +24,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidings_hub::tap::Reader;
+use tidings_hub::engine::Reader;
 use tidings_hub::{Hub, Start, View};
 
 pub(crate) use self::gathered::Framing;

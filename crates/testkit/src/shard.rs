@@ -1,13 +1,13 @@
 //! A shard without sockets: slots that read a hub through a tap, by the rules of a real shard.
 //!
 //! A slot starts behind and reads from its cursor. Once it stands at the tail it is sent the runs its
-//! tap brings, if they [meet](tidings_hub::tap::Run::meet) its cursor, and is behind again if they do
+//! tap brings, if they [meet](tidings_hub::engine::Run::meet) its cursor, and is behind again if they do
 //! not. Slots with several topics or patterns are told only that there is something, and read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
-use tidings_hub::tap::{Drained, Hint, Meeting, Read, Reader, Tap, TopicKey};
+use tidings_hub::engine::{Drained, Hint, Meeting, Read, Reader, Tap, TopicKey};
 use tidings_hub::{Hub, Start, View};
 
 /// A shard whose slots keep what they were sent.
@@ -57,7 +57,7 @@ impl FakeShard {
     #[must_use]
     pub fn new(hub: &Hub, hints_max: usize, waker: Waker) -> Self {
         Self {
-            tap: hub.tap(hints_max, waker),
+            tap: Tap::open(hub, hints_max, waker),
             slots: BTreeMap::new(),
             next_slot: 0,
             single: HashMap::new(),
@@ -159,7 +159,7 @@ impl Slot {
         const BYTES_MAX: usize = 1000;
         loop {
             let sent = &mut self.sent;
-            let visit = |block: &tidings_hub::tap::Block, index: usize| {
+            let visit = |block: &tidings_hub::engine::Block, index: usize| {
                 sent.push(Sent::Chunk(block.chunk(index).to_vec()));
             };
             match self.reader.read(BYTES_MAX, visit) {

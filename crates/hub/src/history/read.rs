@@ -2,7 +2,7 @@
 
 use tidings_proto::EventId;
 
-use super::topics::TopicState;
+use super::topic_state::TopicState;
 use super::walk::{Backward, Forward};
 use super::{EvictionStamp, Held, History, Kind, Resolved, TopicKey};
 use crate::cursor::Sequence;

@@ -2,32 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::topics::TopicState;
-
-/// A topic's number: never reused within a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicKey {
-    slot: u32,
-    /// Not zero, so that an entry's topics take no more room than one of them.
-    version: NonZeroU32,
-}
-
-impl Default for TopicKey {
-    /// The number of no topic.
-    fn default() -> Self {
-        Self { slot: u32::MAX, version: NonZeroU32::MIN }
-    }
-}
-
-impl TopicKey {
-    pub(super) fn slot(self) -> u32 {
-        self.slot
-    }
-
-    pub(super) fn version(self) -> NonZeroU32 {
-        self.version
-    }
-}
+use super::topic_state::{TopicKey, TopicState};
 
 /// The slots, in pieces that do not move: growing copies nothing while the history's lock is held,
 /// and leaves no more than one piece empty.
@@ -48,9 +23,6 @@ enum Slot {
 
 /// Slots of a piece: some 5 KB, so that a hub of few topics is small.
 const PIECE_SLOTS: usize = 64;
-
-/// What a topic's slot takes.
-pub(super) const SLOT_BYTES: usize = size_of::<Slot>();
 
 impl Slots {
     pub(super) fn len(&self) -> usize {
@@ -175,6 +147,6 @@ mod tests {
     #[test]
     fn a_topic_that_is_only_read_takes_80_bytes_and_its_slot_no_more() {
         assert_eq!(size_of::<TopicState>(), 80);
-        assert_eq!(SLOT_BYTES, 80);
+        assert_eq!(size_of::<Slot>(), 80);
     }
 }

@@ -1,124 +1,14 @@
-//! The topics a history knows, and what it keeps of each.
+//! The topics a history knows, by name and by number.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::hints::Marks;
-use super::sequences::Sequences;
-use super::slots::{SLOT_BYTES, Slots, TopicKey};
+use super::slots::Slots;
 use super::split_table::SplitTable;
+use super::topic_state::{EvictionStamp, Past, TopicKey, TopicState};
 use crate::cursor::Sequence;
 use crate::topic::Topic;
-use crate::watch::WatchList;
-
-/// Counts evictions, so that a reader who has been told of a gap is not told of it again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct EvictionStamp(u64);
-
-impl EvictionStamp {
-    pub(super) fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-/// What a history keeps of one topic. Small, because every reader may have a topic of its own.
-pub(crate) struct TopicState {
-    pub(crate) name: Topic,
-    /// The entries held.
-    pub(super) entries: Sequences,
-    /// What it had and has no longer. Topics that lost nothing of their own share one.
-    past: Arc<Past>,
-    pub(super) watchers: Option<Arc<WatchList>>,
-    pub(super) marks: Marks,
-    /// Readers that name the topic; while there are any it is not forgotten.
-    holders: u32,
-    /// Which of the topics that have had this slot it is.
-    pub(super) version: NonZeroU32,
-}
-
-/// What a topic had and has no longer.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Past {
-    /// The newest event that the topic has let go of, if other topics still hold it or not.
-    pub(super) evicted_through: Sequence,
-    pub(super) evicted_at: EvictionStamp,
-    /// The newest of its events that no topic holds any more.
-    pub(super) dead_through: Sequence,
-    pub(super) dead_at: EvictionStamp,
-    /// The newest entry that ended the topic's streams, held or not.
-    pub(super) ended_through: Sequence,
-    /// The newest of those entries that is no longer held.
-    pub(super) evicted_end: Sequence,
-    /// The newest entry of any kind that is no longer held.
-    let_go_through: Sequence,
-}
-
-impl Past {
-    /// Whether something of it is the topic's own, and not what forgotten topics have lost.
-    fn is_own(&self) -> bool {
-        self.let_go_through.max(self.ended_through) != Sequence::ZERO
-    }
-
-    /// Whether an event after a place has been let go of, since a stamp.
-    pub(super) fn is_evicted(&self, after: Sequence, told_at: EvictionStamp) -> bool {
-        self.evicted_through > after && self.evicted_at > told_at
-    }
-
-    /// Whether an event after a place is held by no topic any more, since a stamp.
-    pub(super) fn is_dead(&self, after: Sequence, told_at: EvictionStamp) -> bool {
-        self.dead_through > after && self.dead_at > told_at
-    }
-}
-
-impl TopicState {
-    /// A topic that may have been known before: what forgotten topics have lost, it may have lost.
-    pub(super) fn new(key: TopicKey, name: Topic, past: Arc<Past>) -> Self {
-        Self {
-            name,
-            entries: Sequences::new(),
-            past,
-            watchers: None,
-            marks: Marks::default(),
-            holders: 0,
-            version: key.version(),
-        }
-    }
-
-    pub(super) fn past(&self) -> &Past {
-        &self.past
-    }
-
-    /// Whether the entry at `sequence`, one of this topic's, is still held for it.
-    pub(super) fn holds(&self, sequence: Sequence) -> bool {
-        self.entries.first().is_some_and(|oldest| oldest <= sequence)
-    }
-
-    /// The newest entry there ever was.
-    pub(super) fn newest(&self) -> Sequence {
-        self.entries.last().unwrap_or(self.past.let_go_through)
-    }
-
-    fn is_idle(&self) -> bool {
-        self.holders == 0 && self.entries.is_empty()
-    }
-
-    /// What the byte budget pays: nothing for a topic that has never been published to, which is its
-    /// reader's.
-    fn bytes(&self) -> usize {
-        // Its slot by name, in tables that are at least 7/16 full.
-        const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
-        const PAST_BYTES: usize = size_of::<Past>() + 2 * size_of::<usize>();
-        // Its place in the order of evictions, in a tree whose nodes are at least half full.
-        const ORDER_BYTES: usize = 2 * size_of::<(Sequence, TopicKey)>();
-        if self.newest() == Sequence::ZERO {
-            return 0;
-        }
-        let past = if self.past.is_own() { PAST_BYTES + ORDER_BYTES } else { 0 };
-        SLOT_BYTES + INDEX_BYTES + past + self.name.heap_bytes() + self.entries.heap_bytes()
-    }
-}
 
 /// All topics, by name and by number.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use tidings_hub::Sequence;
-use tidings_hub::tap::Block;
+use tidings_hub::engine::Block;
 
 /// How a stream's bytes are framed on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

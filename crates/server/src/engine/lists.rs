@@ -2,7 +2,7 @@
 
 use foldhash::HashMap;
 use slab::Slab;
-use tidings_hub::tap::TopicKey;
+use tidings_hub::engine::TopicKey;
 
 /// The slots of a shard, by topic.
 ///

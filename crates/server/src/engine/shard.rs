@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::tap::{Drained, Hint, Read, Tap};
+use tidings_hub::engine::{Drained, Hint, Read, Tap};
 use tidings_hub::{OnEnd, StreamEnd};
 use tidings_proto::encode;
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use slab::Slab;
-use tidings_hub::tap::{Reader, ReaderState, TopicKey};
+use tidings_hub::engine::{Reader, ReaderState, TopicKey};
 use tidings_hub::{Client, Event, OnEnd, Sequence, StreamEnd};
 
 use super::gathered::Framing;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 use tidings_hub::Sequence;
-use tidings_hub::tap::{Block, Hint, Run, TopicKey};
+use tidings_hub::engine::{Block, Hint, Run, TopicKey};
 
 use super::gathered::{Framing, Gathered};
 

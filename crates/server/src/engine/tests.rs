@@ -14,7 +14,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidings_hub::tap::Tap;
+use tidings_hub::engine::Tap;
 use tidings_hub::{
     Client, Cursor, Draft, Event, Hub, HubConfig, Now, Start, Topic, TopicFilter, Topics, View,
 };
@@ -117,7 +117,7 @@ impl Fixture {
         }
         let now = Now::read();
         let hub = Hub::at(config, now);
-        let tap = Arc::new(hub.tap(rng.usize(1..30), Waker::noop().clone()));
+        let tap = Arc::new(Tap::open(&hub, rng.usize(1..30), Waker::noop().clone()));
         let config = ShardConfig {
             heartbeat_interval: Duration::from_secs(15),
             stream_age_max: None,

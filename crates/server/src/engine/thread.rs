@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token};
 use parking_lot::Mutex;
-use tidings_hub::tap::{Reader, Tap};
+use tidings_hub::engine::{Reader, Tap};
 use tidings_hub::{Hub, OnEnd, Start, StreamEnd, View};
 use tracing::{error, warn};
 
@@ -55,7 +55,8 @@ impl ShardThread {
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(poll.registry(), WAKE)?;
         let shared = Arc::new_cyclic(|shared| {
-            let tap = Arc::new(hub.tap(HINTS_MAX, Waker::from(Arc::new(Rouse(shared.clone())))));
+            let tap =
+                Arc::new(Tap::open(hub, HINTS_MAX, Waker::from(Arc::new(Rouse(shared.clone())))));
             Shared {
                 hub: hub.clone(),
                 shard: Mutex::new(Shard::new(config, Arc::clone(&tap))),
@@ -200,7 +201,7 @@ impl Shared {
                 shard.abandon(key);
             }
         }
-        self.hub.count_delivered(shard.take_delivered());
+        self.tap.count_delivered(shard.take_delivered());
         for reason in shard.take_left() {
             self.left[reason as usize].fetch_add(1, Ordering::Relaxed);
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
-use tidings_hub::tap::{Reader, stream_headers, without_id};
+use tidings_hub::engine::{Reader, stream_headers, without_id};
 use tidings_hub::{Body, Client, EmitterParts, Event, OnEnd, Start, StreamEnd, View};
 use tidings_proto::{encode_comment, encode_retry};
 

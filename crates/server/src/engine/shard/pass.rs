@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tidings_hub::tap::quiet_max;
+use tidings_hub::engine::quiet_max;
 use tidings_proto::encode_retry;
 
 use super::super::slot::{Reason, Rest, Tick};

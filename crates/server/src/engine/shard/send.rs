@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tidings_hub::tap::Meeting;
+use tidings_hub::engine::Meeting;
 
 use super::super::gathered::{Framing, Gathered};
 use super::super::slot::{Cold, Hot, Tick};

@@ -46,7 +46,7 @@ impl One {
     fn on_the_way(between: impl FnOnce(&Hub)) -> Self {
         let now = Now::read();
         let hub = Hub::at(HubConfig::default(), now);
-        let tap = Arc::new(hub.tap(16, Waker::noop().clone()));
+        let tap = Arc::new(Tap::open(&hub, 16, Waker::noop().clone()));
         let mut shard = Shard::new(config(), Arc::clone(&tap));
         let told = Arc::new(Mutex::new(Vec::new()));
         let on_end = OnEnd::new({

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use tidings_hub::tap::Tap;
+use tidings_hub::engine::Tap;
 use tidings_hub::{Client, Draft, Event, Hub, HubConfig, Start, Topic};
 
 use super::super::gathered::Framing;
@@ -69,7 +69,7 @@ struct Fixture {
 impl Fixture {
     fn new(crowded: &[&'static str]) -> Self {
         let hub = Hub::new(HubConfig::default());
-        let tap = Arc::new(hub.tap(64, Waker::noop().clone()));
+        let tap = Arc::new(Tap::open(&hub, 64, Waker::noop().clone()));
         let config = ShardConfig {
             heartbeat_interval: Duration::from_secs(15),
             stream_age_max: None,

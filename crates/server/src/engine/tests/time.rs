@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidings_hub::tap::Tap;
+use tidings_hub::engine::Tap;
 use tidings_hub::{Client, Draft, Event, Hub, HubConfig, Now, Start, Topic};
 
 use super::super::gathered::Framing;
@@ -99,7 +99,7 @@ impl World {
         };
         let hub = Hub::at(config, started);
         let woken = Arc::<Woken>::default();
-        let tap = Arc::new(hub.tap(64, Waker::from(Arc::clone(&woken))));
+        let tap = Arc::new(Tap::open(&hub, 64, Waker::from(Arc::clone(&woken))));
         Self {
             shard: Shard::new(shard, Arc::clone(&tap)),
             hub,

@@ -1,5 +1,10 @@
-//! Taps: bounded, droppable hints of new blocks, one for each shard.
+//! What a delivery engine reads a hub with: taps, readers, blocks, and the text of streams.
 //!
+//! **Exempt from semantic versioning.** It exists for the engine of `tidings-server`, which writes to
+//! sockets from threads of its own, and follows that engine's needs: with the feature `engine`, pin the
+//! exact version of this crate.
+//!
+//! A [`Tap`] is a bounded, droppable hint of new blocks for one shard.
 //! A shard reads history with a cursor for each of its slots. Its tap saves it the look: whatever is
 //! committed for a topic that one of its slots watches is pushed here, in the same critical section
 //! that appends it to history. A tap may lose everything at any time ([`Drained::Dropped`]); then
@@ -10,17 +15,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
-pub use crate::body::without_id;
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
-pub use crate::heartbeat::quiet_max;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
 use crate::history::{Queue, ReadMax};
 use crate::hub::Hub;
+pub use crate::lifetime::{drain_delay, lifetime, quiet_max, return_time};
 pub use crate::reader::{Read, Reader, ReaderState};
 use crate::start::Start;
-pub use crate::stream_text::stream_headers;
 use crate::stream_text::{Client, write_heartbeat};
+pub use crate::stream_text::{stream_headers, without_id};
 use crate::topic::Topic;
 
 /// A shard's end of its hints.
@@ -31,10 +35,13 @@ pub struct Tap {
 }
 
 impl Tap {
-    pub(crate) fn open(hub: Hub, hints_max: usize, waker: Waker) -> Self {
+    /// Opens a tap for a shard: `hints_max` blocks may wait in it before it overflows, and `waker` is
+    /// woken, outside every lock, when something was pushed.
+    #[must_use]
+    pub fn open(hub: &Hub, hints_max: usize, waker: Waker) -> Self {
         let queue = Arc::new(Queue::new(hints_max, waker));
         let shard = hub.write().shards.add(Arc::clone(&queue));
-        Self { hub, shard, queue }
+        Self { hub: hub.clone(), shard, queue }
     }
 
     /// Subscribes for one of the shard's slots: sets the watch marks and reads the tail in one
@@ -90,6 +97,11 @@ impl Tap {
     /// Hands over what was committed since the last drain.
     pub fn drain(&self, hints: &mut Vec<Hint>) -> Drained {
         self.queue.drain(hints)
+    }
+
+    /// Counts events that the shard has handed to its subscribers.
+    pub fn count_delivered(&self, events: u64) {
+        self.hub.count_delivered(events);
     }
 
     /// Loses all hints there are, as an overflow does.

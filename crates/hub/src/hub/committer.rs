@@ -2,12 +2,16 @@
 
 use std::task::{Context, Poll};
 
-use crate::history::{Appended, BlockBuilder};
-use crate::hub::Hub;
-use crate::journal::{Content, Entry, Feed, JournalError};
+use parking_lot::RwLock;
+
+use crate::cursor::Epoch;
+use crate::history::{Appended, BlockBuilder, History};
+use crate::journal::{Entry, Feed, JournalError};
+use crate::watch::WatchList;
 
 /// The journal's feed, and the room that a commit takes, which is kept for the next one.
-pub(crate) struct Committer {
+pub(super) struct Committer {
+    epoch: Epoch,
     feed: Box<dyn Feed>,
     entries: Vec<Entry>,
     run: BlockBuilder,
@@ -17,31 +21,36 @@ pub(crate) struct Committer {
 const ENTRIES_KEPT: usize = 64;
 
 impl Committer {
-    pub(crate) fn new(feed: Box<dyn Feed>) -> Self {
-        Self { feed, entries: Vec::new(), run: BlockBuilder::default() }
+    pub(super) fn new(epoch: Epoch, feed: Box<dyn Feed>) -> Self {
+        Self { epoch, feed, entries: Vec::new(), run: BlockBuilder::default() }
     }
 
     /// As [`Feed::is_in_step`].
-    pub(crate) fn is_in_step(&self) -> bool {
+    pub(super) fn is_in_step(&self) -> bool {
         self.feed.is_in_step()
     }
 
     /// Takes what the journal has committed, if it has; the answer is to be woken with no lock held.
-    pub(crate) fn try_commit(&mut self, hub: &Hub) -> Result<Option<Appended>, JournalError> {
+    pub(super) fn try_commit(
+        &mut self,
+        history: &RwLock<History>,
+        scans: &WatchList,
+    ) -> Result<Option<Appended>, JournalError> {
         self.feed.try_next(&mut self.entries)?;
-        Ok(if self.entries.is_empty() { None } else { Some(self.commit(hub)) })
+        Ok(if self.entries.is_empty() { None } else { Some(self.commit(history, scans)) })
     }
 
     /// Waits for what the journal commits next, or takes what there is.
-    pub(crate) fn poll_commit(
+    pub(super) fn poll_commit(
         &mut self,
         cx: &mut Context<'_>,
-        hub: &Hub,
+        history: &RwLock<History>,
+        scans: &WatchList,
     ) -> Poll<Result<Appended, JournalError>> {
-        self.feed.poll_next(cx, &mut self.entries).map_ok(|()| self.commit(hub))
+        self.feed.poll_next(cx, &mut self.entries).map_ok(|()| self.commit(history, scans))
     }
 
-    fn commit(&mut self, hub: &Hub) -> Appended {
+    fn commit(&mut self, history: &RwLock<History>, scans: &WatchList) -> Appended {
         let mut appended = Appended::default();
         let mut rest = self.entries.as_slice();
         while !rest.is_empty() {
@@ -50,16 +59,14 @@ impl Committer {
                 if !self.run.fits(entry.sequence, entry.time) {
                     break;
                 }
-                self.run.push(entry, hub.epoch());
+                self.run.push(entry, self.epoch);
             }
             let (entries, after) = rest.split_at(self.run.len());
-            hub.write().append(entries, &mut self.run, &mut appended);
+            history.write().append(entries, &mut self.run, &mut appended);
             self.run.clear();
             rest = after;
         }
-        let is_event = |entry: &&Entry| matches!(entry.content, Content::Event(_));
-        hub.count_published(self.entries.iter().filter(is_event).count() as u64);
-        if !hub.scans().is_empty() {
+        if !scans.is_empty() {
             let topics = self.entries.iter().flat_map(|entry| entry.topics.as_slice());
             appended.topics.extend(topics.cloned());
         }

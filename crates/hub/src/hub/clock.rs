@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::heartbeat::quiet_max;
+use crate::lifetime::quiet_max;
 use crate::time::{Now, Time, millis};
 
 /// Time as the last tick told it: a steady one since the hub was made, and the wall clock's.
@@ -18,7 +18,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(now: Now, heartbeat_interval: Duration) -> Self {
+    pub(super) fn new(now: Now, heartbeat_interval: Duration) -> Self {
         // Often enough that a heartbeat which is not due at one pass is not late at the next, even
         // if ticks come irregularly: a fifth of the interval is there for both.
         let heartbeat = millis(heartbeat_interval).max(1);
@@ -36,7 +36,7 @@ impl Clock {
 
     /// Takes in what the clocks say; `true` if it is time to pass over all subscribers, which is
     /// then the caller's to do.
-    pub(crate) fn advance(&self, now: Now) -> bool {
+    pub(super) fn advance(&self, now: Now) -> bool {
         let uptime = millis(now.instant.saturating_duration_since(self.started));
         self.uptime.fetch_max(uptime, Ordering::AcqRel);
         self.time.store(now.time.unix_millis(), Ordering::Release);
@@ -55,21 +55,21 @@ impl Clock {
         self.uptime.load(Ordering::Acquire)
     }
 
-    pub(crate) fn time(&self) -> Time {
+    pub(super) fn time(&self) -> Time {
         Time::from_unix_millis(self.time.load(Ordering::Acquire))
     }
 
     /// Whether a stream has been silent for so long that it is due for a heartbeat.
-    pub(crate) fn is_quiet(&self, stream: u64, sent_at: u64) -> bool {
+    pub(super) fn is_quiet(&self, stream: u64, sent_at: u64) -> bool {
         let silence = self.uptime().saturating_sub(sent_at);
         silence >= quiet_max(self.heartbeat, stream, sent_at).max(1)
     }
 
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 }

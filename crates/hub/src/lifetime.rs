@@ -1,4 +1,33 @@
-//! When a quiet stream is due for a heartbeat.
+//! How long streams last, how long they stay silent, and when their readers come back.
+//!
+//! Whatever many streams have in common would make them act at the same moment, so each of these rules
+//! has a random part. Bodies and the shards of an engine follow them alike.
+
+use std::time::Duration;
+
+/// Spread over which the readers of drained streams come back.
+const RETURN_SPREAD: Duration = Duration::from_secs(3);
+
+/// How long a stream lasts: `age_max` less up to a tenth, so that streams that were opened together do
+/// not end together, and no longer than `timeout`. `None` if neither limits it.
+#[must_use]
+pub fn lifetime(age_max: Option<Duration>, timeout: Option<Duration>) -> Option<Duration> {
+    let age_max = age_max.map(|age_max| age_max - age_max.mul_f64(fastrand::f64() / 10.0));
+    age_max.into_iter().chain(timeout).min()
+}
+
+/// When a stream ends in a drain that takes so long: a random part of it.
+#[must_use]
+pub fn drain_delay(over: Duration) -> Duration {
+    over.mul_f64(fastrand::f64())
+}
+
+/// The reconnection time that a drained stream announces: up to 3 s above the usual, so that the
+/// readers of a restarted server come back spread as well.
+#[must_use]
+pub fn return_time(reconnection_time: Duration) -> Duration {
+    reconnection_time.saturating_add(RETURN_SPREAD.mul_f64(fastrand::f64()))
+}
 
 /// The silence after which a stream that last sent something at `sent_at` is due for a heartbeat:
 /// between half and four fifths of the interval, in whatever unit that has.

@@ -1,0 +1,69 @@
+//! Events as history holds them, on their way to a program.
+
+use tidings_proto::{Decoder, Event, EventId, Item};
+
+use crate::cursor::Sequence;
+use crate::history::{Held, History};
+use crate::time::Time;
+use crate::topic::Topic;
+
+/// An event as it was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// The event's ID: what a reader who has seen it resumes with.
+    pub id: EventId,
+    /// Where it stands.
+    pub sequence: Sequence,
+    /// When it was committed.
+    pub time: Time,
+    /// Its canonical topic, or the first of its topics that still holds anything.
+    pub topic: Topic,
+    /// Whether it is for readers whose grant names its topic.
+    pub is_private: bool,
+    /// Type, data and reconnection time; the ID too.
+    pub event: Event,
+}
+
+/// An event copied out of history, to be decoded outside its lock.
+pub(crate) struct Raw {
+    frame: Box<[u8]>,
+    id: EventId,
+    sequence: Sequence,
+    time: Time,
+    topic: Topic,
+    is_private: bool,
+}
+
+impl Raw {
+    /// `None` for an entry that no topic holds any more, which no reader finds.
+    pub(crate) fn copy(history: &History, held: Held<'_>) -> Option<Self> {
+        let Held { block, index } = held;
+        Some(Self {
+            frame: block.frame(index).into(),
+            id: block.id(index, history.epoch()),
+            sequence: block.sequence(index),
+            time: block.time(index),
+            topic: history.topic_of(held)?.clone(),
+            is_private: block.is_private(index),
+        })
+    }
+
+    pub(crate) fn decode(self) -> Option<Delivery> {
+        let mut decoder = Decoder::with_limits(crate::unlimited());
+        let (mut input, mut retry, mut event) = (&self.frame[..], None, None);
+        while let Ok(Some(item)) = decoder.decode(&mut input) {
+            match item {
+                Item::Retry(time) => retry = Some(time),
+                Item::Event(found) => event = found.to_event().ok(),
+                _ => {}
+            }
+        }
+        let mut event = event?;
+        if let Some(retry) = retry {
+            event = event.with_retry(retry);
+        }
+        let Self { id, sequence, time, topic, is_private, .. } = self;
+        Some(Delivery { event: event.with_id(id.clone()), id, sequence, time, topic, is_private })
+    }
+}

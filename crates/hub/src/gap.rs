@@ -1,0 +1,50 @@
+//! Gaps: what a reader is told of events that are no longer held.
+
+use tidings_proto::{Event, EventId, EventType, encode};
+
+use crate::cursor::Cursor;
+use crate::json;
+
+/// Events that a subscriber should have had and that are no longer held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// The place it asked for: a last event ID as it was sent, or the cursor that was overtaken.
+    pub asked: Box<str>,
+    /// The oldest event still held for its view after that place; none if nothing is, or if its stream
+    /// ended before.
+    pub oldest: Option<EventId>,
+    /// The place after the gap: who comes back with it is not told of this gap again.
+    pub place: Cursor,
+}
+
+impl Gap {
+    /// Bytes of [`Gap::asked`] at most: whatever a client sends, its answer stays small.
+    pub const ASKED_BYTES_MAX: usize = 256;
+
+    /// What was asked, as a gap repeats it: cut between characters.
+    pub(crate) fn asked(id: &str) -> &str {
+        &id[..id.floor_char_boundary(Self::ASKED_BYTES_MAX)]
+    }
+
+    /// The event that tells a reader: of type `gap`, with what was asked and the oldest held as JSON
+    /// (`{"asked","oldest"}`, the latter `null` if nothing is), and [`Gap::place`] as its ID.
+    #[must_use]
+    pub fn to_event(&self) -> Event {
+        let mut data = String::from("{\"asked\":");
+        json::write_string(&self.asked, &mut data);
+        data.push_str(",\"oldest\":");
+        match &self.oldest {
+            Some(oldest) => json::write_string(oldest.as_str(), &mut data),
+            None => data.push_str("null"),
+        }
+        data.push('}');
+        let gap_type = EventType::new("gap").expect("three letters end no field");
+        Event::new(data).with_type(gap_type).with_id(self.place.to_event_id())
+    }
+
+    /// Writes the event that [tells](Gap::to_event) the gap.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        encode(&self.to_event(), out);
+    }
+}

@@ -1,0 +1,59 @@
+//! From the journal into history: what is submitted is committed, brought along, and told.
+
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::history::Appended;
+use crate::hub::{Hub, Inner};
+use crate::journal::{Committing, JournalError, Submission};
+
+impl Hub {
+    /// Follows the journal into history, for as long as the hub is to live. A hub in memory needs no
+    /// follower: each publisher brings its events into history.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] when the journal cannot go on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops following; a later call goes on where it stopped.
+    pub async fn run(&self) -> Result<(), JournalError> {
+        // Woken by each publish, it would find nothing left to do.
+        if self.inner.committer.lock().is_in_step() {
+            return pending().await;
+        }
+        let Inner { committer, history, scans, .. } = &*self.inner;
+        loop {
+            let appended = poll_fn(|cx| committer.lock().poll_commit(cx, history, scans));
+            self.wake(appended.await?);
+        }
+    }
+
+    pub(crate) fn submit(&self, submissions: &mut dyn Iterator<Item = Submission>) -> Committing {
+        let Inner { journal, committer, history, scans, clock, .. } = &*self.inner;
+        let committing = journal.append(submissions, clock.time());
+        let appended = committer.lock().try_commit(history, scans);
+        // Nothing, if another publisher brought ours along. What fails here fails again for whoever
+        // follows the journal, and is reported there.
+        if let Ok(Some(appended)) = appended {
+            self.wake(appended);
+        }
+        committing
+    }
+
+    /// Wakes who has to hear of what was appended. No lock is held: the first thing that whoever is
+    /// woken does is take one, and others may publish meanwhile.
+    fn wake(&self, mut appended: Appended) {
+        appended.taps.into_iter().for_each(Waker::wake);
+        if appended.watchers.len() > 1 {
+            appended.watchers.sort_unstable_by_key(Arc::as_ptr);
+            appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));
+        }
+        appended.watchers.iter().for_each(|list| list.wake_all());
+        if !appended.topics.is_empty() {
+            self.inner.scans.wake_matching(&appended.topics);
+        }
+    }
+}

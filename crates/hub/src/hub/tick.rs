@@ -1,0 +1,68 @@
+//! A hub's time: what is due when it moves on, and the end of all streams.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::hub::Hub;
+use crate::lifetime::drain_delay;
+use crate::time::{Now, Time, millis};
+use crate::watch::Due;
+
+impl Hub {
+    /// Moves the hub's time on and does what is due: heartbeats, the ends of streams, the ages of
+    /// events. Cheap when nothing is; call it several times a second, and whenever exact dates matter.
+    pub fn tick(&self, now: Now) {
+        if !self.inner.clock.advance(now) {
+            return;
+        }
+        let clock = &self.inner.clock;
+        let uptime = clock.uptime();
+        let at_end = if clock.is_closing() { Due::Close } else { Due::TimeOut };
+        self.inner.everybody.for_each_group(|watch| {
+            let ends = uptime >= watch.ends_at();
+            if ends {
+                watch.mark_due(at_end);
+            }
+            let quiet = clock.is_quiet(watch.number(), watch.sent_at());
+            if quiet {
+                watch.mark_due(Due::Heartbeat);
+            }
+            ends || quiet
+        });
+        while self.write().expire(now.time) {}
+        // Shards do what is due when they are woken; they have no clock of their own.
+        let taps = self.read().shards.wakers();
+        taps.into_iter().for_each(Waker::wake);
+    }
+
+    /// The wall clock's time, as the last tick told it.
+    #[must_use]
+    pub fn time(&self) -> Time {
+        self.inner.clock.time()
+    }
+
+    /// How long the hub has been there, as its ticks have told it.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        Duration::from_millis(self.inner.clock.uptime())
+    }
+
+    /// Ends every stream, spread at random over a time, each with a reconnection time of its own, up to
+    /// 3 s above the usual: readers then come back to the next server spread as well. Streams opened
+    /// from now on end at once.
+    ///
+    /// The streams end as the hub's time goes on, so keep [ticking](Hub::tick) it;
+    /// [`HubStats::subscribers`] says how many are left. What was published before is sent first.
+    pub fn drain(&self, over: Duration) {
+        let clock = &self.inner.clock;
+        clock.close();
+        self.inner.everybody.for_each_group(|watch| {
+            let delay = millis(drain_delay(over));
+            watch.end_at(clock.uptime() + delay);
+            if delay == 0 {
+                watch.mark_due(Due::Close);
+            }
+            delay == 0
+        });
+    }
+}
