@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::engine::{Drained, Hint, Read, Tap};
+use tidings_hub::engine::{Drained, Hint, Read, Tap, lifetime};
 use tidings_hub::{OnEnd, StreamEnd};
 use tidings_proto::encode;
 
@@ -202,12 +202,8 @@ impl<S: Socket, P> Shard<S, P> {
         if self.is_closing {
             return self.now;
         }
-        let age_max = self.config.stream_age_max.map(|age_max| {
-            let age_max = ticks(age_max);
-            age_max - fastrand::u32(0..=age_max / 10)
-        });
-        let lasts = age_max.into_iter().chain(timeout.map(ticks)).min();
-        lasts.map_or(Tick::MAX, |lasts| self.now.saturating_add(lasts))
+        let lasts = lifetime(self.config.stream_age_max, timeout);
+        lasts.map_or(Tick::MAX, |lasts| self.now.saturating_add(ticks(lasts)))
     }
 
     /// Removes a slot: the one function that does. The answer is its socket.

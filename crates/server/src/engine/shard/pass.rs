@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tidings_hub::engine::quiet_max;
+use tidings_hub::engine::{drain_delay, quiet_max, return_time};
 use tidings_proto::encode_retry;
 
 use super::super::slot::{Reason, Rest, Tick};
@@ -15,16 +15,13 @@ use super::{Shard, enqueue, framed, ticks};
 const PASS_SLOTS: usize = 1024;
 /// How long the client of a stream that has ended has to close its end.
 const LINGER: Duration = Duration::from_secs(2);
-/// Spread over which readers come back when a server ends.
-const RETURN_SPREAD: Duration = Duration::from_secs(3);
 
 impl<S: Socket, P> Shard<S, P> {
     /// Ends every stream at a time of its own within a time.
     pub(crate) fn drain(&mut self, over: Duration) {
-        let over = ticks(over);
         self.is_closing = true;
         for cold in self.slots.iter_cold() {
-            cold.ends_at = self.now + if over == 0 { 0 } else { fastrand::u32(0..over) };
+            cold.ends_at = self.now.saturating_add(ticks(drain_delay(over)));
         }
         self.next_pass = self.now;
     }
@@ -46,8 +43,7 @@ impl<S: Socket, P> Shard<S, P> {
         let rest =
             cold.rest.get_or_insert_with(|| Box::new(Rest { bytes: Vec::new(), written: 0 }));
         if reason == Reason::Drained {
-            let spread = RETURN_SPREAD.mul_f64(fastrand::f64());
-            let retry = self.config.reconnection_time + spread;
+            let retry = return_time(self.config.reconnection_time);
             rest.bytes.extend(framed(hot.framing, |text| encode_retry(retry, text)));
         }
         rest.bytes.extend_from_slice(hot.framing.end());
