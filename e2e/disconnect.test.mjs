@@ -80,7 +80,7 @@ test("the page's own button disconnects, and its connect button connects again",
   assert.equal(await panel.locator('td.error').last().textContent(), 'error');
   assert.equal(
     await panel.locator('tbody tr').last().locator('.data').textContent(),
-    'closed: the server said not to come back',
+    'closed: the server ended the stream for good',
   );
   await panel.locator('button[type=submit]').click();
   await until('the stream again', async () => (await panel.getAttribute('data-ready-state')) === '1');

@@ -116,7 +116,7 @@ test('a lost connection is said, and said no more once it is back', async (t) =>
   await listenTo(page, 'hello');
   relay.refuse();
   relay.cut('reset');
-  assert.equal(await note(page, '#listen-note'), 'Connection lost: reconnecting by itself.');
+  assert.equal(await note(page, '#listen-note'), 'Connection lost: reconnecting.');
   await hub.publish('hello', 'meanwhile');
   await relay.accept();
   await row(page, 'meanwhile');

@@ -1,8 +1,8 @@
 /**
- * Where to listen and to publish, and the same as lines for a terminal.
+ * Addresses for listening and publishing, and the same as terminal commands.
  *
- * A topic whose segments are clean has a path of its own. Any other topic, and every pattern, goes
- * where topics are plain strings.
+ * A topic with clean segments has a path of its own. All other topics and all patterns go
+ * in a query or a body, as plain strings.
  */
 
 /** Whether `/topics/{topic}` can name this topic. */
@@ -17,7 +17,7 @@ function topicPath(topic) {
 /** The stream of a topic or a pattern; `after` is an event ID, `earliest`, or empty. */
 export function listenAddress(topic, after = "") {
   const query = [];
-  // A star is never part of an exact topic's path; the hub says what is wrong with `ot*`.
+  // An asterisk is never part of an exact topic's path; the hub explains why it refuses `ot*`.
   const isPattern = topic.includes("*");
   if (isPattern) query.push(parameter("match", topic));
   else if (!hasPath(topic)) query.push(parameter("topic", topic));
@@ -41,20 +41,20 @@ export function publishRequest(topic, type, data) {
   return { address: "/events", body, headers: { "Content-Type": "application/json" } };
 }
 
-/** The curl line that listens at an address. */
+/** The curl command that listens to an address. */
 export function curlListen(origin, address) {
   return `curl -N ${quoted(origin + address)}`;
 }
 
-/** The curl line that publishes. */
+/** The curl command that publishes. */
 export function curlPublish(origin, { address, body, headers }) {
   const named = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)} `);
-  // After -d, a leading @ would name a file to read.
+  // With -d, a leading @ would name a file to read.
   const option = body.startsWith("@") ? "--data-raw" : "-d";
   return `curl ${named.join("")}${option} ${quoted(body)} ${quoted(origin + address)}`;
 }
 
-/** One word of a POSIX shell. */
+/** Quotes a word for a POSIX shell. */
 function quoted(word) {
   if (/^[\w%+,.\/:@-]+$/.test(word)) return word;
   return `'${word.replaceAll("'", `'\\''`)}'`;

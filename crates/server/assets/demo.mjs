@@ -1,9 +1,9 @@
 /**
- * The demo page: three users' streams, and one stream more for all widgets.
+ * The demo page: one stream for each of three users, and one for all widgets.
  *
- * A browser opens six HTTP/1.1 connections to a host, over all its tabs, and each stream holds one:
- * four streams leave room for publishing. That is why the widgets share a stream and are told apart
- * by event type.
+ * A browser opens at most six HTTP/1.1 connections per host, across all its tabs, and each stream
+ * holds one. Four streams leave room for publishing, so all widgets share one stream and are told
+ * apart by event type.
  */
 
 import { copyButton, element, jsonObject, post, say, showState, stateOf, supported } from "./page.mjs";
@@ -24,7 +24,7 @@ const WIDGETS_URL =
     .join("&");
 /** Enough past events for full sparklines and every widget's latest state. */
 const PAST_EVENTS_MAX = 500;
-/** How long the page waits for past events before it does without, in milliseconds. */
+/** How long the page waits for past events before it starts without them, in milliseconds. */
 const PAST_WAIT_MAX = 3000;
 
 const find = (selector) => document.querySelector(selector);
@@ -45,7 +45,7 @@ class WidgetStream {
     return this.#starting ? "connecting" : stateOf(this.#source);
   }
 
-  /** Shows what the hub still holds, then listens from exactly there: nothing missed or doubled. */
+  /** Shows the events the hub still holds, then listens from that place: no event is lost or doubled. */
   async ensureConnected() {
     if (this.state === "open" || this.state === "connecting") return;
     this.#starting = true;
@@ -56,7 +56,7 @@ class WidgetStream {
     this.#listen(new EventSource(WIDGETS_URL + after));
   }
 
-  /** Takes the latest past events and gives the place to listen from, or null. */
+  /** Shows the latest past events and returns the place to listen from, or null. */
   async #takePast() {
     try {
       const response = await fetch(`${WIDGETS_URL}&limit=${PAST_EVENTS_MAX}`, {
@@ -69,7 +69,7 @@ class WidgetStream {
       for (const { type, data } of past.events) this.#take(type, data, false);
       return past.last_event_id;
     } catch {
-      // The past is a convenience: without it the widgets fill as events arrive.
+      // Past events are a convenience: without them the widgets fill as events arrive.
       return null;
     }
   }
@@ -77,7 +77,7 @@ class WidgetStream {
   #listen(source) {
     this.#source = source;
     source.addEventListener("open", () => {
-      // A gap is told once, right after the opening it belongs to.
+      // A gap event follows right after the opening it belongs to, and only once.
       say(find("#gap"));
       this.#changed();
     });
@@ -86,7 +86,7 @@ class WidgetStream {
       source.addEventListener(type, ({ data }) => this.#take(type, data, true));
     }
     source.addEventListener("gap", () => {
-      say(find("#gap"), "Gap: the hub no longer held some events this page had not seen. It goes on with those it holds.");
+      say(find("#gap"), "Gap: some events this page had not seen are no longer held. It continues with those that are.");
     });
     this.#changed();
   }
@@ -109,7 +109,7 @@ function makePanel([title, user], changed) {
   text.setAttribute("aria-label", `Text to send to ${title}`);
   form.querySelector(".events").setAttribute("aria-label", `${title}: events`);
   find("#panels").append(form);
-  // A form of its own, elsewhere: Enter in the text field sends and does not connect.
+  // A separate form makes Enter in the text field send instead of connect.
   find("#send-forms").append(sendForm);
   const panel = new Panel(form, sendForm, changed);
   text.setAttribute("form", sendForm.id);

@@ -1,8 +1,8 @@
-/** The table of what an EventSource gave: No, lastEventId, type, data. */
+/** A table of the events an EventSource received: No, lastEventId, type, data. */
 
 import { element, oncePerFrame } from "./page.mjs";
 
-/** Rows kept; older ones leave the page, so that a busy stream cannot fill the browser's memory. */
+/** Maximum number of rows: a busy stream must not fill the browser's memory. */
 export const ROWS_MAX = 200;
 
 export class EventTable {
@@ -10,19 +10,19 @@ export class EventTable {
   #count = 0;
   #showNewest;
 
-  /** `table` lies in an element that scrolls by itself. */
+  /** `table` must be inside a scrolling element of its own. */
   constructor(table) {
     this.#rows = table.tBodies[0];
     const scroller = table.parentElement;
-    // Moves the panel alone: scrollIntoView would move the page as well.
+    // scrollIntoView would scroll the page as well.
     this.#showNewest = oncePerFrame(() => (scroller.scrollTop = scroller.scrollHeight));
   }
 
-  /** Adds a row; `kind` is the class and colour of its type: `open`, `message`, `error`, `gap`. */
+  /** Adds a row; `kind` is the class and color of its type: `open`, `message`, `error`, `gap`. */
   add({ kind, type = kind, lastEventId = "", data = "" }) {
     this.#count += 1;
     const id = element("td", { class: "id" });
-    // The end of an ID tells it from its neighbours, so the cell cuts at the beginning.
+    // IDs differ at their end, so the cell cuts off the beginning.
     if (lastEventId) id.append(element("bdi", { dir: "ltr", title: lastEventId, text: lastEventId }));
     this.#rows.append(
       element(

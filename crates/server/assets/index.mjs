@@ -4,7 +4,7 @@ import { curlListen, curlPublish, listenAddress, publishRequest } from "./addres
 import { EventTable } from "./event-table.mjs";
 import { copyButton, jsonObject, post, refusal, say, showState, shown, stateOf, supported } from "./page.mjs";
 
-/** Event types heard at most; each costs a listener in the browser. */
+/** Maximum number of event types; each needs a listener in the browser. */
 const TYPES_MAX = 32;
 
 const find = (selector) => document.querySelector(selector);
@@ -14,7 +14,7 @@ const table = new EventTable(find("#events table"));
 
 let source = null;
 let opened = false;
-/** Types the source has a listener for: a second one would show every event twice. */
+/** Types the source has a listener for; a second listener would show every event twice. */
 let heard = new Set();
 
 function listen() {
@@ -49,7 +49,7 @@ function hear() {
   if (!source) return;
   const named = listenForm.elements.types.value.split(/[\s,]+/).filter((type) => type !== "");
   for (const type of ["message", ...named].slice(0, TYPES_MAX)) {
-    // The stream's own events are no published ones, and a gap has its listener.
+    // `open` and `error` are the source's own events, and a gap has a listener already.
     if (heard.has(type) || ["open", "error", "gap"].includes(type)) continue;
     heard.add(type);
     source.addEventListener(type, ({ lastEventId, data }) => {
@@ -68,16 +68,16 @@ function showGap({ lastEventId, data }) {
   say(find("#gap"), `Gap: the hub no longer holds every event${asked}.${oldest}`);
 }
 
-/** Says what an error event means. The event has no reason in it, so a refusal is asked again. */
+/** Explains an error event. The event carries no reason, so the request is repeated to get it. */
 async function explain(failed, asked) {
   showStream();
   const note = find("#listen-note");
   if (failed.readyState === EventSource.CONNECTING) {
-    say(note, "Connection lost: reconnecting by itself.");
+    say(note, "Connection lost: reconnecting.");
     return;
   }
   if (opened) {
-    say(note, "Closed: the server said not to come back.", "bad");
+    say(note, "Closed: the server ended the stream for good.", "bad");
     return;
   }
   let why = "The server refused the stream.";
@@ -86,7 +86,7 @@ async function explain(failed, asked) {
     const answer = await fetch(asked + limit, { headers: { Accept: "application/json" }, cache: "no-store" });
     if (!answer.ok) why = await refusal(answer);
   } catch {
-    why = "The server was not reached. Is it still running?";
+    why = "The server cannot be reached. Is it still running?";
   }
   if (source === failed) say(note, why, "bad");
 }
@@ -113,7 +113,7 @@ function publishedId(answer) {
   return jsonObject(answer)?.ids?.at(-1) ?? answer.trim();
 }
 
-/** Hears the type about to be published: an EventSource would stay silent about it otherwise. */
+/** Adds a listener for the type about to be published, without which EventSource drops it. */
 function addType(type) {
   const field = listenForm.elements.types;
   if (type === "" || type === "message" || field.value.split(/[\s,]+/).includes(type)) return;
@@ -148,7 +148,7 @@ function showStream() {
   find("#stop").disabled = state !== "open" && state !== "connecting";
   find("#hint").textContent =
     state === "open"
-      ? "Listening. Publish something, here or from a terminal, and it appears. An EventSource hears only the types it names: message, and those listed above."
+      ? "Listening. Publish something, here or from a terminal, and it appears. An EventSource receives only the types it has a listener for: message, and those listed above."
       : "No event yet. Listen to a topic, then publish to it.";
 }
 
@@ -167,7 +167,7 @@ function start() {
   showStream();
 }
 
-// One topic is what most people try first: publishing follows listening until told otherwise.
+// Most people try one topic first, so publishing uses the topic listened to until it is changed.
 let apart = false;
 publishForm.elements.topic.addEventListener("input", () => (apart = true));
 listenForm.elements.topic.addEventListener("input", () => {

@@ -1,14 +1,14 @@
 /**
- * What both pages share: elements, words and numbers, requests, copying.
+ * Shared by both pages: elements, text and numbers, requests, copying.
  *
- * Whatever came from outside is inserted as text, never as HTML, and cut to a length a page can
- * bear: anybody who may publish decides what is shown here.
+ * Foreign text is inserted as text, never as HTML, and cut to a length a page can bear, because
+ * every publisher decides what is shown here.
  */
 
 /** Characters of data or of an ID shown in one place; an event may be a megabyte long. */
 export const TEXT_SHOWN_MAX = 2000;
 
-/** How long a finished word such as "Copied" stays, in milliseconds. */
+/** How long a word such as "Copied" stays, in milliseconds. */
 const WORD_SHOWN = 2000;
 
 export const supported = typeof window.EventSource === "function";
@@ -22,14 +22,14 @@ export function element(name, { text, ...attributes } = {}, ...children) {
   return made;
 }
 
-/** The text as a page shows it: whole if it is short, else its beginning and its length. */
+/** The text as a page shows it: all of it if it is short, otherwise its beginning and length. */
 export function shown(text) {
   const whole = String(text);
   if (whole.length <= TEXT_SHOWN_MAX) return whole;
   return `${whole.slice(0, TEXT_SHOWN_MAX)}… (${number(whole.length)} characters)`;
 }
 
-/** Calls `render` once in the next frame, however often it is asked to. */
+/** Returns a function that calls `render` once in the next frame, however often it is called. */
 export function oncePerFrame(render) {
   let asked = false;
   return () => {
@@ -42,7 +42,7 @@ export function oncePerFrame(render) {
   };
 }
 
-/** Reads the JSON object in `text`, or gives null: anybody may have published it. */
+/** Parses the JSON object in `text`; null if it is none, which every publisher may send. */
 export function jsonObject(text) {
   try {
     const value = JSON.parse(text);
@@ -54,7 +54,7 @@ export function jsonObject(text) {
 
 const STATE_WORDS = { idle: "not connected", connecting: "connecting", open: "open", closed: "closed" };
 
-/** The state of an EventSource as a word; `idle` where there is none. */
+/** The state of an EventSource as a word; `idle` if there is none. */
 export function stateOf(source) {
   if (!source) return "idle";
   return ["connecting", "open", "closed"][source.readyState];
@@ -62,13 +62,13 @@ export function stateOf(source) {
 
 /** Shows a state in its chip. */
 export function showState(chip, state) {
-  // Assistive technology reads every change out; the same state again is no news.
+  // Assistive technology reads out every change, so an unchanged state is not set again.
   if (chip.dataset.state === state) return;
   chip.dataset.state = state;
   chip.textContent = STATE_WORDS[state];
 }
 
-/** Shows a sentence, or nothing, in an element made for it; `tone` is `good`, `bad` or `plain`. */
+/** Shows a sentence in `where`, or hides it if there is none; `tone` is `good`, `bad` or `plain`. */
 export function say(where, text = "", tone = "plain") {
   where.textContent = shown(text);
   where.dataset.tone = tone;
@@ -76,29 +76,29 @@ export function say(where, text = "", tone = "plain") {
 }
 
 /**
- * Sends a POST request and gives the answer's text.
+ * Sends a POST request and returns the answer's text.
  *
- * Throws an Error whose words can be shown as they are: what the server said is wrong, or that it
- * was not reached.
+ * Throws an Error with a message for the user: the server's own sentence, or that the server cannot
+ * be reached.
  */
 export async function post(url, { body, headers } = {}) {
   let response;
   try {
     response = await fetch(url, { method: "POST", body, headers, cache: "no-store" });
   } catch {
-    throw new Error("The server was not reached. Is it still running?");
+    throw new Error("The server cannot be reached. Is it still running?");
   }
   if (!response.ok) throw new Error(await refusal(response));
   return response.text();
 }
 
-/** Why the server refused, in one sentence: the problem's detail if it sent one. */
+/** The reason of a refusal in one sentence: the problem's detail if there is one. */
 export async function refusal(response) {
   const problem = jsonObject(await response.text().catch(() => ""));
   return problem?.detail || problem?.title || `The server answered ${response.status}.`;
 }
 
-/** Lets a button copy the text `source()` gives, and say that it did. */
+/** Makes a button copy the text that `source()` returns, and say so. */
 export function copyButton(button, source) {
   const word = button.textContent;
   let timer;
@@ -114,7 +114,7 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // There is no clipboard object on plain HTTP beyond loopback: the old way still works there.
+    // Plain HTTP beyond loopback has no clipboard object; the old command still works there.
     const holder = element("textarea", { class: "visually-hidden", "aria-hidden": "true" });
     holder.value = text;
     const focused = document.activeElement;
@@ -130,7 +130,7 @@ async function copy(text) {
 const plain = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
-/** A number with its thousands apart; a dash for what is no number. */
+/** A number with thousands separators, or a dash if it is none. */
 export function number(value) {
   return Number.isFinite(value) ? plain.format(value) : "–";
 }
@@ -141,7 +141,7 @@ export function decimal(value, digits) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** A size in bytes with a unit a person can compare. */
+/** A size in bytes with a readable unit. */
 export function size(bytes) {
   if (!Number.isFinite(bytes)) return "–";
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -172,7 +172,7 @@ export function duration(seconds) {
     .join(" ");
 }
 
-/** A `time` element for a moment in milliseconds, or an empty one for what is no moment. */
+/** A `time` element for a time in milliseconds, empty if it is none. */
 export function moment(milliseconds) {
   const date = new Date(milliseconds);
   if (typeof milliseconds !== "number" || Number.isNaN(date.getTime())) return element("time");

@@ -1,9 +1,9 @@
-/** A demo panel: one user, that user's EventSource, and a table of everything it gave. */
+/** A demo panel: one user, the user's EventSource, and a table of everything it received. */
 
 import { EventTable } from "./event-table.mjs";
 import { post, say, showState, stateOf } from "./page.mjs";
 
-/** An EventSource hears only the types it listens for, besides those without one. */
+/** Named types to listen for: an EventSource drops those without a listener. */
 const NAMED_TYPES = ["connect", "gap"];
 
 export class Panel {
@@ -15,7 +15,7 @@ export class Panel {
   #table;
   #changed;
 
-  /** `changed` is called whenever the state of this panel's stream may be another. */
+  /** `changed` is called whenever the state of this panel's stream may have changed. */
   constructor(form, sendForm, changed) {
     this.#form = form;
     this.#text = form.querySelector("input[name=text]");
@@ -38,7 +38,7 @@ export class Panel {
     return stateOf(this.#source);
   }
 
-  /** Connects, unless the named user's stream is there already or on its way. */
+  /** Connects, unless the named user's stream is already open or connecting. */
   ensureConnected() {
     const there = this.state === "open" || this.state === "connecting";
     if (!there || this.#user !== this.#form.elements.user.value) this.#form.requestSubmit();
@@ -68,22 +68,22 @@ export class Panel {
     this.#showState();
   }
 
-  /** What an error event means; it carries no reason, only the state it leaves behind. */
+  /** Describes an error event by the state it leaves behind: the event itself carries no reason. */
   #errorWords() {
     if (this.#source.readyState === EventSource.CONNECTING) {
       return "connection lost: reconnecting";
     }
     return this.#opened
-      ? "closed: the server said not to come back"
+      ? "closed: the server ended the stream for good"
       : "closed: the server refused the stream";
   }
 
-  /** Asks the server to send text to this panel's user; an empty field leaves the text to it. */
+  /** Asks the server to send text to this panel's user; for an empty field it sends its default. */
   async #send() {
     const text = this.#text.value;
     try {
-      await post("/send/" + encodeURIComponent(this.#who()), { body: text || undefined });
-      // Only what was sent goes: the next words may be in the field already.
+      await post("/send/" + encodeURIComponent(this.#streamUser()), { body: text || undefined });
+      // The field is cleared only if it still holds the text that was sent.
       if (this.#text.value === text) this.#text.value = "";
       this.#note("");
     } catch (error) {
@@ -91,7 +91,7 @@ export class Panel {
     }
   }
 
-  /** Has the server end the stream; one that is not open is given up here, without asking. */
+  /** Asks the server to end the stream; one that is not open is simply closed here. */
   async #disconnect() {
     if (this.state === "connecting") {
       this.#source.close();
@@ -99,15 +99,15 @@ export class Panel {
       return;
     }
     try {
-      await post("/disconnect/" + encodeURIComponent(this.#who()));
+      await post("/disconnect/" + encodeURIComponent(this.#streamUser()));
       this.#note("");
     } catch (error) {
       this.#note(error.message);
     }
   }
 
-  /** The user of this panel's stream, also when another name has been typed since. */
-  #who() {
+  /** The user of this panel's stream, even if another name has been typed since. */
+  #streamUser() {
     return this.#source ? this.#user : this.#form.elements.user.value;
   }
 

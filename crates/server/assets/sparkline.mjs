@@ -3,10 +3,10 @@
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 120;
 const HEIGHT = 32;
-/** Kept free at the top and the bottom, so that the line's thickness is not cut. */
+/** Free space at the top and bottom, so that the line's thickness is not cut off. */
 const MARGIN = 2;
 
-/** Values a sparkline remembers: a minute of them at one a second. */
+/** Maximum number of values: a minute at one value a second. */
 export const POINTS_MAX = 60;
 
 export class Sparkline {
@@ -34,7 +34,7 @@ export class Sparkline {
     const low = Math.min(...values);
     const span = Math.max(...values) - low;
     const step = WIDTH / (POINTS_MAX - 1);
-    // The newest value stands at the right edge; the line grows to the left.
+    // The newest value is at the right edge; the line grows to the left.
     const first = WIDTH - (values.length - 1) * step;
     const points = values.map((value, index) => {
       const height = span === 0 ? 0.5 : (value - low) / span;

@@ -1,13 +1,13 @@
 /*
- * Says in plain words that this browser cannot listen. A classic script in old syntax, because a
- * browser without EventSource is often one that would not load a module either.
+ * Tells the user that this browser cannot receive events. A classic script in old syntax, because a
+ * browser without EventSource often cannot load modules either.
  */
 (function () {
   function say() {
     document.getElementById("unsupported").hidden = false;
   }
   if (!window.EventSource) {
-    // What needs live events is hidden by the style sheets.
+    // The style sheets hide everything that needs live events.
     document.documentElement.className = "unsupported";
     if (document.readyState === "loading") {
       document.addEventListener("DOMContentLoaded", say);

@@ -1,15 +1,15 @@
 /**
  * The demo's widgets: a ticker, a scoreboard, a news line, notifications and the hub's own numbers.
  *
- * Each takes the JSON of one event type. An event that does not have the expected shape is skipped:
- * the demo's topics are open to whoever may publish. State changes with every event, the page once
- * a frame, so that a burst (everything held, after a gap) costs one drawing.
+ * Each takes the JSON of one event type. Events of another shape are skipped, because every client
+ * may publish to the demo's topics. State changes with every event, but the page is drawn once per
+ * frame, so that a burst (everything held, after a gap) is drawn once.
  */
 
 import { decimal, duration, element, moment, number, oncePerFrame, shown, size } from "./page.mjs";
 import { Sparkline } from "./sparkline.mjs";
 
-/** What each widget keeps at most, so that a stranger's events cannot fill the page. */
+/** Limits of each widget, so that a stranger's events cannot fill the page. */
 const SYMBOLS_MAX = 6;
 const MATCHES_MAX = 4;
 const HEADLINES_MAX = 4;
@@ -67,14 +67,14 @@ export class Ticker {
       const direction = Math.sign(change);
       item.dataset.direction = ["down", "flat", "up"][direction + 1];
       priceText.textContent = decimal(price, 2);
-      // The arrow says what the colour says, to those who do not see colours apart.
+      // The arrow repeats the color for color-blind users.
       changeText.textContent = `${["▼", "•", "▲"][direction + 1]} ${decimal(Math.abs(change), 2)}`;
       sparkline.draw();
     }
   }
 }
 
-/** The matches being played, told apart by their teams. */
+/** The matches being played, identified by their teams. */
 export class Scoreboard {
   #list;
   #matches = new Map();
@@ -90,7 +90,7 @@ export class Scoreboard {
     const key = JSON.stringify([home, away]);
     const before = this.#matches.get(key);
     const changed = before && (before.homeScore !== homeScore || before.awayScore !== awayScore);
-    // Taken out first: the map's order is that of the latest event of each, and the first one goes.
+    // Deleted first to keep the map ordered by latest event: the first entry is the one to evict.
     this.#matches.delete(key);
     this.#matches.set(key, { home, away, homeScore, awayScore, minute, scored: before?.scored || changed });
     if (this.#matches.size > MATCHES_MAX) this.#matches.delete(this.#matches.keys().next().value);
@@ -98,7 +98,7 @@ export class Scoreboard {
   }
 
   #render() {
-    // A fixed order on the page, so that matches do not change places with every event.
+    // A fixed order keeps matches from changing places with every event.
     const matches = [...this.#matches.values()].sort((a, b) => (a.home < b.home ? -1 : 1));
     this.#list.replaceChildren(
       ...matches.map(({ home, away, homeScore, awayScore, minute, scored }) =>
@@ -152,7 +152,7 @@ export class Notifications {
     this.#list = section.querySelector("ol");
   }
 
-  /** `live` says that it arrived just now, and may draw the eye. */
+  /** `live` marks an event that arrived just now, which is highlighted. */
   take({ text, time }, live) {
     if (!isText(text)) return;
     this.#fresh.push({ text, time, live });
@@ -160,7 +160,7 @@ export class Notifications {
     this.#draw();
   }
 
-  /** Adds only what is new, so that assistive technology reads out only that. */
+  /** Adds only new entries, so that assistive technology reads out only those. */
   #render() {
     for (const { text, time, live } of this.#fresh) {
       this.#list.prepend(element("li", live ? { class: "live" } : {}, element("span", { text }), moment(time)));

@@ -11,22 +11,30 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 macro_rules! assets {
-    ($($name:literal,)+) => {
-        const ASSETS: &[(&str, &[u8])] =
-            &[$(($name, include_bytes!(concat!("../../assets/", $name))),)+];
+    (pages: $($page:literal,)+ files: $($file:literal,)+) => {
+        const ASSETS: &[(&str, &[u8])] = &[
+            $(($page, concat!(
+                include_str!("../../assets/head.html"),
+                include_str!(concat!("../../assets/", $page)),
+            ).as_bytes()),)+
+            $(($file, include_bytes!(concat!("../../assets/", $file))),)+
+        ];
     };
 }
 
+// A page's file continues `head.html`, which all pages start with.
 assets! {
+    pages:
+    "demo.html",
+    "index.html",
+    files:
     "addresses.mjs",
     "demo.css",
-    "demo.html",
     "demo.mjs",
     "event-table.css",
     "event-table.mjs",
     "icon.svg",
     "index.css",
-    "index.html",
     "index.mjs",
     "page.mjs",
     "panel.mjs",
@@ -99,8 +107,9 @@ mod tests {
     fn every_file_beside_the_sources_is_an_asset_of_a_known_type() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
         let files = std::fs::read_dir(folder).unwrap();
-        let files: BTreeSet<_> =
+        let mut files: BTreeSet<_> =
             files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        assert!(files.remove("head.html"), "the pages' common beginning is no asset of its own");
         let assets = ASSETS.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(files, assets);
         for (name, _) in ASSETS {
