@@ -18,7 +18,7 @@ use std::task::Waker;
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::View;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
-use crate::history::{Queue, ReadMax};
+use crate::history::{HintQueue, ReadMax};
 use crate::hub::Hub;
 pub use crate::lifetime::{drain_delay, lifetime, quiet_max, return_time};
 pub use crate::reader::{Read, Reader, ReaderState};
@@ -31,7 +31,7 @@ use crate::topic::Topic;
 pub struct Tap {
     hub: Hub,
     shard: ShardIndex,
-    queue: Arc<Queue>,
+    queue: Arc<HintQueue>,
 }
 
 impl Tap {
@@ -39,7 +39,7 @@ impl Tap {
     /// woken, outside every lock, when something was pushed.
     #[must_use]
     pub fn open(hub: &Hub, hints_max: usize, waker: Waker) -> Self {
-        let queue = Arc::new(Queue::new(hints_max, waker));
+        let queue = Arc::new(HintQueue::new(hints_max, waker));
         let shard = hub.write().shards.add(Arc::clone(&queue));
         Self { hub: hub.clone(), shard, queue }
     }

@@ -6,15 +6,18 @@
 //! order of reading in `walk`. No lock, no clock, no waiting: that is the hub's.
 
 mod block;
+mod evict;
 mod hints;
+mod marks;
 mod pack;
 mod read;
-mod retain;
+mod retention;
 mod sequences;
 mod slots;
 mod split_table;
 #[cfg(test)]
 mod tests;
+mod topic_key;
 mod topic_state;
 mod topics;
 mod walk;
@@ -28,12 +31,14 @@ use smallvec::SmallVec;
 pub use self::block::Block;
 pub(crate) use self::block::{BlockBuilder, Kind};
 use self::hints::Watched;
-pub use self::hints::{Drained, Hint, Meeting, Run, ShardIndex};
-pub(crate) use self::hints::{Queue, Shards};
+pub use self::hints::{Drained, Hint, Meeting, Run};
+pub(crate) use self::hints::{HintQueue, Shards};
+pub(crate) use self::marks::Mark;
+pub use self::marks::ShardIndex;
 pub(crate) use self::read::{Place, ReadMax, Stop};
-pub use self::retain::Retention;
+pub use self::retention::Retention;
+pub use self::topic_key::TopicKey;
 pub(crate) use self::topic_state::EvictionStamp;
-pub use self::topic_state::TopicKey;
 use self::topic_state::TopicState;
 use self::topics::TopicTable;
 use crate::cursor::{Epoch, Sequence};
@@ -317,13 +322,6 @@ impl Resolved {
             Self::Scan(_) => &[],
         }
     }
-}
-
-/// What happens to a watch mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    Set,
-    Clear,
 }
 
 /// What remembering a publisher-given ID costs: its text and its place in the index.

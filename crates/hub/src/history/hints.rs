@@ -8,13 +8,10 @@ use parking_lot::Mutex;
 use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 
-use super::{Block, Mark, TopicKey};
+use super::marks::{Mark, Marks, ShardIndex};
+use super::{Block, TopicKey};
 use crate::cursor::Sequence;
 use crate::journal::Content;
-
-/// A shard's number in its hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ShardIndex(u32);
 
 /// What a shard is told about one block.
 #[derive(Clone, Debug)]
@@ -153,61 +150,6 @@ fn add(runs: &mut SmallVec<[Run; 1]>, entry: &Watched, at: usize) {
     }
 }
 
-/// The shards that have readers of a topic, and how many each.
-///
-/// Most topics with readers have them on one shard.
-pub(super) enum Marks {
-    One(ShardIndex, u32),
-    More(Box<SmallVec<[(ShardIndex, u32); 4]>>),
-}
-
-impl Default for Marks {
-    fn default() -> Self {
-        Self::One(ShardIndex(0), 0)
-    }
-}
-
-impl Marks {
-    pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::One(_, 0))
-    }
-
-    pub(super) fn has(&self, shard: ShardIndex) -> bool {
-        match self {
-            Self::One(one, readers) => *one == shard && *readers > 0,
-            Self::More(shards) => shards.iter().any(|(marked, _)| *marked == shard),
-        }
-    }
-
-    /// Sets or takes back one mark of a shard; there is nothing to take back from others.
-    pub(super) fn change(&mut self, shard: ShardIndex, change: Mark) {
-        match (&mut *self, change) {
-            (Self::One(one, readers), Mark::Set) if *readers == 0 || *one == shard => {
-                (*one, *readers) = (shard, *readers + 1);
-            }
-            (Self::One(one, readers), Mark::Set) => {
-                *self = Self::More(Box::new(smallvec![(*one, *readers), (shard, 1)]));
-            }
-            (Self::One(one, readers), Mark::Clear) => {
-                *readers -= u32::from(*one == shard && *readers > 0);
-            }
-            (Self::More(shards), change) => {
-                let at = shards.iter().position(|(marked, _)| *marked == shard);
-                match (change, at) {
-                    (Mark::Set, Some(at)) => shards[at].1 += 1,
-                    (Mark::Set, None) => shards.push((shard, 1)),
-                    (Mark::Clear, Some(at)) if shards[at].1 > 1 => shards[at].1 -= 1,
-                    (Mark::Clear, Some(at)) => drop(shards.swap_remove(at)),
-                    (Mark::Clear, None) => {}
-                }
-                if let [(one, readers)] = shards[..] {
-                    *self = Self::One(one, readers);
-                }
-            }
-        }
-    }
-}
-
 /// What draining a tap found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
@@ -218,7 +160,7 @@ pub enum Drained {
 }
 
 /// The hints of one shard: bounded, and dropped whole when there are more.
-pub(crate) struct Queue {
+pub(crate) struct HintQueue {
     state: Mutex<QueueState>,
     waker: Waker,
     hints_max: usize,
@@ -237,14 +179,14 @@ pub(crate) struct Shards {
 }
 
 struct Shard {
-    queue: Arc<Queue>,
+    queue: Arc<HintQueue>,
     readers: usize,
     /// Readers with patterns: they want every block.
     scans: usize,
 }
 
 impl Shards {
-    pub(crate) fn add(&mut self, queue: Arc<Queue>) -> ShardIndex {
+    pub(crate) fn add(&mut self, queue: Arc<HintQueue>) -> ShardIndex {
         ShardIndex(self.shards.insert(Shard { queue, readers: 0, scans: 0 }) as u32)
     }
 
@@ -314,7 +256,7 @@ impl Shards {
     }
 }
 
-impl Queue {
+impl HintQueue {
     pub(crate) fn new(hints_max: usize, waker: Waker) -> Self {
         Self { state: Mutex::default(), waker, hints_max }
     }

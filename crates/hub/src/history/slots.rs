@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use super::topic_state::{TopicKey, TopicState};
+use super::TopicKey;
+use super::topic_state::TopicState;
 
 /// The slots, in pieces that do not move: growing copies nothing while the history's lock is held,
 /// and leaves no more than one piece empty.

@@ -3,32 +3,12 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::hints::Marks;
+use super::TopicKey;
+use super::marks::Marks;
 use super::sequences::Sequences;
 use crate::cursor::Sequence;
 use crate::topic::Topic;
 use crate::watch::WatchList;
-
-/// A topic's number: never reused within a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicKey {
-    pub(super) slot: u32,
-    /// Not zero, so that an entry's topics take no more room than one of them.
-    pub(super) version: NonZeroU32,
-}
-
-impl Default for TopicKey {
-    /// The number of no topic.
-    fn default() -> Self {
-        Self { slot: u32::MAX, version: NonZeroU32::MIN }
-    }
-}
-
-impl TopicKey {
-    pub(super) fn slot(self) -> u32 {
-        self.slot
-    }
-}
 
 /// Counts evictions, so that a reader who has been told of a gap is not told of it again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
+use super::TopicKey;
 use super::slots::Slots;
 use super::split_table::SplitTable;
-use super::topic_state::{EvictionStamp, Past, TopicKey, TopicState};
+use super::topic_state::{EvictionStamp, Past, TopicState};
 use crate::cursor::Sequence;
 use crate::topic::Topic;
 
