@@ -12,13 +12,13 @@ use tidings_proto::Event;
 
 use crate::body::Body;
 use crate::draft::Draft;
-use crate::filter::View;
 use crate::hub::Hub;
 use crate::on_end::{OnEnd, StreamEnd};
 use crate::publish::{PublishError, Publishing, PublishingAll};
 use crate::start::Start;
 use crate::stream_text::{Client, without_id};
 use crate::topic::{InvalidTopic, Topic};
+use crate::view::View;
 
 /// The streams of each key: of each user, each order, each job.
 ///

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::cursor::{Cursor, Sequence};
-use crate::filter::View;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
 use crate::history::{HintQueue, ReadMax};
 use crate::hub::Hub;
@@ -26,6 +25,7 @@ use crate::start::Start;
 use crate::stream_text::{Client, write_heartbeat};
 pub use crate::stream_text::{stream_headers, without_id};
 use crate::topic::Topic;
+use crate::view::View;
 
 /// A shard's end of its hints.
 pub struct Tap {

@@ -1,4 +1,4 @@
-//! Topic filters: what a subscriber asks for, and the view they make together.
+//! Topic filters: what a subscriber asks for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -133,64 +133,6 @@ impl fmt::Display for InvalidPattern {
 
 impl std::error::Error for InvalidPattern {}
 
-/// Everything a subscriber should be sent: the events of any topic that one of its filters matches.
-///
-/// An event that several filters match is sent once. Cloning is cheap: one filter lies in place,
-/// several are shared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View(Filters);
-
-/// Always [`Filters::One`] where there is one, so that equal views are equal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Filters {
-    One(TopicFilter),
-    Many(Arc<[TopicFilter]>),
-}
-
-impl View {
-    /// The view of several filters. Repeated filters count once; a view without filters sees nothing.
-    #[must_use]
-    pub fn new(filters: impl IntoIterator<Item = TopicFilter>) -> Self {
-        let mut distinct: Vec<TopicFilter> = Vec::new();
-        for filter in filters {
-            if !distinct.contains(&filter) {
-                distinct.push(filter);
-            }
-        }
-        match distinct.len() {
-            1 => Self(Filters::One(distinct.remove(0))),
-            _ => Self(Filters::Many(distinct.into())),
-        }
-    }
-
-    /// The filters, each once.
-    #[must_use]
-    pub fn filters(&self) -> &[TopicFilter] {
-        match &self.0 {
-            Filters::One(filter) => std::slice::from_ref(filter),
-            Filters::Many(filters) => filters,
-        }
-    }
-
-    /// Whether events of the topic called `name` are in the view.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        self.filters().iter().any(|filter| filter.matches(name))
-    }
-}
-
-impl From<Topic> for View {
-    fn from(topic: Topic) -> Self {
-        TopicFilter::Exact(topic).into()
-    }
-}
-
-impl From<TopicFilter> for View {
-    fn from(filter: TopicFilter) -> Self {
-        Self(Filters::One(filter))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,12 +177,5 @@ mod tests {
         let three = InvalidPattern::PartOfSegment { segment: "***".into() };
         assert_eq!(TopicFilter::pattern("***"), Err(three));
         assert_eq!(TopicFilter::pattern(""), Err(InvalidPattern::Topic(InvalidTopic::Empty)));
-    }
-
-    #[test]
-    fn repeated_filters_count_once() {
-        let topic = Topic::new("a").unwrap();
-        let view = View::new([topic.clone().into(), topic.into()]);
-        assert_eq!(view.filters().len(), 1);
     }
 }

@@ -11,6 +11,7 @@ mod hints;
 mod marks;
 mod pack;
 mod read;
+mod resolved;
 mod retention;
 mod sequences;
 mod slots;
@@ -35,16 +36,19 @@ pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, Shards};
 pub(crate) use self::marks::Mark;
 pub use self::marks::ShardIndex;
-pub(crate) use self::read::{Place, ReadMax, Stop};
+pub(crate) use self::read::{ReadMax, ReadPosition, Stop};
+pub(crate) use self::resolved::{Resolved, Selection};
 pub use self::retention::Retention;
 pub use self::topic_key::TopicKey;
 pub(crate) use self::topic_state::EvictionStamp;
 use self::topic_state::TopicState;
 use self::topics::TopicTable;
 use crate::cursor::{Epoch, Sequence};
-use crate::filter::{TopicFilter, View};
+use crate::filter::TopicFilter;
+use crate::grant::Grant;
 use crate::journal::Entry;
 use crate::topic::Topic;
+use crate::view::View;
 use crate::watch::WatchList;
 
 /// The events a hub still holds, and the topics it knows.
@@ -71,18 +75,6 @@ struct BlockState {
     block: Arc<Block>,
     /// Entries that some topic still holds.
     live: u32,
-}
-
-/// A view whose exact topics have been looked up.
-///
-/// It holds its topics; [`History::release`] gives them back.
-#[derive(Debug)]
-pub(crate) enum Resolved {
-    One(TopicKey),
-    /// Boxed twice, as `Scan` is: what most readers do not have takes no room in them.
-    Many(Box<Box<[TopicKey]>>),
-    /// At least one pattern: the history itself is walked.
-    Scan(Box<View>),
 }
 
 /// An entry in its block.
@@ -150,7 +142,7 @@ impl History {
         self.bytes + self.topics.bytes
     }
 
-    /// Counts evictions; see [`Place::told_at`].
+    /// Counts evictions; see [`ReadPosition::told_at`].
     pub(crate) fn stamp(&self) -> EvictionStamp {
         self.topics.stamp
     }
@@ -186,9 +178,10 @@ impl History {
         state.entries.iter().filter(|&sequence| is_event(self.held(sequence))).count()
     }
 
-    /// Where the earliest held event with this publisher-given ID is.
-    pub(crate) fn find_id(&self, id: &str) -> Option<Sequence> {
-        self.ids.get(id).and_then(|sequences| sequences.first()).copied()
+    /// The earliest held event with this publisher-given ID that a grant allows.
+    pub(crate) fn find_id(&self, id: &str, grant: Option<&Grant>) -> Option<Sequence> {
+        let mut sequences = self.ids.get(id)?.iter().copied();
+        sequences.find(|&sequence| self.is_allowed(grant, || self.held(sequence)))
     }
 
     /// Looks up a view's topics, so that they are known from here on.
@@ -197,7 +190,9 @@ impl History {
         for filter in view.filters() {
             match filter {
                 TopicFilter::Exact(_) => {}
-                TopicFilter::Pattern(_) => return Resolved::Scan(Box::new(view.clone())),
+                TopicFilter::Pattern(_) => {
+                    return Resolved::new(Selection::Scan(Box::new(view.clone())), view.grant());
+                }
             }
         }
         for filter in view.filters() {
@@ -205,10 +200,11 @@ impl History {
                 keys.push(self.topics.hold(topic));
             }
         }
-        match keys[..] {
-            [key] => Resolved::One(key),
-            _ => Resolved::Many(Box::new(keys.into())),
-        }
+        let selection = match keys[..] {
+            [key] => Selection::One(key),
+            _ => Selection::Many(Box::new(keys.into())),
+        };
+        Resolved::new(selection, view.grant())
     }
 
     /// Lets go of a resolved view's topics.
@@ -226,7 +222,7 @@ impl History {
 
     /// Sets or takes back one watch mark of a shard on each of the view's topics.
     pub(crate) fn mark(&mut self, shard: ShardIndex, view: &Resolved, change: Mark) {
-        self.shards.mark(shard, matches!(view, Resolved::Scan(_)), change);
+        self.shards.mark(shard, view.has_pattern(), change);
         for &key in view.keys() {
             if let Some(state) = self.topics.get_mut(key) {
                 state.marks.change(shard, change);
@@ -255,8 +251,7 @@ impl History {
                     appended.watched_by(watchers);
                 }
                 if !state.marks.is_empty() {
-                    let content = &entry.content;
-                    watched.push(Watched::new(key, previous, &state.marks, index, content));
+                    watched.push(Watched::new(key, previous, &state.marks, index, entry));
                 }
             }
             builder.set_topics(index, &keys);
@@ -303,6 +298,17 @@ impl History {
         Held { block: &self.blocks[block].block, index }
     }
 
+    /// Whether a grant lets its reader have an entry: the one check of all reading, be it live, replay,
+    /// a page, the events a gap is told of, or a place given by an ID. `None` allows everything, and the
+    /// entry is not even looked up.
+    fn is_allowed<'a>(&self, grant: Option<&Grant>, held: impl FnOnce() -> Held<'a>) -> bool {
+        grant.is_none_or(|grant| {
+            let Held { block, index } = held();
+            let states = block.topics(index).iter().filter_map(|&key| self.topics.get(key));
+            grant.allows(states.map(|state| state.name.as_str()), block.is_private(index))
+        })
+    }
+
     /// Whether a view with patterns has an entry: one of its topics matches and still holds it.
     fn scan_matches(&self, view: &View, held: Held<'_>) -> bool {
         held.block.topics(held.index).iter().any(|&key| {
@@ -310,17 +316,6 @@ impl History {
                 state.holds(held.sequence()) && view.matches(state.name.as_str())
             })
         })
-    }
-}
-
-impl Resolved {
-    /// The topics of an exact view; none for one that walks.
-    pub(crate) fn keys(&self) -> &[TopicKey] {
-        match self {
-            Self::One(key) => std::slice::from_ref(key),
-            Self::Many(keys) => keys,
-            Self::Scan(_) => &[],
-        }
     }
 }
 

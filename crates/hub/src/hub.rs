@@ -22,11 +22,11 @@ use self::clock::Clock;
 use self::committer::Committer;
 pub use self::stats::{HubStats, TopicInfo};
 use crate::cursor::Epoch;
-use crate::filter::View;
 use crate::history::{History, Retention};
 use crate::journal::{Durability, Journal, JournalError, MemoryJournal};
 use crate::lifetime::lifetime;
 use crate::time::{Now, millis};
+use crate::view::View;
 use crate::watch::{Due, Watch, WatchList};
 
 /// What a [`Hub`] is made with.

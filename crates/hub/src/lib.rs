@@ -228,6 +228,7 @@ pub mod engine;
 mod entry;
 mod filter;
 mod gap;
+mod grant;
 mod history;
 mod hub;
 pub mod journal;
@@ -242,6 +243,7 @@ mod stream_text;
 mod subscriber;
 mod time;
 mod topic;
+mod view;
 mod watch;
 
 pub use tidings_proto::{Event, EventId, EventType, InvalidEventId, InvalidEventType};
@@ -252,8 +254,9 @@ pub use crate::draft::{Draft, IdempotencyKey, InvalidIdempotencyKey, Refused, Re
 pub use crate::emitters::{Emitter, EmitterParts, Emitters, SendError};
 pub use crate::ender::Ender;
 pub use crate::entry::Delivery;
-pub use crate::filter::{InvalidPattern, Pattern, TopicFilter, View};
+pub use crate::filter::{InvalidPattern, Pattern, TopicFilter};
 pub use crate::gap::Gap;
+pub use crate::grant::Grant;
 pub use crate::history::Retention;
 pub use crate::hub::{Hub, HubConfig, HubStats, TopicInfo};
 pub use crate::on_end::{OnEnd, StreamEnd};
@@ -264,6 +267,7 @@ pub use crate::stream_text::Client;
 pub use crate::subscriber::{Received, Subscriber};
 pub use crate::time::{Now, Time};
 pub use crate::topic::{InvalidTopic, Topic};
+pub use crate::view::View;
 
 /// Limits for reading back what was checked when it was published.
 fn unlimited() -> tidings_proto::Limits {

@@ -2,12 +2,12 @@
 
 use crate::cursor::Cursor;
 use crate::entry::{Delivery, Raw};
-use crate::filter::View;
 use crate::gap::Gap;
 use crate::history::ReadMax;
 use crate::hub::Hub;
 use crate::reader::{Read, Reader};
 use crate::start::Start;
+use crate::view::View;
 
 /// Some of a view's events, read at once.
 #[derive(Clone, Debug, PartialEq, Eq)]

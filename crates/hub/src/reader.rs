@@ -5,14 +5,16 @@ use std::fmt;
 use tidings_proto::EventId;
 
 use crate::cursor::{Cursor, Sequence};
-use crate::filter::View;
 use crate::gap::Gap;
+use crate::grant::Grant;
 use crate::history::{
-    Block, EvictionStamp, Held, History, Mark, Place, ReadMax, Resolved, ShardIndex, Stop, TopicKey,
+    Block, EvictionStamp, Held, History, Mark, ReadMax, ReadPosition, Resolved, ShardIndex, Stop,
+    TopicKey,
 };
 use crate::hub::Hub;
 use crate::start::Start;
 use crate::topic::Topic;
+use crate::view::View;
 
 /// A cursor in a hub's history, with the view it reads.
 ///
@@ -63,13 +65,13 @@ impl Reader {
         if let Some(shard) = shard {
             history.mark(shard, &resolved, Mark::Set);
         }
-        let (place, asked) = locate(&history, &start);
+        let (position, asked) = locate(&history, resolved.grant(), &start);
         let started_after = match asked {
             Some(_) => None,
-            None => history.last_id(&resolved, place.after).map(Box::new),
+            None => history.last_id(&resolved, position.after).map(Box::new),
         };
         drop(history);
-        let Place { after, told_at, joined } = place;
+        let ReadPosition { after, told_at, joined } = position;
         let asked = asked.map(Box::new);
         let state = Some(ReaderState { resolved, told_at, joined, asked });
         Self { hub: hub.clone(), after, state, started_after, shard }
@@ -154,22 +156,22 @@ impl Reader {
     #[must_use]
     pub fn has_gap(&self) -> bool {
         let state = self.state();
-        let place = state.place(self.after);
-        state.asked.is_some() || self.hub.read().is_lost(&state.resolved, place)
+        let position = state.position(self.after);
+        state.asked.is_some() || self.hub.read().is_lost(&state.resolved, position)
     }
 
     /// Whether the stream at this place was ended while its reader was away.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         let state = self.state();
-        self.hub.read().is_ended(&state.resolved, state.place(self.after))
+        self.hub.read().is_ended(&state.resolved, state.position(self.after))
     }
 
     /// Whether the streams of another topic were ended after this place: a topic that stands for
     /// something else the stream belongs to, such as its subject.
     #[must_use]
     pub fn is_ended_by(&self, topic: &Topic) -> bool {
-        self.hub.read().is_topic_ended(topic, self.state().place(self.after))
+        self.hub.read().is_topic_ended(topic, self.state().position(self.after))
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -194,7 +196,14 @@ impl ReaderState {
     /// Whether the view has a pattern.
     #[must_use]
     pub fn has_pattern(&self) -> bool {
-        matches!(self.resolved, Resolved::Scan(_))
+        self.resolved.has_pattern()
+    }
+
+    /// Whether the view's grant allows less than everything. Such a reader reads private events from
+    /// history, where they are checked, and is sent no run that has some.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.resolved.grant().is_some()
     }
 
     pub(crate) fn read(
@@ -205,26 +214,27 @@ impl ReaderState {
         mut visit: impl FnMut(&History, Held<'_>),
     ) -> Read {
         let history = hub.read();
-        let cursor = |place: Place| Cursor { epoch: history.epoch(), sequence: place.after };
-        let mut place = self.place(*after);
+        let cursor =
+            |position: ReadPosition| Cursor { epoch: history.epoch(), sequence: position.after };
+        let mut position = self.position(*after);
         let asked = match self.asked.take() {
             Some(asked) => *asked,
             None => {
                 let visit = |held: Held<'_>| visit(&history, held);
-                let stop = history.read(&self.resolved, &mut place, max, visit);
-                let before = std::mem::replace(after, place.after);
+                let stop = history.read(&self.resolved, &mut position, max, visit);
+                let before = std::mem::replace(after, position.after);
                 match stop {
                     Stop::Tail => return Read::Tail,
                     Stop::Full => return Read::Full,
                     Stop::Ended => return Read::Ended,
-                    Stop::Gap => Cursor { sequence: before, ..cursor(place) }.to_string().into(),
+                    Stop::Gap => Cursor { sequence: before, ..cursor(position) }.to_string().into(),
                 }
             }
         };
-        let told = history.tell(&self.resolved, &mut place);
-        (*after, self.told_at) = (place.after, place.told_at);
+        let oldest = history.pass_lost(&self.resolved, &mut position);
+        (*after, self.told_at) = (position.after, position.told_at);
         hub.count_gap();
-        Read::Gap(Gap { asked, oldest: told.oldest, place: cursor(place) })
+        Read::Gap(Gap { asked, oldest, place: cursor(position) })
     }
 
     pub(crate) fn resolved(&self) -> &Resolved {
@@ -240,8 +250,8 @@ impl ReaderState {
         history.release(&self.resolved);
     }
 
-    fn place(&self, after: Sequence) -> Place {
-        Place { after, told_at: self.told_at, joined: self.joined }
+    fn position(&self, after: Sequence) -> ReadPosition {
+        ReadPosition { after, told_at: self.told_at, joined: self.joined }
     }
 }
 
@@ -268,15 +278,21 @@ impl Hub {
     /// Whether the topic's streams were ended after a start.
     pub(crate) fn is_ended(&self, topic: &Topic, start: &Start) -> bool {
         let history = self.read();
-        let (place, _) = locate(&history, start);
-        history.is_topic_ended(topic, place)
+        // An emitter's reader may read all of its topic.
+        let (position, _) = locate(&history, None, start);
+        history.is_topic_ended(topic, position)
     }
 }
 
 /// Finds the place a subscription starts at, and what was asked if it leads nowhere.
-fn locate(history: &History, start: &Start) -> (Place, Option<Box<str>>) {
-    let tail = Place { after: history.tail(), told_at: history.stamp(), joined: history.tail() };
-    let oldest = Place { after: Sequence::ZERO, ..tail };
+fn locate(
+    history: &History,
+    grant: Option<&Grant>,
+    start: &Start,
+) -> (ReadPosition, Option<Box<str>>) {
+    let tail =
+        ReadPosition { after: history.tail(), told_at: history.stamp(), joined: history.tail() };
+    let oldest = ReadPosition { after: Sequence::ZERO, ..tail };
     let id = match start {
         Start::Tail => return (tail, None),
         Start::Oldest => return (oldest, None),
@@ -285,10 +301,10 @@ fn locate(history: &History, start: &Start) -> (Place, Option<Box<str>>) {
     let own = Cursor::parse(id).filter(|cursor| cursor.epoch == history.epoch());
     let found = match own {
         Some(cursor) => Some(cursor.sequence).filter(|sequence| *sequence <= history.tail()),
-        None => history.find_id(id),
+        None => history.find_id(id, grant),
     };
     match found {
-        Some(after) => (Place { after, joined: after, ..Place::default() }, None),
+        Some(after) => (ReadPosition { after, joined: after, ..ReadPosition::default() }, None),
         None => (oldest, Some(Gap::asked(id).into())),
     }
 }

@@ -11,13 +11,13 @@ use tidings_proto::{Event, EventId};
 use crate::cursor::Cursor;
 use crate::ender::Ender;
 use crate::entry::{Delivery, Raw};
-use crate::filter::View;
 use crate::gap::Gap;
 use crate::history::ReadMax;
 use crate::hub::Hub;
 use crate::reader::{Read, Reader};
 use crate::start::Start;
 use crate::topic::Topic;
+use crate::view::View;
 use crate::watch::{Due, Watch, WatchList};
 
 /// An async cursor in a hub's history.

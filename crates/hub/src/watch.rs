@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::filter::View;
 use crate::topic::Topic;
+use crate::view::View;
 
 /// One subscriber's way of being woken, and what it is to find when it is.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use smallvec::{SmallVec, smallvec};
 use super::marks::{Mark, Marks, ShardIndex};
 use super::{Block, TopicKey};
 use crate::cursor::Sequence;
-use crate::journal::Content;
+use crate::journal::{Content, Entry};
 
 /// What a shard is told about one block.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub struct Run {
     indices: SmallVec<[u32; 2]>,
     /// Something among them is no event and wants a closer look than copying.
     is_special: bool,
+    has_private: bool,
 }
 
 /// How a run meets a slot's cursor.
@@ -67,6 +68,13 @@ impl Run {
     #[must_use]
     pub fn is_special(&self) -> bool {
         self.is_special
+    }
+
+    /// Whether some of the events are private, so that slots whose
+    /// [grant is limited](crate::reader::ReaderState::is_limited) read from history.
+    #[must_use]
+    pub fn has_private(&self) -> bool {
+        self.has_private
     }
 
     /// Where the run's entries are in the block, in rising order.
@@ -116,6 +124,7 @@ pub(super) struct Watched {
     shard: Option<ShardIndex>,
     index: u32,
     is_special: bool,
+    is_private: bool,
 }
 
 impl Watched {
@@ -124,14 +133,15 @@ impl Watched {
         previous: Sequence,
         marks: &Marks,
         index: usize,
-        content: &Content,
+        entry: &Entry,
     ) -> Self {
-        let is_special = !matches!(content, Content::Event(_));
+        let is_special = !matches!(entry.content, Content::Event(_));
         let shard = match marks {
             Marks::One(shard, _) => Some(*shard),
             Marks::More(_) => None,
         };
-        Self { topic, previous, shard, index: index as u32, is_special }
+        let is_private = entry.private;
+        Self { topic, previous, shard, index: index as u32, is_special, is_private }
     }
 }
 
@@ -142,10 +152,12 @@ fn add(runs: &mut SmallVec<[Run; 1]>, entry: &Watched, at: usize) {
         Some(run) if run.topic == entry.topic => {
             run.indices.push(index);
             run.is_special |= entry.is_special;
+            run.has_private |= entry.is_private;
         }
         _ => {
-            let &Watched { topic, previous, is_special, .. } = entry;
-            runs.push(Run { topic, previous, indices: smallvec![index], is_special });
+            let &Watched { topic, previous, is_special, is_private, .. } = entry;
+            let indices = smallvec![index];
+            runs.push(Run { topic, previous, indices, is_special, has_private: is_private });
         }
     }
 }

@@ -3,15 +3,16 @@
 use tidings_proto::EventId;
 
 use super::topic_state::TopicState;
-use super::walk::{Backward, Forward};
-use super::{EvictionStamp, Held, History, Kind, Resolved, TopicKey};
+use super::{EvictionStamp, Held, History, Kind, Resolved, Selection, TopicKey};
 use crate::cursor::Sequence;
-use crate::filter::{TopicFilter, View};
+use crate::filter::TopicFilter;
+use crate::grant::Grant;
 use crate::topic::Topic;
+use crate::view::View;
 
 /// Where a reader stands.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Place {
+pub(crate) struct ReadPosition {
     /// Everything of its view up to here has been sent, or told as lost.
     pub(crate) after: Sequence,
     /// Evictions up to here have been told.
@@ -38,15 +39,8 @@ pub(crate) enum Stop {
     /// The stream is to end here.
     Ended,
     /// Something that should have been read has been evicted. Nothing was read; the place moves
-    /// on by [`History::tell`].
+    /// on by [`History::pass_lost`].
     Gap,
-}
-
-/// What a gap's event says, beside what was asked.
-#[derive(Clone, Debug)]
-pub(crate) struct Told {
-    /// The oldest event still held for the view after the place.
-    pub(crate) oldest: Option<EventId>,
 }
 
 /// Entries that one walk passes at most while the lock is held: well below a millisecond.
@@ -57,18 +51,18 @@ impl History {
     pub(crate) fn read<'a>(
         &'a self,
         view: &'a Resolved,
-        place: &mut Place,
+        position: &mut ReadPosition,
         max: ReadMax,
         mut visit: impl FnMut(Held<'a>),
     ) -> Stop {
-        if self.is_end_evicted(view, *place) {
+        if self.is_end_evicted(view, *position) {
             return Stop::Ended;
         }
-        if self.is_lost(view, *place) {
+        if self.is_lost(view, *position) {
             return Stop::Gap;
         }
         let (mut bytes, mut entries) = (0, 0);
-        for (walked, step) in Forward::new(self, view, place.after).enumerate() {
+        for (walked, step) in self.forward(view, position.after).enumerate() {
             let Held { block, index } = step.held;
             if step.in_view {
                 match block.kind(index) {
@@ -80,55 +74,63 @@ impl History {
                         (bytes, entries) = (bytes + chunk, entries + 1);
                         visit(step.held);
                     }
-                    Kind::End if ends(view, *place, step.held.sequence()) => return Stop::Ended,
+                    Kind::End if ends(view, *position, step.held.sequence()) => return Stop::Ended,
                     Kind::End => {}
                 }
             }
-            place.after = step.held.sequence();
+            position.after = step.held.sequence();
             if walked == WALK_MAX {
                 return Stop::Full;
             }
         }
-        place.after = self.tail;
+        position.after = self.tail;
         Stop::Tail
     }
 
     /// Whether an event that the view would have been sent after the place has been evicted, and
     /// has not been told.
-    pub(crate) fn is_lost(&self, view: &Resolved, place: Place) -> bool {
-        let Place { after, told_at, .. } = place;
-        match view {
+    pub(crate) fn is_lost(&self, view: &Resolved, position: ReadPosition) -> bool {
+        let grant = view.grant();
+        let ReadPosition { after, told_at, .. } = position;
+        match view.selection() {
             // Whatever the topic has let go of is lost to who reads it alone.
-            Resolved::One(key) => {
+            Selection::One(key) => {
                 self.topics.get(*key).is_some_and(|state| state.past().is_evicted(after, told_at))
             }
-            Resolved::Many(keys) => {
+            Selection::Many(keys) => {
                 let states = || keys.iter().filter_map(|&key| self.topics.get(key));
                 states().any(|state| state.past().is_evicted(after, told_at))
                     && (states().any(|state| state.past().is_dead(after, told_at))
-                        || self.is_partly_lost(place, |key| keys.contains(&key)))
+                        || self.is_partly_lost(position, grant, |key| keys.contains(&key)))
             }
-            Resolved::Scan(view) => {
+            Selection::Scan(view) => {
                 let matches = |state: &TopicState| view.matches(state.name.as_str());
                 let states =
                     || self.topics.evicted_after(after, told_at).filter(|state| matches(state));
                 (self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at)
                     || states().any(|state| state.past().is_dead(after, told_at))
                     || (states().next().is_some()
-                        && self
-                            .is_partly_lost(place, |key| self.topics.get(key).is_some_and(matches)))
+                        && self.is_partly_lost(position, grant, |key| {
+                            self.topics.get(key).is_some_and(matches)
+                        }))
             }
         }
     }
 
     /// Whether an event after the place, which some topic still holds, is held by none of the view's.
-    fn is_partly_lost(&self, place: Place, in_view: impl Fn(TopicKey) -> bool) -> bool {
-        self.partly_evicted.range(place.after.next()..).any(|(&sequence, let_go)| {
+    fn is_partly_lost(
+        &self,
+        position: ReadPosition,
+        grant: Option<&Grant>,
+        in_view: impl Fn(TopicKey) -> bool,
+    ) -> bool {
+        self.partly_evicted.range(position.after.next()..).any(|(&sequence, let_go)| {
             let Held { block, index } = self.held(sequence);
             // Lost to the view when the last of the view's topics has let go of it.
             let lost_at = let_go.iter().filter(|(key, _)| in_view(*key)).map(|(_, at)| *at).max();
             let is_held = |key: &TopicKey| self.topics.get(*key).is_some_and(|s| s.holds(sequence));
-            lost_at.is_some_and(|at| at > place.told_at)
+            lost_at.is_some_and(|at| at > position.told_at)
+                && self.is_allowed(grant, || Held { block, index })
                 && !block.topics(index).iter().any(|key| in_view(*key) && is_held(key))
         })
     }
@@ -136,35 +138,39 @@ impl History {
     /// Moves the place past everything that is known to be lost, up to the first event held.
     ///
     /// A reader that comes back with this place is told of no loss before it.
-    pub(crate) fn tell(&self, view: &Resolved, place: &mut Place) -> Told {
-        place.told_at = self.topics.stamp;
-        if self.is_end_evicted(view, *place) {
-            return Told { oldest: None };
+    pub(crate) fn pass_lost(
+        &self,
+        view: &Resolved,
+        position: &mut ReadPosition,
+    ) -> Option<EventId> {
+        position.told_at = self.topics.stamp;
+        if self.is_end_evicted(view, *position) {
+            return None;
         }
-        for (walked, step) in Forward::new(self, view, place.after).enumerate() {
+        for (walked, step) in self.forward(view, position.after).enumerate() {
             let sequence = step.held.sequence();
             if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
-                place.after = place.after.max(sequence.before());
+                position.after = position.after.max(sequence.before());
                 let oldest = step.held.block.id(step.held.index, self.epoch);
-                return Told { oldest: Some(oldest) };
+                return Some(oldest);
             }
-            if step.in_view && ends(view, *place, sequence) {
-                return Told { oldest: None };
+            if step.in_view && ends(view, *position, sequence) {
+                return None;
             }
-            place.after = sequence;
+            position.after = sequence;
             if walked == WALK_MAX {
-                return Told { oldest: None };
+                return None;
             }
         }
-        place.after = self.tail;
-        Told { oldest: None }
+        position.after = self.tail;
+        None
     }
 
     /// The place from which a read yields the view's latest events, `events` at most.
     pub(crate) fn before_latest(&self, view: &Resolved, events: usize) -> Sequence {
         let mut after = self.tail;
         let mut found = 0;
-        for step in Backward::new(self, view, self.tail).take(WALK_MAX) {
+        for step in self.backward(view, self.tail).take(WALK_MAX) {
             if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
                 if found == events {
                     break;
@@ -178,7 +184,7 @@ impl History {
 
     /// The ID of the view's last event up to a place, if it is held.
     pub(crate) fn last_id(&self, view: &Resolved, through: Sequence) -> Option<EventId> {
-        Backward::new(self, view, through)
+        self.backward(view, through)
             .take(WALK_MAX)
             .find(|step| step.in_view && step.held.block.kind(step.held.index) == Kind::Event)
             .map(|step| step.held.block.id(step.held.index, self.epoch))
@@ -191,33 +197,34 @@ impl History {
     }
 
     /// Whether the stream that stands at the place has been ended.
-    pub(crate) fn is_ended(&self, view: &Resolved, place: Place) -> bool {
-        let Resolved::One(key) = view else { return false };
-        self.topics.get(*key).is_some_and(|state| ends(view, place, state.past().ended_through))
+    pub(crate) fn is_ended(&self, view: &Resolved, position: ReadPosition) -> bool {
+        let Selection::One(key) = view.selection() else { return false };
+        self.topics.get(*key).is_some_and(|state| ends(view, position, state.past().ended_through))
     }
 
     /// Whether the topic's streams that stood at the place have been ended.
-    pub(crate) fn is_topic_ended(&self, topic: &Topic, place: Place) -> bool {
+    pub(crate) fn is_topic_ended(&self, topic: &Topic, position: ReadPosition) -> bool {
         let state = self.topics.find(topic).and_then(|key| self.topics.get(key));
-        state.is_some_and(|state| is_behind_end(place, state.past().ended_through))
+        state.is_some_and(|state| is_behind_end(position, state.past().ended_through))
     }
 
     /// A resolved view by the names of its topics.
     pub(crate) fn view_of(&self, view: &Resolved) -> View {
-        match view {
-            Resolved::Scan(view) => View::clone(view),
-            Resolved::One(_) | Resolved::Many(_) => {
+        match view.selection() {
+            Selection::Scan(view) => View::clone(view),
+            Selection::One(_) | Selection::Many(_) => {
                 let states = view.keys().iter().filter_map(|&key| self.topics.get(key));
                 View::new(states.map(|state| TopicFilter::Exact(state.name.clone())))
+                    .with_grant(view.grant().cloned().unwrap_or_default())
             }
         }
     }
 
     /// Whether events of the topic are in the view.
     pub(crate) fn is_in_view(&self, topic: &Topic, view: &Resolved) -> bool {
-        match view {
-            Resolved::Scan(view) => view.matches(topic.as_str()),
-            Resolved::One(_) | Resolved::Many(_) => {
+        match view.selection() {
+            Selection::Scan(view) => view.matches(topic.as_str()),
+            Selection::One(_) | Selection::Many(_) => {
                 let key = self.topics.find(topic);
                 key.is_some_and(|key| view.keys().contains(&key))
             }
@@ -225,17 +232,17 @@ impl History {
     }
 
     /// Whether the entry that ends this stream is itself no longer held.
-    fn is_end_evicted(&self, view: &Resolved, place: Place) -> bool {
-        let Resolved::One(key) = view else { return false };
-        self.topics.get(*key).is_some_and(|state| ends(view, place, state.past().evicted_end))
+    fn is_end_evicted(&self, view: &Resolved, position: ReadPosition) -> bool {
+        let Selection::One(key) = view.selection() else { return false };
+        self.topics.get(*key).is_some_and(|state| ends(view, position, state.past().evicted_end))
     }
 }
 
-/// Whether an end of its topic's streams at `sequence` ends the stream that stands at the place.
-fn ends(view: &Resolved, place: Place, sequence: Sequence) -> bool {
-    matches!(view, Resolved::One(_)) && is_behind_end(place, sequence)
+/// Whether an end of its topic's streams at `sequence` ends the stream that stands at the position.
+fn ends(view: &Resolved, position: ReadPosition, sequence: Sequence) -> bool {
+    matches!(view.selection(), Selection::One(_)) && is_behind_end(position, sequence)
 }
 
-fn is_behind_end(place: Place, sequence: Sequence) -> bool {
-    sequence > place.after && sequence > place.joined
+fn is_behind_end(position: ReadPosition, sequence: Sequence) -> bool {
+    sequence > position.after && sequence > position.joined
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use tidings_proto::{Event, EventId};
 
-use super::{Appended, Block, BlockBuilder, History, Place, ReadMax, Resolved, Retention, Stop};
+use super::{
+    Appended, Block, BlockBuilder, History, ReadMax, ReadPosition, Resolved, Retention, Stop,
+};
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::Topics;
-use crate::filter::{TopicFilter, View};
+use crate::filter::TopicFilter;
 use crate::journal::{Content, Entry};
 use crate::time::Time;
 use crate::topic::Topic;
+use crate::view::View;
 
 struct Fixture {
     history: History,
@@ -50,7 +53,7 @@ impl Fixture {
     fn held(&mut self, topics: &[&str]) -> Vec<u64> {
         let view = self.view(topics);
         let told_at = self.history.stamp();
-        let mut place = Place { told_at, ..Place::default() };
+        let mut place = ReadPosition { told_at, ..ReadPosition::default() };
         let mut held = Vec::new();
         let max = ReadMax { bytes: usize::MAX, entries: usize::MAX };
         let stop = self.history.read(&view, &mut place, max, |h| held.push(h.sequence().get()));
@@ -61,7 +64,8 @@ impl Fixture {
 
     fn is_lost(&mut self, topics: &[&str], after: u64) -> bool {
         let view = self.view(topics);
-        let place = Place { after: Sequence::new(after).unwrap(), ..Place::default() };
+        let place =
+            ReadPosition { after: Sequence::new(after).unwrap(), ..ReadPosition::default() };
         let is_lost = self.history.is_lost(&view, place);
         self.history.release(&view);
         is_lost
@@ -231,11 +235,11 @@ fn the_earliest_held_event_of_an_id_is_the_one_that_is_found() {
     let event = || Event::new("x").with_id(EventId::new("7").unwrap());
     history.push(&["a"], event());
     history.push(&["a"], event());
-    assert_eq!(history.history.find_id("7"), Sequence::new(1));
+    assert_eq!(history.history.find_id("7", None), Sequence::new(1));
     history.publish("a");
-    assert_eq!(history.history.find_id("7"), Sequence::new(2));
+    assert_eq!(history.history.find_id("7", None), Sequence::new(2));
     history.publish("a");
-    assert_eq!(history.history.find_id("7"), None);
+    assert_eq!(history.history.find_id("7", None), None);
 }
 
 #[test]

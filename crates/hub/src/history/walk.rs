@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::sequences::Sequences;
-use super::{Held, History, Resolved};
+use super::{Held, History, Resolved, Selection};
 use crate::cursor::Sequence;
 
 /// One step of a walk.
@@ -14,12 +14,45 @@ pub(super) struct Step<'a> {
     pub(super) in_view: bool,
 }
 
+impl History {
+    /// Walks the entries after a place, in rising order.
+    pub(super) fn forward<'a>(
+        &'a self,
+        view: &'a Resolved,
+        after: Sequence,
+    ) -> impl Iterator<Item = Step<'a>> {
+        self.checked(view, Forward::new(self, view.selection(), after))
+    }
+
+    /// Walks the entries up to and including a place, in falling order.
+    pub(super) fn backward<'a>(
+        &'a self,
+        view: &'a Resolved,
+        through: Sequence,
+    ) -> impl Iterator<Item = Step<'a>> {
+        self.checked(view, Backward::new(self, view.selection(), through))
+    }
+
+    /// The steps of a walk, as the view's grant allows.
+    fn checked<'a>(
+        &'a self,
+        view: &'a Resolved,
+        steps: impl Iterator<Item = Step<'a>>,
+    ) -> impl Iterator<Item = Step<'a>> {
+        let grant = view.grant();
+        steps.map(move |step| {
+            let in_view = step.in_view && self.is_allowed(grant, || step.held);
+            Step { in_view, ..step }
+        })
+    }
+}
+
 /// The entries after a place, in rising order.
 ///
 /// Lists of exact topics are merged, so that the walk costs what it yields. A view with patterns
 /// walks the history itself: merging the lists of everything that matches would cost each reader
 /// the number of topics at every turn.
-pub(super) enum Forward<'a> {
+enum Forward<'a> {
     One {
         history: &'a History,
         list: &'a Sequences,
@@ -32,21 +65,21 @@ pub(super) enum Forward<'a> {
     },
     Scan {
         history: &'a History,
-        view: &'a crate::filter::View,
+        view: &'a crate::view::View,
         block: usize,
         index: usize,
     },
 }
 
 impl<'a> Forward<'a> {
-    pub(super) fn new(history: &'a History, view: &'a Resolved, after: Sequence) -> Self {
+    fn new(history: &'a History, selection: &'a Selection, after: Sequence) -> Self {
         let list = |key| history.topics.get(key).map(|state| &state.entries);
-        match view {
-            Resolved::One(key) => match list(*key) {
+        match selection {
+            Selection::One(key) => match list(*key) {
                 Some(list) => Self::One { history, list, next: list.through(after) },
                 None => Self::Many { history, heads: BinaryHeap::new(), lists: Vec::new() },
             },
-            Resolved::Many(keys) => {
+            Selection::Many(keys) => {
                 let lists: Vec<_> = keys.iter().filter_map(|&key| list(key)).collect();
                 let heads = lists.iter().enumerate().filter_map(|(at, list)| {
                     let next = list.through(after);
@@ -54,7 +87,7 @@ impl<'a> Forward<'a> {
                 });
                 Self::Many { history, heads: heads.collect(), lists }
             }
-            Resolved::Scan(view) => {
+            Selection::Scan(view) => {
                 let (block, index) = history.position_after(after);
                 Self::Scan { history, view, block, index }
             }
@@ -99,7 +132,7 @@ impl<'a> Iterator for Forward<'a> {
 }
 
 /// The entries up to and including a place, in falling order.
-pub(super) enum Backward<'a> {
+enum Backward<'a> {
     Lists {
         history: &'a History,
         heads: BinaryHeap<(Sequence, usize, usize)>,
@@ -107,18 +140,18 @@ pub(super) enum Backward<'a> {
     },
     Scan {
         history: &'a History,
-        view: &'a crate::filter::View,
+        view: &'a crate::view::View,
         block: usize,
         index: usize,
     },
 }
 
 impl<'a> Backward<'a> {
-    pub(super) fn new(history: &'a History, view: &'a Resolved, through: Sequence) -> Self {
-        let keys = match view {
-            Resolved::One(key) => std::slice::from_ref(key),
-            Resolved::Many(keys) => keys,
-            Resolved::Scan(view) => {
+    fn new(history: &'a History, selection: &'a Selection, through: Sequence) -> Self {
+        let keys = match selection {
+            Selection::One(key) => std::slice::from_ref(key),
+            Selection::Many(keys) => keys,
+            Selection::Scan(view) => {
                 let (block, index) = history.position_after(through);
                 return Self::Scan { history, view, block, index };
             }

@@ -22,6 +22,8 @@ pub(super) struct Sweep {
     runs: Vec<(Arc<Block>, Run)>,
     /// Something among them wants a closer look than copying: everybody reads for himself.
     pub(super) is_special: bool,
+    /// Some of them are private: slots whose grant is limited read from history.
+    pub(super) has_private: bool,
     /// Slots before this place in the topic's list are still to be visited.
     pub(super) next: Option<usize>,
 }
@@ -35,6 +37,7 @@ impl Sweep {
             close: None,
             runs: Vec::new(),
             is_special: false,
+            has_private: false,
             next: None,
         }
     }
@@ -96,6 +99,7 @@ impl Sweeps {
         });
         let spare = &mut self.spare;
         let sweep = sweeps.waiting.get_or_insert_with(|| Sweep::new(run, std::mem::take(spare)));
+        sweep.has_private |= run.has_private();
         sweep.is_special |= run.is_special() || sweep.chunked.bytes().len() > Self::BYTES_MAX;
         if sweep.is_special {
             // Only where it ends is still of interest.

@@ -32,6 +32,8 @@ pub(super) fn offer<S: Socket, P>(
     match Meeting::of(sweep.previous, events, sweep.is_special, hot.after) {
         Meeting::Past => Ok(Offered::Nothing),
         Meeting::Behind => Ok(Offered::Behind),
+        // History checks each of them against the slot's grant.
+        Meeting::Next if sweep.has_private && cold.reader.is_limited() => Ok(Offered::Behind),
         Meeting::Next => {
             deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
         }
