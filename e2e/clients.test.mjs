@@ -1,4 +1,4 @@
-//! Clients that other people wrote: browsers, curl, and packages of npm and PyPI.
+//! Third-party clients: browsers, curl, and packages from npm and PyPI.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -16,15 +16,15 @@ import { until } from './lib/wait.mjs';
 
 const browser = await startBrowser(test);
 
-/** Heartbeats in quick succession, so that they stand between all events. */
+/** A heartbeat interval so short that heartbeats stand between all events. */
 const BRISK = ['--retry', '100ms', '--heartbeat', '100ms'];
 
-/** Waits until the stream of `reader` has had `count` heartbeats more. */
+/** Waits until the stream of `reader` has received `count` more heartbeats. */
 async function heartbeats(reader, count) {
   for (let seen = 0; seen < count; ) if ((await reader.line()) === ':') seen += 1;
 }
 
-test('T47: the ID … is sent back by a browser as UTF-8, and resumes', async (t) => {
+test('T47: a browser sends the ID … back as UTF-8, and the stream resumes', async (t) => {
   const hub = await startHub(t, { args: ['--retry', '100ms'] });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${relay.origin}/`);
@@ -66,7 +66,7 @@ test('T47: the ID … resumes from curl, as raw bytes in the header and encoded 
   }
 });
 
-/** A page that reads by fetch-event-source, and what it writes down. */
+/** A page that reads with fetch-event-source and records its events. */
 const FETCH_EVENT_SOURCE = `<!doctype html><title>fetch-event-source</title><script type="module">
   import { fetchEventSource } from '/modules/@microsoft/fetch-event-source/lib/esm/index.js';
   window.seen = [];
@@ -75,13 +75,13 @@ const FETCH_EVENT_SOURCE = `<!doctype html><title>fetch-event-source</title><scr
     openWhenHidden: true,
     async onopen() { window.opened += 1; },
     onmessage(event) { window.seen.push(event); },
-    // A cut is no reason to give up.
+    // Reconnect after a cut.
     onerror() { return 50; },
     onclose() { throw new Error('the stream ended'); },
   });
 </script>`;
 
-test('T50: fetch-event-source dispatches no empty message, whatever stands between events', async (t) => {
+test('T50: fetch-event-source dispatches no empty message for lines between events', async (t) => {
   const elsewhere = await startStatic(t, {
     pages: { '/': FETCH_EVENT_SOURCE },
     folders: { '/modules/': NODE_MODULES },
@@ -91,7 +91,7 @@ test('T50: fetch-event-source dispatches no empty message, whatever stands betwe
   const { page } = await openPage(browser, `${elsewhere.origin}/`);
   t.after(() => page.context().close());
   await until('the package', () => page.evaluate(() => window.listen !== undefined));
-  // Of several topics: to an EventSource, such a stream tells its place with each heartbeat.
+  // Several topics: to an EventSource, such a stream sends its place with each heartbeat.
   const url = `${relay.origin}/events?topic=news&match=weather/**`;
   await page.evaluate((url) => void window.listen(url), url);
   await until('it to open', () => page.evaluate(() => window.opened === 1));
@@ -150,7 +150,7 @@ with httpx.Client(timeout=None) as client, connect_sse(client, "GET", sys.argv[1
         print(repr((event.event, event.data, event.id, event.retry)))
 `;
 
-test('T50: httpx-sse yields no empty message, whatever stands between events', async (t) => {
+test('T50: httpx-sse yields no empty message for lines between events', async (t) => {
   const hub = await startHub(t, { args: BRISK });
   const reader = startPython(t, HTTPX_SSE, [hub.url('/events?topic=news&match=weather/**')]);
   await reader.printed(/^open$/m);
@@ -160,7 +160,7 @@ test('T50: httpx-sse yields no empty message, whatever stands between events', a
   await heartbeats(beside, 5);
   await hub.publish('weather/sea', 'two', { query: { id: 'two' } });
   await reader.printed(/'two'/);
-  // The reconnection time of the preamble belongs to the first event there: no block of its own.
+  // To httpx-sse the preamble's reconnection time belongs to the first event, not to its own block.
   assert.deepEqual(reader.stdout.trim().split('\n'), [
     'open',
     `('tick', 'one', '${id}', 100)`,
@@ -168,7 +168,7 @@ test('T50: httpx-sse yields no empty message, whatever stands between events', a
   ]);
 });
 
-test('the package eventsource opens at once, is told no heartbeat, and resumes', async (t) => {
+test('the package eventsource opens at once, ignores heartbeats, and resumes', async (t) => {
   const hub = await startHub(t, { args: BRISK });
   const relay = await startRelay(t, hub.port);
   const url = `${relay.origin}/topics/news`;

@@ -1,4 +1,4 @@
-//! Pages of another origin that is allowed: with credentials, and across reconnections.
+//! Pages of another, allowed origin: with credentials, and across reconnections.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -15,7 +15,7 @@ const browser = await startBrowser(test);
 
 const PAGE = '<!doctype html><title>elsewhere</title>';
 
-/** A page of another origin, with a cookie, and a hub that allows what `allow` makes of that origin. */
+/** A page of another origin, with a cookie, and a hub that allows `allow(origin)`. */
 async function startElsewhere(t, allow) {
   const elsewhere = await startStatic(t, { pages: { '/': PAGE } });
   const allowed = allow(elsewhere.origin).flatMap((origin) => ['--allow-origin', origin]);
@@ -23,15 +23,15 @@ async function startElsewhere(t, allow) {
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${elsewhere.origin}/`);
   t.after(() => page.context().close());
-  // Cookies know no ports: this one belongs to the hub as well.
-  await page.evaluate(() => (document.cookie = 'who=alpha'));
+  // Cookies ignore ports, so this one is sent to the hub as well.
+  await page.evaluate(() => (document.cookie = 'user=alpha'));
   const requests = (method) => relay.heads.filter((head) => head.startsWith(`${method} `));
   return { elsewhere, hub, relay, page, requests };
 }
 
 const itself = (origin) => [origin];
 
-test('C6: with credentials from an allowed origin a stream opens, and comes back with them', async (t) => {
+test('C6: with credentials from an allowed origin a stream opens and reconnects', async (t) => {
   const { elsewhere, hub, relay, page, requests } = await startElsewhere(t, itself);
   const listener = await listen(page, `${relay.origin}/topics/news`, { withCredentials: true });
   await listener.opened();
@@ -45,13 +45,13 @@ test('C6: with credentials from an allowed origin a stream opens, and comes back
   assert.deepEqual(await listener.data(), ['before', 'after']);
   const [first, second] = requests('GET');
   for (const head of [first, second]) {
-    assert.equal(header(head, 'cookie'), 'who=alpha');
+    assert.equal(header(head, 'cookie'), 'user=alpha');
     assert.equal(header(head, 'origin'), elsewhere.origin);
   }
   assert.equal(header(second, 'last-event-id'), id);
 });
 
-test('C6: the answer names the one origin, allows credentials, and never says *', async (t) => {
+test('C6: the answer names the one origin, allows credentials, and is never *', async (t) => {
   const { elsewhere, hub } = await startElsewhere(t, (origin) => [origin, 'https://example.com', '*']);
   for (const origin of [elsewhere.origin, 'https://example.com']) {
     const { headers } = await curl(['--head', '-H', `Origin: ${origin}`, hub.url('/topics/news')]);
@@ -62,7 +62,7 @@ test('C6: the answer names the one origin, allows credentials, and never says *'
   }
 });
 
-test('C6: without being allowed, an origin opens no stream, with or without credentials', async (t) => {
+test('C6: an origin that is not allowed opens no stream, with or without credentials', async (t) => {
   const { relay, page } = await startElsewhere(t, () => ['https://example.com']);
   for (const withCredentials of [false, true]) {
     const listener = await listen(page, `${relay.origin}/topics/news`, { withCredentials });
@@ -71,14 +71,14 @@ test('C6: without being allowed, an origin opens no stream, with or without cred
   }
 });
 
-test('C6: where every origin may read, it may without credentials alone', async (t) => {
+test('C6: if every origin may read, it may do so only without credentials', async (t) => {
   const { hub, relay, page } = await startElsewhere(t, () => ['*']);
   const without = await listen(page, `${relay.origin}/topics/news`);
   await without.opened();
   const withThem = await listen(page, `${relay.origin}/topics/news`, { withCredentials: true });
   await withThem.closed();
-  await hub.publish('news', 'for everybody');
-  await without.received('for everybody');
+  await hub.publish('news', 'for all');
+  await without.received('for all');
   assert.deepEqual(await withThem.data(), []);
 });
 
@@ -87,7 +87,7 @@ for (const [what, id] of [
   ['of 128 bytes', `${'…'.repeat(42)}.e`],
   ['with quotes, brackets and a backslash', '"(a)[b]{c}\\@?'],
 ]) {
-  test(`T48: an event ID ${what} resumes from another origin, whatever preflight it takes`, async (t) => {
+  test(`T48: an event ID ${what} resumes from another origin, with or without a preflight`, async (t) => {
     const { elsewhere, hub, relay, page, requests } = await startElsewhere(t, itself);
     const listener = await listen(page, `${relay.origin}/topics/news`, { withCredentials: true });
     await listener.opened();
@@ -102,7 +102,7 @@ for (const [what, id] of [
 
     assert.deepEqual(await listener.data(), ['before', 'meanwhile']);
     assert.equal(Buffer.from(header(requests('GET')[1], 'last-event-id'), 'latin1').toString(), id);
-    // Chromium asks first for no ID of an EventSource's; where a browser does, it asks for this alone.
+    // Chromium sends no preflight for an EventSource's ID; a browser that does asks only for this header.
     for (const head of requests('OPTIONS')) {
       assert.equal(header(head, 'origin'), elsewhere.origin);
       assert.equal(header(head, 'access-control-request-headers'), 'last-event-id');

@@ -1,4 +1,4 @@
-//! curl as a client: what the README's lines come to, resuming, and gaps.
+//! curl as a client: the README's commands, resuming, and gaps.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -40,7 +40,7 @@ test('the ID in Last-Event-ID resumes after it, as a header and under its names 
   const places = [
     [...header, hub.url('/topics/hello')],
     ...inQuery.map((name) => [hub.url('/topics/hello', { [name]: ids[0] })]),
-    // A browser repeats a stale query beside a fresh header.
+    // A reconnecting browser sends a stale query with a current header.
     [...header, hub.url('/topics/hello', { last_event_id: ids[2] })],
     [...header, hub.url('/events', { topic: 'hello', match: 'hello/**' })],
   ];
@@ -68,7 +68,7 @@ test('an ID of another epoch gives a gap first, then everything held', async (t)
   assert.deepEqual(JSON.parse(gap.data), { asked: id, oldest: held });
   assert.equal((await reader.event()).data, 'held');
 
-  // The gap's own ID is a place: a drop right after it does not tell the same gap again.
+  // The gap's own ID is a place: after a drop right behind it the same gap is not reported again.
   const resumed = startCurl(t, [...STREAM, '-H', `Last-Event-ID: ${gap.id}`, hub.url('/topics/hello')]);
   assert.deepEqual(await resumed.event(), { id: held, type: 'message', data: 'held' });
 });
@@ -86,7 +86,7 @@ test('an evicted place gives a gap on its own topic, and none on a quiet one', a
   assert.deepEqual([gap.type, JSON.parse(gap.data)], ['gap', { asked: place, oldest: ids[3] }]);
   assert.deepEqual([(await late.event()).data, (await late.event()).data], ['4', '5']);
 
-  // The same evicted place is none of this topic's reader: nothing of his was lost.
+  // A reader of another topic lost nothing at the same evicted place.
   const before = startCurl(t, [...STREAM, '-H', `Last-Event-ID: ${place}`, hub.url('/topics/quiet')]);
   assert.deepEqual(await before.event(), { id: quiet, type: 'message', data: 'only' });
   const after = startCurl(t, [...STREAM, '-H', `Last-Event-ID: ${quiet}`, hub.url('/topics/quiet')]);
@@ -97,7 +97,7 @@ test('an evicted place gives a gap on its own topic, and none on a quiet one', a
   }
 });
 
-test('a place that was never one gives a gap, then everything held', async (t) => {
+test('an invalid place gives a gap, then everything held', async (t) => {
   const hub = await startHub(t);
   const id = await hub.publish('hello', 'held');
   const future = id.replace(/.{4}$/, 'ffff');
@@ -110,7 +110,7 @@ test('a place that was never one gives a gap, then everything held', async (t) =
   }
 });
 
-test('events of several topics and patterns come in one stream, in their order', async (t) => {
+test('events of several topics and patterns arrive in one stream, in order', async (t) => {
   const hub = await startHub(t);
   const reader = startCurl(t, [
     ...STREAM,
@@ -135,7 +135,7 @@ test('events of several topics and patterns come in one stream, in their order',
   assert.deepEqual(seen, ['a', 'b', 'c', 'd']);
 });
 
-test('type, ID and data of any text come out as they went in', async (t) => {
+test('any text arrives unchanged as type, ID and data', async (t) => {
   const hub = await startHub(t);
   const reader = startCurl(t, [...STREAM, hub.url('/topics/hello')]);
   await reader.head();
@@ -143,7 +143,7 @@ test('type, ID and data of any text come out as they went in', async (t) => {
     await hub.publish('hello', data, { query: { type: 'größe', id: '№ 1' } });
     assert.deepEqual(await reader.event(), { id: '№ 1', type: 'größe', data });
   }
-  // The format has no other line end than LF.
+  // The format has no line end other than LF.
   await hub.publish('hello', 'a\rb\r\nc');
   assert.equal((await reader.event()).data, 'a\nb\nc');
   const headers = ['-H', 'Event-Type: tick', '-H', 'Event-Id: by header'];
@@ -151,7 +151,7 @@ test('type, ID and data of any text come out as they went in', async (t) => {
   assert.deepEqual(await reader.event(), { id: 'by header', type: 'tick', data: 'x' });
 });
 
-test('HTTP/2 in clear text carries a stream and resumes it', async (t) => {
+test('cleartext HTTP/2 carries a stream and resumes it', async (t) => {
   const hub = await startHub(t);
   const id = await hub.publish('hello', 'one');
   const reader = startCurl(t, ['--http2-prior-knowledge', ...STREAM, '-H', `Last-Event-ID: ${id}`, hub.url('/topics/hello')]);
@@ -172,7 +172,7 @@ test('polling and long polling read the same events as JSON', async (t) => {
   assert.deepEqual({ ...event, time: 0 }, { id, type: 'tick', topic: 'hello', data: 'one', time: 0 });
 
   const waiting = curl([...json, hub.url('/topics/hello', { after: id, wait: '30s' })]);
-  // The wait is a subscriber of the hub while it lasts.
+  // A waiting request counts as a subscriber.
   await until('the wait to begin', async () => (await hub.metric('tidings_subscribers')) === 1);
   await hub.publish('hello', 'two');
   const page = JSON.parse((await waiting).body);

@@ -14,7 +14,7 @@ const browser = await startBrowser(test);
 
 const USERS = ['alpha', 'beta', 'theta'];
 
-/** Opens the demo's page with everything connected. */
+/** Opens the demo's page and connects all its streams. */
 async function startDemo(t) {
   const hub = await startHub(t, { command: 'demo', args: ['--retry', '100ms'] });
   const relay = await startRelay(t, hub.port);
@@ -39,7 +39,7 @@ function rows(page, user) {
   }, user);
 }
 
-/** The data of the messages without a type that the panel of `user` has. */
+/** The data of all messages without a type in the panel of `user`. */
 async function messages(page, user) {
   return (await rows(page, user)).filter(({ type }) => type === 'message').map(({ data }) => data);
 }
@@ -71,7 +71,7 @@ test("a message sent by curl to one user arrives in that user's panel alone", as
   assert.equal(sent.status, 204);
   await until('the message', async () => (await messages(page, 'beta')).includes('good tidings'));
 
-  // What is sent to the others afterwards comes after anything that was wrongly sent to them before.
+  // Events sent to the others now would arrive behind any event wrongly sent to them before.
   for (const user of ['alpha', 'theta']) {
     assert.equal((await curl([hub.url(`/send/${user}`, { data: `for ${user}` })])).status, 204);
     await until(`${user}'s own`, async () => (await messages(page, user)).length > 0);
@@ -84,7 +84,7 @@ test("a message sent by curl to one user arrives in that user's panel alone", as
 
 test('an unknown user is answered like a known one', async (t) => {
   const hub = await startHub(t, { command: 'demo' });
-  for (const path of ['/send/nobody', '/disconnect/nobody']) {
+  for (const path of ['/send/unknown', '/disconnect/unknown']) {
     for (const method of ['GET', 'POST']) {
       assert.equal((await curl(['-X', method, hub.url(path)])).status, 204, `${method} ${path}`);
     }
@@ -152,7 +152,7 @@ test("the dashboard's numbers are the hub's own", async (t) => {
   assert.ok(Math.abs(Number(shown) - resident) < resident / 2, `${shown} MiB shown, ${resident} MiB resident`);
 });
 
-test('a page without EventSource says so, and asks for nothing live', async (t) => {
+test('a page without EventSource says so, and opens no stream', async (t) => {
   const hub = await startHub(t, { command: 'demo' });
   const context = await browser.newContext();
   t.after(() => context.close());

@@ -1,4 +1,4 @@
-//! A stream that the server has ended stays ended: 204 on the reconnection closes an EventSource.
+//! A stream ended by the server stays closed: the reconnection is answered 204.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -21,12 +21,12 @@ async function startChain(t, command) {
   return { hub, relay, page, requests };
 }
 
-/** What an EventSource of `key` shows before it has heard more than its greeting. */
+/** The signals of an EventSource of `key` that has received only its greeting. */
 const GREETED = ['open', 'connect'];
 
 const types = async (listener) => (await listener.seen()).map(({ type }) => type);
 
-test('a disconnected stream comes back once, is answered 204, and stays closed', async (t) => {
+test('a disconnected stream reconnects once, is answered 204, and stays closed', async (t) => {
   const { hub, relay, page, requests } = await startChain(t, 'demo');
   const disconnected = await listen(page, '/connect/alpha');
   const beside = await listen(page, '/connect/beta');
@@ -43,8 +43,8 @@ test('a disconnected stream comes back once, is answered 204, and stays closed',
   const [, again] = requests('/connect/alpha');
   assert.match(header(again, 'last-event-id'), /^urn:uuid:/, 'it is told by the ID its preamble gave it');
 
-  // A new EventSource is welcome, also when it is cut and comes back by itself. By then, an old one
-  // that were to ask again would have done so: their reconnection times are the same.
+  // A new EventSource is served, and so is its reconnection after a cut. An old one that wrongly
+  // reconnects would have done so by then, because the reconnection times are equal.
   const anew = await listen(page, '/connect/alpha');
   await anew.opened();
   relay.cut('reset');
@@ -107,16 +107,16 @@ test('DELETE of a topic ends its streams for good, and those of no other topic',
   await anew.received('anew');
 });
 
-test('DELETE of a subject ends its streams for good, whatever they carry, and nobody else\'s', async (t) => {
+test('DELETE of a subject ends its streams for good, on any topic, and no others', async (t) => {
   const { hub, page, requests } = await startChain(t, 'demo');
-  const his = ['/connect/alpha', '/stream-sse?user=alpha'];
-  const listeners = await Promise.all(his.map((path) => listen(page, path)));
+  const paths = ['/connect/alpha', '/stream-sse?user=alpha'];
+  const listeners = await Promise.all(paths.map((path) => listen(page, path)));
   const other = await listen(page, '/connect/beta');
   await Promise.all([...listeners, other].map((listener) => listener.opened()));
 
   assert.equal((await curl(['-X', 'DELETE', hub.url('/subscribers', { subject: 'alpha' })])).status, 204);
   await Promise.all(listeners.map((listener) => listener.closed()));
-  for (const path of his) assert.equal(requests(path).length, 2);
+  for (const path of paths) assert.equal(requests(path).length, 2);
   assert.equal((await curl([hub.url('/send/beta', { data: 'goes on' })])).status, 204);
   await other.received('goes on');
   assert.equal(requests('/connect/beta').length, 1);

@@ -11,7 +11,7 @@ import { startHub } from './lib/hub.mjs';
 
 const TOKEN_STREAM = await readFile(new URL('fixtures/token-stream.txt', import.meta.url));
 
-/** The data of the fixture's events, read by splitting and nothing else. */
+/** The data of the fixture's events, read by splitting lines only. */
 const TOKENS = TOKEN_STREAM.toString()
   .split('\n\n')
   .filter((block) => block !== '')
@@ -24,7 +24,7 @@ for (const [what, args] of [
   ['--data-binary @-', ['--data-binary', '@-']],
   ['-T -', ['-X', 'POST', '-T', '-']],
 ]) {
-  test(`a model's token stream piped in by curl ${what} comes out as it went in`, async (t) => {
+  test(`a model's token stream piped in by curl ${what} arrives unchanged`, async (t) => {
     const hub = await startHub(t);
     const reader = startCurl(t, [hub.url('/topics/chat/7')]);
     await reader.head();
@@ -47,7 +47,7 @@ for (const [what, args] of [
   });
 }
 
-test('a token is out while the stream it came in is still being sent, wherever it is cut', async (t) => {
+test('a token is delivered while its stream is still being sent, wherever the stream is cut', async (t) => {
   const hub = await startHub(t);
   const reader = startCurl(t, [hub.url('/topics/chat/7')]);
   await reader.head();
@@ -56,7 +56,7 @@ test('a token is out while the stream it came in is still being sent, wherever i
   const answer = curl([...EVENT_STREAM, '-X', 'POST', '-T', '-', url], { input: model });
   let start = 0;
   for (const [n, data] of TOKENS.slice(0, 200).entries()) {
-    // All of this event and some of the next one: within a line, an escape, or a character.
+    // All of this event and part of the next: cut within a line, an escape, or a character.
     const end = TOKEN_STREAM.indexOf('\n\n', start) + 2 + (n % 90);
     model.write(TOKEN_STREAM.subarray(n === 0 ? 0 : start + ((n - 1) % 90), end));
     assert.equal((await reader.event()).data, data);
@@ -67,7 +67,7 @@ test('a token is out while the stream it came in is still being sent, wherever i
   assert.equal(committed, 200, 'what no blank line has ended is discarded');
 });
 
-test('a file of 100,000 lines arrives whole and in order, and its repetition publishes nothing', async (t) => {
+test('a file of 100,000 lines arrives complete and in order, and repeating it publishes nothing', async (t) => {
   const hub = await startHub(t);
   const topics = ['import/a', 'import/b', 'import/c/d'];
   const data = (n) => (n % 3 ? `line ${n} – ${'x'.repeat(n % 60)}` : JSON.stringify({ n, text: `línea ${n}` }));
@@ -106,7 +106,7 @@ test('a file of 100,000 lines arrives whole and in order, and its repetition pub
   const id = await hub.publish('import/a', 'the next event');
   assert.deepEqual(await live.event(), { id, type: 'message', data: 'the next event' });
 
-  // Whoever comes later reads the same from the start, in pieces or as a stream.
+  // Later readers get the same from the start, as pages or as a stream.
   const late = startCurl(t, ['-H', 'Last-Event-ID: line-99990', hub.url('/events?match=import/**')]);
   for (let n = 99_991; n < 100_000; n += 1) assert.equal((await late.event()).data, data(n));
 });

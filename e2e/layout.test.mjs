@@ -1,5 +1,5 @@
-//! Both pages on a wide screen and on a phone, in light and in dark: nothing sticks out, and nothing
-//! that is to be pressed is too small. Pictures for people go to `target/e2e/`.
+//! Both pages on a wide screen and on a phone, in light and dark: nothing overflows, and no control is
+//! too small. Screenshots for people go to `target/e2e/`.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
@@ -19,10 +19,10 @@ const SCREENS = {
   phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true },
 };
 
-/** Fingers need about so many pixels of CSS (WCAG 2.2, success criterion 2.5.8). */
+/** Minimum size of a target in CSS pixels (WCAG 2.2, success criterion 2.5.8). */
 const TARGET_MIN = 24;
 
-/** Fills the demo's page with all it can show. */
+/** Fills the demo's page with everything it can show. */
 async function fillDemo(hub, page) {
   await page.click('button.all-submit');
   await until('four streams', async () => (await page.textContent('#streams')) === '4 of 4 streams open');
@@ -42,7 +42,7 @@ async function fillDemo(hub, page) {
   await until('the hub', async () => (await page.textContent('[data-statistic=subscribers]')) === '4');
 }
 
-/** Fills the page of `serve` with events short and long. */
+/** Fills the page of `serve` with short and long events. */
 async function fillPlayground(hub, page) {
   await page.fill('#listen [name=topic]', 'orders/**');
   await page.fill('#listen [name=types]', 'tick, score');
@@ -85,7 +85,7 @@ for (const [name, command, fill] of [
   }
 }
 
-/** Runs in the page: what a person would stumble over. */
+/** Runs in the page: lists the faults that a person would notice. */
 function look({ targetMin }) {
   const words = (element) => `${element.tagName.toLowerCase()} ${element.id || element.name || element.className} "${(element.textContent ?? '').trim().slice(0, 30)}"`;
   const visible = [...document.body.querySelectorAll('*')].filter((element) => element.checkVisibility());
@@ -107,7 +107,7 @@ function look({ targetMin }) {
     return width < targetMin || height < targetMin;
   });
 
-  /** What only assistive technology reads must leave no hole for those who see. */
+  /** Text for assistive technology alone must take up no space. */
   const takesRoom = (element) => {
     const { position, width, height } = getComputedStyle(element);
     return position !== 'absolute' || Math.max(parseFloat(width), parseFloat(height)) > 1;
@@ -119,7 +119,7 @@ function look({ targetMin }) {
       .map((c) => c / 255)
       .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
       .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  /** The nearest opaque ground; a see-through one tells nothing for sure, so such text is not judged. */
+  /** The nearest opaque background. Text on a translucent one is not judged, for its contrast is unknown. */
   const ground = (element) => {
     for (let at = element; at; at = at.parentElement) {
       const color = getComputedStyle(at).backgroundColor;

@@ -1,4 +1,4 @@
-//! Streams while nothing happens, and the end of the program with streams open.
+//! Idle streams, and the end of the program while streams are open.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ import { until } from './lib/wait.mjs';
 
 const browser = await startBrowser(test);
 
-/** What supervisors grant before they kill, and what the program promises to need at most. */
+/** The time supervisors grant before they kill, and the program's promised maximum. */
 const END_WITHIN_MS = 10_000;
 
 test('C7, T44: a stream opens before its first event and is kept alive by comments', async (t) => {
@@ -32,7 +32,7 @@ test('C7, T44: a stream opens before its first event and is kept alive by commen
   assert.deepEqual(await listener.seen(), [{ type: 'open', readyState: 1 }], 'comments dispatch nothing');
 });
 
-test('C7: unless told otherwise, a stream announces a reconnection time of a few seconds', async (t) => {
+test('C7: by default a stream announces a reconnection time of a few seconds', async (t) => {
   const hub = await startHub(t);
   const reader = startCurl(t, [hub.url('/topics/quiet')]);
   await reader.head();
@@ -68,8 +68,8 @@ test('T44: a publisher whose body stalls delays neither heartbeats nor other eve
 });
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
-  test(`T45: ${signal} ends the program in time with status 0, and its streams come back to the next one`, async (t) => {
-    // The page comes from elsewhere, as most do: its own server stays.
+  test(`T45: ${signal} ends the program in time with status 0, and its streams reconnect to the next one`, async (t) => {
+    // The page comes from another server, which keeps running.
     const elsewhere = await startStatic(t, { pages: { '/': '<!doctype html><title>elsewhere</title>' } });
     const args = ['--retry', '100ms', '--allow-origin', elsewhere.origin];
     const first = await startHub(t, { args });
@@ -105,13 +105,13 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   });
 }
 
-test('T45: a reader that has stopped reading and a body that stalls do not keep the program from ending', async (t) => {
+test('T45: neither a stalled reader nor a stalled body keeps the program from ending', async (t) => {
   const hub = await startHub(t);
   const relay = await startRelay(t, hub.port);
   const stalled = startCurl(t, [`${relay.origin}/topics/large`]);
   await stalled.head();
   relay.pause();
-  // More than kernels hold for a reader that does not read.
+  // More than kernels buffer for a reader that does not read.
   for (let n = 0; n < 24; n += 1) await hub.publish('large', 'x'.repeat(1_000_000));
   const publisher = net.connect(hub.port, '127.0.0.1');
   t.after(() => publisher.destroy());
@@ -139,7 +139,7 @@ test('a second signal ends the program at once, still with status 0', async (t) 
   await ended;
 });
 
-test('a taken port is one sentence and a status that is not 0', async (t) => {
+test('a port in use gives one sentence and a nonzero status', async (t) => {
   const hub = await startHub(t);
   for (const command of ['serve', 'demo']) {
     const second = await runTidings([command, '--listen', hub.host]);
@@ -151,7 +151,7 @@ test('a taken port is one sentence and a status that is not 0', async (t) => {
   assert.equal((await curl([hub.url('/healthz')])).status, 200, 'the first one goes on');
 });
 
-test('what cannot be understood is one sentence for each mistake and a status that is not 0', async (t) => {
+test('invalid arguments give one sentence per mistake and a nonzero status', async (t) => {
   for (const [args, sentences] of [
     [['serve', '--histroy-bytes', '1'], [/unexpected argument '--histroy-bytes'.*--history-bytes/]],
     [['serve', '--heartbeat'], [/a value is required for '--heartbeat/]],

@@ -1,4 +1,4 @@
-//! A real nginx in front of the hub passes every event on at once, as it is shipped.
+//! A real nginx with its default settings, in front of the hub, passes every event on at once.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -11,7 +11,7 @@ import { startNginx } from './lib/nginx.mjs';
 import { header, startRelay } from './lib/relay.mjs';
 import { until } from './lib/wait.mjs';
 
-/** Enough to see that each of them passes by itself, and far less than any buffer of nginx holds. */
+/** Enough events to see that each passes by itself; far less data than nginx's buffers hold. */
 const EVENTS = 20;
 
 async function startChain(t, location, { args = [], http } = {}) {
@@ -59,12 +59,12 @@ test('nginx passes heartbeats on, so that it does not end a quiet stream', async
   const reader = startCurl(t, [`${nginx.origin}/topics/quiet`]);
   await reader.head();
   const lines = [];
-  // More silence than nginx bears, had there been no heartbeats.
+  // Without heartbeats, nginx would end the stream in this time.
   while (lines.filter((line) => line === ':').length < 8) lines.push(await reader.line());
   assert.ok(!lines.includes(undefined));
 });
 
-test('nginx does not compress a stream and so hold it back', async (t) => {
+test('nginx does not hold a stream back by compressing it', async (t) => {
   const { hub, nginx } = await startChain(t, '', {
     http: 'gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;',
   });
@@ -74,13 +74,13 @@ test('nginx does not compress a stream and so hold it back', async (t) => {
   assert.equal((await reader.event()).data, 'at once');
 });
 
-test('the proof can fail: nginx told to ignore X-Accel-Buffering holds events back', async (t) => {
+test('the test can fail: nginx that ignores X-Accel-Buffering holds events back', async (t) => {
   const { hub, nginx } = await startChain(t, 'proxy_ignore_headers X-Accel-Buffering; proxy_buffering on;');
   const behind = startCurl(t, [`${nginx.origin}/topics/news`]);
   await until('its stream', async () => (await hub.metric('tidings_streams')) === 1);
   const direct = startCurl(t, [hub.url('/topics/news')]);
   await direct.head();
-  // Others get all of them one by one, as in the tests above, while nothing comes through.
+  // The other readers get all events one by one, as in the tests above, and nothing arrives here.
   for (let n = 0; n < EVENTS; n += 1) {
     await hub.publish('news', `${n}`);
     assert.equal((await direct.event()).data, `${n}`);
@@ -89,12 +89,12 @@ test('the proof can fail: nginx told to ignore X-Accel-Buffering holds events ba
   const passed = startCurl(t, ['-H', 'Last-Event-ID: earliest', `${alone.origin}/topics/news`]);
   for (let n = 0; n < EVENTS; n += 1) assert.equal((await passed.event()).data, `${n}`);
   assert.equal(behind.received, '');
-  // What was held back comes when the stream ends: it was nginx that kept it.
+  // nginx delivers the events it held back when the stream ends.
   await curl(['-X', 'DELETE', hub.url('/subscribers', { topic: 'news' })]);
   for (let n = 0; n < EVENTS; n += 1) assert.equal((await behind.event()).data, `${n}`);
 });
 
-test("a browser's EventSource behind nginx is sent events at once, and comes back after a cut", async (t) => {
+test("a browser's EventSource behind nginx gets events at once, and reconnects after a cut", async (t) => {
   const { hub, relay, nginx } = await startChain(t, 'proxy_set_header Host $http_host;', { args: ['--retry', '100ms'] });
   const browser = await startBrowser(t);
   const { page } = await openPage(browser, `${nginx.origin}/`);

@@ -1,4 +1,4 @@
-//! A page of another site in the same browser can neither publish nor read, until it is allowed to.
+//! A page of another site in the same browser can neither publish nor read unless it is allowed to.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -24,7 +24,7 @@ async function startForeign(t, { command, allow } = {}) {
   return { hub, relay, page };
 }
 
-/** Every way in which a page may send a POST without asking first, and one that asks. */
+/** Every way to send a POST from a page without a preflight, and one with a preflight. */
 const WAYS = {
   async 'a fetch that asks for an answer'(page, url) {
     await page.evaluate((url) => fetch(url, { method: 'POST', body: 'foreign' }).catch(() => {}), url);
@@ -59,7 +59,7 @@ const WAYS = {
   },
 };
 
-/** What submits a form into a frame, so that the page stays. */
+/** A form that is submitted into a frame, so that the page stays. */
 function submitter() {
   window.submit = (url, enctype) => {
     const frame = document.createElement('iframe');
@@ -74,13 +74,13 @@ function submitter() {
   };
 }
 
-/** How many requests the hub has refused because of where they came from. */
+/** The number of requests that the hub refused for their origin or site. */
 async function refused(hub) {
   const series = (problem) => `tidings_refused_total{problem="${problem}"}`;
   return (await hub.metric(series('foreign-origin'))) + (await hub.metric(series('foreign-site')));
 }
 
-test('a foreign page cannot publish, in whatever way it sends', async (t) => {
+test('a foreign page cannot publish by any kind of request', async (t) => {
   const { hub, relay, page } = await startForeign(t);
   await page.evaluate(submitter);
   let expected = 0;
@@ -94,7 +94,7 @@ test('a foreign page cannot publish, in whatever way it sends', async (t) => {
   assert.equal(await hub.metric('tidings_events_published_total'), 0);
 });
 
-test('a foreign page cannot read, neither live nor what is held', async (t) => {
+test('a foreign page can read neither live events nor held ones', async (t) => {
   const { hub, relay, page } = await startForeign(t);
   await hub.publish('secret', 'for us alone');
   const url = `${relay.origin}/topics/secret`;
@@ -171,7 +171,7 @@ test('the same page publishes and reads once its origin is allowed', async (t) =
   assert.equal(read.events.length, expected);
 });
 
-test('a page that makes its own name point at the hub is not answered', async (t) => {
+test('a page whose own name points at the hub is refused', async (t) => {
   const hub = await startHub(t);
   await hub.publish('secret', 'for us alone');
   const rebound = await startBrowser(t, { args: ['--host-resolver-rules=MAP evil.example 127.0.0.1'] });
@@ -180,7 +180,7 @@ test('a page that makes its own name point at the hub is not answered', async (t
   assert.equal(answer.status(), 421);
   const problem = await answer.json();
   assert.match(problem.detail, /does not answer to the host 'evil\.example:\d+'/);
-  // To the browser the page and the hub are one origin, so nothing but the Host tells them apart.
+  // To the browser the page and the hub have one origin, so only the Host distinguishes them.
   const published = await page.evaluate(() => {
     return fetch('/topics/target', { method: 'POST', body: 'rebound' }).then(({ status }) => status);
   });

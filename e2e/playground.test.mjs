@@ -1,4 +1,4 @@
-//! The page of `tidings serve`: publish and listen, and the same from a terminal.
+//! The page of `tidings serve`: publishing and listening, and its commands for a terminal.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -47,7 +47,7 @@ const row = (page, data) => until(`a row of ${data}`, async () => (await rows(pa
 
 const note = (page, selector) => until(selector, async () => (await page.isVisible(selector)) && page.textContent(selector));
 
-test('what is published on the page is heard on the page, type, ID and all', async (t) => {
+test('an event published on the page is received there with its type and ID', async (t) => {
   const { hub, page, problems } = await startPage(t);
   await listenTo(page, 'hello');
   await publish(page, { data: 'hi' });
@@ -72,7 +72,7 @@ for (const topic of ['a//b', '/', 'https://example.com/books/1', 'a/../b', '../x
   });
 }
 
-test('a pattern hears the topics it matches', async (t) => {
+test('a pattern receives the topics it matches', async (t) => {
   const { hub, page } = await startPage(t);
   await listenTo(page, 'orders/*/shipped');
   await hub.publish('orders/7/open', 'not this');
@@ -81,7 +81,7 @@ test('a pattern hears the topics it matches', async (t) => {
   assert.deepEqual((await rows(page)).map(({ data }) => data), ['this']);
 });
 
-test('everything held, and what came after an ID, can be asked for; a gap is told in words', async (t) => {
+test('the page can start with everything held or after an ID, and describes a gap', async (t) => {
   const { hub, page } = await startPage(t, ['--history-events', '3']);
   const ids = [];
   for (let n = 1; n <= 3; n += 1) ids.push(await hub.publish('hello', `${n}`));
@@ -102,7 +102,7 @@ test('everything held, and what came after an ID, can be asked for; a gap is tol
   await until('what is held', async () => (await rows(page)).map(({ data }) => data).slice(1).join() === '5,6,7');
 });
 
-test('what the hub refuses is said in its words', async (t) => {
+test("a refusal shows the hub's own words", async (t) => {
   const { page } = await startPage(t);
   await page.fill('#listen [name=topic]', 'ot*');
   await page.click('#listen button[type=submit]');
@@ -111,7 +111,7 @@ test('what the hub refuses is said in its words', async (t) => {
   assert.match(await note(page, '#publish-note'), /type has no CR, LF or NUL/);
 });
 
-test('a lost connection is said, and said no more once it is back', async (t) => {
+test('a lost connection is shown until it is back', async (t) => {
   const { hub, relay, page } = await startPage(t);
   await listenTo(page, 'hello');
   relay.refuse();
@@ -131,12 +131,12 @@ for (const [topic, data] of [
   ['a//b', "it's 50 % off; $HOME `id` \"quoted\" \\ *"],
   ['über uns/…', '@/etc/hostname'],
 ]) {
-  test(`the lines for a terminal listen to ${topic} and publish to it`, async (t) => {
+  test(`the terminal commands listen to ${topic} and publish to it`, async (t) => {
     const { page } = await startPage(t);
     await page.fill('#listen [name=topic]', topic);
     await page.fill('#publish [name=data]', data);
     const [listenLine, publishLine] = [await page.textContent('#curl-listen'), await page.textContent('#curl-publish')];
-    // Through a shell, as they are meant; `exec`, so that it is curl that is ended.
+    // Through a shell, as intended; with `exec`, so that the signal reaches curl.
     const reader = new Program('sh', ['-c', `exec ${listenLine} -sS`]);
     t.after(() => reader.stop());
     await reader.printed(/^retry: /m);

@@ -1,4 +1,4 @@
-//! A browser whose connection is cut comes back by itself, and nothing is lost or doubled.
+//! A browser whose connection is cut reconnects by itself, and no event is lost or doubled.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -13,7 +13,7 @@ const browser = await startBrowser(test);
 
 const HUB_ID = /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** A hub, a relay in front of it, and a page that comes through the relay. */
+/** A hub, a relay in front of it, and a page that connects through the relay. */
 async function startChain(t, args = []) {
   const hub = await startHub(t, { args: ['--retry', '100ms', ...args] });
   const relay = await startRelay(t, hub.port);
@@ -28,7 +28,7 @@ function requests(relay, target) {
 }
 
 for (const how of ['reset', 'fin']) {
-  test(`a stream cut by ${how} comes back after its last event, with what was published meanwhile`, async (t) => {
+  test(`a stream cut by ${how} resumes after its last event, with the events published meanwhile`, async (t) => {
     const { hub, relay, page } = await startChain(t);
     const listener = await listen(page, '/topics/news');
     await listener.opened();
@@ -74,7 +74,7 @@ for (const how of ['reset', 'fin']) {
   });
 }
 
-test('an event cut in two is not delivered by halves, but whole on the next connection', async (t) => {
+test('an event cut in two is delivered whole on the next connection', async (t) => {
   const { hub, relay, page } = await startChain(t);
   const listener = await listen(page, '/topics/large');
   await listener.opened();
@@ -94,7 +94,7 @@ test('many cuts in the middle of a busy stream lose and double nothing', async (
   await listener.opened();
   const published = [];
   for (let round = 0; round < 8; round += 1) {
-    // The cut falls wherever it falls: into a head, an ID, or between two events.
+    // The cut may be anywhere: in a head, in an ID, or between two events.
     relay.cutAfter(100 + 137 * round, round % 2 ? 'fin' : 'reset');
     for (let n = 0; n < 20; n += 1) {
       const data = `${round}.${n}`;
@@ -115,7 +115,7 @@ test('a quiet stream of several topics keeps its place near the tail', async (t)
   await listener.opened();
   let tail;
   for (let n = 0; n < 10; n += 1) tail = await hub.publish('loud', `${n}`);
-  // One heartbeat may have been under way before the last of these.
+  // One heartbeat may already have been in flight before the last of these.
   await streams.more(2);
 
   relay.refuse();
@@ -124,12 +124,12 @@ test('a quiet stream of several topics keeps its place near the tail', async (t)
   await hub.publish('quiet', 'for you');
   await relay.accept();
   await listener.received('for you');
-  // What was evicted from another topic is no loss of this reader's, and so no gap.
+  // Events evicted from another topic are not lost to this reader, so there is no gap.
   assert.deepEqual(await listener.data(), ['for you']);
   assert.equal(header(requests(relay, target)[1], 'last-event-id'), tail);
 });
 
-test('what was evicted while away is told as a gap, once', async (t) => {
+test('events evicted while away are reported as a gap, once', async (t) => {
   const { hub, relay, page } = await startChain(t, ['--history-events', '2']);
   const listener = await listen(page, '/topics/news');
   await listener.opened();
@@ -155,7 +155,7 @@ test('what was evicted while away is told as a gap, once', async (t) => {
   assert.deepEqual(rest.map(({ data }) => data), ['held 1', 'held 2', 'after']);
 });
 
-/** Counts the pieces of event streams that the page's network hands to its EventSources. */
+/** Counts the chunks that the page's network stack hands to its EventSources. */
 async function watchStreams(page) {
   const session = await page.context().newCDPSession(page);
   await session.send('Network.enable');
@@ -168,12 +168,12 @@ async function watchStreams(page) {
     if (streams.has(requestId)) pieces += 1;
   });
   return {
-    /** Waits for so many pieces more. */
+    /** Waits for `count` more chunks. */
     more(count) {
       const enough = pieces + count;
       return until('pieces of the stream', () => pieces >= enough);
     },
-    /** Waits for the first one. */
+    /** Waits for the first chunk. */
     first: () => until('the first piece of the stream', () => pieces > 0),
   };
 }

@@ -1,4 +1,4 @@
-//! Bad input: each is answered by a problem that says what is wrong, and nothing is published.
+//! Invalid input: each is answered by a problem that explains it, and nothing is published.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -13,12 +13,12 @@ const EVENT_STREAM_TYPE = ['-H', 'Content-Type: text/event-stream'];
 /** Data for curl's `--data-binary @-`. */
 const INPUT = ['--data-binary', '@-'];
 
-/** curl would make a clean path of an unclean one. */
+/** By default curl normalizes paths. */
 const AS_IS = '--path-as-is';
 
 /**
- * What is sent (`args`, a `path` of the hub, and perhaps `input`), and what the answer says: its
- * status, and words of its sentence.
+ * Requests (`args`, a `path` of the hub, optionally `input`) with the expected status and a pattern for
+ * the detail.
  */
 const CASES = {
   'CR in an ID': [['-d', 'x'], '/topics/t?id=a%0Db', 400, /ID has no CR, LF or NUL: byte 1/],
@@ -75,7 +75,7 @@ const CASES = {
   'a limit of JSON for a stream': [[], '/topics/t?limit=1', 400, /Accept: application\/json/],
 };
 
-test('bad input is answered by a problem with a sentence, and nothing is published', async (t) => {
+test('invalid input is answered by a problem with a sentence, and nothing is published', async (t) => {
   const hub = await startHub(t, { args: ['--event-bytes-max', '1000'] });
   for (const [what, [args, path, status, sentence, input]] of Object.entries(CASES)) {
     await t.test(what, async () => {
@@ -92,10 +92,10 @@ test('bad input is answered by a problem with a sentence, and nothing is publish
   }
 });
 
-test('what stands at a limit is published', async (t) => {
+test('input at a limit is published', async (t) => {
   const hub = await startHub(t, { args: ['--event-bytes-max', '1000'] });
   for (const [topic, data, query] of [
-    // The field's name and the two ends count as well: all that the event takes in a stream.
+    // Field names and line ends count as well: the whole event as encoded in a stream.
     ['t', 'x'.repeat(1000 - 'data: '.length - 1), {}],
     ['t'.repeat(1024), 'x', {}],
     ['t', 'x', { id: 'i'.repeat(128) }],
@@ -107,7 +107,7 @@ test('what stands at a limit is published', async (t) => {
   assert.equal(await hub.metric('tidings_events_published_total'), 5);
 });
 
-test('of a streamed body all before the first bad event stays published, and the answer says so', async (t) => {
+test('events of a streamed body before the first invalid one stay published, and the answer says so', async (t) => {
   const hub = await startHub(t);
   const lines = ['{"topic":"t","data":"1"}', '{"topic":"t","data":"2"}', 'not JSON', '{"topic":"t","data":"4"}', ''];
   const answer = await curl([...NDJSON_TYPE, ...INPUT, hub.url('/events')], { input: lines.join('\n') });

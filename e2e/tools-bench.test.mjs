@@ -1,4 +1,4 @@
-//! `tidings bench` against the hub, against a plain server, and against servers that go wrong.
+//! `tidings bench` against the hub, a plain server, and faulty servers.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -14,7 +14,7 @@ async function bench(args) {
   return { ...ended, report: ended.stdout === '' ? undefined : JSON.parse(ended.stdout) };
 }
 
-/** The same, for a run in which nothing is wrong. */
+/** The same for a run without faults. */
 async function fine(args) {
   const { code, stderr, report } = await bench(args);
   assert.deepEqual([code, stderr], [0, ''], args.join(' '));
@@ -22,7 +22,7 @@ async function fine(args) {
   return report;
 }
 
-test('every scenario runs against the hub and finds nothing wrong', async (t) => {
+test('every scenario runs against the hub and finds no fault', async (t) => {
   const hub = await startHub(t);
   const url = `${hub.origin}/topics/{topic}`;
 
@@ -62,7 +62,7 @@ test('every scenario runs against the hub and finds nothing wrong', async (t) =>
   assert.equal(published, 40 + 1000 + 20 + 500 + 2 * 50 + 3 * 500);
 });
 
-test("the server's memory and CPU time are told", async (t) => {
+test("the server's memory and CPU time are reported", async (t) => {
   const hub = await startHub(t);
   const url = `${hub.origin}/topics/{topic}`;
   const args = ['fan-out', url, '--subscribers', '100', '--events', '200', '--under-way', '8', '--server-pid', String(hub.pid)];
@@ -86,7 +86,7 @@ test("the server's memory and CPU time are told", async (t) => {
   assert.match(gone.stderr, /^tidings: process 4194304: No such file or directory/);
 });
 
-test('any server will do, whether it ends streams by chunks or by closing', async (t) => {
+test('any server can be measured, whether its streams end by a last chunk or by closing', async (t) => {
   for (const chunked of [true, false]) {
     const { url } = await startBroadcaster(t, { chunked });
     await fine(['idle', url, '--subscribers', '20', '--topics', '20', '--hold', '50ms']);
@@ -99,7 +99,7 @@ test('any server will do, whether it ends streams by chunks or by closing', asyn
   }
 });
 
-test('a server that hangs up after every answer is published to all the same', async (t) => {
+test('publishing works with a server that closes after every answer', async (t) => {
   const { url } = await startBroadcaster(t, {
     answer: (request, response) => {
       if (request.method === 'POST') response.setHeader('connection', 'close');
@@ -110,7 +110,7 @@ test('a server that hangs up after every answer is published to all the same', a
   assert.equal(report.deliveries, 60);
 });
 
-test('what a server does wrong is found, counted and told', async (t) => {
+test("a server's faults are found, counted and reported", async (t) => {
   const to = (n, wrong) => ({ data, nth, stream, ...more }) => (nth === 5 && stream === n ? wrong({ data, nth, ...more }) : [data]);
   const args = ['--subscribers', '3', '--events', '10', '--under-way', '4', '--timeout', '3s'];
   let held = [];
@@ -138,7 +138,7 @@ test('what a server does wrong is found, counted and told', async (t) => {
   }
 });
 
-test('an event that comes to another topic is misdelivered', async (t) => {
+test('an event that arrives on another topic counts as misdelivered', async (t) => {
   const first = {};
   const { url } = await startBroadcaster(t, {
     deliver({ data, nth, path }) {
@@ -152,7 +152,7 @@ test('an event that comes to another topic is misdelivered', async (t) => {
   assert.deepEqual(report.faults, { ...NO_FAULTS, misdelivered: 1 });
 });
 
-test('what a server refuses is told with its reason and how often', async (t) => {
+test('refusals are reported with their reason and number', async (t) => {
   let answers = 0;
   const refuse = (method, status, headers = {}) => (request, response) => {
     if (request.method !== method || (answers += 1) <= 2) return false;
@@ -175,18 +175,18 @@ test('what a server refuses is told with its reason and how often', async (t) =>
     assert.match(stderr, /^tidings: (given up: )?\d+ connections or publishes failed/, scenario);
     assert.equal(report.faults.lost, 0, scenario);
   }
-  const nobody = await runTidings(['bench', 'idle', 'http://127.0.0.1:1/']);
-  assert.deepEqual([nobody.code, nobody.stdout], [1, '']);
-  assert.match(nobody.stderr, /^tidings: cannot connect to 127\.0\.0\.1:1: Connection refused/);
+  const unreachable = await runTidings(['bench', 'idle', 'http://127.0.0.1:1/']);
+  assert.deepEqual([unreachable.code, unreachable.stdout], [1, '']);
+  assert.match(unreachable.stderr, /^tidings: cannot connect to 127\.0\.0\.1:1: Connection refused/);
 });
 
-test('a server that says nothing is given up', async (t) => {
+test('the run ends if the server does not answer', async (t) => {
   const { url } = await startBroadcaster(t, { answer: ({ method }) => method === 'GET' });
   const { code, stderr } = await bench(['idle', url, '--subscribers', '3', '--timeout', '200ms']);
   assert.deepEqual([code, stderr], [1, 'tidings: given up: nothing more came within 200ms; streams opened: 0 of 3\n']);
 });
 
-test('a signal ends a run early, and what was measured is told', async (t) => {
+test('a signal ends a run early, and its results are reported', async (t) => {
   const hub = await startHub(t);
   const url = `${hub.origin}/topics/{topic}`;
   for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
@@ -201,7 +201,7 @@ test('a signal ends a run early, and what was measured is told', async (t) => {
   }
 });
 
-test('nonsense is refused before anything is connected', async () => {
+test('invalid arguments are refused before any connection is made', async () => {
   const url = 'http://127.0.0.1:1/{topic}';
   for (const [args, ...sentences] of [
     [[], /Usage: tidings bench/],
@@ -222,7 +222,7 @@ test('nonsense is refused before anything is connected', async () => {
   }
 });
 
-test('man and shells are told every scenario', async () => {
+test('the man page and completions list every scenario', async () => {
   const page = await runTidings(['man', 'bench']);
   const { stdout: script } = await runTidings(['completions', 'bash']);
   for (const scenario of ['idle', 'fan-out', 'churn', 'replay', 'slow', 'publish']) {

@@ -16,7 +16,7 @@ import { until } from './lib/wait.mjs';
 
 const TIDINGS = process.env.TIDINGS_BIN ?? path.resolve(import.meta.dirname, '../target/debug/tidings');
 
-/** A hub, and an nginx in front of it whose `location` says more than where the hub is. */
+/** A hub, and an nginx in front of it with extra lines in its `location`. */
 async function startBehindNginx(t, location = '') {
   const hub = await startHub(t, { args: ['--retry', '50ms'] });
   const relay = await startRelay(t, hub.port);
@@ -25,7 +25,7 @@ async function startBehindNginx(t, location = '') {
 }
 
 for (const how of ['reset', 'fin']) {
-  test(`behind nginx, a stream cut by ${how} goes on after its last event`, async (t) => {
+  test(`behind nginx, a stream cut by ${how} resumes after its last event`, async (t) => {
     const { hub, relay, nginx } = await startBehindNginx(t);
     const listening = startListen(t, [nginx.origin, '--topic', 'news']);
     await listening.line('open');
@@ -99,7 +99,7 @@ test('a refusal ends it with status 1 and one sentence with the reason', async (
   assert.equal(ended.stderr.split('\n').length, 2);
 });
 
-test('a redirect to another origin is followed without secrets, and asked for again', async (t) => {
+test('a redirect to another origin is followed without secrets, anew on each reconnection', async (t) => {
   const [first, second] = [await startUpstream(t), await startUpstream(t)];
   first.answer('/old', (request, response) => {
     response.writeHead(307, { location: `${second.origin}/events` }).end();
@@ -120,8 +120,8 @@ test('a redirect to another origin is followed without secrets, and asked for ag
 });
 
 /**
- * A Python server of another mind: lines end in CR LF, the stream is compressed by gzip, an event is
- * cut off, and the third connection is told not to come back.
+ * A Python server that does things differently: lines end with CRLF, the stream is compressed with
+ * gzip, an event is cut off, and the third request is answered 204.
  */
 const PYTHON_SERVER = `
 import http.server, zlib
@@ -177,7 +177,7 @@ test('from a Python server that compresses, redirects, cuts events off and ends 
   assert.equal(listening.lines.at(-1).why, 'no_content');
 });
 
-test('with a state file, the next run goes on where this one was killed', async (t) => {
+test('with a state file, the next run resumes where the last one was killed', async (t) => {
   const hub = await startHub(t);
   const state = path.join(await makeFolder(t), 'state');
   const args = [hub.origin, '--match', 'news/*', '--state', state];
@@ -185,7 +185,7 @@ test('with a state file, the next run goes on where this one was killed', async 
 
   const first = startListen(t, args);
   await first.line('open');
-  // The place stands in the file before there is any event: the hub told it.
+  // The place is in the file before the first event, because the hub sends it.
   await until('a place in the file', async () => (await readFile(state, 'utf8')).includes('urn:uuid:'));
   await first.stop({ signal: 'SIGKILL' });
   await hub.publish('news/a', 'one');
@@ -207,7 +207,7 @@ test('with a state file, the next run goes on where this one was killed', async 
   assert.match(other.stderr, /keeps the place in another stream/);
 });
 
-test('a command has each event on its standard input, one at a time, and its failure is told', async (t) => {
+test('a command gets each event on standard input, one at a time, and its failure is reported', async (t) => {
   const hub = await startHub(t);
   const script = 'test "$TIDINGS_EVENT_ID" != 2 && echo "$TIDINGS_EVENT_TYPE $TIDINGS_EVENT_ID [$(cat)]"';
   const url = hub.url('/topics/news', { last_event_id: 'earliest' });
@@ -229,17 +229,17 @@ test('a pipe gets the data and nothing else', async (t) => {
   assert.equal(program.output, 'one\n');
 });
 
-test('whoever stops reading ends it, with status 0', async (t) => {
+test('a closed pipe ends it, with status 0', async (t) => {
   const hub = await startHub(t);
   const script = '"$0" listen "$1" | head -n 1; echo "status ${PIPESTATUS[0]}"';
   const pipeline = new Program('bash', ['-c', script, TIDINGS, hub.url('/topics/news', { last_event_id: 'earliest' })]);
   t.after(() => pipeline.stop());
-  // It learns of it when it writes again.
+  // The program notices at its next write.
   await until('the end', async () => (await hub.publish('news', 'one'), pipeline.stdout.includes('status')));
   assert.equal(pipeline.output, 'one\nstatus 0\n');
 });
 
-test('a terminal gets colours, and no control characters of the stream', async (t) => {
+test('a terminal gets colors, and no control characters from the stream', async (t) => {
   const hub = await startHub(t);
   await hub.publish('news', 'a\u001b[2Jb', { query: { type: 't' } });
   const url = hub.url('/topics/news', { last_event_id: 'earliest' });

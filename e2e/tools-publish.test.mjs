@@ -1,4 +1,4 @@
-//! `tidings publish` against the hub, and what describes the program's arguments.
+//! `tidings publish` against the hub; completions and the man page.
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -25,7 +25,7 @@ test('an argument or standard input is the data, and the answer is the ID', asyn
   ]);
 });
 
-test('one key publishes once, across runs and where the answer is lost', async (t) => {
+test('one key publishes once, across runs and lost answers', async (t) => {
   const hub = await startHub(t);
   const relay = await startRelay(t, hub.port);
   const args = ['publish', '--hub', relay.origin, '--topic', 'news', '--idempotency-key', 'paid-4711', 'hi'];
@@ -40,7 +40,7 @@ test('one key publishes once, across runs and where the answer is lost', async (
   assert.equal((await held(hub, 'news')).length, 1);
 });
 
-test('lines of JSON are published in order up to a mistake, which is named with its line', async (t) => {
+test('NDJSON is published in order up to a mistake, which is reported with its line', async (t) => {
   const hub = await startHub(t);
   const lines = Array.from({ length: 1500 }, (_, n) => `{"topic": "numbers", "data": ${n}}\n`).join('');
   const args = ['publish', '--hub', hub.origin, '--ndjson', '-'];
@@ -63,7 +63,7 @@ test('a file of an event stream keeps types and IDs', async (t) => {
   assert.deepEqual((await held(hub, 'chat/42')).map(parts), [{ id: 't-1', type: 'token', data: 'Good\nnews' }]);
 });
 
-test('every refusal is one sentence and a status', async (t) => {
+test('every refusal gives one sentence and a status', async (t) => {
   const hub = await startHub(t);
   for (const [args, code, sentence] of [
     [['publish', 'hi'], 2, /--topic/],
@@ -80,7 +80,7 @@ test('every refusal is one sentence and a status', async (t) => {
   }
 });
 
-test('shells and man are told every command', async () => {
+test('completions and the man page list every command', async () => {
   for (const shell of ['bash', 'zsh', 'fish', 'elvish', 'powershell']) {
     const { code, stdout } = await runTidings(['completions', shell]);
     assert.equal(code, 0);

@@ -1,4 +1,4 @@
-//! `tidings relay` between real servers, killed and cut: nothing is lost, nothing doubled.
+//! `tidings relay` between real servers, killed and cut: no event is lost or doubled.
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -19,7 +19,7 @@ function startTool(t, upstream, to, state, more = []) {
   return startTidings(t, ['relay', upstream, '--to', 'copy', '--hub', to, '--state', state, ...more]);
 }
 
-/** Two hubs, with a network to tamper with before each, and a place for the state file. */
+/** Two hubs, a network to tamper with in front of each, and a path for the state file. */
 async function startHubs(t) {
   const [upstream, hub] = [await startHub(t, QUICK), await startHub(t, QUICK)];
   const [near, far] = [await startRelay(t, upstream.port), await startRelay(t, hub.port)];
@@ -36,12 +36,12 @@ async function assertSame(upstream, hub) {
   return original.length;
 }
 
-/** Waits until the tool has its place in the upstream: what comes from then on is not to be lost. */
+/** Waits until the relay has its place in the upstream: from then on no event may be lost. */
 function placed(state) {
   return until('a place in the file', async () => existsSync(state) && (await readFile(state, 'utf8')).includes('urn:uuid:'));
 }
 
-test('killed again and again while events come, it loses and doubles nothing', async (t) => {
+test('killed again and again while events arrive, it loses and doubles nothing', async (t) => {
   const { upstream, hub, far, state, url } = await startHubs(t);
   const [kills, events] = [12, 17];
   for (let kill = 0; kill < kills; kill += 1) {
@@ -52,13 +52,13 @@ test('killed again and again while events come, it loses and doubles nothing', a
       }
     })();
     const tool = startTool(t, url, far.origin, state, ['--last-event-id', 'earliest']);
-    // Killed somewhere on its way: a little further each time.
+    // Killed at a point a little later each time.
     await holds(hub, 'copy', first + kill);
     await tool.stop({ signal: 'SIGKILL' });
     await publishing;
   }
   const total = kills * events;
-  // One more run would show what the last kill left behind.
+  // One more run shows whether the last kill left anything wrong.
   const tool = startTool(t, url, far.origin, state);
   await upstream.publish('news', 'the end');
   await holds(hub, 'copy', total + 1);
@@ -66,13 +66,13 @@ test('killed again and again while events come, it loses and doubles nothing', a
   assert.deepEqual(await tool.stop({ signal: 'SIGINT' }), { code: 0, signal: null });
 });
 
-test('killed between the commit and the writing of the file, it doubles nothing', async (t) => {
+test('killed between the commit and the write of its file, it doubles nothing', async (t) => {
   const { upstream, hub, far, state, url } = await startHubs(t);
   const first = startTool(t, url, far.origin, state);
   await placed(state);
   await upstream.publish('news', 'one');
   await holds(hub, 'copy', 1);
-  // What the file is if the kill comes before it is written again.
+  // The file as it is when the kill comes before the next write.
   await first.stop({ signal: 'SIGTERM' });
   await copyFile(state, `${state}.before`);
   const second = startTool(t, url, far.origin, state);
@@ -89,7 +89,7 @@ test('killed between the commit and the writing of the file, it doubles nothing'
   assert.equal(far.heads.filter((head) => head.startsWith('POST ')).length, 6);
 });
 
-test('killed before it was answered, it asks whether the hub holds the event, however old its key is', async (t) => {
+test('killed before the answer, it asks whether the hub holds the event, however old its key is', async (t) => {
   const { upstream, hub, far, state, url } = await startHubs(t);
   const tool = startTool(t, url, far.origin, state);
   await placed(state);
@@ -106,7 +106,7 @@ test('killed before it was answered, it asks whether the hub holds the event, ho
   await upstream.publish('news', 'three');
   await holds(hub, 'copy', 3);
   assert.equal(await assertSame(upstream, hub), 3);
-  // Had it been published again, only a key that the hub remembers would have kept it single.
+  // A second publish would have been deduplicated only by a key that the hub remembers.
   assert.equal(far.heads.filter((head) => head.startsWith('POST ')).length, 3);
 });
 
@@ -128,7 +128,7 @@ for (const how of ['reset', 'fin']) {
       await far.accept();
       await holds(hub, 'copy', 3 * round - 1);
 
-      // The hub commits, and its answer is lost on the way.
+      // The hub commits, and its answer is lost.
       far.pause();
       await upstream.publish('news', `answer lost ${round}`);
       await holds(hub, 'copy', 3 * round);
@@ -162,7 +162,7 @@ test('across a restart of an upstream that keeps its history, nothing is lost or
   assert.equal(tool.output, '');
 });
 
-test('a restart of an upstream hub in memory is a gap, told here and to the readers of the copy', async (t) => {
+test('a restart of an in-memory upstream is a gap, reported here and to the readers of the copy', async (t) => {
   const { upstream, hub, near, far, state, url } = await startHubs(t);
   const reader = startListen(t, [hub.url('/topics/copy')]);
   const tool = startTool(t, url, far.origin, state);
@@ -181,7 +181,7 @@ test('a restart of an upstream hub in memory is a gap, told here and to the read
   assert.deepEqual(reader.data, ['before', 'after']);
   assert.match(tool.stderr, new RegExp(`^tidings: gap: events after ${lost} are missing; .*${oldest}\n$`));
 
-  // The next run is not told of it again.
+  // The next run does not receive the gap again.
   await tool.stop({ signal: 'SIGKILL' });
   const next = startTool(t, url, far.origin, state);
   await again.publish('news', 'later');
@@ -190,7 +190,7 @@ test('a restart of an upstream hub in memory is a gap, told here and to the read
   assert.equal(next.output, '');
 });
 
-test('IDs that the hub cannot take are left out, and the events are not', async (t) => {
+test('events with IDs that the hub refuses are published without the ID', async (t) => {
   const [node, hub] = [await startUpstream(t), await startHub(t, QUICK)];
   const state = path.join(await makeFolder(t), 'state');
   startTool(t, `${node.origin}/events`, hub.origin, state);
@@ -205,7 +205,7 @@ test('IDs that the hub cannot take are left out, and the events are not', async 
   for (const { id } of copy.slice(1)) assert.match(id, /^urn:uuid:/);
 });
 
-test('one hub may be both ends, where each ID already has an event', async (t) => {
+test('one hub may be both ends, although each ID already has an event', async (t) => {
   const hub = await startHub(t, QUICK);
   const state = path.join(await makeFolder(t), 'state');
   const from = hub.url('/topics/news', { last_event_id: 'earliest' });
@@ -216,7 +216,7 @@ test('one hub may be both ends, where each ID already has an event', async (t) =
   assert.deepEqual(copy.map(({ data }) => data), ['one', 'two']);
 });
 
-test('a hub that refuses for good ends it with status 1, with the place before the event', async (t) => {
+test('a lasting refusal ends it with status 1 and the place before the event', async (t) => {
   const [upstream, hub] = [await startHub(t, QUICK), await startHub(t, { args: ['--event-bytes-max', '100'] })];
   const state = path.join(await makeFolder(t), 'state');
   const from = upstream.url('/topics/news');

@@ -1,5 +1,5 @@
-//! A plain Node server of event streams, such as many a backend has: what is POSTed to a path goes to
-//! every stream of that path. It can be told to go wrong.
+//! A plain Node server of event streams, as a backend may have one: a POST to a path is sent to every
+//! stream of that path. It can be made faulty.
 
 import { once } from 'node:events';
 import http from 'node:http';
@@ -12,8 +12,8 @@ import http from 'node:http';
  *   chunked?: boolean,
  *   deliver?: (delivery: { data: string, nth: number, stream: number, path: string, streams: object[] }) => string[],
  *   answer?: (request: object, response: object) => boolean,
- * }} options `deliver` returns what the stream number `stream` is sent for the `nth` event, both
- *   counted from 1; `answer` returns whether it has dealt with a request itself
+ * }} options `deliver` returns the chunks for stream number `stream` and the `nth` event, both
+ *   counted from 1; `answer` returns whether it has handled the request itself
  */
 export async function startBroadcaster(t, { chunked = true, deliver = ({ data }) => [data], answer = () => false } = {}) {
   const topics = new Map();
@@ -25,7 +25,7 @@ export async function startBroadcaster(t, { chunked = true, deliver = ({ data })
     if (answer(request, response)) return;
     const { history, streams } = topic(request.url);
     if (request.method === 'GET') {
-      // Without chunks, the end of the connection is the end of the stream.
+      // Without chunked encoding, the stream ends with its connection.
       response.useChunkedEncodingByDefault = chunked;
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
       response.write('event: hello\ndata: a server may say things of its own\n\n');

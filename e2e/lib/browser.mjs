@@ -1,4 +1,4 @@
-//! A real Chromium, without a window.
+//! A real, headless Chromium.
 
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +16,7 @@ export async function startBrowser(t, { args = [] } = {}) {
     headless: true,
     // Chromium's own sandbox refuses to run as root.
     chromiumSandbox: process.getuid() !== 0,
-    // Nothing but the pages under test talks to anybody.
+    // Only the pages under test use the network.
     args: ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', ...args],
   });
   t.after(() => browser.close());
@@ -26,8 +26,8 @@ export async function startBrowser(t, { args = [] } = {}) {
 /**
  * Opens `url` in a page of its own, with cookies of its own.
  *
- * Returns the page, and `problems`: what it has written to the console as an error and what it has
- * thrown, as text. A test that expects none asserts `problems` to be empty at its end.
+ * Returns the page and `problems`: its console errors and uncaught exceptions, as text. A test that
+ * expects none asserts at its end that `problems` is empty.
  */
 export async function openPage(browser, url, { context: options = {} } = {}) {
   const context = await browser.newContext(options);
@@ -41,7 +41,7 @@ export async function openPage(browser, url, { context: options = {} } = {}) {
   return { page, problems };
 }
 
-/** Chromium under the names that distributions give it. */
+/** The path of Chromium, by any name that distributions use. */
 function executable() {
   for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
     for (const folder of process.env.PATH.split(path.delimiter)) {
@@ -50,7 +50,7 @@ function executable() {
         accessSync(file, constants.X_OK);
         return file;
       } catch {
-        // Not here: the next folder may have it.
+        // Not here: try the next folder.
       }
     }
   }

@@ -30,11 +30,11 @@ test("Chromium's EventSource reads a stream and resumes when the relay has cut i
   fixture.send('data:second\n\n');
   await until('the second event', async () => (await received()) === 'first,second');
 
-  // A cut stream is something Chromium writes to the console, and so a test can see it.
+  // Chromium reports a cut stream on the console, where a test can see it.
   assert.match(problems.join('\n'), /ERR_(CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING)/);
 });
 
-test('a page of another origin loads an npm package, and what it may not read is a problem told', async (t) => {
+test('a page of another origin loads an npm package, and a read that is not allowed is a reported problem', async (t) => {
   const fixture = await startFixture(t);
   const elsewhere = await startStatic(t, {
     pages: {

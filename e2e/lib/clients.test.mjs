@@ -8,7 +8,7 @@ import { startFixture } from './fixture.mjs';
 import { runPython, startPython } from './python.mjs';
 import { until } from './wait.mjs';
 
-test('curl reads lines, blocks and events as they come', async (t) => {
+test('curl reads lines, blocks and events as they arrive', async (t) => {
   const fixture = await startFixture(t);
   const reader = startCurl(t, [`${fixture.origin}/stream`]);
   const { status, headers } = await reader.head();
@@ -25,7 +25,7 @@ test('curl reads lines, blocks and events as they come', async (t) => {
   assert.equal((await reader.ended).code, 0);
 });
 
-test('a read that timed out has lost nothing', async (t) => {
+test('a read that times out loses nothing', async (t) => {
   const fixture = await startFixture(t);
   const reader = startCurl(t, [`${fixture.origin}/stream`]);
   await reader.head();
@@ -35,7 +35,7 @@ test('a read that timed out has lost nothing', async (t) => {
   assert.deepEqual(await reader.block(), ['data:still here']);
 });
 
-test('one answer of curl is taken apart', async (t) => {
+test("curl's answer is parsed", async (t) => {
   const fixture = await startFixture(t);
   const answer = await curl(['--data-binary', '@-', fixture.origin], { input: 'x'.repeat(2_000_000) });
   assert.equal(answer.status, 200);
@@ -69,7 +69,7 @@ with httpx.Client() as client, connect_sse(client, "GET", sys.argv[1]) as source
   await reader.printed(/^'hello'$/m);
 });
 
-test('a Python script that fails tells its status and its reason', async () => {
+test('a failing Python script reports its status and reason', async () => {
   const ended = await runPython('import sys; sys.exit("no " + sys.argv[1])', ['luck']);
   assert.equal(ended.code, 1);
   assert.equal(ended.stderr.trim(), 'no luck');

@@ -1,4 +1,4 @@
-//! curl as a client: for one answer, and as a reader of an event stream.
+//! curl as a client: for single answers, and as a reader of an event stream.
 
 import { Program, run } from './program.mjs';
 import { soon } from './wait.mjs';
@@ -13,7 +13,7 @@ import { soon } from './wait.mjs';
 export async function curl(args, { input, within } = {}) {
   const ended = await run('curl', ['--silent', '--show-error', '--include', ...args], { input, within });
   if (ended.code !== 0) throw new Error(`curl ended with ${ended.code}: ${ended.stderr}`);
-  // Before the answer itself there may be `100 Continue`.
+  // `100 Continue` may precede the answer.
   let rest = ended.stdout;
   let head;
   do {
@@ -35,7 +35,7 @@ export function startCurl(t, args) {
   return reader;
 }
 
-/** Reads line by line, or block by block, what curl prints. */
+/** Reads curl's output line by line or block by block. */
 class CurlReader {
   #process;
   #lines = new LineQueue();
@@ -48,12 +48,12 @@ class CurlReader {
     this.#process.ended.then(end, end);
   }
 
-  /** All it has received so far, head included, whether it was read here or not. */
+  /** Everything received so far, including the head, whether it was read here or not. */
   get received() {
     return this.#process.stdout;
   }
 
-  /** What curl has complained about. */
+  /** curl's error output. */
   get stderr() {
     return this.#process.stderr;
   }
@@ -67,7 +67,7 @@ class CurlReader {
 
   /**
    * The next line without its end, or `undefined` at the end of the stream. A wait that times out
-   * has taken nothing: the line is there for the next call.
+   * takes nothing: the next call gets the line.
    */
   async line({ within } = {}) {
     await soon('a line from curl', this.#lines.ready(), { within });
@@ -89,8 +89,8 @@ class CurlReader {
   }
 
   /**
-   * The next event as `{ id, type, data }`. Comments, and blocks that dispatch nothing, are read
-   * over; `id` is that of the block alone.
+   * The next event as `{ id, type, data }`. Comments and blocks without data are
+   * skipped; `id` is that of this block only.
    */
   async event({ within } = {}) {
     for (;;) {
@@ -105,7 +105,7 @@ class CurlReader {
     }
   }
 
-  /** All lines still to come. */
+  /** All remaining lines. */
   async *[Symbol.asyncIterator]() {
     for (let line; (line = await this.line()) !== undefined; ) yield line;
   }
@@ -120,10 +120,10 @@ class CurlReader {
   }
 }
 
-/** Cuts text that arrives in pieces into lines; an unfinished one at the end is a line too. */
+/** Splits text that arrives in chunks into lines; an unfinished last line counts, too. */
 class LineQueue {
   #lines = [];
-  /** Lines taken and not yet let go of: taking each from a long array's start would move all others. */
+  /** Lines taken but not yet removed: `shift()` on a long array moves all other elements. */
   #taken = 0;
   #pending = '';
   #ended = false;
@@ -143,7 +143,7 @@ class LineQueue {
     this.#wake();
   }
 
-  /** Resolves once there is a line to take, or none will come. */
+  /** Resolves once there is a line to take, or the stream has ended. */
   ready() {
     if (this.#taken < this.#lines.length || this.#ended) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));

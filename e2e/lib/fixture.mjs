@@ -1,11 +1,11 @@
-//! A tiny server of event streams, for the tests of the helpers themselves. The real one is the hub.
+//! A tiny server of event streams for the tests of the helpers themselves. All other tests use the hub.
 
 import { once } from 'node:events';
 import http from 'node:http';
 
 /**
- * Starts it on a free port of loopback; it is closed when `t` is over. Every GET of `/stream` is
- * answered by a stream that stays open; every other by an empty page.
+ * Starts it on a free port of loopback; it is closed when `t` is over. A GET of `/stream` is
+ * answered by a stream that stays open, any other request by an empty page.
  */
 export async function startFixture(t, { headers = {} } = {}) {
   const fixture = new Fixture(headers);
@@ -31,7 +31,7 @@ class Fixture {
       this.#streams.add(response);
       response.on('close', () => this.#streams.delete(response));
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache', ...headers });
-      // A short reconnection time, so that no test waits for the browser's own.
+      // Short, so that no test waits for the browser's default.
       response.write('retry:50\n');
     });
   }

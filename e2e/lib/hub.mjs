@@ -1,14 +1,14 @@
-//! The program under test: `tidings`, as it was built.
+//! The program under test: the built `tidings`.
 
 import { fileURLToPath } from 'node:url';
 
 import { Program, run } from './program.mjs';
 
-/** What `cargo xtask e2e` has built, or what a plain `cargo build` leaves. */
+/** The program built by `cargo xtask e2e`, or by a plain `cargo build`. */
 const TIDINGS = process.env.TIDINGS_BIN ?? fileURLToPath(new URL('../../target/debug/tidings', import.meta.url));
 
 /**
- * The first address the program says it listens on; what follows tells that all of it has arrived.
+ * The first address that the program listens on. The lookahead makes sure that the port is complete.
  */
 const LISTENING = /http:\/\/((?:127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):(\d+))(?=[^\d])/;
 
@@ -38,13 +38,13 @@ export function runTidings(args, { env, input, within } = {}) {
   return run(TIDINGS, args, { env, input, within });
 }
 
-/** A hub that listens. */
+/** A running hub. */
 class Hub {
   #process;
 
   constructor(process, host, port) {
     this.#process = process;
-    /** As it belongs into a `Host` header. */
+    /** The value for a `Host` header. */
     this.host = host;
     this.port = port;
     this.origin = `http://${host}`;
@@ -54,7 +54,7 @@ class Hub {
     return this.#process.pid;
   }
 
-  /** What it has printed so far. */
+  /** The output so far. */
   get output() {
     return this.#process.output;
   }

@@ -1,9 +1,9 @@
-//! An EventSource inside a page under test, and what it has given.
+//! An EventSource in a page under test, and the signals it received.
 
 import { until } from './wait.mjs';
 
 /**
- * Makes a `new EventSource(url)` in `page`, which listens for `types` beside `message`.
+ * Creates a `new EventSource(url)` in `page` that listens for `message` and for `types`.
  *
  * @param {import('playwright-core').Page} page
  * @param {string} url
@@ -41,12 +41,12 @@ class Listener {
     return this.#handle.evaluate(({ source }) => source.readyState);
   }
 
-  /** Everything in its order: `open` and `error` with the `readyState` they found, events with `id` and `data`. */
+  /** All signals in order: `open` and `error` with their `readyState`, events with `id` and `data`. */
   seen() {
     return this.#handle.evaluate(({ seen }) => seen);
   }
 
-  /** The events among it: `{ type, id, data }`. */
+  /** The events among the signals: `{ type, id, data }`. */
   async events() {
     return (await this.seen()).filter(({ type }) => type !== 'open' && type !== 'error');
   }
@@ -63,7 +63,7 @@ class Listener {
     });
   }
 
-  /** Waits until an event with `data` has come. */
+  /** Waits for an event with `data`. */
   received(data) {
     return until(`${data} from ${this.#url}`, async () => (await this.data()).includes(data));
   }
@@ -73,7 +73,7 @@ class Listener {
     return until(`${this.#url} to be closed`, async () => (await this.readyState()) === 2);
   }
 
-  /** Waits until its connection is lost and it is about to come back. */
+  /** Waits until its connection is lost and it is about to reconnect. */
   lost() {
     return until(`${this.#url} to lose its connection`, async () => (await this.readyState()) === 0);
   }

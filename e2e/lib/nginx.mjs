@@ -1,4 +1,4 @@
-//! A real nginx, run by the tests in a folder of its own: the system's is neither used nor touched.
+//! A real nginx in a temporary folder; the system's configuration is neither used nor touched.
 
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import path from 'node:path';
 import { Program } from './program.mjs';
 import { until } from './wait.mjs';
 
-/** Another program may take the free port before nginx does; thrice in a row it does not. */
+/** Another program may take the free port before nginx does, but not three times in a row. */
 const ATTEMPTS_MAX = 3;
 
 /**
@@ -17,7 +17,7 @@ const ATTEMPTS_MAX = 3;
  * folder removed, when the test `t` is over.
  *
  * `location` is the text of the one `location /` block, such as `proxy_pass http://127.0.0.1:4000;`
- * on its own: everything that is not said stays as nginx ships it. `server` and `http` are added to
+ * alone; everything else keeps nginx's default. `server` and `http` are added to
  * the blocks around it.
  *
  * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
@@ -51,7 +51,7 @@ class Nginx {
     this.origin = `http://127.0.0.1:${port}`;
   }
 
-  /** What it has complained about. */
+  /** nginx's error output. */
   get output() {
     return this.#process.output;
   }
@@ -62,7 +62,7 @@ class Nginx {
 }
 
 function configuration(port, { location, server = '', http = '' }) {
-  // Run by root, its workers would become www-data, which may not enter the folder.
+  // As root, nginx would run its workers as www-data, which cannot enter the folder.
   const user = process.getuid() === 0 ? 'user root;' : '';
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `
@@ -84,7 +84,7 @@ function configuration(port, { location, server = '', http = '' }) {
   `;
 }
 
-/** Debian keeps nginx where only root's PATH looks. */
+/** Debian installs nginx in a folder that only root's PATH includes. */
 function program() {
   return existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx';
 }

@@ -7,7 +7,7 @@ import { startNginx } from './nginx.mjs';
 import { startRelay } from './relay.mjs';
 import { stays, until } from './wait.mjs';
 
-/** Long enough for an event to pass nginx many times over, were it let through. */
+/** Many times longer than an event takes through nginx. */
 const LONG_ENOUGH_MS = 500;
 
 async function startChain(t, location) {

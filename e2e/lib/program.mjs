@@ -1,24 +1,24 @@
-//! Running other programs: what they print is kept, and none of them outlives the tests.
+//! Runs other programs and keeps their output; none of them outlives the tests.
 
 import { spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
 
 import { soon } from './wait.mjs';
 
-/** How much of each output is kept, from its end: enough to see why a program stopped. */
+/** Characters kept from the end of each output: enough to see why a program stopped. */
 const OUTPUT_KEPT_CHARS = 1024 * 1024;
 
-/** Programs that have not ended yet, so that a test file that dies takes them along. */
+/** Programs that are still running, to be killed if the test file dies. */
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** A program that was started. */
+/** A running program. */
 export class Program {
-  /** What it has printed, standard output and standard error together, in the order of arrival. */
+  /** Standard output and standard error together, in order of arrival. */
   output = '';
-  /** What it has printed to standard output. */
+  /** Standard output so far. */
   stdout = '';
-  /** What it has printed to standard error. */
+  /** Standard error so far. */
   stderr = '';
   /** Resolves to `{ code, signal }` once it has ended and its output is complete. */
   ended;
@@ -33,7 +33,7 @@ export class Program {
    * @param {{
    *   cwd?: string, env?: object, input?: string | Buffer | import('node:stream').Readable,
    *   onStdout?: (text: string) => void,
-   * }} options `env` is added to our own; `input` is its standard input, which is empty otherwise
+   * }} options `env` is added to the test's own; `input` is standard input, empty by default
    */
   constructor(command, args = [], { cwd, env = {}, input, onStdout } = {}) {
     this.#name = [command, ...args].join(' ');
@@ -49,7 +49,7 @@ export class Program {
         resolve({ code, signal });
       });
     });
-    // A failed start is told to whoever awaits `ended`; until somebody does it is no crash.
+    // A failed start is reported to the code that awaits `ended`, and must not crash the test before.
     this.ended.catch(() => {});
     for (const stream of ['stdout', 'stderr']) {
       this.#child[stream].setEncoding('utf8');
@@ -60,7 +60,7 @@ export class Program {
         this.#watchers.forEach((look) => look());
       });
     }
-    // A program may end without having read all it was given.
+    // A program may end without reading all of its input.
     this.#child.stdin.on('error', () => {});
     if (input instanceof Readable) input.pipe(this.#child.stdin);
     else this.#child.stdin.end(input ?? '');
@@ -98,14 +98,14 @@ export class Program {
     }
   }
 
-  /** Sends `signal` to this program and to no other. */
+  /** Sends `signal` to this program only. */
   signal(signal) {
     this.#child.kill(signal);
   }
 
   /**
-   * Asks it to end, waits until it has, and returns `{ code, signal }`. One that does not end in
-   * time is killed, and the wait fails. Calling it again is harmless.
+   * Asks the program to end, waits, and returns `{ code, signal }`. If it does not end in time, it is
+   * killed and the wait fails. Calling this again is harmless.
    */
   async stop({ signal = 'SIGTERM', within } = {}) {
     this.#child.kill(signal);

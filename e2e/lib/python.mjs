@@ -1,4 +1,4 @@
-//! Python clients, with the packages that `e2e/requirements.txt` pins.
+//! Python clients, with the packages pinned in `e2e/requirements.txt`.
 
 import { fileURLToPath } from 'node:url';
 
@@ -6,7 +6,7 @@ import { Program, run } from './program.mjs';
 
 const PYTHON = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
 
-/** Output is wanted when it is printed, not when a buffer is full. */
+/** Unbuffered, so that output arrives when it is printed. */
 const ENVIRONMENT = { PYTHONUNBUFFERED: '1' };
 
 /** Runs the text of a Python `script` to its end and returns `{ code, stdout, stderr }`. */

@@ -1,10 +1,10 @@
-//! A network to tamper with: a TCP relay in front of a server, which can cut, stall and refuse
-//! connections while the server goes on, and which keeps the request heads that passed.
+//! A network to tamper with: a TCP relay in front of a server that can cut, stall and refuse connections
+//! while the server keeps running, and that records request heads.
 
 import { once } from 'node:events';
 import net from 'node:net';
 
-/** A head longer than this is not kept: no server we test accepts one. */
+/** Longer heads are not recorded: no server under test accepts one. */
 const HEAD_BYTES_MAX = 64 * 1024;
 
 /**
@@ -21,13 +21,13 @@ export async function startRelay(t, port) {
 
 class Relay {
   /**
-   * The request heads that passed, oldest first, each up to and without its blank line, one
-   * character per byte: `Buffer.from(head, 'latin1')` gives the bytes.
+   * The recorded request heads, oldest first, each without its blank line, one character per
+   * byte: `Buffer.from(head, 'latin1')` gives the bytes.
    */
   heads = [];
-  /** How many connections were ever accepted. */
+  /** The number of connections accepted so far. */
   accepted = 0;
-  /** The relay's own port: chosen at the start, kept for as long as it lives. */
+  /** The relay's own port, constant for its lifetime. */
   port = 0;
 
   #target;
@@ -67,12 +67,12 @@ class Relay {
   /**
    * Ends every open connection on both sides.
    *
-   * @param {'reset' | 'fin'} how by a reset, or by an orderly end in the middle of whatever was sent
+   * @param {'reset' | 'fin'} how a reset, or an orderly end in mid-stream
    */
   cut(how = 'reset') {
     for (const { client, server } of this.#pairs) {
-      // Node never lets go of a socket that is reset while its own end is being sent, and then spins
-      // for ever instead of exiting.
+      // Node never releases a socket that is reset while its own end is being sent, and then spins
+      // instead of exiting.
       if (how === 'reset' && !client.writableEnded) {
         client.resetAndDestroy();
       } else {
@@ -83,12 +83,12 @@ class Relay {
     this.#pairs.clear();
   }
 
-  /** Cuts once, when servers have sent `bytes` more; of what is sent after them nothing passes. */
+  /** Cuts once, after servers have sent `bytes` more; nothing behind them passes. */
   cutAfter(bytes, how = 'reset') {
     this.#cutAfter = { bytes, how };
   }
 
-  /** Stops reading what servers send, as a reader that has stopped reading does. */
+  /** Stops reading from servers, as a stalled reader does. */
   pause() {
     this.#stalled = true;
     for (const { server } of this.#pairs) server.pause();
@@ -118,7 +118,7 @@ class Relay {
     client.on('drain', () => this.#stalled || server.resume());
     if (this.#stalled) server.pause();
     for (const [socket, other] of [[client, server], [server, client]]) {
-      // What one side suffers, the other does; an end passes through the pipes.
+      // An error on one side is repeated on the other; an orderly end passes through the pipes.
       socket.on('error', () => other.destroy());
       socket.on('close', () => {
         if (socket === client) other.destroy();
@@ -127,13 +127,13 @@ class Relay {
     }
   }
 
-  /** Passes on what a server has sent, up to where the cut is to be. */
+  /** Passes on bytes from a server, up to the cut. */
   #pass(bytes, { client, server }) {
     if (client.destroyed) return;
     const { bytes: left, how } = this.#cutAfter;
     if (bytes.length < left) {
       this.#cutAfter.bytes -= bytes.length;
-      // A reader that is slow makes the server wait, as it would without us.
+      // A slow reader makes the server wait, as it would without the relay.
       if (!client.write(bytes)) server.pause();
       return;
     }
@@ -143,7 +143,7 @@ class Relay {
   }
 }
 
-/** Picks the request heads out of what a client sends on one connection. */
+/** Extracts the request heads from the bytes of one client connection. */
 class HeadRecorder {
   #heads;
   #pending = '';
@@ -164,7 +164,7 @@ class HeadRecorder {
       const head = this.#pending.slice(0, end);
       this.#heads.push(head);
       this.#pending = this.#pending.slice(end + 4);
-      // Of a body without a length the end is not known: nothing after it is taken for a head.
+      // The end of a body without a length is unknown, so nothing after it is taken for a head.
       this.#bodyLeft = /^transfer-encoding:/im.test(head)
         ? Infinity
         : Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);

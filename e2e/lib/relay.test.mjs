@@ -23,7 +23,7 @@ test('a reset ends the connection at both ends', async (t) => {
   await until('the server to notice', () => fixture.open === 0);
 });
 
-test('a FIN in mid-stream ends the connection after what was sent', async (t) => {
+test('a FIN in mid-stream ends the connection after the bytes already sent', async (t) => {
   const { fixture, relay } = await startChain(t);
   const reader = startCurl(t, [`${relay.origin}/stream`]);
   await reader.head();
@@ -34,12 +34,12 @@ test('a FIN in mid-stream ends the connection after what was sent', async (t) =>
   await until('the server to notice', () => fixture.open === 0);
 });
 
-test('a cut after so many bytes lets just these pass, and is made once', async (t) => {
+test('a cut after a number of bytes lets exactly these pass, and happens once', async (t) => {
   const { fixture, relay } = await startChain(t);
   const reader = startCurl(t, [`${relay.origin}/stream`]);
   await reader.head();
   assert.equal(await reader.line(), 'retry:50');
-  // What is sent is one chunk of the response: its length in hexadecimal, then the text.
+  // The server sends one chunk: its length in hexadecimal, then the text.
   relay.cutAfter('10\r\ndata:1\n'.length, 'fin');
   fixture.send('data:1\ndata:22\n\n');
   assert.equal(await reader.line(), 'data:1');
@@ -47,7 +47,7 @@ test('a cut after so many bytes lets just these pass, and is made once', async (
   assert.equal((await curl([relay.origin])).status, 200);
 });
 
-test('while it refuses nobody gets through, and afterwards on the same port again', async (t) => {
+test('while it refuses, no client gets through; afterwards it accepts on the same port', async (t) => {
   const { relay } = await startChain(t);
   const { port } = relay;
   relay.refuse();
@@ -80,7 +80,7 @@ test('heads are recorded one by one, with bodies left out', async (t) => {
   assert.equal(header(relay.heads[1], 'x-missing'), undefined);
 });
 
-test('an answer that ends the connection passes whole', async (t) => {
+test('an answer that ends the connection passes completely', async (t) => {
   const server = http.createServer((_, response) => response.writeHead(200, { connection: 'close' }).end('whole'));
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
   t.after(() => server.close());

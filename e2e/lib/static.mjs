@@ -1,4 +1,4 @@
-//! A small server of files: the "other origin" that pages under test come from.
+//! A small file server: the "other origin" of pages under test.
 
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -14,15 +14,15 @@ const TYPES = {
   '.json': 'application/json',
 };
 
-/** What `npm ci` installed, for pages that import a package. */
+/** The folder of installed npm packages, for pages that import one. */
 export const NODE_MODULES = fileURLToPath(new URL('../node_modules', import.meta.url));
 
 /**
  * Starts the server on a free port of loopback; it is closed when the test `t` is over.
  *
  * `pages` maps a path to its text, `folders` maps a path that ends with `/` to a folder on disk. A
- * file without extension is also looked for as `.js`, as the bundlers do that some packages are
- * written for.
+ * path without extension is also tried with `.js`, because some packages are written for bundlers
+ * that do so.
  *
  * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
  * @param {{ pages?: Record<string, string>, folders?: Record<string, string> }} content
@@ -31,7 +31,7 @@ export async function startStatic(t, { pages = {}, folders = {} } = {}) {
   const server = http.createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     if (pathname === '/favicon.ico') {
-      // Browsers ask for it unasked, and a 404 would be a problem in their console.
+      // Browsers request it by themselves, and a 404 would be an error in the console.
       response.writeHead(204).end();
       return;
     }
@@ -56,13 +56,13 @@ export async function startStatic(t, { pages = {}, folders = {} } = {}) {
 async function readBeneath(folders, pathname) {
   for (const [mount, folder] of Object.entries(folders)) {
     if (!pathname.startsWith(mount)) continue;
-    // `new URL` has resolved every `..`, so the file lies beneath the folder.
+    // `new URL` has resolved every `..`, so the file is in the folder.
     const file = path.join(folder, decodeURIComponent(pathname.slice(mount.length)));
     for (const candidate of [file, `${file}.js`]) {
       try {
         return await readFile(candidate);
       } catch {
-        // Not this one: the next candidate, the next folder, or 404.
+        // Try the next candidate or folder; otherwise the answer is 404.
       }
     }
   }

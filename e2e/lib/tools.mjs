@@ -7,7 +7,7 @@ import path from 'node:path';
 import { startTidings } from './hub.mjs';
 import { until } from './wait.mjs';
 
-/** Makes a folder for files of the test, and removes it when `t` is over. */
+/** Creates a folder for the test's files; it is removed when `t` is over. */
 export async function makeFolder(t) {
   const folder = await mkdtemp(path.join(tmpdir(), 'tidings-tools-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
@@ -26,10 +26,10 @@ class Listening {
     this.#program = program;
   }
 
-  /** What it has printed so far, as objects. */
+  /** The lines printed so far, as objects. */
   get lines() {
     const lines = this.#program.stdout.split('\n');
-    // The last piece is no whole line yet.
+    // The last element is not a complete line yet.
     return lines.slice(0, -1).map((line) => JSON.parse(line));
   }
 
@@ -66,7 +66,7 @@ class Listening {
   }
 }
 
-/** The events a hub holds of `topic`, oldest first, 1,000 at most. */
+/** The events of `topic` that a hub holds, oldest first, at most 1,000. */
 export async function held(hub, topic) {
   const url = hub.url('/events', { topic, after: 'earliest', limit: '1000' });
   const answer = await fetch(url, { headers: { accept: 'application/json' } });

@@ -1,5 +1,5 @@
 //! A Node server of event streams that keeps its history: the upstream of tools under test. It can
-//! drop connections anywhere, end and start again, redirect, compress, and say 204.
+//! drop connections anywhere, restart, redirect, compress, and answer 204.
 
 import { once } from 'node:events';
 import http from 'node:http';
@@ -32,7 +32,7 @@ class Upstream {
     return this.#streams.size;
   }
 
-  /** Listens, again after `stop`: on the same port, with the same history. */
+  /** Listens; after `stop`, again on the same port with the same history. */
   async start() {
     this.#server = http.createServer((request, response) => this.#answer(request, response));
     this.#server.listen(this.port, '127.0.0.1');
@@ -40,7 +40,7 @@ class Upstream {
     this.port = this.#server.address().port;
   }
 
-  /** Ends, and drops every connection. */
+  /** Stops, and drops every connection. */
   async stop() {
     if (!this.#server?.listening) return;
     const closed = once(this.#server, 'close');
@@ -61,12 +61,12 @@ class Upstream {
     this.#streams.forEach((stream) => stream.send(text));
   }
 
-  /** Sends text that is no history to every stream. */
+  /** Sends text to every stream without adding it to the history. */
   send(text) {
     this.#streams.forEach((stream) => stream.send(text));
   }
 
-  /** Drops every stream's connection, after what was sent. */
+  /** Drops every stream's connection, after the text already sent. */
   async drop() {
     const streams = [...this.#streams];
     const closed = streams.map((stream) => once(stream.response, 'close'));
@@ -83,7 +83,7 @@ class Upstream {
     const stream = new Stream(response, request.url === '/br');
     this.#streams.add(stream);
     response.on('close', () => this.#streams.delete(stream));
-    // A short reconnection time, so that no test waits for three seconds.
+    // Short, so that no test waits for the default of three seconds.
     stream.send('retry: 20\n');
     const place = request.headers['last-event-id'];
     const after = this.#history.findLastIndex((event) => event.id === place);
@@ -91,7 +91,7 @@ class Upstream {
   }
 }
 
-/** One stream, compressed by brotli or not; each text is flushed, so that it arrives at once. */
+/** One stream, optionally compressed with Brotli; every text is flushed, so that it arrives at once. */
 class Stream {
   #out;
 
@@ -110,7 +110,7 @@ class Stream {
     else this.response.flushHeaders();
   }
 
-  /** Resolves when everything sent has been handed to the socket. */
+  /** Resolves when everything sent has reached the socket. */
   flushed() {
     return new Promise((resolve) => {
       if (this.#out === this.response) this.response.write('', resolve);

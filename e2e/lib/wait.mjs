@@ -1,12 +1,12 @@
-//! Waiting for the thing itself, with a deadline. The only place in `e2e/` that knows a timer.
+//! Waits for a condition, with a deadline. The only file in `e2e/` that uses a timer.
 
 /**
- * How long a wait may take before the test fails. Loopback answers in milliseconds; this is for a
- * machine with two busy cores.
+ * The time after which a wait fails. Loopback answers in milliseconds; this allows for a machine with
+ * two busy cores.
  */
 export const DEADLINE_MS = 20_000;
 
-/** How often a condition that sends no signal is looked at. */
+/** The interval at which a condition is polled. */
 const POLL_MS = 20;
 
 /**
@@ -41,8 +41,7 @@ export async function soon(what, promise, { within = DEADLINE_MS } = {}) {
 /**
  * Fails if `condition` becomes truthy while `during` milliseconds pass.
  *
- * For claims about what must *not* happen, which have no signal to wait for; prefer to wait for
- * something that could only come later.
+ * For claims that something does *not* happen. Prefer to wait for an event that can only come later.
  */
 export async function stays(what, condition, { during }) {
   const end = performance.now() + during;
