@@ -1,5 +1,5 @@
 #![no_main]
-//! Any bytes, cut anywhere: the decoder against the reference, and under limits against itself.
+//! Any bytes, cut at any place: the decoder against the reference, and with limits against itself.
 
 #[path = "../../crates/proto/tests/support/mod.rs"]
 mod support;
@@ -28,7 +28,7 @@ fuzz_target!(|input: Input| {
         })
         .collect();
 
-    // The reference knows no limits.
+    // The reference decoder has no limits.
     let unlimited = Limits::default().with_comment_bytes_max(usize::MAX);
     let (seen, decoder) = decode_cut(Decoder::with_limits(unlimited), stream, &cuts);
     assert_eq!(seen, reference::decode(&[stream], String::new()));

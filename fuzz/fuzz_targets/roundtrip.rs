@@ -1,5 +1,5 @@
 #![no_main]
-//! Any event that can be made: encoded and decoded, it is the same event.
+//! Every event that can be constructed is the same after encoding and decoding.
 
 use std::time::Duration;
 

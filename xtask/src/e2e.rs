@@ -1,4 +1,4 @@
-//! The end-to-end tests in `e2e/`: the built program against real browsers, proxies and clients.
+//! Runs the end-to-end tests in `e2e/`: the built program against real browsers, proxies and clients.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
             .args(["--test", "--test-reporter=spec", TEST_TIMEOUT, TEST_CONCURRENCY])
             .args(files)
             .env("TIDINGS_BIN", program())
-            // Colours would hide the summary's lines from the count.
+            // Colors would hide the summary's lines from the count.
             .env("FORCE_COLOR", "0")
             .current_dir(root().join("e2e")),
         tally,
@@ -26,20 +26,20 @@ pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
     result.and_then(|()| all_ran(tally))
 }
 
-/// A file that hangs fails after two minutes, where a healthy one takes seconds.
+/// Fails a hanging file after two minutes; a healthy one takes seconds.
 const TEST_TIMEOUT: &str = "--test-timeout=120000";
 
-/// Files run at a time. Most of a test is waiting for a browser or a heartbeat, so that more of them
-/// than there are cores take no longer each; every one has its own hub, port and browser.
+/// Number of files that run at a time. It may exceed the number of cores, because tests mostly wait
+/// for a browser or a heartbeat; each has its own hub, port and browser.
 const TEST_CONCURRENCY: &str = "--test-concurrency=3";
 
-/// Where `cargo build` put the program.
+/// The path of the program that `cargo build` has built.
 fn program() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR");
     root().join(target.unwrap_or_else(|| "target".into())).join("debug/tidings")
 }
 
-/// All `*.test.mjs` beneath `folder`, in order, leaving installed packages out.
+/// All `*.test.mjs` below `folder`, sorted, except those of installed packages.
 fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", folder.display()));
     let mut files = Vec::new();

@@ -1,5 +1,5 @@
-//! Builds and tests the crates under `examples/` that are no members of the workspace: programs as
-//! somebody else would write them, with nothing but a path to the library.
+//! Builds and tests the crates in `examples/` that are not members of the workspace: programs as an
+//! outsider would write them, with only a path to the library.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use crate::tally::Tally;
 pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
     let found = programs(&root().join("examples"))?;
     if found.is_empty() {
-        return Err(Failure::new("examples/ holds no program of its own"));
+        return Err(Failure::new("examples/ contains no separate program"));
     }
     for folder in found {
         println!("testing {}", folder.display());
-        // The workspace's versions, so that what is tested here is what is tested there; and the
-        // workspace's target, so that it is built once.
+        // The workspace's lock file, to test the same versions, and its target folder, to build them
+        // only once.
         fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))
             .map_err(|error| Failure::new(format!("the lock file cannot be copied: {error}")))?;
         let mut test = cargo();
@@ -26,7 +26,7 @@ pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
     all_ran(tally)
 }
 
-/// The folders in `examples` whose manifest starts a workspace.
+/// The folders in `examples` with a manifest that starts a workspace.
 fn programs(examples: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable =
         |error| Failure::new(format!("{} cannot be read: {error}", examples.display()));

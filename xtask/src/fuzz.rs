@@ -1,5 +1,5 @@
-//! Runs every fuzz target for a short while: long enough to notice a target that no longer builds
-//! or falls over at once. Finding deep bugs takes hours, by hand: `cargo fuzz run NAME`.
+//! Runs every fuzz target briefly: long enough to notice a target that does not build or fails at once.
+//! Finding deep bugs takes hours: run `cargo fuzz run NAME` by hand.
 
 use std::process::Command;
 
@@ -26,10 +26,10 @@ pub(crate) fn run(setup: &Setup) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What CI can afford for each target.
+/// Time per target that CI can afford.
 const SECONDS_EACH: &str = "-max_total_time=15";
 
-/// Without a line for every input that reached something new; a finding is still told in full.
+/// Omits a line for every input that reaches new code; findings are still reported in full.
 const QUIET: &str = "-verbosity=0";
 
 fn cargo_fuzz(setup: &Setup) -> Command {
@@ -37,8 +37,8 @@ fn cargo_fuzz(setup: &Setup) -> Command {
     command
         .arg("fuzz")
         .current_dir(root().join("fuzz"))
-        // The coverage flags that libFuzzer needs are unstable; this lets the stable compiler the
-        // rest is built with take them, so that no second toolchain is needed.
+        // libFuzzer's coverage options are unstable. This makes the stable compiler accept them, so
+        // that no second toolchain is needed.
         .env("RUSTC_BOOTSTRAP", "1");
     command
 }

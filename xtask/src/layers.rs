@@ -1,7 +1,7 @@
 //! The layers test: a crate depends only on crates below it on its own chain,
 //! `cli -> server -> hub -> proto`, `cli -> client -> proto` or `cli -> bench -> proto`.
 //!
-//! Dependencies of tests are free, but for one thing: nothing uses the tools outside `crates/`.
+//! Dev-dependencies are free, with one exception: nothing depends on the tools outside `crates/`.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
 }
 
-/// What each crate may use, tests aside. A crate that is not listed here has no place yet.
+/// The crates that each crate may depend on, dev-dependencies aside. Every crate must be listed.
 const BELOW: [(&str, &[&str]); 9] = [
     ("tidings-proto", &[]),
     ("tidings-hub", &["tidings-proto"]),
@@ -26,23 +26,23 @@ const BELOW: [(&str, &[&str]); 9] = [
         "tidings",
         &["tidings-server", "tidings-client", "tidings-bench", "tidings-hub", "tidings-proto"],
     ),
-    // For tests only: that nobody else names it here is what keeps it out of every product.
+    // For tests only: it is in no other crate's list, which keeps it out of every product.
     ("tidings-testkit", &["tidings-hub", "tidings-proto"]),
-    // What an embedder writes: the hub and nothing else of ours.
+    // As an embedder's program: the hub, and no other crate of this workspace.
     ("tidings-examples", &["tidings-hub"]),
     ("xtask", &[]),
 ];
 
-/// Where a dependency is declared.
+/// The section in which a dependency is declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Part of the product, or of its build.
+    /// For the product or its build.
     Normal,
-    /// Of tests, examples and benchmarks.
+    /// For tests, examples and benchmarks.
     Dev,
 }
 
-/// One crate of the workspace naming another.
+/// A dependency of one crate of the workspace on another.
 #[derive(Debug, PartialEq, Eq)]
 struct Edge {
     from: String,
@@ -50,11 +50,11 @@ struct Edge {
     kind: Kind,
 }
 
-/// Why `edge` may not be, if it may not.
+/// The fault of a forbidden `edge`; none if it is allowed.
 fn fault(edge: &Edge) -> Option<String> {
     let Edge { from, to, kind } = edge;
     if to == "xtask" {
-        return Some(format!("{from} depends on xtask, which is a tool and no library"));
+        return Some(format!("{from} depends on xtask, which is a tool, not a library"));
     }
     if *kind == Kind::Dev {
         return None;
@@ -91,7 +91,7 @@ fn members(metadata: &Value) -> Vec<&str> {
     packages.iter().filter_map(|package| package["name"].as_str()).collect()
 }
 
-/// Every declared dependency of one member on another, optional and platform-bound ones included.
+/// Every declared dependency of one member on another, including optional and platform-specific ones.
 fn edges(metadata: &Value, members: &[&str]) -> Vec<Edge> {
     let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
     let mut edges = Vec::new();
@@ -183,7 +183,7 @@ mod tests {
         check("tidings-hub -> xtask", Kind::Dev, false);
     }
 
-    /// A workspace on disk, so that the check is seen to read what cargo reads.
+    /// A workspace on disk, to test that the check reads what cargo reads.
     struct Scratch(PathBuf);
 
     impl Scratch {

@@ -1,4 +1,4 @@
-//! Shows that the crate proto, with all it depends on, does without the standard library.
+//! Checks that the crate proto and its dependencies do not need the standard library.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     if !source.lines().any(|line| line == "#![no_std]") {
         return Err(Failure::new("crates/proto/src/lib.rs does not say `#![no_std]`"));
     }
-    // Resolved for proto alone: beside other crates their features would be added to its own.
+    // Resolved for proto alone, because other crates in the build could turn on more features.
     let tree = read(
         cargo()
             .args(["tree", "--package", PROTO, "--edges", "normal,build"])
@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     link_without_std()
 }
 
-/// The crates of `cargo tree`'s output (`name version|features`) whose feature `std` is on.
+/// The crates in `cargo tree`'s output (`name version|features`) with the feature `std` turned on.
 fn crates_with_std(tree: &str) -> Vec<&str> {
     tree.lines()
         .filter_map(|line| line.split_once('|'))
@@ -39,8 +39,8 @@ fn crates_with_std(tree: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Compiles a crate that brings its own panic handler beside proto. The standard library has one
-/// too, so if anything proto needs has pulled it in, there are two, and the compiler refuses.
+/// Compiles a crate with its own panic handler that links proto. If any dependency pulls in the
+/// standard library, there are two panic handlers, and the compiler fails.
 fn link_without_std() -> Result<(), Failure> {
     let built = read(cargo().args([
         "build",
@@ -71,7 +71,7 @@ fn link_without_std() -> Result<(), Failure> {
     .map_err(|failure| Failure::new(format!("proto needs the standard library: {failure}")))
 }
 
-/// Where cargo put proto's library, as its messages tell.
+/// The path of proto's library, from cargo's messages.
 fn library(messages: &str) -> Option<PathBuf> {
     messages
         .lines()

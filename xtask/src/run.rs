@@ -1,4 +1,4 @@
-//! Running other programs, and saying in one sentence what went wrong.
+//! Runs other programs, and describes a failure in one sentence.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::tally::Tally;
 
-/// Why a chore stopped: one sentence for the person who ran it.
+/// The reason a chore failed, in one sentence for its user.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 
@@ -36,7 +36,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The cargo this chore was started with, so that a chosen toolchain stays chosen.
+/// The cargo that started this chore, so that the chosen toolchain is kept.
 pub(crate) fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
@@ -65,7 +65,7 @@ pub(crate) fn quietly(command: &mut Command) -> Result<(), Failure> {
     )))
 }
 
-/// Runs `command` and returns what it printed; what it complains about is shown.
+/// Runs `command` and returns its standard output; its standard error is shown.
 pub(crate) fn read(command: &mut Command) -> Result<String, Failure> {
     let output =
         command.stderr(Stdio::inherit()).output().map_err(|error| cannot_start(command, &error))?;
@@ -101,7 +101,7 @@ pub(crate) fn count_tests(command: &mut Command, tally: &mut Tally) -> Result<()
     }
 }
 
-/// Copies line by line, so that what a long run has printed is seen while it goes on.
+/// Copies line by line, so that the output of a long run appears as it is printed.
 fn tee(mut from: impl BufRead, to: &mut impl Write, tally: &mut Tally) -> io::Result<()> {
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line)? > 0 {
@@ -117,7 +117,7 @@ fn cannot_start(command: &Command, error: &io::Error) -> Failure {
     Failure::new(format!("`{}` could not be run: {error}", spelled(command)))
 }
 
-/// The command as a person would type it, without the folders its program lies in.
+/// The command as a person would type it, without its program's folder.
 fn spelled(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let mut text = program.file_name().unwrap_or_default().to_string_lossy().into_owned();

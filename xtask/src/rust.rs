@@ -1,4 +1,4 @@
-//! The steps that are a cargo command each.
+//! The steps that consist of one cargo command.
 
 use crate::run::{Failure, cargo, command, count_tests, show};
 use crate::setup::Setup;
@@ -18,7 +18,7 @@ pub(crate) fn clippy() -> Result<(), Failure> {
 }
 
 pub(crate) fn test(tally: &mut Tally) -> Result<(), Failure> {
-    // All binaries run even if one fails, so that the closing count is a whole one.
+    // Runs all test binaries even if one fails, so that the final count is complete.
     let result =
         count_tests(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]), tally);
     result.and_then(|()| all_ran(tally))
@@ -42,7 +42,7 @@ pub(crate) fn features(setup: &Setup) -> Result<(), Failure> {
 }
 
 pub(crate) fn package() -> Result<(), Failure> {
-    // Together, so that one finds the other before either is published.
+    // Together, so that one crate finds the other before both are published.
     show(
         cargo().args(["package", "--package", "tidings-proto", "--package", "tidings-hub"]).args([
             "--allow-dirty",
@@ -63,7 +63,7 @@ pub(crate) fn deny(setup: &Setup) -> Result<(), Failure> {
     ]))
 }
 
-/// A run that skipped a test, or found none, has not shown what it claims to show.
+/// Fails a run that skipped a test or found none.
 pub(crate) fn all_ran(tally: &Tally) -> Result<(), Failure> {
     if tally.is_empty() {
         return Err(Failure::new("no test ran"));

@@ -1,9 +1,8 @@
-//! Installs what a step needs, where that is ours to do, and otherwise says what is missing and how
-//! to get it.
+//! Installs the requirements of a step, or says what is missing and how to get it.
 //!
-//! Packages of the system are installed only as root on Debian. Everything else lands inside the
-//! workspace: cargo's tools under `target/tools`, Node's packages in `e2e/node_modules`, Python's in
-//! `e2e/.venv`. A second run finds them there.
+//! System packages are installed only as root on Debian. Everything else is installed in the
+//! workspace: cargo's tools in `target/tools`, Node's packages in `e2e/node_modules`, and Python's in
+//! `e2e/.venv`, where the next run finds them.
 
 mod debian;
 mod packages;
@@ -13,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{self, Failure, command, root, succeeds};
 
-/// Something a step cannot do without.
+/// A requirement of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     Rustfmt,
@@ -27,13 +26,13 @@ pub(crate) enum Need {
     Curl,
     /// A cargo subcommand of `xtask/tools.txt`.
     CargoTool(&'static str),
-    /// What `e2e/package-lock.json` pins.
+    /// The packages pinned in `e2e/package-lock.json`.
     NodePackages,
-    /// What `e2e/requirements.txt` pins.
+    /// The packages pinned in `e2e/requirements.txt`.
     PythonPackages,
 }
 
-/// What this run of xtask has already provided.
+/// The requirements that this run of xtask has already provided.
 #[derive(Default)]
 pub(crate) struct Setup {
     provided: Vec<Need>,
@@ -41,11 +40,11 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Makes sure of `needs`.
+    /// Makes sure that `needs` are installed.
     ///
     /// # Errors
     ///
-    /// Everything that is missing and not ours to install, in one sentence.
+    /// Names in one sentence everything that is missing and cannot be installed here.
     pub(crate) fn provide(&mut self, needs: &[Need]) -> Result<(), Failure> {
         // Programs first: the packages below are installed with them.
         let missing: Vec<Program> =
@@ -62,13 +61,13 @@ impl Setup {
         Ok(())
     }
 
-    /// Where the cargo subcommand `name` lies.
+    /// The path of the cargo subcommand `name`.
     pub(crate) fn cargo_tool(&self, name: &str) -> PathBuf {
         tools::path(name)
     }
 }
 
-/// Provides what is no program of the system.
+/// Installs a requirement that is not a system program.
 fn provide_package(need: Need) -> Result<(), Failure> {
     match need {
         Need::Rustfmt => tools::component("rustfmt", "cargo-fmt"),
@@ -103,14 +102,14 @@ const NODE_IS_NEW_ENOUGH: &str = "const [major, minor] = process.versions.node.s
 const PYTHON: &str = "Python 3 with its modules venv and ensurepip";
 const PYTHON_CAN_VENV: &[&str] = &["-c", "import venv, ensurepip"];
 
-/// A program of the system: how to tell that it is there, and how to get it.
+/// A system program: how to detect it, and how to install it.
 struct Program {
     name: &'static str,
-    /// Arguments with which it succeeds at once if it is of use to us.
+    /// Arguments with which it succeeds at once if it is usable.
     probe: &'static [&'static str],
-    /// Debian's packages that bring it.
+    /// The Debian packages that provide it.
     debian: &'static str,
-    /// What to call it in a sentence.
+    /// Its name in a sentence.
     title: &'static str,
 }
 
@@ -125,18 +124,18 @@ impl Program {
     }
 
     fn is_there(&self) -> bool {
-        // Debian keeps server programs where only root's PATH looks.
+        // Debian installs server programs in a folder that only root's PATH includes.
         let system = Path::new("/usr/sbin").join(self.name);
         succeeds(command(self.name).args(self.probe)) || succeeds(command(system).args(self.probe))
     }
 }
 
-/// Whether `path` says that exactly `wanted` was installed beside it.
+/// Returns whether the stamp at `path` says that exactly `wanted` is installed.
 fn is_stamped(path: &Path, wanted: &str) -> bool {
     std::fs::read_to_string(path).is_ok_and(|found| found == wanted)
 }
 
-/// Notes that `wanted` is installed, so that the next run need not install it again.
+/// Records that `wanted` is installed, so that the next run skips it.
 fn stamp(path: &Path, wanted: &str) -> Result<(), Failure> {
     std::fs::write(path, wanted)
         .map_err(|error| Failure::new(format!("{} cannot be written: {error}", path.display())))
@@ -148,7 +147,7 @@ fn read_file(path: &str) -> Result<String, Failure> {
         .map_err(|error| Failure::new(format!("{path} cannot be read: {error}")))
 }
 
-/// Installs exactly what `requirements` pins by hash into a virtual environment of Python's.
+/// Installs exactly the packages that `requirements` pins by hash into a Python virtual environment.
 fn install_python_packages(environment: &Path, requirements: &Path) -> Result<(), Failure> {
     run::quietly(command("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
     run::quietly(

@@ -1,4 +1,4 @@
-//! What CI does, step by step, in the order a failure is cheapest.
+//! The steps of CI, the cheapest failures first.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::setup::{Need, Setup};
 use crate::tally::Tally;
 use crate::{e2e, examples, fuzz, layers, no_std, rust, tidy};
 
-/// One piece of CI, which also runs alone.
+/// One step of CI, which also runs alone.
 struct Step {
     name: &'static str,
     about: &'static str,
@@ -38,7 +38,7 @@ const STEPS: [Step; 13] = [
     },
     Step {
         name: "tidy",
-        about: "house rules no compiler knows, and a test for every rule of the event stream",
+        about: "the house rules hold, and every rule of the event stream has a test",
         needs: &[Need::Git],
         run: |_, _| tidy::run(),
     },
@@ -56,7 +56,7 @@ const STEPS: [Step; 13] = [
     },
     Step {
         name: "no-std",
-        about: "the crate proto does without the standard library",
+        about: "the crate proto does not need the standard library",
         needs: &[],
         run: |_, _| no_std::run(),
     },
@@ -68,25 +68,25 @@ const STEPS: [Step; 13] = [
     },
     Step {
         name: "examples",
-        about: "programs of one's own that use the library build and pass their tests",
+        about: "programs outside the workspace that use the library build and pass their tests",
         needs: &[],
         run: |_, tally| examples::run(tally),
     },
     Step {
         name: "package",
-        about: "the published libraries build from what would be uploaded",
+        about: "the published libraries build from their packages",
         needs: &[],
         run: |_, _| rust::package(),
     },
     Step {
         name: "deny",
-        about: "dependencies: licences, duplicates, sources",
+        about: "dependencies: licenses, duplicates, sources",
         needs: &[Need::CargoTool("cargo-deny")],
         run: |setup, _| rust::deny(setup),
     },
     Step {
         name: "fuzz",
-        about: "every fuzz target runs for a short while",
+        about: "every fuzz target runs briefly without a finding",
         needs: &[Need::CxxCompiler, Need::CargoTool("cargo-fuzz")],
         run: |setup, _| fuzz::run(setup),
     },
@@ -106,18 +106,18 @@ const STEPS: [Step; 13] = [
     },
 ];
 
-/// What `cargo xtask help` prints.
+/// The output of `cargo xtask help`.
 pub(crate) fn help() -> String {
     let mut text =
         String::from("cargo xtask CHORE\n\n  ci        everything below, in this order\n");
     for step in &STEPS {
         writeln!(text, "  {:<9} {}", step.name, step.about).expect("a String takes any text");
     }
-    text.push_str("  setup     installs what the steps need, or names what is missing\n");
+    text.push_str("  setup     installs the requirements of all steps, or names what is missing\n");
     text
 }
 
-/// Runs every step and stops at the first that fails.
+/// Runs every step and stops at the first failure.
 pub(crate) fn run_all() -> Result<(), Failure> {
     let mut setup = Setup::default();
     let mut tally = Tally::default();
@@ -146,14 +146,14 @@ pub(crate) fn run_one(name: &str) -> Result<(), Failure> {
     result.map(|_| ())
 }
 
-/// Installs what any step needs.
+/// Installs the requirements of all steps.
 pub(crate) fn set_up_all() -> Result<(), Failure> {
     let mut setup = Setup::default();
     let needs: Vec<Need> = STEPS.iter().flat_map(|step| step.needs).copied().collect();
     setup.provide(&needs)
 }
 
-/// The last line, on success and failure alike: what the runners above it have counted.
+/// Prints the last line, on success and failure alike: the counts of all test runners.
 fn close(tally: &Tally) {
     if !tally.is_empty() {
         println!("{tally}");

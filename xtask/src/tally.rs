@@ -1,23 +1,23 @@
-//! Reads the summaries that test runners print, so that one line can close the whole run.
+//! Sums up the results of test runners, for the last line of a run.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// How many tests ran, and how they ended.
+/// The numbers of tests by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Tests that ran and held.
+    /// Tests that passed.
     pub(crate) passed: u64,
-    /// Tests that ran and did not hold, or were cut off.
+    /// Tests that failed or were cut off.
     pub(crate) failed: u64,
-    /// Tests the runner knows of and did not run.
+    /// Tests that the runner skipped.
     pub(crate) skipped: u64,
 }
 
 impl Tally {
     /// Adds one line of a runner's output, if it is part of a summary.
     ///
-    /// Known are cargo's `test result: …` and the closing lines of Node's test runner.
+    /// Recognizes cargo's `test result: …` and the last lines of Node's test runner.
     pub(crate) fn read_line(&mut self, line: &str) {
         if let Some(result) = line.trim().strip_prefix("test result: ") {
             self.read_cargo(result);
@@ -26,7 +26,7 @@ impl Tally {
         }
     }
 
-    /// Whether no test ran.
+    /// Returns whether no test ran.
     pub(crate) fn is_empty(&self) -> bool {
         self.passed + self.failed == 0
     }

@@ -1,8 +1,8 @@
-//! House rules that no compiler knows.
+//! House rules that the compiler does not check.
 //!
-//! [`bans`] says what may not be written where, [`length`] how long a file may be, and [`rows`] which
-//! rules of the event stream must have a test. Each is a plain function of the files' text, so that
-//! each is shown to fail.
+//! [`bans`] lists forbidden words, [`length`] limits the length of files, [`imports`] finds circles of
+//! imports, and [`rows`] demands a test for every rule of the event stream. Each is a function of the
+//! files' text, so that its own tests can show that it fails.
 
 mod bans;
 mod imports;
@@ -36,12 +36,12 @@ pub(crate) fn run() -> Result<(), Failure> {
     Err(Failure::new(format!("{} findings, listed above", findings.len())))
 }
 
-/// Something that may not stay as it is.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
-    /// Where, relative to the workspace, with the line if there is one to point at.
+    /// The path relative to the workspace, with a line number if there is one.
     place: String,
-    /// What is wrong and what to do, in one clause.
+    /// The violation and its remedy, in one clause.
     what: String,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Every text file that belongs to the project: what git tracks, or would if it were added.
+/// Every text file of the project: tracked by git, or neither tracked nor ignored.
 fn sources(root: &Path) -> Result<Vec<Source>, Failure> {
     let listed = read(
         command("git")
@@ -60,7 +60,7 @@ fn sources(root: &Path) -> Result<Vec<Source>, Failure> {
     )?;
     let paths = listed.split('\0').filter(|path| !path.is_empty());
     Ok(paths
-        // A file that cannot be read as text is a picture, or was deleted and not yet committed.
+        // A file that is not text is a picture, or was deleted and not yet committed.
         .filter_map(|path| Some(Source::new(path, fs::read_to_string(root.join(path)).ok()?)))
         .collect())
 }

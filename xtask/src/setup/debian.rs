@@ -1,4 +1,4 @@
-//! Debian's packages: installed as root, named otherwise.
+//! Debian's packages: installed if run as root, otherwise named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use super::Program;
 use crate::run::{Failure, command, quietly, read};
 
-/// Whether the lists of packages are fresh: fetching them once a run is enough.
+/// The package lists, which are fetched at most once per run.
 #[derive(Default)]
 pub(super) struct PackageLists {
     fetched: bool,
 }
 
 impl PackageLists {
-    /// Installs what `programs` are missing.
+    /// Installs the missing `programs`.
     ///
     /// # Errors
     ///
-    /// Names the programs, and how to get them, if this is no Debian, if we are not root, or if
+    /// Names the programs and how to get them, if this is not Debian, if the user is not root, or if
     /// Debian's packages are too old.
     pub(super) fn install(&mut self, programs: &[Program]) -> Result<(), Failure> {
         if !is_debian() || !is_root() {
@@ -46,8 +46,8 @@ fn missing(programs: &[Program]) -> Failure {
     let titles: Vec<_> = programs.iter().filter(|it| !it.is_there()).map(|it| it.title).collect();
     let packages: Vec<_> = programs.iter().map(|program| program.debian).collect();
     Failure::new(format!(
-        "missing: {}. On Debian, `apt-get install {}` as root brings it; elsewhere, or if Debian's \
-         is too old, install it and put it on PATH",
+        "missing: {}. On Debian, run `apt-get install {}` as root; elsewhere, or if \
+         Debian's version is too old, install it and put it on PATH",
         titles.join(", "),
         packages.join(" ")
     ))
@@ -64,14 +64,14 @@ fn is_root() -> bool {
 fn apt_get() -> std::process::Command {
     let mut command = command("apt-get");
     command
-        // Somebody else's installation may be under way; five minutes outlast any sane one.
+        // Another installation may be in progress; five minutes are longer than any takes.
         .args(["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", "--quiet"])
         .env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 
-/// Keeps packages from starting their services while they are installed: nginx is wanted as a
-/// program the tests start themselves, not as a server on port 80.
+/// Prevents packages from starting services during installation: the tests start nginx themselves, and
+/// it must not listen on port 80.
 struct NoServices {
     before: Option<PathBuf>,
 }
@@ -105,13 +105,13 @@ impl NoServices {
 
 impl Drop for NoServices {
     fn drop(&mut self) {
-        // After `end` there is nothing left to undo. Without it we are already failing, and the
-        // first failure is the one to tell.
+        // After `end` there is nothing left to undo. Without it another failure is already being
+        // reported, which matters more.
         drop(self.undo());
     }
 }
 
-/// Debian's own question "may this service be started?"; 101 says no.
+/// The script that Debian asks whether a service may be started; 101 means no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 fn cannot_set(error: std::io::Error) -> Failure {

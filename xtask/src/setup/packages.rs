@@ -1,9 +1,9 @@
-//! The packages the end-to-end tests use, pinned by hash in `e2e/`.
+//! Installs the packages for the end-to-end tests, pinned by hash in `e2e/`.
 
 use super::{install_python_packages, is_stamped, read_file, stamp};
 use crate::run::{Failure, command, quietly, root};
 
-/// Installs what `e2e/package-lock.json` pins, unless it is there.
+/// Installs the packages pinned in `e2e/package-lock.json`, unless they are installed.
 pub(super) fn node() -> Result<(), Failure> {
     let pinned = read_file("e2e/package-lock.json")?;
     let folder = root().join("e2e");
@@ -16,7 +16,7 @@ pub(super) fn node() -> Result<(), Failure> {
     stamp(&marker, &pinned)
 }
 
-/// Installs what `e2e/requirements.txt` pins, unless it is there.
+/// Installs the packages pinned in `e2e/requirements.txt`, unless they are installed.
 pub(super) fn python() -> Result<(), Failure> {
     let pinned = read_file("e2e/requirements.txt")?;
     let environment = root().join("e2e/.venv");

@@ -1,25 +1,25 @@
-//! Cargo's own components and the subcommands CI runs.
+//! Installs the toolchain's components and the cargo subcommands that CI uses.
 
 use std::path::PathBuf;
 
 use super::{install_python_packages, is_stamped, read_file, stamp};
 use crate::run::{Failure, cargo, command, root, show, succeeds};
 
-/// Makes sure of a component that comes with the toolchain.
+/// Makes sure that a component of the toolchain is installed.
 pub(super) fn component(name: &str, program: &str) -> Result<(), Failure> {
     if succeeds(command(program).arg("--version")) {
         return Ok(());
     }
     show(command("rustup").args(["component", "add", name])).map_err(|_| {
         Failure::new(format!(
-            "missing: {name}. `rustup component add {name}` brings it; without rustup it is a \
-             package beside the one cargo came with"
+            "missing: {name}. run `rustup component add {name}`; without rustup it is a \
+             package next to cargo's"
         ))
     })
 }
 
-/// Makes sure of the subcommand `name`: from a wheel if there is one for this machine, from source
-/// otherwise.
+/// Makes sure that the subcommand `name` is installed: from a wheel if there is one for this machine,
+/// otherwise from source.
 pub(super) fn provide(name: &str) -> Result<(), Failure> {
     let pinned = read_file(PINNED)?;
     let environment = root().join(WHEELS);
@@ -36,7 +36,7 @@ pub(super) fn provide(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Where the subcommand `name` lies once it was provided.
+/// The path of the subcommand `name` after its installation.
 pub(super) fn path(name: &str) -> PathBuf {
     let wheel = root().join(WHEELS).join("bin").join(name);
     match wheel.exists() {
@@ -57,12 +57,12 @@ fn build(name: &str, pinned: &str) -> Result<(), Failure> {
     stamp(&marker, version)
 }
 
-/// The file that says that `name` was built in the pinned version.
+/// The file that records that `name` was built in the pinned version.
 fn built(name: &str, pinned: &str) -> Result<PathBuf, Failure> {
     Ok(root().join(BUILT).join(name).join(format!("version-{}", version(name, pinned)?)))
 }
 
-/// The version that `pinned` names for the subcommand `name`.
+/// The version of the subcommand `name` in `pinned`.
 fn version<'a>(name: &str, pinned: &'a str) -> Result<&'a str, Failure> {
     pinned
         .lines()

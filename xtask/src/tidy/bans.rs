@@ -1,4 +1,4 @@
-//! What may not be written, where, and why.
+//! Words that are forbidden in some files, with the reason.
 
 use super::Finding;
 use super::source::Source;
@@ -8,29 +8,29 @@ pub(super) fn findings(sources: &[Source]) -> Vec<Finding> {
 }
 
 struct Ban {
-    /// Found where no letter, digit or `_` goes before.
+    /// Found only where no letter, digit or `_` precedes.
     words: &'static [&'static str],
     within: Within,
-    /// Whether a file, by its path, is concerned.
+    /// Returns whether the ban applies to the file at this path.
     concerns: fn(&str) -> bool,
     /// Completes "`word`: …".
     why: &'static str,
 }
 
-/// Which part of a file is looked at.
+/// The part of a file that is searched.
 #[derive(Clone, Copy)]
 enum Within {
     /// All of it.
     Text,
-    /// Code, with comments and strings left out.
+    /// Code, without comments and strings.
     Code,
-    /// Code that is no test.
+    /// Code, without tests.
     Product,
     /// Code of tests.
     Tests,
 }
 
-/// Some words are put together here, so that this file may hold them.
+/// Some words are concatenated here, so that this file does not contain them.
 const BANS: [Ban; 13] = [
     Ban {
         words: &[concat!("TO", "DO"), concat!("FIX", "ME")],
@@ -42,7 +42,7 @@ const BANS: [Ban; 13] = [
         words: &["todo!", "unimplemented!", "dbg!"],
         within: Within::Code,
         concerns: is_rust,
-        why: "nothing half done lands",
+        why: "finish it before it lands",
     },
     Ban {
         words: &["#[ignore", "#[should_panic"],
@@ -77,19 +77,19 @@ const BANS: [Ban; 13] = [
         ],
         within: Within::Text,
         concerns: |_| true,
-        why: "a path of one machine means nothing on another",
+        why: "a path of one machine is meaningless on another",
     },
     Ban {
         words: &["env::var", "env::{", "from_default_env", "EnvFilter::from_env"],
         within: Within::Product,
         concerns: |path| is_product(path) && !reads_environment(path),
-        why: "only the configuration of crates/cli reads the environment, and passes on what it means",
+        why: "only the configuration of crates/cli reads the environment",
     },
     Ban {
         words: &["fs::", "File::"],
         within: Within::Product,
         concerns: |path| is_product(path) && !reads_files(path),
-        why: "only the configuration of crates/cli reads files, and passes on what they mean",
+        why: "only the configuration of crates/cli reads files",
     },
     Ban {
         words: &["Instant::now", "SystemTime::now", "elapsed()"],
@@ -109,13 +109,13 @@ const BANS: [Ban; 13] = [
         concerns: |path| {
             ["e2e/package-lock.json", "e2e/requirements.txt", "xtask/tools.txt"].contains(&path)
         },
-        why: "packages are pinned by hash; where they come from is the installing machine's affair",
+        why: "packages are pinned by hash; the installing machine chooses the registry",
     },
     Ban {
         words: &["registry=", "index-url"],
         within: Within::Text,
         concerns: |path| path.ends_with(".npmrc") || path.ends_with("pip.conf"),
-        why: "where packages come from is the installing machine's affair",
+        why: "the installing machine chooses the registry",
     },
 ];
 
@@ -123,7 +123,7 @@ fn is_rust(path: &str) -> bool {
     path.ends_with(".rs")
 }
 
-/// Code that ships, in contrast to code that only helps to build and test it.
+/// Code that is shipped, as opposed to code for building and testing.
 fn is_product(path: &str) -> bool {
     is_rust(path)
         && ["proto", "hub", "server", "client", "bench", "cli"]
@@ -131,16 +131,16 @@ fn is_product(path: &str) -> bool {
             .any(|name| path.starts_with(&format!("crates/{name}/src/")))
 }
 
-/// The places that may look at the environment. The client's `Proxy::from_env`, which its caller
-/// asks for, leaves it to a library.
+/// The files that may read the environment. The client's `Proxy::from_env`, which its caller asks
+/// for, leaves that to a library.
 fn reads_environment(path: &str) -> bool {
     is_configuration(path)
 }
 
-/// The places that may open files.
+/// The files that may open files.
 fn reads_files(path: &str) -> bool {
     is_configuration(path)
-        // The place in a stream, which is written as the program runs.
+        // The place in a stream, written while the program runs.
         || path == "crates/cli/src/state_file.rs"
         // What the kernel tells of a server's processes, again and again as a run goes on.
         || path == "crates/bench/src/measure/processes.rs"
@@ -181,7 +181,7 @@ impl Ban {
     }
 }
 
-/// Whether `word` stands in `line` on its own: `sleep` in `time::sleep(…)` and not in `asleep`.
+/// Returns whether `word` stands alone in `line`: `sleep` in `time::sleep(…)` and not in `asleep`.
 fn holds(line: &str, word: &str) -> bool {
     let in_name = |c: char| c.is_alphanumeric() || c == '_';
     // `env::var` also stands for `env::vars` and `env::var_os`.

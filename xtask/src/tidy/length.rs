@@ -1,11 +1,11 @@
-//! How long a file may be, tests at its foot left out.
+//! Limits the length of files, not counting the tests at their foot.
 
 use super::Finding;
 use super::source::Source;
 
-/// Past this a file is asked to be split.
+/// Longer files are warned about.
 const LINES_WELCOME: usize = 500;
-/// Past this it must be: it holds more than one thing.
+/// Longer files are refused: they contain more than one thing.
 const LINES_MAX: usize = 600;
 
 /// The files that should be split.
@@ -14,7 +14,9 @@ pub(super) fn warnings(sources: &[Source]) -> Vec<Finding> {
         .filter(|(_, lines)| *lines <= LINES_MAX)
         .map(|(source, lines)| Finding {
             place: source.path.clone(),
-            what: format!("{lines} lines before its tests; about {LINES_WELCOME} are welcome"),
+            what: format!(
+                "{lines} lines before its tests; consider splitting it at {LINES_WELCOME}"
+            ),
         })
         .collect()
 }

@@ -1,10 +1,10 @@
 //! Every rule of the event stream has a test: the rows of the project's checklist, P for parsing, C
 //! for connecting, T for traps that libraries have fallen into.
 //!
-//! A rule of parsing and encoding is covered by a case in `conformance/`, or by a Rust test whose name
-//! starts with the row (`t16_…`). Every other is covered by such a Rust test, or by a test in
-//! `e2e/*.test.mjs` whose title starts with the row (`T42 …`, `C6, C7: …`); where the rule is about
-//! what real clients do, only by the latter. What stands in a comment covers nothing.
+//! A rule of parsing and encoding is covered by a case in `conformance/`, or by a Rust test with a name
+//! that starts with the row (`t16_…`). Any other rule is covered by such a Rust test, or by a test in
+//! `e2e/*.test.mjs` with a title that starts with the row (`T42 …`, `C6, C7: …`). A rule about the
+//! behavior of real clients is covered only by the latter. Comments cover nothing.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -23,18 +23,18 @@ const DEMANDED: [Rows; 7] = [
     Rows { letter: 'C', numbers: 1..=7, covered_by: Cover::Tests },
     Rows { letter: 'T', numbers: 20..=33, covered_by: Cover::Tests },
     Rows { letter: 'T', numbers: 42..=49, covered_by: Cover::Tests },
-    // Two packages of other people's are the rule's subject: only they can show it.
+    // The rule is about two third-party packages: only they can show it.
     Rows { letter: 'T', numbers: 50..=50, covered_by: Cover::RealClients },
 ];
 
-/// Neighbouring rows of the checklist.
+/// Consecutive rows of the checklist.
 struct Rows {
     letter: char,
     numbers: RangeInclusive<u8>,
     covered_by: Cover,
 }
 
-/// What covers a row.
+/// The kind of test that covers a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cover {
     /// Cases as data, or a Rust test.
@@ -49,7 +49,7 @@ enum Cover {
 ///
 /// # Errors
 ///
-/// A file of `conformance/` that is no JSON.
+/// Fails if a file in `conformance/` is not JSON.
 pub(super) fn findings(sources: &[Source]) -> Result<Vec<Finding>, Failure> {
     let in_rust = rows_of(sources, |source| source.is_rust(), rust_test_names);
     let in_node = rows_of(sources, Source::is_node_test, node_test_titles);
@@ -72,7 +72,7 @@ pub(super) fn findings(sources: &[Source]) -> Result<Vec<Finding>, Failure> {
         .collect())
 }
 
-/// Says how many rows there are.
+/// Describes the number of rows.
 pub(super) fn demanded() -> String {
     format!("{} rules of the event stream must have a test", names(&DEMANDED).count())
 }
@@ -96,7 +96,7 @@ fn rows_of(
         .collect()
 }
 
-/// The rows a title starts with: `T47, T48: a claim` and `t47_t48_a_claim` name both.
+/// The rows at the start of a title: `T47, T48: a claim` and `t47_t48_a_claim` name both.
 fn leading_rows(title: &str) -> Vec<String> {
     title
         .split(['_', ' ', ',', ':'])
@@ -108,7 +108,7 @@ fn leading_rows(title: &str) -> Vec<String> {
         .collect()
 }
 
-/// The rows that files in `conformance/` hold cases of. They count only while something runs them.
+/// The rows with cases in `conformance/`. They count only if a test runs them.
 fn conformance_rows(sources: &[Source]) -> Result<BTreeSet<String>, Failure> {
     let mut rows = BTreeSet::new();
     let is_run = sources.iter().any(|source| {
@@ -126,7 +126,7 @@ fn conformance_rows(sources: &[Source]) -> Result<BTreeSet<String>, Failure> {
     Ok(rows)
 }
 
-/// The names of functions that carry an attribute `test`.
+/// The names of functions with an attribute `test`.
 fn rust_test_names(source: &Source) -> Vec<String> {
     let mut names = Vec::new();
     let mut is_test = false;
@@ -162,7 +162,7 @@ fn split_attribute(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// The titles of `test('…')`, which must be plain text.
+/// The titles of calls `test('…')`, which must be string literals.
 fn node_test_titles(source: &Source) -> Vec<String> {
     let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     let mut titles = Vec::new();

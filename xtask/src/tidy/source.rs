@@ -1,5 +1,5 @@
-//! A file's text, and the parts of it that rules ask for: without comments, without the contents of
-//! strings, the product alone, the tests alone.
+//! A file's text, and parts of it: without comments, without the contents of strings, only the product,
+//! only the tests.
 
 use std::ops::Range;
 
@@ -7,22 +7,22 @@ use std::ops::Range;
 pub(super) struct Source {
     /// Relative to the workspace, with `/`.
     pub(super) path: String,
-    /// As it is.
+    /// The unchanged text.
     pub(super) text: String,
-    /// With blanks for comments; as long as `text`, line by line and byte by byte.
+    /// The text with comments blanked out, so that every position stays the same.
     pub(super) uncommented: String,
-    /// With blanks for comments and for what stands in strings, likewise.
+    /// The text with comments and the contents of strings blanked out, likewise.
     pub(super) code: String,
-    /// The lines, from 0, that are tests.
+    /// The lines that are tests, counted from 0.
     pub(super) test_lines: Range<usize>,
 }
 
-/// How to tell code from comments and strings.
+/// The syntax of comments and strings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Language {
     Rust,
     JavaScript,
-    /// Neither: all of it counts as text, none of it as code.
+    /// Neither Rust nor JavaScript: everything is text, nothing is code.
     Other,
 }
 
@@ -40,7 +40,7 @@ impl Source {
         language(&self.path) == Language::Rust
     }
 
-    /// Whether Node's test runner runs it.
+    /// Returns whether Node's test runner runs the file.
     pub(super) fn is_node_test(&self) -> bool {
         self.path.starts_with("e2e/") && self.path.ends_with(".test.mjs")
     }
@@ -54,7 +54,7 @@ fn language(path: &str) -> Language {
     }
 }
 
-/// Whole files of tests and of helpers for tests; otherwise the module of tests at a file's foot.
+/// The whole of a file for tests; otherwise the test module at the file's foot.
 fn test_lines(path: &str, code: &str) -> Range<usize> {
     let all = code.lines().count();
     let is_test_file = path.ends_with(".test.mjs")
@@ -82,7 +82,7 @@ struct Masker<'a> {
     language: Language,
     uncommented: String,
     code: String,
-    /// Inside `${…}` of templates: how many braces are open in each.
+    /// The number of open braces in each enclosing `${…}` of a template.
     templates: Vec<usize>,
 }
 
@@ -158,7 +158,7 @@ impl<'a> Masker<'a> {
         }
     }
 
-    /// A string from its opening quote to its closing one, or to the line's end if it may not go on.
+    /// A string from its opening to its closing quote, or to the end of the line if it must end there.
     fn quoted(&mut self, quote: char, ends_with_line: bool) {
         self.keep(1);
         let mut escaped = false;
@@ -171,7 +171,7 @@ impl<'a> Masker<'a> {
         self.keep(1);
     }
 
-    /// The text of a template up to its end, or up to the next `${`, whose inside is code.
+    /// The text of a template up to its end or the next `${`, which starts code.
     fn template(&mut self) {
         let mut escaped = false;
         let mut dollar = false;
@@ -188,7 +188,7 @@ impl<'a> Masker<'a> {
         self.keep(1);
     }
 
-    /// How many `#` follow the `r` of a raw string that starts here.
+    /// The number of `#` after the `r` of a raw string that starts here.
     fn raw_string_hashes(&self) -> Option<usize> {
         let after_name = self.code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
         let raw = ["r", "br", "cr"].iter().find_map(|start| self.rest.strip_prefix(start))?;
@@ -196,7 +196,7 @@ impl<'a> Masker<'a> {
         (!after_name && raw[hashes..].starts_with('"')).then_some(hashes)
     }
 
-    /// Whether a `/` here starts a regular expression: it would divide only after a value.
+    /// Returns whether a `/` here starts a regular expression; after a value it would divide.
     fn may_start_regex(&self) -> bool {
         let before = self.code.trim_end();
         before.is_empty()
@@ -222,7 +222,7 @@ impl<'a> Masker<'a> {
         self.code.extend(blank(taken));
     }
 
-    /// Takes at least `bytes`, up to the end of a character, or what is left.
+    /// Takes at least `bytes`, up to the end of a character, or all that is left.
     fn take(&mut self, bytes: usize) -> &'a str {
         let end = (bytes..=self.rest.len()).find(|at| self.rest.is_char_boundary(*at));
         let (taken, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
@@ -231,7 +231,7 @@ impl<'a> Masker<'a> {
     }
 }
 
-/// As many blanks as `text` has bytes, with its line ends kept.
+/// Replaces each byte of `text` by a blank, except line ends.
 fn blank(text: &str) -> impl Iterator<Item = char> {
     text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' })
 }
@@ -240,7 +240,7 @@ fn line_length(text: &str) -> usize {
     text.find('\n').unwrap_or(text.len())
 }
 
-/// The length of Rust's `/* … */` at the start of `text`, which may hold others.
+/// The length of the Rust comment `/* … */` at the start of `text`, which may be nested.
 fn nested_comment_length(text: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -263,7 +263,7 @@ fn nested_comment_length(text: &str) -> usize {
     at
 }
 
-/// The length of a regular expression, after its first `/`, up to and with its last.
+/// The length of a regular expression, from behind its first `/` through its last.
 fn regex_length(text: &str) -> usize {
     let mut escaped = false;
     let mut in_class = false;
