@@ -245,8 +245,8 @@ test('a terminal gets colors, and no control characters from the stream', async 
   const url = hub.url('/topics/news', { last_event_id: 'earliest' });
   const terminal = (env) =>
     startPython(t, `import os, pty, sys; os.environ.update(${env}); pty.spawn([sys.argv[1], 'listen', sys.argv[2]])`, [TIDINGS, url]);
-  const [, coloured] = await terminal('{}').printed(/(.*\[2J.*)\r?\n/);
-  assert.match(coloured, /^\u001b\[36mt\u001b\[0m {2}a\uFFFD\[2Jb {2}\u001b\[2murn:uuid:/);
+  const [, painted] = await terminal('{}').printed(/(.*\[2J.*)\r?\n/);
+  assert.match(painted, /^\u001b\[36mt\u001b\[0m {2}a\uFFFD\[2Jb {2}\u001b\[2murn:uuid:/);
   const [, plain] = await terminal("{'NO_COLOR': '1'}").printed(/(.*\[2J.*)\r?\n/);
   assert.match(plain, /^t {2}a\uFFFD\[2Jb {2}urn:uuid:/);
 });

@@ -75,7 +75,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String, Failure> {
     }
 }
 
-/// Whether `command` runs and succeeds; nothing it prints is shown.
+/// Returns whether `command` runs and succeeds; nothing it prints is shown.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())

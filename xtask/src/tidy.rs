@@ -1,7 +1,7 @@
 //! House rules that the compiler does not check.
 //!
 //! [`bans`] lists forbidden words, [`length`] limits the length of files, [`imports`] finds circles of
-//! imports, and [`rows`] demands a test for every rule of the event stream. Each is a function of the
+//! imports, [`words`] checks the wording, and [`rows`] demands a test for every rule of the event stream. Each is a function of the
 //! files' text, so that its own tests can show that it fails.
 
 mod bans;
@@ -9,6 +9,7 @@ mod imports;
 mod length;
 mod rows;
 mod source;
+mod words;
 
 use std::fmt;
 use std::fs;
@@ -22,18 +23,48 @@ pub(crate) fn run() -> Result<(), Failure> {
     for warning in length::warnings(&sources) {
         println!("warning: {warning}");
     }
-    for warning in imports::findings(&sources) {
-        println!("warning: {warning}");
-    }
     let mut findings = bans::findings(&sources);
     findings.extend(length::findings(&sources));
     findings.extend(rows::findings(&sources)?);
+    findings.extend(settled(imports::findings(&sources), &CIRCLES_LEFT, "circles of imports"));
+    findings.extend(settled(words::findings(&sources), &WORDS_LEFT, "wordings to change"));
     println!("{} files read; {}", sources.len(), rows::demanded());
     if findings.is_empty() {
         return Ok(());
     }
     findings.iter().for_each(|finding| println!("{finding}"));
     Err(Failure::new(format!("{} findings, listed above", findings.len())))
+}
+
+/// Folders with circles of imports left to open; take one out to see them listed.
+const CIRCLES_LEFT: [&str; 5] =
+    ["crates/bench/", "crates/cli/", "crates/client/", "crates/hub/", "crates/server/"];
+
+/// Folders with wordings left to change; take one out to see them listed.
+const WORDS_LEFT: [&str; 11] = [
+    "bench/",
+    "crates/bench/",
+    "crates/cli/",
+    "crates/client/",
+    "crates/hub/",
+    "crates/proto/",
+    "crates/server/src/",
+    "crates/server/tests/",
+    "crates/testkit/",
+    "docs/recipes/",
+    "examples/",
+];
+
+/// The findings outside the folders that are `left`; for each of those, prints how many there are.
+fn settled(findings: Vec<Finding>, left: &[&str], what: &str) -> Vec<Finding> {
+    let (open, settled): (Vec<_>, Vec<_>) = findings
+        .into_iter()
+        .partition(|finding| left.iter().any(|folder| finding.place.starts_with(folder)));
+    for folder in left {
+        let count = open.iter().filter(|finding| finding.place.starts_with(folder)).count();
+        println!("warning: {folder}: {count} {what}");
+    }
+    settled
 }
 
 /// A violation of a rule.

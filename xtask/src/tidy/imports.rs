@@ -124,7 +124,7 @@ impl File {
         file
     }
 
-    /// Whether the file itself has a use for the path, and does not only pass it on.
+    /// Returns whether the file itself has a use for the path, and does not only pass it on.
     fn uses(&self, written: &Written) -> bool {
         match &written.kind {
             Kind::Export(name) => self.words.get(name).is_some_and(|times| *times > 1),

@@ -110,7 +110,7 @@ fn tree(
     at
 }
 
-/// Whether what stands before a `use` makes it public, if only within the crate.
+/// Returns whether the tokens before a `use` make it public, if only within the crate.
 fn is_public(before: &[&str]) -> bool {
     match before {
         [.., "pub"] => true,
