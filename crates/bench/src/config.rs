@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::http::target::Target;
-use crate::run::progress::Way;
 
 /// Everything a run needs to know.
 #[derive(Debug)]
@@ -96,4 +95,15 @@ pub struct Batch {
     pub events: u32,
     /// Where these requests go.
     pub target: Target,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Not at all.
+    None,
+    /// One line, written again and again.
+    Terminal,
+    /// A line now and then.
+    Lines,
 }

@@ -19,15 +19,15 @@ mod publish;
 mod report;
 mod run;
 mod subscribe;
+mod words;
 
 use std::io;
 
-pub use self::config::{Batch, Config, Scenario};
+pub use self::config::{Batch, Config, Scenario, Way};
 pub use self::http::target::{Place, Scheme, Target};
 pub use self::report::{Report, Verdict};
 pub use self::run::error::RunError;
 pub use self::run::interrupt::{Interrupted, Interrupter};
-pub use self::run::progress::Way;
 
 use self::run::error::DESCRIPTORS_BESIDE;
 use self::run::load::Load;
@@ -59,7 +59,7 @@ pub fn run(
     let mut report = Report::new(config);
     let ran = run::scenario::run(&mut load, &config.scenario, &mut report);
     load.finish(&ran);
-    report.fill(&load);
+    report.fill(&load.totals());
     let result = ran.and_then(|()| match report.verdict() {
         Some(verdict) => Err(RunError::Faulty(verdict)),
         None => Ok(()),

@@ -8,14 +8,12 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::check::causes::Causes;
-use crate::check::ledger::Faults;
+use crate::check::ledger::{Faults, Ledger};
 use crate::config::{Config, Scenario};
 use crate::measure::clock::seconds;
 use crate::measure::latency::{Latencies, Percentiles};
-use crate::measure::meter::Server;
-use crate::run::load::Load;
-
-pub(crate) use self::text::failures;
+use crate::measure::meter::{Meter, Server};
+use crate::words::failures;
 
 /// Everything that is told of a run; what does not apply to its scenario is left out.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -83,6 +81,19 @@ pub struct Report {
     /// The first of the events that the server sent by itself.
     #[serde(skip)]
     first_other: Option<String>,
+}
+
+/// What is known when a run is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Totals<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) meter: &'a Meter,
+    /// Why connections and publishes failed.
+    pub(crate) refused: [&'a Causes; 2],
+    /// Why streams ended before the run did.
+    pub(crate) ended: &'a Causes,
+    /// Nanoseconds of the measured part; `None` if it never began.
+    pub(crate) took: Option<u64>,
 }
 
 /// What a scenario counts.
@@ -158,8 +169,8 @@ impl Report {
     }
 
     /// Tells how many streams were opened, and how long that took.
-    pub(crate) fn connected(&mut self, load: &Load, nanos: u64) {
-        self.connected = Some(load.sources.counts().opened);
+    pub(crate) fn connected(&mut self, opened: u64, nanos: u64) {
+        self.connected = Some(opened);
         self.connect_seconds = Some(seconds(nanos));
     }
 
@@ -168,33 +179,32 @@ impl Report {
     }
 
     /// Tells how many streams were opened and closed.
-    pub(crate) fn churned(&mut self, load: &mut Load) {
-        self.connected = Some(load.sources.counts().opened);
-        self.done = Done::Connections(load.sources.counts().finished);
-        self.latency_ms = load.sources.take_latencies().percentiles();
+    pub(crate) fn churned(&mut self, opened: u64, finished: u64) {
+        self.connected = Some(opened);
+        self.done = Done::Connections(finished);
     }
 
-    /// Tells how many events were committed to nobody's delivery.
-    pub(crate) fn published(&mut self, load: &Load) {
-        let refused = load.publishers.refused_events();
-        self.done = Done::Events(load.publishers.answered() - refused);
+    /// Tells how many events the server took.
+    pub(crate) fn published(&mut self, events: u64) {
+        self.done = Done::Events(events);
     }
 
     /// Adds what is known when the run is over.
-    pub(crate) fn fill(&mut self, load: &Load) {
-        self.faults = load.ledger.faults();
-        self.refused = by_cause(&[load.sources.refused(), load.publishers.refused()]);
-        self.ended = by_cause(&[load.sources.ended()]);
-        self.other_events = load.ledger.others().count;
-        self.first_other.clone_from(&load.ledger.others().first);
-        self.load_cpu_seconds = load.meter.load_cpu();
-        self.server = load.meter.server(self.connected.unwrap_or_default());
-        let took = load.took().map(seconds);
+    pub(crate) fn fill(&mut self, totals: &Totals<'_>) {
+        let Totals { ledger, meter, refused, ended, took } = *totals;
+        self.faults = ledger.faults();
+        self.refused = by_cause(&refused);
+        self.ended = by_cause(&[ended]);
+        self.other_events = ledger.others().count;
+        self.first_other.clone_from(&ledger.others().first);
+        self.load_cpu_seconds = meter.load_cpu();
+        self.server = meter.server(self.connected.unwrap_or_default());
+        let took = took.map(seconds);
         self.seconds = took;
         let delivers = matches!(self.scenario, "fan-out" | "replay" | "slow");
-        self.deliveries = delivers.then(|| load.ledger.delivered());
+        self.deliveries = delivers.then(|| ledger.delivered());
         if self.scenario == "fan-out" || self.scenario == "slow" {
-            self.done = Done::Events(load.ledger.events());
+            self.done = Done::Events(ledger.events());
         }
         let per_second = |count: u64| took.map(|took| count as f64 / took);
         self.deliveries_per_second = self.deliveries.and_then(per_second);

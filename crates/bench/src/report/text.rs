@@ -6,7 +6,7 @@ use super::{Done, Report};
 use crate::check::ledger::Faults;
 use crate::measure::latency::Percentiles;
 use crate::measure::meter::Server;
-use crate::run::progress::grouped;
+use crate::words::{counted, grouped};
 
 /// Columns before the values.
 const LABEL: usize = 17;
@@ -168,19 +168,10 @@ pub(crate) fn faults(faults: Faults) -> Vec<String> {
     there.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect()
 }
 
-/// How many connections and publishes came to nothing, in words.
-pub(crate) fn failures(count: u64) -> String {
-    counted(count, "connection or publish failed", "connections or publishes failed")
-}
-
 fn percentiles(told: Percentiles) -> String {
     let Percentiles { p50, p90, p99, p999, max } = told;
     let millis = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
     millis.map(|(name, millis)| format!("{name} {} ms", significant(millis))).join(", ")
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 fn n_before(noun: &str) -> &'static str {

@@ -6,7 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use super::interrupt::Interrupted;
-use crate::report::{Verdict, failures};
+use crate::report::Verdict;
+use crate::words::failures;
 
 /// Why a run did not come to its end, or what was wrong when it did.
 #[derive(Debug)]

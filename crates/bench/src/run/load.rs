@@ -16,6 +16,7 @@ use crate::http::target::{Place, Request, Target, Topics};
 use crate::measure::clock::{Clock, nanos};
 use crate::measure::meter::Meter;
 use crate::publish::{FIRST_TOKEN, Form, Publishers};
+use crate::report::Totals;
 use crate::subscribe::source::Purpose;
 use crate::subscribe::sources::Sources;
 
@@ -284,9 +285,15 @@ impl Load {
         Ok(())
     }
 
-    /// Returns how long the measured part took; `None` if it never began.
-    pub(crate) fn took(&self) -> Option<u64> {
-        (self.span.took > 0).then_some(self.span.took)
+    /// Returns what the report needs when the run is over.
+    pub(crate) fn totals(&self) -> Totals<'_> {
+        Totals {
+            ledger: &self.ledger,
+            meter: &self.meter,
+            refused: [self.sources.refused(), self.publishers.refused()],
+            ended: self.sources.ended(),
+            took: (self.span.took > 0).then_some(self.span.took),
+        }
     }
 
     /// Ends the run, however it went: counts what is lost, closes everything, looks at memory once

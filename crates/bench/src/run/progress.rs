@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use crate::config::Way;
 use crate::measure::clock::{nanos, seconds};
+use crate::words::grouped;
 
 /// Shows progress to whoever watches.
 #[derive(Debug)]
@@ -14,17 +16,6 @@ pub(crate) struct Progress {
     before: u64,
     /// The length of the line on the terminal.
     width: usize,
-}
-
-/// How progress is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// Not at all.
-    None,
-    /// One line, written again and again.
-    Terminal,
-    /// A line now and then.
-    Lines,
 }
 
 impl Way {
@@ -95,19 +86,6 @@ impl Progress {
     }
 }
 
-/// A number with its thousands set apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,12 +109,5 @@ mod tests {
             assert!(!Progress::new(way).is_due(due - 1) && Progress::new(way).is_due(due));
         }
         assert!(!Progress::new(Way::None).is_due(u64::MAX - 1));
-    }
-
-    #[test]
-    fn thousands_are_set_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
     }
 }

@@ -50,7 +50,7 @@ fn idle(load: &mut Load, count: u32, hold: Duration, report: &mut Report) -> Res
 fn open(load: &mut Load, count: u32, report: &mut Report) -> Result<(), RunError> {
     let began = load.clock.now();
     let opened = load.open(Purpose::Follow, count);
-    report.connected(load, load.clock.now() - began);
+    report.connected(load.sources.counts().opened, load.clock.now() - began);
     opened
 }
 
@@ -117,7 +117,9 @@ fn churn(
         }
     }
     load.end()?;
-    report.churned(load);
+    let counts = load.sources.counts();
+    report.churned(counts.opened, counts.finished);
+    report.latency(&load.sources.take_latencies());
     ran
 }
 
@@ -157,7 +159,7 @@ fn replay(
         Ok(())
     });
     load.end()?;
-    report.connected(load, load.clock.now() - began);
+    report.connected(load.sources.counts().opened, load.clock.now() - began);
     report.latency(&load.sources.take_latencies());
     read
 }
@@ -238,7 +240,7 @@ fn publish(
         ran = load.turn(u64::MAX);
     }
     load.end()?;
-    report.published(load);
+    report.published(load.publishers.answered() - load.publishers.refused_events());
     report.latency(&load.publishers.take_latencies());
     ran
 }
