@@ -26,7 +26,7 @@ pub struct Config {
     /// The run is given up after this much time without progress.
     pub timeout: Duration,
     /// How progress is shown.
-    pub progress: Way,
+    pub progress: ProgressStyle,
 }
 
 /// What is measured.
@@ -99,7 +99,7 @@ pub struct Batch {
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum ProgressStyle {
     /// Not at all.
     None,
     /// One line, written again and again.

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod head;
+pub(crate) mod request;
 pub(crate) mod socket;
 pub(crate) mod target;
 pub(crate) mod tls;

@@ -19,12 +19,13 @@ mod publish;
 mod report;
 mod run;
 mod subscribe;
+mod topics;
 mod words;
 
 use std::io;
 
-pub use self::config::{Batch, Config, Scenario, Way};
-pub use self::http::target::{Place, Scheme, Target};
+pub use self::config::{Batch, Config, ProgressStyle, Scenario};
+pub use self::http::target::{BadTarget, Target};
 pub use self::report::{Report, Verdict};
 pub use self::run::error::RunError;
 pub use self::run::interrupt::{Interrupted, Interrupter};

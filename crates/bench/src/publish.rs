@@ -3,6 +3,8 @@
 //! A topic's events all go over one connection, because only there their order is settled: a server
 //! answers the requests of a connection in order (RFC 9112, section 9.3.2).
 
+mod request;
+
 use std::collections::VecDeque;
 
 use mio::{Registry, Token};
@@ -12,17 +14,19 @@ use crate::check::data::Stamp;
 use crate::check::ledger::Ledger;
 use crate::http::body::{Body, Piece};
 use crate::http::head::{Head, Status};
-use crate::http::socket::{Endpoint, IsClosing, Origin, Socket};
-use crate::http::target::{Request, Topics};
+use crate::http::socket::{Endpoint, IsClosing, LocalAddress, Socket};
 use crate::measure::clock::Clock;
 use crate::measure::latency::Latencies;
+use crate::topics::Topics;
+
+pub(crate) use self::request::PublishRequest;
 
 /// All publishing connections.
 #[derive(Debug)]
 pub(crate) struct Publishers {
     registry: Registry,
     endpoint: Endpoint,
-    form: Form,
+    request: PublishRequest,
     topics: Topics,
     list: Vec<Publisher>,
     /// Those that have something to send.
@@ -33,47 +37,6 @@ pub(crate) struct Publishers {
     latencies: Latencies,
     refused: Causes,
 }
-
-/// What a publish looks like.
-#[derive(Clone, Debug)]
-pub(crate) enum Form {
-    /// One event, whose data is the body.
-    One(Request),
-    /// Events as lines of JSON, as Tidings takes them at `/events`.
-    Batch(Request),
-}
-
-impl Form {
-    fn write(&self, out: &mut Vec<u8>, stamps: &[Stamp], topics: &Topics, ledger: &Ledger) {
-        let shape = ledger.shape();
-        match self {
-            Self::One(request) => {
-                for stamp in stamps {
-                    request.write_before_body(out, topics.name(stamp.topic), shape.bytes());
-                    shape.write(out, *stamp);
-                }
-            }
-            Self::Batch(request) => {
-                let name = |stamp: &Stamp| topics.name(stamp.topic);
-                let line =
-                    |stamp| LINE.iter().map(|part| part.len()).sum::<usize>() + name(stamp).len();
-                let len = stamps.iter().map(|stamp| line(stamp) + shape.bytes()).sum();
-                request.write_before_body(out, "", len);
-                let [before, between, after] = LINE;
-                for stamp in stamps {
-                    out.extend_from_slice(before.as_bytes());
-                    out.extend_from_slice(name(stamp).as_bytes());
-                    out.extend_from_slice(between.as_bytes());
-                    shape.write(out, *stamp);
-                    out.extend_from_slice(after.as_bytes());
-                }
-            }
-        }
-    }
-}
-
-/// What stands around a topic and data; neither has anything that JSON escapes.
-const LINE: [&str; 3] = ["{\"topic\":\"", "\",\"data\":\"", "\"}\n"];
 
 /// The token of the first of them; subscribing connections come before.
 pub(crate) const FIRST_TOKEN: usize = 1 << 40;
@@ -88,24 +51,24 @@ struct Publisher {
     queued: VecDeque<Vec<Stamp>>,
     /// Sent, in the order in which the answers come.
     unanswered: VecDeque<Vec<Stamp>>,
-    /// Requests that may be without an answer at a time, once the server has kept this connection
+    /// Requests that may be without an response at a time, once the server has kept this connection
     /// after one: some look at requests that came together with one after which they hang up.
     pipelined_max: usize,
     has_kept: bool,
-    /// The answer's head as far as it has come.
+    /// The response's head as far as it has come.
     head: Vec<u8>,
-    answer: Option<Answer>,
+    response: Option<Response>,
 }
 
 impl Publisher {
     /// Writes out what may be sent, as far as it is wise to hold it.
-    fn fill(&mut self, form: &Form, topics: &Topics, ledger: &Ledger) {
+    fn fill(&mut self, request: &PublishRequest, topics: &Topics, ledger: &Ledger) {
         let max = if self.has_kept { self.pipelined_max } else { 1 };
         while self.unanswered.len() < max
             && self.out.len() < OUT_BYTES_MAX
             && let Some(stamps) = self.queued.pop_front()
         {
-            form.write(&mut self.out, &stamps, topics, ledger);
+            request.write(&mut self.out, &stamps, topics, ledger);
             self.unanswered.push_back(stamps);
         }
     }
@@ -116,12 +79,12 @@ impl Publisher {
         self.out.clear();
         self.written = 0;
         self.head.clear();
-        self.answer = None;
+        self.response = None;
     }
 }
 
 #[derive(Debug)]
-struct Answer {
+struct Response {
     status: Status,
     body: Body,
     persists: bool,
@@ -137,7 +100,7 @@ impl Publishers {
     pub(crate) fn new(
         registry: Registry,
         endpoint: Endpoint,
-        form: Form,
+        request: PublishRequest,
         topics: Topics,
         (count, pipelined_max): (usize, usize),
     ) -> Self {
@@ -145,7 +108,7 @@ impl Publishers {
         Self {
             registry,
             endpoint,
-            form,
+            request,
             topics,
             list: list.collect(),
             waiting: Vec::new(),
@@ -180,12 +143,12 @@ impl Publishers {
         std::mem::take(&mut self.latencies)
     }
 
-    /// Returns how many publishes of the connection `index` wait or are without an answer.
+    /// Returns how many publishes of the connection `index` wait or are without an response.
     pub(crate) fn pending(&self, index: usize) -> usize {
         self.list[index].queued.len() + self.list[index].unanswered.len()
     }
 
-    /// Whether any publish waits or is without an answer.
+    /// Whether any publish waits or is without an response.
     pub(crate) fn is_pending(&self) -> bool {
         (0..self.list.len()).any(|index| self.pending(index) > 0)
     }
@@ -223,7 +186,7 @@ impl Publishers {
     fn send(&mut self, index: usize, ledger: &Ledger) -> Result<(), Cause> {
         let Some(publisher) = self.list.get_mut(index) else { return Ok(()) };
         loop {
-            publisher.fill(&self.form, &self.topics, ledger);
+            publisher.fill(&self.request, &self.topics, ledger);
             if publisher.out.is_empty() {
                 return Ok(());
             }
@@ -231,7 +194,7 @@ impl Publishers {
                 Some(socket) => socket,
                 none => {
                     let token = Token(FIRST_TOKEN + index);
-                    let from = Origin::default();
+                    let from = LocalAddress::default();
                     let made = Socket::connect(&self.endpoint, from, &self.registry, token);
                     let socket = made.and_then(|socket| socket.set_nodelay().map(|()| socket));
                     none.insert(socket.map_err(Cause::Connect)?)
@@ -266,7 +229,7 @@ impl Publishers {
             };
             let now = clock.now();
             if count == 0 {
-                if publisher.answer.as_ref().is_some_and(|answer| answer.body.may_end()) {
+                if publisher.response.as_ref().is_some_and(|response| response.body.may_end()) {
                     self.settle(index, ledger, now);
                     self.reconnect(index);
                     return Ok(());
@@ -312,7 +275,7 @@ impl Publishers {
     ) -> Result<(), Cause> {
         loop {
             let publisher = &mut self.list[index];
-            let Some(answer) = &mut publisher.answer else {
+            let Some(response) = &mut publisher.response else {
                 if input.is_empty() {
                     return Ok(());
                 }
@@ -323,17 +286,17 @@ impl Publishers {
                     }
                     Some((head, len)) => {
                         let Head { status, body, persists, .. } = head;
-                        publisher.answer = Some(Answer { status, body, persists });
+                        publisher.response = Some(Response { status, body, persists });
                         input = &input[len..];
                     }
                 }
                 continue;
             };
-            match answer.body.next(&mut input) {
+            match response.body.next(&mut input) {
                 Ok(Piece::Data(_)) => {}
                 Ok(Piece::More) => return Ok(()),
                 Ok(Piece::End) => {
-                    let persists = answer.persists;
+                    let persists = response.persists;
                     publisher.has_kept |= persists;
                     self.settle(index, ledger, now);
                     if !persists {
@@ -346,23 +309,23 @@ impl Publishers {
         }
     }
 
-    /// Counts the publish that an answer is for.
+    /// Counts the publish that an response is for.
     fn settle(&mut self, index: usize, ledger: &mut Ledger, now: u64) {
         let publisher = &mut self.list[index];
-        let Some(answer) = publisher.answer.take() else { return };
+        let Some(response) = publisher.response.take() else { return };
         let Some(stamps) = publisher.unanswered.pop_front() else { return };
         self.answered += stamps.len() as u64;
         if let Some(first) = stamps.first() {
             self.latencies.add(now.saturating_sub(first.sent));
         }
-        if !answer.status.is_success() {
-            self.refused.add(&Cause::Refused(answer.status));
+        if !response.status.is_success() {
+            self.refused.add(&Cause::Refused(response.status));
             self.refused_events += stamps.len() as u64;
             stamps.into_iter().for_each(|stamp| ledger.withdraw(stamp));
         }
     }
 
-    /// Gives up a connection that the server has said to close with its last answer.
+    /// Gives up a connection that the server has said to close with its last response.
     ///
     /// What it has not answered by then it has not looked at (RFC 9112, section 9.6): that is sent
     /// again over the next connection.
@@ -375,7 +338,7 @@ impl Publishers {
         self.waiting.push(index);
     }
 
-    /// Counts what is without an answer as refused: nobody knows what became of it.
+    /// Counts what is without an response as refused: nobody knows what became of it.
     fn fail(&mut self, index: usize, cause: &Cause, ledger: &mut Ledger) {
         let publisher = &mut self.list[index];
         publisher.drop_connection();
@@ -397,19 +360,18 @@ mod tests {
     use super::*;
     use crate::check::data::Shape;
     use crate::check::ledger::Scope;
-    use crate::http::target::{Place, Scheme, Target};
+    use crate::http::request::Request;
+    use crate::http::target::Target;
 
     /// One connection over which three events were sent, and the ledger they are in.
     fn three_sent() -> (Publishers, Ledger) {
         let poll = Poll::new().unwrap();
-        let place = Place { scheme: Scheme::Http, host: "127.0.0.1".into(), port: 9 };
-        let path = vec!["/".to_owned()];
-        let target = Target { place, authority: "a".into(), path };
-        let form = Form::One(target.request("POST", &[], &[]));
+        let target = Target::parse("http://127.0.0.1:9/").unwrap();
+        let request = PublishRequest::One(Request::new("POST", &target, &[], &[]));
         let mut publishers = Publishers::new(
             poll.registry().try_clone().unwrap(),
             Endpoint { address: "127.0.0.1:9".parse().unwrap(), security: None },
-            form,
+            request,
             Topics::new(1, 1),
             (1, 8),
         );
@@ -461,8 +423,8 @@ mod tests {
         let again: Vec<u32> = publisher.queued.iter().map(|stamps| stamps[0].number).collect();
         assert_eq!((again, publisher.unanswered.len()), (vec![2, 3], 0));
         assert_eq!((publisher.has_kept, publishers.refused().total()), (false, 0));
-        let Publishers { list, form, topics, .. } = &mut publishers;
-        list[0].fill(form, topics, &ledger);
+        let Publishers { list, request, topics, .. } = &mut publishers;
+        list[0].fill(request, topics, &ledger);
         assert_eq!(list[0].unanswered.len(), 1);
     }
 
@@ -472,27 +434,5 @@ mod tests {
         publishers.fail(0, &Cause::Unanswered, &mut ledger);
         assert_eq!((publishers.refused().total(), ledger.under_way()), (3, 0));
         assert!(!publishers.is_pending());
-    }
-
-    #[test]
-    fn a_batch_is_lines_of_json_of_the_length_that_is_told() {
-        let target = Target {
-            place: Place { scheme: Scheme::Http, host: "a".into(), port: 80 },
-            authority: "a".into(),
-            path: vec!["/events".into()],
-        };
-        let form = Form::Batch(target.request("POST", &[], &[]));
-        let mut ledger = Ledger::new(Shape::new(1, 60), 2, Scope::Own);
-        let stamps = [ledger.publish(0), ledger.publish(0)];
-        let mut out = Vec::new();
-        form.write(&mut out, &stamps, &Topics::new(255, 2), &ledger);
-        let text = String::from_utf8(out).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
-        let lines: Vec<serde_json::Value> =
-            body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[1]["topic"], "bench-000000ff-1");
-        assert_eq!(lines[1]["data"].as_str().map(str::len), Some(60));
     }
 }

@@ -12,7 +12,7 @@ use crate::check::ledger::{Faults, Ledger};
 use crate::config::{Config, Scenario};
 use crate::measure::clock::seconds;
 use crate::measure::latency::{Latencies, Percentiles};
-use crate::measure::meter::{Meter, Server};
+use crate::measure::meter::{Meter, ServerUsage};
 use crate::words::failures;
 
 /// Everything that is told of a run; what does not apply to its scenario is left out.
@@ -72,12 +72,12 @@ pub struct Report {
     #[serde(skip_serializing_if = "is_zero")]
     other_events: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    server: Option<Server>,
+    server: Option<ServerUsage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load_cpu_seconds: Option<f64>,
     /// How many events or connections the measured part has dealt with.
     #[serde(skip)]
-    done: Done,
+    done: WorkDone,
     /// The first of the events that the server sent by itself.
     #[serde(skip)]
     first_other: Option<String>,
@@ -98,7 +98,7 @@ pub(crate) struct Totals<'a> {
 
 /// What a scenario counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Done {
+enum WorkDone {
     /// Streams that are held.
     #[default]
     Nothing,
@@ -181,12 +181,12 @@ impl Report {
     /// Tells how many streams were opened and closed.
     pub(crate) fn churned(&mut self, opened: u64, finished: u64) {
         self.connected = Some(opened);
-        self.done = Done::Connections(finished);
+        self.done = WorkDone::Connections(finished);
     }
 
     /// Tells how many events the server took.
     pub(crate) fn published(&mut self, events: u64) {
-        self.done = Done::Events(events);
+        self.done = WorkDone::Events(events);
     }
 
     /// Adds what is known when the run is over.
@@ -195,8 +195,8 @@ impl Report {
         self.faults = ledger.faults();
         self.refused = by_cause(&refused);
         self.ended = by_cause(&[ended]);
-        self.other_events = ledger.others().count;
-        self.first_other.clone_from(&ledger.others().first);
+        self.other_events = ledger.foreign().count;
+        self.first_other.clone_from(&ledger.foreign().first);
         self.load_cpu_seconds = meter.load_cpu();
         self.server = meter.server(self.connected.unwrap_or_default());
         let took = took.map(seconds);
@@ -204,14 +204,14 @@ impl Report {
         let delivers = matches!(self.scenario, "fan-out" | "replay" | "slow");
         self.deliveries = delivers.then(|| ledger.delivered());
         if self.scenario == "fan-out" || self.scenario == "slow" {
-            self.done = Done::Events(ledger.events());
+            self.done = WorkDone::Events(ledger.events());
         }
         let per_second = |count: u64| took.map(|took| count as f64 / took);
         self.deliveries_per_second = self.deliveries.and_then(per_second);
         match self.done {
-            Done::Events(events) => self.events_per_second = per_second(events),
-            Done::Connections(count) => self.connections_per_second = per_second(count),
-            Done::Nothing => {}
+            WorkDone::Events(events) => self.events_per_second = per_second(events),
+            WorkDone::Connections(count) => self.connections_per_second = per_second(count),
+            WorkDone::Nothing => {}
         }
         self.share_out();
     }
@@ -223,9 +223,9 @@ impl Report {
         let each = |count: u64| (count > 0).then(|| cpu * 1e6 / count as f64);
         server.cpu_us_per_delivery = self.deliveries.and_then(each);
         match self.done {
-            Done::Events(events) => server.cpu_us_per_event = each(events),
-            Done::Connections(count) => server.cpu_us_per_connection = each(count),
-            Done::Nothing => {}
+            WorkDone::Events(events) => server.cpu_us_per_event = each(events),
+            WorkDone::Connections(count) => server.cpu_us_per_connection = each(count),
+            WorkDone::Nothing => {}
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Stamp {
 
 /// What a piece of data turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum DataKind {
     Ours(Stamp),
     /// One of ours by its beginning, and not as it was published.
     Corrupt,
@@ -81,30 +81,30 @@ impl Shape {
 
     /// Reads data that was delivered.
     #[inline]
-    pub(crate) fn read(&self, data: &[u8]) -> Found {
+    pub(crate) fn read(&self, data: &[u8]) -> DataKind {
         let Some((head, padding)) = data.split_first_chunk::<{ Self::BYTES_MIN }>() else {
-            return if data.starts_with(MARK) { Found::Corrupt } else { Found::Foreign };
+            return if data.starts_with(MARK) { DataKind::Corrupt } else { DataKind::Foreign };
         };
         let (words, _) = head.as_chunks::<8>();
-        let [mark, fields @ .., told] = words else { return Found::Foreign };
+        let [mark, fields @ .., told] = words else { return DataKind::Foreign };
         if mark != MARK {
-            return Found::Foreign;
+            return DataKind::Foreign;
         }
         let [run, topic, number, sent_high, sent_low] =
             [0, 1, 2, 3, 4].map(|at: usize| u64::from_le_bytes(fields[at]));
         let expected = to_hex(check([run, topic, number, sent_high, sent_low]));
         if u64::from_le_bytes(*told) != expected {
-            return Found::Corrupt;
+            return DataKind::Corrupt;
         }
         if run != self.run {
-            return Found::OtherRun;
+            return DataKind::OtherRun;
         }
         let sent = u64::from(from_hex(sent_high)) << 32 | u64::from(from_hex(sent_low));
         let stamp = Stamp { topic: from_hex(topic), number: from_hex(number), sent };
         if padding != self.padding(stamp) {
-            return Found::Corrupt;
+            return DataKind::Corrupt;
         }
-        Found::Ours(stamp)
+        DataKind::Ours(stamp)
     }
 
     fn padding(&self, stamp: Stamp) -> &[u8] {
@@ -186,7 +186,7 @@ mod tests {
                 let data = written(&shape, stamp);
                 assert_eq!(data.len(), bytes);
                 assert!(data.iter().all(u8::is_ascii_graphic));
-                assert_eq!(shape.read(&data), Found::Ours(stamp));
+                assert_eq!(shape.read(&data), DataKind::Ours(stamp));
             }
         }
     }
@@ -199,7 +199,7 @@ mod tests {
             for change in [1, 2, 4, 8, 16, 32, 64] {
                 let mut data = whole.clone();
                 data[at] ^= change;
-                let expected = if at < MARK.len() { Found::Foreign } else { Found::Corrupt };
+                let expected = if at < MARK.len() { DataKind::Foreign } else { DataKind::Corrupt };
                 assert_eq!(shape.read(&data), expected, "byte {at} changed by {change}");
             }
         }
@@ -210,10 +210,10 @@ mod tests {
         let shape = Shape::new(1, 100);
         let whole = written(&shape, STAMP);
         for len in MARK.len()..whole.len() {
-            assert_eq!(shape.read(&whole[..len]), Found::Corrupt, "cut to {len} bytes");
+            assert_eq!(shape.read(&whole[..len]), DataKind::Corrupt, "cut to {len} bytes");
         }
         let longer = [&whole[..], b"x"].concat();
-        assert_eq!(shape.read(&longer), Found::Corrupt);
+        assert_eq!(shape.read(&longer), DataKind::Corrupt);
     }
 
     #[test]
@@ -222,16 +222,16 @@ mod tests {
         let other = written(&shape, Stamp { number: STAMP.number + 1, ..STAMP });
         let mut data = written(&shape, STAMP);
         data[Shape::BYTES_MIN..].copy_from_slice(&other[Shape::BYTES_MIN..]);
-        assert_eq!(shape.read(&data), Found::Corrupt);
+        assert_eq!(shape.read(&data), DataKind::Corrupt);
     }
 
     #[test]
     fn events_of_others_are_no_faults() {
         let shape = Shape::new(1, 100);
-        assert_eq!(shape.read(b"hello"), Found::Foreign);
-        assert_eq!(shape.read(b""), Found::Foreign);
-        assert_eq!(shape.read(&[b'x'; 100]), Found::Foreign);
+        assert_eq!(shape.read(b"hello"), DataKind::Foreign);
+        assert_eq!(shape.read(b""), DataKind::Foreign);
+        assert_eq!(shape.read(&[b'x'; 100]), DataKind::Foreign);
         let other = Shape::new(2, 60);
-        assert_eq!(shape.read(&written(&other, STAMP)), Found::OtherRun);
+        assert_eq!(shape.read(&written(&other, STAMP)), DataKind::OtherRun);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::check::data::{Found, Shape, Stamp};
+use crate::check::data::{DataKind, Shape, Stamp};
 use crate::measure::latency::Latencies;
 
 /// What must not happen, and how often it did.
@@ -33,7 +33,7 @@ impl Faults {
 
 /// Where one subscriber stands in its topic.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     topic: u32,
     /// The number that is due next.
     next: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Place {
     missing: BTreeSet<u32>,
 }
 
-impl Place {
+impl Position {
     /// Stands before the first event of `topic` that is published after the first `passed`.
     pub(crate) fn new(topic: u32, passed: u32) -> Self {
         Self { topic, next: passed + 1, missing: BTreeSet::new() }
@@ -64,7 +64,7 @@ impl Place {
 
 /// Every event of a run, and what became of it.
 ///
-/// Events go to the topics in turn, so that an event's topic and number tell its place in
+/// Events go to the topics in turn, so that an event's topic and number tell its position in
 /// `remaining`, and a delivery costs one decrement there.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -80,7 +80,7 @@ pub(crate) struct Ledger {
     delivered: u64,
     latencies: Latencies,
     faults: Faults,
-    others: Others,
+    foreign: ForeignEvents,
 }
 
 /// Whether the topics are this run's alone.
@@ -92,7 +92,7 @@ pub(crate) enum Scope {
 
 /// Events that were received and are not this run's, which is no fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Others {
+pub(crate) struct ForeignEvents {
     pub(crate) count: u64,
     /// The first of them, cut.
     pub(crate) first: Option<String>,
@@ -118,7 +118,7 @@ impl Ledger {
             delivered: 0,
             latencies: Latencies::default(),
             faults: Faults::default(),
-            others: Others::default(),
+            foreign: ForeignEvents::default(),
         }
     }
 
@@ -163,8 +163,8 @@ impl Ledger {
         self.faults
     }
 
-    pub(crate) fn others(&self) -> &Others {
-        &self.others
+    pub(crate) fn foreign(&self) -> &ForeignEvents {
+        &self.foreign
     }
 
     /// Takes the times of all deliveries since the last call.
@@ -191,47 +191,47 @@ impl Ledger {
         }
     }
 
-    /// Checks data that came to the subscriber at `place`, and moves it on. Returns what the data
+    /// Checks data that came to the subscriber at `position`, and moves it on. Returns what the data
     /// says of itself if it is what was due next.
     #[inline]
     pub(crate) fn deliver(
         &mut self,
-        place: &mut Place,
+        position: &mut Position,
         event_type: &str,
         data: &str,
         now: u64,
     ) -> Option<Stamp> {
         match self.shape.read(data.as_bytes()) {
-            Found::Ours(stamp) => return self.stamped(place, stamp, now),
-            Found::Corrupt => self.faults.corrupt += 1,
+            DataKind::Ours(stamp) => return self.stamped(position, stamp, now),
+            DataKind::Corrupt => self.faults.corrupt += 1,
             // Topics of this run have a name that no other run has.
-            Found::OtherRun if self.scope == Scope::Own => self.faults.misdelivered += 1,
-            Found::OtherRun | Found::Foreign => self.other(event_type, data),
+            DataKind::OtherRun if self.scope == Scope::Own => self.faults.misdelivered += 1,
+            DataKind::OtherRun | DataKind::Foreign => self.note_foreign(event_type, data),
         }
         None
     }
 
-    /// Moves the subscriber at `place` on over the event that is due next, which came as it did to
+    /// Moves the subscriber at `position` on over the event that is due next, which came as it did to
     /// another.
     #[inline]
-    pub(crate) fn deliver_known(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
-        debug_assert_eq!((stamp.topic, stamp.number), (place.topic, place.next));
-        self.arrive(place, stamp, now);
+    pub(crate) fn deliver_known(&mut self, position: &mut Position, stamp: Stamp, now: u64) {
+        debug_assert_eq!((stamp.topic, stamp.number), (position.topic, position.next));
+        self.arrive(position, stamp, now);
     }
 
-    fn stamped(&mut self, place: &mut Place, stamp: Stamp, now: u64) -> Option<Stamp> {
-        let is_due = stamp.topic == place.topic && stamp.number == place.next;
+    fn stamped(&mut self, position: &mut Position, stamp: Stamp, now: u64) -> Option<Stamp> {
+        let is_due = stamp.topic == position.topic && stamp.number == position.next;
         if is_due && stamp.number <= self.published(stamp.topic) {
-            self.arrive(place, stamp, now);
+            self.arrive(position, stamp, now);
             return Some(stamp);
         }
-        self.irregular(place, stamp, now);
+        self.irregular(position, stamp, now);
         None
     }
 
     #[inline]
-    fn arrive(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
-        place.next = stamp.number + 1;
+    fn arrive(&mut self, position: &mut Position, stamp: Stamp, now: u64) {
+        position.next = stamp.number + 1;
         self.count(stamp, now);
         self.settle(self.index(stamp.topic, stamp.number));
     }
@@ -243,15 +243,15 @@ impl Ledger {
     }
 
     #[cold]
-    fn irregular(&mut self, place: &mut Place, stamp: Stamp, now: u64) {
-        if stamp.topic != place.topic {
+    fn irregular(&mut self, position: &mut Position, stamp: Stamp, now: u64) {
+        if stamp.topic != position.topic {
             self.faults.misdelivered += 1;
         } else if stamp.number > self.published[stamp.topic as usize] {
             self.faults.corrupt += 1;
-        } else if stamp.number > place.next {
-            self.pass_over(place, stamp.number);
-            self.arrive(place, stamp, now);
-        } else if place.missing.remove(&stamp.number) {
+        } else if stamp.number > position.next {
+            self.pass_over(position, stamp.number);
+            self.arrive(position, stamp, now);
+        } else if position.missing.remove(&stamp.number) {
             self.faults.lost -= 1;
             self.faults.out_of_order += 1;
             self.count(stamp, now);
@@ -261,19 +261,19 @@ impl Ledger {
     }
 
     /// Counts everything that is due before `number` as lost.
-    fn pass_over(&mut self, place: &mut Place, number: u32) {
-        for passed in place.next..number {
-            let index = self.index(place.topic, passed);
+    fn pass_over(&mut self, position: &mut Position, number: u32) {
+        for passed in position.next..number {
+            let index = self.index(position.topic, passed);
             if self.remaining[index] == WITHDRAWN {
                 continue;
             }
             self.faults.lost += 1;
             self.settle(index);
-            if place.missing.len() < MISSING_MAX {
-                place.missing.insert(passed);
+            if position.missing.len() < MISSING_MAX {
+                position.missing.insert(passed);
             }
         }
-        place.next = place.next.max(number);
+        position.next = position.next.max(number);
     }
 
     #[inline]
@@ -292,18 +292,18 @@ impl Ledger {
     }
 
     #[cold]
-    fn other(&mut self, event_type: &str, data: &str) {
-        self.others.count += 1;
-        self.others.first.get_or_insert_with(|| {
+    fn note_foreign(&mut self, event_type: &str, data: &str) {
+        self.foreign.count += 1;
+        self.foreign.first.get_or_insert_with(|| {
             format!("{event_type}: {data}").chars().take(SHOWN_CHARS).collect()
         });
     }
 
     /// Counts a subscriber out whose stream has ended: what it was due is lost.
-    pub(crate) fn leave(&mut self, place: &mut Place) {
+    pub(crate) fn leave(&mut self, position: &mut Position) {
         self.faults.closed += 1;
-        self.pass_over(place, self.published(place.topic) + 1);
-        let due = &mut self.due[place.topic as usize];
+        self.pass_over(position, self.published(position.topic) + 1);
+        let due = &mut self.due[position.topic as usize];
         *due = due.saturating_sub(1);
     }
 
@@ -322,12 +322,12 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    /// A ledger whose topics have `subscribers` each, and their places.
-    fn ledger(topics: u32, subscribers: u32) -> (Ledger, Vec<Place>) {
+    /// A ledger whose topics have `subscribers` each, and their positions.
+    fn ledger(topics: u32, subscribers: u32) -> (Ledger, Vec<Position>) {
         let mut ledger = Ledger::new(Shape::new(7, 100), topics, Scope::Own);
-        let places = (0..topics * subscribers).map(|n| Place::new(n % topics, 0)).collect();
+        let positions = (0..topics * subscribers).map(|n| Position::new(n % topics, 0)).collect();
         (0..topics * subscribers).for_each(|n| ledger.join(n % topics));
-        (ledger, places)
+        (ledger, positions)
     }
 
     fn publish(ledger: &mut Ledger, now: u64) -> String {
@@ -344,11 +344,11 @@ mod tests {
     /// What is wrong with one subscriber that is due four events and gets those of these numbers.
     #[track_caller]
     fn check(numbers: &[u32], expected: Faults) {
-        let (mut ledger, mut places) = ledger(1, 1);
+        let (mut ledger, mut positions) = ledger(1, 1);
         let events: Vec<String> = (0..4).map(|n| publish(&mut ledger, n)).collect();
         for number in numbers {
             let data = &events[*number as usize - 1];
-            ledger.deliver(&mut places[0], "message", data, 10);
+            ledger.deliver(&mut positions[0], "message", data, 10);
         }
         ledger.give_up();
         assert_eq!(ledger.faults(), expected, "{numbers:?}");
@@ -383,14 +383,14 @@ mod tests {
 
     #[test]
     fn an_event_is_under_way_until_each_of_its_subscribers_has_it() {
-        let (mut ledger, mut places) = ledger(2, 3);
+        let (mut ledger, mut positions) = ledger(2, 3);
         let first = publish(&mut ledger, 0);
         let second = publish(&mut ledger, 0);
         assert_eq!(ledger.under_way(), 2);
-        for place in &mut places {
-            let data = if place.topic() == 0 { &first } else { &second };
+        for position in &mut positions {
+            let data = if position.topic() == 0 { &first } else { &second };
             assert!(ledger.under_way() > 0);
-            ledger.deliver(place, "message", data, 5);
+            ledger.deliver(position, "message", data, 5);
         }
         assert_eq!((ledger.under_way(), ledger.delivered()), (0, 6));
         assert_eq!(ledger.faults(), Faults::default());
@@ -398,56 +398,56 @@ mod tests {
 
     #[test]
     fn an_event_of_another_topic_or_run_is_misdelivered() {
-        let (mut ledger, mut places) = ledger(2, 1);
+        let (mut ledger, mut positions) = ledger(2, 1);
         let first = publish(&mut ledger, 0);
-        ledger.deliver(&mut places[1], "message", &first, 5);
+        ledger.deliver(&mut positions[1], "message", &first, 5);
         assert_eq!(ledger.faults(), Faults { misdelivered: 1, ..Faults::default() });
         let mut other = Vec::new();
         Shape::new(8, 100).write(&mut other, Stamp { topic: 0, number: 1, sent: 0 });
         let other = String::from_utf8(other).unwrap();
-        ledger.deliver(&mut places[0], "message", &other, 5);
+        ledger.deliver(&mut positions[0], "message", &other, 5);
         assert_eq!(ledger.faults(), Faults { misdelivered: 2, ..Faults::default() });
         ledger.scope = Scope::Shared;
-        ledger.deliver(&mut places[0], "message", &other, 5);
+        ledger.deliver(&mut positions[0], "message", &other, 5);
         assert_eq!(ledger.faults(), Faults { misdelivered: 2, ..Faults::default() });
-        assert_eq!(ledger.others().count, 1);
+        assert_eq!(ledger.foreign().count, 1);
     }
 
     #[test]
     fn an_altered_event_or_one_nobody_published_is_corrupt() {
-        let (mut ledger, mut places) = ledger(1, 1);
+        let (mut ledger, mut positions) = ledger(1, 1);
         let data = publish(&mut ledger, 0);
-        ledger.deliver(&mut places[0], "message", &data[..99], 5);
+        ledger.deliver(&mut positions[0], "message", &data[..99], 5);
         for number in [1, 2, 9] {
             let unheard = text(&ledger, Stamp { topic: 0, number: number + 1, sent: 0 });
-            ledger.deliver(&mut places[0], "message", &unheard, 5);
+            ledger.deliver(&mut positions[0], "message", &unheard, 5);
         }
         assert_eq!(ledger.faults(), Faults { corrupt: 4, ..Faults::default() });
-        ledger.deliver(&mut places[0], "message", &data, 5);
+        ledger.deliver(&mut positions[0], "message", &data, 5);
         assert_eq!((ledger.delivered(), ledger.under_way()), (1, 0));
     }
 
     #[test]
     fn what_the_server_says_by_itself_is_shown_and_no_fault() {
-        let (mut ledger, mut places) = ledger(1, 1);
-        ledger.deliver(&mut places[0], "hello", &"x".repeat(1_000), 5);
-        ledger.deliver(&mut places[0], "hello", "again", 5);
-        let others = ledger.others();
-        assert_eq!(others.count, 2);
-        assert_eq!(others.first.as_deref().map(str::len), Some(SHOWN_CHARS));
+        let (mut ledger, mut positions) = ledger(1, 1);
+        ledger.deliver(&mut positions[0], "hello", &"x".repeat(1_000), 5);
+        ledger.deliver(&mut positions[0], "hello", "again", 5);
+        let foreign = ledger.foreign();
+        assert_eq!(foreign.count, 2);
+        assert_eq!(foreign.first.as_deref().map(str::len), Some(SHOWN_CHARS));
         assert_eq!(ledger.faults().total(), 0);
     }
 
     #[test]
     fn a_refused_event_is_nobodys_due() {
-        let (mut ledger, mut places) = ledger(1, 2);
+        let (mut ledger, mut positions) = ledger(1, 2);
         let first = ledger.publish(0);
         let second = publish(&mut ledger, 0);
         ledger.withdraw(first);
         ledger.withdraw(first);
         assert_eq!(ledger.under_way(), 1);
-        for place in &mut places {
-            ledger.deliver(place, "message", &second, 5);
+        for position in &mut positions {
+            ledger.deliver(position, "message", &second, 5);
         }
         ledger.give_up();
         assert_eq!((ledger.faults(), ledger.under_way()), (Faults::default(), 0));
@@ -455,12 +455,12 @@ mod tests {
 
     #[test]
     fn a_stream_that_ends_loses_what_was_under_way_and_is_due_nothing_more() {
-        let (mut ledger, mut places) = ledger(1, 2);
+        let (mut ledger, mut positions) = ledger(1, 2);
         publish(&mut ledger, 0);
-        ledger.leave(&mut places[0]);
+        ledger.leave(&mut positions[0]);
         assert_eq!(ledger.faults(), Faults { lost: 1, closed: 1, ..Faults::default() });
         let second = publish(&mut ledger, 0);
-        ledger.deliver(&mut places[1], "message", &second, 5);
+        ledger.deliver(&mut positions[1], "message", &second, 5);
         assert_eq!(ledger.faults(), Faults { lost: 2, closed: 1, ..Faults::default() });
         assert_eq!(ledger.under_way(), 0);
     }
@@ -472,11 +472,11 @@ mod tests {
         assert_eq!(ledger.under_way(), 0);
         ledger.replay(2);
         assert_eq!(ledger.under_way(), 3);
-        let mut place = Place::new(0, 0);
+        let mut position = Position::new(0, 0);
         for event in &events {
-            ledger.deliver(&mut place, "message", event, 5);
+            ledger.deliver(&mut position, "message", event, 5);
         }
-        assert!(place.is_past(3) && ledger.faults() == Faults::default());
+        assert!(position.is_past(3) && ledger.faults() == Faults::default());
         // The second subscriber is never heard of.
         ledger.give_up();
         assert_eq!(ledger.faults(), Faults { lost: 3, ..Faults::default() });
@@ -484,9 +484,9 @@ mod tests {
 
     #[test]
     fn latency_is_from_the_time_in_the_event() {
-        let (mut ledger, mut places) = ledger(1, 1);
+        let (mut ledger, mut positions) = ledger(1, 1);
         let data = publish(&mut ledger, 1_000_000);
-        ledger.deliver(&mut places[0], "message", &data, 3_000_000);
+        ledger.deliver(&mut positions[0], "message", &data, 3_000_000);
         let told = ledger.take_latencies().percentiles().unwrap();
         assert_eq!(told.max, 2.0);
         assert_eq!(ledger.take_latencies().percentiles(), None);

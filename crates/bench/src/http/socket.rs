@@ -35,7 +35,7 @@ impl Socket {
     /// Begins to connect, and has `registry` tell of everything that happens.
     pub(crate) fn connect(
         to: &Endpoint,
-        from: Origin,
+        from: LocalAddress,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
@@ -107,12 +107,12 @@ fn unless_it_would_block(mut call: impl FnMut() -> io::Result<usize>) -> io::Res
 /// An address has some 28,000 ports, and a closed connection keeps its port for a time. On loopback
 /// there are more addresses to be had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct LocalAddress {
     /// 0 leaves the choice to the system.
     number: u8,
 }
 
-impl Origin {
+impl LocalAddress {
     /// Connections from 16 addresses are more than this machine has memory for.
     const MAX: u8 = 16;
 
@@ -137,12 +137,13 @@ mod tests {
     #[test]
     fn only_loopback_has_more_addresses_and_not_without_end() {
         let away = "192.0.2.1:80".parse().unwrap();
-        assert_eq!(Origin::default().after(away), None);
-        assert_eq!(Origin::default().after("[::1]:80".parse().unwrap()), None);
+        assert_eq!(LocalAddress::default().after(away), None);
+        assert_eq!(LocalAddress::default().after("[::1]:80".parse().unwrap()), None);
         let here = "127.0.0.1:80".parse().unwrap();
-        assert_eq!(Origin::default().address(here), None);
-        let origins = std::iter::successors(Some(Origin::default()), |origin| origin.after(here));
-        let last = origins.last().unwrap();
+        assert_eq!(LocalAddress::default().address(here), None);
+        let locals =
+            std::iter::successors(Some(LocalAddress::default()), |local| local.after(here));
+        let last = locals.last().unwrap();
         assert_eq!(last.address(here), Some("127.0.0.17:0".parse().unwrap()));
     }
 
@@ -152,7 +153,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let to = Endpoint { address: listener.local_addr().unwrap(), security: None };
         let poll = mio::Poll::new().unwrap();
-        let from = Origin::default().after(to.address).unwrap();
+        let from = LocalAddress::default().after(to.address).unwrap();
         let _socket = Socket::connect(&to, from, poll.registry(), Token(0)).unwrap();
         let (_, peer) = listener.accept().unwrap();
         assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 2));

@@ -128,7 +128,7 @@ mod tests {
     use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
     use super::*;
-    use crate::http::socket::{Endpoint, Origin, Socket};
+    use crate::http::socket::{Endpoint, LocalAddress, Socket};
 
     const REQUEST: usize = 200_000;
     const RESPONSE: usize = 500_000;
@@ -175,7 +175,7 @@ mod tests {
     fn exchange(to: &Endpoint, buffer: &mut [u8]) -> io::Result<Vec<u8>> {
         let mut poll = Poll::new()?;
         let mut events = Events::with_capacity(8);
-        let mut socket = Socket::connect(to, Origin::default(), poll.registry(), Token(0))?;
+        let mut socket = Socket::connect(to, LocalAddress::default(), poll.registry(), Token(0))?;
         let request = [b'y'; REQUEST];
         let (mut written, mut response) = (0, Vec::new());
         loop {

@@ -26,7 +26,7 @@ pub(crate) struct Meter {
 
 /// What is told of the server, in bytes, seconds and microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Server {
+pub(crate) struct ServerUsage {
     pub(crate) rss_before: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rss_connected: Option<u64>,
@@ -144,13 +144,13 @@ impl Meter {
     }
 
     /// What is told of the server; `subscribers` share its memory.
-    pub(crate) fn server(&self, subscribers: u64) -> Option<Server> {
+    pub(crate) fn server(&self, subscribers: u64) -> Option<ServerUsage> {
         self.server.as_ref()?;
         let rss_per_subscriber = self
             .connected
             .filter(|_| subscribers > 0)
             .map(|connected| (connected.rss as i64 - self.before.rss as i64) / subscribers as i64);
-        Some(Server {
+        Some(ServerUsage {
             rss_before: self.before.rss,
             rss_connected: self.connected.map(|sample| sample.rss),
             rss_without_stalled: self.without_stalled.map(|sample| sample.rss),
@@ -165,7 +165,7 @@ impl Meter {
             tcp_memory_without_stalled: self.without_stalled.map(|sample| sample.tcp),
             tcp_memory_with_stalled: self.with_stalled.map(|sample| sample.tcp),
             tcp_memory_peak: self.peak.tcp,
-            ..Server::default()
+            ..ServerUsage::default()
         })
     }
 

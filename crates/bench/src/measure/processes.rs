@@ -1,4 +1,4 @@
-//! Memory and CPU time of the server's processes, and the memory of the machine's TCP, from `/proc`.
+//! Memory and CPU time of the server's processes, and the memory of the units's TCP, from `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ pub(crate) struct Processes {
     roots: Vec<u32>,
     /// Those and their descendants, as of when they were last looked for.
     all: BTreeSet<u32>,
-    machine: Machine,
+    units: KernelUnits,
 }
 
 /// What they had at one moment, together, in bytes and in seconds.
@@ -23,13 +23,13 @@ pub(crate) struct Sample {
     pub(crate) pss: u64,
     /// User and system time.
     pub(crate) cpu: f64,
-    /// What the kernel holds for TCP, for all processes of this machine.
+    /// What the kernel holds for TCP, for all processes of this units.
     pub(crate) tcp: u64,
 }
 
-/// Units of this machine.
+/// Units of this units.
 #[derive(Clone, Copy, Debug)]
-struct Machine {
+struct KernelUnits {
     page_bytes: u64,
     ticks_per_second: u64,
 }
@@ -42,7 +42,7 @@ impl Processes {
     /// One of them cannot be read: it does not exist, or is another user's.
     pub(crate) fn of(roots: Vec<u32>) -> io::Result<Self> {
         let all = roots.iter().copied().collect();
-        let mut processes = Self { roots, all, machine: Machine::read()? };
+        let mut processes = Self { roots, all, units: KernelUnits::read()? };
         for root in &processes.roots {
             let named = |error| io::Error::other(format!("process {root}: {error}"));
             processes.memory_of(*root).map_err(named)?;
@@ -60,8 +60,7 @@ impl Processes {
         let mut sample = Sample { tcp: self.tcp_memory()?, ..Sample::default() };
         for process in self.all.iter().copied() {
             let read = self.memory_of(process).and_then(|(rss, pss)| {
-                let cpu =
-                    self.machine.cpu_of(&fs::read_to_string(format!("/proc/{process}/stat"))?);
+                let cpu = self.units.cpu_of(&fs::read_to_string(format!("/proc/{process}/stat"))?);
                 cpu.map(|cpu| (rss, pss, cpu)).ok_or_else(|| io::Error::other("cannot be read"))
             });
             match read {
@@ -83,7 +82,7 @@ impl Processes {
     }
 
     /// Looks for those named and all that descend from them. That is reading a file for each process
-    /// of the machine.
+    /// of the units.
     pub(crate) fn find(&mut self) -> io::Result<()> {
         let mut parents = Vec::new();
         for entry in fs::read_dir("/proc")? {
@@ -116,17 +115,17 @@ impl Processes {
 
     fn tcp_memory(&self) -> io::Result<u64> {
         let sockets = fs::read_to_string("/proc/net/sockstat")?;
-        Ok(tcp_pages(&sockets).unwrap_or_default() * self.machine.page_bytes)
+        Ok(tcp_pages(&sockets).unwrap_or_default() * self.units.page_bytes)
     }
 }
 
 /// The CPU time that this process has taken, in seconds.
 pub(crate) fn own_cpu() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    Machine::read().ok()?.cpu_of(&stat)
+    KernelUnits::read().ok()?.cpu_of(&stat)
 }
 
-impl Machine {
+impl KernelUnits {
     /// Reads what the kernel tells every program as it starts: pairs of a kind and a value.
     fn read() -> io::Result<Self> {
         const PAGE_BYTES: u64 = 6;
@@ -175,9 +174,9 @@ mod tests {
     fn a_name_with_parentheses_and_blanks_is_read_over() {
         let stat = "7 (a b) c) S 3 7 7 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 1 0 9 1 1";
         assert_eq!(parent(stat), Some(3));
-        let machine = Machine { page_bytes: 4096, ticks_per_second: 100 };
-        assert_eq!(machine.cpu_of(stat), Some(3.0));
-        assert_eq!(machine.cpu_of("7 (a"), None);
+        let units = KernelUnits { page_bytes: 4096, ticks_per_second: 100 };
+        assert_eq!(units.cpu_of(stat), Some(3.0));
+        assert_eq!(units.cpu_of("7 (a"), None);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Done, Report};
+use super::{Report, WorkDone};
 use crate::check::ledger::Faults;
 use crate::measure::latency::Percentiles;
-use crate::measure::meter::Server;
+use crate::measure::meter::ServerUsage;
 use crate::words::{counted, grouped};
 
 /// Columns before the values.
@@ -92,16 +92,20 @@ impl Report {
         let deliveries = self.deliveries.map(|count| rate(count, self.deliveries_per_second));
         line(out, "deliveries", deliveries);
         match self.done {
-            Done::Events(count) => line(out, "events", Some(rate(count, self.events_per_second))),
-            Done::Connections(count) => {
+            WorkDone::Events(count) => {
+                line(out, "events", Some(rate(count, self.events_per_second)))
+            }
+            WorkDone::Connections(count) => {
                 line(out, "opened, closed", Some(rate(count, self.connections_per_second)));
             }
-            Done::Nothing if self.deliveries.is_none() => line(out, "held", Some(time(seconds))),
-            Done::Nothing => {}
+            WorkDone::Nothing if self.deliveries.is_none() => {
+                line(out, "held", Some(time(seconds)))
+            }
+            WorkDone::Nothing => {}
         }
     }
 
-    fn server(&self, out: &mut String, server: &Server) {
+    fn server(&self, out: &mut String, server: &ServerUsage) {
         let cpu = server.cpu_seconds.map(|cpu| {
             let mut text = format!("{cpu:.2} s");
             for (each, of) in [
@@ -116,7 +120,7 @@ impl Report {
             text
         });
         line(out, "server's CPU", cpu);
-        let Server { rss_before, rss_connected, rss_peak, rss_after, .. } = *server;
+        let ServerUsage { rss_before, rss_connected, rss_peak, rss_after, .. } = *server;
         let rss = moments(&[
             (Some(rss_before), "before"),
             (rss_connected, "connected"),
@@ -128,7 +132,7 @@ impl Report {
         line(out, "server's memory", Some(rss));
         let each = server.rss_per_subscriber.map(|bytes| format!("{bytes} bytes a subscriber"));
         line(out, "", each);
-        let Server { tcp_memory_before, tcp_memory_connected, tcp_memory_peak, .. } = *server;
+        let ServerUsage { tcp_memory_before, tcp_memory_connected, tcp_memory_peak, .. } = *server;
         let tcp = moments(&[
             (Some(tcp_memory_before), "before"),
             (tcp_memory_connected, "connected"),
@@ -230,7 +234,7 @@ mod tests {
             deliveries_per_second: Some(500_000.0),
             events_per_second: Some(500.0),
             latency_ms: Some(LATENCY),
-            done: Done::Events(1_000),
+            done: WorkDone::Events(1_000),
             load_cpu_seconds: Some(0.25),
             ..Report::default()
         }
@@ -239,7 +243,7 @@ mod tests {
     #[test]
     fn a_run_without_faults_is_a_line_for_each_thing() {
         let mut report = fan_out();
-        report.server = Some(Server {
+        report.server = Some(ServerUsage {
             rss_before: 7_900_000,
             rss_connected: Some(8_300_000),
             rss_peak: 12_345_678,
@@ -250,7 +254,7 @@ mod tests {
             cpu_us_per_event: Some(310.0),
             rss_per_subscriber: Some(400),
             tcp_memory_peak: 4_096,
-            ..Server::default()
+            ..ServerUsage::default()
         });
         let expected = "\
 fan-out  http://a/{topic}

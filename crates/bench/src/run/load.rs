@@ -11,14 +11,16 @@ use super::progress::Progress;
 use crate::check::data::Shape;
 use crate::check::ledger::{Ledger, Scope};
 use crate::config::{Config, Scenario};
+use crate::http::request::Request;
 use crate::http::socket::IsClosing;
-use crate::http::target::{Place, Request, Target, Topics};
+use crate::http::target::{Origin, Target};
 use crate::measure::clock::{Clock, nanos};
 use crate::measure::meter::Meter;
-use crate::publish::{FIRST_TOKEN, Form, Publishers};
+use crate::publish::{FIRST_TOKEN, PublishRequest, Publishers};
 use crate::report::Totals;
 use crate::subscribe::source::Purpose;
 use crate::subscribe::sources::Sources;
+use crate::topics::Topics;
 
 /// Everything a run consists of.
 #[derive(Debug)]
@@ -32,17 +34,17 @@ pub(crate) struct Load {
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
     progress: Progress,
-    stage: Stage,
+    goal: Goal,
     timeout: Duration,
     /// When something that is waited for came last, and how much there had been.
     moved: (u64, u64),
     next_tick: u64,
-    span: Span,
+    measured: MeasuredTime,
 }
 
 /// What is being done, for those who watch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stage {
+pub(crate) struct Goal {
     pub(crate) what: &'static str,
     pub(crate) all: u64,
     pub(crate) done: fn(&Load) -> u64,
@@ -50,7 +52,7 @@ pub(crate) struct Stage {
 
 /// The part of the run that is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct MeasuredTime {
     began: Option<u64>,
     /// Nanoseconds of all parts that are over.
     took: u64,
@@ -80,20 +82,15 @@ impl Load {
         let run = fastrand::u32(..);
         let topics = Topics::new(run, config.topics);
         let scope = if config.subscribe.has_topic() { Scope::Own } else { Scope::Shared };
-        let found = |place: &Place| {
-            let named = |error| {
-                io::Error::other(format!(
-                    "cannot connect to {}:{}: {error}",
-                    place.host, place.port
-                ))
-            };
-            place.find().map_err(named)
+        let found = |origin: &Origin| {
+            let named = |error| io::Error::other(format!("cannot connect to {origin}: {error}"));
+            origin.find().map_err(named)
         };
-        let (target, form, slots) = publishing(config);
-        let subscribe_to = found(&config.subscribe.place)?;
-        let publish_to = match target.place == config.subscribe.place {
+        let (target, request, slots) = publishing(config);
+        let subscribe_to = found(&config.subscribe.origin)?;
+        let publish_to = match target.origin == config.subscribe.origin {
             true => subscribe_to.clone(),
-            false => found(&target.place)?,
+            false => found(&target.origin)?,
         };
         let clock = Clock::start();
         Ok(Self {
@@ -110,18 +107,18 @@ impl Load {
             publishers: Publishers::new(
                 poll.registry().try_clone()?,
                 publish_to,
-                form,
+                request,
                 topics,
                 slots,
             ),
             ledger: Ledger::new(Shape::new(run, config.bytes), config.topics, scope),
             meter: Meter::new(&config.servers)?,
             progress: Progress::new(config.progress),
-            stage: Stage { what: "connecting", all: 0, done: |_| 0 },
+            goal: Goal { what: "connecting", all: 0, done: |_| 0 },
             timeout: config.timeout,
             moved: (0, 0),
             next_tick: 0,
-            span: Span::default(),
+            measured: MeasuredTime::default(),
             poll,
         })
     }
@@ -129,11 +126,7 @@ impl Load {
     /// Opens `count` streams, spread over the topics.
     pub(crate) fn open(&mut self, purpose: Purpose, count: u32) -> Result<(), RunError> {
         let all = self.sources.counts().opened + u64::from(count);
-        self.stage(Stage {
-            what: "streams opened",
-            all,
-            done: |load| load.sources.counts().opened,
-        });
+        self.goal(Goal { what: "streams opened", all, done: |load| load.sources.counts().opened });
         let mut started = 0;
         while started < count || self.sources.opening() > 0 {
             if started < count && self.sources.opening() < OPENING_MAX {
@@ -233,12 +226,12 @@ impl Load {
         if moved != self.moved.0 {
             self.moved = (moved, now);
         } else if now - self.moved.1 > nanos(self.timeout) {
-            let Stage { what, all, done } = self.stage;
+            let Goal { what, all, done } = self.goal;
             return Err(RunError::Silent { timeout: self.timeout, what, done: done(self), all });
         }
         self.meter.tick(now)?;
         if self.progress.is_due(now) {
-            let Stage { what, all, done } = self.stage;
+            let Goal { what, all, done } = self.goal;
             let done = done(self);
             self.progress.show(what, done, all, now);
         }
@@ -263,8 +256,8 @@ impl Load {
     }
 
     /// Says what is done from here on.
-    pub(crate) fn stage(&mut self, stage: Stage) {
-        self.stage = stage;
+    pub(crate) fn goal(&mut self, goal: Goal) {
+        self.goal = goal;
         self.progress.begin();
         self.moved.1 = self.clock.now();
     }
@@ -272,14 +265,14 @@ impl Load {
     /// Begins the measured part, or goes on with it.
     pub(crate) fn begin(&mut self) -> Result<(), RunError> {
         self.meter.begin()?;
-        self.span.began = Some(self.clock.now());
+        self.measured.began = Some(self.clock.now());
         Ok(())
     }
 
     /// Ends the measured part.
     pub(crate) fn end(&mut self) -> Result<(), RunError> {
-        if let Some(began) = self.span.began.take() {
-            self.span.took += self.clock.now() - began;
+        if let Some(began) = self.measured.began.take() {
+            self.measured.took += self.clock.now() - began;
             self.meter.end()?;
         }
         Ok(())
@@ -292,7 +285,7 @@ impl Load {
             meter: &self.meter,
             refused: [self.sources.refused(), self.publishers.refused()],
             ended: self.sources.ended(),
-            took: (self.span.took > 0).then_some(self.span.took),
+            took: (self.measured.took > 0).then_some(self.measured.took),
         }
     }
 
@@ -307,7 +300,7 @@ impl Load {
         self.sources.close();
         if ran.is_ok() && ended.is_ok() && self.meter.watches() {
             let until = self.clock.now() + nanos(SETTLE);
-            self.stage(Stage { what: "closing", all: 0, done: |_| 0 });
+            self.goal(Goal { what: "closing", all: 0, done: |_| 0 });
             // A signal or a server that ends leaves out this one figure.
             if self.hold(until).is_ok() {
                 let _ = self.meter.after();
@@ -327,20 +320,20 @@ fn subscription(config: &Config) -> Request {
     if let Scenario::Replay { start: Some(start), .. } = &config.scenario {
         usual.push(("Last-Event-ID", start));
     }
-    config.subscribe.request("GET", &usual, &config.headers)
+    Request::new("GET", &config.subscribe, &usual, &config.headers)
 }
 
 /// Where and how events are published, over how many connections, and how many requests at a time
 /// on each.
-fn publishing(config: &Config) -> (&Target, Form, (usize, usize)) {
+fn publishing(config: &Config) -> (&Target, PublishRequest, (usize, usize)) {
     if let Scenario::Publish { connections, pipelined, batch: Some(batch), .. } = &config.scenario {
         let usual = [("Content-Type", "application/x-ndjson"), ("User-Agent", USER_AGENT)];
-        let request = batch.target.request("POST", &usual, &config.headers);
+        let request = Request::new("POST", &batch.target, &usual, &config.headers);
         let slots = (*connections as usize, *pipelined as usize);
-        return (&batch.target, Form::Batch(request), slots);
+        return (&batch.target, PublishRequest::Batch(request), slots);
     }
     let usual = [("Content-Type", "text/plain; charset=utf-8"), ("User-Agent", USER_AGENT)];
-    let request = config.publish.request("POST", &usual, &config.headers);
+    let request = Request::new("POST", &config.publish, &usual, &config.headers);
     let slots = match &config.scenario {
         Scenario::Publish { connections, pipelined, .. } => {
             (*connections as usize, *pipelined as usize)
@@ -351,7 +344,7 @@ fn publishing(config: &Config) -> (&Target, Form, (usize, usize)) {
         }
         _ => (1, PIPELINED),
     };
-    (&config.publish, Form::One(request), slots)
+    (&config.publish, PublishRequest::One(request), slots)
 }
 
 /// Requests on their way where how many is not what is measured.

@@ -3,14 +3,14 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use crate::config::Way;
+use crate::config::ProgressStyle;
 use crate::measure::clock::{nanos, seconds};
 use crate::words::grouped;
 
 /// Shows progress to whoever watches.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    way: Way,
+    style: ProgressStyle,
     shown: u64,
     /// What was counted when it was last shown, for the rate.
     before: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Progress {
     width: usize,
 }
 
-impl Way {
+impl ProgressStyle {
     /// How often nobody is bothered by it.
     fn interval(self) -> u64 {
         match self {
@@ -30,8 +30,8 @@ impl Way {
 }
 
 impl Progress {
-    pub(crate) fn new(way: Way) -> Self {
-        Self { way, shown: 0, before: 0, width: 0 }
+    pub(crate) fn new(style: ProgressStyle) -> Self {
+        Self { style, shown: 0, before: 0, width: 0 }
     }
 
     /// Begins to count anew.
@@ -41,7 +41,7 @@ impl Progress {
 
     /// Whether the line is old.
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        now.saturating_sub(self.shown) >= self.way.interval()
+        now.saturating_sub(self.shown) >= self.style.interval()
     }
 
     /// Shows that `done` of `all` is done of `what`.
@@ -73,10 +73,10 @@ impl Progress {
 
     /// What makes `line` stand where the line before stood, or below it.
     fn text(&mut self, line: &str) -> String {
-        match (self.way, line) {
-            (Way::None, _) => String::new(),
-            (Way::Lines, line) => format!("{line}\n"),
-            (Way::Terminal, line) => {
+        match (self.style, line) {
+            (ProgressStyle::None, _) => String::new(),
+            (ProgressStyle::Lines, line) => format!("{line}\n"),
+            (ProgressStyle::Terminal, line) => {
                 let over = self.width.saturating_sub(line.len());
                 self.width = line.len();
                 let back = if line.is_empty() { "\r" } else { "" };
@@ -92,22 +92,23 @@ mod tests {
 
     #[test]
     fn a_line_on_a_terminal_covers_the_one_before() {
-        let mut progress = Progress::new(Way::Terminal);
+        let mut progress = Progress::new(ProgressStyle::Terminal);
         assert_eq!(progress.text("streams: 10"), "\rstreams: 10");
         assert_eq!(progress.text("events: 1"), "\revents: 1  ");
         assert_eq!(progress.text("events: 10"), "\revents: 10");
         assert_eq!(progress.text(""), "\r          \r");
         assert_eq!(progress.width, 0);
-        assert_eq!(Progress::new(Way::Lines).text("events: 1"), "events: 1\n");
-        assert_eq!(Progress::new(Way::None).text("events: 1"), "");
+        assert_eq!(Progress::new(ProgressStyle::Lines).text("events: 1"), "events: 1\n");
+        assert_eq!(Progress::new(ProgressStyle::None).text("events: 1"), "");
     }
 
     #[test]
     fn progress_is_shown_not_too_often_and_never_unasked() {
         let second = nanos(Duration::from_secs(1));
-        for (way, due) in [(Way::Terminal, second / 5), (Way::Lines, second)] {
-            assert!(!Progress::new(way).is_due(due - 1) && Progress::new(way).is_due(due));
+        for (style, due) in [(ProgressStyle::Terminal, second / 5), (ProgressStyle::Lines, second)]
+        {
+            assert!(!Progress::new(style).is_due(due - 1) && Progress::new(style).is_due(due));
         }
-        assert!(!Progress::new(Way::None).is_due(u64::MAX - 1));
+        assert!(!Progress::new(ProgressStyle::None).is_due(u64::MAX - 1));
     }
 }

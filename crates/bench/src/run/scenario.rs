@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::RunError;
-use super::load::{Load, Stage};
+use super::load::{Goal, Load};
 use crate::config::Scenario;
 use crate::measure::clock::nanos;
 use crate::report::Report;
@@ -37,7 +37,7 @@ pub(crate) fn run(
 /// Opens streams and holds them.
 fn idle(load: &mut Load, count: u32, hold: Duration, report: &mut Report) -> Result<(), RunError> {
     open(load, count, report)?;
-    load.stage(Stage { what: "streams held", all: 0, done: |load| load.sources.open() as u64 });
+    load.goal(Goal { what: "streams held", all: 0, done: |load| load.sources.open() as u64 });
     load.begin()?;
     let until = load.clock.now() + nanos(hold);
     load.hold(until)?;
@@ -64,7 +64,7 @@ fn fan_out(
 ) -> Result<(), RunError> {
     open(load, subscribers, report)?;
     load.meter.connected()?;
-    load.stage(Stage {
+    load.goal(Goal {
         what: "deliveries",
         all: events_of(load, subscribers, events),
         done: |load| load.ledger.delivered(),
@@ -99,7 +99,7 @@ fn churn(
     under_way: usize,
     report: &mut Report,
 ) -> Result<(), RunError> {
-    load.stage(Stage {
+    load.goal(Goal {
         what: "streams opened and closed",
         all: connections,
         done: |load| load.sources.counts().finished,
@@ -130,7 +130,7 @@ fn replay(
     subscribers: u32,
     report: &mut Report,
 ) -> Result<(), RunError> {
-    load.stage(Stage {
+    load.goal(Goal {
         what: "events published before",
         all: events.into(),
         done: |load| load.publishers.answered(),
@@ -144,7 +144,7 @@ fn replay(
     // What was refused cannot be read, and what is read then says nothing of the rest.
     load.check_refusals(1)?;
     load.ledger.replay(subscribers);
-    load.stage(Stage {
+    load.goal(Goal {
         what: "deliveries",
         all: u64::from(events) * u64::from(subscribers),
         done: |load| load.ledger.delivered(),
@@ -175,8 +175,8 @@ fn slow(
 ) -> Result<(), RunError> {
     open(load, subscribers, report)?;
     load.meter.connected()?;
-    let stage = |what| Stage { what, all: events.into(), done: |load| load.ledger.events() };
-    load.stage(stage("events published, without stalled readers"));
+    let goal = |what| Goal { what, all: events.into(), done: |load| load.ledger.events() };
+    load.goal(goal("events published, without stalled readers"));
     load.begin()?;
     let paced = pace(load, events, rate);
     report.without_stalled = load.ledger.take_latencies().percentiles();
@@ -184,9 +184,9 @@ fn slow(
     paced?;
     load.end()?;
     load.open(Purpose::Stall, stalled)?;
-    load.stage(Stage {
+    load.goal(Goal {
         all: 2 * u64::from(events),
-        ..stage("events published, beside stalled readers")
+        ..goal("events published, beside stalled readers")
     });
     load.begin()?;
     let paced = pace(load, events, rate);
@@ -221,7 +221,7 @@ fn publish(
     batch: u64,
     report: &mut Report,
 ) -> Result<(), RunError> {
-    load.stage(Stage {
+    load.goal(Goal {
         what: "events published",
         all: events,
         done: |load| load.publishers.answered(),

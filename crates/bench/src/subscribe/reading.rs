@@ -3,24 +3,24 @@
 use tidings_proto::{Decoder, Item};
 
 use crate::check::causes::Cause;
-use crate::check::ledger::{Ledger, Place};
+use crate::check::ledger::{Ledger, Position};
 use crate::http::body::{Body, Piece};
-use crate::subscribe::recent::Recent;
+use crate::subscribe::recent::RecentEvents;
 
 /// How far one stream has been read.
 #[derive(Debug)]
 pub(crate) struct Reading {
     body: Body,
     decoder: Decoder,
-    pub(crate) place: Place,
+    pub(crate) position: Position,
     /// Whether the decoder has just dispatched an event, and holds nothing of another.
     is_between: bool,
 }
 
 impl Reading {
     /// Stands before the first byte of a stream, whose body's framing is yet to be told.
-    pub(crate) fn new(place: Place) -> Self {
-        Self { body: Body::until_close(), decoder: Decoder::new(), place, is_between: false }
+    pub(crate) fn new(position: Position) -> Self {
+        Self { body: Body::until_close(), decoder: Decoder::new(), position, is_between: false }
     }
 
     /// Says how the body is framed.
@@ -42,7 +42,7 @@ impl Reading {
     pub(crate) fn read(
         &mut self,
         mut input: &[u8],
-        recent: &mut Recent,
+        recent: &mut RecentEvents,
         ledger: &mut Ledger,
         now: u64,
     ) -> Result<(), Cause> {
@@ -56,9 +56,9 @@ impl Reading {
             while !piece.is_empty() {
                 if self.is_between
                     && let Some(stamp) =
-                        recent.strip(self.place.topic(), self.place.next(), &mut piece)
+                        recent.strip(self.position.topic(), self.position.next(), &mut piece)
                 {
-                    ledger.deliver_known(&mut self.place, stamp, now);
+                    ledger.deliver_known(&mut self.position, stamp, now);
                     continue;
                 }
                 self.decode(&mut piece, recent, ledger, now)?;
@@ -70,7 +70,7 @@ impl Reading {
     fn decode(
         &mut self,
         piece: &mut &[u8],
-        recent: &mut Recent,
+        recent: &mut RecentEvents,
         ledger: &mut Ledger,
         now: u64,
     ) -> Result<(), Cause> {
@@ -79,7 +79,7 @@ impl Reading {
         let item = self.decoder.decode(piece).map_err(|_| Cause::EventTooLarge)?;
         let Some(Item::Event(event)) = item else { return Ok(()) };
         self.is_between = true;
-        let came = ledger.deliver(&mut self.place, event.event_type, event.data, now);
+        let came = ledger.deliver(&mut self.position, event.event_type, event.data, now);
         if let Some(stamp) = came.filter(|_| was_between) {
             recent.keep(stamp, &whole[..whole.len() - piece.len()]);
         }
@@ -126,18 +126,18 @@ mod tests {
     /// Two subscribers, of which the second is sent what the first has been sent.
     struct Pair {
         ledger: Ledger,
-        recent: Recent,
+        recent: RecentEvents,
         readings: [Reading; 2],
     }
 
     impl Pair {
         fn new(ledger: Ledger, framing: Body) -> Self {
             let reading = || {
-                let mut reading = Reading::new(Place::new(0, 0));
+                let mut reading = Reading::new(Position::new(0, 0));
                 reading.frame(framing);
                 reading
             };
-            Self { ledger, recent: Recent::new(), readings: [reading(), reading()] }
+            Self { ledger, recent: RecentEvents::new(), readings: [reading(), reading()] }
         }
 
         fn read(&mut self, subscriber: usize, input: &[u8]) -> Result<(), Cause> {

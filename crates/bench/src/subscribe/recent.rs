@@ -8,12 +8,12 @@ use crate::check::data::Stamp;
 
 /// Some of the last events, each with its text.
 #[derive(Debug)]
-pub(crate) struct Recent {
-    slots: Box<[Slot]>,
+pub(crate) struct RecentEvents {
+    slots: Box<[RecentEvent]>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Slot {
+struct RecentEvent {
     stamp: Option<Stamp>,
     text: Vec<u8>,
 }
@@ -23,9 +23,9 @@ const SLOTS: usize = 256;
 /// Beside a longer text, decoding it costs little more than comparing it.
 const TEXT_BYTES_MAX: usize = 1024;
 
-impl Recent {
+impl RecentEvents {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![Slot::default(); SLOTS].into_boxed_slice() }
+        Self { slots: vec![RecentEvent::default(); SLOTS].into_boxed_slice() }
     }
 
     /// Takes the topic's event of this number off `input`, if it begins with that event's text.
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn only_the_very_text_of_the_very_event_is_taken() {
-        let mut recent = Recent::new();
+        let mut recent = RecentEvents::new();
         recent.keep(STAMP, b"data: a\n\n");
         for (topic, number, text, taken) in [
             (1, 2, "data: a\n\n", true),
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_first_text_of_an_event_stays_and_a_long_one_is_not_kept() {
-        let mut recent = Recent::new();
+        let mut recent = RecentEvents::new();
         recent.keep(STAMP, &[b'x'; TEXT_BYTES_MAX + 1]);
         assert_eq!(recent.strip(1, 2, &mut [b'x'; TEXT_BYTES_MAX + 1].as_slice()), None);
         recent.keep(STAMP, b"id: 1\ndata: a\n\n");

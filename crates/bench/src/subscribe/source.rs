@@ -3,12 +3,12 @@
 use std::io;
 
 use crate::check::causes::Cause;
-use crate::check::ledger::{Ledger, Place};
+use crate::check::ledger::{Ledger, Position};
 use crate::http::head::Head;
 use crate::http::socket::{IsClosing, Socket};
 use crate::measure::clock::Clock;
 use crate::subscribe::reading::Reading;
-use crate::subscribe::recent::Recent;
+use crate::subscribe::recent::RecentEvents;
 
 /// What one connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Source {
     pub(crate) socket: Option<Socket>,
     pub(crate) purpose: Purpose,
-    stage: Stage,
+    state: ExchangeState,
     /// The request's text, then the response's head as far as it has come.
     pending: Vec<u8>,
     pub(crate) reading: Reading,
@@ -37,7 +37,7 @@ pub(crate) struct Source {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ExchangeState {
     Requesting { written: usize },
     Head,
     Body,
@@ -45,7 +45,7 @@ enum Stage {
 
 /// What a connection has come to.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Advance {
     /// It waits for more.
     Waiting,
     /// It is no longer needed.
@@ -55,17 +55,17 @@ pub(crate) enum Outcome {
 
 /// What all connections are read with.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub(crate) struct ReadContext {
     /// Where what comes is read into.
     buffer: Box<[u8]>,
-    recent: Recent,
+    recent: RecentEvents,
     pub(crate) clock: Clock,
 }
 
-impl Inbox {
+impl ReadContext {
     pub(crate) fn new(clock: Clock) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { buffer, recent: Recent::new(), clock }
+        Self { buffer, recent: RecentEvents::new(), clock }
     }
 }
 
@@ -79,83 +79,83 @@ impl Source {
         socket: Socket,
         purpose: Purpose,
         request: Vec<u8>,
-        place: Place,
+        position: Position,
         now: u64,
     ) -> Self {
         Self {
             socket: Some(socket),
             purpose,
-            stage: Stage::Requesting { written: 0 },
+            state: ExchangeState::Requesting { written: 0 },
             pending: request,
-            reading: Reading::new(place),
+            reading: Reading::new(position),
             asked: now,
         }
     }
 
     /// Whether the response's head has come.
     pub(crate) fn is_open(&self) -> bool {
-        self.stage == Stage::Body
+        self.state == ExchangeState::Body
     }
 
     /// Writes what can be of the request and reads nothing: the kernel will tell of the answer.
-    pub(crate) fn ask(&mut self) -> Outcome {
-        let Some(mut socket) = self.socket.take() else { return Outcome::Waiting };
+    pub(crate) fn ask(&mut self) -> Advance {
+        let Some(mut socket) = self.socket.take() else { return Advance::Waiting };
         let written = self.write(&mut socket);
         self.socket = Some(socket);
-        written.map_or_else(Outcome::Failed, |_| Outcome::Waiting)
+        written.map_or_else(Advance::Failed, |_| Advance::Waiting)
     }
 
     /// Reads and writes what can be.
     pub(crate) fn advance(
         &mut self,
-        inbox: &mut Inbox,
+        context: &mut ReadContext,
         closing: IsClosing,
         ledger: &mut Ledger,
-    ) -> Outcome {
+    ) -> Advance {
         // What was told of a connection that is gone by now is of no concern.
-        let Some(mut socket) = self.socket.take() else { return Outcome::Waiting };
-        let outcome = self.advance_on(&mut socket, inbox, closing, ledger);
+        let Some(mut socket) = self.socket.take() else { return Advance::Waiting };
+        let advance = self.advance_on(&mut socket, context, closing, ledger);
         self.socket = Some(socket);
-        outcome
+        advance
     }
 
     fn advance_on(
         &mut self,
         socket: &mut Socket,
-        Inbox { buffer, recent, clock }: &mut Inbox,
+        ReadContext { buffer, recent, clock }: &mut ReadContext,
         closing: IsClosing,
         ledger: &mut Ledger,
-    ) -> Outcome {
+    ) -> Advance {
         match self.write(socket) {
             Ok(IsDone::Yes) => {}
-            Ok(IsDone::No) => return Outcome::Waiting,
-            Err(cause) => return Outcome::Failed(cause),
+            Ok(IsDone::No) => return Advance::Waiting,
+            Err(cause) => return Advance::Failed(cause),
         }
         loop {
             let count = match socket.read(buffer) {
-                Ok(None) => return Outcome::Waiting,
-                Ok(Some(0)) => return Outcome::Failed(self.end()),
+                Ok(None) => return Advance::Waiting,
+                Ok(Some(0)) => return Advance::Failed(self.end()),
                 Ok(Some(count)) => count,
-                Err(error) => return Outcome::Failed(self.broken(error)),
+                Err(error) => return Advance::Failed(self.broken(error)),
             };
             match self.read(&buffer[..count], recent, ledger, clock.now()) {
-                Ok(IsDone::Yes) => return Outcome::Finished,
+                Ok(IsDone::Yes) => return Advance::Finished,
                 Ok(IsDone::No) => {}
-                Err(cause) => return Outcome::Failed(cause),
+                Err(cause) => return Advance::Failed(cause),
             }
             if self.purpose == Purpose::Stall && self.is_open() {
-                return Outcome::Waiting;
+                return Advance::Waiting;
             }
             // A read that did not fill the buffer has emptied the socket, but for an end.
             if count < buffer.len() && closing == IsClosing::No {
-                return Outcome::Waiting;
+                return Advance::Waiting;
             }
         }
     }
 
     /// Writes what can be of the request, and says whether all of it is written.
     fn write(&mut self, socket: &mut Socket) -> Result<IsDone, Cause> {
-        while let Stage::Requesting { written } = &mut self.stage {
+        while let ExchangeState::Requesting { written } = &mut self.state {
             match socket.write(&self.pending[*written..]) {
                 Ok(None) => return Ok(IsDone::No),
                 Ok(Some(count)) => *written += count,
@@ -163,7 +163,7 @@ impl Source {
             }
             if *written == self.pending.len() {
                 self.pending = Vec::new();
-                self.stage = Stage::Head;
+                self.state = ExchangeState::Head;
             }
         }
         Ok(IsDone::Yes)
@@ -172,11 +172,11 @@ impl Source {
     fn read(
         &mut self,
         bytes: &[u8],
-        recent: &mut Recent,
+        recent: &mut RecentEvents,
         ledger: &mut Ledger,
         now: u64,
     ) -> Result<IsDone, Cause> {
-        if self.stage == Stage::Body {
+        if self.state == ExchangeState::Body {
             self.reading.read(bytes, recent, ledger, now)?;
         } else {
             let mut head = std::mem::take(&mut self.pending);
@@ -189,7 +189,7 @@ impl Source {
             }
         }
         match self.purpose {
-            Purpose::ReadTo(number) if self.reading.place.is_past(number) => Ok(IsDone::Yes),
+            Purpose::ReadTo(number) if self.reading.position.is_past(number) => Ok(IsDone::Yes),
             _ => Ok(IsDone::No),
         }
     }
@@ -207,22 +207,22 @@ impl Source {
             return Err(Cause::Coding(coding));
         }
         self.reading.frame(head.body);
-        self.stage = Stage::Body;
+        self.state = ExchangeState::Body;
         Ok(Some(len))
     }
 
     /// What it means that the connection was closed.
     fn end(&self) -> Cause {
-        match self.stage {
-            Stage::Body if self.reading.may_end() => Cause::Ended,
-            Stage::Body => Cause::Cut,
+        match self.state {
+            ExchangeState::Body if self.reading.may_end() => Cause::Ended,
+            ExchangeState::Body => Cause::Cut,
             _ => Cause::NoHead,
         }
     }
 
     fn broken(&self, error: io::Error) -> Cause {
-        match self.stage {
-            Stage::Body => Cause::Broken(error),
+        match self.state {
+            ExchangeState::Body => Cause::Broken(error),
             _ => Cause::Connect(error),
         }
     }
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use crate::check::data::Shape;
     use crate::check::ledger::Scope;
-    use crate::http::socket::{Endpoint, Origin};
+    use crate::http::socket::{Endpoint, LocalAddress};
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -254,24 +254,25 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = Endpoint { address: listener.local_addr().unwrap(), security: None };
         let mut poll = Poll::new().unwrap();
-        let socket = Socket::connect(&to, Origin::default(), poll.registry(), Token(0)).unwrap();
+        let socket =
+            Socket::connect(&to, LocalAddress::default(), poll.registry(), Token(0)).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         server.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").unwrap();
-        let place = Place::new(0, 0);
-        let mut source = Source::new(socket, Purpose::Touch, REQUEST.to_vec(), place, 0);
+        let position = Position::new(0, 0);
+        let mut source = Source::new(socket, Purpose::Touch, REQUEST.to_vec(), position, 0);
 
-        assert!(matches!(source.ask(), Outcome::Waiting));
+        assert!(matches!(source.ask(), Advance::Waiting));
         assert!(!source.is_open());
         let mut asked = [0; REQUEST.len()];
         server.read_exact(&mut asked).unwrap();
         assert_eq!(asked, REQUEST);
 
-        let mut inbox = Inbox::new(Clock::start());
+        let mut context = ReadContext::new(Clock::start());
         let mut ledger = Ledger::new(Shape::new(7, 100), 1, Scope::Own);
         loop {
-            match source.advance(&mut inbox, IsClosing::No, &mut ledger) {
-                Outcome::Waiting => poll.poll(&mut Events::with_capacity(1), None).unwrap(),
-                outcome => break assert!(matches!(outcome, Outcome::Finished), "{outcome:?}"),
+            match source.advance(&mut context, IsClosing::No, &mut ledger) {
+                Advance::Waiting => poll.poll(&mut Events::with_capacity(1), None).unwrap(),
+                advance => break assert!(matches!(advance, Advance::Finished), "{advance:?}"),
             }
         }
         assert!(source.is_open());
@@ -284,10 +285,11 @@ mod tests {
         let to = Endpoint { address: listener.local_addr().unwrap(), security: None };
         drop(listener);
         let mut poll = Poll::new().unwrap();
-        let socket = Socket::connect(&to, Origin::default(), poll.registry(), Token(0)).unwrap();
+        let socket =
+            Socket::connect(&to, LocalAddress::default(), poll.registry(), Token(0)).unwrap();
         poll.poll(&mut Events::with_capacity(1), None).unwrap();
-        let place = Place::new(0, 0);
-        let mut source = Source::new(socket, Purpose::Touch, REQUEST.to_vec(), place, 0);
-        assert!(matches!(source.ask(), Outcome::Failed(Cause::Connect(_))));
+        let position = Position::new(0, 0);
+        let mut source = Source::new(socket, Purpose::Touch, REQUEST.to_vec(), position, 0);
+        assert!(matches!(source.ask(), Advance::Failed(Cause::Connect(_))));
     }
 }

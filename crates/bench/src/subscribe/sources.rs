@@ -5,27 +5,28 @@ use std::io;
 use mio::{Registry, Token};
 
 use crate::check::causes::{Cause, Causes};
-use crate::check::ledger::{Ledger, Place};
-use crate::http::socket::{Endpoint, IsClosing, Origin, Socket};
-use crate::http::target::{Request, Topics};
+use crate::check::ledger::{Ledger, Position};
+use crate::http::request::Request;
+use crate::http::socket::{Endpoint, IsClosing, LocalAddress, Socket};
 use crate::measure::clock::Clock;
 use crate::measure::latency::Latencies;
-use crate::subscribe::source::{Inbox, Outcome, Purpose, Source};
+use crate::subscribe::source::{Advance, Purpose, ReadContext, Source};
+use crate::topics::Topics;
 
 /// All subscribing connections.
 #[derive(Debug)]
 pub(crate) struct Sources {
     registry: Registry,
     endpoint: Endpoint,
-    origin: Origin,
+    local: LocalAddress,
     request: Request,
     topics: Topics,
     /// By token; a slot without a connection is in `free`.
     list: Vec<Source>,
     free: Vec<usize>,
-    inbox: Inbox,
+    context: ReadContext,
     opening: usize,
-    counts: Counts,
+    counts: SourceCounts,
     /// From the request to the response's head, or to the last event for those that read up to one.
     latencies: Latencies,
     refused: Causes,
@@ -34,7 +35,7 @@ pub(crate) struct Sources {
 
 /// How many connections came how far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct SourceCounts {
     pub(crate) started: u64,
     /// Whose response's head has come.
     pub(crate) opened: u64,
@@ -53,14 +54,14 @@ impl Sources {
         Self {
             registry,
             endpoint,
-            origin: Origin::default(),
+            local: LocalAddress::default(),
             request,
             topics,
             list: Vec::new(),
             free: Vec::new(),
-            inbox: Inbox::new(clock),
+            context: ReadContext::new(clock),
             opening: 0,
-            counts: Counts::default(),
+            counts: SourceCounts::default(),
             latencies: Latencies::default(),
             refused: Causes::default(),
             ended: Causes::default(),
@@ -77,7 +78,7 @@ impl Sources {
         self.list.len() - self.free.len() - self.opening
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> SourceCounts {
         self.counts
     }
 
@@ -112,8 +113,8 @@ impl Sources {
         };
         let mut request = Vec::new();
         self.request.write(&mut request, self.topics.name(topic));
-        let place = Place::new(topic, passed);
-        let mut source = Source::new(socket, purpose, request, place, self.inbox.clock.now());
+        let position = Position::new(topic, passed);
+        let mut source = Source::new(socket, purpose, request, position, self.context.clock.now());
         // A connection to this machine is often there at once. Its answer is left to the next turn: looking
         // for it here would mostly be a call for nothing, and a server that is fast enough would have the
         // load go from one connection to the next and forget those that take longer.
@@ -128,9 +129,9 @@ impl Sources {
 
     fn connect(&mut self, token: Token) -> io::Result<Socket> {
         loop {
-            match Socket::connect(&self.endpoint, self.origin, &self.registry, token) {
+            match Socket::connect(&self.endpoint, self.local, &self.registry, token) {
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    self.origin = self.origin.after(self.endpoint.address).ok_or(error)?;
+                    self.local = self.local.after(self.endpoint.address).ok_or(error)?;
                 }
                 done => return done,
             }
@@ -141,14 +142,14 @@ impl Sources {
     pub(crate) fn handle(&mut self, index: usize, closing: IsClosing, ledger: &mut Ledger) {
         let Some(source) = self.list.get_mut(index) else { return };
         let was_open = source.is_open();
-        let outcome = source.advance(&mut self.inbox, closing, ledger);
+        let advance = source.advance(&mut self.context, closing, ledger);
         let is_open = source.is_open();
         if is_open && !was_open {
             self.opening -= 1;
             self.counts.opened += 1;
             match source.purpose {
-                Purpose::Follow => ledger.join(source.reading.place.topic()),
-                Purpose::Touch => self.latencies.add(self.inbox.clock.now() - source.asked),
+                Purpose::Follow => ledger.join(source.reading.position.topic()),
+                Purpose::Touch => self.latencies.add(self.context.clock.now() - source.asked),
                 Purpose::ReadTo(_) => {}
                 Purpose::Stall => {
                     // What a reader that does not read is sent need not wake this process.
@@ -158,25 +159,25 @@ impl Sources {
                 }
             }
         }
-        self.settle(index, outcome, ledger);
+        self.settle(index, advance, ledger);
     }
 
-    /// Does what an outcome asks for.
-    fn settle(&mut self, index: usize, outcome: Outcome, ledger: &mut Ledger) {
+    /// Does what an advance asks for.
+    fn settle(&mut self, index: usize, advance: Advance, ledger: &mut Ledger) {
         let source = &mut self.list[index];
-        match outcome {
-            Outcome::Waiting => return,
-            Outcome::Finished => {
+        match advance {
+            Advance::Waiting => return,
+            Advance::Finished => {
                 self.counts.finished += 1;
                 if let Purpose::ReadTo(_) = source.purpose {
-                    self.latencies.add(self.inbox.clock.now() - source.asked);
+                    self.latencies.add(self.context.clock.now() - source.asked);
                 }
             }
-            Outcome::Failed(cause) if source.is_open() => {
+            Advance::Failed(cause) if source.is_open() => {
                 self.ended.add(&cause);
-                ledger.leave(&mut source.reading.place);
+                ledger.leave(&mut source.reading.position);
             }
-            Outcome::Failed(cause) => {
+            Advance::Failed(cause) => {
                 self.opening -= 1;
                 self.refused.add(&cause);
             }

@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use tidings_bench::{Batch, Config, EVENT_BYTES_MIN, Place, Scenario, Scheme, Target, Way};
-use url::Url;
+use tidings_bench::{BadTarget, Batch, Config, EVENT_BYTES_MIN, ProgressStyle, Scenario, Target};
 
 use super::{Mistakes, Reader, at_least, bytes, duration};
-use crate::args::{BenchArgs, CommonArgs, ScenarioArgs};
+use crate::args::bench::{
+    BenchArgs, CommonArgs, EventsArgs, PublishingArgs, ScenarioArgs, SubscribersArgs, TopicsArgs,
+};
 
 /// Everything `bench` needs to know.
 #[derive(Debug)]
@@ -33,10 +34,6 @@ const UNDER_WAY_MAX: u32 = 1_000_000;
 const RATE_MAX: u32 = 1_000_000;
 /// Half of what the decoder takes of an event: a server may add an ID and more.
 const BYTES_MAX: usize = 8 << 20;
-/// Where topics stand in a URL.
-const TOPIC: &str = "{topic}";
-/// Stands for [`TOPIC`] while a URL is parsed, which would encode the braces.
-const STAND_IN: &str = "tidings-bench-topic";
 /// Headers that belong to a connection or to its requests, and that are always sent.
 const OWN_HEADERS: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
@@ -46,8 +43,8 @@ impl BenchConfig {
         let mut mistakes = Vec::new();
         let mut reader = Reader { mistakes: &mut mistakes };
         let common = args.scenario.common();
-        let (topics, bytes, scenario) = reader.scenario(&args.scenario);
         let subscribe = reader.target("", &common.url);
+        let (topics, bytes, scenario) = reader.scenario(&args.scenario, subscribe.as_ref());
         let publish = match &common.publish_url {
             Some(url) => reader.target("--publish-url ", url),
             None => subscribe.clone(),
@@ -62,14 +59,15 @@ impl BenchConfig {
             && !(subscribe.has_topic() && publish.has_topic())
         {
             reader.mistake(format!(
-                "--topics {topics}: a URL without {TOPIC} has one topic; {TOPIC} is needed where \
-                 the topic stands"
+                "--topics {topics}: a URL without {topic} has one topic; {topic} is needed where \
+                 the topic stands",
+                topic = Target::TOPIC
             ));
         }
         let progress = match (io::stderr().is_terminal(), common.progress) {
-            (true, _) => Way::Terminal,
-            (false, true) => Way::Lines,
-            (false, false) => Way::None,
+            (true, _) => ProgressStyle::Terminal,
+            (false, true) => ProgressStyle::Lines,
+            (false, false) => ProgressStyle::None,
         };
         match (subscribe, publish, scenario) {
             (Some(subscribe), Some(publish), Some(scenario)) if mistakes.is_empty() => Ok(Self {
@@ -107,21 +105,25 @@ impl ScenarioArgs {
 
 impl Reader<'_> {
     /// The number of topics, the bytes of an event, and the scenario itself.
-    fn scenario(&mut self, args: &ScenarioArgs) -> (u32, usize, Option<Scenario>) {
+    fn scenario(
+        &mut self,
+        args: &ScenarioArgs,
+        subscribe: Option<&Target>,
+    ) -> (u32, usize, Option<Scenario>) {
         let (mut topics, mut size) = (1, EVENT_BYTES_MIN);
         let scenario = match args {
             ScenarioArgs::Idle(args) => {
-                let subscribers = self.count("--subscribers", &args.subscribers, CONNECTIONS_MAX);
-                topics = self.topics(&args.topics, subscribers);
+                let subscribers = self.subscribers(&args.subscribers);
+                topics = self.topics_of(&args.topics, subscribers);
                 let mut hold = Duration::ZERO;
                 self.set(&mut hold, "--hold", &args.hold, duration);
                 Some(Scenario::Idle { subscribers, hold })
             }
             ScenarioArgs::FanOut(args) => {
-                let subscribers = self.count("--subscribers", &args.subscribers, CONNECTIONS_MAX);
-                topics = self.topics(&args.topics, subscribers);
-                size = self.event_bytes(&args.bytes);
-                let events = self.count("--events", &args.events, EVENTS_MAX);
+                let subscribers = self.subscribers(&args.subscribers);
+                topics = self.topics_of(&args.topics, subscribers);
+                let events;
+                (events, size) = self.events(&args.events, EVENTS_MAX);
                 let under_way = self.count("--under-way", &args.under_way, UNDER_WAY_MAX);
                 Some(Scenario::FanOut { subscribers, events, under_way })
             }
@@ -131,9 +133,9 @@ impl Reader<'_> {
                 Some(Scenario::Churn { connections, under_way })
             }
             ScenarioArgs::Replay(args) => {
-                size = self.event_bytes(&args.bytes);
-                let events = self.count("--events", &args.events, EVENTS_MAX);
-                let subscribers = self.count("--subscribers", &args.subscribers, CONNECTIONS_MAX);
+                let events;
+                (events, size) = self.events(&args.events, EVENTS_MAX);
+                let subscribers = self.subscribers(&args.subscribers);
                 if args.start.contains(['\r', '\n', '\0']) {
                     self.mistake("--start: no header can carry it".to_owned());
                 }
@@ -141,28 +143,22 @@ impl Reader<'_> {
                 Some(Scenario::Replay { events, subscribers, start })
             }
             ScenarioArgs::Slow(args) => {
-                size = self.event_bytes(&args.bytes);
-                let subscribers = self.count("--subscribers", &args.subscribers, CONNECTIONS_MAX);
+                let events;
+                (events, size) = self.events(&args.events, EVENTS_MAX / 2);
+                let subscribers = self.subscribers(&args.subscribers);
                 let stalled = self.count("--stalled", &args.stalled, CONNECTIONS_MAX);
-                let events = self.count("--events", &args.events, EVENTS_MAX / 2);
                 let rate = args.rate.strip_suffix("/s").unwrap_or(&args.rate);
                 let rate = self.count("--rate", rate, RATE_MAX);
                 Some(Scenario::Slow { subscribers, stalled, events, rate })
             }
             ScenarioArgs::Publish(args) => {
-                size = self.event_bytes(&args.bytes);
-                topics = self.count("--topics", &args.topics, EVENTS_MAX);
+                let events;
+                (events, size) = self.events(&args.events, EVENTS_MAX);
+                topics = self.count("--topics", &args.topics.topics, EVENTS_MAX);
                 let connections = self.count("--connections", &args.connections, CONNECTIONS_MAX);
                 let pipelined = self.count("--pipelined", &args.pipelined, UNDER_WAY_MAX);
-                let events = self.count("--events", &args.events, EVENTS_MAX);
-                let together = self.count("--batch", &args.batch, UNDER_WAY_MAX);
-                let url = args.batch_url.as_deref();
-                self.batch(together, url, &args.common.url).map(|batch| Scenario::Publish {
-                    connections,
-                    pipelined,
-                    events,
-                    batch,
-                })
+                let batch = self.batch(args, subscribe);
+                batch.map(|batch| Scenario::Publish { connections, pipelined, events, batch })
             }
         };
         (topics, size, scenario)
@@ -178,8 +174,13 @@ impl Reader<'_> {
         count
     }
 
-    fn topics(&mut self, text: &str, subscribers: u32) -> u32 {
-        let topics = self.count("--topics", text, CONNECTIONS_MAX);
+    fn subscribers(&mut self, args: &SubscribersArgs) -> u32 {
+        self.count("--subscribers", &args.subscribers, CONNECTIONS_MAX)
+    }
+
+    /// Reads the number of topics, of which each has at least one of the subscribers.
+    fn topics_of(&mut self, args: &TopicsArgs, subscribers: u32) -> u32 {
+        let topics = self.count("--topics", &args.topics, CONNECTIONS_MAX);
         if topics > subscribers {
             self.mistake(format!(
                 "--topics {topics}: more than there are subscribers, of which each has one topic"
@@ -188,73 +189,51 @@ impl Reader<'_> {
         topics
     }
 
-    fn event_bytes(&mut self, text: &str) -> usize {
+    /// Reads the number of events, and the bytes of each.
+    fn events(&mut self, args: &EventsArgs, most: u32) -> (u32, usize) {
+        let events = self.count("--events", &args.events, most);
         let mut size = EVENT_BYTES_MIN;
-        self.set(&mut size, "--bytes", text, |text| match bytes(text)? {
+        self.set(&mut size, "--bytes", &args.bytes, |text| match bytes(text)? {
             0..EVENT_BYTES_MIN => Err(format!(
                 "at least {EVENT_BYTES_MIN} are needed, for what each event says of itself"
             )),
             size if size > BYTES_MAX => Err("at most 8MiB are possible".to_owned()),
             size => Ok(size),
         });
-        size
+        (events, size)
     }
 
-    /// Where lines of JSON go, if more than one event is published at a time.
-    fn batch(&mut self, events: u32, url: Option<&str>, server: &str) -> Option<Option<Batch>> {
+    /// Reads how several events go into one request; `Some(None)` if only one does.
+    fn batch(
+        &mut self,
+        args: &PublishingArgs,
+        subscribe: Option<&Target>,
+    ) -> Option<Option<Batch>> {
+        let events = self.count("--batch", &args.batch, UNDER_WAY_MAX);
         if events == 1 {
-            if url.is_some() {
-                self.mistake(
-                    "--batch-url: nothing is sent there unless --batch is more than 1".into(),
-                );
+            if args.batch_url.is_some() {
+                self.mistake("--batch-url: it is used only if --batch is more than 1".into());
             }
             return Some(None);
         }
-        let target = match url {
+        let target = match &args.batch_url {
             Some(url) => self.target("--batch-url ", url)?,
-            // What is wrong with the URL itself is said elsewhere.
-            None => {
-                let url = Url::parse(&server.replace(TOPIC, STAND_IN)).ok()?;
-                let url = url.join("/events").ok()?;
-                self.target("", url.as_str())?
-            }
+            None => subscribe?.at("/events"),
         };
         Some(Some(Batch { events, target }))
     }
 
-    /// Takes a URL apart; `flag` is said before a mistake.
+    /// Parses a URL; `flag` precedes it in a mistake.
     fn target(&mut self, flag: &str, text: &str) -> Option<Target> {
-        let refuse = |reader: &mut Self, why: &str| {
-            reader.mistake(format!("{flag}{text}: {why}"));
-            None
+        let why = match Target::parse(text) {
+            Ok(target) => return Some(target),
+            Err(BadTarget::Credentials) => {
+                "a user name and a password must be sent as --header".to_owned()
+            }
+            Err(error) => error.to_string(),
         };
-        let Ok(url) = Url::parse(&text.replace(TOPIC, STAND_IN)) else {
-            return refuse(self, "not an absolute http or https URL");
-        };
-        let scheme = match url.scheme() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return refuse(self, "not an absolute http or https URL"),
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            return refuse(self, "a name and a password are to be sent as --header");
-        }
-        let host = url.host_str().unwrap_or_default();
-        if host.contains(STAND_IN) {
-            return refuse(self, "the topic cannot stand in the host's name");
-        }
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        let path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = url.port_or_known_default().unwrap_or(80);
-        let path = path.split(STAND_IN).map(str::to_owned).collect();
-        Some(Target { place: Place { scheme, host, port }, authority, path })
+        self.mistake(format!("{flag}{text}: {why}"));
+        None
     }
 
     fn bench_headers(&mut self, texts: &[String]) -> Vec<(String, String)> {
@@ -328,20 +307,10 @@ mod tests {
     use Scenario::{FanOut, Slow};
 
     #[test]
-    fn a_url_is_cut_where_the_topic_stands() {
-        let config = check("idle http://[::1]:81/a/{topic}?x={topic}&y").unwrap();
-        let Target { place, authority, path } = config.subscribe;
-        assert_eq!(place, Place { scheme: Scheme::Http, host: "::1".into(), port: 81 });
-        assert_eq!(authority, "[::1]:81");
-        assert_eq!(path, ["/a/", "?x=", "&y"]);
+    fn events_go_to_the_url_of_the_stream_unless_told_otherwise() {
         let config = check("idle http://a --publish-url http://b/{topic}").unwrap();
-        assert_eq!(
-            (config.subscribe.path, config.subscribe.place.port),
-            (vec!["/".to_owned()], 80)
-        );
-        assert_eq!(config.publish.authority, "b");
-        let secure = check("idle https://a").unwrap().subscribe.place;
-        assert_eq!(secure, Place { scheme: Scheme::Https, host: "a".into(), port: 443 });
+        assert_eq!(Ok(config.subscribe), Target::parse("http://a"));
+        assert_eq!(Ok(config.publish), Target::parse("http://b/{topic}"));
     }
 
     #[test]
@@ -352,9 +321,9 @@ mod tests {
         };
         assert_eq!(batch("publish http://a/topics/{topic}"), None);
         let usual = batch("publish http://a:1/topics/{topic} --batch 16").unwrap();
-        assert_eq!((usual.events, usual.target.path), (16, vec!["/events".to_owned()]));
+        assert_eq!((usual.events, Ok(usual.target)), (16, Target::parse("http://a:1/events")));
         let told = batch("publish http://a/ --batch 2 --batch-url http://b/many").unwrap();
-        assert_eq!(told.target.authority, "b");
+        assert_eq!(Ok(told.target), Target::parse("http://b/many"));
     }
 
     #[test]
@@ -377,7 +346,7 @@ mod tests {
         refused("slow http://a --rate 5/m --stalled 0", &["--rate 5/m", "--stalled 0"]);
         refused("idle http://a/{topic} --subscribers 2 --topics 3", &["more than there are"]);
         refused("idle http://a/ --topics 2", &["a URL without {topic}"]);
-        refused("idle http://{topic}.a/", &["host's name"]);
+        refused("idle http://{topic}.a/", &["host name"]);
         refused("idle http://u:p@a/", &["--header"]);
         refused("publish http://a --batch-url http://b", &["--batch-url"]);
         refused("replay http://a --bytes 9MiB", &["at most 8MiB"]);
