@@ -1,4 +1,4 @@
-//! What is right: what was published, who must receive it, and why connections failed.
+//! Checking: which deliveries are due, what arrived, and why connections failed.
 
 pub(crate) mod causes;
 pub(crate) mod data;

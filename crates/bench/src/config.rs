@@ -7,11 +7,11 @@ use crate::http::target::Target;
 /// Everything a run needs to know.
 #[derive(Debug)]
 pub struct Config {
-    /// The URL of the event stream as the user wrote it, for the report.
+    /// The URL of the event stream as it was written, for the report.
     pub url: String,
-    /// Where event streams are requested.
+    /// Where event streams are requested from.
     pub subscribe: Target,
-    /// Where events are published.
+    /// Where events are published to.
     pub publish: Target,
     /// Headers of every request. They replace those that this crate sends.
     pub headers: Vec<(String, String)>,
@@ -21,7 +21,7 @@ pub struct Config {
     pub bytes: usize,
     /// What is measured.
     pub scenario: Scenario,
-    /// Processes of the server; their descendants belong to them.
+    /// Processes of the server. Their descendants count too.
     pub servers: Vec<u32>,
     /// The run is given up after this much time without progress.
     pub timeout: Duration,
@@ -68,7 +68,7 @@ pub enum Scenario {
     Slow {
         /// Streams that are read.
         subscribers: u32,
-        /// Streams of the second half that are not.
+        /// Streams that are not read, in the second half.
         stalled: u32,
         /// Events of each half.
         events: u32,
@@ -83,7 +83,7 @@ pub enum Scenario {
         pipelined: u32,
         /// Events to publish.
         events: u32,
-        /// How several events go into one request; `None` for one event a request.
+        /// How several events go into one request; `None` for one event per request.
         batch: Option<Batch>,
     },
 }
@@ -100,10 +100,10 @@ pub struct Batch {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressStyle {
-    /// Not at all.
+    /// It is not shown.
     None,
-    /// One line, written again and again.
+    /// One line that is overwritten.
     Terminal,
-    /// A line now and then.
+    /// A line per second.
     Lines,
 }

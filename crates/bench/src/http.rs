@@ -1,4 +1,4 @@
-//! HTTP/1.1 as a client of many connections needs it: sockets, requests, responses.
+//! A minimal HTTP/1.1 client for many connections: sockets, requests, responses.
 
 pub(crate) mod body;
 pub(crate) mod head;

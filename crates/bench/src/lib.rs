@@ -1,15 +1,15 @@
-//! The engine of `tidings bench`: loads a server of event streams, and checks everything that it
-//! delivers.
+//! The engine of `tidings bench`: loads a server of event streams and checks every delivery.
 //!
 //! ```text
 //!   scenario ──▶ load ──▶ publishers ──POST──▶ server ──events──▶ sources ──▶ ledger ──▶ report
 //!                 └─ one thread, one epoll ──────────────────────────┘
 //! ```
 //!
-//! `scenario` says what is done, `load` does it turn by turn, `ledger` knows who is due what and
-//! what is wrong, `meter` looks at the server's processes meanwhile, `report` tells. It is one
-//! thread with nonblocking sockets and no runtime, because the measuring must cost less than what is
-//! measured: reading and checking a delivery takes a fraction of what the server pays for it.
+//! `scenario` decides what is done, and `load` does it turn by turn. `ledger` knows which
+//! deliveries are due and finds faults, `meter` samples the server's processes, and `report`
+//! presents the results. Everything runs on one thread with nonblocking sockets and no runtime,
+//! because measuring must cost less than what is measured: reading and checking a delivery takes a
+//! fraction of what the server spends on it.
 
 mod check;
 mod config;
@@ -33,24 +33,24 @@ pub use self::run::interrupt::{Interrupted, Interrupter};
 use self::run::error::DESCRIPTORS_BESIDE;
 use self::run::load::Load;
 
-/// Bytes that an event's data has at least: what it says of itself.
+/// The minimum size of an event's data, which holds the fields that are checked.
 pub const EVENT_BYTES_MIN: usize = check::data::Shape::BYTES_MIN;
 
-/// What became of a run that was begun.
+/// The results of a run that was begun.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was measured, also if the run failed.
+    /// The measurements, even if the run failed.
     pub report: Report,
-    /// Whether the run came to its end, and nothing was wrong.
+    /// Whether the run finished without faults.
     pub result: Result<(), RunError>,
 }
 
-/// Runs a scenario. Before it begins, `watch` is handed what ends the run early.
+/// Runs a scenario. `watch` receives the means to end the run early.
 ///
 /// # Errors
 ///
-/// The run cannot begin: there are too few descriptors, the server cannot be reached or a process of
-/// it cannot be read, or `watch` has failed.
+/// The run cannot begin: the limit on descriptors is too low, the server cannot be reached, its
+/// processes cannot be read, or `watch` fails.
 pub fn run(
     config: &Config,
     watch: impl FnOnce(Interrupter) -> io::Result<()>,
@@ -68,9 +68,9 @@ pub fn run(
     Ok(Outcome { report, result })
 }
 
-/// Refuses before the first connection what would fail at the last.
+/// Fails before the first connection is made rather than at the last one.
 fn check_descriptors(config: &Config) -> Result<(), RunError> {
-    // Where the limit cannot be told, connections that fail will say so.
+    // If the limit is unknown, connections that fail will report it.
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
     enough(connections(&config.scenario, config.topics), limit)
 }
@@ -82,7 +82,7 @@ fn enough(connections: u64, limit: u64) -> Result<(), RunError> {
     }
 }
 
-/// How many connections a scenario has at a time.
+/// Returns the maximum number of connections of a scenario at a time.
 fn connections(scenario: &Scenario, topics: u32) -> u64 {
     match *scenario {
         Scenario::Idle { subscribers, .. } => subscribers.into(),

@@ -1,4 +1,4 @@
-//! Time, latencies, and the memory and CPU time of the server.
+//! Measuring: time, latencies, and the memory and CPU time of the server.
 
 pub(crate) mod clock;
 pub(crate) mod latency;

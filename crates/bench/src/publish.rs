@@ -1,7 +1,7 @@
-//! The publishing connections: kept alive, with as many requests on their way as they are allowed.
+//! The publishing connections, which are kept alive and pipeline requests.
 //!
-//! A topic's events all go over one connection, because only there their order is settled: a server
-//! answers the requests of a connection in order (RFC 9112, section 9.3.2).
+//! All events of a topic go over one connection, because only there is their order defined: a
+//! server answers the requests of a connection in order (RFC 9112, section 9.3.2).
 
 mod request;
 
@@ -29,7 +29,7 @@ pub(crate) struct Publishers {
     request: PublishRequest,
     topics: Topics,
     list: Vec<Publisher>,
-    /// Those that have something to send.
+    /// Indices of connections that may have something to send.
     waiting: Vec<usize>,
     buffer: Box<[u8]>,
     answered: u64,
@@ -38,30 +38,31 @@ pub(crate) struct Publishers {
     refused: Causes,
 }
 
-/// The token of the first of them; subscribing connections come before.
+/// The token of the first publishing connection. Subscribing connections have smaller tokens.
 pub(crate) const FIRST_TOKEN: usize = 1 << 40;
 
-/// One connection, and what was or will be sent over it.
+/// One publishing connection, with the events that were or will be sent over it.
 #[derive(Debug, Default)]
 struct Publisher {
     socket: Option<Socket>,
     out: Vec<u8>,
     written: usize,
-    /// Not sent yet, in order.
+    /// Events not sent yet, in order.
     queued: VecDeque<Vec<Stamp>>,
-    /// Sent, in the order in which the answers come.
+    /// Events sent and not answered yet, in the order of their responses.
     unanswered: VecDeque<Vec<Stamp>>,
-    /// Requests that may be without an response at a time, once the server has kept this connection
-    /// after one: some look at requests that came together with one after which they hang up.
+    /// The maximum number of unanswered requests once the server has kept this connection open
+    /// after a request. Some servers look at pipelined requests although they close the connection
+    /// after the first.
     pipelined_max: usize,
     has_kept: bool,
-    /// The response's head as far as it has come.
+    /// The part of the response head that has arrived.
     head: Vec<u8>,
     response: Option<Response>,
 }
 
 impl Publisher {
-    /// Writes out what may be sent, as far as it is wise to hold it.
+    /// Writes queued events into the output buffer as far as limits allow.
     fn fill(&mut self, request: &PublishRequest, topics: &Topics, ledger: &Ledger) {
         let max = if self.has_kept { self.pipelined_max } else { 1 };
         while self.unanswered.len() < max
@@ -90,13 +91,13 @@ struct Response {
     persists: bool,
 }
 
-/// Requests are written out until they are so many bytes: more than any socket takes at once.
+/// The output buffer is filled up to this size, which is more than a socket takes at once.
 const OUT_BYTES_MAX: usize = 1 << 20;
-/// Answers are short.
+/// Responses are short.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 impl Publishers {
-    /// Makes `count` of them; they connect when there is something to publish.
+    /// Makes `count` connections, which connect when there is something to publish.
     pub(crate) fn new(
         registry: Registry,
         endpoint: Endpoint,
@@ -124,17 +125,17 @@ impl Publishers {
         self.list.len()
     }
 
-    /// Returns how many events were answered for, refusals included.
+    /// Returns how many events were answered, refused ones included.
     pub(crate) fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// Returns how many of them were refused, or nobody knows.
+    /// Returns how many of the answered events were refused or have an unknown outcome.
     pub(crate) fn refused_events(&self) -> u64 {
         self.refused_events
     }
 
-    /// Why publishes failed, each request counted once.
+    /// Returns why publishes failed, counted by request.
     pub(crate) fn refused(&self) -> &Causes {
         &self.refused
     }
@@ -143,23 +144,24 @@ impl Publishers {
         std::mem::take(&mut self.latencies)
     }
 
-    /// Returns how many publishes of the connection `index` wait or are without an response.
+    /// Returns how many requests of the connection `index` are queued or unanswered.
     pub(crate) fn pending(&self, index: usize) -> usize {
         self.list[index].queued.len() + self.list[index].unanswered.len()
     }
 
-    /// Whether any publish waits or is without an response.
+    /// Returns whether any request is queued or unanswered.
     pub(crate) fn is_pending(&self) -> bool {
         (0..self.list.len()).any(|index| self.pending(index) > 0)
     }
 
-    /// Has events published together over the connection `index`, at the next [`flush`](Self::flush).
+    /// Queues events for one request on the connection `index`; the next [`flush`](Self::flush)
+    /// sends it.
     pub(crate) fn publish(&mut self, index: usize, stamps: Vec<Stamp>) {
         self.list[index].queued.push_back(stamps);
         self.waiting.push(index);
     }
 
-    /// Sends what is to be published.
+    /// Sends queued events.
     pub(crate) fn flush(&mut self, ledger: &mut Ledger) {
         while let Some(index) = self.waiting.pop() {
             if let Err(cause) = self.send(index, ledger) {
@@ -168,7 +170,7 @@ impl Publishers {
         }
     }
 
-    /// Reads and writes what can be, at the word of the kernel that something can.
+    /// Reads and writes what is possible after the kernel reported the socket ready.
     pub(crate) fn handle(
         &mut self,
         index: usize,
@@ -179,7 +181,8 @@ impl Publishers {
         if let Err(cause) = self.receive(index, closing, ledger, clock) {
             self.fail(index, &cause, ledger);
         }
-        // What could not be written may fit now, and what was answered makes room for more.
+        // Data that could not be written before may fit now, and responses make room for more
+        // requests.
         self.waiting.push(index);
     }
 
@@ -234,7 +237,7 @@ impl Publishers {
                     self.reconnect(index);
                     return Ok(());
                 }
-                // Between two publishes a server may well hang up.
+                // A server may close an idle connection.
                 let is_idle = publisher.unanswered.is_empty();
                 publisher.drop_connection();
                 return if is_idle { Ok(()) } else { Err(Cause::Unanswered) };
@@ -246,7 +249,7 @@ impl Publishers {
         }
     }
 
-    /// Reads the answers in the first `count` bytes of the buffer.
+    /// Reads the responses in the first `count` bytes of the buffer.
     fn read(
         &mut self,
         index: usize,
@@ -309,7 +312,7 @@ impl Publishers {
         }
     }
 
-    /// Counts the publish that an response is for.
+    /// Counts the publish that a response belongs to.
     fn settle(&mut self, index: usize, ledger: &mut Ledger, now: u64) {
         let publisher = &mut self.list[index];
         let Some(response) = publisher.response.take() else { return };
@@ -325,10 +328,10 @@ impl Publishers {
         }
     }
 
-    /// Gives up a connection that the server has said to close with its last response.
+    /// Drops a connection that the server closes after its last response.
     ///
-    /// What it has not answered by then it has not looked at (RFC 9112, section 9.6): that is sent
-    /// again over the next connection.
+    /// The server has not processed the requests that it left unanswered (RFC 9112, section 9.6).
+    /// They are sent again over the next connection.
     fn reconnect(&mut self, index: usize) {
         let publisher = &mut self.list[index];
         publisher.drop_connection();
@@ -338,7 +341,7 @@ impl Publishers {
         self.waiting.push(index);
     }
 
-    /// Counts what is without an response as refused: nobody knows what became of it.
+    /// Counts unanswered requests as refused, because their outcome is unknown.
     fn fail(&mut self, index: usize, cause: &Cause, ledger: &mut Ledger) {
         let publisher = &mut self.list[index];
         publisher.drop_connection();
@@ -348,7 +351,7 @@ impl Publishers {
             self.refused_events += stamps.len() as u64;
             stamps.into_iter().for_each(|stamp| ledger.withdraw(stamp));
         }
-        // What is queued is tried over another connection.
+        // Queued events are tried over another connection.
         self.waiting.push(index);
     }
 }
@@ -363,7 +366,7 @@ mod tests {
     use crate::http::request::Request;
     use crate::http::target::Target;
 
-    /// One connection over which three events were sent, and the ledger they are in.
+    /// One connection over which three events were sent, and the ledger of these events.
     fn three_sent() -> (Publishers, Ledger) {
         let poll = Poll::new().unwrap();
         let target = Target::parse("http://127.0.0.1:9/").unwrap();
@@ -382,7 +385,7 @@ mod tests {
         (publishers, ledger)
     }
 
-    /// Has `text` read, cut after byte `cut`.
+    /// Reads `text`, cut after byte `cut`.
     fn read(publishers: &mut Publishers, ledger: &mut Ledger, text: &str, cut: usize) {
         for part in [&text.as_bytes()[..cut], &text.as_bytes()[cut..]] {
             publishers.buffer[..part.len()].copy_from_slice(part);

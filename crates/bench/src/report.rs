@@ -1,4 +1,4 @@
-//! What a run came to: for programs as JSON, for people as text.
+//! The results of a run, as JSON for programs and as text for people.
 
 mod text;
 
@@ -15,7 +15,7 @@ use crate::measure::latency::{Latencies, Percentiles};
 use crate::measure::meter::{Meter, ServerUsage};
 use crate::words::failures;
 
-/// Everything that is told of a run; what does not apply to its scenario is left out.
+/// The results of a run. Members that do not apply to the scenario are omitted.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     scenario: &'static str,
@@ -44,7 +44,7 @@ pub struct Report {
     connected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     connect_seconds: Option<f64>,
-    /// Of the measured part.
+    /// The duration of the measured part.
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,28 +62,28 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) with_stalled: Option<Percentiles>,
     faults: Faults,
-    /// Connections and publishes that failed, by cause.
+    /// Failed connections and publishes, by cause.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     refused: BTreeMap<String, u64>,
     /// Streams that ended before the run did, by cause.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     ended: BTreeMap<String, u64>,
-    /// Events that the server sent by itself.
+    /// The number of events of the server's own.
     #[serde(skip_serializing_if = "is_zero")]
     other_events: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<ServerUsage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load_cpu_seconds: Option<f64>,
-    /// How many events or connections the measured part has dealt with.
+    /// The number of events or connections in the measured part.
     #[serde(skip)]
     done: WorkDone,
-    /// The first of the events that the server sent by itself.
+    /// The first of the server's own events.
     #[serde(skip)]
     first_other: Option<String>,
 }
 
-/// What is known when a run is over.
+/// What is known at the end of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Totals<'a> {
     pub(crate) ledger: &'a Ledger,
@@ -92,14 +92,14 @@ pub(crate) struct Totals<'a> {
     pub(crate) refused: [&'a Causes; 2],
     /// Why streams ended before the run did.
     pub(crate) ended: &'a Causes,
-    /// Nanoseconds of the measured part; `None` if it never began.
+    /// The nanoseconds of the measured part; `None` if it never began.
     pub(crate) took: Option<u64>,
 }
 
-/// What a scenario counts.
+/// The unit of work of a scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum WorkDone {
-    /// Streams that are held.
+    /// Streams are only held.
     #[default]
     Nothing,
     /// Events published.
@@ -113,7 +113,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Report {
-    /// A report of what was asked for.
+    /// Starts a report with the options of the run.
     pub(crate) fn new(config: &Config) -> Self {
         let about = Self { url: config.url.clone(), ..Self::default() };
         let topics = Some(config.topics);
@@ -168,7 +168,7 @@ impl Report {
         }
     }
 
-    /// Tells how many streams were opened, and how long that took.
+    /// Records how many streams were opened, and how long that took.
     pub(crate) fn connected(&mut self, opened: u64, nanos: u64) {
         self.connected = Some(opened);
         self.connect_seconds = Some(seconds(nanos));
@@ -178,18 +178,18 @@ impl Report {
         self.latency_ms = latencies.percentiles();
     }
 
-    /// Tells how many streams were opened and closed.
+    /// Records how many streams were opened and closed.
     pub(crate) fn churned(&mut self, opened: u64, finished: u64) {
         self.connected = Some(opened);
         self.done = WorkDone::Connections(finished);
     }
 
-    /// Tells how many events the server took.
+    /// Records how many events the server accepted.
     pub(crate) fn published(&mut self, events: u64) {
         self.done = WorkDone::Events(events);
     }
 
-    /// Adds what is known when the run is over.
+    /// Completes the report at the end of the run.
     pub(crate) fn fill(&mut self, totals: &Totals<'_>) {
         let Totals { ledger, meter, refused, ended, took } = *totals;
         self.faults = ledger.faults();
@@ -216,7 +216,7 @@ impl Report {
         self.share_out();
     }
 
-    /// Divides the server's CPU time among what it did.
+    /// Divides the server's CPU time by the work it did.
     fn share_out(&mut self) {
         let Some(server) = &mut self.server else { return };
         let Some(cpu) = server.cpu_seconds else { return };
@@ -229,14 +229,14 @@ impl Report {
         }
     }
 
-    /// The report as one line of JSON.
+    /// Returns the report as one line of JSON.
     pub fn json(&self) -> String {
         let mut json = serde_json::to_string(self).unwrap_or_default();
         json.push('\n');
         json
     }
 
-    /// What is wrong, if anything is.
+    /// Returns what is wrong with the run, if anything is.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         let failed = self.refused.values().sum();
         (self.faults.total() > 0 || failed > 0).then_some(Verdict { faults: self.faults, failed })
@@ -251,7 +251,7 @@ fn by_cause(causes: &[&Causes]) -> BTreeMap<String, u64> {
     by_cause
 }
 
-/// What is wrong with a run that was finished.
+/// What is wrong with a run that finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     faults: Faults,

@@ -1,4 +1,4 @@
-//! A run: what each scenario does, and the loop that does it.
+//! Running: what each scenario does, and the loop that does it.
 
 pub(crate) mod error;
 pub(crate) mod interrupt;

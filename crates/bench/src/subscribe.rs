@@ -1,4 +1,4 @@
-//! The subscribing connections.
+//! Subscribing: the connections that read event streams.
 
 pub(crate) mod reading;
 pub(crate) mod recent;

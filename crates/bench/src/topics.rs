@@ -1,6 +1,7 @@
 //! The names of a run's topics.
 
-/// The names of this run's topics: no other run has them, so nothing of it is held under them.
+/// The names of the topics of one run. No other run uses them, so the server's history holds no
+/// other events of theirs.
 #[derive(Clone, Debug)]
 pub(crate) struct Topics(Vec<String>);
 

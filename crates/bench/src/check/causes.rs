@@ -1,4 +1,4 @@
-//! Why connections failed or ended, and how often each.
+//! Why connections failed or ended, and how often.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,15 +6,15 @@ use std::io;
 
 use crate::http::head::{BadHead, Status};
 
-/// Why one connection came to nothing, or to an end.
+/// Why one connection failed or ended.
 #[derive(Debug)]
 pub(crate) enum Cause {
     Connect(io::Error),
     Head(BadHead),
-    /// The connection was closed before the response's head was whole.
+    /// The connection was closed before the head of the response was complete.
     NoHead,
     Refused(Status),
-    /// The response is no event stream but this.
+    /// The response is not an event stream but of this media type.
     MediaType(String),
     Coding(String),
     /// The server ended the stream.
@@ -33,26 +33,28 @@ impl fmt::Display for Cause {
         match self {
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Head(error) => write!(f, "{error}"),
-            Self::NoHead => write!(f, "closed before the response's head was whole"),
+            Self::NoHead => write!(f, "closed before the response head was complete"),
             Self::Refused(status) => write!(f, "refused with {status}"),
             Self::MediaType(media_type) if media_type.is_empty() => {
-                write!(f, "the response has no Content-Type, and text/event-stream is needed")
+                write!(f, "the response has no Content-Type; text/event-stream is required")
             }
             Self::MediaType(media_type) => {
-                write!(f, "the response is {media_type:?}, and no text/event-stream")
+                write!(f, "the response is {media_type:?}, not text/event-stream")
             }
-            Self::Coding(coding) => write!(f, "the response is encoded with {coding:?}, unasked"),
+            Self::Coding(coding) => {
+                write!(f, "the response is encoded with {coding:?}, which was not requested")
+            }
             Self::Ended => write!(f, "ended by the server"),
-            Self::Cut => write!(f, "cut in the middle of the stream"),
-            Self::Broken(error) => write!(f, "broken: {error}"),
-            Self::BadChunk => write!(f, "the chunked coding is broken"),
+            Self::Cut => write!(f, "closed in the middle of the stream"),
+            Self::Broken(error) => write!(f, "connection failed: {error}"),
+            Self::BadChunk => write!(f, "the chunked coding is malformed"),
             Self::EventTooLarge => write!(f, "an event exceeds the decoder's limit of 16 MiB"),
             Self::Unanswered => write!(f, "closed before the publish was answered"),
         }
     }
 }
 
-/// How often there was each cause.
+/// The number of occurrences of each cause.
 #[derive(Debug, Default)]
 pub(crate) struct Causes {
     counts: BTreeMap<String, u64>,
@@ -60,14 +62,15 @@ pub(crate) struct Causes {
 }
 
 impl Causes {
-    /// Causes that are told apart: a server that thinks up a new one each time must not fill memory.
+    /// The maximum number of distinct causes, so that a server with ever new ones cannot fill
+    /// memory.
     const KINDS_MAX: usize = 20;
 
     pub(crate) fn add(&mut self, cause: &Cause) {
         self.total += 1;
         let text = cause.to_string();
         let is_known = self.counts.len() < Self::KINDS_MAX || self.counts.contains_key(&text);
-        let text = if is_known { text } else { "for other reasons".to_owned() };
+        let text = if is_known { text } else { "other causes".to_owned() };
         *self.counts.entry(text).or_default() += 1;
     }
 
@@ -75,7 +78,7 @@ impl Causes {
         self.total
     }
 
-    /// The causes with their counts, the most frequent first.
+    /// Returns the causes with their counts, the most frequent first.
     pub(crate) fn list(&self) -> Vec<(&str, u64)> {
         let mut list: Vec<_> =
             self.counts.iter().map(|(text, count)| (text.as_str(), *count)).collect();
@@ -97,7 +100,7 @@ mod tests {
         }
         causes.add(&Cause::Ended);
         assert_eq!(causes.total(), 102);
-        assert_eq!(causes.list()[0], ("for other reasons", 81));
+        assert_eq!(causes.list()[0], ("other causes", 81));
         assert_eq!(causes.list()[1], ("ended by the server", 2));
         assert_eq!(causes.list().len(), Causes::KINDS_MAX + 1);
     }

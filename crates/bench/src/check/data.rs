@@ -1,39 +1,39 @@
-//! The data of the events that are published, and what it says when it comes back.
+//! The data of the events that are published, and how it is checked when it comes back.
 //!
 //! ```text
 //!   0        8        16       24       32               48       56
 //!   │tidings:│run     │topic   │number  │sent, in ns     │check   │padding …
 //! ```
 //!
-//! Every field is hexadecimal text of a fixed width, so that reading one is a few instructions: a
-//! delivery has to be checked in the time that the kernel needs to hand it over. The check covers
-//! the fields before it; the padding starts at a different place of one long pattern for each
-//! event, so that a piece of another event in it does not pass.
+//! Every field is hexadecimal text of fixed width, so that reading a field takes a few
+//! instructions: checking a delivery must not take longer than the kernel takes to hand it over.
+//! The check covers the fields before it. The padding of each event starts at a different point of
+//! one long pattern, so that a piece of another event is detected.
 
-/// What one event says of itself.
+/// The fields of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Counted from 0.
+    /// The topic, from 0.
     pub(crate) topic: u32,
-    /// Of the topic's events, counted from 1.
+    /// The number of the event in its topic, from 1.
     pub(crate) number: u32,
-    /// When it was sent, in nanoseconds since the run began.
+    /// When the event was sent, in nanoseconds since the start of the run.
     pub(crate) sent: u64,
 }
 
-/// What a piece of data turned out to be.
+/// Whose data was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DataKind {
     Ours(Stamp),
-    /// One of ours by its beginning, and not as it was published.
+    /// The start is ours, but the data differs from what was published.
     Corrupt,
-    /// An event of an earlier run, or of another one beside this.
+    /// An event of another run.
     OtherRun,
-    /// Something the server says by itself.
+    /// An event of the server's own.
     Foreign,
 }
 
-/// How the events of one run look.
+/// The layout of the events of one run.
 #[derive(Debug)]
 pub(crate) struct Shape {
     run: u64,
@@ -42,13 +42,13 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Bytes that an event of this kind has at least.
+    /// The minimum size of an event's data.
     pub(crate) const BYTES_MIN: usize = 56;
 
     /// Describes events of `bytes` bytes each.
     pub(crate) fn new(run: u32, bytes: usize) -> Self {
         let padding_len = bytes.saturating_sub(Self::BYTES_MIN);
-        // A sequence that does not repeat within any event: a shifted piece of it never fits.
+        // A sequence that does not repeat within any event, so a shifted piece of it never matches.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let pattern = (0..padding_len + STARTS).map(|_| {
             state = state.wrapping_mul(MIX).wrapping_add(1);
@@ -57,7 +57,7 @@ impl Shape {
         Self { run: to_hex(run), padding_len, pattern: pattern.collect() }
     }
 
-    /// Returns how many bytes an event has.
+    /// Returns the size of an event's data.
     pub(crate) fn bytes(&self) -> usize {
         Self::BYTES_MIN + self.padding_len
     }
@@ -113,16 +113,16 @@ impl Shape {
     }
 }
 
-/// The beginning of every event, by which other events are told from ours.
+/// The start of every event's data, which tells it from foreign events.
 const MARK: &[u8; 8] = b"tidings:";
-/// Places of the pattern where padding may start.
+/// The number of offsets in the pattern at which padding may start.
 const STARTS: usize = 64;
-/// Nothing that JSON, a URL or an event stream would have to escape.
+/// Characters that neither JSON nor a URL nor an event stream escapes.
 const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-/// The multiplier of Knuth's MMIX generator: odd, with its bits well spread.
+/// The multiplier of Knuth's MMIX generator: odd, with well-spread bits.
 const MIX: u64 = 6_364_136_223_846_793_005;
 
-/// Mixes the text of the fields, so that a change of any byte shows.
+/// Mixes the fields, so that a change of any byte is detected.
 fn check(fields: [u64; 5]) -> u32 {
     let mixed = fields.iter().fold(0, |mixed: u64, &field| {
         let mixed = (mixed ^ field).wrapping_mul(MIX);
@@ -131,19 +131,19 @@ fn check(fields: [u64; 5]) -> u32 {
     (mixed >> 16) as u32
 }
 
-/// Spells a number as eight hexadecimal digits, all at once: one digit a byte, the first lowest.
+/// Writes a number as eight hexadecimal digits at once: one digit per byte, the first digit lowest.
 fn to_hex(number: u32) -> u64 {
     let mut digits = u64::from(number);
     digits = ((digits << 16) | digits) & 0x0000_ffff_0000_ffff;
     digits = ((digits << 8) | digits) & 0x00ff_00ff_00ff_00ff;
     digits = ((digits << 4) | digits) & 0x0f0f_0f0f_0f0f_0f0f;
     digits = digits.swap_bytes();
-    // 1 in each byte that holds ten or more: those are letters, which lie 39 past the digits.
+    // 1 in each byte that is ten or more. Those become letters, which lie 39 above the digits.
     let letters = ((digits + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
     digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)
 }
 
-/// Reads what [`to_hex`] spells; of anything else it makes some number.
+/// Reads what [`to_hex`] writes. The result for other text is arbitrary.
 fn from_hex(text: u64) -> u32 {
     let letters = (text >> 6) & 0x0101_0101_0101_0101;
     let mut digits = (text & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;

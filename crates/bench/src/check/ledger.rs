@@ -1,4 +1,4 @@
-//! What was published, who is due it, and what is wrong with what came.
+//! The ledger of a run: which deliveries are due, which arrived, and what is wrong with them.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use serde::Serialize;
 use crate::check::data::{DataKind, Shape, Stamp};
 use crate::measure::latency::Latencies;
 
-/// What must not happen, and how often it did.
+/// The kinds of faults, and the number of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Faults {
-    /// Deliveries that were due and did not come.
+    /// Deliveries that were due and never arrived.
     pub(crate) lost: u64,
-    /// Deliveries that had come before.
+    /// Deliveries that had arrived before.
     pub(crate) doubled: u64,
-    /// Deliveries that came after a later one.
+    /// Deliveries that arrived after a later one.
     pub(crate) out_of_order: u64,
-    /// Deliveries to subscribers of another topic, or of another run's.
+    /// Deliveries to subscribers of another topic or of another run.
     pub(crate) misdelivered: u64,
-    /// Events that were not as they were published.
+    /// Events that differ from what was published.
     pub(crate) corrupt: u64,
     /// Event streams that ended before the run did.
     pub(crate) closed: u64,
@@ -31,18 +31,18 @@ impl Faults {
     }
 }
 
-/// Where one subscriber stands in its topic.
+/// The position of one subscriber in its topic.
 #[derive(Debug)]
 pub(crate) struct Position {
     topic: u32,
-    /// The number that is due next.
+    /// The number of the event that is due next.
     next: u32,
-    /// Numbers that were passed over, of which any may yet come; none of a subscriber without faults.
+    /// The numbers that were skipped and may still arrive. Empty if there are no faults.
     missing: BTreeSet<u32>,
 }
 
 impl Position {
-    /// Stands before the first event of `topic` that is published after the first `passed`.
+    /// Stands before the first event of `topic` after the first `passed` events.
     pub(crate) fn new(topic: u32, passed: u32) -> Self {
         Self { topic, next: passed + 1, missing: BTreeSet::new() }
     }
@@ -51,30 +51,30 @@ impl Position {
         self.topic
     }
 
-    /// The number that is due next.
+    /// Returns the number of the event that is due next.
     pub(crate) fn next(&self) -> u32 {
         self.next
     }
 
-    /// Whether all events up to `number` have come, or were found to be lost.
+    /// Returns whether all events up to `number` have arrived or are known to be lost.
     pub(crate) fn is_past(&self, number: u32) -> bool {
         self.next > number
     }
 }
 
-/// Every event of a run, and what became of it.
+/// All events of a run, and what became of them.
 ///
-/// Events go to the topics in turn, so that an event's topic and number tell its position in
+/// Events go to the topics in turn. So the topic and the number of an event give its index in
 /// `remaining`, and a delivery costs one decrement there.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     shape: Shape,
     scope: Scope,
-    /// By topic: subscribers that are due its next event.
+    /// By topic: the number of subscribers that its next event is due to.
     due: Vec<u32>,
-    /// By topic: events published.
+    /// By topic: the number of events published.
     published: Vec<u32>,
-    /// By event: deliveries to come.
+    /// By event: the number of deliveries still to come.
     remaining: Vec<u32>,
     under_way: u64,
     delivered: u64,
@@ -83,27 +83,27 @@ pub(crate) struct Ledger {
     foreign: ForeignEvents,
 }
 
-/// Whether the topics are this run's alone.
+/// Whether the topics belong to this run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     Own,
     Shared,
 }
 
-/// Events that were received and are not this run's, which is no fault.
+/// Events from elsewhere that were received, which is not a fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ForeignEvents {
     pub(crate) count: u64,
-    /// The first of them, cut.
+    /// The first of them, truncated.
     pub(crate) first: Option<String>,
 }
 
-/// An event that was not published after all: nobody is due it.
+/// Marks an event that the server refused, so that no delivery of it is due.
 const WITHDRAWN: u32 = u32::MAX;
-/// Missing numbers that are remembered of one subscriber: one that comes late after so many others
-/// were lost is told as doubled.
+/// The maximum number of skipped events that are remembered for a subscriber. A skipped event
+/// beyond them that arrives late is reported as doubled.
 const MISSING_MAX: usize = 10_000;
-/// Characters of a foreign event that are shown.
+/// The maximum number of characters shown of a foreign event.
 const SHOWN_CHARS: usize = 120;
 
 impl Ledger {
@@ -126,13 +126,13 @@ impl Ledger {
         &self.shape
     }
 
-    /// Says that one more subscriber is due every event of `topic` from here on.
+    /// Adds a subscriber to which every event of `topic` is due from now on.
     pub(crate) fn join(&mut self, topic: u32) {
         self.due[topic as usize] += 1;
     }
 
-    /// Says that so many subscribers of each topic, who are yet to come, are due everything that was
-    /// published.
+    /// Makes every published event due to `subscribers` subscribers of its topic, which are yet to
+    /// connect.
     pub(crate) fn replay(&mut self, subscribers: u32) {
         for remaining in self.remaining.iter_mut().filter(|remaining| **remaining != WITHDRAWN) {
             self.under_way += u64::from(*remaining == 0 && subscribers > 0);
@@ -145,12 +145,12 @@ impl Ledger {
         self.published[topic as usize]
     }
 
-    /// Returns how many events were published in all.
+    /// Returns how many events were published in total.
     pub(crate) fn events(&self) -> u64 {
         self.remaining.len() as u64
     }
 
-    /// Returns how many events have not reached all who are due them.
+    /// Returns how many events have not reached all their subscribers.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way
     }
@@ -167,12 +167,12 @@ impl Ledger {
         &self.foreign
     }
 
-    /// Takes the times of all deliveries since the last call.
+    /// Takes the latencies of all deliveries since the last call.
     pub(crate) fn take_latencies(&mut self) -> Latencies {
         std::mem::take(&mut self.latencies)
     }
 
-    /// Makes the next event.
+    /// Adds the next event, published at `now`.
     pub(crate) fn publish(&mut self, now: u64) -> Stamp {
         let topic = self.remaining.len() % self.due.len();
         self.published[topic] += 1;
@@ -182,7 +182,7 @@ impl Ledger {
         Stamp { topic: topic as u32, number: self.published[topic], sent: now }
     }
 
-    /// Takes an event back that the server has refused.
+    /// Removes an event that the server has refused.
     pub(crate) fn withdraw(&mut self, stamp: Stamp) {
         let index = self.index(stamp.topic, stamp.number);
         if self.remaining[index] != WITHDRAWN {
@@ -191,8 +191,8 @@ impl Ledger {
         }
     }
 
-    /// Checks data that came to the subscriber at `position`, and moves it on. Returns what the data
-    /// says of itself if it is what was due next.
+    /// Checks data that arrived at the subscriber at `position`, and advances the position. Returns
+    /// the stamp if this was the event that was due next.
     #[inline]
     pub(crate) fn deliver(
         &mut self,
@@ -204,15 +204,15 @@ impl Ledger {
         match self.shape.read(data.as_bytes()) {
             DataKind::Ours(stamp) => return self.stamped(position, stamp, now),
             DataKind::Corrupt => self.faults.corrupt += 1,
-            // Topics of this run have a name that no other run has.
+            // The topics of this run have names that no other run uses.
             DataKind::OtherRun if self.scope == Scope::Own => self.faults.misdelivered += 1,
             DataKind::OtherRun | DataKind::Foreign => self.note_foreign(event_type, data),
         }
         None
     }
 
-    /// Moves the subscriber at `position` on over the event that is due next, which came as it did to
-    /// another.
+    /// Advances the subscriber at `position` over the event that is due next, whose text is the
+    /// same as another subscriber's and needs no checking.
     #[inline]
     pub(crate) fn deliver_known(&mut self, position: &mut Position, stamp: Stamp, now: u64) {
         debug_assert_eq!((stamp.topic, stamp.number), (position.topic, position.next));
@@ -299,7 +299,7 @@ impl Ledger {
         });
     }
 
-    /// Counts a subscriber out whose stream has ended: what it was due is lost.
+    /// Removes a subscriber whose stream has ended. Everything still due to it is lost.
     pub(crate) fn leave(&mut self, position: &mut Position) {
         self.faults.closed += 1;
         self.pass_over(position, self.published(position.topic) + 1);
@@ -307,7 +307,7 @@ impl Ledger {
         *due = due.saturating_sub(1);
     }
 
-    /// Counts everything as lost that has not come.
+    /// Counts all deliveries still to come as lost.
     pub(crate) fn give_up(&mut self) {
         for remaining in &mut self.remaining {
             if *remaining != WITHDRAWN {
@@ -322,7 +322,7 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    /// A ledger whose topics have `subscribers` each, and their positions.
+    /// Makes a ledger with `subscribers` for each topic, and their positions.
     fn ledger(topics: u32, subscribers: u32) -> (Ledger, Vec<Position>) {
         let mut ledger = Ledger::new(Shape::new(7, 100), topics, Scope::Own);
         let positions = (0..topics * subscribers).map(|n| Position::new(n % topics, 0)).collect();
@@ -341,7 +341,8 @@ mod tests {
         String::from_utf8(data).unwrap()
     }
 
-    /// What is wrong with one subscriber that is due four events and gets those of these numbers.
+    /// Delivers the events with these numbers to a subscriber of four events, and checks the
+    /// faults.
     #[track_caller]
     fn check(numbers: &[u32], expected: Faults) {
         let (mut ledger, mut positions) = ledger(1, 1);
@@ -477,7 +478,7 @@ mod tests {
             ledger.deliver(&mut position, "message", event, 5);
         }
         assert!(position.is_past(3) && ledger.faults() == Faults::default());
-        // The second subscriber is never heard of.
+        // The second subscriber never connects.
         ledger.give_up();
         assert_eq!(ledger.faults(), Faults { lost: 3, ..Faults::default() });
     }

@@ -1,6 +1,6 @@
-//! The body of an HTTP/1 response, taken out of its framing piece by piece, without copying.
+//! Removes the framing of an HTTP/1 response body, piece by piece and without copying.
 
-/// How far a body has been read.
+/// The body of a response, and how much of it has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Body(Framing);
 
@@ -11,20 +11,20 @@ enum Framing {
     Chunked(Chunked),
 }
 
-/// RFC 9112, section 7.1.
+/// The state of the chunked transfer coding (RFC 9112, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chunked {
-    /// In the size of a chunk, of which `digits` digits have come.
+    /// Reading the size of a chunk, of which `digits` digits have been read.
     Size {
         size: u64,
         digits: u8,
     },
-    /// In what may follow the size, which means nothing here.
+    /// Reading a chunk extension, which is ignored.
     Extension {
         size: u64,
         bytes: u16,
     },
-    /// The CR of the size's line has come.
+    /// The CR after the size has been read.
     SizeLf {
         size: u64,
     },
@@ -33,7 +33,7 @@ enum Chunked {
     },
     DataCr,
     DataLf,
-    /// After the last chunk, at the start of a line or in one; `bytes` of it so far.
+    /// Reading the trailer section. `line` is the length of the current line so far.
     Trailer {
         line: u16,
         total: u16,
@@ -41,17 +41,17 @@ enum Chunked {
     End,
 }
 
-/// What comes next of a body.
+/// The next part of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'i> {
     Data(&'i [u8]),
-    /// All input was read.
+    /// All input has been read.
     More,
-    /// The body is over; what is left of the input belongs to the next response.
+    /// The body is complete. The rest of the input belongs to the next response.
     End,
 }
 
-/// The framing of a body is broken: what follows cannot be told.
+/// The framing of the body is broken, so nothing after this point can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadChunk;
 
@@ -68,7 +68,7 @@ impl Body {
         Self(Framing::UntilClose)
     }
 
-    /// Whether the body is whole if the connection is closed here.
+    /// Returns whether the body is complete if the connection is closed at this point.
     pub(crate) fn may_end(&self) -> bool {
         match self.0 {
             Framing::UntilClose => true,
@@ -77,7 +77,7 @@ impl Body {
         }
     }
 
-    /// Takes the next piece off `input`.
+    /// Takes the next piece from `input`.
     #[inline]
     pub(crate) fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Piece<'i>, BadChunk> {
         match &mut self.0 {
@@ -90,9 +90,9 @@ impl Body {
     }
 }
 
-/// Sixteen digits fill 64 bits.
+/// Sixteen hexadecimal digits fill 64 bits.
 const SIZE_DIGITS_MAX: u8 = 16;
-/// What no server in its right mind sends more of.
+/// No reasonable server sends more than this.
 const EXTENSION_BYTES_MAX: u16 = 4 * 1024;
 const TRAILER_BYTES_MAX: u16 = 16 * 1024;
 
@@ -102,7 +102,7 @@ impl Chunked {
     #[inline]
     fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Piece<'i>, BadChunk> {
         loop {
-            // Most chunks of a stream lie whole in what was read: one event each.
+            // Most chunks of a stream lie whole in the input, one for each event.
             if *self == Self::START
                 && let Some(data) = whole_chunk(input)
             {
@@ -160,10 +160,10 @@ impl Chunked {
     }
 }
 
-/// Takes a chunk off `input` that lies there from its size to the CRLF after its data.
+/// Takes a chunk from `input` if all of it is there, up to the CRLF after its data.
 #[inline]
 fn whole_chunk<'i>(input: &mut &'i [u8]) -> Option<&'i [u8]> {
-    // Four digits: longer chunks take the long way, which is short beside their data.
+    // Up to four digits. Longer chunks take the slow path, whose cost is small beside their data.
     let digits = input.iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, rest) = input.split_at(digits);
     let size = size.iter().fold(0, |size, &byte| size << 4 | usize::from(hex(byte)));
@@ -196,7 +196,7 @@ fn take<'i>(left: &mut u64, input: &mut &'i [u8]) -> Piece<'i> {
 mod tests {
     use super::*;
 
-    /// What `body` makes of `parts`: its data, and whether it came to its end, with the rest.
+    /// Reads `parts`; returns the data, whether the body ended, and the rest of the input.
     fn read(mut body: Body, parts: &[&[u8]]) -> Result<(Vec<u8>, Option<Vec<u8>>), BadChunk> {
         let mut data = Vec::new();
         let mut after: Option<Vec<u8>> = None;
@@ -217,7 +217,7 @@ mod tests {
         Ok((data, after))
     }
 
-    /// Reads `text` cut at every byte, and byte by byte.
+    /// Reads `text` cut after every byte, and byte by byte.
     #[track_caller]
     fn check(body: Body, text: &str, data: &str, after: Option<&str>) {
         let text = text.as_bytes();
@@ -274,7 +274,7 @@ mod tests {
             &endless,
             &trailer,
         ] {
-            // Of the long ones, only the ends are of interest.
+            // For long texts, only cuts near the ends are of interest.
             for cut in (0..=text.len()).filter(|cut| *cut < 20 || *cut + 20 > text.len()) {
                 let parts = [&text.as_bytes()[..cut], &text.as_bytes()[cut..]];
                 assert_eq!(

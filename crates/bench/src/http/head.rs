@@ -5,20 +5,20 @@ use std::str;
 
 use crate::http::body::Body;
 
-/// What matters of a response's head.
+/// The parts of a response head that matter here.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: Status,
     pub(crate) body: Body,
-    /// Whether another request may follow on the connection.
+    /// Whether the connection can be used for another request.
     pub(crate) persists: bool,
-    /// The essence of the media type, in lower case.
+    /// The media type without parameters, in lower case.
     pub(crate) media_type: String,
-    /// The coding of the content, if it has one.
+    /// The content coding, if there is one.
     pub(crate) coding: Option<String>,
 }
 
-/// A status code and the words the server has for it.
+/// A status code and the reason phrase that the server sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Status {
     pub(crate) code: u16,
@@ -40,34 +40,34 @@ impl fmt::Display for Status {
     }
 }
 
-/// Why bytes are not the head of a response that can be read.
+/// Why the head of a response cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BadHead {
     NotHttp,
     TooLong,
-    /// A `Content-Length` that is no number, or several that differ.
+    /// The `Content-Length` is not a number, or there are several that differ.
     Length,
-    /// A transfer coding other than `chunked`.
+    /// There is a transfer coding other than `chunked`.
     Coding,
-    /// The connection changes its protocol, unasked.
+    /// The server switches protocols without being asked.
     Upgrade,
 }
 
 impl fmt::Display for BadHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotHttp => write!(f, "what came is no HTTP/1 response"),
-            Self::TooLong => write!(f, "the response's head is longer than {HEAD_BYTES_MAX} bytes"),
-            Self::Length => write!(f, "the response has no legal Content-Length"),
+            Self::NotHttp => write!(f, "not an HTTP/1 response"),
+            Self::TooLong => write!(f, "the response head is longer than {HEAD_BYTES_MAX} bytes"),
+            Self::Length => write!(f, "the response has an invalid Content-Length"),
             Self::Coding => write!(f, "the response has a transfer coding other than chunked"),
-            Self::Upgrade => write!(f, "the server changed the protocol without being asked"),
+            Self::Upgrade => write!(f, "the server switched protocols without being asked"),
         }
     }
 }
 
 impl Head {
-    /// Reads a head at the beginning of `bytes`, and returns it and its length; `None` if it is not
-    /// whole. Interim responses (RFC 9110, section 15.2) are read over.
+    /// Parses the head at the start of `bytes`, and returns it and its length; `None` if it is
+    /// incomplete. Interim responses (RFC 9110, section 15.2) are skipped.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, BadHead> {
         let mut rest = bytes;
         loop {
@@ -94,8 +94,8 @@ impl Head {
         }
     }
 
-    /// Decides how long the body is and whether the connection stays, by RFC 9112, sections 6.3
-    /// and 9.3.
+    /// Determines the length of the body and whether the connection persists, by RFC 9112, sections
+    /// 6.3 and 9.3.
     fn understand(response: &httparse::Response<'_, '_>) -> Result<Self, BadHead> {
         let code = response.code.unwrap_or_default();
         let mut persists = response.version == Some(1);
@@ -146,13 +146,13 @@ impl Head {
     }
 }
 
-/// Heads of real servers have some hundred bytes.
+/// The heads of real servers have a few hundred bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Real servers and their proxies send a dozen or two.
+/// Real servers and their proxies send one or two dozen.
 const HEADERS_MAX: usize = 100;
 
 fn digits(text: &str) -> Option<u64> {
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
@@ -160,7 +160,7 @@ fn digits(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Parses `text` at every cut: a prefix is never taken for the whole.
+    /// Parses `text` at every cut, and checks that no prefix is taken for the whole.
     #[track_caller]
     fn parse(text: &str) -> Result<Head, BadHead> {
         let whole = Head::parse(text.as_bytes())?;

@@ -1,4 +1,4 @@
-//! One nonblocking connection.
+//! A nonblocking connection.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket as Raw, Type};
 
 use crate::http::tls::{Security, Tls, is_not_yet};
 
-/// Where connections are made to.
+/// The address of a server, and how connections to it are secured.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
@@ -17,14 +17,14 @@ pub(crate) struct Endpoint {
     pub(crate) security: Option<Security>,
 }
 
-/// A connection that is made, or being made.
+/// A connection that is established or being established.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
     tls: Option<Box<Tls>>,
 }
 
-/// Whether the kernel says that the other end has closed.
+/// Whether the kernel reports that the peer has closed the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IsClosing {
     Yes,
@@ -32,7 +32,7 @@ pub(crate) enum IsClosing {
 }
 
 impl Socket {
-    /// Begins to connect, and has `registry` tell of everything that happens.
+    /// Starts to connect, and registers the connection with `registry`.
     pub(crate) fn connect(
         to: &Endpoint,
         from: LocalAddress,
@@ -45,20 +45,20 @@ impl Socket {
         };
         let tls = to.security.as_ref().map(Tls::new).transpose()?.map(Box::new);
         if tls.is_some() {
-            // What ends the handshake and the request after it are two writes.
+            // The end of the handshake and the request after it are two writes.
             stream.set_nodelay(true)?;
         }
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { stream, tls })
     }
 
-    /// Has no write wait for the answer to the one before. Who writes once need not pay for this.
+    /// Disables Nagle's algorithm. A connection that writes once does not need this system call.
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         self.stream.set_nodelay(true)
     }
 
-    /// Reads what there is; `None` if there is nothing yet. If that does not fill `buffer`, nothing is
-    /// left, but for an end.
+    /// Reads what is available; `None` if there is nothing yet. If the read does not fill `buffer`,
+    /// nothing is left except possibly the end of the connection.
     #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match &mut self.tls {
@@ -67,7 +67,7 @@ impl Socket {
         }
     }
 
-    /// Writes what fits; `None` if nothing does yet.
+    /// Writes what fits; `None` if nothing fits yet.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         match &mut self.tls {
             None => unless_it_would_block(|| self.stream.write(bytes)),
@@ -75,7 +75,7 @@ impl Socket {
         }
     }
 
-    /// Has nothing more told of this connection.
+    /// Stops notifications for this connection.
     pub(crate) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(&mut self.stream)
     }
@@ -102,21 +102,22 @@ fn unless_it_would_block(mut call: impl FnMut() -> io::Result<usize>) -> io::Res
     }
 }
 
-/// Which address of this machine connections come from.
+/// The address of this machine that connections come from.
 ///
-/// An address has some 28,000 ports, and a closed connection keeps its port for a time. On loopback
-/// there are more addresses to be had.
+/// An address has about 28,000 ephemeral ports, and a closed connection occupies its port for some
+/// time. On loopback there are more addresses to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LocalAddress {
-    /// 0 leaves the choice to the system.
+    /// 0 leaves the choice to the operating system.
     number: u8,
 }
 
 impl LocalAddress {
-    /// Connections from 16 addresses are more than this machine has memory for.
+    /// This machine has no memory for the connections of more than 16 addresses.
     const MAX: u8 = 16;
 
-    /// The next one to try when this one's ports are used up; `None` if there is none.
+    /// Returns the next address to try when the ports of this one are used up; `None` if there is
+    /// none.
     pub(crate) fn after(self, address: SocketAddr) -> Option<Self> {
         let number = self.number + 1;
         let has_more = matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback());

@@ -16,14 +16,14 @@ pub(crate) struct Security {
 }
 
 impl Security {
-    /// Verifies `host` by the roots that this machine trusts.
+    /// Verifies certificates for `host` against the root certificates that this machine trusts.
     ///
     /// # Errors
     ///
-    /// The host is no name that a certificate could have, or the roots cannot be read.
+    /// No certificate can be issued for `host`, or the root certificates cannot be read.
     pub(crate) fn of(host: &str) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        // Named, because rustls refuses to guess in a program that has two providers compiled in.
+        // Named explicitly: rustls refuses to choose when two providers are compiled in.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -35,7 +35,7 @@ impl Security {
     }
 }
 
-/// The TLS of one connection.
+/// The TLS session of one connection.
 #[derive(Debug)]
 pub(crate) struct Tls(ClientConnection);
 
@@ -46,13 +46,13 @@ impl Tls {
         session.map(Self).map_err(io::Error::other)
     }
 
-    /// Reads until `buffer` is full or `stream` has no more; `None` if there is nothing yet.
+    /// Reads until `buffer` is full or `stream` is drained; `None` if there is nothing yet.
     pub(crate) fn read(
         &mut self,
         stream: &mut TcpStream,
         buffer: &mut [u8],
     ) -> io::Result<Option<usize>> {
-        // What could not be written may fit now.
+        // Data that could not be written before may fit now.
         self.flush(stream)?;
         let mut filled = 0;
         loop {
@@ -63,7 +63,8 @@ impl Tls {
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Closed without a word of it: whether that was the end, HTTP's framing says.
+                // Closed without close_notify. HTTP's own framing tells whether the body is
+                // complete.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok(Some(filled));
                 }
@@ -72,7 +73,7 @@ impl Tls {
             match self.0.read_tls(stream) {
                 Ok(_) => {
                     let read = self.0.process_new_packets().map_err(io::Error::other);
-                    // Also what tells the server that it is not trusted.
+                    // This also sends the alert if the certificate is not trusted.
                     self.flush(stream)?;
                     read?;
                 }
@@ -80,14 +81,14 @@ impl Tls {
                     return Ok((filled > 0).then_some(filled));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // It will be met again when what came before it was dealt with.
+                // The error occurs again after the data before it has been handled.
                 Err(_) if filled > 0 => return Ok(Some(filled)),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Takes what there is room for, and writes what fits; `None` if there is no room yet.
+    /// Accepts what there is room for and writes what fits; `None` if there is no room yet.
     pub(crate) fn write(
         &mut self,
         stream: &mut TcpStream,
@@ -112,8 +113,8 @@ impl Tls {
     }
 }
 
-/// Whether a connection cannot be written to yet: Linux says that it would block, others that it is
-/// not connected.
+/// Returns whether a connection cannot be written to yet. Linux reports that the call would block,
+/// other systems that the socket is not connected.
 pub(crate) fn is_not_yet(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
 }
@@ -137,8 +138,8 @@ mod tests {
         Arc::new(rustls::crypto::ring::default_provider())
     }
 
-    /// Serves one connection: reads a request, writes a response, says that it closes, and closes.
-    /// Returns where it listens, and how to trust it.
+    /// Serves one connection: reads a request, writes a response, sends close_notify and closes.
+    /// Returns the address and the client's TLS settings.
     fn serve() -> (SocketAddr, Security, JoinHandle<io::Result<()>>) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -171,7 +172,7 @@ mod tests {
         (address, security, served)
     }
 
-    /// Sends a request and reads until the end, a `buffer` at a time.
+    /// Sends a request and reads until the end, at most `buffer` at a time.
     fn exchange(to: &Endpoint, buffer: &mut [u8]) -> io::Result<Vec<u8>> {
         let mut poll = Poll::new()?;
         let mut events = Events::with_capacity(8);

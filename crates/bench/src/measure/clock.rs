@@ -1,8 +1,8 @@
-//! The time since the run began.
+//! The time since the start of the run.
 
 use std::time::{Duration, Instant};
 
-/// A clock that counts nanoseconds, from 0 when it was made.
+/// A clock that counts nanoseconds from its start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
 
@@ -17,12 +17,12 @@ impl Clock {
     }
 }
 
-/// A duration in nanoseconds: 584 years at most, and more is no more.
+/// Returns a duration in nanoseconds. Durations beyond 584 years are capped.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds in seconds.
+/// Converts nanoseconds to seconds.
 pub(crate) fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }

@@ -1,14 +1,14 @@
-//! How long things took: counted in buckets whose width grows with the time.
+//! Latencies, counted in buckets whose width grows with the time.
 
 use serde::Serialize;
 
-/// Times, of which percentiles can be told.
+/// A histogram of times, from which percentiles are computed.
 ///
-/// A bucket is at most 1/64 as wide as the times in it, and a percentile is the middle of one: it is
-/// off by less than 1 %. The maximum is exact.
+/// The width of a bucket is at most 1/64 of the times in it, and a percentile is the middle of a
+/// bucket, so it is off by less than 1 %. The maximum is exact.
 #[derive(Debug)]
 pub(crate) struct Latencies {
-    /// By [`bucket`].
+    /// Indexed by [`bucket`].
     counts: Vec<u64>,
     count: u64,
     max: u64,
@@ -31,7 +31,7 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Adds a time of `nanos` nanoseconds.
+    /// Adds a time in nanoseconds.
     #[inline]
     pub(crate) fn add(&mut self, nanos: u64) {
         self.counts[bucket(nanos)] += 1;
@@ -39,7 +39,7 @@ impl Latencies {
         self.max = self.max.max(nanos);
     }
 
-    /// Returns the percentiles; `None` if there were no times.
+    /// Returns the percentiles; `None` if there are no times.
     pub(crate) fn percentiles(&self) -> Option<Percentiles> {
         (self.count > 0).then(|| Percentiles {
             p50: self.percentile(500),
@@ -50,7 +50,7 @@ impl Latencies {
         })
     }
 
-    /// The time that `per_mille` of a thousand do not exceed.
+    /// Returns the smallest time that is not exceeded by `per_mille` of a thousand times.
     fn percentile(&self, per_mille: u64) -> f64 {
         let rank = (u128::from(self.count) * u128::from(per_mille)).div_ceil(1000).max(1) as u64;
         let mut seen = 0;
@@ -64,9 +64,9 @@ impl Latencies {
     }
 }
 
-/// Times below this have a bucket each.
+/// Each time below this has a bucket of its own.
 const EXACT: u64 = 128;
-/// Each doubling above is cut into so many buckets.
+/// The number of buckets for each doubling above that.
 const STEPS: usize = 64;
 /// Enough for every 64-bit number.
 const BUCKETS: usize = 58 * STEPS + STEPS;
@@ -74,7 +74,7 @@ const BUCKETS: usize = 58 * STEPS + STEPS;
 #[inline]
 fn bucket(nanos: u64) -> usize {
     let shift = (EXACT.leading_zeros() + 1).saturating_sub(nanos.leading_zeros()) as usize;
-    // For a shift above 0 this is from 64 to 127.
+    // If the shift is above 0, this is between 64 and 127.
     shift * STEPS + (nanos >> shift) as usize
 }
 

@@ -1,4 +1,4 @@
-//! What the server's processes took while they were measured.
+//! The memory and CPU time that the server's processes take during a run.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::measure::clock::nanos;
 use crate::measure::processes::{self, Processes, Sample};
 
-/// Looks at the server's processes at certain moments, and now and then between.
+/// Samples the server's processes at certain moments of a run, and regularly in between.
 #[derive(Debug)]
 pub(crate) struct Meter {
     server: Option<Processes>,
@@ -19,12 +19,13 @@ pub(crate) struct Meter {
     with_stalled: Option<Sample>,
     peak: Sample,
     after: Option<Sample>,
-    /// The server's and our own CPU time when the measured part began, and how much they took.
+    /// The CPU time of the server and of this process when the measured part began, and how much
+    /// both took during it.
     began: (f64, f64),
     took: Option<(f64, f64)>,
 }
 
-/// What is told of the server, in bytes, seconds and microseconds.
+/// What is reported of the server, in bytes, seconds and microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct ServerUsage {
     pub(crate) rss_before: u64,
@@ -59,11 +60,11 @@ pub(crate) struct ServerUsage {
     pub(crate) tcp_memory_peak: u64,
 }
 
-/// Between the moments, memory is looked at so often: it takes the kernel a while to add it up.
+/// The sampling interval: adding up the memory of a process takes the kernel a while.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 impl Meter {
-    /// Begins to watch the processes `roots`, or nothing if there are none.
+    /// Watches the processes `roots`, or nothing if there are none.
     pub(crate) fn new(roots: &[u32]) -> io::Result<Self> {
         let server = match roots {
             [] => None,
@@ -84,7 +85,7 @@ impl Meter {
         })
     }
 
-    /// Looks at memory, if it is time to.
+    /// Samples the processes if the interval has passed.
     pub(crate) fn tick(&mut self, now: u64) -> io::Result<()> {
         if now >= self.next && self.server.is_some() {
             self.next = now + nanos(INTERVAL);
@@ -93,20 +94,20 @@ impl Meter {
         Ok(())
     }
 
-    /// Looks now, when all subscribers are connected and quiet.
+    /// Takes the sample at which all subscribers are connected and idle.
     pub(crate) fn connected(&mut self) -> io::Result<()> {
         self.connected = self.look()?;
         Ok(())
     }
 
-    /// Looks now, when everything published so far has been delivered, before readers that never
-    /// read are there.
+    /// Takes the sample between the halves: everything published so far is delivered, and there are
+    /// no stalled readers yet.
     pub(crate) fn without_stalled(&mut self) -> io::Result<()> {
         self.without_stalled = self.look()?;
         Ok(())
     }
 
-    /// Looks now, when everything has been delivered but to those that never read.
+    /// Takes the sample after the second half: everything is delivered except to stalled readers.
     pub(crate) fn with_stalled(&mut self) -> io::Result<()> {
         self.with_stalled = self.look()?;
         Ok(())
@@ -127,7 +128,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Looks a last time, when all connections are closed.
+    /// Takes the last sample, after all connections are closed.
     pub(crate) fn after(&mut self) -> io::Result<()> {
         self.after = self.look()?;
         Ok(())
@@ -137,13 +138,13 @@ impl Meter {
         self.server.is_some()
     }
 
-    /// The CPU time that this process took in the measured part, in seconds.
+    /// Returns the CPU time that this process took in the measured part, in seconds.
     pub(crate) fn load_cpu(&self) -> Option<f64> {
-        // Where it cannot be read it does not grow.
+        // On systems where it cannot be read, it never grows.
         self.took.map(|(_, own)| own).filter(|_| processes::own_cpu().is_some())
     }
 
-    /// What is told of the server; `subscribers` share its memory.
+    /// Returns what is reported of the server, whose memory is shared by `subscribers`.
     pub(crate) fn server(&self, subscribers: u64) -> Option<ServerUsage> {
         self.server.as_ref()?;
         let rss_per_subscriber = self
@@ -169,7 +170,7 @@ impl Meter {
         })
     }
 
-    /// Looks at all processes there are by now.
+    /// Samples all processes, including those that were started since the last search.
     fn look(&mut self) -> io::Result<Option<Sample>> {
         if let Some(server) = &mut self.server {
             server.find()?;
@@ -177,7 +178,7 @@ impl Meter {
         self.glance()
     }
 
-    /// Looks at the processes that are known.
+    /// Samples the known processes.
     fn glance(&mut self) -> io::Result<Option<Sample>> {
         let Some(server) = &self.server else { return Ok(None) };
         let sample = server.sample()?;

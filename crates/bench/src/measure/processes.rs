@@ -1,33 +1,33 @@
-//! Memory and CPU time of the server's processes, and the memory of the units's TCP, from `/proc`.
+//! Memory and CPU time of the server's processes, and the kernel's TCP memory, from `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
-/// The processes that make up a server.
+/// The processes of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Processes {
-    /// Those named; their descendants belong to them.
+    /// The processes that were named. Their descendants belong to the server too.
     roots: Vec<u32>,
-    /// Those and their descendants, as of when they were last looked for.
+    /// The named processes and their descendants when they were last searched for.
     all: BTreeSet<u32>,
     units: KernelUnits,
 }
 
-/// What they had at one moment, together, in bytes and in seconds.
+/// The totals of all processes at one moment, in bytes and in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
-    /// Resident memory, pages that processes share counted in each.
+    /// Resident memory; a shared page counts in each process.
     pub(crate) rss: u64,
-    /// Resident memory, pages that processes share divided among them.
+    /// Resident memory; a shared page is divided among its processes.
     pub(crate) pss: u64,
     /// User and system time.
     pub(crate) cpu: f64,
-    /// What the kernel holds for TCP, for all processes of this units.
+    /// The kernel's memory for TCP, for all processes of the machine.
     pub(crate) tcp: u64,
 }
 
-/// Units of this units.
+/// The units that the kernel counts in.
 #[derive(Clone, Copy, Debug)]
 struct KernelUnits {
     page_bytes: u64,
@@ -35,11 +35,11 @@ struct KernelUnits {
 }
 
 impl Processes {
-    /// Takes processes for a server.
+    /// Starts with the processes `roots` and their descendants.
     ///
     /// # Errors
     ///
-    /// One of them cannot be read: it does not exist, or is another user's.
+    /// A process does not exist or belongs to another user.
     pub(crate) fn of(roots: Vec<u32>) -> io::Result<Self> {
         let all = roots.iter().copied().collect();
         let mut processes = Self { roots, all, units: KernelUnits::read()? };
@@ -51,11 +51,11 @@ impl Processes {
         Ok(processes)
     }
 
-    /// Returns what they have now, without those that were started since [`find`](Self::find).
+    /// Returns the current totals, without processes that were started since [`find`](Self::find).
     ///
     /// # Errors
     ///
-    /// One of those named has ended.
+    /// One of the named processes has ended.
     pub(crate) fn sample(&self) -> io::Result<Sample> {
         let mut sample = Sample { tcp: self.tcp_memory()?, ..Sample::default() };
         for process in self.all.iter().copied() {
@@ -69,7 +69,7 @@ impl Processes {
                     sample.pss += pss;
                     sample.cpu += cpu;
                 }
-                // A descendant may have ended between the list and this.
+                // A descendant may have ended since the last search.
                 Err(_) if !self.roots.contains(&process) => {}
                 Err(error) => {
                     return Err(io::Error::other(format!(
@@ -81,8 +81,8 @@ impl Processes {
         Ok(sample)
     }
 
-    /// Looks for those named and all that descend from them. That is reading a file for each process
-    /// of the units.
+    /// Searches for the named processes and their descendants. This reads one file for each process
+    /// of the machine.
     pub(crate) fn find(&mut self) -> io::Result<()> {
         let mut parents = Vec::new();
         for entry in fs::read_dir("/proc")? {
@@ -119,14 +119,14 @@ impl Processes {
     }
 }
 
-/// The CPU time that this process has taken, in seconds.
+/// Returns the CPU time that this process has taken, in seconds.
 pub(crate) fn own_cpu() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     KernelUnits::read().ok()?.cpu_of(&stat)
 }
 
 impl KernelUnits {
-    /// Reads what the kernel tells every program as it starts: pairs of a kind and a value.
+    /// Reads the auxiliary vector, which consists of pairs of a type and a value.
     fn read() -> io::Result<Self> {
         const PAGE_BYTES: u64 = 6;
         const TICKS_PER_SECOND: u64 = 17;
@@ -140,7 +140,7 @@ impl KernelUnits {
         Ok(Self { page_bytes, ticks_per_second })
     }
 
-    /// User and system time in a process's `stat`, which proc(5) describes.
+    /// Returns the user and system time in the `stat` file of a process; see proc(5).
     fn cpu_of(self, stat: &str) -> Option<f64> {
         let ticks = |at| fields(stat)?.nth(at)?.parse::<u64>().ok();
         Some((ticks(11)? + ticks(12)?) as f64 / self.ticks_per_second as f64)
@@ -151,7 +151,7 @@ fn parent(stat: &str) -> Option<u32> {
     fields(stat)?.nth(1)?.parse().ok()
 }
 
-/// The fields after the program's name, which may hold anything, blanks and parentheses included.
+/// Returns the fields after the program's name. The name itself may contain blanks and parentheses.
 fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
     Some(stat.rsplit_once(')')?.1.split_whitespace())
 }
@@ -199,7 +199,7 @@ mod tests {
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         this.find().unwrap();
         assert!(this.all.contains(&child.id()));
-        // Its input ends, and so does it.
+        // The child ends when its input ends.
         drop(child.stdin.take());
         child.wait().unwrap();
         assert!(this.sample().is_ok(), "a child that has ended is no failure");

@@ -5,12 +5,12 @@ use crate::check::ledger::Ledger;
 use crate::http::request::Request;
 use crate::topics::Topics;
 
-/// What a publish looks like.
+/// How events are written into requests.
 #[derive(Clone, Debug)]
 pub(crate) enum PublishRequest {
-    /// One event, whose data is the body.
+    /// One event per request. Its data is the body.
     One(Request),
-    /// Events as lines of JSON, as Tidings takes them at `/events`.
+    /// Several events per request, as lines of JSON for `/events` of a hub.
     Batch(Request),
 }
 
@@ -49,7 +49,7 @@ impl PublishRequest {
     }
 }
 
-/// What stands around a topic and data; neither has anything that JSON escapes.
+/// The text around a topic and data. Neither needs JSON escapes.
 const LINE: [&str; 3] = ["{\"topic\":\"", "\",\"data\":\"", "\"}\n"];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The report for people: what is wrong first, then one line for each thing that was measured.
+//! The report as text: faults first, then one line for each measurement.
 
 use std::fmt::Write as _;
 
@@ -8,19 +8,19 @@ use crate::measure::latency::Percentiles;
 use crate::measure::meter::ServerUsage;
 use crate::words::{counted, grouped};
 
-/// Columns before the values.
+/// The width of the labels.
 const LABEL: usize = 17;
-/// Below it, CPU time is not much more than the tick it is counted in.
+/// Below this, CPU time is hardly more than the kernel's tick.
 const CPU_SECONDS_MIN: f64 = 0.1;
 
 impl Report {
-    /// The report as lines.
+    /// Returns the report as lines of text.
     pub fn text(&self) -> String {
         let mut out = format!("{}  {}\n{}\n\n", self.scenario, self.url, self.asked());
         self.wrong(&mut out);
         self.rates(&mut out);
-        let opened_at_once = self.scenario == "churn" || self.scenario == "replay";
-        let of = if opened_at_once { "latency of each" } else { "latency" };
+        let is_per_stream = self.scenario == "churn" || self.scenario == "replay";
+        let of = if is_per_stream { "time per stream" } else { "latency" };
         line(&mut out, of, self.latency_ms.map(percentiles));
         line(&mut out, "without stalled", self.without_stalled.map(percentiles));
         line(&mut out, "beside stalled", self.with_stalled.map(percentiles));
@@ -36,7 +36,7 @@ impl Report {
         out
     }
 
-    /// What was asked for, in words.
+    /// Returns the options of the run in words.
     fn asked(&self) -> String {
         let mut parts = Vec::new();
         let mut part = |count: Option<u32>, one: &str, many: &str| {
@@ -47,10 +47,10 @@ impl Report {
         part(self.connections, "connection", "connections");
         part(self.topics, "topic", "topics");
         part(self.events, "event", "events");
-        part(self.rate, "event a second", "events a second");
+        part(self.rate, "event per second", "events per second");
         part(self.under_way, "under way", "under way");
         part(self.pipelined, "request pipelined", "requests pipelined");
-        part(self.batch.filter(|batch| *batch > 1), "event a request", "events a request");
+        part(self.batch.filter(|batch| *batch > 1), "event per request", "events per request");
         parts.extend(self.bytes.map(|bytes| counted(bytes as u64, "byte each", "bytes each")));
         parts.join(", ")
     }
@@ -72,7 +72,7 @@ impl Report {
         if let Some(first) = &self.first_other {
             let others = counted(self.other_events, "event", "events");
             let first = first.replace('\n', " ");
-            line(out, "not ours", Some(format!("{others}; the first is {first}")));
+            line(out, "foreign events", Some(format!("{others}, the first: {first}")));
         }
     }
 
@@ -82,7 +82,7 @@ impl Report {
             .zip(self.connect_seconds)
             .map(|(count, seconds)| format!("{} opened in {}", grouped(count), time(seconds)));
         line(out, "connections", opened);
-        // Nothing else was measured of a run that did not come so far.
+        // The measured part never began, so there are no rates.
         let Some(seconds) = self.seconds else { return };
         let rate = |count: u64, per_second: Option<f64>| {
             let per_second =
@@ -114,7 +114,7 @@ impl Report {
                 (server.cpu_us_per_connection, "connection"),
             ] {
                 if let Some(each) = each.filter(|_| cpu >= CPU_SECONDS_MIN) {
-                    let _ = write!(text, ", {} µs a{} {of}", significant(each), n_before(of));
+                    let _ = write!(text, ", {} µs per {of}", significant(each));
                 }
             }
             text
@@ -126,11 +126,11 @@ impl Report {
             (rss_connected, "connected"),
             (server.rss_without_stalled, "without stalled"),
             (server.rss_with_stalled, "beside stalled"),
-            (Some(rss_peak), "at most"),
+            (Some(rss_peak), "peak"),
             (rss_after, "after"),
         ]);
         line(out, "server's memory", Some(rss));
-        let each = server.rss_per_subscriber.map(|bytes| format!("{bytes} bytes a subscriber"));
+        let each = server.rss_per_subscriber.map(|bytes| format!("{bytes} bytes per subscriber"));
         line(out, "", each);
         let ServerUsage { tcp_memory_before, tcp_memory_connected, tcp_memory_peak, .. } = *server;
         let tcp = moments(&[
@@ -138,13 +138,13 @@ impl Report {
             (tcp_memory_connected, "connected"),
             (server.tcp_memory_without_stalled, "without stalled"),
             (server.tcp_memory_with_stalled, "beside stalled"),
-            (Some(tcp_memory_peak), "at most"),
+            (Some(tcp_memory_peak), "peak"),
         ]);
         line(out, "machine's TCP", Some(tcp));
     }
 }
 
-/// Sizes at the moments that were looked at.
+/// Lists sizes with the moments at which they were sampled.
 fn moments(sizes: &[(Option<u64>, &str)]) -> String {
     let looked_at = sizes.iter().filter_map(|(bytes, when)| Some((size((*bytes)?), when)));
     looked_at.map(|(size, when)| format!("{size} {when}")).collect::<Vec<_>>().join(", ")
@@ -157,7 +157,7 @@ fn line(out: &mut String, label: &str, value: Option<String>) {
     }
 }
 
-/// The faults there are, in words.
+/// Lists the kinds of faults that occurred, in words.
 pub(crate) fn faults(faults: Faults) -> Vec<String> {
     let Faults { lost, doubled, out_of_order, misdelivered, corrupt, closed } = faults;
     let kinds = [
@@ -178,11 +178,7 @@ fn percentiles(told: Percentiles) -> String {
     millis.map(|(name, millis)| format!("{name} {} ms", significant(millis))).join(", ")
 }
 
-fn n_before(noun: &str) -> &'static str {
-    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "n" } else { "" }
-}
-
-/// A number with three digits that say something.
+/// Writes a number with three significant digits.
 fn significant(number: f64) -> String {
     let places = match number.abs() {
         100.0.. => 0,
@@ -265,10 +261,10 @@ connections      1,000 opened in 50.0 ms
 deliveries       1,000,000 in 2.00 s: 500,000 /s
 events           1,000 in 2.00 s: 500 /s
 latency          p50 0.012 ms, p90 1.23 ms, p99 12.3 ms, p99.9 123 ms, max 1234 ms
-server's CPU     0.31 s, 0.310 µs a delivery, 310 µs an event
-server's memory  7.90 MB before, 8.30 MB connected, 12.3 MB at most, 8.00 MB after
-                 400 bytes a subscriber
-machine's TCP    none before, 4.10 KB at most
+server's CPU     0.31 s, 0.310 µs per delivery, 310 µs per event
+server's memory  7.90 MB before, 8.30 MB connected, 12.3 MB peak, 8.00 MB after
+                 400 bytes per subscriber
+machine's TCP    none before, 4.10 KB peak
 load's own CPU   0.25 s, 12 % of a core
 ";
         assert_eq!(report.text(), expected);
@@ -288,7 +284,7 @@ load's own CPU   0.25 s, 12 % of a core
             "FAULTS           1,200 lost, 2 streams closed",
             "FAILED           3 × refused with 503",
             "streams ended    2 × ended by the server",
-            "not ours         1 event; the first is gap: a b",
+            "foreign events   1 event, the first: gap: a b",
         ];
         assert_eq!(lines, expected);
         assert_eq!(

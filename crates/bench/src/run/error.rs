@@ -9,28 +9,28 @@ use super::interrupt::Interrupted;
 use crate::report::Verdict;
 use crate::words::failures;
 
-/// Why a run did not come to its end, or what was wrong when it did.
+/// Why a run ended early, or what was wrong with it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The scenario needs more connections than this process may have. Nothing was connected.
+    /// The scenario needs more connections than this process may open. None was made.
     TooManyConnections {
         /// Connections that are needed at a time.
         connections: u64,
-        /// Descriptors that this process may have.
+        /// The limit on this process's descriptors.
         limit: u64,
     },
     /// A signal ended the run.
     Interrupted(Interrupted),
-    /// The run made no progress.
+    /// There was no progress for too long.
     Silent {
-        /// How long it made none.
+        /// How long there was none.
         timeout: Duration,
         /// What was being counted.
         what: &'static str,
         /// The count so far.
         done: u64,
-        /// What the count should have come to.
+        /// The expected count.
         all: u64,
     },
     /// Too many connections or publishes failed for the rest to be worth a try.
@@ -42,13 +42,13 @@ pub enum RunError {
     },
     /// Every event stream has ended.
     AllEnded,
-    /// The run was finished, and something was wrong.
+    /// The run finished with faults.
     Faulty(Verdict),
     /// This machine failed.
     Io(io::Error),
 }
 
-/// Descriptors that are needed beside those of connections: standard ones, epoll, libraries' own.
+/// Descriptors beside those of connections: standard streams, epoll, those of libraries.
 pub(crate) const DESCRIPTORS_BESIDE: u64 = 32;
 
 impl From<io::Error> for RunError {
@@ -63,17 +63,17 @@ impl fmt::Display for RunError {
             Self::TooManyConnections { connections, limit } => write!(
                 f,
                 "{connections} connections and {DESCRIPTORS_BESIDE} other descriptors are needed, \
-                 and this process may have {limit}; 'ulimit -Hn' sets how many"
+                 but the limit of this process is {limit}; 'ulimit -Hn' sets it"
             ),
             Self::Interrupted(interrupted) => write!(f, "{interrupted}"),
             Self::Silent { timeout, what, done, all } => {
                 let timeout = humantime::format_duration(*timeout);
-                write!(f, "given up: nothing more came within {timeout}; {what}: {done} of {all}")
+                write!(f, "gave up: no progress within {timeout}; {what}: {done} of {all}")
             }
             Self::Refused { count, mostly } => {
-                write!(f, "given up: {}; {mostly}", failures(*count))
+                write!(f, "gave up: {}; {mostly}", failures(*count))
             }
-            Self::AllEnded => write!(f, "given up: every event stream has ended"),
+            Self::AllEnded => write!(f, "gave up: every event stream has ended"),
             Self::Faulty(verdict) => write!(f, "{verdict}"),
             Self::Io(error) => write!(f, "{error}"),
         }
@@ -83,7 +83,7 @@ impl fmt::Display for RunError {
 impl Error for RunError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // It stands for the error itself.
+            // `Display` shows the error itself, so the sources are those of the error.
             Self::Io(error) => error.source(),
             _ => None,
         }

@@ -16,7 +16,7 @@ pub struct Interrupted {
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: this is what was measured until then", self.name)
+        write!(f, "interrupted by {}; these are the results so far", self.name)
     }
 }
 
@@ -28,26 +28,26 @@ pub struct Interrupter {
 }
 
 impl Interrupter {
-    /// Has the run end at its next turn.
+    /// Ends the run at its next turn.
     pub fn interrupt(&self, signal: Interrupted) {
         // The first signal is the one that is reported.
         let _ = self.interrupt.0.set(signal);
-        // Without it the signal is seen at the next turn all the same.
+        // If this fails, the signal is noticed at the next tick.
         let _ = self.waker.wake();
     }
 }
 
-/// Says whether a signal has come.
+/// Tells whether a run was interrupted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt(Arc<OnceLock<Interrupted>>);
 
 impl Interrupt {
-    /// Makes an [`Interrupter`], which wakes a run by `waker`.
+    /// Makes an [`Interrupter`], which uses `waker` to wake the run.
     pub(crate) fn interrupter(&self, waker: Waker) -> Interrupter {
         Interrupter { interrupt: self.clone(), waker }
     }
 
-    /// Returns the signal that has come, if one has.
+    /// Returns the signal that ended the run, if one did.
     pub(crate) fn came(&self) -> Option<Interrupted> {
         self.0.get().copied()
     }

@@ -22,7 +22,7 @@ use crate::subscribe::source::Purpose;
 use crate::subscribe::sources::Sources;
 use crate::topics::Topics;
 
-/// Everything a run consists of.
+/// The state of a run.
 #[derive(Debug)]
 pub(crate) struct Load {
     poll: Poll,
@@ -36,13 +36,13 @@ pub(crate) struct Load {
     progress: Progress,
     goal: Goal,
     timeout: Duration,
-    /// When something that is waited for came last, and how much there had been.
+    /// When there was progress last, and the sum of all counts at that time.
     moved: (u64, u64),
     next_tick: u64,
     measured: MeasuredTime,
 }
 
-/// What is being done, for those who watch.
+/// What the run is currently doing, for the progress line and messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
@@ -50,28 +50,29 @@ pub(crate) struct Goal {
     pub(crate) done: fn(&Load) -> u64,
 }
 
-/// The part of the run that is measured.
+/// The part of a run that is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MeasuredTime {
     began: Option<u64>,
-    /// Nanoseconds of all parts that are over.
+    /// The nanoseconds of all finished parts.
     took: u64,
 }
 
-/// Connections that wait for their response's head at a time: no server's backlog is filled.
+/// The maximum number of connections that wait for a response head, so that no server's backlog
+/// overflows.
 const OPENING_MAX: usize = 256;
-/// Refusals after which it is clear that there will be more.
+/// The number of failures after which a run is given up.
 const REFUSALS_MAX: u64 = 100;
-/// Sockets that are looked at before the next events are published.
+/// The maximum number of sockets handled before the next events are published.
 const TURN_EVENTS: usize = 128;
-/// How often signals, silence, memory and progress are looked at.
+/// The interval for checking signals, progress and memory.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the server has to notice that its connections were closed, before its memory is read.
+/// How long the server has to notice that its connections are closed before its memory is sampled.
 const SETTLE: Duration = Duration::from_secs(1);
 const WAKE: Token = Token(usize::MAX);
 
 impl Load {
-    /// Prepares a run: nothing is connected yet.
+    /// Prepares a run, without connecting yet.
     pub(crate) fn new(
         config: &Config,
         watch: impl FnOnce(Interrupter) -> io::Result<()>,
@@ -139,20 +140,20 @@ impl Load {
         self.check_refusals(1)
     }
 
-    /// Begins to open one stream of `topic`.
+    /// Starts to open one stream of `topic`.
     pub(crate) fn start(&mut self, purpose: Purpose, topic: u32) -> Result<(), RunError> {
         self.sources.start(purpose, topic, &mut self.ledger);
         self.check_refusals(REFUSALS_MAX)
     }
 
-    /// Publishes the next event, as if it were sent at `now`.
+    /// Publishes the next event, which counts as sent at `now`.
     pub(crate) fn publish(&mut self, now: u64) {
         let stamp = self.ledger.publish(now);
         let publisher = stamp.topic as usize % self.publishers.count();
         self.publishers.publish(publisher, vec![stamp]);
     }
 
-    /// How many events have not come to everybody, or are without an answer.
+    /// Returns how many events have not reached all subscribers or are unanswered.
     pub(crate) fn under_way(&self) -> u64 {
         self.ledger.under_way().max(self.ledger.events() - self.publishers.answered())
     }
@@ -166,21 +167,21 @@ impl Load {
         Ok(())
     }
 
-    /// Lets time pass until `until`; whatever comes is read.
+    /// Waits until `until` and reads whatever arrives.
     pub(crate) fn hold(&mut self, until: u64) -> Result<(), RunError> {
         while self.clock.now() < until {
-            // Nothing is waited for, so that nothing comes is no failure.
+            // Nothing is expected here, so silence is not a failure.
             self.moved.1 = self.clock.now();
             self.turn(until)?;
         }
         Ok(())
     }
 
-    /// Waits for sockets, until `until` at the latest, and reads and writes what can be.
+    /// Waits for sockets, at most until `until`, and reads and writes what is possible.
     pub(crate) fn turn(&mut self, until: u64) -> Result<(), RunError> {
         self.publishers.flush(&mut self.ledger);
         let wait = until.min(self.next_tick).saturating_sub(self.clock.now());
-        // The kernel rounds up to a millisecond: the last one is waited for awake.
+        // The kernel rounds timeouts up to a millisecond, so the last one is spent polling.
         let wait = Duration::from_millis(wait / 1_000_000);
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
@@ -238,7 +239,7 @@ impl Load {
         Ok(())
     }
 
-    /// Ends the run if so many connections and publishes have failed.
+    /// Ends the run if at least `enough` connections and publishes have failed.
     pub(crate) fn check_refusals(&self, enough: u64) -> Result<(), RunError> {
         let (sources, publishers) = (self.sources.refused(), self.publishers.refused());
         let count = sources.total() + publishers.total();
@@ -250,19 +251,19 @@ impl Load {
         Err(RunError::Refused { count, mostly: mostly.to_owned() })
     }
 
-    /// Ends the run if there is nobody left to deliver to.
+    /// Ends the run if no stream is open.
     pub(crate) fn check_open(&self) -> Result<(), RunError> {
         if self.sources.open() == 0 { Err(RunError::AllEnded) } else { Ok(()) }
     }
 
-    /// Says what is done from here on.
+    /// Sets what the run is doing from now on.
     pub(crate) fn goal(&mut self, goal: Goal) {
         self.goal = goal;
         self.progress.begin();
         self.moved.1 = self.clock.now();
     }
 
-    /// Begins the measured part, or goes on with it.
+    /// Begins or continues the measured part.
     pub(crate) fn begin(&mut self) -> Result<(), RunError> {
         self.meter.begin()?;
         self.measured.began = Some(self.clock.now());
@@ -278,7 +279,7 @@ impl Load {
         Ok(())
     }
 
-    /// Returns what the report needs when the run is over.
+    /// Returns what the report needs at the end of the run.
     pub(crate) fn totals(&self) -> Totals<'_> {
         Totals {
             ledger: &self.ledger,
@@ -289,8 +290,8 @@ impl Load {
         }
     }
 
-    /// Ends the run, however it went: counts what is lost, closes everything, looks at memory once
-    /// more.
+    /// Ends a run, whether it succeeded or not: counts lost events, closes all connections and
+    /// takes the last sample.
     pub(crate) fn finish(&mut self, ran: &Result<(), RunError>) {
         let ended = self.end();
         if let Err(RunError::Silent { .. }) = ran {
@@ -301,7 +302,7 @@ impl Load {
         if ran.is_ok() && ended.is_ok() && self.meter.watches() {
             let until = self.clock.now() + nanos(SETTLE);
             self.goal(Goal { what: "closing", all: 0, done: |_| 0 });
-            // A signal or a server that ends leaves out this one figure.
+            // If a signal arrives or the server ends, only this figure is missing.
             if self.hold(until).is_ok() {
                 let _ = self.meter.after();
             }
@@ -310,7 +311,8 @@ impl Load {
     }
 }
 
-/// A request for an event stream, as an EventSource of the standard makes it.
+/// Prepares the request for an event stream, with the headers that an EventSource of the standard
+/// sends.
 fn subscription(config: &Config) -> Request {
     let mut usual = vec![
         ("Accept", "text/event-stream"),
@@ -323,8 +325,8 @@ fn subscription(config: &Config) -> Request {
     Request::new("GET", &config.subscribe, &usual, &config.headers)
 }
 
-/// Where and how events are published, over how many connections, and how many requests at a time
-/// on each.
+/// Returns where and how events are published, the number of connections, and the maximum number of
+/// unanswered requests on each.
 fn publishing(config: &Config) -> (&Target, PublishRequest, (usize, usize)) {
     if let Scenario::Publish { connections, pipelined, batch: Some(batch), .. } = &config.scenario {
         let usual = [("Content-Type", "application/x-ndjson"), ("User-Agent", USER_AGENT)];
@@ -338,7 +340,8 @@ fn publishing(config: &Config) -> (&Target, PublishRequest, (usize, usize)) {
         Scenario::Publish { connections, pipelined, .. } => {
             (*connections as usize, *pipelined as usize)
         }
-        // A topic's order is settled on one connection alone, so more than topics are of no use.
+        // Only one connection keeps a topic in order, so more connections than topics are of no
+        // use.
         Scenario::FanOut { under_way, .. } => {
             ((*under_way).min(config.topics) as usize, *under_way as usize)
         }
@@ -347,6 +350,6 @@ fn publishing(config: &Config) -> (&Target, PublishRequest, (usize, usize)) {
     (&config.publish, PublishRequest::One(request), slots)
 }
 
-/// Requests on their way where how many is not what is measured.
+/// The number of unanswered requests where it is not what is measured.
 const PIPELINED: usize = 64;
 const USER_AGENT: &str = concat!("tidings-bench/", env!("CARGO_PKG_VERSION"));

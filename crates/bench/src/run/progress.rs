@@ -1,4 +1,4 @@
-//! One line on standard error that says how far a run is.
+//! The progress line on standard error.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -7,19 +7,19 @@ use crate::config::ProgressStyle;
 use crate::measure::clock::{nanos, seconds};
 use crate::words::grouped;
 
-/// Shows progress to whoever watches.
+/// Shows the progress of a run.
 #[derive(Debug)]
 pub(crate) struct Progress {
     style: ProgressStyle,
     shown: u64,
-    /// What was counted when it was last shown, for the rate.
+    /// The count when progress was last shown, for the rate.
     before: u64,
     /// The length of the line on the terminal.
     width: usize,
 }
 
 impl ProgressStyle {
-    /// How often nobody is bothered by it.
+    /// The interval at which progress is shown.
     fn interval(self) -> u64 {
         match self {
             Self::None => u64::MAX,
@@ -34,17 +34,17 @@ impl Progress {
         Self { style, shown: 0, before: 0, width: 0 }
     }
 
-    /// Begins to count anew.
+    /// Restarts the count.
     pub(crate) fn begin(&mut self) {
         self.before = 0;
     }
 
-    /// Whether the line is old.
+    /// Returns whether progress should be shown again.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         now.saturating_sub(self.shown) >= self.style.interval()
     }
 
-    /// Shows that `done` of `all` is done of `what`.
+    /// Shows that `done` of `all` are done.
     pub(crate) fn show(&mut self, what: &str, done: u64, all: u64, now: u64) {
         let rate = done.saturating_sub(self.before) as f64 / seconds(now - self.shown);
         (self.shown, self.before) = (now, done);
@@ -57,21 +57,21 @@ impl Progress {
         self.write(&line);
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     pub(crate) fn end(&mut self) {
         if self.width > 0 {
             self.write("");
         }
     }
 
-    /// Nobody may be left to see it, and that is no reason to stop.
+    /// Standard error may be closed, which is no reason to stop.
     fn write(&mut self, line: &str) {
         let text = self.text(line);
         let mut out = io::stderr().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
-    /// What makes `line` stand where the line before stood, or below it.
+    /// Returns the text that writes `line` over the previous line, or below it.
     fn text(&mut self, line: &str) -> String {
         match (self.style, line) {
             (ProgressStyle::None, _) => String::new(),

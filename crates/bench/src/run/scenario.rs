@@ -9,7 +9,7 @@ use crate::measure::clock::nanos;
 use crate::report::Report;
 use crate::subscribe::source::Purpose;
 
-/// Runs a scenario; what only it measures goes to `report`.
+/// Runs a scenario, and records in `report` what only this scenario measures.
 pub(crate) fn run(
     load: &mut Load,
     scenario: &Scenario,
@@ -46,7 +46,7 @@ fn idle(load: &mut Load, count: u32, hold: Duration, report: &mut Report) -> Res
     Ok(())
 }
 
-/// Opens streams that are read, and tells how long it took.
+/// Opens streams that are read, and records how long that took.
 fn open(load: &mut Load, count: u32, report: &mut Report) -> Result<(), RunError> {
     let began = load.clock.now();
     let opened = load.open(Purpose::Follow, count);
@@ -54,7 +54,7 @@ fn open(load: &mut Load, count: u32, report: &mut Report) -> Result<(), RunError
     opened
 }
 
-/// Publishes events, so many at a time, until everybody has all of them.
+/// Publishes events, `under_way` at a time, until every subscriber has received all of them.
 fn fan_out(
     load: &mut Load,
     subscribers: u32,
@@ -76,7 +76,7 @@ fn fan_out(
     load.end()
 }
 
-/// How many deliveries `events` make: topics differ by one subscriber at most.
+/// Returns how many deliveries `events` make. Topics differ by at most one subscriber.
 fn events_of(load: &Load, subscribers: u32, events: u64) -> u64 {
     events * u64::from(subscribers) / u64::from(load.sources.topics().count())
 }
@@ -92,7 +92,7 @@ fn publish_all(load: &mut Load, events: u64, under_way: u64) -> Result<(), RunEr
     load.settle()
 }
 
-/// Opens streams and closes them when the response has begun.
+/// Opens streams and closes them when the head of the response has arrived.
 fn churn(
     load: &mut Load,
     connections: u64,
@@ -123,7 +123,7 @@ fn churn(
     ran
 }
 
-/// Publishes, and then opens streams that read all of it from the start.
+/// Publishes events, then opens streams that read all of them from the start.
 fn replay(
     load: &mut Load,
     events: u32,
@@ -141,7 +141,7 @@ fn replay(
         }
         load.turn(u64::MAX)?;
     }
-    // What was refused cannot be read, and what is read then says nothing of the rest.
+    // Refused events cannot be replayed, and the result would be misleading.
     load.check_refusals(1)?;
     load.ledger.replay(subscribers);
     load.goal(Goal {
@@ -164,10 +164,10 @@ fn replay(
     read
 }
 
-/// Publishes on their way before a replay: fast, and easy for any server.
+/// The number of publishes under way before a replay: fast, and easy for any server.
 const PUBLISHING: usize = 64;
 
-/// Publishes at a steady rate, first to readers alone, then beside others that never read.
+/// Publishes at a steady rate, first without and then beside readers that never read.
 fn slow(
     load: &mut Load,
     [subscribers, stalled, events, rate]: [u32; 4],
@@ -196,13 +196,13 @@ fn slow(
     load.end()
 }
 
-/// Publishes `events` events, `rate` in a second, whether those before have arrived or not: each
-/// counts as sent when its time has come.
+/// Publishes `events` events at `rate` per second, whether earlier ones have arrived or not. Each
+/// event counts as sent when it is due.
 fn pace(load: &mut Load, events: u32, rate: u32) -> Result<(), RunError> {
     let began = load.clock.now();
     for event in 0..u64::from(events) {
         let due = began + event * nanos(Duration::from_secs(1)) / u64::from(rate);
-        // Once at least, also when it is late: otherwise nobody would read.
+        // At least one turn even when it is late: otherwise nothing would be read.
         load.turn(due)?;
         while load.clock.now() < due {
             load.turn(due)?;
@@ -213,7 +213,7 @@ fn pace(load: &mut Load, events: u32, rate: u32) -> Result<(), RunError> {
     load.settle()
 }
 
-/// Publishes to nobody.
+/// Publishes without any subscriber.
 fn publish(
     load: &mut Load,
     events: u64,

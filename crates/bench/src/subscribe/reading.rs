@@ -1,4 +1,4 @@
-//! The stream of one connection: from the bytes of its body to the ledger.
+//! Reads the stream of one connection, from the bytes of its body to the ledger.
 
 use tidings_proto::{Decoder, Item};
 
@@ -7,37 +7,37 @@ use crate::check::ledger::{Ledger, Position};
 use crate::http::body::{Body, Piece};
 use crate::subscribe::recent::RecentEvents;
 
-/// How far one stream has been read.
+/// A stream, and how much of it has been read.
 #[derive(Debug)]
 pub(crate) struct Reading {
     body: Body,
     decoder: Decoder,
     pub(crate) position: Position,
-    /// Whether the decoder has just dispatched an event, and holds nothing of another.
+    /// Whether the decoder has just dispatched an event and holds no part of the next.
     is_between: bool,
 }
 
 impl Reading {
-    /// Stands before the first byte of a stream, whose body's framing is yet to be told.
+    /// Stands before the first byte of a stream whose framing is not known yet.
     pub(crate) fn new(position: Position) -> Self {
         Self { body: Body::until_close(), decoder: Decoder::new(), position, is_between: false }
     }
 
-    /// Says how the body is framed.
+    /// Sets the framing of the body.
     pub(crate) fn frame(&mut self, body: Body) {
         self.body = body;
     }
 
-    /// Whether the stream is whole if the connection is closed here.
+    /// Returns whether the stream is complete if the connection is closed at this point.
     pub(crate) fn may_end(&self) -> bool {
         self.body.may_end()
     }
 
-    /// Reads what came of the body at `now`.
+    /// Reads a part of the body that arrived at `now`.
     ///
     /// # Errors
     ///
-    /// Why nothing more can be read: the body is over, or broken.
+    /// Nothing more can be read: the body has ended or is malformed.
     #[inline]
     pub(crate) fn read(
         &mut self,
@@ -66,7 +66,7 @@ impl Reading {
         }
     }
 
-    /// Decodes one item, or all of `piece` if it does not end one.
+    /// Decodes one item, or all of `piece` if no item ends in it.
     fn decode(
         &mut self,
         piece: &mut &[u8],
@@ -93,8 +93,7 @@ mod tests {
     use crate::check::data::Shape;
     use crate::check::ledger::{Faults, Scope};
 
-    /// Events for two subscribers, as the text of one stream: with fields of their own, comments
-    /// between them, and each kind of line end.
+    /// Makes events as stream text, with various other fields, comments and line ends.
     fn events(ledger: &mut Ledger, count: usize) -> Vec<String> {
         let event = |number: usize| {
             let stamp = ledger.publish(0);
@@ -123,7 +122,7 @@ mod tests {
         ledger
     }
 
-    /// Two subscribers, of which the second is sent what the first has been sent.
+    /// Two subscribers, of which the second receives what the first has received.
     struct Pair {
         ledger: Ledger,
         recent: RecentEvents,

@@ -1,12 +1,13 @@
-//! The text of events that were decoded a moment ago.
+//! A cache of event texts that were decoded recently.
 //!
-//! A server sends the same text to each of a topic's subscribers. Where a subscriber stands between
-//! two events and is sent the very bytes that made its next event for another, they make it for this
-//! one too: comparing them costs a fraction of decoding them again. Any other bytes are decoded.
+//! A server sends the same text to every subscriber of a topic. If a subscriber stands between two
+//! events and receives the very bytes that were another subscriber's next event, they are this
+//! subscriber's next event too. Comparing bytes costs a fraction of decoding them. All other bytes
+//! are decoded.
 
 use crate::check::data::Stamp;
 
-/// Some of the last events, each with its text.
+/// Recent events with their texts.
 #[derive(Debug)]
 pub(crate) struct RecentEvents {
     slots: Box<[RecentEvent]>,
@@ -18,9 +19,9 @@ struct RecentEvent {
     text: Vec<u8>,
 }
 
-/// More than are usually under way; together they fit into the processor's second cache.
+/// More events than are usually under way. Together they fit into the processor's L2 cache.
 const SLOTS: usize = 256;
-/// Beside a longer text, decoding it costs little more than comparing it.
+/// For longer texts, decoding costs little more than comparing.
 const TEXT_BYTES_MAX: usize = 1024;
 
 impl RecentEvents {
@@ -28,7 +29,7 @@ impl RecentEvents {
         Self { slots: vec![RecentEvent::default(); SLOTS].into_boxed_slice() }
     }
 
-    /// Takes the topic's event of this number off `input`, if it begins with that event's text.
+    /// Removes an event of the topic from `input` if `input` starts with the text of that event.
     #[inline]
     pub(crate) fn strip(&self, topic: u32, number: u32, input: &mut &[u8]) -> Option<Stamp> {
         let slot = &self.slots[place(topic, number)];
@@ -37,7 +38,7 @@ impl RecentEvents {
         Some(stamp)
     }
 
-    /// Keeps the text that was decoded, from between two events, as this event and nothing else.
+    /// Keeps text that starts and ends between two events and decodes to exactly this event.
     pub(crate) fn keep(&mut self, stamp: Stamp, text: &[u8]) {
         let slot = &mut self.slots[place(stamp.topic, stamp.number)];
         if slot.stamp == Some(stamp) || text.len() > TEXT_BYTES_MAX {

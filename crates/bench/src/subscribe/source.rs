@@ -1,4 +1,4 @@
-//! One subscribing connection: its request, its response's head, then its stream.
+//! One subscribing connection: its request, the head of the response, then the stream.
 
 use std::io;
 
@@ -10,29 +10,29 @@ use crate::measure::clock::Clock;
 use crate::subscribe::reading::Reading;
 use crate::subscribe::recent::RecentEvents;
 
-/// What one connection is for.
+/// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To read until the run ends.
+    /// Reads until the run ends.
     Follow,
-    /// To be closed as soon as the response has begun.
+    /// Closes as soon as the head of the response has arrived.
     Touch,
-    /// To be closed when the topic's event of this number has come.
+    /// Closes when the event of this number in the topic has arrived.
     ReadTo(u32),
-    /// To be opened and not read from then on.
+    /// Opens the stream and never reads from it.
     Stall,
 }
 
-/// One connection.
+/// One subscribing connection.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) socket: Option<Socket>,
     pub(crate) purpose: Purpose,
     state: ExchangeState,
-    /// The request's text, then the response's head as far as it has come.
+    /// The text of the request, then the part of the response head that has arrived.
     pending: Vec<u8>,
     pub(crate) reading: Reading,
-    /// When it began to connect.
+    /// When the connection was started.
     pub(crate) asked: u64,
 }
 
@@ -43,12 +43,12 @@ enum ExchangeState {
     Body,
 }
 
-/// What a connection has come to.
+/// The state of a connection after reading and writing.
 #[derive(Debug)]
 pub(crate) enum Advance {
-    /// It waits for more.
+    /// More has to arrive.
     Waiting,
-    /// It is no longer needed.
+    /// The connection has fulfilled its purpose.
     Finished,
     Failed(Cause),
 }
@@ -56,7 +56,7 @@ pub(crate) enum Advance {
 /// What all connections are read with.
 #[derive(Debug)]
 pub(crate) struct ReadContext {
-    /// Where what comes is read into.
+    /// Where arriving bytes are read into.
     buffer: Box<[u8]>,
     recent: RecentEvents,
     pub(crate) clock: Clock,
@@ -69,12 +69,11 @@ impl ReadContext {
     }
 }
 
-/// Large enough for what a fast server sends in one go, small enough to stay in the processor's
-/// second cache.
+/// Large enough for what a fast server sends at once, small enough for the processor's L2 cache.
 const BUFFER_BYTES: usize = 128 * 1024;
 
 impl Source {
-    /// A connection that is being made, and will send `request`.
+    /// Wraps a connection that is being established and will send `request`.
     pub(crate) fn new(
         socket: Socket,
         purpose: Purpose,
@@ -92,12 +91,12 @@ impl Source {
         }
     }
 
-    /// Whether the response's head has come.
+    /// Returns whether the head of the response has arrived.
     pub(crate) fn is_open(&self) -> bool {
         self.state == ExchangeState::Body
     }
 
-    /// Writes what can be of the request and reads nothing: the kernel will tell of the answer.
+    /// Writes the request as far as possible without reading. The kernel will report the response.
     pub(crate) fn ask(&mut self) -> Advance {
         let Some(mut socket) = self.socket.take() else { return Advance::Waiting };
         let written = self.write(&mut socket);
@@ -105,14 +104,14 @@ impl Source {
         written.map_or_else(Advance::Failed, |_| Advance::Waiting)
     }
 
-    /// Reads and writes what can be.
+    /// Reads and writes as far as possible.
     pub(crate) fn advance(
         &mut self,
         context: &mut ReadContext,
         closing: IsClosing,
         ledger: &mut Ledger,
     ) -> Advance {
-        // What was told of a connection that is gone by now is of no concern.
+        // A notification may concern a connection that was closed in the meantime.
         let Some(mut socket) = self.socket.take() else { return Advance::Waiting };
         let advance = self.advance_on(&mut socket, context, closing, ledger);
         self.socket = Some(socket);
@@ -146,14 +145,15 @@ impl Source {
             if self.purpose == Purpose::Stall && self.is_open() {
                 return Advance::Waiting;
             }
-            // A read that did not fill the buffer has emptied the socket, but for an end.
+            // A read that did not fill the buffer has drained the socket, except for a possible
+            // end.
             if count < buffer.len() && closing == IsClosing::No {
                 return Advance::Waiting;
             }
         }
     }
 
-    /// Writes what can be of the request, and says whether all of it is written.
+    /// Writes the request as far as possible, and returns whether all of it is written.
     fn write(&mut self, socket: &mut Socket) -> Result<IsDone, Cause> {
         while let ExchangeState::Requesting { written } = &mut self.state {
             match socket.write(&self.pending[*written..]) {
@@ -194,7 +194,7 @@ impl Source {
         }
     }
 
-    /// Reads a response's head and returns its length, once it is whole.
+    /// Reads the head of a response and returns its length once it is complete.
     fn understand(&mut self, bytes: &[u8]) -> Result<Option<usize>, Cause> {
         let Some((head, len)) = Head::parse(bytes).map_err(Cause::Head)? else { return Ok(None) };
         if head.status.code != 200 {
@@ -211,7 +211,7 @@ impl Source {
         Ok(Some(len))
     }
 
-    /// What it means that the connection was closed.
+    /// Returns what it means that the connection was closed here.
     fn end(&self) -> Cause {
         match self.state {
             ExchangeState::Body if self.reading.may_end() => Cause::Ended,
@@ -247,8 +247,8 @@ mod tests {
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// A server that is faster than the load would have it open one connection after the other, and
-    /// leave waiting those that it has begun before.
+    /// With a fast server, the load would otherwise open one connection after another and neglect
+    /// those that it had started before.
     #[test]
     fn asking_does_not_read_an_answer_that_is_there_already() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

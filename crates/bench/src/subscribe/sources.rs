@@ -1,4 +1,5 @@
-//! The subscribing connections: opened some at a time, read by one thread, checked as they are read.
+//! All subscribing connections: a limited number is opened at a time, and one thread reads and
+//! checks them.
 
 use std::io;
 
@@ -13,7 +14,7 @@ use crate::measure::latency::Latencies;
 use crate::subscribe::source::{Advance, Purpose, ReadContext, Source};
 use crate::topics::Topics;
 
-/// All subscribing connections.
+/// The subscribing connections.
 #[derive(Debug)]
 pub(crate) struct Sources {
     registry: Registry,
@@ -21,25 +22,26 @@ pub(crate) struct Sources {
     local: LocalAddress,
     request: Request,
     topics: Topics,
-    /// By token; a slot without a connection is in `free`.
+    /// Indexed by token. The indices without a connection are in `free`.
     list: Vec<Source>,
     free: Vec<usize>,
     context: ReadContext,
     opening: usize,
     counts: SourceCounts,
-    /// From the request to the response's head, or to the last event for those that read up to one.
+    /// Times from the request to the head of the response, or to the last event for
+    /// [`Purpose::ReadTo`].
     latencies: Latencies,
     refused: Causes,
     ended: Causes,
 }
 
-/// How many connections came how far.
+/// How many connections have reached each stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SourceCounts {
     pub(crate) started: u64,
-    /// Whose response's head has come.
+    /// Connections whose response head has arrived.
     pub(crate) opened: u64,
-    /// That have come to what they are for.
+    /// Connections that have fulfilled their purpose.
     pub(crate) finished: u64,
 }
 
@@ -68,12 +70,12 @@ impl Sources {
         }
     }
 
-    /// Returns how many connections wait for their response's head.
+    /// Returns how many connections wait for the head of their response.
     pub(crate) fn opening(&self) -> usize {
         self.opening
     }
 
-    /// Returns how many connections there are.
+    /// Returns how many streams are open.
     pub(crate) fn open(&self) -> usize {
         self.list.len() - self.free.len() - self.opening
     }
@@ -86,7 +88,7 @@ impl Sources {
         &self.refused
     }
 
-    /// Why streams ended that should not have.
+    /// Returns why streams ended that should not have.
     pub(crate) fn ended(&self) -> &Causes {
         &self.ended
     }
@@ -99,7 +101,7 @@ impl Sources {
         std::mem::take(&mut self.latencies)
     }
 
-    /// Begins to open a stream of `topic`.
+    /// Starts to open a stream of `topic`.
     pub(crate) fn start(&mut self, purpose: Purpose, topic: u32, ledger: &mut Ledger) {
         let passed = match purpose {
             Purpose::ReadTo(_) => 0,
@@ -115,9 +117,10 @@ impl Sources {
         self.request.write(&mut request, self.topics.name(topic));
         let position = Position::new(topic, passed);
         let mut source = Source::new(socket, purpose, request, position, self.context.clock.now());
-        // A connection to this machine is often there at once. Its answer is left to the next turn: looking
-        // for it here would mostly be a call for nothing, and a server that is fast enough would have the
-        // load go from one connection to the next and forget those that take longer.
+        // A connection to this machine is often established at once. Its response is left to the
+        // next turn: reading it here would usually be a wasted system call, and with a server that
+        // is fast enough the load would go on from one connection to the next and neglect the
+        // slower ones.
         let asked = source.ask();
         match self.free.pop() {
             Some(index) => self.list[index] = source,
@@ -138,7 +141,7 @@ impl Sources {
         }
     }
 
-    /// Reads and writes what can be, at the word of the kernel that something can.
+    /// Reads and writes what is possible after the kernel reported the socket ready.
     pub(crate) fn handle(&mut self, index: usize, closing: IsClosing, ledger: &mut Ledger) {
         let Some(source) = self.list.get_mut(index) else { return };
         let was_open = source.is_open();
@@ -152,7 +155,7 @@ impl Sources {
                 Purpose::Touch => self.latencies.add(self.context.clock.now() - source.asked),
                 Purpose::ReadTo(_) => {}
                 Purpose::Stall => {
-                    // What a reader that does not read is sent need not wake this process.
+                    // Events for a stalled reader must not wake this process.
                     if let Some(socket) = &mut source.socket {
                         let _ = socket.ignore(&self.registry);
                     }
@@ -162,7 +165,7 @@ impl Sources {
         self.settle(index, advance, ledger);
     }
 
-    /// Does what an advance asks for.
+    /// Handles the result of reading and writing.
     fn settle(&mut self, index: usize, advance: Advance, ledger: &mut Ledger) {
         let source = &mut self.list[index];
         match advance {
@@ -186,7 +189,7 @@ impl Sources {
         self.free.push(index);
     }
 
-    /// Closes every connection.
+    /// Closes all connections.
     pub(crate) fn close(&mut self) {
         self.list.clear();
         self.free.clear();
