@@ -134,7 +134,7 @@ test('a second signal ends the program at once, still with status 0', async (t) 
   relay.pause();
   for (let n = 0; n < 24; n += 1) await hub.publish('large', 'x'.repeat(1_000_000));
   const ended = hub.stop({ within: END_WITHIN_MS });
-  await until('the first signal to be seen', () => hub.output.includes('a second signal ends at once'));
+  await until('the first signal to be seen', () => hub.output.includes('a second signal ends the process at once'));
   assert.deepEqual(await hub.stop({ signal: 'SIGINT' }), { code: 0, signal: null });
   await ended;
 });
@@ -156,11 +156,11 @@ test('invalid arguments give one sentence per mistake and a nonzero status', asy
     [['serve', '--histroy-bytes', '1'], [/unexpected argument '--histroy-bytes'.*--history-bytes/]],
     [['serve', '--heartbeat'], [/a value is required for '--heartbeat/]],
     [['sevre'], [/unrecognized subcommand 'sevre'.*serve/]],
-    [['serve', '--listen', '0.0.0.0:0'], [/others can reach this address.*--open/]],
+    [['serve', '--listen', '0.0.0.0:0'], [/no authentication; --open/]],
     [['serve', '--listen', 'example.com:80'], [/an IP address and a port/]],
     [['serve', '--listen', '127.0.0.1:65536'], [/an IP address and a port/]],
     [['serve', '--retry', '-1'], [/./]],
-    [['serve', '--heartbeat', '15', '--history-events', '0'], [/--history-events 0/, /--heartbeat 15: a time with its unit/]],
+    [['serve', '--heartbeat', '15', '--history-events', '0'], [/--history-events 0/, /--heartbeat 15: must be a time with its unit/]],
     [['serve', '--allow-origin', 'example.com'], [/--allow-origin example\.com/]],
   ]) {
     const { code, stdout, stderr } = await runTidings(args);

@@ -80,7 +80,7 @@ test("the server's memory and CPU time are reported", async (t) => {
   const text = await runTidings(['bench', ...args]);
   assert.match(text.stdout, /^faults +none$/m);
   assert.match(text.stdout, /^deliveries +20,000 in .* \/s$/m);
-  assert.match(text.stdout, /^server's memory +\d.* MB before, .* connected, .* at most, .* after$/m);
+  assert.match(text.stdout, /^server's memory +\d.* MB before, .* connected, .* peak, .* after$/m);
   const gone = await runTidings(['bench', 'idle', url, '--server-pid', '4194304']);
   assert.equal(gone.code, 1);
   assert.match(gone.stderr, /^tidings: process 4194304: No such file or directory/);
@@ -122,7 +122,7 @@ test("a server's faults are found, counted and reported", async (t) => {
   for (const [what, deliver, faults, sentence] of [
     ['loses one', to(2, () => []), { lost: 1 }, /^tidings: 1 lost\n$/],
     ['loses the last', ({ data, nth, stream }) => (nth === 10 && stream === 3 ? [] : [data]), { lost: 1 },
-      /^tidings: given up: nothing more came within 3s; deliveries: 29 of 30\n$/],
+      /^tidings: gave up: no progress within 3s; deliveries: 29 of 30\n$/],
     ['doubles one', to(1, ({ data }) => [data, data]), { doubled: 1 }, /^tidings: 1 doubled\n$/],
     ['swaps two', swap, { out_of_order: 1 }, /^tidings: 1 out of order\n$/],
     ['alters one', to(3, ({ data }) => [data.replace(/.$/, '!')]), { corrupt: 1, lost: 1 }, /^tidings: 1 lost, 1 corrupt\n$/],
@@ -161,7 +161,7 @@ test('refusals are reported with their reason and number', async (t) => {
   for (const [scenario, answer, count, cause] of [
     ['idle --subscribers 5', refuse('GET', 429), 3, 'refused with 429 Too Many Requests'],
     ['idle --subscribers 1000', refuse('GET', 503), 100, 'refused with 503 Service Unavailable'],
-    ['churn --connections 7', refuse('GET', 200, { 'content-type': 'text/html' }), 5, 'the response is "text/html", and no text/event-stream'],
+    ['churn --connections 7', refuse('GET', 200, { 'content-type': 'text/html' }), 5, 'the response is "text/html", not text/event-stream'],
     ['fan-out --subscribers 2 --events 6', refuse('POST', 401), 4, 'refused with 401 Unauthorized'],
     ['publish --events 6 --connections 2', refuse('POST', 413), 4, 'refused with 413 Payload Too Large'],
     ['replay --events 6', refuse('POST', 403), 4, 'refused with 403 Forbidden'],
@@ -172,7 +172,7 @@ test('refusals are reported with their reason and number', async (t) => {
     const { code, stderr, report } = await bench([name, url, ...args]);
     assert.equal(code, 1, scenario);
     assert.ok(report.refused[cause] >= count, `${scenario}: ${JSON.stringify(report.refused)}`);
-    assert.match(stderr, /^tidings: (given up: )?\d+ connections or publishes failed/, scenario);
+    assert.match(stderr, /^tidings: (gave up: )?\d+ connections or publishes failed/, scenario);
     assert.equal(report.faults.lost, 0, scenario);
   }
   const unreachable = await runTidings(['bench', 'idle', 'http://127.0.0.1:1/']);
@@ -180,10 +180,23 @@ test('refusals are reported with their reason and number', async (t) => {
   assert.match(unreachable.stderr, /^tidings: cannot connect to 127\.0\.0\.1:1: Connection refused/);
 });
 
+test('a server cannot control the terminal through the report', async (t) => {
+  const { url } = await startBroadcaster(t, {
+    answer({ method }, response) {
+      if (method !== 'GET') return false;
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: \u001b[2J\n\n');
+      return true;
+    },
+  });
+  const { code, stdout } = await runTidings(['bench', 'idle', url, '--subscribers', '1', '--hold', '100ms']);
+  assert.equal(code, 0);
+  assert.match(stdout, /^foreign events +1 event, the first: message: \ufffd\[2J$/m);
+});
+
 test('the run ends if the server does not answer', async (t) => {
   const { url } = await startBroadcaster(t, { answer: ({ method }) => method === 'GET' });
   const { code, stderr } = await bench(['idle', url, '--subscribers', '3', '--timeout', '200ms']);
-  assert.deepEqual([code, stderr], [1, 'tidings: given up: nothing more came within 200ms; streams opened: 0 of 3\n']);
+  assert.deepEqual([code, stderr], [1, 'tidings: gave up: no progress within 200ms; streams opened: 0 of 3\n']);
 });
 
 test('a signal ends a run early, and its results are reported', async (t) => {
@@ -197,7 +210,7 @@ test('a signal ends a run early, and its results are reported', async (t) => {
     const report = JSON.parse(run.stdout);
     assert.ok(report.deliveries > 0 && report.without_stalled.p50 > 0, run.stdout);
     assert.deepEqual(report.faults, NO_FAULTS);
-    assert.match(run.stderr, new RegExp(`^tidings: ${signal}: this is what was measured until then$`, 'm'));
+    assert.match(run.stderr, new RegExp(`^tidings: interrupted by ${signal}; these are the results so far$`, 'm'));
   }
 });
 
@@ -208,13 +221,13 @@ test('invalid arguments are refused before any connection is made', async () => 
     [['fanout', url], /unrecognized subcommand 'fanout'/],
     [['idle'], /<URL>/],
     [['idle', 'nowhere'], /^tidings: nowhere: not an absolute http or https URL/],
-    [['idle', url, '--subscribers', '0', '--hold', 'x'], /--subscribers 0: a whole number/, /--hold x: a time with its unit/],
-    [['idle', 'http://127.0.0.1:1/', '--topics', '2'], /\{topic\} is needed/],
-    [['fan-out', url, '--bytes', '55'], /--bytes 55: at least 56/],
+    [['idle', url, '--subscribers', '0', '--hold', 'x'], /--subscribers 0: must be a whole number/, /--hold x: must be a time with its unit/],
+    [['idle', 'http://127.0.0.1:1/', '--topics', '2'], /put \{topic\} where/],
+    [['fan-out', url, '--bytes', '55'], /--bytes 55: must be at least 56/],
     [['slow', url, '--rate', 'fast'], /--rate fast/],
     [['replay', url, '--start', 'x', '--no-start'], /cannot be used with/],
     [['publish', url, '--batch-url', url], /--batch-url/],
-    [['churn', url, '-H', 'Authorization'], /--header: 'Name: value' is needed/],
+    [['churn', url, '-H', 'Authorization'], /--header: must be 'Name: value'/],
   ]) {
     const { code, stdout, stderr } = await runTidings(['bench', ...args]);
     assert.deepEqual([code, stdout], [2, ''], args.join(' '));

@@ -204,7 +204,7 @@ test('with a state file, the next run resumes where the last one was killed', as
 
   const other = await runTidings(['listen', hub.url('/topics/other'), '--state', state]);
   assert.equal(other.code, 2);
-  assert.match(other.stderr, /keeps the place in another stream/);
+  assert.match(other.stderr, /belongs to another stream/);
 });
 
 test('a command gets each event on standard input, one at a time, and its failure is reported', async (t) => {

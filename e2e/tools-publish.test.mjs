@@ -89,5 +89,5 @@ test('completions and the man page list every command', async () => {
   const page = await runTidings(['man']);
   assert.match(page.stdout, /^\.TH tidings 1/m);
   const relay = await runTidings(['man', 'relay']);
-  assert.match(relay.stdout, /Upstream sends no IDs: what it sends while the connection is down is lost/);
+  assert.match(relay.stdout, /The upstream sends no IDs: events sent while the connection is down are lost/);
 });

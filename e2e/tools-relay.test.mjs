@@ -224,7 +224,7 @@ test('a lasting refusal ends it with status 1 and the place before the event', a
   for (let run = 0; run < 2; run += 1) {
     const tool = startTool(t, from, hub.origin, state, ['--last-event-id', 'earliest']);
     assert.deepEqual(await tool.ended, { code: 1, signal: null });
-    assert.match(tool.stderr, /^tidings: an event could not be relayed, and the place is kept before it: .*413.*\n$/);
+    assert.match(tool.stderr, /^tidings: an event could not be relayed, and the next run starts with it: .*413.*\n$/);
   }
   assert.deepEqual((await held(hub, 'copy')).map(({ data }) => data), ['short']);
 });

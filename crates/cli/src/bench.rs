@@ -1,4 +1,4 @@
-//! `tidings bench`: runs a scenario of [`tidings_bench`], and prints what it came to.
+//! `tidings bench`: runs a scenario of [`tidings_bench`] and prints the results.
 
 use std::error::Error;
 use std::io;
@@ -12,21 +12,21 @@ use crate::print::print;
 use crate::signals::{Caught, Signals};
 use crate::terminal::harmless;
 
-/// Runs a scenario and prints its report, also if the run fails.
+/// Runs a scenario and prints its report, even if the run fails.
 pub(crate) fn run(config: BenchConfig) -> Result<(), Box<dyn Error>> {
     let outcome = tidings_bench::run(&config.run, watch_signals)?;
     let text = match config.output {
         Output::Json => outcome.report.json(),
-        // It quotes the server, which may have sent anything.
+        // The report quotes the server, which may have sent anything.
         Output::People => harmless(&outcome.report.text()),
     };
     print(text.as_bytes())?;
     Ok(outcome.result?)
 }
 
-/// Has the first signal end the run, and the second the process.
+/// Lets the first signal end the run, and the second the process.
 ///
-/// A thread of its own waits for them, and does nothing else: the run itself has no runtime.
+/// Signals are awaited on a thread of their own, because the run itself has no runtime.
 fn watch_signals(interrupter: Interrupter) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = {
@@ -42,7 +42,7 @@ fn watch_signals(interrupter: Interrupter) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the signal that ended a run, if it is one that made `run` fail.
+/// Returns the signal that ended a run, if a signal did.
 pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Option<Caught> {
     match error.downcast_ref()? {
         RunError::Interrupted(Interrupted { name, number }) => {

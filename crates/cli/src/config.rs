@@ -1,4 +1,4 @@
-//! What the command line means: checked in one place, every mistake told at once.
+//! What the command line means. Everything is checked here, and all mistakes are reported at once.
 
 mod bench;
 mod tools;
@@ -17,20 +17,21 @@ use crate::args::ServeArgs;
 
 pub(crate) use self::bench::{BenchConfig, Output};
 pub(crate) use self::tools::{
-    Colour, Data, Format, Input, ListenConfig, PublishConfig, RelayConfig, Sink, Template, Watched,
+    Color, DataSource, FileFormat, Input, Interactive, ListenConfig, PublishConfig, RelayConfig,
+    Sink, Template,
 };
 
-/// Everything `serve` and `demo` need to know.
+/// The configuration of `serve` and `demo`.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub(crate) struct ServeConfig {
     pub(crate) hub: HubConfig,
     pub(crate) server: ServerConfig,
-    /// Whether somebody beside this machine can reach an address that is listened on.
+    /// Whether an address to listen on can be reached from other machines.
     pub(crate) is_exposed: bool,
     pub(crate) log: LevelFilter,
 }
 
-/// Every mistake of a command line, each one sentence.
+/// All mistakes of a command line, one sentence each.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mistakes(Vec<String>);
 
@@ -42,68 +43,68 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// An event larger than this is a file, not news; and sizes in a history are 32-bit numbers.
+/// A larger event is a file. Also, sizes in a history are 32-bit numbers.
 const EVENT_BYTES_MAX: usize = 1 << 30;
-/// Shorter heartbeats are traffic, not signs of life.
+/// More frequent heartbeats are traffic rather than signs of life.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
-/// Shorter pauses happen to healthy readers: a phone between two cells, a laptop's lid.
+/// Healthy readers pause this long: a phone between two cells, a laptop with a closed lid.
 const STALL_MIN: Duration = Duration::from_secs(1);
-/// The longest time that is told anybody to wait: clients may count milliseconds in 32 bits.
+/// The maximum reconnection time. Clients may count milliseconds in 32 bits.
 const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Config {
-    /// Checks what was written.
+impl ServeConfig {
+    /// Checks the arguments.
     pub(crate) fn check(args: &ServeArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut hub = HubConfig::default();
         let mut server = ServerConfig::default();
-        let mut reader = Reader { mistakes: &mut mistakes };
+        let mut checker = Checker { mistakes: &mut mistakes };
 
-        server.listen = args.listen.iter().filter_map(|text| reader.address(text)).collect();
+        server.listen = args.listen.iter().filter_map(|text| checker.address(text)).collect();
         let is_exposed = server.listen.iter().any(|address| !address.ip().is_loopback());
         for address in server.listen.iter().filter(|address| !address.ip().is_loopback()) {
             if !args.open {
-                reader.mistake(format!(
-                    "--listen {address}: others can reach this address, and nothing asks who they \
-                     are; say --open to let everybody publish and read"
+                checker.mistake(format!(
+                    "--listen {address}: this address is reachable from other machines and there is \
+                     no authentication; --open lets everyone publish and read"
                 ));
             }
         }
-        reader.set(&mut hub.retention.bytes_max, "--history-bytes", &args.history_bytes, bytes);
-        reader.set(&mut hub.heartbeat_interval, "--heartbeat", &args.heartbeat, |text| {
+        checker.set(&mut hub.retention.bytes_max, "--history-bytes", &args.history_bytes, bytes);
+        checker.set(&mut hub.heartbeat_interval, "--heartbeat", &args.heartbeat, |text| {
             at_least(HEARTBEAT_MIN, duration(text)?)
         });
-        reader.set(&mut hub.reconnection_time, "--retry", &args.retry, |text| {
+        checker.set(&mut hub.reconnection_time, "--retry", &args.retry, |text| {
             at_most(RETRY_MAX, duration(text)?)
         });
-        reader.set(&mut server.stall_timeout, "--stall-timeout", &args.stall_timeout, |text| {
+        checker.set(&mut server.stall_timeout, "--stall-timeout", &args.stall_timeout, |text| {
             at_least(STALL_MIN, duration(text)?)
         });
-        reader.set(&mut hub.event_bytes_max, "--event-bytes-max", &args.event_bytes_max, |text| {
+        checker.set(&mut hub.event_bytes_max, "--event-bytes-max", &args.event_bytes_max, |text| {
             match bytes(text)? {
-                0 => Err("at least 1 is needed".to_owned()),
-                n if n > EVENT_BYTES_MAX => Err("at most 1GiB is possible".to_owned()),
+                0 => Err("must be at least 1".to_owned()),
+                n if n > EVENT_BYTES_MAX => Err("must be at most 1GiB".to_owned()),
                 n => Ok(n),
             }
         });
         if let Some(text) = &args.history_events {
             let number = |text: &str| {
-                let why = |_| "a whole number of at least 1 is needed".to_owned();
+                let why = |_| "must be a whole number of at least 1".to_owned();
                 NonZeroUsize::from_str(text).map(Some).map_err(why)
             };
-            reader.set(&mut hub.retention.topic_events_max, "--history-events", text, number);
+            checker.set(&mut hub.retention.topic_events_max, "--history-events", text, number);
         }
         if let Some(text) = &args.history_age {
-            reader.set(&mut hub.retention.age_max, "--history-age", text, positive);
+            checker.set(&mut hub.retention.age_max, "--history-age", text, positive);
         }
         if let Some(text) = &args.max_age {
-            reader.set(&mut hub.stream_age_max, "--max-age", text, positive);
+            checker.set(&mut hub.stream_age_max, "--max-age", text, positive);
         }
-        server.origins = reader.origins(&args.allow_origin);
-        server.hosts = reader.hosts(args, is_exposed);
+        server.origins = checker.origins(&args.allow_origin);
+        server.hosts = checker.hosts(args, is_exposed);
         let mut log = LevelFilter::WARN;
-        reader.set(&mut log, "--log", &args.log, |text| {
-            text.parse().map_err(|_| "one of error, warn, info, debug, trace is needed".to_owned())
+        checker.set(&mut log, "--log", &args.log, |text| {
+            text.parse().map_err(|_| "must be one of error, warn, info, debug, trace".to_owned())
         });
 
         if mistakes.is_empty() {
@@ -114,12 +115,12 @@ impl Config {
     }
 }
 
-/// Reads values and collects what is wrong with them.
-struct Reader<'a> {
+/// Parses values and collects mistakes.
+struct Checker<'a> {
     mistakes: &'a mut Vec<String>,
 }
 
-impl Reader<'_> {
+impl Checker<'_> {
     fn mistake(&mut self, mistake: String) {
         self.mistakes.push(mistake);
     }
@@ -138,12 +139,12 @@ impl Reader<'_> {
     }
 
     fn address(&mut self, text: &str) -> Option<SocketAddr> {
-        // A name is resolved by nobody here but the one that everybody means.
+        // Names are not resolved here, except for `localhost`.
         let numeric = text.replacen("localhost:", "127.0.0.1:", 1);
         let parsed = numeric.parse().ok();
         if parsed.is_none() {
             self.mistake(format!(
-                "--listen {text}: an IP address and a port are needed, such as 127.0.0.1:4000 or \
+                "--listen {text}: must be an IP address and a port, such as 127.0.0.1:4000 or \
                  [::1]:4000"
             ));
         }
@@ -180,7 +181,7 @@ impl Reader<'_> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|_| "a time with its unit is needed, such as 500ms, 15s, 5m or 1h".to_owned())
+        .map_err(|_| "must be a time with its unit, such as 500ms, 15s, 5m or 1h".to_owned())
 }
 
 fn positive(text: &str) -> Result<Option<Duration>, String> {
@@ -191,17 +192,17 @@ fn at_least(least: Duration, duration: Duration) -> Result<Duration, String> {
     if duration >= least {
         return Ok(duration);
     }
-    Err(format!("at least {} is needed", humantime::format_duration(least)))
+    Err(format!("must be at least {}", humantime::format_duration(least)))
 }
 
 fn at_most(most: Duration, duration: Duration) -> Result<Duration, String> {
     if duration <= most {
         return Ok(duration);
     }
-    Err(format!("at most {} is possible", humantime::format_duration(most)))
+    Err(format!("must be at most {}", humantime::format_duration(most)))
 }
 
-/// Reads a number of bytes: plain, or in units of 1,000 (kB, MB, GB) or 1,024 (KiB, MiB, GiB).
+/// Parses a number of bytes: plain, or in units of 1,000 (kB, MB, GB) or 1,024 (KiB, MiB, GiB).
 fn bytes(text: &str) -> Result<usize, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let unit: Option<usize> = match text[digits..].trim_start().to_ascii_lowercase().as_str() {
@@ -218,7 +219,7 @@ fn bytes(text: &str) -> Result<usize, String> {
     number
         .zip(unit)
         .and_then(|(number, unit)| number.checked_mul(unit))
-        .ok_or_else(|| "a number of bytes is needed, such as 65536, 64KiB or 256MiB".to_owned())
+        .ok_or_else(|| "must be a number of bytes, such as 65536, 64KiB or 256MiB".to_owned())
 }
 
 #[cfg(test)]
@@ -227,12 +228,12 @@ mod tests {
     use crate::args::{Cli, Command};
     use clap::Parser as _;
 
-    fn check(line: &str) -> Result<Config, Mistakes> {
+    fn check(line: &str) -> Result<ServeConfig, Mistakes> {
         let words = ["tidings", "serve"].into_iter().chain(line.split_whitespace());
         let Command::Serve(args) = Cli::parse_from(words).command else {
             panic!("serve was asked for")
         };
-        Config::check(&args)
+        ServeConfig::check(&args)
     }
 
     #[test]

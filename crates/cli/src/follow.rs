@@ -1,4 +1,4 @@
-//! Following an event stream, and keeping the place in it across runs.
+//! An event source that keeps its last event ID in a file.
 
 use std::error::Error;
 use std::fmt;
@@ -12,7 +12,7 @@ use tidings_client::{Closed, EventSource, Signal};
 
 use crate::state_file::{StateError, StateFile};
 
-/// An event source, and the file that keeps its place.
+/// An event source, and the file that keeps its last event ID.
 pub(crate) struct Follower {
     source: EventSource,
     state: Option<StateFile>,
@@ -23,7 +23,7 @@ impl Follower {
         Self { source, state }
     }
 
-    /// Waits for the next signal. Every one before must have been dealt with.
+    /// Waits for the next signal. All earlier signals must have been handled.
     ///
     /// # Cancel safety
     ///
@@ -33,10 +33,10 @@ impl Follower {
         poll_fn(|cx| match Pin::new(&mut *source).poll_next(cx) {
             Poll::Ready(signal) => Poll::Ready(Ok(signal)),
             Poll::Pending => {
-                // All that came was dealt with, so the source's own place holds: it is ahead of
-                // the last event's where the server sent an ID by itself.
+                // Everything received has been handled, so the source's own last event ID can be
+                // saved. It is ahead of the last event's if the server sent an ID without an event.
                 let kept =
-                    state.as_mut().map_or(Ok(()), |state| state.keep(source.last_event_id()));
+                    state.as_mut().map_or(Ok(()), |state| state.save(source.last_event_id()));
                 match kept {
                     Ok(()) => Poll::Pending,
                     Err(error) => Poll::Ready(Err(error)),
@@ -46,47 +46,47 @@ impl Follower {
         .await
     }
 
-    /// Moves the place to after what `signal` told, which has been dealt with, and writes it.
-    pub(crate) fn keep(&mut self, signal: &Signal) -> Result<(), StateError> {
-        self.stand(signal);
+    /// Advances to the last event ID of `signal`, which has been handled, and saves it.
+    pub(crate) fn save(&mut self, signal: &Signal) -> Result<(), StateError> {
+        self.advance(signal);
         self.flush()
     }
 
-    /// Moves the place to after what `signal` told, and writes it with whatever is written next: at
-    /// the latest when nothing more has come.
-    pub(crate) fn stand(&mut self, signal: &Signal) {
-        let place = match signal {
+    /// Advances to the last event ID of `signal`. It is saved with the next write, at the latest
+    /// when nothing more has arrived.
+    pub(crate) fn advance(&mut self, signal: &Signal) {
+        let last_event_id = match signal {
             Signal::Event(event) => event.last_event_id(),
             Signal::Gap(gap) => &gap.last_event_id,
             _ => return,
         };
         if let Some(state) = &mut self.state {
-            state.stand(place);
+            state.advance(last_event_id);
         }
     }
 
-    /// Writes what is not written.
+    /// Saves what is not saved yet.
     pub(crate) fn flush(&mut self) -> Result<(), StateError> {
         self.state.as_mut().map_or(Ok(()), StateFile::flush)
     }
 
-    /// Writes that what follows the place is being published under `key`.
+    /// Saves that the next event is being published under `key`.
     pub(crate) fn announce(&mut self, key: &str) -> Result<(), StateError> {
         self.state.as_mut().map_or(Ok(()), |state| state.announce(key))
     }
 
-    /// The key that the run before was publishing under when it ended.
+    /// Returns the key that the previous run was publishing under when it ended.
     pub(crate) fn publishing(&self) -> Option<&str> {
         self.state.as_ref().and_then(StateFile::publishing)
     }
 
-    /// Ends the stream: the next signal is the last one.
+    /// Ends the stream: the next signal is the last.
     pub(crate) fn close(&mut self) {
         self.source.close();
     }
 }
 
-/// A stream that ended otherwise than it was meant to.
+/// The stream ended with a failure.
 #[derive(Debug)]
 pub(crate) struct Failed(pub(crate) Closed);
 
@@ -102,7 +102,7 @@ impl Error for Failed {
     }
 }
 
-/// Why a stream ended, with what the server says about it where it refused.
+/// Describes why a stream ended, with the server's own explanation if it refused.
 pub(crate) fn explained(closed: &Closed) -> String {
     let explanation = match closed {
         Closed::Refused(refused) => explanation(&refused.body),
@@ -114,14 +114,14 @@ pub(crate) fn explained(closed: &Closed) -> String {
     }
 }
 
-/// What a server says about its refusal, if that is meant for people: a problem document's detail,
-/// or a line of text.
+/// Returns the server's explanation of a refusal if it is meant for people: the detail of a problem
+/// document, or a line of text.
 fn explanation(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
         detail: String,
     }
-    /// A sentence or two; what is longer is a page.
+    /// A sentence or two. Longer text is a page.
     const CHARS_MAX: usize = 300;
 
     let text = std::str::from_utf8(body).ok()?;

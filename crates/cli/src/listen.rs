@@ -9,16 +9,16 @@ use std::io;
 use tidings_client::Signal;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::config::{Colour, ListenConfig, Sink};
+use crate::config::{Color, ListenConfig, Sink};
 use crate::follow::Failed;
 use crate::signals::Signals;
 use crate::terminal;
 
-/// Listens until the server says not to come back, or a signal ends it.
+/// Listens until the server ends the stream for good or a process signal arrives.
 pub(crate) fn run(config: ListenConfig) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(listen(config));
-    // A write that nobody reads may hang in a thread; the process ends without it.
+    // A thread may hang in a write that is never read. The process ends without it.
     runtime.shutdown_background();
     result
 }
@@ -38,10 +38,10 @@ async fn listen(config: ListenConfig) -> Result<(), Box<dyn Error>> {
         };
         let Some(signal) = signal else { return Ok(()) };
         match hand_on(&sink, &signal, &mut signals).await? {
-            HandedOn::Whole => follower.keep(&signal)?,
+            HandedOn::Whole => follower.save(&signal)?,
             HandedOn::WholeAndEnd => {
                 ending = Ending::Asked;
-                follower.keep(&signal)?;
+                follower.save(&signal)?;
                 follower.close();
             }
             HandedOn::Not => return Ok(()),
@@ -55,26 +55,26 @@ async fn listen(config: ListenConfig) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Whether a signal has asked for the end.
+/// Whether a process signal has asked for the end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
     Asked,
 }
 
-/// What became of a signal of the source.
+/// The result of handing on a signal of the source.
 enum HandedOn {
     Whole,
-    /// As `Whole`, and the process was asked to end meanwhile.
+    /// Like `Whole`, but the process was asked to end in the meantime.
     WholeAndEnd,
-    /// Nobody took it, so the place must not move past it.
+    /// The output was not taken, so the last event ID must not advance past it.
     Not,
 }
 
-/// Hands one signal on. A process signal abandons output that nobody reads; a command that runs is
-/// waited for, unless there is a second one.
+/// Hands a signal on. A process signal abandons output that is not being read, but a running
+/// command is waited for until there is a second process signal.
 async fn hand_on(sink: &Sink, signal: &Signal, signals: &mut Signals) -> io::Result<HandedOn> {
-    tell(sink, signal);
+    report(sink, signal);
     let text = match (sink, signal) {
         (Sink::Command(command), Signal::Event(event)) => {
             let running = command::run(command, event);
@@ -89,7 +89,7 @@ async fn hand_on(sink: &Sink, signal: &Signal, signals: &mut Signals) -> io::Res
             };
         }
         (Sink::Json, signal) => json::line(signal),
-        (Sink::Terminal(colour), Signal::Event(event)) => Some(terminal::event(event, *colour)),
+        (Sink::Terminal(color), Signal::Event(event)) => Some(terminal::event(event, *color)),
         (Sink::Pipe, Signal::Event(event)) => Some(format!("{}\n", event.data())),
         _ => None,
     };
@@ -97,7 +97,7 @@ async fn hand_on(sink: &Sink, signal: &Signal, signals: &mut Signals) -> io::Res
     tokio::select! {
         written = write(&text) => match written {
             Ok(()) => Ok(HandedOn::Whole),
-            // Whoever read has seen enough, as `head` does.
+            // The reader has seen enough, as `head` has.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(HandedOn::Not),
             Err(error) => Err(error),
         },
@@ -111,25 +111,25 @@ async fn write(text: &str) -> io::Result<()> {
     out.flush().await
 }
 
-/// Tells people on standard error what is no event: everything where they watch, and a gap always,
-/// unless it is in the output itself.
-fn tell(sink: &Sink, signal: &Signal) {
-    let colour = match sink {
-        Sink::Terminal(colour) => Some(*colour),
+/// Reports on standard error what is not an event: everything at a terminal, otherwise only gaps,
+/// and nothing that the output itself contains.
+fn report(sink: &Sink, signal: &Signal) {
+    let color = match sink {
+        Sink::Terminal(color) => Some(*color),
         Sink::Json => return,
         Sink::Pipe | Sink::Command(_) => None,
     };
-    let told = match signal {
+    let text = match signal {
         Signal::Gap(gap) => Some(terminal::gap(gap)),
-        Signal::Open(open) if colour.is_some() => Some(terminal::open(open)),
-        Signal::Retrying(retrying) if colour.is_some() => Some(terminal::retrying(retrying)),
-        Signal::Closed(closed) if colour.is_some() && !closed.is_failure() => {
+        Signal::Open(open) if color.is_some() => Some(terminal::open(open)),
+        Signal::Retrying(retrying) if color.is_some() => Some(terminal::retrying(retrying)),
+        Signal::Closed(closed) if color.is_some() && !closed.is_failure() => {
             Some(closed.to_string())
         }
         _ => None,
     };
-    if let Some(told) = told {
-        let told = terminal::harmless(&told);
-        eprintln!("{}", terminal::dim(&format!("tidings: {told}"), colour.unwrap_or(Colour::No)));
+    if let Some(text) = text {
+        let text = terminal::harmless(&text);
+        eprintln!("{}", terminal::dim(&format!("tidings: {text}"), color.unwrap_or(Color::No)));
     }
 }

@@ -1,4 +1,4 @@
-//! The `tidings` program: arguments in; a hub, a tool's work or an error in one sentence out.
+//! The `tidings` program: parses arguments, runs a command, and reports errors as one sentence.
 
 mod args;
 mod bench;
@@ -22,9 +22,9 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, ServeArgs};
-use crate::config::{BenchConfig, Config, ListenConfig, Mistakes, PublishConfig, RelayConfig};
+use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
 
-/// The status of a command line that cannot be understood, as shells and getopt have it.
+/// The exit status for a malformed command line, as in shells and getopt.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -56,21 +56,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a command that could start came to.
-type Done = Result<(), Box<dyn Error>>;
+/// The result of a command that was started.
+type CommandResult = Result<(), Box<dyn Error>>;
 
-fn serve(args: &ServeArgs, site: serve::Site) -> Result<Done, Mistakes> {
-    let config = Config::check(args)?;
+fn serve(args: &ServeArgs, site: serve::Site) -> Result<CommandResult, Mistakes> {
+    let config = ServeConfig::check(args)?;
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        // Colours are for people; a file or a journal would be full of escape codes.
+        // Colors are for people. A file or a journal would be full of escape codes.
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(config.log)
         .init();
     Ok(serve::run(config, site))
 }
 
-/// An error and its causes, as one sentence.
+/// Writes an error and its causes as one sentence.
 fn sentence(error: &dyn Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
@@ -82,7 +82,7 @@ fn sentence(error: &dyn Error) -> String {
     sentence
 }
 
-/// Shows help where it was asked for, and otherwise says what is wrong in one sentence.
+/// Prints help if it was requested; otherwise reports the mistake in one sentence.
 fn refuse_arguments(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
@@ -98,14 +98,13 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
         let found = text.lines().find_map(|line| line.trim_start().strip_prefix(start));
         found.map(str::trim)
     };
-    let mut what = line("error:").unwrap_or("these arguments cannot be understood").to_owned();
+    let mut what = line("error:").unwrap_or("the arguments cannot be parsed").to_owned();
     if what.ends_with(':') {
-        // What is missing, or what there is, stands below, a line each.
+        // The missing arguments or possible values are on the lines below.
         let listed = text.lines().skip(1).map_while(|line| line.strip_prefix("  "));
         what = format!("{what} {}", listed.map(str::trim).collect::<Vec<_>>().join(", "));
     }
-    let tip =
-        line("tip:").unwrap_or("'tidings --help' and 'tidings listen --help' say what there is");
+    let tip = line("tip:").unwrap_or("see 'tidings --help' and 'tidings listen --help'");
     eprintln!("tidings: {what}; {tip}");
     ExitCode::from(USAGE)
 }

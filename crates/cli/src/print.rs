@@ -1,4 +1,4 @@
-//! `tidings completions` and `tidings man`: what the arguments look like, for shells and for man.
+//! `tidings completions` and `tidings man`.
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -8,7 +8,7 @@ use clap_mangen::Man;
 
 use crate::args::{Cli, CompletionsArgs, ManArgs};
 
-/// Prints a shell's script.
+/// Prints the completion script of a shell.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Box<dyn Error>> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "tidings", &mut script);
@@ -18,7 +18,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Box<dyn Error>> 
 /// Prints a manual page.
 pub(crate) fn man(args: &ManArgs) -> Result<(), Box<dyn Error>> {
     let mut program = Cli::command();
-    // So that a command knows its full name.
+    // This gives every command its full name.
     program.build();
     let command = match &args.command {
         Some(name) => find(&program, name).cloned().unwrap_or(program),
@@ -29,7 +29,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Box<dyn Error>> {
     Ok(print(&page)?)
 }
 
-/// The command of this name; that of a scenario of `bench` is the one its page has.
+/// Finds the command of this name. The page of a scenario of `bench` is named `bench-…`.
 fn find<'a>(program: &'a clap::Command, name: &str) -> Option<&'a clap::Command> {
     match name.strip_prefix("bench-") {
         Some(scenario) => program.find_subcommand("bench")?.find_subcommand(scenario),
@@ -37,7 +37,7 @@ fn find<'a>(program: &'a clap::Command, name: &str) -> Option<&'a clap::Command>
     }
 }
 
-/// Writes to standard output. A reader may stop in the middle, as `head` does: that is no failure.
+/// Writes to standard output. It is no failure if the reader stops in the middle, as `head` does.
 pub(crate) fn print(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {

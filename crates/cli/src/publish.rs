@@ -1,6 +1,6 @@
-//! `tidings publish`: one event, or a file of them.
+//! `tidings publish`: publishes one event or a file of events.
 
-mod reading;
+mod input;
 
 use std::error::Error;
 use std::fmt;
@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 
 use tidings_client::{PublishError, PublishManyError, Publisher};
 
-use self::reading::Mistake;
-use crate::config::{Data, Input, PublishConfig, Watched};
+use self::input::Mistake;
+use crate::config::{DataSource, Input, Interactive, PublishConfig};
 
-/// One event's data at most: what a hub can be told to take at most.
+/// The maximum size of an event's data: the maximum that a hub can be configured to accept.
 const DATA_BYTES_MAX: u64 = 1 << 30;
 
-/// Publishes what was asked for.
+/// Publishes the input.
 pub(crate) fn run(config: PublishConfig) -> Result<(), Box<dyn Error>> {
-    let PublishConfig { publisher, input, watched } = config;
+    let PublishConfig { publisher, input, interactive } = config;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match input {
         Input::One { data, template, key } => {
             let data = match data {
-                Data::Here(data) => data,
-                Data::StandardInput => standard_input()?,
+                DataSource::Here(data) => data,
+                DataSource::StandardInput => standard_input()?,
             };
             let draft = template.draft(data).ok_or(Unpublished::NoTopic)?;
             let published = runtime.block_on(publisher.publish_with_key(draft, &key));
@@ -31,9 +31,9 @@ pub(crate) fn run(config: PublishConfig) -> Result<(), Box<dyn Error>> {
             say(&published.id)
         }
         Input::Many { format, file, template } => {
-            let (events, mistake) = reading::events(format, file, template);
-            let published = runtime.block_on(many(&publisher, events, watched));
-            // The thread that reads may wait for input that nobody needs.
+            let (events, mistake) = input::events(format, file, template);
+            let published = runtime.block_on(many(&publisher, events, interactive));
+            // The thread that reads may be waiting for input that is no longer needed.
             runtime.shutdown_background();
             let published = published?;
             match mistake.take() {
@@ -46,21 +46,21 @@ pub(crate) fn run(config: PublishConfig) -> Result<(), Box<dyn Error>> {
 
 async fn many(
     publisher: &Publisher,
-    events: reading::Events,
-    watched: Watched,
+    events: input::Events,
+    interactive: Interactive,
 ) -> Result<u64, PublishManyError> {
-    let mut meter = Meter::new(watched);
+    let mut meter = ProgressMeter::new(interactive);
     let published =
         publisher.publish_stream(events, |receipt| meter.count(receipt.committed)).await;
     meter.end();
     published
 }
 
-/// Reads all of standard input, but for one line end at its end, which is the shell's and no data.
+/// Reads all of standard input, without the line end at its end, which comes from the shell.
 fn standard_input() -> Result<String, Box<dyn Error>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        eprintln!("tidings: the data is read from here; Ctrl-D ends it");
+        eprintln!("tidings: reading the data from standard input; Ctrl-D ends it");
     }
     let mut bytes = Vec::new();
     stdin.lock().take(DATA_BYTES_MAX + 1).read_to_end(&mut bytes)?;
@@ -77,7 +77,7 @@ fn standard_input() -> Result<String, Box<dyn Error>> {
     Ok(text)
 }
 
-/// Prints the result; that nobody reads it does not undo it.
+/// Prints the result. If it is not read, the publish is not undone.
 fn say(line: &str) -> Result<(), Box<dyn Error>> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -85,29 +85,29 @@ fn say(line: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Shows how many events were published, where somebody watches and it takes long.
-struct Meter {
-    watched: Watched,
+/// Shows how many events were published, if publishing takes long and standard error is interactive.
+struct ProgressMeter {
+    interactive: Interactive,
     started: Instant,
     shown: Option<Instant>,
     count: u64,
 }
 
-impl Meter {
-    /// What is over before this shows no progress.
+impl ProgressMeter {
+    /// Publishing that is faster than this shows no progress.
     const AFTER: Duration = Duration::from_secs(1);
-    /// Faster than this nobody reads.
+    /// The interval between updates, as fast as people can read.
     const EVERY: Duration = Duration::from_millis(200);
 
-    fn new(watched: Watched) -> Self {
-        Self { watched, started: Instant::now(), shown: None, count: 0 }
+    fn new(interactive: Interactive) -> Self {
+        Self { interactive, started: Instant::now(), shown: None, count: 0 }
     }
 
     fn count(&mut self, committed: u64) {
         self.count += committed;
         let now = Instant::now();
         let is_due = self.shown.is_none_or(|shown| now >= shown + Self::EVERY);
-        if self.watched == Watched::Yes && now >= self.started + Self::AFTER && is_due {
+        if self.interactive == Interactive::Yes && now >= self.started + Self::AFTER && is_due {
             self.shown = Some(now);
             eprint!("\r{} events published", self.count);
         }
@@ -127,7 +127,7 @@ enum Unpublished {
     NotUtf8,
     NoTopic,
     Publish(PublishError),
-    /// It may have been published; the key finds out.
+    /// The event may have been published. Publishing it again under the key finds out.
     Unsettled {
         error: PublishError,
         key: String,
@@ -158,8 +158,8 @@ impl fmt::Display for Unpublished {
             Self::Publish(error) => write!(f, "{error}"),
             Self::Unsettled { error, key } => write!(
                 f,
-                "{error}; within ten minutes, --idempotency-key {key} publishes it without \
-                 doubling it"
+                "{error}; to try again within ten minutes without publishing twice, use \
+                 --idempotency-key {key}"
             ),
             Self::Mistake { mistake, published } => match published {
                 0 => write!(f, "{mistake}; nothing was published"),

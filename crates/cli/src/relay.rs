@@ -1,14 +1,15 @@
 //! `tidings relay`: follows an event stream and publishes it to a hub.
 //!
 //! ```text
-//!   upstream ──▶ event ──▶ publish, until the hub has answered ──▶ keep the place ──▶ next event
+//!   upstream ──▶ event ──▶ publish, until the hub has answered ──▶ save the ID ──▶ next event
 //! ```
 //!
-//! One event at a time, and the place moves only when the hub has committed it: so what was not
-//! committed comes again. What comes again although it was committed (the answer was lost, or the
-//! relay was killed before it could write) has the same idempotency key, and is not doubled. Keys
-//! are forgotten, by hubs in memory after ten minutes; so the file names the key that is being
-//! published under, and the hub is asked whether it holds that one event when it comes again.
+//! Events are relayed one at a time, and the saved position advances only when the hub has
+//! committed an event, so an event that was not committed arrives again. An event that was
+//! committed may arrive again too, because the response was lost or the relay was killed before it
+//! could save. It then has the same idempotency key and is not published twice. Hubs in memory
+//! forget keys after ten minutes. Therefore the file contains the key that is being published
+//! under, and if that event arrives again, the hub is asked whether it holds it.
 
 use std::error::Error;
 use std::fmt;
@@ -19,42 +20,42 @@ use tidings_client::{
     Builder, Draft, Event, EventId, EventType, Gap, IdempotencyKey, PublishError, Publisher, Signal,
 };
 
-use crate::config::{RelayConfig, Watched};
+use crate::config::{Interactive, RelayConfig};
 use crate::follow::Failed;
 use crate::sentence;
 use crate::signals::Signals;
 use crate::terminal;
 
-/// How long hubs remember an idempotency key at least.
+/// The minimum time for which hubs remember an idempotency key.
 const KEYS_HELD: Duration = Duration::from_secs(600);
 
-/// Relays until the upstream says not to come back, or a signal ends it.
+/// Relays until the upstream ends the stream for good or a process signal arrives.
 pub(crate) fn run(config: RelayConfig) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(relay(config))
 }
 
 async fn relay(config: RelayConfig) -> Result<(), Box<dyn Error>> {
-    let RelayConfig { mut follower, publisher, upstream, to, copy, watched } = config;
+    let RelayConfig { mut follower, publisher, upstream, to, copy, interactive } = config;
     let mut signals = Signals::new()?;
-    let doubt = follower.publishing().map(|key| Doubt { key: key.to_owned(), copy });
-    let mut desk = Desk { publisher, names: Names::new(upstream, to), doubt, watched };
+    let in_doubt = follower.publishing().map(|key| InDoubt { key: key.to_owned(), copy });
+    let mut relay = Relay { publisher, keys: EventKeys::new(upstream, to), in_doubt, interactive };
     loop {
         let signal = tokio::select! {
             signal = follower.next() => signal?,
             _ = signals.next() => return Ok(follower.flush()?),
         };
         let Some(signal) = signal else { return Ok(()) };
-        if let Some(post) = desk.deal_with(&signal) {
-            if let Some(name) = &post.name {
-                follower.announce(name.as_str())?;
+        if let Some(relayed) = relay.handle(&signal) {
+            if let Some(key) = &relayed.key {
+                follower.announce(key.as_str())?;
             }
-            // An end in the middle of this leaves the place where it is: the event comes again.
+            // Ending here does not advance the position: the event arrives again in the next run.
             tokio::select! {
-                done = desk.publish(post) => done?,
+                done = relay.publish(relayed) => done?,
                 _ = signals.next() => return Ok(follower.flush()?),
             }
-            follower.stand(&signal);
+            follower.advance(&signal);
         }
         if let Signal::Closed(closed) = signal {
             follower.flush()?;
@@ -66,58 +67,59 @@ async fn relay(config: RelayConfig) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Where the upstream's signals are dealt with.
-struct Desk {
+/// Handles the signals of the upstream.
+struct Relay {
     publisher: Publisher,
-    names: Names,
-    doubt: Option<Doubt>,
-    watched: Watched,
+    keys: EventKeys,
+    in_doubt: Option<InDoubt>,
+    interactive: Interactive,
 }
 
 /// An event to publish.
-struct Post {
+struct RelayedEvent {
     draft: Draft,
     id: Option<EventId>,
-    /// What it is called whenever it comes; `None` if that cannot be told.
-    name: Option<IdempotencyKey>,
+    /// The key that the event has every time it arrives; `None` if it cannot be known.
+    key: Option<IdempotencyKey>,
 }
 
-/// What the run before may have published last, or not.
-struct Doubt {
+/// The event that the previous run was publishing when it ended.
+struct InDoubt {
     key: String,
-    /// The stream it would be in.
+    /// The hub's stream of the topic.
     copy: Builder,
 }
 
-impl Desk {
-    /// Tells people what `signal` tells, and makes what is to be published of it, if anything.
-    fn deal_with(&mut self, signal: &Signal) -> Option<Post> {
+impl Relay {
+    /// Reports `signal` on standard error, and returns the event to publish for it, if there is
+    /// one.
+    fn handle(&mut self, signal: &Signal) -> Option<RelayedEvent> {
         match signal {
             Signal::Open(open) => {
-                self.names.forget();
-                self.mention(&terminal::open(open));
+                self.keys.reset();
+                self.report_if_interactive(&terminal::open(open));
                 None
             }
             Signal::Retrying(retrying) => {
-                self.mention(&terminal::retrying(retrying));
+                self.report_if_interactive(&terminal::retrying(retrying));
                 None
             }
-            Signal::Event(event) => Some(self.names.post(event)),
+            Signal::Event(event) => Some(self.keys.event(event)),
             Signal::Gap(gap) => {
-                tell(&terminal::gap(gap));
-                Some(self.names.post_gap(gap))
+                report(&terminal::gap(gap));
+                Some(self.keys.gap(gap))
             }
             _ => None,
         }
     }
 
-    /// Publishes until the hub has answered. An ID that it does not take is left out.
-    async fn publish(&mut self, post: Post) -> Result<(), Refused> {
-        if self.was_published(&post).await {
+    /// Publishes until the hub answers. An ID that the hub does not accept is omitted.
+    async fn publish(&mut self, relayed: RelayedEvent) -> Result<(), NotRelayed> {
+        if self.was_published(&relayed).await {
             return Ok(());
         }
-        let Post { draft, mut id, name } = post;
-        let key = name.unwrap_or_else(IdempotencyKey::random);
+        let RelayedEvent { draft, mut id, key } = relayed;
+        let key = key.unwrap_or_else(IdempotencyKey::random);
         let mut unsettled_since = None;
         loop {
             let named = match &id {
@@ -126,15 +128,15 @@ impl Desk {
             };
             match self.publisher.publish_with_key(named, &key).await {
                 Ok(_) => return Ok(()),
-                // Hubs are stricter than streams: what refused the event may be its ID.
+                // Hubs are stricter than streams, so the ID may be the reason for the refusal.
                 Err(PublishError::Refused(refused))
                     if refused.status.as_u16() == 400 && id.is_some() =>
                 {
                     id = None;
                 }
-                Err(error @ PublishError::Refused(_)) => return Err(Refused(error)),
+                Err(error @ PublishError::Refused(_)) => return Err(NotRelayed(error)),
                 Err(error) => {
-                    tell(&format!("{}; trying on", sentence(&error)));
+                    report(&format!("{}; trying again", sentence(&error)));
                     if matches!(error, PublishError::Unsettled { .. }) {
                         warn_of_a_double(*unsettled_since.get_or_insert_with(Instant::now));
                     }
@@ -143,123 +145,128 @@ impl Desk {
         }
     }
 
-    /// Whether this is what the run before was publishing, and the hub holds it.
-    async fn was_published(&mut self, post: &Post) -> bool {
-        let (Some(name), Some(id)) = (&post.name, &post.id) else { return false };
-        match self.doubt.take_if(|doubt| doubt.key == name.as_str()) {
-            Some(doubt) => holds(doubt.copy, id).await,
+    /// Returns whether the previous run was publishing this event and the hub holds it.
+    async fn was_published(&mut self, relayed: &RelayedEvent) -> bool {
+        let (Some(key), Some(id)) = (&relayed.key, &relayed.id) else { return false };
+        match self.in_doubt.take_if(|in_doubt| in_doubt.key == key.as_str()) {
+            Some(in_doubt) => holds(in_doubt.copy, id).await,
             None => false,
         }
     }
 
-    fn mention(&self, what: &str) {
-        if self.watched == Watched::Yes {
-            tell(what);
+    fn report_if_interactive(&self, what: &str) {
+        if self.interactive == Interactive::Yes {
+            report(what);
         }
     }
 }
 
-/// Whether a hub holds the event with this ID in the topic of `copy`: then a stream resumed from it
-/// starts after it, and says so in its head. Where the hub does not answer that, the key decides.
+/// Returns whether the hub holds the event with this ID in the topic of `copy`. If it does, a
+/// stream resumed from the ID starts after it, and the response head says so. If the hub does not
+/// answer, the idempotency key decides.
 async fn holds(copy: Builder, id: &EventId) -> bool {
-    // Asked for that, a hub answers for everything it holds; and no event of its has this ID.
+    // As a last event ID, `earliest` means everything the hub holds, and no event of a hub has this
+    // ID.
     if id.as_str() == "earliest" {
         return false;
     }
     let Ok(mut copy) = copy.last_event_id(id.as_str()).open() else { return false };
     while let Some(signal) = copy.next().await {
         if let Signal::Open(open) = signal {
-            let place = open.headers.get("last-event-id");
-            return place.is_some_and(|place| place.as_bytes() == id.as_str().as_bytes());
+            let resumed_from = open.headers.get("last-event-id");
+            return resumed_from.is_some_and(|from| from.as_bytes() == id.as_str().as_bytes());
         }
     }
     false
 }
 
-fn tell(what: &str) {
+fn report(what: &str) {
     eprintln!("tidings: {}", terminal::harmless(what));
 }
 
-/// Says what repeating an event can do once the hub may have forgotten its key.
+/// Warns that repeating an event may publish it twice once the hub may have forgotten its key.
 fn warn_of_a_double(unsettled_since: Instant) {
     if unsettled_since.elapsed() >= KEYS_HELD {
-        tell("the hub has not settled this event for ten minutes: it may be published twice");
+        report("the hub has not confirmed this event for ten minutes; it may be published twice");
     }
 }
 
-/// The hub does not take an event, and would not take it later.
+/// The hub refuses an event for good.
 #[derive(Debug)]
-struct Refused(PublishError);
+struct NotRelayed(PublishError);
 
-impl fmt::Display for Refused {
+impl fmt::Display for NotRelayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an event could not be relayed, and the place is kept before it: {}", self.0)
+        write!(f, "an event could not be relayed, and the next run starts with it: {}", self.0)
     }
 }
 
-impl Error for Refused {
+impl Error for NotRelayed {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
     }
 }
 
-/// Gives each event of the upstream a name that it has again when it comes again: the last event ID
-/// as of it, and how many events without an ID of their own came since that.
-struct Names {
+/// Derives an idempotency key for each event of the upstream, which is the same every time the
+/// event arrives. It is made of the last event ID at the event and the number of events without an
+/// ID of their own since then.
+struct EventKeys {
     upstream: String,
     to: String,
-    place: String,
+    last_event_id: String,
     since: u64,
 }
 
-impl Names {
+impl EventKeys {
     fn new(upstream: String, to: String) -> Self {
-        Self { upstream, to, place: String::new(), since: 0 }
+        Self { upstream, to, last_event_id: String::new(), since: 0 }
     }
 
-    /// Starts to count anew, as what follows the place comes anew.
-    fn forget(&mut self) {
-        self.place.clear();
+    /// Restarts the count, because everything after the last event ID arrives again.
+    fn reset(&mut self) {
+        self.last_event_id.clear();
         self.since = 0;
     }
 
-    fn post(&mut self, event: &Event) -> Post {
-        // A type that was read may hold a NUL, which none that is written can.
+    fn event(&mut self, event: &Event) -> RelayedEvent {
+        // The type of a received event can contain NUL, but that of a published event cannot.
         let event_type = event.event_type().replace('\0', "\u{FFFD}");
         let draft = Draft::new(&self.to, event.data());
         let draft = match EventType::new(event_type) {
             Ok(event_type) => draft.with_type(event_type),
             Err(_) => draft,
         };
-        let place = event.last_event_id();
-        if event.id().is_some() || place != self.place {
-            place.clone_into(&mut self.place);
+        let last_event_id = event.last_event_id();
+        if event.id().is_some() || last_event_id != self.last_event_id {
+            last_event_id.clone_into(&mut self.last_event_id);
             self.since = 0;
         }
         if event.id().is_none() {
             self.since += 1;
         }
-        // An ID that was read has no CR, LF or NUL in it.
+        // An ID that was decoded contains no CR, LF or NUL.
         let id = event.id().and_then(|id| EventId::new(id).ok());
-        Post { draft, id, name: self.key(event.event_type(), event.data()) }
+        RelayedEvent { draft, id, key: self.key(event.event_type(), event.data()) }
     }
 
-    /// A gap is told again to whoever resumes from before it, and is an event as well.
-    fn post_gap(&mut self, gap: &Gap) -> Post {
+    /// Makes an event of a gap. It has a key, because the upstream reports a gap again to every
+    /// reader that resumes from before it.
+    fn gap(&mut self, gap: &Gap) -> RelayedEvent {
         let data = json!({ "asked": gap.asked, "oldest": gap.oldest }).to_string();
-        self.place.clone_from(&gap.last_event_id);
+        self.last_event_id.clone_from(&gap.last_event_id);
         self.since = 0;
-        let name = self.key("gap", &data);
+        let key = self.key("gap", &data);
         let event_type = EventType::new("gap").expect("it holds no CR, LF or NUL");
         let draft = Draft::new(&self.to, data).with_type(event_type);
-        Post { draft, id: EventId::new(gap.last_event_id.as_str()).ok(), name }
+        RelayedEvent { draft, id: EventId::new(gap.last_event_id.as_str()).ok(), key }
     }
 
-    /// The key of an event at the place. Its text is part of it, so that an upstream that starts
-    /// its IDs again, as a counter in memory does, loses nothing by it.
+    /// Returns the key of an event after the last event ID. The type and the data are part of the
+    /// key, so that events are not lost when an upstream starts its IDs again, as a counter in
+    /// memory does.
     fn key(&self, event_type: &str, data: &str) -> Option<IdempotencyKey> {
-        if self.place.is_empty() {
-            // Without an ID there is no telling a repetition from a new event of equal text.
+        if self.last_event_id.is_empty() {
+            // Without an ID, a repeated event cannot be told from a new event with the same data.
             return None;
         }
         let since = self.since.to_be_bytes();
@@ -267,7 +274,7 @@ impl Names {
             b"tidings relay 1",
             self.upstream.as_bytes(),
             self.to.as_bytes(),
-            self.place.as_bytes(),
+            self.last_event_id.as_bytes(),
             &since,
             event_type.as_bytes(),
             data.as_bytes(),

@@ -9,21 +9,21 @@ use tidings_hub::Hub;
 use tidings_server::{Hosts, Keyed, Server};
 use tokio::sync::oneshot;
 
-use crate::config::Config;
+use crate::config::ServeConfig;
 use crate::demo;
 use crate::signals::Signals;
 
-/// What stands at `/`, and beside the hub's own calls.
+/// What is served besides the native API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Site {
-    /// A page to publish and listen.
+    /// A page for publishing and listening.
     Hub,
-    /// The keyed endpoints, their page, and feeds that fill it.
+    /// The keyed endpoints, a page that shows them, and generated events.
     Demo,
 }
 
-/// Serves until SIGINT or SIGTERM; a second signal does not wait for streams to end.
-pub(crate) fn run(mut config: Config, site: Site) -> Result<(), Box<dyn Error>> {
+/// Serves until SIGINT or SIGTERM. A second signal does not wait for streams to end.
+pub(crate) fn run(mut config: ServeConfig, site: Site) -> Result<(), Box<dyn Error>> {
     let descriptors = raise_descriptor_limit();
     if let Some(descriptors) = descriptors {
         config.server =
@@ -33,7 +33,11 @@ pub(crate) fn run(mut config: Config, site: Site) -> Result<(), Box<dyn Error>> 
     runtime.block_on(serve(config, site, descriptors))
 }
 
-async fn serve(config: Config, site: Site, descriptors: Option<u64>) -> Result<(), Box<dyn Error>> {
+async fn serve(
+    config: ServeConfig,
+    site: Site,
+    descriptors: Option<u64>,
+) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new()?;
     let hub = Hub::new(config.hub.clone());
     let mut server = Server::bind(config.server.clone(), hub.clone()).await?;
@@ -48,13 +52,13 @@ async fn serve(config: Config, site: Site, descriptors: Option<u64>) -> Result<(
     };
 
     let (end, ended) = oneshot::channel();
-    // An end that is dropped instead of sent is an end as well.
+    // Dropping the sender ends serving as well.
     let serving = server.serve(async { drop(ended.await) });
     tokio::pin!(serving);
     let served = tokio::select! {
         served = &mut serving => served,
         signal = signals.next() => {
-            say(&format!("{}: ending streams; a second signal ends at once", signal.name));
+            say(&format!("{}: ending streams; a second signal ends the process at once", signal.name));
             let _ = end.send(());
             tokio::select! {
                 served = &mut serving => served,
@@ -68,7 +72,7 @@ async fn serve(config: Config, site: Site, descriptors: Option<u64>) -> Result<(
     Ok(served?)
 }
 
-/// Prints a line for whoever watches; nobody may be left to.
+/// Prints a line. Standard output may be closed.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
@@ -78,9 +82,9 @@ fn raise_descriptor_limit() -> Option<u64> {
     rlimit::increase_nofile_limit(u64::MAX).ok()
 }
 
-/// Says what listens where, who may use it, and what to try.
+/// Prints the addresses, who may use them, and what to try.
 fn greet(
-    config: &Config,
+    config: &ServeConfig,
     site: Site,
     server: &Server,
     hub: &Hub,
@@ -92,16 +96,18 @@ fn greet(
     }
     let who = match (&config.server.hosts, config.is_exposed) {
         (Hosts::Any, _) => {
-            "open: everybody who reaches this address may publish and read, under any Host name"
+            "open: everyone who can reach this address may publish and read, under any host name"
         }
-        (Hosts::Listed(_), true) => "open: everybody who reaches this address may publish and read",
+        (Hosts::Listed(_), true) => {
+            "open: everyone who can reach this address may publish and read"
+        }
         (Hosts::Listed(_), false) => {
-            "open to this machine: its programs may publish and read, web pages of other sites may not"
+            "open to this machine: local programs may publish and read, web pages of other sites may not"
         }
     };
     writeln!(out, "{who}")?;
     let mib = config.hub.retention.bytes_max.div_ceil(1 << 20);
-    writeln!(out, "history: {mib} MiB in memory; a commit survives: {}", survives(hub))?;
+    writeln!(out, "history: {mib} MiB in memory; durability: {}", durability(hub))?;
     if let Some(descriptors) = descriptors {
         let streams = config.server.streams_max;
         writeln!(out, "descriptors: {descriptors}; streams: {streams} at most")?;
@@ -125,7 +131,7 @@ fn greet(
     out.flush()
 }
 
-/// The address to try from this machine: one that means all of its addresses is none to ask for.
+/// Returns the address to try from this machine, which cannot be an unspecified one.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -136,11 +142,11 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn survives(hub: &Hub) -> &'static str {
+fn durability(hub: &Hub) -> &'static str {
     match hub.durability() {
-        tidings_hub::journal::Durability::Process => "nothing beyond this process",
-        tidings_hub::journal::Durability::Synced => "this machine's restart",
-        _ => "the loss of one machine",
+        tidings_hub::journal::Durability::Process => "none (events are lost when the process ends)",
+        tidings_hub::journal::Durability::Synced => "events survive a restart of this machine",
+        _ => "events survive the loss of one machine",
     }
 }
 

@@ -1,16 +1,16 @@
-//! The signals that ask the process to end.
+//! The signals that end the process.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM.
+/// Receives SIGINT and SIGTERM.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
-/// A signal that has come.
+/// A signal that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caught {
     pub(crate) name: &'static str,
@@ -18,14 +18,14 @@ pub(crate) struct Caught {
 }
 
 impl Caught {
-    /// The status of a program that this signal has ended, as shells have it.
+    /// Returns the exit status of a program ended by this signal, as shells report it.
     pub(crate) fn status(self) -> u8 {
         128 + self.number
     }
 }
 
 impl Signals {
-    /// Takes the signals over: from here on they end nothing by themselves.
+    /// Takes over both signals: they no longer end the process by themselves.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -33,7 +33,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Caught {
         tokio::select! {
             _ = self.interrupt.recv() => Caught { name: "SIGINT", number: 2 },

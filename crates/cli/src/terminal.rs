@@ -1,33 +1,33 @@
-//! Events and what happens to the connection, for people at a terminal.
+//! Events and changes of the connection, as text for a terminal.
 
 use tidings_client::{Event, Gap, Open, Resumption, Retrying};
 
-use crate::config::Colour;
+use crate::config::Color;
 use crate::sentence;
 
 const CYAN: &str = "\x1b[36m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// An event: type, data, and the last event ID; further lines of data are set in.
-pub(crate) fn event(event: &Event, colour: Colour) -> String {
-    layout(event.event_type(), event.data(), event.last_event_id(), colour)
+/// Formats an event: type, data, and last event ID. Further lines of data are indented.
+pub(crate) fn event(event: &Event, color: Color) -> String {
+    layout(event.event_type(), event.data(), event.last_event_id(), color)
 }
 
-fn layout(event_type: &str, data: &str, id: &str, colour: Colour) -> String {
-    let event_type = paint(&harmless(event_type), CYAN, colour);
+fn layout(event_type: &str, data: &str, id: &str, color: Color) -> String {
+    let event_type = paint(&harmless(event_type), CYAN, color);
     let data = harmless(data).replace('\n', "\n    ");
     match id {
         "" => format!("{event_type}  {data}\n"),
-        id => format!("{event_type}  {data}  {}\n", dim(&harmless(id), colour)),
+        id => format!("{event_type}  {data}  {}\n", dim(&harmless(id), color)),
     }
 }
 
 pub(crate) fn open(open: &Open) -> String {
     match &open.resumption {
-        Resumption::After(id) => format!("open: {}, after the event {id}", open.url),
+        Resumption::After(id) => format!("open: {}, resumed after event {id}", open.url),
         Resumption::Unsendable(id) => {
-            format!("open: {}, and not after the event {id:?}: no header can carry it", open.url)
+            format!("open: {}, not resumed: the ID {id:?} cannot be sent in a header", open.url)
         }
         Resumption::Fresh => format!("open: {}", open.url),
     }
@@ -35,7 +35,7 @@ pub(crate) fn open(open: &Open) -> String {
 
 pub(crate) fn retrying(retrying: &Retrying) -> String {
     let seconds = retrying.delay.as_secs_f64();
-    format!("{}; trying again in {seconds:.1} s", sentence(&retrying.cause))
+    format!("{}; retrying in {seconds:.1} s", sentence(&retrying.cause))
 }
 
 pub(crate) fn gap(gap: &Gap) -> String {
@@ -48,8 +48,8 @@ pub(crate) fn gap(gap: &Gap) -> String {
     }
 }
 
-/// Keeps a stream from controlling the terminal: nothing of it but line ends and tabs may be a
-/// control character.
+/// Replaces control characters other than line ends and tabs, so that a stream cannot control the
+/// terminal.
 pub(crate) fn harmless(text: &str) -> String {
     let harmless = |c: char| match c {
         '\n' | '\t' => c,
@@ -59,14 +59,14 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(harmless).collect()
 }
 
-pub(crate) fn dim(text: &str, colour: Colour) -> String {
-    paint(text, DIM, colour)
+pub(crate) fn dim(text: &str, color: Color) -> String {
+    paint(text, DIM, color)
 }
 
-fn paint(text: &str, paint: &str, colour: Colour) -> String {
-    match colour {
-        Colour::Yes => format!("{paint}{text}{PLAIN}"),
-        Colour::No => text.to_owned(),
+fn paint(text: &str, paint: &str, color: Color) -> String {
+    match color {
+        Color::Yes => format!("{paint}{text}{PLAIN}"),
+        Color::No => text.to_owned(),
     }
 }
 
@@ -76,15 +76,15 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_and_more_data_is_set_in() {
-        assert_eq!(layout("news", "a\nb", "7", Colour::No), "news  a\n    b  7\n");
-        assert_eq!(layout("news", "a", "", Colour::No), "news  a\n");
-        let painted = layout("news", "a", "7", Colour::Yes);
+        assert_eq!(layout("news", "a\nb", "7", Color::No), "news  a\n    b  7\n");
+        assert_eq!(layout("news", "a", "", Color::No), "news  a\n");
+        let painted = layout("news", "a", "7", Color::Yes);
         assert_eq!(painted, "\x1b[36mnews\x1b[0m  a  \x1b[2m7\x1b[0m\n");
     }
 
     #[test]
     fn a_stream_cannot_control_the_terminal() {
-        let shown = layout("\u{1b}]0;t\u{7}", "\u{1b}[2J\r\u{9b}1m\t.", "\u{1b}c", Colour::No);
+        let shown = layout("\u{1b}]0;t\u{7}", "\u{1b}[2J\r\u{9b}1m\t.", "\u{1b}c", Color::No);
         assert!(shown.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'), "{shown:?}");
         assert!(shown.contains("[2J"), "{shown:?}");
     }

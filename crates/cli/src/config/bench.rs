@@ -5,61 +5,61 @@ use std::time::Duration;
 
 use tidings_bench::{BadTarget, Batch, Config, EVENT_BYTES_MIN, ProgressStyle, Scenario, Target};
 
-use super::{Mistakes, Reader, at_least, bytes, duration};
+use super::{Checker, Mistakes, at_least, bytes, duration};
 use crate::args::bench::{
     BenchArgs, CommonArgs, EventsArgs, PublishingArgs, ScenarioArgs, SubscribersArgs, TopicsArgs,
 };
 
-/// Everything `bench` needs to know.
+/// The configuration of `bench`.
 #[derive(Debug)]
 pub(crate) struct BenchConfig {
     pub(crate) run: Config,
     pub(crate) output: Output,
 }
 
-/// For whom the result is.
+/// The format of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     People,
     Json,
 }
 
-/// More connections than any one machine has ports, addresses and memory for.
+/// No machine has ports, addresses and memory for more connections.
 const CONNECTIONS_MAX: u32 = 1_000_000;
-/// Each costs four bytes while the run lasts.
+/// Each event takes four bytes during the run.
 const EVENTS_MAX: u32 = 100_000_000;
-/// More requests on their way than any server takes in.
+/// No server accepts more requests at a time.
 const UNDER_WAY_MAX: u32 = 1_000_000;
-/// Faster than one thread can be.
+/// One thread cannot publish faster.
 const RATE_MAX: u32 = 1_000_000;
-/// Half of what the decoder takes of an event: a server may add an ID and more.
+/// Half of what the decoder accepts for an event: a server may add an ID and other fields.
 const BYTES_MAX: usize = 8 << 20;
-/// Headers that belong to a connection or to its requests, and that are always sent.
+/// Headers that this program always sends itself.
 const OWN_HEADERS: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
 impl BenchConfig {
-    /// Checks what was written.
+    /// Checks the arguments.
     pub(crate) fn check(args: &BenchArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
-        let mut reader = Reader { mistakes: &mut mistakes };
+        let mut checker = Checker { mistakes: &mut mistakes };
         let common = args.scenario.common();
-        let subscribe = reader.target("", &common.url);
-        let (topics, bytes, scenario) = reader.scenario(&args.scenario, subscribe.as_ref());
+        let subscribe = checker.target("", &common.url);
+        let (topics, bytes, scenario) = checker.scenario(&args.scenario, subscribe.as_ref());
         let publish = match &common.publish_url {
-            Some(url) => reader.target("--publish-url ", url),
+            Some(url) => checker.target("--publish-url ", url),
             None => subscribe.clone(),
         };
-        let headers = reader.bench_headers(&common.header);
-        let servers = reader.servers(&common.server_pid);
+        let headers = checker.bench_headers(&common.header);
+        let servers = checker.servers(&common.server_pid);
         let mut timeout = Duration::ZERO;
-        reader.set(&mut timeout, "--timeout", &common.timeout, |text| {
+        checker.set(&mut timeout, "--timeout", &common.timeout, |text| {
             at_least(Duration::from_millis(100), duration(text)?)
         });
         if let (Some(subscribe), Some(publish), 2..) = (&subscribe, &publish, topics)
             && !(subscribe.has_topic() && publish.has_topic())
         {
-            reader.mistake(format!(
-                "--topics {topics}: a URL without {topic} has one topic; {topic} is needed where \
+            checker.mistake(format!(
+                "--topics {topics}: a URL without {topic} has only one topic; put {topic} where \
                  the topic stands",
                 topic = Target::TOPIC
             ));
@@ -103,8 +103,8 @@ impl ScenarioArgs {
     }
 }
 
-impl Reader<'_> {
-    /// The number of topics, the bytes of an event, and the scenario itself.
+impl Checker<'_> {
+    /// Returns the number of topics, the size of an event, and the scenario.
     fn scenario(
         &mut self,
         args: &ScenarioArgs,
@@ -137,7 +137,7 @@ impl Reader<'_> {
                 (events, size) = self.events(&args.events, EVENTS_MAX);
                 let subscribers = self.subscribers(&args.subscribers);
                 if args.start.contains(['\r', '\n', '\0']) {
-                    self.mistake("--start: no header can carry it".to_owned());
+                    self.mistake("--start: cannot be sent in a header".to_owned());
                 }
                 let start = (!args.no_start).then(|| args.start.clone());
                 Some(Scenario::Replay { events, subscribers, start })
@@ -164,12 +164,12 @@ impl Reader<'_> {
         (topics, size, scenario)
     }
 
-    /// Reads a whole number from 1 to `most`.
+    /// Parses a whole number from 1 to `most`.
     fn count(&mut self, flag: &str, text: &str, most: u32) -> u32 {
         let mut count = 1;
         self.set(&mut count, flag, text, |text| match text.parse() {
             Ok(count) if (1..=most).contains(&count) => Ok(count),
-            _ => Err(format!("a whole number from 1 to {most} is needed")),
+            _ => Err(format!("must be a whole number from 1 to {most}")),
         });
         count
     }
@@ -178,32 +178,32 @@ impl Reader<'_> {
         self.count("--subscribers", &args.subscribers, CONNECTIONS_MAX)
     }
 
-    /// Reads the number of topics, of which each has at least one of the subscribers.
+    /// Parses the number of topics. Each topic needs at least one subscriber.
     fn topics_of(&mut self, args: &TopicsArgs, subscribers: u32) -> u32 {
         let topics = self.count("--topics", &args.topics, CONNECTIONS_MAX);
         if topics > subscribers {
             self.mistake(format!(
-                "--topics {topics}: more than there are subscribers, of which each has one topic"
+                "--topics {topics}: must not exceed the number of subscribers, because each has one topic"
             ));
         }
         topics
     }
 
-    /// Reads the number of events, and the bytes of each.
+    /// Parses the number of events and their size.
     fn events(&mut self, args: &EventsArgs, most: u32) -> (u32, usize) {
         let events = self.count("--events", &args.events, most);
         let mut size = EVENT_BYTES_MIN;
         self.set(&mut size, "--bytes", &args.bytes, |text| match bytes(text)? {
             0..EVENT_BYTES_MIN => Err(format!(
-                "at least {EVENT_BYTES_MIN} are needed, for what each event says of itself"
+                "must be at least {EVENT_BYTES_MIN}, to hold the fields that are checked"
             )),
-            size if size > BYTES_MAX => Err("at most 8MiB are possible".to_owned()),
+            size if size > BYTES_MAX => Err("must be at most 8MiB".to_owned()),
             size => Ok(size),
         });
         (events, size)
     }
 
-    /// Reads how several events go into one request; `Some(None)` if only one does.
+    /// Parses how several events go into one request; `Some(None)` for one event per request.
     fn batch(
         &mut self,
         args: &PublishingArgs,
@@ -223,12 +223,12 @@ impl Reader<'_> {
         Some(Some(Batch { events, target }))
     }
 
-    /// Parses a URL; `flag` precedes it in a mistake.
+    /// Parses a URL. A mistake starts with `flag`.
     fn target(&mut self, flag: &str, text: &str) -> Option<Target> {
         let why = match Target::parse(text) {
             Ok(target) => return Some(target),
             Err(BadTarget::Credentials) => {
-                "a user name and a password must be sent as --header".to_owned()
+                "send the user name and the password as --header".to_owned()
             }
             Err(error) => error.to_string(),
         };
@@ -243,11 +243,13 @@ impl Reader<'_> {
                 |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
             // A value may be a secret, so it is not shown.
             if name.is_empty() || !name.bytes().all(is_name) {
-                self.mistake("--header: a name of letters, digits and dashes is needed".to_owned());
+                self.mistake(
+                    "--header: the name must consist of letters, digits and dashes".to_owned(),
+                );
             } else if value.contains(['\r', '\n', '\0']) {
-                self.mistake(format!("--header {name}: the value has a line end in it"));
+                self.mistake(format!("--header {name}: the value must not contain line ends"));
             } else if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-                self.mistake(format!("--header {name}: this one is always made here"));
+                self.mistake(format!("--header {name}: this header is set by the program"));
             }
         }
         headers
@@ -256,9 +258,7 @@ impl Reader<'_> {
     fn servers(&mut self, texts: &[String]) -> Vec<u32> {
         if !texts.is_empty() && !cfg!(target_os = "linux") {
             self.mistake(
-                "--server-pid: memory and CPU time of a server are read from /proc, which only \
-                 Linux has"
-                    .to_owned(),
+                "--server-pid: available only on Linux, because it reads /proc".to_owned(),
             );
         }
         let texts = texts.iter();
@@ -337,19 +337,19 @@ mod tests {
                 "--topics x",
                 "--events 1.5",
                 "--under-way 1e3",
-                "--bytes 55: at least 56",
+                "--bytes 55: must be at least 56",
                 "--timeout 1",
                 "--server-pid me",
                 "--publish-url b: not",
             ],
         );
         refused("slow http://a --rate 5/m --stalled 0", &["--rate 5/m", "--stalled 0"]);
-        refused("idle http://a/{topic} --subscribers 2 --topics 3", &["more than there are"]);
+        refused("idle http://a/{topic} --subscribers 2 --topics 3", &["must not exceed"]);
         refused("idle http://a/ --topics 2", &["a URL without {topic}"]);
         refused("idle http://{topic}.a/", &["host name"]);
         refused("idle http://u:p@a/", &["--header"]);
         refused("publish http://a --batch-url http://b", &["--batch-url"]);
-        refused("replay http://a --bytes 9MiB", &["at most 8MiB"]);
+        refused("replay http://a --bytes 9MiB", &["must be at most 8MiB"]);
     }
 
     #[test]

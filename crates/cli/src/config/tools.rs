@@ -10,12 +10,12 @@ use std::time::Duration;
 use tidings_client::{Builder, Draft, EventId, EventSource, EventType, IdempotencyKey, Publisher};
 use url::Url;
 
-use super::{Mistakes, Reader, duration};
+use super::{Checker, Mistakes, duration};
 use crate::args::{ListenArgs, PublishArgs, RelayArgs};
 use crate::follow::Follower;
 use crate::state_file::StateFile;
 
-/// Everything `listen` needs to know.
+/// The configuration of `listen`.
 pub(crate) struct ListenConfig {
     pub(crate) follower: Follower,
     pub(crate) sink: Sink,
@@ -24,49 +24,49 @@ pub(crate) struct ListenConfig {
 /// Where events go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sink {
-    /// To people, with what happens to the connection on standard error.
-    Terminal(Colour),
-    /// To a program that wants the data.
+    /// A terminal. Changes of the connection are shown on standard error.
+    Terminal(Color),
+    /// A program that reads the data.
     Pipe,
-    /// To a program that wants everything.
+    /// A program that reads everything, as JSON.
     Json,
-    /// To a shell command each.
+    /// A shell command for each event.
     Command(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Colour {
+pub(crate) enum Color {
     Yes,
     No,
 }
 
-/// Everything `publish` needs to know.
+/// The configuration of `publish`.
 pub(crate) struct PublishConfig {
     pub(crate) publisher: Publisher,
     pub(crate) input: Input,
-    pub(crate) watched: Watched,
+    pub(crate) interactive: Interactive,
 }
 
-/// What is to be published.
+/// The events to publish.
 pub(crate) enum Input {
-    One { data: Data, template: Template, key: IdempotencyKey },
-    Many { format: Format, file: Box<dyn Read + Send>, template: Template },
+    One { data: DataSource, template: Template, key: IdempotencyKey },
+    Many { format: FileFormat, file: Box<dyn Read + Send>, template: Template },
 }
 
-/// Where one event's data is.
-pub(crate) enum Data {
+/// Where the data of a single event comes from.
+pub(crate) enum DataSource {
     Here(String),
     StandardInput,
 }
 
-/// How many events are written down.
+/// The format of a file of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum FileFormat {
     Ndjson,
     EventStream,
 }
 
-/// What an event has beside its data.
+/// The properties of an event other than its data.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Template {
     pub(crate) topics: Vec<String>,
@@ -76,7 +76,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Makes an event of it; `None` if it has no topic.
+    /// Makes an event with this data; `None` if there is no topic.
     pub(crate) fn draft(&self, data: impl Into<String>) -> Option<Draft> {
         let (first, more) = self.topics.split_first()?;
         let mut draft = more.iter().fold(Draft::new(first, data), Draft::with_topic);
@@ -93,37 +93,37 @@ impl Template {
     }
 }
 
-/// Whether people look at standard error, who want to know how things go.
+/// Whether a person may be watching standard error, so that progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watched {
+pub(crate) enum Interactive {
     Yes,
     No,
 }
 
-/// Everything `relay` needs to know.
+/// The configuration of `relay`.
 pub(crate) struct RelayConfig {
     pub(crate) follower: Follower,
     pub(crate) publisher: Publisher,
-    /// What idempotency keys are made of, beside the event.
+    /// Identifies the upstream in idempotency keys.
     pub(crate) upstream: String,
     pub(crate) to: String,
-    /// The hub's own stream of the topic, for asking whether it holds an event.
+    /// The hub's stream of the topic, for asking whether the hub holds an event.
     pub(crate) copy: Builder,
-    pub(crate) watched: Watched,
+    pub(crate) interactive: Interactive,
 }
 
 impl ListenConfig {
-    /// Checks what was written, and reads the place.
+    /// Checks the arguments, and reads the state file.
     pub(crate) fn check(args: &ListenArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
-        let mut reader = Reader { mistakes: &mut mistakes };
-        let url = reader.stream_url(args);
-        let mut builder = reader.source(&url, &args.header, &args.idle_timeout);
+        let mut checker = Checker { mistakes: &mut mistakes };
+        let url = checker.stream_url(args);
+        let mut builder = checker.source(&url, &args.header, &args.idle_timeout);
         if let Some(text) = &args.attempts {
             match text.parse::<NonZeroU32>() {
                 Ok(attempts) => builder = builder.attempts_max(attempts),
-                Err(_) => reader
-                    .mistake(format!("--attempts {text}: a whole number of at least 1 is needed")),
+                Err(_) => checker
+                    .mistake(format!("--attempts {text}: must be a whole number of at least 1")),
             }
         }
         let sink = match (&args.exec, args.json) {
@@ -132,98 +132,98 @@ impl ListenConfig {
                 builder = builder.comments();
                 Sink::Json
             }
-            (None, false) if io::stdout().is_terminal() => Sink::Terminal(colour()),
+            (None, false) if io::stdout().is_terminal() => Sink::Terminal(color()),
             (None, false) => Sink::Pipe,
         };
         let asked = args.last_event_id.as_deref();
-        let follower = reader.follower(builder, &identity(&url), args.state.as_deref(), asked);
+        let follower = checker.follower(builder, &identity(&url), args.state.as_deref(), asked);
         finish(mistakes, follower.map(|follower| Self { follower, sink }))
     }
 }
 
 impl PublishConfig {
-    /// Checks what was written, and opens the file there may be.
+    /// Checks the arguments, and opens the input file.
     pub(crate) fn check(args: &PublishArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
-        let mut reader = Reader { mistakes: &mut mistakes };
-        let publisher = reader.publisher(&args.hub, "--header", &args.header);
-        let template = reader.template(args);
+        let mut checker = Checker { mistakes: &mut mistakes };
+        let publisher = checker.publisher(&args.hub, "--header", &args.header);
+        let template = checker.template(args);
         let file = match (&args.ndjson, &args.event_stream) {
-            (Some(path), _) => Some((Format::Ndjson, "--ndjson", path)),
-            (None, Some(path)) => Some((Format::EventStream, "--event-stream", path)),
+            (Some(path), _) => Some((FileFormat::Ndjson, "--ndjson", path)),
+            (None, Some(path)) => Some((FileFormat::EventStream, "--event-stream", path)),
             (None, None) => None,
         };
         let input = match file {
             Some((format, flag, path)) => {
-                let file = reader.file(flag, path);
+                let file = checker.file(flag, path);
                 file.map(|file| Input::Many { format, file, template })
             }
             None => {
-                let data = args.data.clone().map_or(Data::StandardInput, Data::Here);
-                let key = reader.key(args.idempotency_key.as_deref());
+                let data = args.data.clone().map_or(DataSource::StandardInput, DataSource::Here);
+                let key = checker.key(args.idempotency_key.as_deref());
                 Some(Input::One { data, template, key })
             }
         };
-        let watched = watched();
+        let interactive = interactive();
         let config =
-            publisher.zip(input).map(|(publisher, input)| Self { publisher, input, watched });
+            publisher.zip(input).map(|(publisher, input)| Self { publisher, input, interactive });
         finish(mistakes, config)
     }
 }
 
 impl RelayConfig {
-    /// Checks what was written, and reads the place.
+    /// Checks the arguments, and reads the state file.
     pub(crate) fn check(args: &RelayArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
-        let mut reader = Reader { mistakes: &mut mistakes };
-        let builder = reader.source(&args.upstream, &args.header, &args.idle_timeout);
-        let publisher = reader.publisher(&args.hub, "--hub-header", &args.hub_header);
+        let mut checker = Checker { mistakes: &mut mistakes };
+        let builder = checker.source(&args.upstream, &args.header, &args.idle_timeout);
+        let publisher = checker.publisher(&args.hub, "--hub-header", &args.hub_header);
         let mut copy = EventSource::get(&events_url(&args.hub, [("topic", &args.to)]));
-        for (name, value) in reader.headers("--hub-header", &args.hub_header) {
+        for (name, value) in checker.headers("--hub-header", &args.hub_header) {
             copy = copy.secret_header(name, value);
         }
         let upstream = identity(&args.upstream);
-        let (to, watched) = (args.to.clone(), watched());
-        // What was published to one topic says nothing about another.
+        let (to, interactive) = (args.to.clone(), interactive());
+        // The state of one topic says nothing about another topic.
         let stream = format!("{upstream} to {to} at {}", identity(&args.hub));
         let asked = args.last_event_id.as_deref();
-        let follower = reader.follower(builder, &stream, args.state.as_deref(), asked);
+        let follower = checker.follower(builder, &stream, args.state.as_deref(), asked);
         let config = follower.zip(publisher).map(|(follower, publisher)| Self {
             follower,
             publisher,
             upstream,
             to,
             copy,
-            watched,
+            interactive,
         });
         finish(mistakes, config)
     }
 }
 
-/// A configuration without mistakes; what could not be made of mistakes is one of them.
+/// Returns the configuration if there are no mistakes.
 fn finish<T>(mistakes: Vec<String>, config: Option<T>) -> Result<T, Mistakes> {
     config.filter(|_| mistakes.is_empty()).ok_or(Mistakes(mistakes))
 }
 
-fn watched() -> Watched {
+fn interactive() -> Interactive {
     match io::stderr().is_terminal() {
-        true => Watched::Yes,
-        false => Watched::No,
+        true => Interactive::Yes,
+        false => Interactive::No,
     }
 }
 
-/// Whether a terminal is to be shown colours: unless its user said not to, as no-color.org has it.
-fn colour() -> Colour {
+/// Decides whether a terminal is shown colors; see no-color.org.
+fn color() -> Color {
     match env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-        true => Colour::No,
-        false => Colour::Yes,
+        true => Color::No,
+        false => Color::Yes,
     }
 }
 
-/// A URL without what may change from run to run although it is the same stream: credentials.
+/// Removes from a URL what may change between runs although the stream is the same: credentials.
 fn identity(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
-    // Neither can fail where there is something to remove.
+    // These cannot fail if there is something to remove.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);
@@ -236,7 +236,7 @@ fn identity(url: &str) -> String {
     url.into()
 }
 
-/// The URL of a hub's stream of several topics; what is no URL is left for the client to refuse.
+/// Returns the URL of a hub's stream of several topics. The client refuses it if it is malformed.
 fn events_url<'a>(hub: &str, query: impl IntoIterator<Item = (&'a str, &'a String)>) -> String {
     let Ok(mut url) = Url::parse(hub) else { return hub.to_owned() };
     let path = format!("{}/events", url.path().trim_end_matches('/'));
@@ -245,8 +245,8 @@ fn events_url<'a>(hub: &str, query: impl IntoIterator<Item = (&'a str, &'a Strin
     url.into()
 }
 
-impl Reader<'_> {
-    /// The URL to listen to: as it is, or the one of the hub's stream of some topics.
+impl Checker<'_> {
+    /// Returns the URL to listen to: as given, or the hub's stream of the given topics.
     fn stream_url(&mut self, args: &ListenArgs) -> String {
         if args.topic.is_empty() && args.pattern.is_empty() {
             return args.url.clone();
@@ -255,8 +255,8 @@ impl Reader<'_> {
             .is_ok_and(|url| url.query().is_none() && !url.path().contains("/topics/"));
         if !is_hub {
             self.mistake(format!(
-                "{}: with --topic and --match, the URL of the hub itself is needed, such as \
-                 http://127.0.0.1:4000",
+                "{}: with --topic or --match, this must be the URL of the hub itself, such \
+                 as http://127.0.0.1:4000",
                 args.url
             ));
         }
@@ -274,7 +274,7 @@ impl Reader<'_> {
         builder.idle_timeout(idle)
     }
 
-    /// Reads headers; whether they are legal is the client's to say.
+    /// Parses headers. The client checks whether they are legal.
     pub(super) fn headers(&mut self, flag: &str, texts: &[String]) -> Vec<(String, String)> {
         let mut headers = Vec::new();
         for text in texts {
@@ -282,8 +282,8 @@ impl Reader<'_> {
                 Some((name, value)) => {
                     headers.push((name.trim().to_owned(), value.trim().to_owned()));
                 }
-                // The text may be a secret in the wrong place, so it is not shown.
-                None => self.mistake(format!("{flag}: 'Name: value' is needed")),
+                // The text may be a misplaced secret, so it is not shown.
+                None => self.mistake(format!("{flag}: must be 'Name: value'")),
             }
         }
         headers
@@ -297,7 +297,7 @@ impl Reader<'_> {
         asked: Option<&str>,
     ) -> Option<Follower> {
         let asked = asked.unwrap_or_default();
-        // Before the file is touched: a mistake elsewhere must not leave one behind.
+        // Before the file is touched: other mistakes must not leave a file behind.
         if !self.mistakes.is_empty() {
             return None;
         }
@@ -308,8 +308,8 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let place = state.as_ref().map_or(asked, StateFile::place);
-        match builder.last_event_id(place).open() {
+        let last_event_id = state.as_ref().map_or(asked, StateFile::last_event_id);
+        match builder.last_event_id(last_event_id).open() {
             Ok(source) => Some(Follower::new(source, state)),
             Err(error) => {
                 self.mistake(crate::sentence(&error));
@@ -381,7 +381,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    /// The mistakes of a command line that is understood.
+    /// Returns the mistakes of a command line that clap accepts.
     #[track_caller]
     fn mistakes(line: &str) -> String {
         let words = line.split_whitespace();
@@ -401,7 +401,7 @@ mod tests {
             panic!("listen was asked for")
         };
         let mut mistakes = Vec::new();
-        let url = Reader { mistakes: &mut mistakes }.stream_url(&args);
+        let url = Checker { mistakes: &mut mistakes }.stream_url(&args);
         assert_eq!(mistakes, <[String; 0]>::default());
         url
     }

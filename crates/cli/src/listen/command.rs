@@ -1,4 +1,4 @@
-//! Handing an event to a shell command.
+//! Passes events to a shell command.
 
 use std::io;
 use std::process::Stdio;
@@ -7,14 +7,14 @@ use tidings_client::Event;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// Runs `command` with the event and waits until it has ended. One that fails is reported, and no
-/// error: the next event may fare better.
+/// Runs `command` with an event and waits until it ends. A command that fails is reported, which is
+/// not an error: it may succeed with the next event.
 ///
 /// # Errors
 ///
-/// If it could not be run at all.
+/// The command cannot be started.
 pub(super) async fn run(command: &str, event: &Event) -> io::Result<()> {
-    // No environment can hold a NUL, which a type that was read may.
+    // The environment cannot hold NUL, but the type of a received event can.
     let event_type = event.event_type().replace('\0', "\u{FFFD}");
     let mut child = Command::new("sh")
         .arg("-c")
@@ -25,7 +25,7 @@ pub(super) async fn run(command: &str, event: &Event) -> io::Result<()> {
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         match stdin.write_all(event.data().as_bytes()).await {
-            // A command need not read what it is given.
+            // A command need not read its input.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
             _ => drop(stdin),
         }

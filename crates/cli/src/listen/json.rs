@@ -8,22 +8,22 @@ use tidings_client::{Closed, Open, Signal};
 use crate::follow::explained;
 use crate::sentence;
 
-/// One line. Keys may be added; those that are here stay.
+/// One line of output. Members may be added, but existing ones never change.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Line<'a> {
+enum JsonLine<'a> {
     Open {
         status: u16,
         url: &'a str,
-        /// Whether the server was told where to continue.
+        /// Whether the stream resumed after the last event ID.
         resumed: bool,
-        /// Several of one name are joined as HTTP has it.
+        /// Headers of the same name are joined by commas, as HTTP allows.
         headers: BTreeMap<&'a str, String>,
     },
     Event {
         r#type: &'a str,
         data: &'a str,
-        /// The last event ID as of this event; empty if there is none.
+        /// The last event ID at this event; empty if there is none.
         id: &'a str,
     },
     Comment {
@@ -49,23 +49,23 @@ enum Line<'a> {
     },
 }
 
-/// The line that says what happened, its line end included; `None` for a signal this program does
-/// not know.
+/// Returns the line for a signal, including the line end; `None` for a signal that this program
+/// does not know.
 pub(super) fn line(signal: &Signal) -> Option<String> {
     let line = match signal {
         Signal::Open(open) => opened(open),
-        Signal::Event(event) => Line::Event {
+        Signal::Event(event) => JsonLine::Event {
             r#type: event.event_type(),
             data: event.data(),
             id: event.last_event_id(),
         },
-        Signal::Comment(text) => Line::Comment { comment: text },
-        Signal::Retrying(retrying) => Line::Retrying {
+        Signal::Comment(text) => JsonLine::Comment { comment: text },
+        Signal::Retrying(retrying) => JsonLine::Retrying {
             cause: sentence(&retrying.cause),
             attempt: retrying.attempt,
             delay_ms: u64::try_from(retrying.delay.as_millis()).unwrap_or(u64::MAX),
         },
-        Signal::Gap(gap) => Line::Gap {
+        Signal::Gap(gap) => JsonLine::Gap {
             asked: gap.asked.as_deref(),
             oldest: gap.oldest.as_deref(),
             id: &gap.last_event_id,
@@ -78,7 +78,7 @@ pub(super) fn line(signal: &Signal) -> Option<String> {
     Some(line)
 }
 
-fn opened(open: &Open) -> Line<'_> {
+fn opened(open: &Open) -> JsonLine<'_> {
     let mut headers = BTreeMap::new();
     for name in open.headers.keys() {
         let values = open.headers.get_all(name).iter();
@@ -86,7 +86,7 @@ fn opened(open: &Open) -> Line<'_> {
             values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         headers.insert(name.as_str(), values.join(", "));
     }
-    Line::Open {
+    JsonLine::Open {
         status: open.status.as_u16(),
         url: &open.url,
         resumed: open.resumption.is_resumed(),
@@ -94,7 +94,7 @@ fn opened(open: &Open) -> Line<'_> {
     }
 }
 
-fn ended(closed: &Closed) -> Line<'static> {
+fn ended(closed: &Closed) -> JsonLine<'static> {
     let why = match closed {
         Closed::NoContent => "no_content",
         Closed::ByCaller => "by_caller",
@@ -114,5 +114,5 @@ fn ended(closed: &Closed) -> Line<'static> {
         }
         _ => (sentence(closed), None, None),
     };
-    Line::Closed { why, message, status, body }
+    JsonLine::Closed { why, message, status, body }
 }

@@ -1,4 +1,4 @@
-//! Reading many events from a file, as fast as they are published.
+//! Reads events from a file, as fast as they are published.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,18 +14,18 @@ use tidings_client::{Draft, EventId, EventType, LimitExceeded};
 use tidings_proto::{Decoder, Item};
 use tokio::sync::mpsc;
 
-use crate::config::{Format, Template};
+use crate::config::{FileFormat, Template};
 
-/// Events read ahead at most: enough for one full request while another is under way.
+/// The maximum number of events read ahead: enough for a full request while another is under way.
 const READ_AHEAD: usize = 1_000;
 
-/// Bytes of a line at most: several times what a hub takes by default, and no memory's end.
+/// The maximum length of a line: several times a hub's default limit, and bounded memory.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// Bytes read from an event stream at once.
+/// The number of bytes read from an event stream at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// The events of a file, up to its end or the first mistake in it.
+/// The events of a file, up to its end or its first mistake.
 pub(super) struct Events(mpsc::Receiver<Draft>);
 
 impl Stream for Events {
@@ -36,48 +36,48 @@ impl Stream for Events {
     }
 }
 
-/// Where the mistake that ended the events is found, once they have ended.
-pub(super) struct Slot(Arc<Mutex<Option<Mistake>>>);
+/// Holds the mistake that ended the events, once they have ended.
+pub(super) struct MistakeSlot(Arc<Mutex<Option<Mistake>>>);
 
-impl Slot {
+impl MistakeSlot {
     pub(super) fn take(&self) -> Option<Mistake> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// Starts to read; files know no waiting but that of a thread.
+/// Starts to read on a thread, because files can only be read synchronously.
 pub(super) fn events(
-    format: Format,
+    format: FileFormat,
     file: Box<dyn Read + Send>,
     template: Template,
-) -> (Events, Slot) {
+) -> (Events, MistakeSlot) {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    let slot = Slot(Arc::default());
+    let slot = MistakeSlot(Arc::default());
     let found = Arc::clone(&slot.0);
     std::thread::spawn(move || {
-        // If nobody takes events any more, publishing has failed, and says so itself.
-        let mut give = |draft| sender.blocking_send(draft).map_err(|_| Stop::NotWanted);
+        // If the events are no longer taken, publishing has failed and reports that itself.
+        let mut give = |draft| sender.blocking_send(draft).map_err(|_| ReadEnd::NotWanted);
         let read = match format {
-            Format::Ndjson => ndjson(file, &template, &mut give),
-            Format::EventStream => event_stream(file, &template, &mut give),
+            FileFormat::Ndjson => ndjson(file, &template, &mut give),
+            FileFormat::EventStream => event_stream(file, &template, &mut give),
         };
-        if let Err(Stop::Mistake(mistake)) = read {
+        if let Err(ReadEnd::Mistake(mistake)) = read {
             *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(mistake);
         }
-        // `sender` ends here, so whoever sees the end of the events finds the mistake.
+        // The end of the events becomes visible after the mistake is stored.
         drop(sender);
     });
     (Events(receiver), slot)
 }
 
-/// Why reading ended before the end.
+/// Why reading stopped before the end of the file.
 #[derive(Debug)]
-enum Stop {
+enum ReadEnd {
     NotWanted,
     Mistake(Mistake),
 }
 
-impl From<Mistake> for Stop {
+impl From<Mistake> for ReadEnd {
     fn from(mistake: Mistake) -> Self {
         Self::Mistake(mistake)
     }
@@ -107,10 +107,10 @@ fn unreadable(error: &io::Error) -> Mistake {
     Mistake::Unreadable(error.to_string())
 }
 
-type Give<'a> = dyn FnMut(Draft) -> Result<(), Stop> + 'a;
+type Give<'a> = dyn FnMut(Draft) -> Result<(), ReadEnd> + 'a;
 
-/// Reads an object a line; blank lines are passed over.
-fn ndjson(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(), Stop> {
+/// Reads one object per line, and skips blank lines.
+fn ndjson(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(), ReadEnd> {
     let mut file = BufReader::new(file);
     let mut line = Vec::new();
     for number in 1.. {
@@ -122,7 +122,7 @@ fn ndjson(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(
         }
         let mistake = |why: String| Mistake::Line { number, why };
         if read as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
-            return Err(mistake("it is longer than 64 MiB".to_owned()).into());
+            return Err(mistake("longer than 64 MiB".to_owned()).into());
         }
         if !line.trim_ascii().is_empty() {
             give(draft(&line, template).map_err(mistake)?)?;
@@ -133,7 +133,7 @@ fn ndjson(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct NdjsonLine {
     topic: Option<String>,
     topics: Option<Vec<String>>,
     data: Box<RawValue>,
@@ -145,11 +145,11 @@ struct Line {
 }
 
 fn draft(line: &[u8], template: &Template) -> Result<Draft, String> {
-    // Positions within the line are of use, its number is told by the caller.
-    let Line { topic, topics, data, r#type, id, retry, private } =
+    // The error contains the position within the line. The caller adds the line number.
+    let NdjsonLine { topic, topics, data, r#type, id, retry, private } =
         serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let topics = match (topic, topics) {
-        (Some(_), Some(_)) => return Err("it has both `topic` and `topics`".to_owned()),
+        (Some(_), Some(_)) => return Err("both `topic` and `topics` are given".to_owned()),
         (Some(topic), None) => vec![topic],
         (None, Some(topics)) => topics,
         (None, None) => template.topics.clone(),
@@ -160,19 +160,23 @@ fn draft(line: &[u8], template: &Template) -> Result<Draft, String> {
         id: id.map(EventId::new).transpose().map_err(|error| error.to_string())?,
         retry: retry.map(Duration::from_millis),
     };
-    // A string is the data; any other value is published as its text, as the hub has it.
+    // A string is the data. Any other value is published as its JSON text, as the hub does.
     let data = match serde_json::from_str::<String>(data.get()) {
         Ok(data) => data,
         Err(_) => data.get().to_owned(),
     };
     let draft = template.draft(data);
-    let draft = draft.ok_or("it has no `topic`, and no --topic was given")?;
+    let draft = draft.ok_or("there is no `topic`, and no --topic was given")?;
     Ok(if private { draft.private() } else { draft })
 }
 
-/// Reads events as an event source does. Types and IDs are kept; a block that no blank line ends is
-/// no event.
-fn event_stream(mut file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(), Stop> {
+/// Reads events as an event source does. Types and IDs are kept, and an event that no blank line
+/// ends is discarded.
+fn event_stream(
+    mut file: impl Read,
+    template: &Template,
+    give: &mut Give<'_>,
+) -> Result<(), ReadEnd> {
     let mut decoder = Decoder::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -187,7 +191,7 @@ fn event_stream(mut file: impl Read, template: &Template, give: &mut Give<'_>) -
             let Item::Event(event) = item else { continue };
             let event_type = EventType::new(event.event_type);
             let event_type = event_type.map_err(|error| Mistake::EventType(error.to_string()))?;
-            // An ID that was read has no CR, LF or NUL in it.
+            // An ID that was decoded contains no CR, LF or NUL.
             let id = event.id().and_then(|id| EventId::new(id).ok());
             let of_event = Template { event_type: Some(event_type), id, ..template.clone() };
             if let Some(draft) = of_event.draft(event.data) {
@@ -201,7 +205,7 @@ fn event_stream(mut file: impl Read, template: &Template, give: &mut Give<'_>) -
 mod tests {
     use super::*;
 
-    fn read(format: Format, topics: &[&str], text: &str) -> (Vec<Draft>, Option<String>) {
+    fn read(format: FileFormat, topics: &[&str], text: &str) -> (Vec<Draft>, Option<String>) {
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let template = Template { topics, ..Template::default() };
         let mut drafts = Vec::new();
@@ -210,12 +214,12 @@ mod tests {
             Ok(())
         };
         let read = match format {
-            Format::Ndjson => ndjson(text.as_bytes(), &template, &mut give),
-            Format::EventStream => event_stream(text.as_bytes(), &template, &mut give),
+            FileFormat::Ndjson => ndjson(text.as_bytes(), &template, &mut give),
+            FileFormat::EventStream => event_stream(text.as_bytes(), &template, &mut give),
         };
         let mistake = read.err().map(|stop| match stop {
-            Stop::Mistake(mistake) => mistake.to_string(),
-            Stop::NotWanted => panic!("events are wanted"),
+            ReadEnd::Mistake(mistake) => mistake.to_string(),
+            ReadEnd::NotWanted => panic!("events are wanted"),
         });
         (drafts, mistake)
     }
@@ -233,7 +237,7 @@ mod tests {
         let text = "{\"topic\":\"a\",\"data\":\"x\\ny\"}\r\n\n \n\
                     {\"data\":{\"n\": 1},\"type\":\"t\",\"id\":\"7\",\"retry\":5}\n\
                     {\"topics\":[\"b\",\"c\"],\"data\":null,\"private\":true}";
-        let (drafts, mistake) = read(Format::Ndjson, &["else"], text);
+        let (drafts, mistake) = read(FileFormat::Ndjson, &["else"], text);
         assert_eq!(mistake, None);
         let expected = [
             Draft::new("a", "x\ny"),
@@ -257,7 +261,7 @@ mod tests {
             ("hello", "expected value"),
         ] {
             let text = format!("{{\"topic\":\"a\",\"data\":\"x\"}}\n\n{line}\n");
-            let (drafts, mistake) = read(Format::Ndjson, &[], &text);
+            let (drafts, mistake) = read(FileFormat::Ndjson, &[], &text);
             assert_eq!(drafts.len(), 1);
             let mistake = mistake.unwrap();
             assert!(mistake.contains("line 3") && mistake.contains(part), "{mistake}");
@@ -267,7 +271,7 @@ mod tests {
     #[test]
     fn an_event_stream_keeps_types_and_own_ids_and_leaves_out_what_is_unfinished() {
         let text = ": hi\nretry: 5\nid: 7\nevent: t\ndata: x\n\ndata: y\n\ndata: lost";
-        let (drafts, mistake) = read(Format::EventStream, &["a", "b"], text);
+        let (drafts, mistake) = read(FileFormat::EventStream, &["a", "b"], text);
         assert_eq!(mistake, None);
         let expected = [
             Draft::new("a", "x").with_topic("b").with_type(event_type("t")).with_id(id("7")),
