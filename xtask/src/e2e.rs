@@ -9,6 +9,8 @@ use crate::tally::Tally;
 
 pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
     show(cargo().args(["build", "--package", "tidings", "--locked"]))?;
+    let example = ["--package", "tidings-client", "--example", "mcp_sse_retry"];
+    show(cargo().arg("build").args(example).arg("--locked"))?;
     let files = test_files(&root().join("e2e"))?;
     if files.is_empty() {
         return Err(Failure::new("e2e/ holds no file named *.test.mjs"));
