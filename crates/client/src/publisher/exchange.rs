@@ -21,7 +21,8 @@ use crate::status::{StatusPolicy, Verdict};
 use crate::transport::{Body, Stage, TransportError};
 use crate::wiring::Wiring;
 
-use super::{IdempotencyKey, PublishError, refused};
+use super::error::{PublishError, refused};
+use super::key::IdempotencyKey;
 
 /// A hub remembers keys for ten minutes; half of that leaves room for an attempt under way and for
 /// a caller who tries once more with the same key.
