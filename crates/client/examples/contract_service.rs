@@ -1,13 +1,13 @@
-//! A test service for LaunchDarkly's harness `sse-contract-tests`: it drives event sources by
-//! REST, so that the harness can check them.
+//! A test service for LaunchDarkly's harness `sse-contract-tests`, which controls event sources by
+//! REST and checks them.
 //!
 //! ```text
 //! contract_service 8000        (then: sse-contract-tests -url http://localhost:8000)
 //! ```
 //!
-//! The harness creates a stream with `POST /` and is told by callbacks, one after the other, what
-//! the event source saw. It claims every capability but event-type listeners, which are for
-//! clients that deliver no event of a type nobody asked for.
+//! The harness creates a stream with `POST /`. The service reports the source's signals by
+//! callbacks, one after the other. It claims every capability except event-type listeners, which
+//! are for clients that deliver only events of registered types.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,17 +27,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The harness waits five seconds for a callback; one that takes longer is for a test that ended.
+/// The harness waits five seconds for a callback. A slower one belongs to a test that has ended.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Callbacks that may wait for those before them. A stream that runs further ahead than this is
-/// read no faster than the harness takes its callbacks.
+/// The maximum number of callbacks in the queue. A stream that runs further ahead is read no faster
+/// than the harness takes its callbacks.
 const CALLBACKS_MAX: usize = 256;
 
-/// Connections kept for callbacks: tests run one after another, with a stream or two each.
+/// Idle connections kept for callbacks: tests run one after another, with one or two streams each.
 const CONNECTIONS_KEPT: usize = 2;
 
-/// The harness's requests are a few hundred bytes.
+/// The maximum size of a request; the harness's requests have a few hundred bytes.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 #[allow(dead_code, reason = "a test includes this file and serves without the program around it")]
@@ -68,11 +68,11 @@ pub(crate) async fn serve(listener: TcpListener) -> std::io::Result<()> {
             });
             let mut http1 = hyper::server::conn::http1::Builder::new();
             let http1 = http1.timer(TokioTimer::new()).keep_alive(false);
-            // A harness that hangs up in the middle of a request has ended its test.
+            // A harness that hangs up during a request has ended its test.
             let _ = http1.serve_connection(TokioIo::new(socket), handle).await;
         });
     }
-    // The answer to `DELETE /` is still to go out.
+    // The answer to `DELETE /` has yet to be sent.
     while connections.join_next().await.is_some() {}
     Ok(())
 }
@@ -132,7 +132,7 @@ impl Service {
             (&Method::GET, "/", _) => capabilities(),
             (&Method::POST, "/", _) => self.create(&body),
             (&Method::DELETE, "/", _) => {
-                // A second request to stop has nothing to add to the first.
+                // A second request to stop adds nothing to the first.
                 let _ = self.stop.try_send(());
                 status(StatusCode::NO_CONTENT)
             }
@@ -149,10 +149,13 @@ impl Service {
             return status(StatusCode::BAD_REQUEST);
         };
         let (restarts, given) = mpsc::channel(1);
-        let (messages, to_tell) = mpsc::channel(CALLBACKS_MAX);
+        let (messages, queued) = mpsc::channel(CALLBACKS_MAX);
         let callbacks = self.callbacks.clone();
         let task = tokio::spawn(async move {
-            tokio::join!(follow(source, messages, given), tell(callbacks, callback_url, to_tell),);
+            tokio::join!(
+                follow(source, messages, given),
+                post_callbacks(callbacks, callback_url, queued),
+            );
         });
         let stream = Stream { task, restarts };
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,8 +189,8 @@ impl Service {
             streams.open.remove(&number)
         };
         let Some(stream) = stream else { return status(StatusCode::NOT_FOUND) };
-        // The task owns the event source and the callback under way: with it, both are gone
-        // before this is answered.
+        // The task owns the event source and the callback under way, so both are gone before this
+        // request is answered.
         stream.task.abort();
         let _ = stream.task.await;
         status(StatusCode::NO_CONTENT)
@@ -230,11 +233,11 @@ fn source(create: &Create) -> Option<EventSource> {
     if let Some(timeout) = create.read_timeout_ms {
         builder = builder.idle_timeout(Duration::from_millis(timeout));
     }
-    // The harness wants a request with a body again on every reconnection.
+    // The harness expects a request with a body again on every reconnection.
     builder.resend().open().ok()
 }
 
-/// Reads the stream and passes on what happens on it, in order.
+/// Reads the stream, and passes on its signals in order.
 async fn follow(
     mut source: EventSource,
     messages: mpsc::Sender<Value>,
@@ -254,13 +257,17 @@ async fn follow(
         };
         let Some(carried_out) = restart else { return };
         source.restart();
-        // If nobody waits for the answer any more, the source is restarted all the same.
+        // The source is restarted even if nobody waits for the answer.
         let _ = carried_out.send(());
     }
 }
 
-/// Posts callbacks: numbered, one at a time, and without holding up the stream that they are about.
-async fn tell(callbacks: HyperTransport, url: String, mut messages: mpsc::Receiver<Value>) {
+/// Posts callbacks: numbered, one at a time, and without delaying their stream.
+async fn post_callbacks(
+    callbacks: HyperTransport,
+    url: String,
+    mut messages: mpsc::Receiver<Value>,
+) {
     let mut number = 0;
     while let Some(message) = messages.recv().await {
         number += 1;
@@ -268,7 +275,7 @@ async fn tell(callbacks: HyperTransport, url: String, mut messages: mpsc::Receiv
             .header("content-type", "application/json")
             .body(Body::from(Bytes::from(message.to_string())));
         let Ok(request) = request else { return };
-        // Whatever comes back, or does not: a test that has ended may answer anything.
+        // The answer does not matter: a test that has ended may answer anything, or nothing.
         let _ = tokio::time::timeout(CALLBACK_TIMEOUT, async {
             if let Ok(response) = callbacks.send(request).await {
                 let _ = response.into_body().collect().await;
@@ -278,7 +285,7 @@ async fn tell(callbacks: HyperTransport, url: String, mut messages: mpsc::Receiv
     }
 }
 
-/// What the harness is told of a signal, if anything.
+/// The callback for a signal, if there is one.
 fn message(signal: &Signal) -> Option<Value> {
     match signal {
         Signal::Event(event) => Some(json!({

@@ -1,7 +1,7 @@
-//! How long to wait before the next attempt.
+//! The wait before the next attempt.
 //!
-//! [`Backoff`] is the rule; `Pacing` applies it: it counts failures, remembers the server's
-//! `retry`, and draws the jitter from a seeded source, so that a test can replay a whole run.
+//! [`Backoff`] is the rule. `Pacing` applies it: it counts failures, remembers the server's
+//! `retry`, and draws the jitter from a seeded generator, so that a test can replay a whole run.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use fastrand::Rng;
 /// The rule for the wait between attempts.
 ///
 /// After a stream that delivered an event, or that stayed open for [`stable_after`], the wait is
-/// the reconnection time plus up to [`spread`]. After every attempt that failed (a refused
-/// connection, a status that passes, a stream that ended at once) it is the reconnection time
-/// plus a random share of an excess that doubles with each failure, from [`excess_first`] to
-/// [`excess_max`]. A `Retry-After` is a lower bound: the excess comes on top of it.
+/// the reconnection time plus up to [`spread`]. After every failed attempt (a refused connection, a
+/// temporary status, a stream that ended at once) it is the reconnection time plus a random share
+/// of an excess that doubles with each failure, from [`excess_first`] to [`excess_max`]. A
+/// `Retry-After` is a lower bound, to which the excess is added.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,25 +31,26 @@ use fastrand::Rng;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backoff {
-    /// The reconnection time until the server names another with `retry`. 3 s, as browsers have.
+    /// The reconnection time until the server sets another with `retry`. 3 s, as in browsers.
     pub reconnection_time: Duration,
-    /// What a larger `retry` is taken as. One hour: a typing error at the server must not silence
-    /// a client for years.
+    /// The maximum reconnection time; a larger `retry` is cut to it. One hour: a typing error on
+    /// the server must not silence a client for years.
     pub reconnection_time_max: Duration,
-    /// The shortest wait. 50 ms: with `retry: 0` and a server that ends every stream after one
-    /// event, a client without a floor would ask as fast as the network can carry it.
+    /// The minimum wait. 50 ms: with `retry: 0` and a server that ends every stream after one
+    /// event, a client without a minimum would send requests as fast as the network allows.
     pub delay_min: Duration,
-    /// Random time added after a good stream, so that clients cut off together do not come back
-    /// together. 200 ms.
+    /// The maximum random time added after a good stream, so that clients disconnected together do
+    /// not come back together. 200 ms.
     pub spread: Duration,
-    /// The most that is added after the first failure; doubled after each further one. 1 s.
+    /// The maximum random time added after the first failure; it doubles with each further one.
+    /// 1 s.
     pub excess_first: Duration,
-    /// Where the doubling stops. 30 s: an outage of any length is noticed to be over within
-    /// half a minute.
+    /// The limit of the doubling. 30 s: after an outage of any length, the client is back within
+    /// about half a minute.
     pub excess_max: Duration,
-    /// What a larger `Retry-After` is taken as. One hour, as for `retry`.
+    /// The maximum `Retry-After`; a larger one is cut to it. One hour, as for `retry`.
     pub retry_after_max: Duration,
-    /// How long a stream without events must have been open to count as a good one. 60 s.
+    /// The age at which a stream without events counts as a good one. 60 s.
     pub stable_after: Duration,
 }
 
@@ -68,7 +69,7 @@ impl Default for Backoff {
     }
 }
 
-/// A [`Backoff`] at work.
+/// The state that applies a [`Backoff`].
 #[derive(Debug)]
 pub(crate) struct Pacing {
     backoff: Backoff,
@@ -88,33 +89,32 @@ impl Pacing {
         self.reconnection_time
     }
 
-    /// Takes over the server's `retry`.
+    /// Handles the server's `retry`.
     pub(crate) fn handle_retry(&mut self, retry: Duration) {
         self.reconnection_time = retry.min(self.backoff.reconnection_time_max);
     }
 
-    /// Counts a good stream: the failures before it are forgotten.
+    /// Handles a good stream: forgets the failures before it.
     pub(crate) fn handle_success(&mut self) {
         self.failures = 0;
     }
 
-    /// Counts a failed attempt.
+    /// Handles a failed attempt.
     pub(crate) fn handle_failure(&mut self) {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// How many attempts have failed in a row.
+    /// The number of failures in a row.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// How long a stream without events must be open to count as a good one.
+    /// The age at which a stream without events counts as a good one.
     pub(crate) fn stable_after(&self) -> Duration {
         self.backoff.stable_after
     }
 
-    /// Draws the wait before the next attempt, never below `retry_after` (as far as that is
-    /// believed).
+    /// Draws the wait before the next attempt: at least `retry_after`, which is cut to its maximum.
     pub(crate) fn delay(&mut self, retry_after: Option<Duration>) -> Duration {
         let retry_after = retry_after.unwrap_or_default().min(self.backoff.retry_after_max);
         let lowest = self.reconnection_time.max(retry_after);
@@ -126,12 +126,12 @@ impl Pacing {
     }
 
     fn excess(&self, failures: u32) -> Duration {
-        // 2^31 times anything is past every cap, so the exponent need not grow further.
+        // 2^31 times any excess is past every cap, so the exponent need not grow further.
         let doublings = (failures - 1).min(31);
         self.backoff.excess_first.saturating_mul(1 << doublings).min(self.backoff.excess_max)
     }
 
-    /// A random part of `whole`: full jitter, because clients that failed together must not
+    /// Draws a random share of `whole`: full jitter, because clients that failed together must not
     /// retry together.
     fn share_of(&mut self, whole: Duration) -> Duration {
         whole.mul_f64(self.rng.f64())
@@ -142,7 +142,7 @@ impl Pacing {
 mod tests {
     use super::*;
 
-    /// The smallest and the largest of many draws.
+    /// The minimum and the maximum of many draws.
     fn range(failures: u32, retry: Option<u64>, retry_after: Option<u64>) -> (Duration, Duration) {
         let delays: Vec<_> = (0..2_000)
             .map(|seed| {
@@ -161,7 +161,7 @@ mod tests {
     fn check(range: (Duration, Duration), low_ms: u64, high_ms: u64) {
         let (low, high) = (Duration::from_millis(low_ms), Duration::from_millis(high_ms));
         assert!(low <= range.0 && range.1 <= high, "{range:?} is outside {low:?}..={high:?}");
-        // Draws that all lie together would pass the bounds and still be no jitter.
+        // Draws that lie close together would be within the bounds without being jitter.
         let width = high - low;
         assert!(range.1 - range.0 >= width.mul_f64(0.9), "{range:?} hardly uses {width:?}");
     }

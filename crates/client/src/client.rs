@@ -1,4 +1,4 @@
-//! What event sources and publishers can share.
+//! The client, which event sources and publishers share.
 
 use std::sync::Arc;
 

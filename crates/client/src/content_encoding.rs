@@ -36,7 +36,7 @@ pub(crate) struct Unpacker {
     end: End,
 }
 
-/// What remains after a step.
+/// The state of the decompressor after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// The decompressor has more output, even without further input.

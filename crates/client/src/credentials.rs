@@ -1,4 +1,4 @@
-//! What proves to a server who is asking, made anew for every attempt.
+//! Credentials, which the caller makes for every attempt.
 
 use std::error::Error;
 use std::fmt;
@@ -11,10 +11,9 @@ use http::{HeaderName, HeaderValue};
 
 use crate::headers::secret;
 
-/// A header that proves who is asking.
+/// A header that authenticates the client.
 ///
-/// Its value is marked sensitive: it is left out of `Debug` output and of requests to another
-/// origin.
+/// Its value is secret: it appears neither in `Debug` output nor in requests to another origin.
 #[derive(Clone)]
 pub struct Credentials {
     name: HeaderName,
@@ -22,17 +21,17 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// `Authorization: Bearer …`.
+    /// Makes `Authorization: Bearer …`.
     ///
     /// # Errors
     ///
-    /// If `token` has control characters, a line end for example.
+    /// If `token` contains control characters, such as a line end.
     pub fn bearer(token: &str) -> Result<Self, InvalidHeaderValue> {
         let value = HeaderValue::try_from(format!("Bearer {token}"))?;
         Ok(Self::header(AUTHORIZATION, value))
     }
 
-    /// Any other header.
+    /// Makes any other header.
     #[must_use]
     pub fn header(name: HeaderName, value: HeaderValue) -> Self {
         Self { name, value: secret(value) }
@@ -49,18 +48,18 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why credentials are asked for.
+/// The reason why credentials are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Occasion {
-    /// A new attempt. Credentials that are known to be good may be given again.
+    /// A new attempt. Cached credentials will do.
     Attempt,
-    /// The server answered 401 to those just given: a cached token should be made anew. Asked
-    /// once per attempt; a second 401 is final.
+    /// The server answered 401 to the last credentials: a cached token should be renewed. This
+    /// happens at most once per attempt; a second 401 is final.
     Unauthorized,
 }
 
-/// The caller's function had no credentials to give.
+/// The caller's function returned no credentials.
 #[derive(Debug)]
 pub struct CredentialsError {
     source: Box<dyn Error + Send + Sync>,
@@ -82,7 +81,7 @@ impl Error for CredentialsError {
 pub(crate) type Authorizing =
     Pin<Box<dyn Future<Output = Result<Credentials, CredentialsError>> + Send>>;
 
-/// The caller's function, run once per attempt.
+/// The caller's function that makes credentials.
 #[derive(Clone)]
 pub(crate) struct Authorize(Arc<dyn Fn(Occasion) -> Authorizing + Send + Sync>);
 

@@ -1,4 +1,4 @@
-//! An event as it was received, and the two things it can turn out to be.
+//! Received events, their JSON, and the hub's gap events.
 
 use std::error::Error;
 use std::fmt;
@@ -20,7 +20,7 @@ impl Event {
         Self { buf: event.to_buf(), origin: Arc::clone(origin) }
     }
 
-    /// The type; `message` if the event named none.
+    /// The type; `message` if the event has no other.
     #[must_use]
     pub fn event_type(&self) -> &str {
         self.buf.event_type()
@@ -32,37 +32,37 @@ impl Event {
         self.buf.data()
     }
 
-    /// Takes the data out, without a copy.
+    /// Returns the data without copying it.
     #[must_use]
     pub fn into_data(self) -> String {
         self.buf.into_data().into_string()
     }
 
-    /// The ID this event itself came with, if it did.
+    /// The event's own ID, if it has one.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.buf.id()
     }
 
-    /// The last event ID as of this event: its own, or that of the latest before it that had one,
-    /// also on an earlier connection. Empty if there was none.
+    /// The last event ID as of this event: its own ID, or the ID of the latest earlier event that
+    /// had one, even on an earlier connection. Empty if there was none.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         self.buf.last_event_id()
     }
 
-    /// The origin of the URL that the stream came from in the end, redirects followed: scheme,
-    /// host and port, as in `https://example.org`.
+    /// The origin of the URL that the stream came from, after all redirects: scheme, host and
+    /// port, as in `https://example.org`.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Reads the data as JSON.
+    /// Deserializes the data from JSON.
     ///
     /// # Errors
     ///
-    /// [`JsonError`] names the path in the document at which reading failed.
+    /// [`JsonError`] names the path in the document at which deserializing failed.
     ///
     /// # Examples
     ///
@@ -82,7 +82,7 @@ impl Event {
             last_event_id: self.last_event_id().to_owned(),
             source: error.into_inner(),
         })?;
-        // Text after the document is a mistake that `from_str` would report too.
+        // `from_str` would also report text after the document.
         document.end().map_err(|source| JsonError {
             path: ".".to_owned(),
             last_event_id: self.last_event_id().to_owned(),
@@ -92,9 +92,9 @@ impl Event {
     }
 }
 
-/// An event's data is not the JSON that was expected.
+/// An event's data is not the expected JSON.
 ///
-/// The event is read all the same: the next one can be asked for.
+/// The event has been consumed: the caller may go on to the next one.
 #[derive(Debug)]
 pub struct JsonError {
     path: String,
@@ -103,13 +103,13 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// Where in the document it failed, as in `items[3].price`; `.` for the document itself.
+    /// The path at which the data does not fit, as in `items[3].price`; `.` for the document.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The last event ID as of the event, to find it again.
+    /// The last event ID as of the event, which helps to find the event again.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         &self.last_event_id
@@ -130,22 +130,22 @@ impl Error for JsonError {
 
 /// Events that this reader should have had and the hub no longer holds.
 ///
-/// A Tidings hub tells it in the stream, as an event of type `gap`. What follows in the stream is
-/// whole again from there.
+/// A Tidings hub reports a gap in the stream, as an event of type `gap`. The stream after it is
+/// complete again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
-    /// The place that was asked for, cut to 256 bytes by the hub. `None` if none was.
+    /// The last event ID that the request sent, cut to 256 bytes by the hub, if it sent one.
     pub asked: Option<String>,
-    /// The ID of the oldest event that the hub still holds, if it holds one.
+    /// The ID of the oldest event that the hub still holds, if any.
     pub oldest: Option<String>,
-    /// The place now.
+    /// The last event ID as of the gap.
     pub last_event_id: String,
 }
 
 impl Gap {
-    /// Reads a `gap` event. Another server may mean something else by that type: an event without
-    /// the hub's JSON is an event like any other.
+    /// Reads a `gap` event. Another server may use that type for something else, so an event
+    /// without the hub's JSON is an ordinary event.
     pub(crate) fn of(event: EventRef<'_>) -> Option<Self> {
         if event.event_type != "gap" {
             return None;
@@ -159,7 +159,7 @@ impl Gap {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GapData {
-    // Both keys must be there, though either may be null: that tells the hub's event from others.
+    // Both keys are required, though either may be null: this tells the hub's event from others.
     #[serde(deserialize_with = "Option::deserialize")]
     asked: Option<String>,
     #[serde(deserialize_with = "Option::deserialize")]

@@ -1,4 +1,4 @@
-//! Which headers go out, and where they may go.
+//! Which headers a request carries, and to which origins.
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
@@ -7,11 +7,11 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-/// The header that carries a reader's place.
+/// The header that carries the last event ID.
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Headers that never leave the origin they were meant for, marked secret or not. The last three
-/// are no standard, but so common that leaking them by default would be a trap.
+/// Headers that never go to another origin, whether marked secret or not. The last three are not
+/// standardized, but so common that leaking them by default would be a trap.
 const SECRET: [HeaderName; 6] = [
     AUTHORIZATION,
     COOKIE,
@@ -21,11 +21,11 @@ const SECRET: [HeaderName; 6] = [
     HeaderName::from_static("x-auth-token"),
 ];
 
-/// Headers that describe a request's body, and go when it goes (Fetch, "HTTP-redirect fetch").
+/// Headers that describe a request's body, and are removed with it (Fetch, "HTTP-redirect fetch").
 const OF_THE_BODY: [HeaderName; 5] =
     [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, CONTENT_LENGTH];
 
-/// Headers that only this crate or the transport can set truthfully.
+/// Headers that only this crate or the transport can set correctly.
 const MANAGED: [HeaderName; 8] = [
     LAST_EVENT_ID,
     ACCEPT_ENCODING,
@@ -37,38 +37,38 @@ const MANAGED: [HeaderName; 8] = [
     UPGRADE,
 ];
 
-/// Whether a caller may set `name`.
+/// Whether the client or the transport sets `name`, so that a caller may not.
 pub(crate) fn is_managed(name: &HeaderName) -> bool {
     MANAGED.contains(name)
 }
 
-/// Removes what another origin must not see: credentials, headers marked secret, and `Host`,
-/// which names the origin that was left.
+/// Removes headers that another origin must not see: credentials, headers marked secret, and
+/// `Host`, which names the original origin.
 pub(crate) fn strip_secrets(headers: &mut HeaderMap) {
     retain(headers, |name, value| !value.is_sensitive() && *name != HOST && !SECRET.contains(name));
 }
 
-/// Removes what described a body that is no longer sent.
+/// Removes the headers that described a body, when it is no longer sent.
 pub(crate) fn strip_body_headers(headers: &mut HeaderMap) {
     OF_THE_BODY.iter().for_each(|name| {
         headers.remove(name);
     });
 }
 
-/// Marks a value so that it is stripped across origins and left out of `Debug` output.
+/// Marks a value as secret: it does not go to another origin and does not appear in `Debug` output.
 pub(crate) fn secret(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
 }
 
-/// The header value of an event ID: its UTF-8 bytes, or nothing if it has characters that no
-/// header can carry.
+/// The header value of an event ID: its UTF-8 bytes, or `None` if it contains characters that a
+/// header cannot carry.
 pub(crate) fn last_event_id_value(id: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(id.as_bytes()).ok()
 }
 
 fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName, &HeaderValue) -> bool) {
-    // `HeaderMap` has no `retain`, and one name may have secret values and others.
+    // `HeaderMap` has no `retain`, and one name may have both secret and public values.
     let kept: Vec<_> = headers
         .iter()
         .filter(|(name, value)| keep(name, value))

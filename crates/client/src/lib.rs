@@ -13,59 +13,62 @@
 //! }
 //! ```
 //!
-//! That is all it takes. The loop goes on for as long as the server wants it to: a connection that
-//! breaks is made again, and continues after the last event. It ends with `None` when the server
-//! says not to come back (a 204), and with an error when coming back would change nothing.
+//! That is all it takes. The loop goes on for as long as the server wants: if the connection
+//! breaks, the source makes another one and continues after the last event. The loop ends with
+//! `None` when the server says not to come back (a 204), and with an error when coming back would
+//! change nothing.
 //!
 //! The crate has two halves: [`EventSource`] reads streams of any server that follows the
 //! [HTML standard](https://html.spec.whatwg.org/multipage/server-sent-events.html), and
-//! [`Publisher`] publishes to a Tidings hub.
+//! [`Publisher`] publishes to a Tidings hub. A program that has many of them shares a [`Client`].
 //!
-//! # Seeing what happens
+//! # Signals
 //!
-//! [`EventSource::next`] tells everything, as [`Signal`]s, in the order in which it happened:
+//! [`EventSource::next`] reports everything that happens, in order, as [`Signal`]s:
 //!
 //! | signal | what it means |
 //! | --- | --- |
 //! | [`Open`](Signal::Open) | the stream is open; says whether it was resumed |
 //! | [`Event`](Signal::Event) | an event |
-//! | [`Comment`](Signal::Comment) | a comment, if [`Builder::comments`] asked for them |
+//! | [`Comment`](Signal::Comment) | a comment, if [`Builder::comments`] was called |
 //! | [`Gap`](Signal::Gap) | the hub no longer holds events that this reader should have had |
-//! | [`Retrying`](Signal::Retrying) | the stream is gone; says why, and when the next attempt is |
-//! | [`Closed`](Signal::Closed) | the end; says why |
+//! | [`ReconnectionTime`](Signal::ReconnectionTime) | the server set another reconnection time with `retry` |
+//! | [`Retrying`](Signal::Retrying) | the stream is gone; says why, and when the next attempt will be |
+//! | [`Closed`](Signal::Closed) | the source has stopped for good; says why |
 //!
-//! A source is a [`Stream`](futures_core::Stream) of signals too. Dropping it ends the connection.
+//! A source is also a [`Stream`](futures_core::Stream) of signals. Dropping it ends the connection.
 //!
 //! # Reconnection
 //!
-//! A reconnection is no error, and nothing needs to be done about it. After a stream that
-//! delivered an event, the next attempt comes after the reconnection time: three seconds, or what
-//! the server's `retry` says. Each attempt that fails makes the wait longer, at random and up to a
-//! cap; so does a server that accepts a stream and ends it at once. `Retry-After` is obeyed.
+//! A reconnection is not an error, and the caller need not do anything about it. After a stream
+//! that delivered an event, the source waits for the reconnection time: three seconds, or the
+//! server's `retry`. Each failed attempt makes the wait longer, by a random amount up to a cap; so
+//! does a server that accepts a stream and ends it at once. The source obeys `Retry-After`.
 //! [`Backoff`] has the numbers.
 //!
-//! What is tried again and what is not:
+//! Which failures the source retries:
 //!
 //! | what happens | what the source does |
 //! | --- | --- |
-//! | the connection fails, breaks, or ends | tries again, for ever; see [`Builder::attempts_max`] |
-//! | nothing comes for a while | gives the connection up and tries again; see [`Builder::idle_timeout`] |
+//! | the connection fails, breaks or ends | tries again, without limit unless [`Builder::attempts_max`] sets one |
+//! | nothing arrives for a while | drops the connection and tries again; see [`Builder::idle_timeout`] |
 //! | 408, 425, 429, most 5xx | tries again; see [`StatusPolicy`] |
-//! | 301, 302, 303, 307, 308 | follows, without secrets if to another origin; a reconnection starts at the original URL |
-//! | 401 | has [`Builder::authorize`] make new credentials, once |
+//! | 301, 302, 303, 307, 308 | follows the redirect, without secrets if it leads to another origin; a reconnection starts at the original URL |
+//! | 401 | calls [`Builder::authorize`] for new credentials, once |
 //! | 204 | stops: [`Closed::NoContent`] |
-//! | another status, or no `text/event-stream` | stops: [`Closed::Refused`], with the beginning of the answer |
-//! | an event over the [`Limits`] | stops: [`Closed::Limit`]; asking again would bring the same event |
+//! | another status, or another type than `text/event-stream` | stops: [`Closed::Refused`], with the beginning of the response |
+//! | an event over the [`Limits`] | stops: [`Closed::Limit`]; another request would bring the same event |
 //! | a POST whose stream ends | stops, unless [`Builder::resend`] or [`Builder::once`] was called |
 //!
-//! Proxies are used only if asked for: give [`HyperTransportBuilder::proxy`] a
-//! [`Proxy::from_env`], or one of the program's own.
+//! The client uses a proxy only on request: pass [`Proxy::from_env`], or a proxy of the program's
+//! own, to [`HyperTransportBuilder::proxy`].
 //!
 //! # Resuming
 //!
-//! The place of a reader is the last event ID. The source keeps it across connections: also where
-//! events without an ID follow, and where the server sent an ID by itself. A program that wants to
-//! keep it across its own restarts stores it with what it made of the event, and hands it back:
+//! The last event ID is the reader's place in the stream. The source keeps it across connections,
+//! even if events without an ID follow, and even if the server sends an ID without an event. To
+//! keep it across its own restarts, a program stores it together with the result of the event, and
+//! hands it back:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -81,14 +84,14 @@
 //! # }
 //! ```
 //!
-//! Whether anything was missed is up to the server. A Tidings hub says so with a [`Gap`]: whoever
-//! must know reads signals instead of events.
+//! Only the server knows whether events were missed. A Tidings hub reports them as a [`Gap`]; a
+//! program that must know reads signals instead of events.
 //!
-//! # JSON, and the streams of model APIs
+//! # JSON and model APIs
 //!
-//! [`EventSource::next_json`] reads each event's data as a type of the caller's; an error names
-//! the path in the document. [`Builder::once`] and [`Builder::until`] make one answer of a stream,
-//! which is never asked for again:
+//! [`EventSource::next_json`] deserializes each event's data into a type of the caller's; an error
+//! names the path in the document. [`Builder::once`] and [`Builder::until`] treat the stream as a
+//! single answer, which is never requested again:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -121,27 +124,33 @@
 //! # }
 //! ```
 //!
-//! Requests are repeated until the hub has answered, under an [`IdempotencyKey`] that keeps an
-//! event from being published twice.
+//! A publisher repeats each request until the hub has answered it. The request's
+//! [`IdempotencyKey`] keeps the hub from publishing an event twice.
+//!
+//! # A POST that a GET continues
+//!
+//! Some servers, those of the Model Context Protocol among them, begin an answer in the response to
+//! a POST and continue it in the response to a GET. [`Builder::continue_from`] hands the last event
+//! ID and the reconnection time from one source to the other.
 //!
 //! # Testing
 //!
-//! The feature `testing` brings the module `testing`: a transport that a test scripts and a clock
-//! that a test steps. A program's way through an outage of an hour is then tested in no time, and
-//! without a socket; the module's page has an example.
+//! The feature `testing` adds the module `testing`: a transport that a test scripts and a clock
+//! that a test steps. A test can then take a program through an outage of an hour in no time and
+//! without a socket. The module's page has an example.
 //!
 //! # Features
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `reqwest` | `ReqwestTransport`: requests by a `reqwest::Client` of the caller's |
+//! | `reqwest` | `ReqwestTransport`, which sends requests through the caller's `reqwest::Client` |
 //! | `testing` | the module `testing` |
 //!
-//! Everything else is always there: HTTP/1.1 and HTTP/2, TLS by rustls with the platform's roots,
-//! proxies, gzip, brotli and zstd. Requests go through a [`Transport`], which is a trait of one
-//! method: [`HyperTransport`] is the one in use unless another is given.
+//! Everything else is always included: HTTP/1.1 and HTTP/2, TLS by rustls with the platform's
+//! roots, proxies, gzip, brotli and zstd. Requests go through a [`Transport`], a trait of one
+//! method; the default is [`HyperTransport`].
 //!
-//! Sources and publishers need a tokio runtime, for its timers and sockets; with a [`Transport`]
+//! Sources and publishers need a tokio runtime for its timers and sockets. With a [`Transport`]
 //! and a [`Timer`] of the caller's, any executor will do.
 
 mod backoff;

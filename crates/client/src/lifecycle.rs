@@ -1,11 +1,11 @@
-//! The life of an event source, as a machine without socket and clock.
+//! The lifecycle of an event source, as a state machine without a socket or a clock.
 //!
 //! ```text
 //!                  poll_attempt               handle_response: 200, text/event-stream
 //!   new ──▶ Due ──────────────▶ Connecting ──────────────────────────────▶ Open
 //!            ▲ ▲                 │  │  │                                   │  │
 //!            │ │ redirect, 401   │  │  │ handle_error, handle_timeout,     │  │ handle_end,
-//!            │ └─────────────────┘  │  │ a status that passes              │  │ handle_error,
+//!            │ └─────────────────┘  │  │ a temporary status                │  │ handle_error,
 //!            │                      │  ▼                                   │  │ handle_timeout
 //!            │ handle_timeout       │ Waiting ◀────────────────────────────│──┘ (silence)
 //!            └──────────────────────│──┘ │ the budget is used              │
@@ -17,13 +17,14 @@
 //! ```
 //!
 //! From every state `close` leads to Failed, and `restart` and `reset` lead to Due. The public
-//! [`State`] shows Due and Refusing as Connecting, which is what they are to a reader.
+//! [`State`] shows Due and Refusing as Connecting.
 //!
-//! Here: when to connect, with which request, what a response means, when to give up, and which
-//! [`Signal`]s come of it. Not here: bytes to events (the decoder), the wait's length
-//! ([`Pacing`]), sockets and timers (the driver in `source`). The driver gives everything that
-//! happens to a `handle_` method with the time it happened at, carries out what `poll_attempt`
-//! wants, and wakes up at `poll_timeout`. So a test can play any scenario in stepped time.
+//! This module decides when to connect, with which request, what a response means, when to give
+//! up, and which [`Signal`]s to report. It does not decode bytes (the decoder does), compute waits
+//! ([`Pacing`] does), or use sockets and timers (the driver in `source` does). The driver passes
+//! each thing that happens to a `handle_` method, with its time, sends the request that
+//! `poll_attempt` returns, and wakes up at `poll_timeout`. So a test can play any scenario in
+//! stepped time.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -49,22 +50,22 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-/// Where an event source stands.
+/// The state of an event source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// An attempt is due or under way.
     Connecting,
     /// The stream is open.
     Open,
-    /// The next attempt waits for its time.
+    /// The source waits before the next attempt.
     Waiting,
     /// The source has stopped for good.
     Failed,
 }
 
 impl State {
-    /// The number that the HTML standard's `readyState` has for it: 0 CONNECTING (waiting
-    /// included), 1 OPEN, 2 CLOSED.
+    /// The corresponding `readyState` of the HTML standard: 0 CONNECTING (including the wait),
+    /// 1 OPEN, 2 CLOSED.
     #[must_use]
     pub fn ready_state(self) -> u8 {
         match self {
@@ -75,12 +76,12 @@ impl State {
     }
 }
 
-/// A request that is to go out now.
+/// A request to send now.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) hop: Hop,
     pub(crate) connection: Connection,
-    /// Why to ask the caller for credentials first, if they may go along at all.
+    /// The reason to request credentials from the caller first, if the request may carry them.
     pub(crate) credentials: Option<Occasion>,
 }
 
@@ -92,7 +93,7 @@ pub(crate) enum Connection {
     New,
 }
 
-/// The machine. See the module's documentation.
+/// The state machine. See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     plan: Plan,
@@ -102,7 +103,7 @@ pub(crate) struct Lifecycle {
     resumption: Resumption,
     connection: Connection,
     ever_opened: bool,
-    /// At most one per input: the driver takes it before it gives the next.
+    /// At most one per input: the driver takes it before it passes the next input.
     signals: VecDeque<Signal>,
 }
 
@@ -116,7 +117,7 @@ enum Phase {
     Failed,
 }
 
-/// A request that has not gone out yet: the first of an attempt, or one a response asked for.
+/// A request that has not been sent yet: the first of an attempt, or one that a response led to.
 #[derive(Debug)]
 enum Due {
     Attempt,
@@ -130,7 +131,7 @@ struct Connecting {
     deadline: Instant,
 }
 
-/// A response that was refused and whose body is read, for the explanation in it.
+/// A refused response, whose body is read for its explanation.
 #[derive(Debug)]
 struct Refusing {
     refused: Box<RefusedResponse>,
@@ -147,14 +148,14 @@ struct Reading {
     silent_since: Instant,
     delivered: bool,
     unpacker: Unpacker,
-    /// Unpacked text that the decoder has not seen yet, from `unread` on.
+    /// Unpacked text, which the decoder has not read from `unread` on.
     text: Vec<u8>,
     unread: usize,
     progress: Progress,
 }
 
 impl Lifecycle {
-    /// Makes the machine of `plan`; `seed` decides its jitter.
+    /// Makes the state machine for `plan`. `seed` determines its jitter.
     pub(crate) fn new(plan: Plan, seed: u64) -> Self {
         let pacing = Pacing::new(plan.backoff.clone(), seed);
         let decoder = Decoder::with_limits(plan.limits);
@@ -171,7 +172,7 @@ impl Lifecycle {
         }
     }
 
-    /// Where the source stands.
+    /// The state of the source.
     pub(crate) fn state(&self) -> State {
         match self.phase {
             Phase::Due(_) | Phase::Connecting(_) | Phase::Refusing(_) => State::Connecting,
@@ -181,7 +182,7 @@ impl Lifecycle {
         }
     }
 
-    /// The ID to continue after; empty if there is none.
+    /// The last event ID; empty if there is none.
     pub(crate) fn last_event_id(&self) -> &str {
         self.decoder.last_event_id()
     }
@@ -196,38 +197,38 @@ impl Lifecycle {
         self.phase = Phase::Waiting { until: now + self.pacing.delay(None) };
     }
 
-    /// Whether the exchange under way, if any, is still wanted. If not, it is to be dropped.
+    /// Whether the exchange under way, if any, is still needed. If not, the driver must drop it.
     pub(crate) fn wants_exchange(&self) -> bool {
         matches!(self.phase, Phase::Connecting(_) | Phase::Refusing(_) | Phase::Open(_))
     }
 
-    /// The next thing to tell the source's owner.
+    /// The next signal for the source's owner.
     pub(crate) fn poll_signal(&mut self) -> Option<Signal> {
         self.signals.pop_front()
     }
 
-    /// The request that is to go out now, in place of any exchange under way.
+    /// The request to send now, in place of any exchange under way.
     pub(crate) fn poll_attempt(&mut self, now: Instant) -> Option<Attempt> {
         if !matches!(self.phase, Phase::Due(_)) {
             return None;
         }
-        // `Failed` stands in only while the stage is replaced.
+        // `Failed` is only a placeholder while the phase is replaced.
         let connecting = match mem::replace(&mut self.phase, Phase::Failed) {
             Phase::Due(Due::Hop(connecting)) => *connecting,
             _ => self.first_hop(now),
         };
-        let may_prove = self.plan.credentials == CredentialsPlan::PerAttempt
+        let authorized = self.plan.credentials == CredentialsPlan::PerAttempt
             && connecting.hop.credentials == Carried::Yes;
         let attempt = Attempt {
             hop: connecting.hop.clone(),
             connection: self.connection,
-            credentials: may_prove.then_some(connecting.occasion),
+            credentials: authorized.then_some(connecting.occasion),
         };
         self.phase = Phase::Connecting(connecting);
         Some(attempt)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) must be called next, if ever.
+    /// The next time at which [`handle_timeout`](Self::handle_timeout) must be called, if any.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Connecting(Connecting { deadline, .. })
@@ -238,7 +239,7 @@ impl Lifecycle {
         }
     }
 
-    /// Time has passed; nothing happens if it was not enough.
+    /// Handles the passing of time. Before [`poll_timeout`](Self::poll_timeout) this does nothing.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return;
@@ -258,26 +259,26 @@ impl Lifecycle {
         }
     }
 
-    /// The caller had no credentials to give.
+    /// Handles a failure of the caller's function to make credentials.
     pub(crate) fn handle_no_credentials(&mut self, error: CredentialsError, now: Instant) {
         if matches!(self.phase, Phase::Connecting(_)) {
             self.reestablish(Cause::Credentials(error), None, now);
         }
     }
 
-    /// The exchange broke.
+    /// Handles an exchange that broke.
     pub(crate) fn handle_error(&mut self, error: TransportError, now: Instant) {
         match self.phase {
             Phase::Connecting(_) | Phase::Open(_) => {
                 self.reestablish(Cause::Transport(error), None, now);
             }
-            // What was read of the explanation is all there will be.
+            // No more of the explanation will come.
             Phase::Refusing(_) => self.refuse(),
             Phase::Due(_) | Phase::Waiting { .. } | Phase::Failed => {}
         }
     }
 
-    /// The response's body came to its end.
+    /// Handles the end of the response's body.
     pub(crate) fn handle_end(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Open(reading) => {
@@ -292,24 +293,24 @@ impl Lifecycle {
         }
     }
 
-    /// The driver begins to wait for bytes. Time that the caller spent on the last signal is no
-    /// silence of the server: bytes may lie in the socket, and nobody looked.
+    /// Handles the start of the driver's wait for bytes. The time that the caller spent on the last
+    /// signal does not count as the server's silence: bytes may have been in the socket, unread.
     pub(crate) fn handle_listening(&mut self, now: Instant) {
         if let Phase::Open(reading) = &mut self.phase {
             reading.silent_since = now;
         }
     }
 
-    /// Stops for good, on the caller's wish.
+    /// Stops for good, because the caller said so.
     pub(crate) fn close(&mut self) {
         if !matches!(self.phase, Phase::Failed) {
-            // Nothing is delivered once closed (HTML standard, 9.2.2), so what waited is dropped.
+            // Nothing is delivered once closed (HTML standard, 9.2.2): waiting signals are dropped.
             self.signals.clear();
             self.fail(Closed::ByCaller);
         }
     }
 
-    /// Drops the connection and connects at once, from the same place.
+    /// Drops the connection and connects at once, after the same last event ID.
     pub(crate) fn restart(&mut self) {
         self.signals.clear();
         self.pacing.handle_success();
@@ -318,7 +319,7 @@ impl Lifecycle {
         self.phase = Phase::Due(Due::Attempt);
     }
 
-    /// Drops the connection and connects at once, from another place.
+    /// Drops the connection and connects at once, after another last event ID.
     pub(crate) fn reset(&mut self, last_event_id: &str) {
         self.restart();
         self.decoder = Decoder::with_limits(self.plan.limits).with_last_event_id(last_event_id);
@@ -328,7 +329,8 @@ impl Lifecycle {
         Some(reading.silent_since + self.plan.idle_timeout?)
     }
 
-    /// The first request of an attempt: always to the original URL, however the last one ended.
+    /// The first request of an attempt. It always goes to the original URL, wherever the last
+    /// attempt was redirected.
     fn first_hop(&mut self, now: Instant) -> Connecting {
         let mut headers = self.plan.headers.clone();
         if self.plan.encoding == EncodingPlan::Any {
@@ -349,10 +351,10 @@ impl Lifecycle {
         Connecting { hop, occasion: Occasion::Attempt, deadline }
     }
 
-    /// Leaves a stream or an attempt, for another attempt if there may be one (HTML standard,
+    /// Ends a stream or an attempt, and schedules another attempt if one is allowed (HTML standard,
     /// 9.2.3, "reestablish the connection").
     fn reestablish(&mut self, cause: Cause, retry_after: Option<Duration>, now: Instant) {
-        // A block that the end cut off is discarded; the ID it held was never in force.
+        // A block that the end cut off is discarded; its ID never took effect.
         self.decoder.end_of_stream();
         if let (Phase::Open(_), Mode::Once { until }) = (&self.phase, &self.plan.mode) {
             let complete = until.is_none() && matches!(cause, Cause::Ended);
@@ -381,15 +383,15 @@ impl Lifecycle {
         self.signals.push_back(Signal::Retrying(Retrying { cause, attempt, delay }));
     }
 
-    /// Whether what ends now was a stream worth forgetting earlier failures for. A server that
-    /// answers 200 and hangs up at once must not be asked at full speed for ever.
+    /// Whether a good stream ends here, so that earlier failures can be forgotten. A server that
+    /// answers 200 and hangs up at once must not receive requests at full speed for ever.
     fn was_good(&self, now: Instant) -> bool {
         let Phase::Open(reading) = &self.phase else { return false };
         let age = now.saturating_duration_since(reading.opened);
         reading.delivered || age >= self.pacing.stable_after()
     }
 
-    /// The failures in a row, if they are all that the caller allows.
+    /// The number of failures in a row, if it has reached the caller's limit.
     fn used_budget(&self) -> Option<NonZeroU32> {
         let budget = match self.ever_opened {
             true => self.plan.attempts_max,

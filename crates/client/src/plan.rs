@@ -1,4 +1,4 @@
-//! What a caller decided about an event source, checked and complete.
+//! The settings of an event source, checked and complete.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use url::Url;
 use crate::backoff::Backoff;
 use crate::status::StatusPolicy;
 
-/// The part of a caller's wishes that decisions are made from. What only the driver needs (the
-/// body, the function that makes credentials) stays with the driver.
+/// The settings that the lifecycle machine decides by. Settings that only the driver needs (the
+/// body, the function that makes credentials) stay with the driver.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) url: Url,
@@ -63,30 +63,30 @@ pub(crate) enum Resend {
     Forbidden,
 }
 
-/// Whether each attempt asks the caller for credentials.
+/// Whether each attempt requests credentials from the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CredentialsPlan {
     None,
     PerAttempt,
 }
 
-/// What the end of a response means.
+/// The meaning of a response's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// An interruption: the stream goes on for ever.
+    /// An interruption: the stream is reestablished.
     Lasting,
-    /// The end. With `until`, only data equal to it is the proper one.
+    /// The end of the stream. With `until`, only an event with that data is the proper end.
     Once { until: Option<String> },
 }
 
-/// Whether the caller wants to see comments.
+/// Whether comments are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comments {
     Dropped,
     Reported,
 }
 
-/// Which content encodings are asked for.
+/// Which content encodings a request accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EncodingPlan {
     Any,
@@ -100,9 +100,9 @@ fn default_headers() -> HeaderMap {
     headers
 }
 
-/// A server that sends heartbeats does so within a minute, many send none: five minutes find a dead
-/// connection without cutting a quiet one too often. TCP's own keep-alive usually finds it earlier.
+/// Servers that send heartbeats do so within a minute, but many send none: five minutes find a dead
+/// connection without ending a quiet one too often. TCP's keep-alive usually finds it earlier.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Models may think before their first token; longer than this, proxies give up too.
+/// A model may need time before its first token, but after a minute proxies give up too.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);

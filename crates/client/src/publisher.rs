@@ -1,12 +1,12 @@
-//! Publishing to a hub, once and only once.
+//! Publishes to a hub, exactly once.
 //!
 //! ```text
 //!   publish, publish_all, publish_stream ──▶ Endpoint ──▶ Transport ──▶ POST /topics/{topic}
-//!                                     the same key on every attempt     POST /events
+//!                                     the same key in every attempt     POST /events
 //! ```
 //!
-//! Here: [`Publisher`], what it is told and what it answers. How one request is repeated until it
-//! is settled is in `exchange`, how drafts are written down in `draft`.
+//! [`Publisher`] and its builder are here. `exchange` repeats one request until it is settled,
+//! `draft` serializes drafts, and `error` has the ways in which publishing can fail.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -41,9 +41,9 @@ pub use key::{IdempotencyKey, InvalidIdempotencyKey};
 
 /// Publishes events to a Tidings hub.
 ///
-/// Every request carries an [`IdempotencyKey`] made here, and is repeated with the same one until
-/// the hub has answered: so a connection that breaks after the hub has committed, and before it
-/// could say so, doubles nothing. Events published one after the other, or together, stay in order.
+/// Every request carries an [`IdempotencyKey`] and is repeated with the same key until the hub has
+/// answered. So no event is published twice, even if a connection breaks between the hub's commit
+/// and its answer. Events published one after the other, or together, stay in order.
 ///
 /// Cloning is cheap, and clones share their connections.
 ///
@@ -60,7 +60,7 @@ pub use key::{IdempotencyKey, InvalidIdempotencyKey};
 #[derive(Debug, Clone)]
 pub struct Publisher(Arc<Endpoint>);
 
-/// One event that the hub has committed.
+/// An event that the hub has committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
@@ -68,27 +68,28 @@ pub struct Published {
     pub id: String,
 }
 
-/// Some events that the hub has committed together.
+/// A number of events that the hub has committed together.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// How many.
+    /// The number of events.
     pub committed: u64,
     /// Their IDs, in order.
     pub ids: Vec<String>,
 }
 
 impl Publisher {
-    /// Makes a publisher with the defaults.
+    /// Makes a publisher with the default settings.
     ///
     /// # Errors
     ///
-    /// If `hub` is not the absolute `http` or `https` URL of a hub.
+    /// If `hub` is not an absolute `http` or `https` URL.
     pub fn new(hub: &str) -> Result<Self, BuildError> {
         Self::builder(hub).build()
     }
 
-    /// Describes another one.
+    /// Describes a publisher with other settings. A [`Client`](crate::Client) makes publishers that
+    /// share its connections.
     pub fn builder(hub: &str) -> PublisherBuilder {
         PublisherBuilder::new(Wiring::pooled(), hub)
     }
@@ -97,7 +98,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// See [`PublishError`]; with [`PublishError::Unsettled`] the event may have been published.
+    /// See [`PublishError`]. After [`PublishError::Unsettled`] the event may have been published.
     ///
     /// # Cancel safety
     ///
@@ -106,11 +107,12 @@ impl Publisher {
         self.publish_with_key(draft, &IdempotencyKey::random()).await
     }
 
-    /// Publishes one event under a key of the caller's: to settle what an earlier run left open,
-    /// or to relay events that have a name of their own.
+    /// Publishes one event with the caller's key: to settle a request of an earlier run, or to
+    /// relay events that have a name of their own.
     ///
-    /// A hub that still knows the key answers with the ID from then and publishes nothing,
-    /// whatever `draft` says. Hubs remember keys for ten minutes or longer.
+    /// A hub that still knows the key publishes nothing and answers with the ID of the event that
+    /// it published before, whatever `draft` contains. Hubs remember keys for ten minutes or
+    /// longer.
     ///
     /// # Errors
     ///
@@ -137,12 +139,12 @@ impl Publisher {
         Ok(Published { id })
     }
 
-    /// Publishes many events, in their order: in requests of up to a thousand, each of which the
-    /// hub commits whole or not at all.
+    /// Publishes many events in order, in requests of up to a thousand. The hub commits each
+    /// request completely or not at all.
     ///
     /// # Errors
     ///
-    /// [`PublishManyError`] says how many were committed before the request that failed.
+    /// [`PublishManyError`] has the number of events committed before the request that failed.
     ///
     /// # Cancel safety
     ///
@@ -167,11 +169,11 @@ impl Publisher {
         Ok(total)
     }
 
-    /// Publishes a stream of events, in their order, and returns how many there were.
+    /// Publishes a stream of events in order, and returns their number.
     ///
-    /// Whatever is ready goes out together, so a slow stream is published event by event and a
-    /// fast one in requests of up to a thousand. The next is read only when the last was
-    /// committed. `progress` is shown the receipt of each request.
+    /// Events that are ready at the same time share a request, so a slow stream is published event
+    /// by event and a fast one in requests of up to a thousand. The stream is read on only after
+    /// the last request has been committed. `progress` is called with the receipt of each request.
     ///
     /// # Errors
     ///
@@ -249,7 +251,8 @@ impl PublisherBuilder {
         Self { endpoint: Endpoint::new(hub, wiring), mistake }
     }
 
-    /// Adds a request header. It is marked as a secret, which a hub's keys usually are.
+    /// Adds a request header. Its value is kept out of `Debug` output, because it is often a
+    /// secret. `Authorization` is replaced; any other header is added to those of the same name.
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName>,
@@ -271,7 +274,7 @@ impl PublisherBuilder {
         self.header(http::header::AUTHORIZATION, format!("Bearer {token}"))
     }
 
-    /// Asks `make` for credentials before every attempt, and once more if the hub answers 401.
+    /// Calls `make` for credentials before every attempt, and once more if the hub answers 401.
     pub fn authorize<F, Fut, E>(mut self, make: F) -> Self
     where
         F: Fn(Occasion) -> Fut + Send + Sync + 'static,
@@ -282,14 +285,14 @@ impl PublisherBuilder {
         self
     }
 
-    /// Sets the rule for the wait between attempts. By default 100 ms and an excess that doubles
-    /// from half a second to ten.
+    /// Sets the rule for the wait between attempts. By default it is 100 ms and a random excess
+    /// that doubles from half a second to ten seconds.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.endpoint.backoff = backoff;
         self
     }
 
-    /// Gives up after so many attempts. 10 by default.
+    /// Sets the maximum number of attempts. 10 by default.
     pub fn attempts_max(mut self, attempts_max: NonZeroU32) -> Self {
         self.endpoint.attempts_max = attempts_max;
         self
@@ -301,20 +304,20 @@ impl PublisherBuilder {
         self
     }
 
-    /// Makes no further attempt after so long. Five minutes by default and at most: a hub may
-    /// forget a key after ten, and an attempt after that could double an event.
+    /// Sets the time after which no further attempt is made. Five minutes by default and at most: a
+    /// hub may forget a key after ten, and an attempt after that could publish an event twice.
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.endpoint.give_up_after = time.min(exchange::GIVE_UP_AFTER);
         self
     }
 
-    /// Sends requests by another transport.
+    /// Sends requests through `transport` instead of the client's.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.endpoint.wiring.transport = Arc::new(transport);
         self
     }
 
-    /// Goes by another clock than tokio's.
+    /// Uses `timer` as the clock instead of the client's.
     pub fn timer(mut self, timer: impl Timer) -> Self {
         self.endpoint.wiring.timer = Arc::new(timer);
         self
@@ -330,7 +333,7 @@ impl PublisherBuilder {
     ///
     /// # Errors
     ///
-    /// The first mistake in what the builder was given.
+    /// The first mistake in the builder's arguments.
     pub fn build(self) -> Result<Publisher, BuildError> {
         match self.mistake {
             Some(mistake) => Err(mistake),

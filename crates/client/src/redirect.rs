@@ -1,4 +1,4 @@
-//! Where a redirect leads, and what may follow it there (Fetch, "HTTP-redirect fetch").
+//! Redirects: the next URL, and what a request may carry to it (Fetch, "HTTP-redirect fetch").
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use url::Url;
 
 use crate::headers::{strip_body_headers, strip_secrets};
 
-/// Redirects followed within one attempt; Fetch's own number.
+/// The maximum number of redirects within one attempt, as in Fetch.
 pub(crate) const REDIRECTS_MAX: u32 = 20;
 
 /// A redirect that cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// There is no `Location`, or an empty one. A mistake at the server.
+    /// `Location` is missing or empty: a mistake on the server.
     NoLocation,
-    /// `Location` is not a URL. Holds what it said.
+    /// `Location` is not a URL. Holds its value.
     InvalidLocation(String),
     /// `Location` has another scheme than `http` or `https`. Holds the scheme.
     Scheme(String),
-    /// Twenty redirects led nowhere: most likely a loop.
+    /// More than twenty redirects in a row: most likely a loop.
     TooMany,
 }
 
@@ -40,22 +40,22 @@ impl fmt::Display for RedirectError {
 
 impl std::error::Error for RedirectError {}
 
-/// One request of an attempt: the original one, or where a redirect led.
+/// One request of an attempt: the original one, or one that follows a redirect.
 #[derive(Debug, Clone)]
 pub(crate) struct Hop {
     pub(crate) url: Url,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
-    /// Whether the body goes along.
+    /// Whether the request carries the body.
     pub(crate) body: Carried,
-    /// Whether credentials made for the original origin may go along. Once an attempt has left
-    /// that origin they stay away, even if a later redirect leads back: whoever sent the reader
-    /// back chose the URL.
+    /// Whether the request may carry the credentials for the original origin. Once an attempt has
+    /// left that origin it may not, even if a later redirect leads back: the other origin chose
+    /// that URL.
     pub(crate) credentials: Carried,
     redirects: u32,
 }
 
-/// Whether something goes along with a hop.
+/// Whether a hop carries something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carried {
     Yes,
@@ -73,7 +73,7 @@ impl Hop {
         matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
     }
 
-    /// The request that answers this redirect.
+    /// The request that follows this redirect.
     pub(crate) fn follow(
         mut self,
         status: StatusCode,
@@ -96,7 +96,7 @@ impl Hop {
     }
 
     fn target(&self, response: &HeaderMap) -> Result<Url, RedirectError> {
-        // A location may hold raw UTF-8, which `to_str` would refuse.
+        // A location may contain raw UTF-8, which `to_str` would reject.
         let location =
             response.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let location = location.filter(|location| !location.trim().is_empty());
@@ -106,7 +106,7 @@ impl Hop {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(RedirectError::Scheme(url.scheme().to_owned()));
         }
-        // A stranger's user name and password are nobody's to send.
+        // Another server's choice of user name and password must not be sent.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Ok(url)

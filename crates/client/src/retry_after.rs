@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 
-/// How long the server asks to be left alone, if it says so legibly.
+/// The wait that the server asks for, if the header is there and legal.
 ///
-/// A date is compared with the response's own `Date`, because both come from one clock; `wall`
-/// serves where there is none. A date that has passed is a wait of zero.
+/// A date is compared with the response's own `Date`, because both come from one clock, or with
+/// `wall` if there is none. A date in the past is a wait of zero.
 pub(crate) fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // All digits, so the only way to fail is to overflow: as long as can be expressed.
+        // All digits, so parsing can fail only by overflow: then wait as long as can be expressed.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(value).ok()?;

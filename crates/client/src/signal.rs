@@ -1,4 +1,4 @@
-//! What an event source tells its owner.
+//! The signals that an event source reports to its owner.
 
 use std::error::Error;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::event::{Event, Gap};
 use crate::redirect::RedirectError;
 use crate::transport::{Stage, TransportError};
 
-/// One thing that happened to an event source, in the order in which things happened.
+/// Something that happened to an event source. Signals are reported in order.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Signal {
@@ -23,18 +23,19 @@ pub enum Signal {
     Open(Open),
     /// An event.
     Event(Event),
-    /// A comment, if they were asked for: the text after its colon, a space included.
+    /// A comment, if [`Builder::comments`](crate::Builder::comments) was called: the text after its
+    /// colon, including a space.
     Comment(String),
-    /// Events are missing that this reader should have had.
+    /// This reader should have had events that the hub no longer holds.
     Gap(Gap),
     /// The server has set another reconnection time with `retry`. It is in force from here on, and
     /// can be read from [`EventSource::reconnection_time`](crate::EventSource::reconnection_time)
     /// at any time. A `retry` that changes nothing is not reported.
     ReconnectionTime(Duration),
-    /// The stream is gone, or could not be opened, and will be tried again. No error: nothing is
-    /// lost as long as the server keeps what follows the last event ID.
+    /// The stream is gone, or could not be opened, and the source will try again. This is not an
+    /// error: nothing is lost as long as the server keeps the events after the last event ID.
     Retrying(Retrying),
-    /// The source has stopped for good. Nothing follows, unless it is started again with
+    /// The source has stopped for good. Nothing follows unless the caller starts it again with
     /// [`restart`](crate::EventSource::restart) or [`reset`](crate::EventSource::reset).
     Closed(Closed),
 }
@@ -47,26 +48,26 @@ pub struct Open {
     pub status: StatusCode,
     /// The response's headers.
     pub headers: HeaderMap,
-    /// The URL that answered in the end, redirects followed.
+    /// The URL that answered, after all redirects.
     pub url: String,
-    /// What place was asked for.
+    /// The place that the request asked to continue from.
     pub resumption: Resumption,
 }
 
 /// The place that a request asked to continue from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumption {
-    /// None: the stream starts where the server likes.
+    /// No place: the server decides where the stream starts.
     Fresh,
     /// After the event with this ID.
     After(String),
-    /// None, although there is one: this ID has control characters, which no header can carry.
-    /// Events may be missing.
+    /// No place, although the source has one: this ID contains control characters, which a header
+    /// cannot carry. Events may be missing.
     Unsendable(String),
 }
 
 impl Resumption {
-    /// Whether the server was told where to continue.
+    /// Whether the request asked to continue from a place.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         matches!(self, Self::After(_))
@@ -77,41 +78,41 @@ impl Resumption {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Retrying {
-    /// What ended the stream, or kept it from opening.
+    /// The cause that ended the stream or kept it from opening.
     pub cause: Cause,
     /// The number of the coming attempt since the last good stream, from 1.
     pub attempt: u32,
-    /// The wait until then.
+    /// The wait until that attempt.
     pub delay: Duration,
 }
 
-/// What ended a stream or an attempt that may be repeated.
+/// The cause that ended a stream or an attempt. The attempt may be repeated.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The server ended the response. Usual for a server that drains or limits the age of streams.
+    /// The server ended the response. Servers that drain or limit the age of streams do so.
     Ended,
     /// The connection could not be made, or broke.
     Transport(TransportError),
-    /// Not a byte came for this long, not even a comment.
+    /// No byte arrived for this long, not even a comment.
     Idle(Duration),
-    /// No response came within this time.
+    /// No response arrived within this time.
     NoResponse(Duration),
-    /// The server answered with a status that passes.
+    /// The server answered with a temporary status.
     Status {
         /// The status.
         status: StatusCode,
-        /// How long the server asked to be left alone.
+        /// The wait that the server asked for.
         retry_after: Option<Duration>,
     },
-    /// The caller's own function had no credentials to give.
+    /// The caller's function returned no credentials.
     Credentials(CredentialsError),
-    /// The response's content encoding was damaged or cut short.
+    /// The response's content encoding was damaged or truncated.
     Encoding(io::Error),
 }
 
 impl Cause {
-    /// Whether the server can have seen a request: if not, repeating it repeats nothing.
+    /// Whether the server can have seen the request. If not, sending it again repeats nothing.
     pub(crate) fn may_have_reached_server(&self) -> bool {
         match self {
             Self::Transport(error) => error.stage() != Stage::Connect,
@@ -120,7 +121,7 @@ impl Cause {
         }
     }
 
-    /// Whether the connection itself is under suspicion, so that the next attempt needs another.
+    /// Whether the connection itself may be at fault, so that the next attempt needs another one.
     pub(crate) fn is_about_the_connection(&self) -> bool {
         matches!(self, Self::Transport(_) | Self::Idle(_) | Self::NoResponse(_))
     }
@@ -143,7 +144,7 @@ impl fmt::Display for Cause {
 impl Error for Cause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // `Display` shows the transport error itself, so the chain goes on below it.
+            // `Display` shows the transport error itself, so the chain continues below it.
             Self::Transport(error) => error.source(),
             Self::Credentials(error) => Some(error),
             Self::Encoding(error) => Some(error),
@@ -152,9 +153,9 @@ impl Error for Cause {
     }
 }
 
-/// Why an event source stopped for good.
+/// The reason why an event source stopped for good.
 ///
-/// [`is_failure`](Self::is_failure) tells the ends that somebody intended from the others.
+/// [`is_failure`](Self::is_failure) tells failures from intended ends.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Closed {
@@ -162,24 +163,24 @@ pub enum Closed {
     NoContent,
     /// The caller closed it.
     ByCaller,
-    /// A one-shot stream came to its end: the data that [`until`](crate::Builder::until) names,
-    /// or the end of the response where none was named.
+    /// A one-shot stream is complete: it delivered the data that [`until`](crate::Builder::until)
+    /// names, or the response ended and no such data was named.
     Complete,
     /// A one-shot stream broke, or ended before the data that [`until`](crate::Builder::until)
-    /// names. What came until then is good, and not all of it.
+    /// names. The events before that are good, but not complete.
     Incomplete(Cause),
-    /// The server's answer opens no stream, and asking again would not change it.
+    /// The response does not open a stream, and another request would not change that.
     Refused(Box<RefusedResponse>),
-    /// A redirect that cannot be followed.
+    /// A redirect cannot be followed.
     Redirect(RedirectError),
-    /// An event is larger than the limits allow. The place before it is kept; asking again would
-    /// bring the same event.
+    /// An event is larger than the limits allow. The last event ID before it is kept; another
+    /// request would bring the same event.
     Limit(LimitExceeded),
-    /// The attempts allowed were all used.
+    /// All allowed attempts have failed.
     Exhausted {
-        /// How many failed in a row.
+        /// The number of failures in a row.
         attempts: NonZeroU32,
-        /// How the last one failed.
+        /// The cause of the last failure.
         last: Cause,
     },
     /// The request may have reached the server and may not be sent again: it has a body, or
@@ -188,8 +189,8 @@ pub enum Closed {
 }
 
 impl Closed {
-    /// Whether something went wrong. [`NoContent`](Self::NoContent), [`Complete`](Self::Complete)
-    /// and [`ByCaller`](Self::ByCaller) are how streams are meant to end.
+    /// Returns whether something went wrong. [`NoContent`](Self::NoContent), [`Complete`](Self::Complete)
+    /// and [`ByCaller`](Self::ByCaller) are intended ends.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         !matches!(self, Self::NoContent | Self::Complete | Self::ByCaller)
@@ -224,30 +225,30 @@ impl Error for Closed {
     }
 }
 
-/// A response that opens no stream.
+/// A response that does not open a stream.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RefusedResponse {
-    /// What about the response is to blame.
+    /// The part of the response that is at fault.
     pub reason: Refusal,
     /// The status.
     pub status: StatusCode,
     /// The response's headers.
     pub headers: HeaderMap,
-    /// The beginning of the response's body, at most 8 KiB: often an explanation for a person.
-    /// It is never read as an event stream.
+    /// The beginning of the response's body, at most 8 KiB. It often explains the refusal to a
+    /// person, and is never decoded as an event stream.
     pub body: Bytes,
 }
 
-/// What about a response keeps it from opening a stream.
+/// The part of a response that keeps it from opening a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The status.
     Status,
-    /// The `Content-Type` is not `text/event-stream`. Holds what it is, if there is one.
+    /// The `Content-Type` is not `text/event-stream`. Holds its value, if there is one.
     ContentType(Option<String>),
-    /// The `Content-Encoding` is none that was asked for. Holds its name.
+    /// The request did not accept this `Content-Encoding`. Holds its name.
     ContentEncoding(String),
 }
 

@@ -1,4 +1,4 @@
-//! The event source: the thin driver that gives the lifecycle machine a socket and a clock.
+//! The event source: the thin driver that connects the lifecycle machine to a socket and a clock.
 
 use std::error::Error;
 use std::fmt;
@@ -22,15 +22,15 @@ use crate::timer::Sleep;
 use crate::transport::{Body, NewConnection, Sending, Stage, TransportError};
 use crate::wiring::Wiring;
 
-/// Chunks read in one poll without a signal before other tasks get their turn: a flood of
-/// comments that nobody asked to see must not hold the thread.
+/// The number of chunks that one poll reads without a signal before it yields to other tasks: a
+/// flood of unreported comments must not occupy the thread.
 const CHUNKS_PER_POLL_MAX: u32 = 32;
 
 /// The client's end of a subscription: it connects, stays connected, and keeps its place.
 ///
-/// It is a [`Stream`] of [`Signal`]s and does everything inside its own poll: it has no task of
-/// its own, so dropping it ends the connection at once, and a caller that does not ask reads
-/// nothing (the server is slowed down by TCP, not by memory here).
+/// It is a [`Stream`] of [`Signal`]s and does everything inside its own poll. It has no task of its
+/// own, so dropping it ends the connection at once. While the caller does not poll, nothing is
+/// read, and TCP's backpressure reaches the server.
 ///
 /// After [`Signal::Closed`] the stream yields `None`, until the source is started again with
 /// [`restart`](Self::restart) or [`reset`](Self::reset).
@@ -57,14 +57,14 @@ pub struct EventSource {
     body: RequestBody,
     authorize: Option<Authorize>,
     exchange: Exchange,
-    /// Bytes that arrived and were not read yet.
+    /// Bytes that have arrived and are not read yet.
     chunk: Bytes,
-    /// The sleep under way and what it waits for.
+    /// The sleep under way, and its deadline.
     sleep: Option<(Instant, Sleep)>,
     idle_clock: IdleClock,
 }
 
-/// How far the exchange of the attempt under way has come.
+/// The progress of the attempt under way.
 enum Exchange {
     None,
     Authorizing(Authorizing, Box<Attempt>),
@@ -103,20 +103,19 @@ impl EventSource {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the next call goes on where this one stood.
+    /// Dropping the future loses nothing: the next call continues from the same point.
     pub async fn next(&mut self) -> Option<Signal> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// Waits for the next event and passes over every other signal; `None` when the stream ended
-    /// as it was meant to.
+    /// Waits for the next event and skips every other signal; `None` when the stream has ended as
+    /// intended.
     ///
-    /// A [`Gap`](crate::Gap) is passed over too. Where missing events matter, use
-    /// [`next`](Self::next).
+    /// A [`Gap`](crate::Gap) is skipped too. If missing events matter, use [`next`](Self::next).
     ///
     /// # Errors
     ///
-    /// Why the source stopped, where [`Closed::is_failure`] holds.
+    /// The reason why the source stopped, if [`Closed::is_failure`] holds for it.
     ///
     /// # Cancel safety
     ///
@@ -132,12 +131,12 @@ impl EventSource {
         }
     }
 
-    /// Waits for the next event, as [`next_event`](Self::next_event) does, and reads its data as
-    /// JSON.
+    /// Waits for the next event, as [`next_event`](Self::next_event) does, and deserializes its
+    /// data from JSON.
     ///
     /// # Errors
     ///
-    /// [`NextJsonError::Json`] if the data does not fit; the source goes on, and so may the caller.
+    /// [`NextJsonError::Json`] if the data does not fit; the caller may go on to the next event.
     /// [`NextJsonError::Closed`] if the source stopped.
     ///
     /// # Cancel safety
@@ -151,9 +150,10 @@ impl EventSource {
         }
     }
 
-    /// The ID to continue after: what the next request will send. Empty if there is none.
+    /// The last event ID, which the next request will send. Empty if there is none.
     ///
-    /// It can be ahead of the last event received, because a server may send an ID by itself.
+    /// It can be ahead of the last event received, because a server may send an ID without an
+    /// event.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
         self.lifecycle.last_event_id()
@@ -177,26 +177,25 @@ impl EventSource {
         self.lifecycle.state()
     }
 
-    /// Stops for good: the connection is dropped at once, and the next signal is
-    /// [`Closed::ByCaller`]. No event follows, not even one that has arrived already.
+    /// Stops for good: drops the connection at once, and makes [`Closed::ByCaller`] the next
+    /// signal. No event follows, not even one that has already arrived.
     pub fn close(&mut self) {
         self.lifecycle.close();
         self.drop_exchange();
     }
 
-    /// Drops the connection and connects again at once, from the same place, whatever the source
-    /// was doing: connected, waiting, closed. Earlier failures are forgotten. No
-    /// [`Signal::Retrying`] is reported, as nothing went wrong.
+    /// Drops the connection and connects again at once, after the same last event ID, whether the
+    /// source was connected, waiting or closed. Earlier failures are forgotten. No
+    /// [`Signal::Retrying`] is reported, because nothing went wrong.
     ///
-    /// It is the caller's word that the request may be sent again, so it holds for one that has
-    /// a body too.
+    /// By this call the caller allows the request to be sent again, even if it has a body.
     pub fn restart(&mut self) {
         self.lifecycle.restart();
         self.drop_exchange();
     }
 
-    /// Like [`restart`](Self::restart), from another place: after the event with the ID
-    /// `last_event_id`, or wherever the server likes if it is empty.
+    /// Like [`restart`](Self::restart), but continues after the event with the ID `last_event_id`.
+    /// If the ID is empty, the server decides where the stream starts.
     pub fn reset(&mut self, last_event_id: &str) {
         self.lifecycle.reset(last_event_id);
         self.drop_exchange();
@@ -238,7 +237,7 @@ impl EventSource {
                 *request.uri_mut() = uri;
                 Exchange::Sending(self.wiring.transport.send(request))
             }
-            // The URL standard allows a few characters that the URI type does not.
+            // The URL standard allows a few characters that the URI type rejects.
             Err(error) => {
                 let error = TransportError::new(Stage::Connect, error);
                 Exchange::Sending(Box::pin(async move { Err(error) }))
@@ -246,7 +245,7 @@ impl EventSource {
         }
     }
 
-    /// Moves the exchange on by one step.
+    /// Advances the exchange by one step.
     fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.exchange {
             Exchange::None => Poll::Pending,
@@ -295,7 +294,7 @@ impl EventSource {
                 }
                 return Poll::Pending;
             }
-            // Trailers say nothing about events.
+            // Trailers carry no events.
             Poll::Ready(Some(Ok(frame))) => self.chunk = frame.into_data().unwrap_or_default(),
             Poll::Ready(Some(Err(error))) => self.lifecycle.handle_error(error, now),
             Poll::Ready(None) => {
@@ -306,7 +305,7 @@ impl EventSource {
         Poll::Ready(())
     }
 
-    /// Reads on in what has arrived; `false` if there is nothing.
+    /// Decodes bytes that have arrived; `false` if there are none.
     fn read_chunk(&mut self) -> bool {
         if self.chunk.is_empty() && !self.lifecycle.has_unread() {
             return false;
@@ -368,7 +367,7 @@ impl Stream for EventSource {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // Bytes before time: what has arrived is not late because nobody looked.
+            // Bytes before time: bytes that have arrived are not late because nobody polled.
             if this.poll_exchange(cx).is_ready() || this.poll_timer(cx).is_ready() {
                 continue;
             }
@@ -386,12 +385,12 @@ impl fmt::Debug for EventSource {
     }
 }
 
-/// Why there is no next JSON value.
+/// The reason why there is no next JSON value.
 #[derive(Debug)]
 pub enum NextJsonError {
     /// The source stopped.
     Closed(Closed),
-    /// An event's data does not fit. The next one can be asked for.
+    /// An event's data does not fit. The caller may go on to the next event.
     Json(JsonError),
 }
 

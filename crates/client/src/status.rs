@@ -1,23 +1,23 @@
-//! What a status means for the next attempt.
+//! Which statuses are worth another attempt.
 
 use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-/// What to do about a response whose status does not open a stream.
+/// The reaction to a response whose status does not open a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It will pass: wait, then try again.
+    /// The status is temporary: wait, then try again.
     Retry,
-    /// It will not: stop for good.
+    /// The status is permanent: stop for good.
     Fail,
 }
 
-/// Which statuses are worth another attempt.
+/// Decides which statuses are worth another attempt.
 ///
-/// Statuses with a meaning of their own are not asked about: 200 opens the stream, 204 is the
-/// standard's "stop reconnecting", 301, 302, 303, 307 and 308 are redirects, and a 401 has the
-/// credentials made anew once, if they are made at all.
+/// A policy is not consulted about statuses with a meaning of their own: 200 opens the stream, 204
+/// is the standard's "stop reconnecting", 301, 302, 303, 307 and 308 are redirects, and a 401 leads
+/// to new credentials once, if the caller makes credentials at all.
 ///
 /// ```
 /// use http::StatusCode;
@@ -40,27 +40,28 @@ enum Rule {
 }
 
 impl Default for StatusPolicy {
-    /// Retries 408, 425, 429 and every 5xx but 501, 505 and 511, which say what no wait changes.
+    /// Retries 408, 425, 429 and every 5xx except 501, 505 and 511, which no wait changes.
     fn default() -> Self {
         Self { rule: Rule::Default, exceptions: BTreeMap::new() }
     }
 }
 
 impl StatusPolicy {
-    /// The letter of the HTML standard: whatever does not open the stream ends it for good.
+    /// Follows the HTML standard to the letter: a status that does not open the stream ends it for
+    /// good.
     #[must_use]
     pub fn standard() -> Self {
         Self { rule: Rule::Standard, exceptions: BTreeMap::new() }
     }
 
-    /// Decides `status` otherwise.
+    /// Sets the verdict about `status`.
     #[must_use]
     pub fn set(mut self, status: StatusCode, verdict: Verdict) -> Self {
         self.exceptions.insert(status.as_u16(), verdict);
         self
     }
 
-    /// What this policy says of `status`.
+    /// The verdict about `status`.
     #[must_use]
     pub fn verdict(&self, status: StatusCode) -> Verdict {
         if let Some(verdict) = self.exceptions.get(&status.as_u16()) {

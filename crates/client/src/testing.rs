@@ -1,8 +1,8 @@
-//! For tests of programs that use this crate: time that a test steps, and a transport that a
-//! test scripts.
+//! Tools for tests of programs that use this crate: a clock that a test steps, and a transport that
+//! a test scripts.
 //!
-//! Both are the real thing to everything above them: the event source under test decides,
-//! decodes and waits as it does in production, only the network and the clock are the test's.
+//! The event source under test decides, decodes and waits as in production. Only the network and
+//! the clock belong to the test.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,23 +1,22 @@
-//! Where time comes from.
+//! The clock of event sources and publishers.
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Instant, SystemTime};
 
-/// A future that is ready once its time has come.
+/// A future that completes at a deadline.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The clock an event source or a publisher goes by.
+/// The clock of an event source or a publisher.
 ///
-/// [`TokioTimer`] is the one in use unless the builder is given another. Tests give one that they
-/// step themselves: `SteppedTimer`, with the feature `testing`.
+/// The default is [`TokioTimer`]. Tests use a clock that they step themselves: `SteppedTimer`, with
+/// the feature `testing`.
 pub trait Timer: Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Instant;
 
-    /// What a calendar says: only read for a `Retry-After` date from a server that does not say
-    /// what time it is itself.
+    /// The wall-clock time. Used only for a `Retry-After` date from a server that sends no `Date`.
     fn wall(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -40,7 +39,7 @@ impl<T: Timer + ?Sized> Timer for std::sync::Arc<T> {
     }
 }
 
-/// Time as tokio's runtime keeps it.
+/// The clock of tokio's runtime.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokioTimer;
 

@@ -1,4 +1,4 @@
-//! How a request reaches a server: one small trait, and the transports that implement it.
+//! Transports, which carry requests to a server: one small trait and its implementations.
 
 use std::fmt;
 use std::future::Future;
@@ -23,24 +23,24 @@ pub use self::reqwest::ReqwestTransport;
 /// The future of a response's head.
 pub type Sending = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
 
-/// An extension of a request that must be sent on a new connection.
+/// The extension of a request that must be sent on a new connection.
 ///
-/// An event source sets it on the attempt that follows a broken or silent connection, which a
-/// pool, or HTTP/2, might hand out again. A [`Transport`] that keeps connections should honor it.
+/// An event source adds it to the request that follows a broken or silent connection, because a
+/// pool, or HTTP/2, could use that connection again. A [`Transport`] that keeps connections should
+/// honor it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewConnection;
 
-/// Sends one request and hands back the response as soon as its head is there.
+/// Sends a request, and returns the response as soon as its head has arrived.
 ///
-/// A transport follows no redirects, retries nothing, undoes no content encoding and keeps no
-/// cookies: all of that is decided above it. Dropping the future, or the response's body, must
-/// end the exchange.
+/// A transport must not follow redirects, retry, undo content encodings or keep cookies: all of
+/// this happens above it. Dropping the future, or the response's body, must end the exchange.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Sends `request`.
     ///
     /// # Errors
     ///
-    /// The future's [`TransportError`] says whether the request can have reached the server.
+    /// The [`TransportError`] tells whether the request can have reached the server.
     fn send(&self, request: Request<Body>) -> Sending;
 }
 

@@ -1,5 +1,5 @@
-//! Every row of the checklist that the client answers for has a test in the machine's own tests,
-//! in stepped time, and another on sockets.
+//! Checks that every rule of the event stream that concerns the client has two tests: one of the
+//! state machine in stepped time, and one on sockets.
 
 use std::fs;
 use std::path::Path;

@@ -8,7 +8,7 @@ use zstd_safe::{CCtx, InBuffer, OutBuffer, zstd_sys::ZSTD_EndDirective};
 use super::*;
 
 /// Compresses each piece so that it can be read without the next, as a streaming server does.
-/// The last item is what closes the encoding.
+/// The last item closes the encoding.
 fn packed(encoding: &str, pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     match encoding {
         "gzip" => {

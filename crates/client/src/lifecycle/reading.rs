@@ -1,4 +1,4 @@
-//! A response body's bytes, on their way to events.
+//! Turns the bytes of a response's body into signals.
 
 use std::mem;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::signal::{Cause, Closed, Signal};
 
 use super::{Lifecycle, Phase, Reading, Refusing};
 
-/// How much of a refusal's explanation is kept: what a person reads, not what a server can send.
+/// The maximum size of a refusal's explanation: as much as a person reads, not as a server sends.
 const REFUSED_BODY_BYTES_MAX: usize = 8 << 10;
 
-/// What an item of the stream means to the machine.
+/// The meaning of a decoded item to the state machine.
 enum Found {
     Signal(Signal),
     Retry(Duration),
@@ -26,8 +26,8 @@ enum Found {
 }
 
 impl Lifecycle {
-    /// Bytes of the response's body. Reads up to the next signal and moves `input` past what was
-    /// read; whatever is left is to be given again once the signal was taken.
+    /// Handles bytes of the response's body. Reads up to the next signal and advances `input` past
+    /// the bytes read. The driver passes the rest again once it has taken the signal.
     pub(crate) fn handle_bytes(&mut self, input: &mut &[u8], now: Instant) {
         match &mut self.phase {
             Phase::Open(reading) => {
@@ -42,7 +42,7 @@ impl Lifecycle {
                 }
                 *input = &[];
             }
-            // Nothing is delivered from an exchange that was given up.
+            // Nothing is delivered from an abandoned exchange.
             Phase::Due(_) | Phase::Connecting(_) | Phase::Waiting { .. } | Phase::Failed => {
                 *input = &[];
             }
@@ -95,7 +95,7 @@ impl Lifecycle {
         }
     }
 
-    /// Closes with the refusal whose explanation was being read.
+    /// Closes with the refusal whose explanation has been read.
     pub(super) fn refuse(&mut self) {
         if let Phase::Refusing(refusing) = mem::replace(&mut self.phase, Phase::Failed) {
             let Refusing { mut refused, mut body, .. } = refusing;
@@ -106,14 +106,14 @@ impl Lifecycle {
     }
 }
 
-/// What became of an attempt to unpack more.
+/// The result of an attempt to unpack more.
 enum Unpacked {
     Text,
     Nothing,
 }
 
 impl Reading {
-    /// Decodes up to the next item: from the bytes themselves, or from what they were unpacked to.
+    /// Decodes up to the next item, from the bytes themselves or from the text unpacked from them.
     fn next(
         &mut self,
         decoder: &mut Decoder,
@@ -121,10 +121,10 @@ impl Reading {
         input: &mut &[u8],
     ) -> Result<Option<Found>, LimitExceeded> {
         let found = if self.unpacker.is_identity() {
-            decoder.decode(input)?.map(|item| sort(item, plan, &self.origin))
+            decoder.decode(input)?.map(|item| classify(item, plan, &self.origin))
         } else {
             let mut text = &self.text[self.unread..];
-            let found = decoder.decode(&mut text)?.map(|item| sort(item, plan, &self.origin));
+            let found = decoder.decode(&mut text)?.map(|item| classify(item, plan, &self.origin));
             self.unread = self.text.len() - text.len();
             found
         };
@@ -134,7 +134,7 @@ impl Reading {
         Ok(found)
     }
 
-    /// Unpacks the next piece, once the last one was decoded.
+    /// Unpacks the next piece, once the last one has been decoded.
     fn unpack(&mut self, input: &mut &[u8]) -> std::io::Result<Unpacked> {
         if self.unpacker.is_identity() || (input.is_empty() && self.progress == Progress::Drained) {
             return Ok(Unpacked::Nothing);
@@ -158,7 +158,7 @@ impl Refusing {
     }
 }
 
-fn sort(item: Item<'_>, plan: &Plan, origin: &Arc<str>) -> Found {
+fn classify(item: Item<'_>, plan: &Plan, origin: &Arc<str>) -> Found {
     match item {
         Item::Event(event) => match (&plan.mode, Gap::of(event)) {
             (Mode::Once { until: Some(until) }, _) if event.data == until => Found::Until,

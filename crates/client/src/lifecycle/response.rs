@@ -1,4 +1,4 @@
-//! What a response's head means (HTML standard, 9.2.2, "if response's status is…").
+//! Interprets a response's head (HTML standard, 9.2.2, "if response's status is…").
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,12 +16,12 @@ use crate::status::Verdict;
 
 use super::{Connecting, Due, Lifecycle, Phase, Reading, Refusing};
 
-/// How long a refusal's explanation is waited for. It comes with the head or not at all.
+/// The maximum wait for a refusal's explanation, which usually comes together with the head.
 const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Lifecycle {
-    /// The head of the response to the last attempt. `wall` is read for a `Retry-After` date
-    /// where the response does not say what time it is.
+    /// Handles the head of the response to the last attempt. `wall` is used for a `Retry-After`
+    /// date if the response has no `Date`.
     pub(crate) fn handle_response(
         &mut self,
         head: response::Parts,
@@ -46,7 +46,7 @@ impl Lifecycle {
                 self.go_on(Connecting { hop, occasion, deadline });
             }
             status => match self.plan.status_policy.verdict(status) {
-                // A refusal shows more than "not sent again" would.
+                // `Refused` tells the caller more than `NotResent` would.
                 Verdict::Retry if self.plan.resend == Resend::Allowed => {
                     let retry_after = retry_after(&head.headers, wall);
                     self.reestablish(Cause::Status { status, retry_after }, retry_after, now);
@@ -61,7 +61,7 @@ impl Lifecycle {
         self.phase = Phase::Due(Due::Hop(Box::new(connecting)));
     }
 
-    /// Whether a 401 is answered with new credentials: once, and only where they may go.
+    /// Whether a 401 leads to new credentials: once, and only if the request may carry them.
     fn may_refresh(&self, hop: &Hop, occasion: Occasion) -> bool {
         self.plan.credentials == CredentialsPlan::PerAttempt
             && hop.credentials == Carried::Yes
@@ -116,7 +116,7 @@ impl Lifecycle {
     }
 }
 
-/// Whether the essence of the content type is `text/event-stream`; if not, what it says.
+/// Checks that the essence of the content type is `text/event-stream`; if not, returns the header.
 fn is_event_stream(headers: &HeaderMap) -> Result<(), Option<String>> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Err(None) };
     let text = String::from_utf8_lossy(value.as_bytes());

@@ -1,4 +1,4 @@
-//! The machine in stepped time: no socket, no clock, every scenario to the millisecond.
+//! The state machine in stepped time: without a socket or a clock, exact to the millisecond.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,7 +17,7 @@ mod waiting;
 
 const URL: &str = "http://a.example/events?topic=news";
 
-/// A machine, the time it is, and verbs for what can happen to it.
+/// A state machine, the current time, and a method for everything that can happen to the machine.
 struct Play {
     lifecycle: Lifecycle,
     now: Instant,
@@ -35,7 +35,7 @@ fn seeded_play(seed: u64, change: impl FnOnce(&mut Plan)) -> Play {
 }
 
 impl Play {
-    /// The request that must go out now.
+    /// Takes the request that must be sent now.
     #[track_caller]
     fn attempt(&mut self) -> Attempt {
         let attempt = self.lifecycle.poll_attempt(self.now);
@@ -55,7 +55,7 @@ impl Play {
         self.signal()
     }
 
-    /// Sends the request that is due and opens the stream.
+    /// Takes the request that is due, and opens the stream.
     #[track_caller]
     fn open(&mut self) -> (Attempt, Open) {
         let attempt = self.attempt();
@@ -65,7 +65,7 @@ impl Play {
         }
     }
 
-    /// Feeds bytes and collects the signals they make.
+    /// Feeds bytes, and collects the signals that result.
     fn feed(&mut self, bytes: impl AsRef<[u8]>) -> Vec<Signal> {
         let mut input = bytes.as_ref();
         let mut signals = Vec::new();
@@ -76,7 +76,7 @@ impl Play {
         signals
     }
 
-    /// Feeds bytes that must make events alone; returns their data.
+    /// Feeds bytes that must result in events only, and returns their data.
     #[track_caller]
     fn events(&mut self, bytes: impl AsRef<[u8]>) -> Vec<String> {
         let signals = self.feed(bytes).into_iter();
@@ -104,7 +104,7 @@ impl Play {
         self.signal()
     }
 
-    /// Waits out what `signal` announces: not a moment less, not a moment more.
+    /// Waits as long as `signal` announces, and checks that nothing happens a moment earlier.
     #[track_caller]
     fn wait(&mut self, signal: Option<Signal>) -> Retrying {
         let retrying = retrying(signal);
@@ -125,7 +125,7 @@ impl Play {
         signal
     }
 
-    /// Whatever happens now, nothing comes of it.
+    /// Checks that no input has any effect.
     #[track_caller]
     fn assert_silent_for_good(&mut self) {
         assert_eq!(self.lifecycle.state(), State::Failed);

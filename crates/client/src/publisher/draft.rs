@@ -1,4 +1,4 @@
-//! An event to publish, and how it is written down.
+//! Events to publish, and their serialization.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 use tidings_proto::{Event, EventId, EventType};
 use url::form_urlencoded;
 
-/// Events of one request at most: as many as a hub names the IDs of.
+/// The maximum number of events in a request: a hub returns no more IDs than this.
 const BATCH_EVENTS_MAX: usize = 1_000;
 
-/// Bytes of one request at most, unless a single event has more: an eighth of what a hub takes by
-/// default, so that one refused request is no great loss.
+/// The maximum size of a request, unless a single event is larger: an eighth of a hub's default
+/// limit, so that one refused request is no great loss.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// An event to publish: its topics, its data, and what else it is to have.
+/// An event to publish, and its topics.
 ///
 /// ```
 /// use tidings_client::{Draft, EventId, EventType};
@@ -61,22 +61,22 @@ impl Draft {
         self
     }
 
-    /// Sends a reconnection time along, in whole milliseconds.
+    /// Sets the reconnection time that subscribers are sent, in whole milliseconds.
     #[must_use]
     pub fn with_retry(mut self, reconnection_time: Duration) -> Self {
         self.event = self.event.with_retry(reconnection_time);
         self
     }
 
-    /// Publishes it only to subscribers whose token names the topic.
+    /// Makes the event private: only subscribers whose token names the topic receive it.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.private = true;
         self
     }
 
-    /// The path that publishes this event with its data as the body, if there is one: of one
-    /// topic that makes clean path segments, and public.
+    /// The path that publishes this event with its data as the body. There is one only for a public
+    /// event in a single topic that makes clean path segments.
     pub(super) fn path(&self) -> Option<String> {
         let is_clean = |segment: &str| !matches!(segment, "" | "." | ".." | "*" | "**");
         let [topic] = &self.topics[..] else { return None };
@@ -106,7 +106,7 @@ impl Draft {
         Bytes::copy_from_slice(self.event.data().as_bytes())
     }
 
-    /// The type, unless it is the one that an event has without saying so.
+    /// The type, unless it is the default.
     fn event_type(&self) -> Option<&str> {
         let event_type = self.event.event_type();
         (!event_type.is_message()).then(|| event_type.as_str())
@@ -140,7 +140,7 @@ impl Draft {
         serde_json::to_vec(&json).expect("strings and numbers are legal JSON")
     }
 
-    /// About how long the JSON will be: exact but for escapes, which a limit of ours may miss.
+    /// The approximate size of the JSON. It omits escapes, which our own limit can tolerate.
     fn size(&self) -> usize {
         let topics = self.topics.iter().map(String::len).sum::<usize>();
         let id = self.event.id().map_or(0, |id| id.as_str().len());
@@ -148,12 +148,12 @@ impl Draft {
     }
 }
 
-/// What a path segment holds as it is; `/` parts the segments of a topic as it does those of a
+/// Characters to encode in a path. `/` separates the segments of a topic as it does those of a
 /// path.
 const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// Events that go out in one request.
+/// The events of one request.
 #[derive(Debug)]
 pub(super) struct Batch {
     json: Vec<u8>,
@@ -169,7 +169,7 @@ impl Batch {
         self.events == 0
     }
 
-    /// Whether `draft` still fits; one always does.
+    /// Whether `draft` still fits. The first one always does.
     pub(super) fn has_room_for(&self, draft: &Draft) -> bool {
         self.is_empty()
             || (self.events < BATCH_EVENTS_MAX && self.json.len() + draft.size() < BATCH_BYTES_MAX)

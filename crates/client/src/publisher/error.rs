@@ -1,4 +1,4 @@
-//! Why publishing failed.
+//! The ways in which publishing can fail.
 
 use std::error::Error;
 use std::fmt;
@@ -12,30 +12,31 @@ use crate::signal::Cause;
 
 use super::key::IdempotencyKey;
 
-/// Why an event was not published, or may not have been.
+/// The reason why an event was not, or may not have been, published.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The hub refuses it, and repeating it changes nothing. Nothing of the request was published,
-    /// unless an earlier attempt went unanswered and the refusal is about who asks (401, 403):
-    /// then the same key finds out, with the right to publish.
+    /// The hub refused the request, and would refuse it again. Nothing of the request was
+    /// published, with one exception: if the refusal is about authentication (401, 403), an earlier
+    /// attempt without an answer may have been. To settle this, repeat the request with the same
+    /// key and the right to publish.
     Refused(RefusedPublish),
     /// No attempt reached the hub. Nothing was published.
     Unreachable {
-        /// How many attempts there were.
+        /// The number of attempts.
         attempts: NonZeroU32,
-        /// How the last one failed.
+        /// The cause of the last failure.
         last: Cause,
     },
-    /// An attempt may have reached the hub, and none was answered: the event may have been
-    /// published. To find out without doubling it, publish it again with the same key, within
-    /// ten minutes of the first attempt.
+    /// An attempt may have reached the hub, but none was answered: the event may have been
+    /// published. To settle this without publishing it twice, publish it again with the same key,
+    /// within ten minutes of the first attempt.
     Unsettled {
         /// The key of the request.
         key: IdempotencyKey,
-        /// How many attempts there were.
+        /// The number of attempts.
         attempts: NonZeroU32,
-        /// How the last one failed.
+        /// The cause of the last failure.
         last: Cause,
     },
 }
@@ -63,15 +64,15 @@ impl Error for PublishError {
     }
 }
 
-/// What a hub says when it refuses.
+/// A hub's refusal to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefusedPublish {
     /// The status.
     pub status: StatusCode,
-    /// The hub's own sentence about it, or the beginning of what it answered.
+    /// The hub's explanation, or the beginning of its answer.
     pub detail: String,
-    /// Which event of the request it is about, from 0, where the hub says so.
+    /// The index of the refused event in the request, from 0, if the hub named it.
     pub index: Option<u64>,
 }
 
@@ -81,13 +82,13 @@ impl fmt::Display for RefusedPublish {
     }
 }
 
-/// Not all of many events were published.
+/// The error of publishing many events: not all of them were published.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PublishManyError {
-    /// How many surely were: the first so many.
+    /// The number of events that were published: the first ones.
     pub committed: u64,
-    /// Why the request after them failed.
+    /// The reason why the request after them failed.
     pub source: PublishError,
 }
 
@@ -103,7 +104,7 @@ impl Error for PublishManyError {
     }
 }
 
-/// Reads the hub's problem document, or whatever stands in its place.
+/// Reads the hub's problem document, or any other answer in its place.
 pub(super) fn refused(status: StatusCode, body: &Bytes) -> RefusedPublish {
     #[derive(Deserialize)]
     struct Problem {
@@ -120,5 +121,5 @@ pub(super) fn refused(status: StatusCode, body: &Bytes) -> RefusedPublish {
     RefusedPublish { status, detail, index }
 }
 
-/// How much of an answer that is no problem document is shown: a sentence or two.
+/// The maximum length of an explanation taken from another answer: a sentence or two.
 const DETAIL_CHARS_MAX: usize = 200;

@@ -1,4 +1,4 @@
-//! One publishing request, repeated until the hub has answered it.
+//! Sends one publishing request, and repeats it until the hub has answered.
 
 use std::future::poll_fn;
 use std::num::NonZeroU32;
@@ -24,22 +24,22 @@ use crate::wiring::Wiring;
 use super::error::{PublishError, refused};
 use super::key::IdempotencyKey;
 
-/// A hub remembers keys for ten minutes; half of that leaves room for an attempt under way and for
-/// a caller who tries once more with the same key.
+/// A hub remembers keys for ten minutes. Half of that leaves time for an attempt under way, and for
+/// a caller that tries once more with the same key.
 pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
 
-/// A commit takes milliseconds; a hub that needs longer than this is not answering.
+/// A commit takes milliseconds; a hub that needs longer than this will not answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// With waits that double to ten seconds, ten attempts bridge a restart of the hub.
 const ATTEMPTS_MAX: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 
-/// How much of an answer is read: a thousand IDs of 128 bytes, with room to spare.
+/// The maximum size of an answer that is read: a thousand IDs of 128 bytes, with room to spare.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What every publishing request has in common.
+/// The hub as a publisher reaches it: everything that its requests have in common.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     hub: Url,
@@ -53,7 +53,7 @@ pub(super) struct Endpoint {
     pub(super) seed: Option<u64>,
 }
 
-/// What one publishing request has of its own.
+/// The parts of a request that differ from one request to the next.
 #[derive(Debug)]
 pub(super) struct Post {
     /// Relative to the hub's URL.
@@ -69,15 +69,15 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-/// What one attempt came to.
+/// The outcome of one attempt.
 enum Outcome {
     Settled(Answer),
-    Passing { cause: Cause, retry_after: Option<Duration> },
+    Retry { cause: Cause, retry_after: Option<Duration> },
 }
 
 impl Endpoint {
     pub(super) fn new(mut hub: Url, wiring: Wiring) -> Self {
-        // Without the slash, the last segment of a hub's path would be replaced.
+        // Without the slash, joining a path would replace the last segment of the hub's URL.
         if !hub.path().ends_with('/') {
             let path = format!("{}/", hub.path());
             hub.set_path(&path);
@@ -103,7 +103,7 @@ impl Endpoint {
         }
     }
 
-    /// Sends `post` until it is answered, or may not be sent again.
+    /// Sends `post` until the hub has answered, or until it may not be sent again.
     pub(super) async fn settle(&self, post: &Post, body: Bytes) -> Result<Answer, PublishError> {
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         let mut pacing = Pacing::new(self.backoff.clone(), seed);
@@ -115,7 +115,7 @@ impl Endpoint {
                 Outcome::Settled(answer) => {
                     return Err(PublishError::Refused(refused(answer.status, &answer.body)));
                 }
-                Outcome::Passing { cause, retry_after } => (cause, retry_after),
+                Outcome::Retry { cause, retry_after } => (cause, retry_after),
             };
             may_have_arrived |= cause.may_have_reached_server();
             pacing.handle_failure();
@@ -133,7 +133,7 @@ impl Endpoint {
         }
     }
 
-    /// One attempt, with one renewal of the credentials if the hub asks for it.
+    /// Makes one attempt, and renews the credentials once if the hub answers 401.
     async fn attempt(&self, post: &Post, body: &Bytes) -> Outcome {
         let deadline = self.wiring.timer.now() + self.attempt_timeout;
         let first = self.send(post, body, Occasion::Attempt, deadline).await;
@@ -160,7 +160,7 @@ impl Endpoint {
             if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
-            late.as_mut().poll(cx).map(|()| Outcome::Passing {
+            late.as_mut().poll(cx).map(|()| Outcome::Retry {
                 cause: Cause::NoResponse(self.attempt_timeout),
                 retry_after: None,
             })
@@ -171,7 +171,7 @@ impl Endpoint {
     async fn exchange(&self, post: &Post, body: &Bytes, occasion: Occasion) -> Outcome {
         match self.try_exchange(post, body, occasion).await {
             Ok(outcome) => outcome,
-            Err(cause) => Outcome::Passing { cause, retry_after: None },
+            Err(cause) => Outcome::Retry { cause, retry_after: None },
         }
     }
 
@@ -188,7 +188,7 @@ impl Endpoint {
         if !head.status.is_success() && policy.verdict(head.status) == Verdict::Retry {
             let retry_after = retry_after(&head.headers, self.wiring.timer.wall());
             let cause = Cause::Status { status: head.status, retry_after };
-            return Ok(Outcome::Passing { cause, retry_after });
+            return Ok(Outcome::Retry { cause, retry_after });
         }
         let body = collect(body).await.map_err(Cause::Transport)?;
         Ok(Outcome::Settled(Answer { status: head.status, body }))
@@ -223,7 +223,7 @@ impl Endpoint {
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Reads an answer to its end, or as far as it is of interest.
+/// Reads an answer to its end, or to its maximum size.
 async fn collect(mut body: Body) -> Result<Bytes, TransportError> {
     let mut collected = BytesMut::new();
     while collected.len() < ANSWER_BYTES_MAX {

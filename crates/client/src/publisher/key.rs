@@ -1,4 +1,4 @@
-//! What makes repeating a publish harmless.
+//! Idempotency keys, which make repeating a request harmless.
 
 use std::error::Error;
 use std::fmt;
@@ -6,22 +6,22 @@ use std::fmt::Write as _;
 
 use ring::digest::{Context, SHA256};
 
-/// The name of one publish: the hub commits what comes under it once, however often it comes.
+/// The name of one publishing request: the hub commits requests with the same key only once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
-/// Bytes of a random key: as many as a UUID has, so that no two publishers ever draw the same.
+/// The size of a random key: that of a UUID, so that no two publishers draw the same key.
 const RANDOM_BYTES: usize = 16;
 
 impl IdempotencyKey {
-    /// The most bytes a key may have.
+    /// The maximum length of a key in bytes.
     pub const BYTES_MAX: usize = 256;
 
-    /// Takes a key of the caller's.
+    /// Makes a key of the caller's text.
     ///
     /// # Errors
     ///
-    /// A key is 1 to 256 visible ASCII characters: it must survive a header as it is.
+    /// If the text is not 1 to 256 visible ASCII characters: a key must survive a header unchanged.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidIdempotencyKey> {
         let key = key.into();
         let is_legal = (1..=Self::BYTES_MAX).contains(&key.len())
@@ -32,22 +32,23 @@ impl IdempotencyKey {
         }
     }
 
-    /// Draws a new one from the system's own source of randomness.
+    /// Draws a new key from the system's source of randomness.
     ///
     /// # Panics
     ///
-    /// If the system has none, which a program should not go on without.
+    /// If the system has no source of randomness.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; RANDOM_BYTES];
-        // Not from the jitter's generator: its 64 bits of state are too few for a name that must
-        // not come up twice among all publishers of a hub.
+        // The jitter's generator will not do: its 64 bits of state are too few for a name that must
+        // be unique among all publishers of a hub.
         getrandom::getrandom(&mut bytes).expect("the system has a source of randomness");
         Self::spell(&bytes)
     }
 
-    /// Makes the key that these parts always give, and no others: for an event that has a name
-    /// elsewhere, so that a program which starts again comes to the same key.
+    /// Derives a key from `parts`. The same parts always give the same key, and other parts give
+    /// another. Use it for an event that has a name elsewhere, so that a program that starts again
+    /// derives the same key.
     ///
     /// ```
     /// # use tidings_client::IdempotencyKey;
@@ -60,7 +61,7 @@ impl IdempotencyKey {
         let mut digest = Context::new(&SHA256);
         for part in parts {
             let part = part.as_ref();
-            // With its length before it, no part can pass for the end of another.
+            // The length before each part makes the boundaries between parts count.
             digest.update(&(part.len() as u64).to_be_bytes());
             digest.update(part);
         }
@@ -89,7 +90,7 @@ pub struct InvalidIdempotencyKey {
 }
 
 impl InvalidIdempotencyKey {
-    /// What was refused.
+    /// The refused text.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.key

@@ -1,4 +1,4 @@
-//! A transport whose other end a test holds in its hands.
+//! A transport whose server side a test plays.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 
 use crate::transport::{Body, Sending, Stage, Transport, TransportError};
 
-/// The server's end of a [`ScriptedTransport`]: takes the requests, in their order.
+/// The server side of a [`ScriptedTransport`]: receives its requests in order.
 #[derive(Debug, Default)]
 pub struct Script {
     queue: Arc<Mutex<Queue<ScriptedRequest>>>,
 }
 
-/// A [`Transport`] that reaches a [`Script`].
+/// A [`Transport`] that sends its requests to a [`Script`].
 #[derive(Debug, Clone)]
 pub struct ScriptedTransport {
     queue: Arc<Mutex<Queue<ScriptedRequest>>>,
@@ -45,7 +45,7 @@ impl Script {
         Self::default()
     }
 
-    /// The transport whose requests come here.
+    /// Makes a transport that sends its requests here.
     #[must_use]
     pub fn transport(&self) -> ScriptedTransport {
         ScriptedTransport { queue: Arc::clone(&self.queue) }
@@ -60,7 +60,7 @@ impl Script {
         poll_fn(|cx| lock(&self.queue).poll(cx)).await
     }
 
-    /// The next request, if one has come.
+    /// Returns the next request, if one has arrived.
     pub fn try_request(&mut self) -> Option<ScriptedRequest> {
         lock(&self.queue).items.pop_front()
     }
@@ -95,7 +95,7 @@ impl ScriptedRequest {
         self.request.headers()
     }
 
-    /// The body, taken out.
+    /// Takes the body out of the request.
     pub fn take_body(&mut self) -> Body {
         std::mem::replace(self.request.body_mut(), Body::empty())
     }
@@ -112,16 +112,16 @@ impl ScriptedRequest {
         self.respond(head.body(()).expect("a legal head"))
     }
 
-    /// Answers with any head; what is sent to the stream that is returned becomes the body.
+    /// Answers with any head. Bytes sent to the returned stream become the body.
     pub fn respond(self, head: Response<()>) -> ScriptedStream {
         let stream = ScriptedStream { pieces: Arc::new(Mutex::new(Queue::default())) };
         let body = ScriptedBody { pieces: Arc::clone(&stream.pieces) };
-        // A client that gave up does not want to hear it.
+        // If the client has given up, nobody needs the answer.
         let _ = self.answer.send(Ok(head.map(|()| Body::new(body))));
         stream
     }
 
-    /// Fails, at the given stage of the exchange.
+    /// Fails the exchange at the given stage.
     pub fn fail(self, stage: Stage) {
         let _ = self.answer.send(Err(TransportError::new(stage, "failed by the script")));
     }
@@ -143,7 +143,7 @@ impl ScriptedStream {
         push(&self.pieces, Piece::Bytes(bytes.into()));
     }
 
-    /// Ends the response as a server should.
+    /// Ends the response properly.
     pub fn end(self) {
         push(&self.pieces, Piece::End);
     }
@@ -151,14 +151,14 @@ impl ScriptedStream {
     /// Whether the client still reads.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        // This end and the body hold one each.
+        // This stream and the body each hold a reference.
         Arc::strong_count(&self.pieces) > 1
     }
 }
 
 impl Drop for ScriptedStream {
     fn drop(&mut self) {
-        // After `end`, nobody reads this any more.
+        // After `end`, this piece is never read.
         push(&self.pieces, Piece::Break);
     }
 }
@@ -190,8 +190,8 @@ impl HttpBody for ScriptedBody {
     }
 }
 
-/// What one end has sent and the other not taken yet. Only a test fills it, so it is as large as
-/// the test.
+/// Items that one side has sent and the other has not taken yet. Only a test fills it, so it grows
+/// no larger than the test.
 #[derive(Debug)]
 struct Queue<T> {
     items: VecDeque<T>,

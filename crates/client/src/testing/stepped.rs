@@ -1,4 +1,4 @@
-//! Time that stands still until a test moves it.
+//! A clock that stands still until a test advances it.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::timer::{Sleep, Timer};
 
-/// A clock that only [`advance`](Self::advance) moves. Clones show the same time.
+/// A clock that only [`advance`](Self::advance) moves. Clones share the time.
 #[derive(Debug, Clone)]
 pub struct SteppedTimer(Arc<Mutex<Clock>>);
 
@@ -35,7 +35,7 @@ impl SteppedTimer {
         })))
     }
 
-    /// Moves the time on, and wakes who has slept long enough.
+    /// Advances the time, and wakes the sleepers whose deadline has passed.
     pub fn advance(&self, time: Duration) {
         let woken = {
             let mut clock = self.clock();
@@ -45,14 +45,14 @@ impl SteppedTimer {
             let asleep = clock.sleepers.split_off(&(now, u64::MAX));
             std::mem::replace(&mut clock.sleepers, asleep)
         };
-        // After unlocking: who wakes looks at the clock first.
+        // After unlocking: a woken sleeper locks the clock first.
         woken.into_values().for_each(Waker::wake);
     }
 
-    /// Waits until somebody sleeps for a time between `low` and `high` (both included) from now,
-    /// and says for how long. The shortest such sleep is taken.
+    /// Waits until a sleep is under way that ends between `low` and `high` (inclusive) from now,
+    /// and returns its length. If there are several, the shortest counts.
     ///
-    /// This is how a test waits for a program to have come to the point where it waits.
+    /// A test uses this to wait until the program under test waits.
     pub async fn armed_between(&self, low: Duration, high: Duration) -> Duration {
         poll_fn(|cx| {
             let mut clock = self.clock();
@@ -66,12 +66,12 @@ impl SteppedTimer {
         .await
     }
 
-    /// Waits until somebody sleeps for exactly `time` from now.
+    /// Waits until a sleep is under way that ends exactly `time` from now.
     pub async fn armed(&self, time: Duration) {
         self.armed_between(time, time).await;
     }
 
-    /// The time until the first sleeper wakes, if anybody sleeps.
+    /// The time until the first sleep ends, if any is under way.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let clock = self.clock();

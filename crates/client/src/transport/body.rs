@@ -1,4 +1,4 @@
-//! The body of a request or a response, whoever carries it.
+//! The body of a request or a response, independent of the transport.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,13 +11,13 @@ use http_body_util::{BodyExt, Empty, Full};
 
 use super::TransportError;
 
-/// A request's or a response's body, as a [`Transport`](crate::Transport) takes and gives it.
+/// The body of a request or a response, as a [`Transport`](crate::Transport) sends and receives it.
 ///
-/// It implements [`http_body::Body`]; dropping a response's body ends the response.
+/// It implements [`http_body::Body`]. Dropping a response's body ends the response.
 pub struct Body(UnsyncBoxBody<Bytes, TransportError>);
 
 impl Body {
-    /// No body.
+    /// Makes an empty body.
     #[must_use]
     pub fn empty() -> Self {
         Self::new(Empty::new().map_err(|never| match never {}))

@@ -1,4 +1,4 @@
-//! Making connections: directly or through a proxy, in clear or with TLS.
+//! Makes connections: directly or through a proxy, in clear text or with TLS.
 
 use std::error::Error;
 use std::fmt;
@@ -25,35 +25,35 @@ use tower_service::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Silence on a connection after which the kernel asks the peer whether it is still there, and how
-/// often it asks before it gives up: one minute finds a peer that lost its power, whatever
-/// heartbeats the server sends.
+/// TCP's keep-alive: the idle time before the first probe, the interval between probes, and their
+/// number. Together they find a peer that lost its power within one minute, whatever heartbeats the
+/// server sends.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// Which proxy to use for which server.
+/// The choice of a proxy for each server.
 #[derive(Clone)]
 pub struct Proxy(Arc<Matcher>);
 
 impl Proxy {
-    /// What the environment says: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
-    /// upper or lower case. Read once, here, and nowhere else in this crate: a program that does
-    /// not call this uses no proxy.
+    /// Reads the proxies from the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and
+    /// `NO_PROXY`, in upper or lower case. This function reads them once, and no other code in this
+    /// crate does: a program that does not call it uses no proxy.
     #[must_use]
     pub fn from_env() -> Self {
         Self(Arc::new(Matcher::from_env()))
     }
 
-    /// One proxy for every server, but those named in `except` (host names, domains, addresses and
+    /// Uses one proxy for every server except those in `except` (host names, domains, addresses and
     /// networks, separated by commas, as in `NO_PROXY`).
     ///
-    /// The proxy's URL is `http://`, `socks5://` (names looked up here) or `socks5h://` (looked up
-    /// by the proxy), with a user name and password if it wants them.
+    /// The proxy's URL is `http://`, `socks5://` (names are looked up here) or `socks5h://` (names
+    /// are looked up by the proxy), with a user name and password if the proxy requires them.
     ///
     /// # Errors
     ///
-    /// If `url` is no such URL.
+    /// If `url` is not such a URL.
     pub fn all(url: &str, except: &str) -> Result<Self, InvalidProxy> {
         let refused = || InvalidProxy { url: redacted(url) };
         let parsed = url::Url::parse(url).map_err(|_| refused())?;
@@ -67,7 +67,7 @@ impl Proxy {
         self.0.intercept(uri)
     }
 
-    /// The header for a proxy that is sent the request itself, which it is without TLS.
+    /// The header for a proxy that receives the request itself, as it does without TLS.
     pub(super) fn authorization(&self, uri: &Uri) -> Option<HeaderValue> {
         if uri.scheme_str() != Some("http") {
             return None;
@@ -78,7 +78,7 @@ impl Proxy {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL may hold a password.
+        // The URL may contain a password.
         f.debug_struct("Proxy").finish_non_exhaustive()
     }
 }
@@ -87,7 +87,7 @@ fn is_supported(scheme: &str) -> bool {
     matches!(scheme, "http" | "socks5" | "socks5h")
 }
 
-/// Cuts away the user name and password.
+/// Removes the user name and password.
 fn redacted(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((_, host)) => format!("…@{host}"),
@@ -95,7 +95,7 @@ fn redacted(url: &str) -> String {
     }
 }
 
-/// The URL of a proxy that cannot be used.
+/// The error of a URL that is not a usable proxy's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidProxy {
     url: String,
@@ -109,7 +109,7 @@ impl fmt::Display for InvalidProxy {
 
 impl Error for InvalidProxy {}
 
-/// Whom to believe.
+/// The trusted root certificates.
 #[derive(Clone)]
 pub(super) enum Roots {
     Platform,
@@ -133,8 +133,8 @@ impl Roots {
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, BoxError> {
-        // The platform's roots are hundreds of files on some systems: read once, and only if TLS
-        // is used at all.
+        // The platform's roots are hundreds of files on some systems, so they are read once, and
+        // only if TLS is used.
         static PLATFORM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
         match (self, PLATFORM.get()) {
             (Self::Given(config), _) | (Self::Platform, Some(config)) => Ok(Arc::clone(config)),
@@ -148,12 +148,12 @@ impl Roots {
 
 fn config_builder()
 -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
-    // Named, because rustls refuses to guess in a program that has two providers compiled in.
+    // Explicit, because rustls does not choose in a program that contains two providers.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }
 
-/// The given text holds no usable certificate in PEM.
+/// The error of a text without a usable certificate in PEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidRoots;
 
@@ -165,7 +165,7 @@ impl fmt::Display for InvalidRoots {
 
 impl Error for InvalidRoots {}
 
-/// Which protocols TLS may agree on.
+/// The protocols that TLS may negotiate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alpn {
     Both,
@@ -226,7 +226,7 @@ impl Connector {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
         let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
-        // Inside a tunnel the proxy sees nothing, so requests are written as to the server.
+        // The proxy does not see requests inside a tunnel, so they are written as for the server.
         Ok(Stream { io: TokioIo::new(Io::Tls(Box::new(tls))), route: Route::Direct })
     }
 
@@ -281,7 +281,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Whether the peer is a proxy that wants to be told the whole URL.
+/// Whether the peer is a proxy, which needs the whole URL in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Direct,

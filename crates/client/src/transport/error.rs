@@ -1,38 +1,38 @@
-//! How an exchange breaks.
+//! Transport errors.
 
 use std::error::Error;
 use std::fmt;
 
-/// An exchange that broke, in the words of the transport that carried it.
+/// The error of an exchange that broke.
 ///
-/// An [`EventSource`](crate::EventSource) answers one with another attempt and shows it as
-/// [`Cause::Transport`](crate::Cause::Transport).
+/// An [`EventSource`](crate::EventSource) reports it as
+/// [`Cause::Transport`](crate::Cause::Transport) and makes another attempt.
 #[derive(Debug)]
 pub struct TransportError {
     stage: Stage,
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// How far an exchange had come when it broke.
+/// The stage at which an exchange broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// No connection: the name, the network, the proxy or TLS refused. The server has seen
-    /// nothing of the request.
+    /// There was no connection: the name look-up, the network, the proxy or TLS failed. The server
+    /// has seen nothing of the request.
     Connect,
-    /// The request may have been sent, and no response came.
+    /// The request may have been sent, but no response arrived.
     Request,
     /// The response broke off.
     Body,
 }
 
 impl TransportError {
-    /// Wraps what a transport reported.
+    /// Wraps a transport's own error.
     pub fn new(stage: Stage, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { stage, source: source.into() }
     }
 
-    /// How far the exchange had come.
+    /// The stage at which the exchange broke.
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage

@@ -1,4 +1,4 @@
-//! The transport in use unless another is given: hyper, with rustls.
+//! The default transport: hyper with rustls.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::connector::{Alpn, Connector, InvalidRoots, Proxy, Roots};
 use super::{Body, NewConnection, Sending, Stage, Transport, TransportError};
 
-/// How long a name look-up and TCP may take to make a connection.
+/// The time-out of making a connection: name look-up and TCP.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection that is kept may lie unused: less than the 60 s after which many servers
-/// and proxies close one.
+/// The time for which an idle connection is kept: less than the 60 s after which many servers and
+/// proxies close one.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
-/// How often HTTP/2 asks whether the server is still there, and how long it waits for the answer:
-/// together within the shortest idle timeout that suits a heartbeat of 15 s.
+/// The interval of HTTP/2 pings, and the wait for their answer. Together they are shorter than the
+/// idle timeout that suits a heartbeat of 15 s, which is 45 s.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// HTTP/1.1 and HTTP/2 over TCP and TLS, with the platform's roots.
 ///
-/// Must be used within a tokio runtime. By default every request has a connection of its own that
-/// ends with it: a stream outlives most of what a pool could save, and a reconnection must not be
-/// given the very connection that just went silent.
+/// It must be used within a tokio runtime. By default every request has a connection of its own,
+/// which ends with it: a stream outlives most of what a pool could save. A transport that keeps
+/// connections still makes a new one for a request with the extension [`NewConnection`].
 #[derive(Clone)]
 pub struct HyperTransport {
     pooled: Client<Connector, Body>,
@@ -38,14 +38,14 @@ pub struct HyperTransport {
 }
 
 impl HyperTransport {
-    /// Makes a transport with the defaults: no proxy, the platform's roots, HTTP/2 where TLS
-    /// agrees on it.
+    /// Makes a transport with the default settings: no proxy, the platform's roots, and HTTP/2 if
+    /// TLS negotiates it.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Describes another one.
+    /// Describes a transport with other settings.
     pub fn builder() -> HyperTransportBuilder {
         HyperTransportBuilder {
             roots: Roots::Platform,
@@ -92,15 +92,15 @@ impl Transport for HyperTransport {
     }
 }
 
-/// Which version of HTTP to speak.
+/// The version of HTTP that a transport speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HttpVersion {
-    /// HTTP/1.1 in clear text; with TLS, HTTP/2 if the server agrees.
+    /// HTTP/1.1 in clear text; with TLS, HTTP/2 if the server supports it.
     Negotiated,
     /// HTTP/1.1 always.
     Http1,
-    /// HTTP/2 always, in clear text too: the server must be known to speak it.
+    /// HTTP/2 always, even in clear text: the server must be known to support it.
     Http2,
 }
 
@@ -116,36 +116,37 @@ pub struct HyperTransportBuilder {
 }
 
 impl HyperTransportBuilder {
-    /// Believes certificates signed by these roots, in PEM, and by no others.
+    /// Trusts only certificates signed by these roots, in PEM.
     ///
     /// # Errors
     ///
-    /// If `pem` holds no certificate, or one that cannot be read.
+    /// If `pem` contains no certificate, or one that cannot be read.
     pub fn roots_pem(mut self, pem: &[u8]) -> Result<Self, InvalidRoots> {
         self.roots = Roots::from_pem(pem)?;
         Ok(self)
     }
 
-    /// Goes through a proxy.
+    /// Uses a proxy.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);
         self
     }
 
-    /// Speaks this version of HTTP.
+    /// Sets the version of HTTP.
     pub fn http_version(mut self, version: HttpVersion) -> Self {
         self.version = version;
         self
     }
 
-    /// Sets how long making a connection may take, before TLS. 10 s by default.
+    /// Sets the time-out of making a connection, before TLS. 10 s by default.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
     }
 
-    /// Keeps up to so many connections to each server open for the next request, for half a
-    /// minute. 0 by default, which is right for event streams; a publisher's keeps a few.
+    /// Sets the maximum number of idle connections to each server that are kept for the next
+    /// request, for half a minute. 0 by default: every request has a connection of its own. With
+    /// any other number, requests also share HTTP/2 connections.
     pub fn connections_kept(mut self, connections_kept: usize) -> Self {
         self.connections_kept = connections_kept;
         self

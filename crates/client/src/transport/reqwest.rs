@@ -1,4 +1,4 @@
-//! Requests by a `reqwest::Client` of the caller's.
+//! The transport that sends requests through the caller's `reqwest::Client`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,17 +12,17 @@ use http_body_util::BodyExt;
 
 use super::{Body, Sending, Stage, Transport, TransportError};
 
-/// Hands requests to a [`reqwest::Client`]: for programs that have one set up already, with its
+/// Sends requests through a [`reqwest::Client`], for programs that already have one with its own
 /// roots, proxies and name resolution.
 ///
-/// The client must follow no redirects (`redirect(Policy::none())`) and keep no cookies it should
-/// not send: this crate decides where a redirect leads and which headers go along. Its own
-/// time-out for a whole request, if one is set, ends streams.
+/// The client must not follow redirects (`redirect(Policy::none())`) and must not add cookies: this
+/// crate decides which redirect to follow and which headers to send. If the client has a time-out
+/// for whole requests, it ends streams.
 #[derive(Clone)]
 pub struct ReqwestTransport(reqwest::Client);
 
 impl ReqwestTransport {
-    /// Uses `client`.
+    /// Makes a transport of `client`.
     #[must_use]
     pub fn new(client: reqwest::Client) -> Self {
         Self(client)
@@ -53,14 +53,13 @@ impl Transport for ReqwestTransport {
 
 fn reqwest_body(body: Body) -> reqwest::Body {
     match body.is_end_stream() {
-        // A wrapped body has no length that is known to be none, and would be sent as chunks.
+        // A wrapped body has no known length, even if it is empty, and would be sent as chunks.
         true => reqwest::Body::from(""),
         false => reqwest::Body::wrap(Shared(Mutex::new(body))),
     }
 }
 
-/// A body that may be shared between threads, which nobody does, so the lock never waits.
-/// `reqwest` asks for the bound.
+/// A body that is `Sync`, as `reqwest` requires. It is never shared, so the lock never waits.
 struct Shared(Mutex<Body>);
 
 impl HttpBody for Shared {

@@ -1,8 +1,8 @@
 //! A source against a hub with history, over a network that drops, delays and goes silent.
 //!
-//! Nothing is real but the event source: time is simulated, and so is the server, whose every
-//! decision comes from a seed. So a run takes milliseconds, and a failing seed fails again. What is
-//! asserted is the crate's promise: no event is lost, doubled or out of order.
+//! Only the event source is real. Time and the server are simulated, and every decision of theirs
+//! comes from a seed. So a run takes milliseconds, and a failing seed fails again. The tests check
+//! the crate's promise: no event is lost, doubled or out of order.
 //!
 //! 200 seeds run with the other tests. For more:
 //!
@@ -23,7 +23,7 @@ use futures_core::Stream;
 use tidings_client::{Cause, EventSource, Resumption, Signal};
 use world::{EVENTS, HEARTBEAT, Sim, Stats};
 
-/// Simulated time after which a run that has not ended never will.
+/// The simulated time after which a run is stuck.
 const HORIZON: Duration = Duration::from_secs(24 * 3_600);
 
 #[test]
@@ -35,7 +35,7 @@ fn no_event_is_lost_or_doubled_whatever_the_network_does() {
         total.add(&run(seed));
     }
     println!("{seeds} seeds: {total:?}");
-    // A network that did nothing would prove nothing.
+    // A network without failures would prove nothing.
     for (what, count) in total.counts() {
         assert!(count > 0, "no {what} in {seeds} seeds");
     }
@@ -55,7 +55,7 @@ impl Wake for Flag {
     }
 }
 
-/// Plays one seed to its end.
+/// Runs one seed to its end.
 fn run(seed: u64) -> Stats {
     let sim = Sim::new(seed);
     let flag = Arc::new(Flag(AtomicBool::new(false)));
@@ -76,11 +76,11 @@ fn run(seed: u64) -> Stats {
     sim.stats()
 }
 
-/// The program that reads: it keeps its place, and is restarted now and then.
+/// The reading program, which keeps its place and is restarted now and then.
 struct Reader {
     sim: Sim,
     source: EventSource,
-    /// The number of the last event received, and the place kept: 0 is before the first.
+    /// The number of the last event received, which is the place kept. 0 is before the first.
     received: u64,
 }
 

@@ -12,13 +12,13 @@ use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use tidings_client::{Body, Sending, Sleep, Stage, Timer, Transport, TransportError};
 
-/// Events published in a run, numbered from 1; the number is data and ID alike.
+/// The number of events published in a run. Each event's number, from 1, is its data and its ID.
 pub(crate) const EVENTS: u64 = 60;
 
 /// The hub's heartbeat interval.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// What happened in a run.
+/// Counts of the things that happened in a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stats {
     pub(crate) drops: u64,
@@ -72,7 +72,7 @@ impl Stats {
     }
 }
 
-/// The world, shared by the source's transport, its timer, and the test.
+/// The simulated world, shared by the source's transport, its timer, and the test.
 #[derive(Clone)]
 pub(crate) struct Sim(Arc<Mutex<World>>);
 
@@ -80,9 +80,9 @@ struct World {
     start: Instant,
     now: Instant,
     rng: fastrand::Rng,
-    /// When each event is published.
+    /// The time at which each event is published.
     published: Vec<Instant>,
-    /// The earliest moment that anything waits for. It is collected anew in each round of polls.
+    /// The earliest time that anything waits for, collected anew in each round of polls.
     wake: Option<Instant>,
     stats: Stats,
 }
@@ -120,7 +120,7 @@ impl Sim {
         world.now - world.start
     }
 
-    /// Moves to the next moment at which anything can happen.
+    /// Advances to the next time at which anything can happen.
     pub(crate) fn advance(&self) {
         let mut world = self.world();
         let wake = world.wake.take().expect("somebody waits for something");
@@ -139,7 +139,7 @@ impl Sim {
         add(&mut self.world().stats);
     }
 
-    /// Whether the reading program is killed and started again now.
+    /// Decides whether the reading program is killed and started again now.
     pub(crate) fn crashes(&self) -> bool {
         let mut world = self.world();
         let crashes = world.rng.u8(..40) == 0;
@@ -181,7 +181,7 @@ impl Timer for Sim {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 enum Answer {
     Refused,
     Silence,
@@ -202,8 +202,8 @@ impl Transport for Sim {
                 0 => Answer::Refused,
                 1 => Answer::Silence,
                 2 => Answer::Busy,
-                // Without a place this hub begins at the oldest event, not at the tail, so that
-                // every event is expected, those before the first connection too.
+                // Without a last event ID this hub starts at the oldest event, not at the tail, so
+                // that every event is expected, even those before the first connection.
                 _ => Answer::Stream { after: place.unwrap_or(0) },
             };
             (at, answer)
@@ -267,18 +267,18 @@ fn stream(sim: &Sim, after: u64) -> Response<Body> {
 enum End {
     Clean,
     Drop,
-    /// The peer is gone and nobody says so.
+    /// The peer is gone without a word.
     Silence,
-    /// The same, counted.
+    /// The same, already counted.
     Silent,
 }
 
-/// One response: history from a place on, in chunks that mean nothing, until it ends.
+/// One response: the history after an event, in arbitrary chunks, until it ends.
 struct Stream {
     sim: Sim,
     sent: u64,
     pending: Vec<u8>,
-    /// Whether the last chunk ended where an event ends.
+    /// Whether the last chunk ended at the end of an event.
     boundary: bool,
     spoke: Instant,
     ends: Instant,
@@ -312,7 +312,7 @@ impl HttpBody for Stream {
             moments.into_iter().flatten().for_each(|moment| world.wait_until(moment));
             return Poll::Pending;
         }
-        // Sometimes only a part of what is there gets through before the connection ends.
+        // Sometimes only a part of the bytes gets through before the connection ends.
         let length = self.pending.len();
         let cut = if world.rng.bool() { world.rng.usize(1..=length) } else { length };
         if cut < length && world.rng.u8(..6) == 0 {

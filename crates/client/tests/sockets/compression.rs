@@ -65,7 +65,7 @@ async fn each_event_at_once(encoding: &str, mut compress: Flush) {
     assert_eq!(request.header("accept-encoding").as_deref(), Some("gzip, br, zstd"));
     let mut stream = open(request, encoding).await;
     watch.open().await;
-    // Each is waited for before the next is written.
+    // Each event must arrive before the next is written.
     for number in 0..20 {
         let data = format!("{encoding} {number}");
         stream.send(compress(&format!("id: {number}\ndata: {data}\n\n"))).await;

@@ -1,5 +1,5 @@
-//! The contract service, driven as LaunchDarkly's harness drives it: this plays the harness's part
-//! of the REST contract and walks every group of its tests.
+//! The contract service, driven as LaunchDarkly's harness drives it: these tests play the harness's
+//! part of the REST contract and cover every group of its tests.
 
 mod connections;
 mod harness;

@@ -1,4 +1,4 @@
-//! HTTP/2: streams that end in its own ways.
+//! HTTP/2: its own ways to end a stream, and shared connections.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::watch::watch;
 
-/// What a body does next; an error resets its stream.
+/// The next piece of a body; an error resets the stream.
 type Piece = Result<&'static str, &'static str>;
 
 struct Pieces(mpsc::Receiver<Piece>);
@@ -35,8 +35,8 @@ impl Body for Pieces {
     }
 }
 
-/// The next connection, served until the task is aborted. Each request is reported with the
-/// sender of its body.
+/// A connection, which is served until its task is aborted. Each request comes with the sender of
+/// its response's body.
 struct Connection {
     requests: mpsc::Receiver<(Request<()>, mpsc::Sender<Piece>)>,
     goaway: mpsc::Sender<()>,
@@ -86,7 +86,7 @@ async fn t30_a_reset_stream_a_goaway_and_a_lost_connection_reestablish() {
     let cause = watch.wait().await.cause;
     assert!(matches!(&cause, Cause::Transport(error) if error.stage() == Stage::Body), "{cause:?}");
 
-    // A reconnection has a connection of its own: the old one may be what is broken.
+    // A reconnection has a connection of its own: the old one may be broken.
     let mut connection = accept(&listener).await;
     let (request, body) = connection.requests.recv().await.expect("a request");
     assert_eq!(request.headers()["last-event-id"], "1");

@@ -1,5 +1,5 @@
-//! The event source on real sockets: every scenario of the machine's own tests again, with a
-//! server on loopback that does exactly what a test says, and time that the test steps.
+//! The event source on real sockets: the scenarios of the state machine's tests again, with a
+//! server on loopback that a test scripts and a clock that a test steps.
 
 mod compression;
 mod contract;

@@ -1,4 +1,4 @@
-//! Requests, redirects, and what opens a stream.
+//! Requests, redirects, and responses that open a stream, on sockets.
 
 use tidings_client::{
     Closed, Credentials, EventSource, Occasion, RedirectError, Refusal, Resumption,
@@ -25,13 +25,13 @@ async fn c1_any_header_method_and_body_go_out() {
     let server = Server::new().await;
     let report = http::Method::from_bytes(b"REPORT").expect("a method");
     let builder = EventSource::request(report, &server.url("/"))
-        .header("x-colour", "blue")
+        .header("x-color", "blue")
         .header("accept", "text/event-stream, */*")
         .json(&serde_json::json!({"stream": true}));
     let mut watch = watch(builder);
     let request = server.request().await;
     assert_eq!(request.line, "REPORT / HTTP/1.1");
-    assert_eq!(request.header("x-colour").as_deref(), Some("blue"));
+    assert_eq!(request.header("x-color").as_deref(), Some("blue"));
     assert_eq!(request.header("accept").as_deref(), Some("text/event-stream, */*"));
     assert_eq!(request.header("content-type").as_deref(), Some("application/json"));
     assert_eq!(request.body, br#"{"stream":true}"#);

@@ -40,7 +40,7 @@ async fn t21_the_header_carries_utf8_bytes_or_is_absent() {
         }
         let mut stream = request.open().await;
         watch.open().await;
-        // The ID for the round after the next.
+        // The ID that the next request is to carry.
         let next = match id {
             "" => "id: ü\n\n",
             "id: ü\n\n" => "id: a\u{1}\n\n",
@@ -89,7 +89,7 @@ async fn t31_an_event_of_14_million_bytes_arrives_and_one_of_17_ends_it() {
     let sender = tokio::spawn(async move {
         stream.send(format!("id: 1\ndata: {}\n\n", "x".repeat(14_000_000))).await;
         stream.send("id: 2\ndata: ").await;
-        // The client hangs up while this is under way, so writing may fail.
+        // The client hangs up during this, so writing may fail.
         let more = "x".repeat(1_000_000);
         for _ in 0..17 {
             stream.send(&more).await;
@@ -101,7 +101,7 @@ async fn t31_an_event_of_14_million_bytes_arrives_and_one_of_17_ends_it() {
     let source = watch.finished().await;
     assert_eq!(source.last_event_id(), "1");
     drop(source);
-    // Writing into a connection that is gone is the sender's end; that it ends is what counts.
+    // The sender may fail because the connection is gone; it must only end.
     let _ = sender.await;
 }
 

@@ -1,4 +1,4 @@
-//! Proxies: asked for by the caller, never found by surprise.
+//! Proxies, which are used only if the caller sets them.
 
 use std::process::Stdio;
 
@@ -65,8 +65,8 @@ fn what_is_no_proxy_is_refused_without_showing_its_password() {
     }
 }
 
-/// The name of the test that [`the_environment_is_read_only_when_asked`] runs in a process of its
-/// own, because a process cannot safely change its own environment.
+/// The test that [`the_environment_is_read_only_when_asked`] runs in another process, because a
+/// process cannot safely change its own environment.
 const CHILD: &str = "proxies::child_that_asks_the_url_in_its_environment";
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn the_environment_is_read_only_when_asked() {
 
 #[tokio::test]
 async fn child_that_asks_the_url_in_its_environment() {
-    // Run by itself, without that environment, there is nothing to ask.
+    // Run by itself, without that environment, this test has nothing to do.
     let Ok(url) = std::env::var("TIDINGS_TEST_URL") else { return };
     let builder = match std::env::var("TIDINGS_TEST_PROXY_MODE").as_deref() {
         Ok("from_env") => EventSource::get(&url).transport(through(Proxy::from_env())),

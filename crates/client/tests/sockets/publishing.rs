@@ -1,4 +1,4 @@
-//! The publisher, against a small hub that commits, remembers keys, and can be cut off anywhere.
+//! The publisher against a small hub that commits, remembers keys, and can be cut off anywhere.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -15,11 +15,11 @@ use tidings_client::{
 
 use crate::server::{Nobody, Request, Server};
 
-/// What the hub does with the next request.
+/// The hub's reaction to a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Luck {
     Answer,
-    /// Commits, and hangs up before it can say so.
+    /// Commits, and hangs up before it answers.
     CommitAndCut,
     /// Hangs up before anything happens.
     Cut,

@@ -1,4 +1,4 @@
-//! A server of HTTP/1.1 that writes what a test tells it to, byte by byte if need be.
+//! An HTTP/1.1 server that sends the bytes that a test tells it to.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,8 +11,8 @@ pub(crate) struct Server {
     listener: TcpListener,
 }
 
-/// An address that refuses connections for as long as it is held: bound, so that nobody else can
-/// take it, and not listened to.
+/// An address that refuses connections for as long as this value lives: it is bound, so that no
+/// other program can take it, but nothing listens.
 pub(crate) struct Nobody(TcpSocket);
 
 impl Nobody {
@@ -27,7 +27,7 @@ impl Nobody {
     }
 }
 
-/// A request that waits for its answer.
+/// A request that waits for its response.
 pub(crate) struct Request {
     pub(crate) line: String,
     pub(crate) headers: HashMap<String, Vec<u8>>,
@@ -35,7 +35,7 @@ pub(crate) struct Request {
     socket: TcpStream,
 }
 
-/// A response whose head went out.
+/// A response whose head has been sent.
 pub(crate) struct Response {
     socket: TcpStream,
 }
@@ -58,7 +58,7 @@ impl Server {
         format!("http://localhost:{}{path}", self.address().port())
     }
 
-    /// Waits for the next request and reads it whole.
+    /// Waits for the next request, and reads all of it.
     pub(crate) async fn request(&self) -> Request {
         let (mut socket, _) = self.listener.accept().await.expect("a connection");
         let mut text = Vec::new();
@@ -87,7 +87,7 @@ impl Server {
         Request { line, headers, body, socket }
     }
 
-    /// Opens the next stream that is asked for.
+    /// Waits for the next request, and opens a stream.
     pub(crate) async fn open(&self) -> Response {
         self.request().await.open().await
     }
@@ -105,7 +105,7 @@ impl Request {
             .await
     }
 
-    /// Answers with a head alone. `headers` are lines, each ended by CRLF.
+    /// Sends the head of a response. `headers` are lines, each ended by CRLF.
     pub(crate) async fn respond(mut self, status: &str, headers: &str) -> Response {
         let head = format!("HTTP/1.1 {status}\r\n{headers}\r\n");
         self.socket.write_all(head.as_bytes()).await.expect("writable");
@@ -133,12 +133,12 @@ impl Response {
         self.raw(&chunk).await;
     }
 
-    /// Sends bytes without a chunk around them.
+    /// Sends bytes without chunked encoding.
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.expect("writable");
     }
 
-    /// Ends the body as it should end.
+    /// Ends the body properly.
     pub(crate) async fn end(mut self) {
         self.raw(b"0\r\n\r\n").await;
     }
@@ -157,7 +157,7 @@ impl Response {
     /// Waits until the client has hung up.
     pub(crate) async fn hung_up(mut self) {
         let mut rest = Vec::new();
-        // A reset is as good an end as any.
+        // A reset is as good as an end.
         let _ = self.socket.read_to_end(&mut rest).await;
         assert_eq!(rest, b"", "the client said more than its request");
     }

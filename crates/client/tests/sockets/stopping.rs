@@ -1,4 +1,4 @@
-//! What ends a source, on sockets.
+//! The ends of a source, on sockets.
 
 use tidings_client::{Body, Cause, Closed, EventSource, Signal, State};
 

@@ -1,4 +1,4 @@
-//! TLS: whom to believe, and which protocol it agrees on.
+//! TLS: trusted roots and the negotiated protocol.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Other transports than the default one.
+//! Transports other than the default.
 
 #[cfg(feature = "reqwest")]
 mod by_reqwest {

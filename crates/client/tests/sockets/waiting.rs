@@ -1,4 +1,4 @@
-//! When the next attempt comes, on sockets.
+//! The time of the next attempt, on sockets.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

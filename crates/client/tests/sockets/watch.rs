@@ -1,4 +1,4 @@
-//! An event source at work beside a test, which sees its signals and steps its time.
+//! Runs an event source in a task beside a test, which sees its signals and steps its clock.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ pub(crate) enum Order {
     Stop,
 }
 
-/// Opens `builder` and watches it.
+/// Opens the source that `builder` describes, and runs it.
 pub(crate) fn watch(builder: Builder) -> Watch {
     let timer = SteppedTimer::new();
     let mut source = builder.timer(timer.clone()).seed(1).open().expect("a good description");
-    // One signal at a time: a source reads on only when its owner asks.
+    // One signal at a time: a source reads on only when its owner polls it.
     let (report, signals) = mpsc::channel(1);
     let (orders, mut given) = mpsc::channel(1);
     let task = tokio::spawn(async move {
@@ -86,26 +86,25 @@ impl Watch {
         }
     }
 
-    /// Waits for the announcement of another attempt, and steps to one moment before it, then to
-    /// it.
+    /// Waits for the announcement of another attempt, then steps to a moment before it, then to it.
     pub(crate) async fn wait(&mut self) -> Retrying {
         let retrying = self.retrying().await;
         self.timer.armed(retrying.delay).await;
         let moment = Duration::from_nanos(1);
         self.timer.advance(retrying.delay - moment);
-        // Still asleep: the attempt is not made before its time.
+        // Still asleep: the attempt must not be made early.
         assert_eq!(self.timer.next_wake(), Some(moment));
         self.timer.advance(moment);
         retrying
     }
 
-    /// The source itself, after its last signal.
+    /// Returns the source after its last signal.
     pub(crate) async fn finished(mut self) -> EventSource {
         assert!(self.signals.recv().await.is_none(), "nothing follows the end");
         self.task.await.expect("the source does not panic")
     }
 
-    /// The source itself, wherever it stands.
+    /// Returns the source in its current state.
     pub(crate) async fn stop(self) -> EventSource {
         self.order(Order::Stop).await;
         drop(self.signals);

@@ -1,4 +1,4 @@
-//! How much is taken, and what becomes of too much and of the damaged.
+//! Limits, and damaged or truncated content encodings.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Requests, redirects, and what opens a stream.
+//! Requests, redirects, and responses that open a stream.
 
 use super::*;
 use crate::redirect::RedirectError;
@@ -143,7 +143,7 @@ fn t32_credentials_are_asked_for_per_attempt_and_renewed_once_on_401() {
     assert_eq!(attempt.credentials, Some(Occasion::Unauthorized));
     let signal = play.end();
     play.wait(signal);
-    // The next attempt may renew them again: the last renewal was long ago.
+    // The next attempt may renew the credentials again.
     assert_eq!(play.attempt().credentials, Some(Occasion::Attempt));
     assert!(play.respond(401, &[]).is_none());
     assert_eq!(play.attempt().credentials, Some(Occasion::Unauthorized));
@@ -168,7 +168,7 @@ fn t32_credentials_do_not_follow_to_another_origin() {
     play.attempt();
     play.respond(307, &[("location", "https://b.example/")]);
     assert_eq!(play.attempt().credentials, None);
-    // Nor are they made anew because a stranger asks.
+    // A 401 of another origin does not renew them either.
     assert!(play.respond(401, &[]).is_none());
     assert!(matches!(closed(play.end()), Closed::Refused(_)));
 }

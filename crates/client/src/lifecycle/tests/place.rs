@@ -1,4 +1,4 @@
-//! The last event ID, across everything that can happen to it.
+//! The last event ID across connections.
 
 use super::*;
 

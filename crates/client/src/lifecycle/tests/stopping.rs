@@ -1,4 +1,4 @@
-//! What ends a source, and what is never sent twice.
+//! The ends of a source, and requests that are never sent twice.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn c5_nothing_is_delivered_once_closed() {
     play.open();
     let mut input = &b"data: a\n\ndata: b\n\n"[..];
     play.lifecycle.handle_bytes(&mut input, play.now);
-    // The first event waits to be taken when the caller closes.
+    // The first event has not been taken when the caller closes.
     play.lifecycle.close();
     assert!(matches!(closed(play.signal()), Closed::ByCaller));
     play.assert_silent_for_good();

@@ -1,8 +1,8 @@
-//! When the next attempt comes.
+//! The time of the next attempt.
 
 use super::*;
 
-/// The waits that many seeds draw in one scenario.
+/// The minimum and maximum of the waits that many seeds draw in one scenario.
 fn delays(scenario: impl Fn(&mut Play) -> Option<Signal>) -> (Duration, Duration) {
     let delays: Vec<_> = (0..500)
         .map(|seed| {
@@ -202,7 +202,7 @@ fn t27_an_event_or_a_stable_minute_ends_the_damping() {
     };
     assert_between(recovered(|play| drop(play.events("data: a\n\n"))), 3_000, 3_200);
     assert_between(recovered(|play| drop(play.advance(ms(60_000)))), 3_000, 3_200);
-    // One short of a minute, and comments however many, are no recovery.
+    // A moment less than a minute is no recovery, nor is any number of comments.
     let unstable: fn(&mut Play) = |play| {
         play.feed(":\n:\nretry: 3000\nid: 1\n\n");
         drop(play.advance(ms(59_999)));

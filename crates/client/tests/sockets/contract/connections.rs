@@ -1,4 +1,4 @@
-//! The groups that are about requests: HTTP, reconnection, and the capabilities.
+//! The groups about requests: HTTP, reconnection, and the capabilities.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn last_event_id_of_the_first_request() {
     assert_eq!(request.header("last-event-id").as_deref(), Some("abc"));
 }
 
-/// What one connection sends, and which ID the next one must ask with.
+/// Checks the events of one connection's text, and the last event ID of the next request.
 async fn reconnection(first: &str, events: &[(&str, &str)], asked: Option<&str>) {
     let mut harness = Harness::new().await;
     harness.create(json!({"initialDelayMs": 0})).await;
@@ -186,8 +186,8 @@ async fn a_204_ends_the_requests_until_the_harness_restarts() {
     let path = harness.create(json!({"initialDelayMs": 0})).await;
     harness.streams.request().await.refuse("204 No Content", "").await;
     harness.expect_error().await;
-    // That no further request follows shows in that the next one is the restart's: had the source
-    // gone on by itself, the service would have told another error first.
+    // The next request is the restart's, so no other one was made: a source that had gone on by
+    // itself would have reported another error first.
     let response = harness.rest(Method::POST, &path, &json!({"command": "restart"})).await;
     assert!(response.status().is_success());
     let mut stream = harness.streams.open().await;

@@ -18,7 +18,7 @@ use crate::server::Server;
 pub(crate) struct Harness {
     pub(crate) streams: Server,
     callbacks: Server,
-    /// Callbacks that came, by number; and the number that is due.
+    /// Callbacks that have arrived early, by number.
     early: BTreeMap<u64, Value>,
     due: u64,
     base: String,
@@ -69,7 +69,7 @@ impl Harness {
         response.headers()["location"].to_str().expect("a path").to_owned()
     }
 
-    /// The next callback, in the order of their numbers; none may be skipped.
+    /// Waits for the next callback in the order of numbers, without gaps.
     pub(crate) async fn callback(&mut self) -> Value {
         loop {
             if let Some(callback) = self.early.remove(&self.due) {
@@ -110,7 +110,7 @@ impl Harness {
         assert!(callback["error"].is_string(), "{callback}");
     }
 
-    /// The next event, before which at most one error may come.
+    /// Waits for the next event, before which at most one error may come.
     pub(crate) async fn expect_event_after_break(&mut self, data: &str, id: &str) {
         let mut callback = self.callback().await;
         if callback["kind"] == "error" {

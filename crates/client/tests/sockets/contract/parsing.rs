@@ -1,11 +1,11 @@
-//! The groups that are about text: basic parsing, line ends, BOM, comments.
+//! The groups about text: basic parsing, line ends, BOM, comments.
 
 use serde_json::json;
 
 use super::harness::Harness;
 use crate::server::Response;
 
-/// Opens a stream, sends `pieces` one after the other, and returns the harness to look at.
+/// Opens a stream and sends `pieces` one after the other.
 async fn send(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> (Harness, Response) {
     let harness = Harness::new().await;
     harness.create(json!({})).await;
@@ -16,7 +16,7 @@ async fn send(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> (Harness, R
     (harness, stream)
 }
 
-/// What is sent and the events it makes: type, data, ID.
+/// A text and the events it contains: type, data, ID.
 type Case = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
 
 const BASIC: [Case; 17] = [
@@ -85,7 +85,7 @@ async fn line_ends_of_each_kind_in_each_chunking() {
         for end in ["\n", "\r\n", "\r"] {
             let text = text.replace('\n', end);
             for size in [text.len(), 1, 2] {
-                // With CR the event comes although nothing follows the last CR.
+                // With CR the event must arrive although nothing follows the last CR.
                 let (mut harness, _stream) = send(text.as_bytes().chunks(size)).await;
                 for (event_type, data, id) in events {
                     harness.expect_event(event_type, data, id).await;
