@@ -1,5 +1,6 @@
 //! What fills the demo's page: a ticker, a scoreboard, news, notifications, and the hub's numbers.
 
+pub(crate) mod keyed;
 mod ticker;
 mod words;
 
@@ -7,10 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidings_hub::{Draft, Event, EventType, Hub, HubStats, Now, PublishError, Topic};
-use tidings_server::Keyed;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
+use self::keyed::Keyed;
 use self::ticker::Ticker;
 use self::words::Words;
 

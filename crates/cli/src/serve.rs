@@ -6,11 +6,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tidings_hub::Hub;
-use tidings_server::{Hosts, Keyed, Server};
+use tidings_server::{Hosts, Server};
 use tokio::sync::oneshot;
 
 use crate::config::ServeConfig;
 use crate::demo;
+use crate::demo::keyed::Keyed;
 use crate::signals::Signals;
 
 /// What is served besides the native API.

@@ -1,6 +1,70 @@
-//! The APIs: the native one, and the routes that everything is found by.
+//! The hub's own routes and their handlers, and the extension point for others.
+//!
+//! A handler turns a [`Request`] into calls of the hub and the result into an [`Answer`]. Everything
+//! that any API needs, such as query parsing or the last event ID, belongs to the request, not to one
+//! of the APIs.
 
 mod assets;
-pub(crate) mod native;
+pub(crate) mod extra;
+mod native;
 mod ops;
 pub(crate) mod routes;
+
+use http::request::Parts;
+
+use self::assets::asset;
+use self::native::{publish, publish_many, stream, subscribers, topics};
+use self::routes::Route;
+use crate::context::Context;
+use crate::http::answer::Answer;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+
+/// Answers GET and HEAD of every route but the [page](page) at `/`.
+pub(crate) async fn read(
+    context: &Context,
+    request: &Request<'_>,
+    route: Route<'_>,
+) -> Result<Answer, Problem> {
+    match route {
+        Route::Topic(path) => stream::topic(context, request, path).await,
+        Route::Events => stream::events(context, request).await,
+        Route::Topics => topics::list(context, request).map(Answer::from),
+        Route::Health => ops::health(context, request).map(Answer::from),
+        Route::Ready => ops::ready(context, request).map(Answer::from),
+        Route::Metrics => ops::metrics(context, request).map(Answer::from),
+        Route::Subscribers => subscribers::list(context, request).await.map(Answer::from),
+        Route::Asset(name) => page(request.head, name),
+        Route::Server | Route::Index => Err(request.method_not_allowed(route.methods())),
+    }
+}
+
+/// Answers with an asset.
+pub(crate) fn page(head: &Parts, name: &str) -> Result<Answer, Problem> {
+    asset(name, &head.headers).map(Answer::from).ok_or_else(Problem::not_found)
+}
+
+/// Answers POST.
+pub(crate) async fn publish(
+    context: &Context,
+    request: &mut Request<'_>,
+    route: Route<'_>,
+) -> Result<Answer, Problem> {
+    match route {
+        Route::Topic(path) => publish::one(context, request, path).await,
+        Route::Events => publish_many::events(context, request).await.map(Answer::from),
+        _ => Err(request.method_not_allowed(route.methods())),
+    }
+}
+
+/// Answers DELETE.
+pub(crate) async fn delete(
+    context: &Context,
+    request: &Request<'_>,
+    route: Route<'_>,
+) -> Result<Answer, Problem> {
+    match route {
+        Route::Subscribers => subscribers::close(context, request).await.map(Answer::from),
+        _ => Err(request.method_not_allowed(route.methods())),
+    }
+}

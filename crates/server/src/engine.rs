@@ -10,9 +10,11 @@
 
 mod gathered;
 mod lists;
+pub(crate) mod reason;
 mod shard;
 mod slot;
 mod socket;
+pub(crate) mod stream_spec;
 pub(crate) mod streams;
 pub(crate) mod subject;
 mod sweep;
@@ -28,15 +30,15 @@ use tidings_hub::engine::Reader;
 use tidings_hub::{Hub, Start, View};
 
 pub(crate) use self::gathered::Framing;
-pub(crate) use self::shard::ShardConfig;
-pub(crate) use self::slot::{Adopted, Extras, Reason};
+use self::reason::Reason;
+use self::shard::ShardConfig;
+pub(crate) use self::slot::{Adopted, Subscription};
 pub(crate) use self::socket::Connection;
+use self::streams::Place;
+use self::subject::Subject;
+pub(crate) use self::thread::Seen;
 use self::thread::ShardThread;
-use crate::engine::streams::Place;
-use crate::engine::subject::Subject;
-
-/// A stream as it is listed.
-pub(crate) type Seen<'a> = shard::Seen<'a, Connection, Place>;
+use crate::config::ServerConfig;
 
 /// All shards of a server.
 #[derive(Debug)]
@@ -47,7 +49,8 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Starts a shard for each core.
-    pub(crate) fn start(hub: &Hub, config: &ShardConfig) -> io::Result<Self> {
+    pub(crate) fn start(hub: &Hub, config: &ServerConfig) -> io::Result<Self> {
+        let config = ShardConfig::new(config, hub.config());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = (0..cores).map(|_| ShardThread::start(hub, config.clone()));
         Ok(Self { shards: shards.collect::<io::Result<_>>()?, next: AtomicUsize::new(0) })

@@ -7,4 +7,6 @@ pub(crate) mod common_headers;
 pub(crate) mod cors;
 pub(crate) mod problem;
 pub(crate) mod request;
+pub(crate) mod respond;
+pub(crate) mod response;
 pub(crate) mod response_body;

@@ -16,23 +16,23 @@
 //! values), and anything about history, cursors and topics, which is the hub's.
 
 mod api;
-mod app;
 mod config;
+mod context;
 mod engine;
 mod http;
-mod keyed;
 mod metrics;
 mod net;
 mod phase;
+mod router;
 mod server;
 mod socket;
 
-pub use crate::api::routes::{AnswerFuture, ExtraRoutes};
+pub use crate::api::extra::{AnswerFuture, ExtraRoutes};
 pub use crate::config::{Hosts, Origins, Others, ServerConfig, TimeSource};
+pub use crate::engine::stream_spec::StreamSpec;
 pub use crate::engine::subject::Subject;
 pub use crate::http::answer::{Answer, StreamAnswer};
 pub use crate::http::authority::{HostName, InvalidHostName, InvalidOrigin, Origin};
 pub use crate::http::problem::{Problem, ProblemKind};
-pub use crate::http::request::RequestBody;
-pub use crate::keyed::Keyed;
+pub use crate::http::request::{Caller, Query, Request, RequestBody, topic_of_path};
 pub use crate::server::{BindError, Server};

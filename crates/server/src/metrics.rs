@@ -12,8 +12,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
 
+use crate::engine::Engine;
+use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
-use crate::engine::{Engine, Reason};
 use crate::http::problem::ProblemKind;
 
 /// What the server counts, beside what the hub does.

@@ -16,13 +16,14 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio::{pin, select};
 use tracing::{error, info};
 
-use crate::api::routes::ExtraRoutes;
-use crate::app::App;
+use crate::api::extra::ExtraRoutes;
 use crate::config::{ServerConfig, TimeSource};
-use crate::engine::{Engine, ShardConfig};
+use crate::context::Context;
+use crate::engine::Engine;
 use crate::net::listener::{bare, listen};
 use crate::net::pending_heads::Heads;
 use crate::phase::Phase;
+use crate::router::Router;
 use crate::socket::options::{self, ACCEPTED_INHERIT};
 
 /// A hub's HTTP server, bound to its addresses and ready to serve.
@@ -95,48 +96,41 @@ impl Server {
         let Self { config, hub, extra, listeners, .. } = self;
         let (phase, phases) = watch::channel(Phase::Serving);
         let heads = Heads::new(config.heads_max);
-        let engine = Engine::start(&hub, &shard_config(&config, &hub))?;
-        let app = Arc::new(App::new(config, hub, Arc::new(engine), extra, phases));
+        let engine = Engine::start(&hub, &config)?;
+        let context = Context::new(config, hub, Arc::new(engine), phases);
+        let router = Arc::new(Router::new(context, extra));
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            tasks.spawn(listen(bare(listener)?, Arc::clone(&app), Arc::clone(&heads)));
+            tasks.spawn(listen(bare(listener)?, Arc::clone(&router), Arc::clone(&heads)));
         }
         let mut clock = JoinSet::new();
-        if app.config.time == TimeSource::Machine {
-            clock.spawn(keep_time(Arc::clone(&app)));
+        if router.context.config.time == TimeSource::Machine {
+            clock.spawn(keep_time(Arc::clone(&router)));
         }
         shutdown.await;
-        end(&app, &phase, tasks).await;
+        end(&router.context, &phase, tasks).await;
         Ok(())
     }
 }
 
-pub(crate) fn shard_config(config: &ServerConfig, hub: &Hub) -> ShardConfig {
-    ShardConfig {
-        heartbeat_interval: hub.config().heartbeat_interval,
-        stream_age_max: hub.config().stream_age_max,
-        stall_timeout: config.stall_timeout,
-        reconnection_time: hub.config().reconnection_time,
-    }
-}
-
 /// Ends streams, then connections, then everything.
-async fn end(app: &App, phase: &watch::Sender<Phase>, mut tasks: JoinSet<()>) {
+async fn end(context: &Context, phase: &watch::Sender<Phase>, mut tasks: JoinSet<()>) {
     /// Time for the last streams to be written out once their time has come.
     const LAST_WORDS: Duration = Duration::from_millis(500);
-    let deadline = Instant::now() + app.config.shutdown_max;
-    let streams = app.streams.open();
+    let deadline = Instant::now() + context.config.shutdown_max;
+    let streams = context.streams.open();
     let count = u32::try_from(streams).unwrap_or(u32::MAX);
-    let spread = app.config.drain_per_stream.saturating_mul(count).min(app.config.drain_max);
+    let spread =
+        context.config.drain_per_stream.saturating_mul(count).min(context.config.drain_max);
     info!(streams, spread_ms = spread.as_millis() as u64, "draining");
 
     // New streams are refused from here on, so that none is opened after the hub has drained.
     phase.send_replace(Phase::Draining);
-    app.tick();
-    app.hub.drain(spread);
-    app.engine.drain(spread);
+    context.tick();
+    context.hub.drain(spread);
+    context.engine.drain(spread);
     // Whether they all ended or the time is over, connections are next.
-    let _ = timeout(spread + LAST_WORDS, app.streams.none_open()).await;
+    let _ = timeout(spread + LAST_WORDS, context.streams.none_open()).await;
 
     phase.send_replace(Phase::Closing);
     let ended = timeout_at(deadline, async { while tasks.join_next().await.is_some() {} }).await;
@@ -147,17 +141,18 @@ async fn end(app: &App, phase: &watch::Sender<Phase>, mut tasks: JoinSet<()>) {
 }
 
 /// Moves the hub's time on and follows its journal.
-async fn keep_time(app: Arc<App>) {
+async fn keep_time(router: Arc<Router>) {
     /// Four times a second: what is due is late by this at most.
     const TICK: Duration = Duration::from_millis(250);
     /// While streams are being ended, over seconds at most.
     const DRAINING_TICK: Duration = Duration::from_millis(20);
-    let run = app.hub.run();
+    let context = &router.context;
+    let run = context.hub.run();
     pin!(run);
     let mut follows = true;
-    let mut phases = app.phases();
+    let mut phases = context.phases();
     loop {
-        let tick = if app.phase() == Phase::Serving { TICK } else { DRAINING_TICK };
+        let tick = if context.phase() == Phase::Serving { TICK } else { DRAINING_TICK };
         select! {
             ended = &mut run, if follows => {
                 follows = false;
@@ -170,7 +165,7 @@ async fn keep_time(app: Arc<App>) {
             Ok(()) = phases.changed() => {}
             () = sleep(tick) => {}
         }
-        app.hub.tick(Now::read());
+        context.hub.tick(Now::read());
     }
 }
 

@@ -1,40 +1,4 @@
-//! Where requests go.
-
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-
-use http::request::Parts;
-
-use crate::http::answer::Answer;
-use crate::http::problem::Problem;
-use crate::http::request::RequestBody;
-
-/// A future of an answer, or of what is wrong.
-pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, Problem>> + Send + 'a>>;
-
-/// Routes beside those of the hub, looked at first.
-///
-/// They stand behind admission like all others.
-pub trait ExtraRoutes: Send + Sync + 'static {
-    /// The asset shown at `/`, by its file's name, where it is not the hub's own page.
-    fn page(&self) -> Option<&str> {
-        None
-    }
-
-    /// Whether a GET of this path acts, so that pages of other sites must not cause it.
-    fn is_unsafe_get(&self, path: &str) -> bool;
-
-    /// Answers the request, or does not know its path: `None`.
-    fn answer<'a>(&'a self, head: &'a Parts, body: &'a mut RequestBody)
-    -> Option<AnswerFuture<'a>>;
-}
-
-impl fmt::Debug for dyn ExtraRoutes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ExtraRoutes")
-    }
-}
+//! The paths of the hub's own routes.
 
 /// The path of one of the hub's own routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,25 +16,27 @@
 //! its own: those are in `thread`.
 
 mod pass;
-mod roster;
+pub(super) mod roster;
 mod send;
 
-pub(crate) use self::roster::Seen;
 use self::send::{Offered, deliver, framed, offer, write_rest};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::engine::{Drained, Hint, Read, Tap, lifetime};
-use tidings_hub::{OnEnd, StreamEnd};
+use tidings_hub::engine::{Drained, Hint, Read, Tap, lifetime, without_id};
+use tidings_hub::{HubConfig, OnEnd, StreamEnd};
 use tidings_proto::encode;
 
 use super::gathered::Gathered;
 use super::lists::Lists;
-use super::slot::{Adopted, Cold, Hot, Reason, Slots, Tick};
+use super::reason::Reason;
+use super::slot::{Adopted, Cold, Extras, Hot, Slots, Subscription, Tick};
 use super::socket::Socket;
+use super::stream_spec::StreamSpec;
 use super::sweep::Sweeps;
+use crate::config::ServerConfig;
 
 /// What a shard goes by.
 #[derive(Clone, Debug)]
@@ -47,6 +49,17 @@ pub(crate) struct ShardConfig {
     pub(crate) stall_timeout: Duration,
     /// The reconnection time that streams announce when they are drained; a random part is added.
     pub(crate) reconnection_time: Duration,
+}
+
+impl ShardConfig {
+    pub(crate) fn new(server: &ServerConfig, hub: &HubConfig) -> Self {
+        Self {
+            heartbeat_interval: hub.heartbeat_interval,
+            stream_age_max: hub.stream_age_max,
+            stall_timeout: server.stall_timeout,
+            reconnection_time: hub.reconnection_time,
+        }
+    }
 }
 
 /// One thread's subscribers.
@@ -152,16 +165,18 @@ impl<S: Socket, P> Shard<S, P> {
     /// Adds a slot: the one function that does. It starts behind; one whose client has sent too much
     /// already is gone at once.
     pub(crate) fn add(&mut self, adopted: Adopted<S, P>) -> usize {
-        let Adopted { socket, mut reader, client, framing, head, discarded, extras, place, .. } =
-            adopted;
-        let subject = extras.as_ref().and_then(|extras| extras.subject());
+        let Adopted { socket, head, discarded, subscription } = adopted;
+        let Subscription { mut reader, framing, spec, place } = subscription;
+        let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
         // Whoever ended the subject's streams while this one was on its way did not find it here.
-        let is_ended = subject.is_some_and(|subject| reader.is_ended_by(subject.ends()));
+        let is_ended = subject.as_ref().is_some_and(|subject| reader.is_ended_by(subject.ends()));
         let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
         reader.write_preamble(client, &mut preamble);
-        adopted.greeting.iter().for_each(|greeting| encode(greeting, &mut preamble));
+        if let Some(greeting) = greeting {
+            encode(&without_id(&greeting), &mut preamble);
+        }
         framing.frame(&preamble, &mut first);
-        let ends_at = self.ends_at(adopted.timeout);
+        let ends_at = self.ends_at(timeout);
         let (after, reader) = reader.into_state();
         let hot = Hot {
             after,
@@ -175,7 +190,7 @@ impl<S: Socket, P> Shard<S, P> {
         let mut cold = Cold {
             reader,
             rest: None,
-            extras,
+            extras: Extras::new(subject, on_end),
             _place: place,
             list_at: 0,
             since: self.now,

@@ -3,38 +3,39 @@
 //! It lies in two parts, in two slabs under the same number: what every delivery looks at, small, so
 //! that a thousand of them stay in the processor's nearest cache; and the rest.
 
-use std::time::Duration;
-
 use slab::Slab;
 use tidings_hub::engine::{Reader, ReaderState, TopicKey};
-use tidings_hub::{Client, Event, OnEnd, Sequence, StreamEnd};
+use tidings_hub::{Client, OnEnd, Sequence};
 
 use super::gathered::Framing;
-use crate::engine::subject::Subject;
+use super::reason::Reason;
+use super::stream_spec::StreamSpec;
+use super::subject::Subject;
+
+/// A stream that has been subscribed for and waits for its socket.
+#[derive(Debug)]
+pub(crate) struct Subscription<P> {
+    pub(crate) reader: Reader,
+    pub(crate) framing: Framing,
+    pub(crate) spec: StreamSpec,
+    /// Given up when the stream has ended.
+    pub(crate) place: P,
+}
 
 /// A stream whose socket has been taken over.
 #[derive(Debug)]
 pub(crate) struct Adopted<S, P> {
     pub(crate) socket: S,
-    pub(crate) reader: Reader,
-    pub(crate) client: Client,
-    pub(crate) framing: Framing,
     /// The response's head, encoded.
     pub(crate) head: Vec<u8>,
     /// Bytes that its client sent after its request, thrown away already.
     pub(crate) discarded: u16,
-    /// Sent before all other events, after the preamble.
-    pub(crate) greeting: Option<Event>,
-    /// How long the stream lasts at most.
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) extras: Option<Box<Extras>>,
-    /// Given up when the stream has ended.
-    pub(crate) place: P,
+    pub(crate) subscription: Subscription<P>,
 }
 
 /// What only some streams have, so that it takes a pointer's width in those that do not.
 #[derive(Debug)]
-pub(crate) struct Extras {
+pub(super) struct Extras {
     /// Whose stream it is.
     subject: Option<Subject>,
     /// To be run when it has ended.
@@ -43,7 +44,7 @@ pub(crate) struct Extras {
 
 impl Extras {
     /// `None` where there is nothing to keep.
-    pub(crate) fn new(subject: Option<Subject>, on_end: Option<OnEnd>) -> Option<Box<Self>> {
+    pub(super) fn new(subject: Option<Subject>, on_end: Option<OnEnd>) -> Option<Box<Self>> {
         let is_empty = subject.is_none() && on_end.is_none();
         (!is_empty).then(|| Box::new(Self { subject, on_end }))
     }
@@ -193,72 +194,6 @@ impl<S, P> Slots<S, P> {
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Cold<P>> {
         self.hot.clear();
         self.cold.drain()
-    }
-}
-
-/// Why a slot was removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
-    /// Its stream was ended from our side: its topic's were, or its subject's.
-    Completed,
-    /// Its time was over.
-    TimedOut,
-    /// The server is ending.
-    Drained,
-    /// Its client left.
-    Left,
-    /// Its connection broke.
-    Broken,
-    /// It took nothing for too long.
-    Stalled,
-    /// It sent more after its request than is read.
-    Talked,
-}
-
-impl Reason {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Completed,
-        Self::TimedOut,
-        Self::Drained,
-        Self::Left,
-        Self::Broken,
-        Self::Stalled,
-        Self::Talked,
-    ];
-
-    /// Its name in metrics.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::TimedOut => "timed-out",
-            Self::Drained => "drained",
-            Self::Left => "left",
-            Self::Broken => "broken",
-            Self::Stalled => "stalled",
-            Self::Talked => "talked",
-        }
-    }
-
-    /// What a stream's hooks are told.
-    pub(super) fn stream_end(self) -> StreamEnd {
-        match self {
-            Self::Completed => StreamEnd::Completed,
-            Self::TimedOut => StreamEnd::TimedOut,
-            Self::Drained => StreamEnd::Drained,
-            Self::Left | Self::Broken | Self::Stalled | Self::Talked => StreamEnd::Left,
-        }
-    }
-}
-
-impl From<StreamEnd> for Reason {
-    /// What is known of a stream that hyper writes: why its reader is gone is not.
-    fn from(end: StreamEnd) -> Self {
-        match end {
-            StreamEnd::Completed => Self::Completed,
-            StreamEnd::TimedOut => Self::TimedOut,
-            StreamEnd::Drained => Self::Drained,
-            _ => Self::Left,
-        }
     }
 }
 

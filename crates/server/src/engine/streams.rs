@@ -11,8 +11,8 @@ use slab::Slab;
 use tidings_hub::{Ender, View};
 use tokio::sync::Notify;
 
-use crate::engine::Reason;
-use crate::engine::subject::Subject;
+use super::reason::Reason;
+use super::subject::Subject;
 
 /// A count of open streams with a limit, and a list of those that no shard writes.
 #[derive(Debug)]

@@ -22,8 +22,9 @@ use tidings_proto::{Decoder, Item};
 
 use super::gathered::Framing;
 use super::shard::{Shard, ShardConfig};
-use super::slot::Adopted;
+use super::slot::{Adopted, Subscription};
 use super::socket::Socket;
+use super::stream_spec::StreamSpec;
 
 /// What a fake socket does, shared with the test.
 #[derive(Debug, Default)]
@@ -177,15 +178,14 @@ impl Fixture {
         let wire = Rc::new(RefCell::new(Wire { room: self.rng.usize(0..500), ..Wire::default() }));
         let key = self.shard.add(Adopted {
             socket: FakeSocket(Rc::clone(&wire)),
-            reader,
-            client: Client::EventSource,
-            framing,
             head: b"HEAD\r\n\r\n".to_vec(),
             discarded: 0,
-            greeting: None,
-            timeout: None,
-            extras: None,
-            place: (),
+            subscription: Subscription {
+                reader,
+                framing,
+                spec: StreamSpec { client: Client::EventSource, ..StreamSpec::default() },
+                place: (),
+            },
         });
         self.peers.push(Peer { wire, key, view, framing, after });
     }

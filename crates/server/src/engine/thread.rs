@@ -15,12 +15,16 @@ use tidings_hub::engine::{Reader, Tap};
 use tidings_hub::{Hub, OnEnd, Start, StreamEnd, View};
 use tracing::{error, warn};
 
-use super::Seen;
+use super::reason::Reason;
+use super::shard::roster::Seen as SeenOf;
 use super::shard::{Shard, ShardConfig};
-use super::slot::{Adopted, Reason};
+use super::slot::Adopted;
 use super::socket::Connection;
-use crate::engine::streams::Place;
-use crate::engine::subject::Subject;
+use super::streams::Place;
+use super::subject::Subject;
+
+/// A stream as it is listed.
+pub(crate) type Seen<'a> = SeenOf<'a, Connection, Place>;
 
 /// A shard and its thread, which ends with it.
 pub(super) struct ShardThread {

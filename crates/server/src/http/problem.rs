@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
+use tidings_hub::{InvalidTopic, PublishError, Refused, SendError};
 
 /// An answer that says what is wrong and what to do about it.
 #[derive(Clone, Debug)]
@@ -115,6 +116,33 @@ impl Problem {
         Self(Box::new(Parts { kind, detail, members, allow: None, retry_after: None }))
     }
 
+    /// A path that nothing is at.
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            ProblemKind::NotFound,
+            "nothing is at this path; topics are at /topics/{topic}, several of them at /events",
+        )
+    }
+
+    /// A method that the path does not have; `methods` is as the header `Allow` lists them.
+    #[must_use]
+    pub fn method_not_allowed(method: &Method, methods: &'static str) -> Self {
+        let detail = format!("this path has no method {method}; it has {methods}");
+        Self::new(ProblemKind::MethodNotAllowed, detail).with_allow(methods)
+    }
+
+    /// A query parameter whose value cannot be used.
+    #[must_use]
+    pub fn invalid_parameter(name: &str, why: &str) -> Self {
+        let detail = format!("the query parameter '{name}' cannot be used: {why}");
+        Self::new(ProblemKind::InvalidParameter, detail).with("parameter", name)
+    }
+
+    /// An event that breaks a rule.
+    pub(crate) fn invalid_event(why: &str) -> Self {
+        Self::new(ProblemKind::InvalidEvent, why)
+    }
+
     /// Adds a member that a program can read.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -197,5 +225,50 @@ impl Problem {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Refused { reason, .. } => Self::from(&reason),
+            _ => Self::new(
+                ProblemKind::JournalFailed,
+                "the journal failed, so that the event may have been published or not; repeat it \
+                 with the same Idempotency-Key",
+            ),
+        }
+    }
+}
+
+impl From<&Refused> for Problem {
+    fn from(reason: &Refused) -> Self {
+        match reason {
+            Refused::TooLarge { bytes_max, .. } => {
+                Self::new(ProblemKind::EventTooLarge, reason.to_string())
+                    .with("bytes_max", *bytes_max)
+            }
+            _ => Self::invalid_event(&reason.to_string()),
+        }
+    }
+}
+
+impl From<InvalidTopic> for Problem {
+    fn from(error: InvalidTopic) -> Self {
+        Self::new(ProblemKind::InvalidTopic, error.to_string())
+    }
+}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Event(error) => error.into(),
+            SendError::Key(error) => {
+                let detail = format!("the key cannot be used: {error}");
+                Self::new(ProblemKind::InvalidTopic, detail)
+            }
+            // Both are named above; the type may grow.
+            _ => PublishError::Unknown.into(),
+        }
     }
 }

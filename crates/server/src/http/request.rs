@@ -1,14 +1,102 @@
-//! What handlers read of a request: its path, its query, what it accepts, its body.
+//! A request as handlers are given it: its head, its body, and the client that sent it.
 
 mod accept;
 mod body;
+mod caller;
 mod headers;
+mod last_event_id;
 mod path;
 mod query;
 
 pub(crate) use self::accept::{Format, essence};
 pub use self::body::RequestBody;
 pub(crate) use self::body::utf8;
+pub use self::caller::Caller;
 pub(crate) use self::headers::Given;
-pub(crate) use self::path::{topic, topic_of_path};
-pub(crate) use self::query::{Query, invalid};
+pub(crate) use self::path::topic;
+pub use self::path::topic_of_path;
+pub use self::query::Query;
+
+use http::request::Parts;
+use tidings_hub::{Client, Start};
+
+use self::last_event_id::last_event_id;
+use crate::http::problem::Problem;
+
+/// A request that has been admitted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Request<'a> {
+    /// The method, the target and the headers.
+    pub head: &'a Parts,
+    /// The body, which need not have come yet.
+    pub body: &'a mut RequestBody,
+    /// The client that sent it.
+    pub caller: &'a Caller,
+}
+
+impl Request<'_> {
+    /// The names of the query parameters that carry a last event ID: ours, and those that polyfills
+    /// of EventSource send.
+    pub const LAST_EVENT_ID: [&'static str; 3] = last_event_id::NAMES;
+
+    /// The same request for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> Request<'_> {
+        Request { head: self.head, body: self.body, caller: self.caller }
+    }
+
+    /// Reads the query, which may have no other parameters than these.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] that names the first parameter that is unknown or cannot be decoded.
+    pub fn query(&self, known: &[&str]) -> Result<Query, Problem> {
+        let query = Query::parse(self.head.uri.query())?;
+        query.only(known)?;
+        Ok(query)
+    }
+
+    /// The last event ID that the client sends, in the header or in one of the parameters
+    /// [`Request::LAST_EVENT_ID`].
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] if the parameters contradict each other.
+    pub fn last_event_id(&self, query: &Query) -> Result<Option<String>, Problem> {
+        last_event_id(&self.head.headers, query)
+    }
+
+    /// The place where a stream for this client starts: after its last event ID, or at the tail.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::last_event_id`].
+    pub fn start(&self, query: &Query) -> Result<Start, Problem> {
+        Ok(Start::resume(self.last_event_id(query)?.as_deref()))
+    }
+
+    /// The kind of client that sent the request.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::from_headers(&self.head.headers)
+    }
+
+    /// Refuses every method that the path does not have; `methods` is as the header `Allow` lists them.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] that names the methods.
+    pub fn require_method(&self, methods: &'static str) -> Result<(), Problem> {
+        let method = self.head.method.as_str();
+        match methods.split(", ").any(|allowed| allowed == method) {
+            true => Ok(()),
+            false => Err(self.method_not_allowed(methods)),
+        }
+    }
+
+    /// The problem of a method that the path does not have.
+    #[must_use]
+    pub fn method_not_allowed(&self, methods: &'static str) -> Problem {
+        Problem::method_not_allowed(&self.head.method, methods)
+    }
+}

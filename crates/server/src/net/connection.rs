@@ -1,7 +1,7 @@
 //! The life of one connection.
 
 use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,17 +19,18 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::app::App;
 use crate::config::ServerConfig;
-use crate::http::answer::{Handled, Via, Whole, Writer};
+use crate::context::Context;
 use crate::http::common_headers::Usual;
-use crate::http::request::RequestBody;
+use crate::http::request::{Caller, RequestBody};
+use crate::http::respond::{Handled, Whole};
 use crate::http::response_body::ResponseBody;
 use crate::net::http1::{Unread, serve as serve_plain};
 use crate::net::pending_heads::Seat;
 use crate::net::rewound::Rewound;
 use crate::net::stream_tasks::{Spawner, StreamTasks, WithTasks};
 use crate::phase::closing;
+use crate::router::Router;
 use crate::socket::options::ACCEPTED_INHERIT;
 
 /// What a client of HTTP/2 sends first, as far as it looks like a head of HTTP/1 (RFC 9113, section 3.4).
@@ -40,58 +41,55 @@ const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection and everything on it.
-pub(crate) async fn serve(socket: BareStream, peer: SocketAddr, app: Arc<App>, seat: Seat) {
+pub(crate) async fn serve(socket: BareStream, peer: SocketAddr, router: Arc<Router>, seat: Seat) {
     // Events are small and must not wait for each other.
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return;
     }
-    let Some(unread) = serve_plain(socket, peer, &app, &seat).await else { return };
+    let Some(unread) = serve_plain(socket, peer, &router, &seat).await else { return };
     // Boxed: most connections never need the room for it.
-    Box::pin(serve_rest(unread, peer, app, Arc::new(seat))).await;
+    Box::pin(serve_rest(unread, peer, router, Arc::new(seat))).await;
 }
 
 /// Serves by hyper what plain requests are not enough for.
-async fn serve_rest(unread: Unread, peer: SocketAddr, app: Arc<App>, seat: Arc<Seat>) {
+async fn serve_rest(unread: Unread, peer: SocketAddr, router: Arc<Router>, seat: Arc<Seat>) {
     let Unread { socket, first } = unread;
     let is_http2 = !seat.has_left() && first.starts_with(PREFACE);
     let io = Rewound::new(first, TokioIo::new(socket));
     let service = service_fn({
-        let (app, seat) = (Arc::clone(&app), Arc::clone(&seat));
+        let (router, seat) = (Arc::clone(&router), Arc::clone(&seat));
         move |request| {
             seat.leave();
             // Boxed, because on HTTP/2 its memory would be the stream's for as long as that is open.
             let response: Pin<Box<dyn Future<Output = _> + Send>> =
-                Box::pin(respond(Arc::clone(&app), peer, request));
+                Box::pin(respond(Arc::clone(&router), peer, request));
             response
         }
     });
     if is_http2 {
         let tasks = StreamTasks::default();
-        let builder = http2_builder(&app.config, tasks.spawner());
+        let builder = http2_builder(&router.context.config, tasks.spawner());
         let connection = builder.serve_connection(io, service);
-        drive(pin!(WithTasks { connection, tasks }), &app, &seat).await;
+        drive(pin!(WithTasks { connection, tasks }), &router.context, &seat).await;
     } else {
-        let connection = http1_builder(&app.config).serve_connection(io, service);
-        drive(pin!(connection), &app, &seat).await;
+        let connection = http1_builder(&router.context.config).serve_connection(io, service);
+        drive(pin!(connection), &router.context, &seat).await;
     }
 }
 
 async fn respond(
-    app: Arc<App>,
+    router: Arc<Router>,
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (head, incoming) = request.into_parts();
     // HTTP/2 says that a body is no longer wanted; a client that asks first does not send it.
     let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
-    let mut body = RequestBody::new(incoming, is_coming, app.config.body_timeout);
-    let (usual, mut response) =
-        match app.handle(&head, &mut body, Via { peer, writer: Writer::Hyper }).await {
-            Handled::Whole(Whole { usual, response }) => (usual, response.map(ResponseBody::whole)),
-            Handled::Body(response) => (Usual::Any, response),
-            // Not asked for, so not answered.
-            Handled::Stream(_) => pending().await,
-        };
+    let mut body = RequestBody::new(incoming, is_coming, router.context.config.body_timeout);
+    let (usual, mut response) = match router.handle(&head, &mut body, &Caller::new(peer)).await {
+        Handled::Whole(Whole { usual, response }) => (usual, response.map(ResponseBody::whole)),
+        Handled::Stream(response) => (Usual::Any, response),
+    };
     let headers = response.headers_mut();
     usual.add_to(headers);
     if head.version == Version::HTTP_2 {
@@ -163,12 +161,12 @@ where
 }
 
 /// Drives a connection to its end, or until it is to be cut.
-async fn drive(mut connection: Pin<&mut impl Connection>, app: &App, seat: &Seat) {
-    let mut phases = app.phases();
+async fn drive(mut connection: Pin<&mut impl Connection>, context: &Context, seat: &Seat) {
+    let mut phases = context.phases();
     let mut closing = pin!(closing(&mut phases));
     let mut is_finishing = false;
     // hyper bounds the head of HTTP/1 itself; a client of HTTP/2 could be silent after its preface.
-    let head_timeout = pin!(sleep(app.config.head_timeout));
+    let head_timeout = pin!(sleep(context.config.head_timeout));
     let cut = pin!(seat.cut());
     let mut before_head = Some((head_timeout, cut));
     // By hand, so that once its head has come a connection is not looked after for that any more.

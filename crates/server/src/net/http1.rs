@@ -1,7 +1,7 @@
 //! HTTP/1 for plain requests: those that publish and subscribe, thousands a second.
 //!
 //! ```text
-//! wait for a head ─▶ parse ─▶ App::handle ─▶ encode the answer
+//! wait for a head ─▶ parse ─▶ Router::handle ─▶ encode the answer
 //!        ▲             │            │               │
 //!        │             │            └─▶ a stream: a shard has the socket from here on
 //!        │             └─▶ not plain, or wrong: hyper has the connection from here on
@@ -31,12 +31,12 @@ use tracing::debug;
 use self::encode::After;
 use self::head::{Head, NotPlain};
 use self::patience::Patience;
-use crate::app::App;
-use crate::http::answer::{Handled, Opened, Via, Writer};
-use crate::http::request::RequestBody;
+use crate::http::request::{Caller, RequestBody};
+use crate::http::respond::{Handled, ShardStream};
 use crate::net::pending_heads::Seat;
 use crate::net::takeover::take_over;
 use crate::phase::{Phase, closing};
+use crate::router::Router;
 use crate::socket::buffered::Wire;
 
 /// Bytes of answers collected at most before they are sent.
@@ -59,20 +59,20 @@ pub(crate) struct Unread {
 pub(crate) async fn serve(
     socket: BareStream,
     peer: SocketAddr,
-    app: &App,
+    router: &Router,
     seat: &Seat,
 ) -> Option<Unread> {
     let mut connection = Connection {
-        app,
+        router,
         seat,
-        via: Via { peer, writer: Writer::Shard },
+        caller: Caller::new(peer),
         wire: Wire::new(socket),
         head: Head::new(),
     };
     let left = match connection.serve().await {
         Ok(End::Closed) => Ok(None),
         Ok(End::NotPlain) => connection.wire.into_waiting().map(Some),
-        Ok(End::Stream(opened)) => connection.hand_over(*opened).map(|()| None),
+        Ok(End::Stream(stream)) => connection.hand_over(*stream).map(|()| None),
         Err(error) => Err(error),
     };
     match left {
@@ -85,9 +85,9 @@ pub(crate) async fn serve(
 }
 
 struct Connection<'a> {
-    app: &'a App,
+    router: &'a Router,
     seat: &'a Seat,
-    via: Via,
+    caller: Caller,
     wire: Wire,
     /// Of the request that is answered, and then the last one that was.
     head: Head,
@@ -97,20 +97,20 @@ struct Connection<'a> {
 enum End {
     Closed,
     NotPlain,
-    Stream(Box<Opened>),
+    Stream(Box<ShardStream>),
 }
 
 /// What follows a request.
 enum Next {
     Request,
     Close,
-    Stream(Box<Opened>),
+    Stream(Box<ShardStream>),
 }
 
 impl Connection<'_> {
     async fn serve(&mut self) -> io::Result<End> {
-        let config = &self.app.config;
-        let mut phases = self.app.phases();
+        let config = &self.router.context.config;
+        let mut phases = self.router.context.phases();
         let closing = pin!(closing(&mut phases));
         let (cut, timer) = (pin!(self.seat.cut()), pin!(sleep(config.head_timeout)));
         let mut patience = Patience::new(closing, cut, timer, config.head_timeout);
@@ -135,7 +135,7 @@ impl Connection<'_> {
                     self.seat.leave();
                     match self.exchange().await? {
                         Next::Request => patience.begin(),
-                        Next::Stream(opened) => return Ok(End::Stream(opened)),
+                        Next::Stream(stream) => return Ok(End::Stream(stream)),
                         Next::Close => {
                             self.send().await?;
                             return Ok(End::Closed);
@@ -158,13 +158,12 @@ impl Connection<'_> {
         };
         let whole = match handled {
             Handled::Whole(whole) => whole,
-            Handled::Stream(opened) => return Ok(Next::Stream(opened)),
-            // Not asked for: shards write the streams of this module.
-            Handled::Body(_) => return Ok(Next::Close),
+            Handled::Stream(stream) => return Ok(Next::Stream(stream)),
         };
         let after = if whole.response.headers().contains_key(CONNECTION) {
             After::Said
-        } else if self.head.is_last() || !is_whole || self.app.phase() == Phase::Closing {
+        } else if self.head.is_last() || !is_whole || self.router.context.phase() == Phase::Closing
+        {
             After::Close
         } else {
             After::Keep
@@ -177,10 +176,10 @@ impl Connection<'_> {
     }
 
     /// Has a request handled whose body is there.
-    async fn handle(&mut self, body: Bytes) -> io::Result<Handled> {
+    async fn handle(&mut self, body: Bytes) -> io::Result<Handled<Box<ShardStream>>> {
         let is_read_only = body.is_empty();
         let mut body = RequestBody::come(body);
-        let mut handling = pin!(self.app.handle(&self.head.parts, &mut body, self.via));
+        let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
         let wire = &mut self.wire;
         poll_fn(|cx| {
             if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
@@ -202,12 +201,13 @@ impl Connection<'_> {
 
     /// Has a request handled whose body is still to come, all or in part; with the answer comes whether
     /// all of it did.
-    async fn handle_as_it_comes(&mut self) -> io::Result<(Handled, bool)> {
+    async fn handle_as_it_comes(&mut self) -> io::Result<(Handled<Box<ShardStream>>, bool)> {
         // What was answered before does not wait for this.
         self.send().await?;
         let wire = std::mem::take(&mut self.wire);
-        let mut body = RequestBody::sized(wire, self.head.body_bytes, self.app.config.body_timeout);
-        let handled = self.app.handle(&self.head.parts, &mut body, self.via).await;
+        let mut body =
+            RequestBody::sized(wire, self.head.body_bytes, self.router.context.config.body_timeout);
+        let handled = self.router.handle(&self.head.parts, &mut body, &self.caller).await;
         let (wire, is_whole) = body.into_wire();
         self.wire = wire;
         Ok((handled, is_whole))
@@ -219,10 +219,10 @@ impl Connection<'_> {
     }
 
     /// Hands the socket to the shard that is to write the stream.
-    fn hand_over(mut self, opened: Opened) -> io::Result<()> {
+    fn hand_over(mut self, stream: ShardStream) -> io::Result<()> {
         let mut unsent = self.wire.take_unsent();
-        encode::stream_head(&opened, &mut unsent);
+        encode::stream_head(&stream, &mut unsent);
         let read_past = self.wire.buffer.len();
-        take_over(self.app, self.wire.into_bare()?, unsent, read_past, opened)
+        take_over(&self.router.context, self.wire.into_bare()?, unsent, read_past, stream)
     }
 }

@@ -14,10 +14,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use crate::app::App;
 use crate::net::connection;
 use crate::net::pending_heads::Heads;
 use crate::phase::closing;
+use crate::router::Router;
 
 /// Where connections come from.
 pub(crate) trait Accept: Send {
@@ -70,12 +70,12 @@ impl Accept for TcpListener {
 /// # Cancel safety
 ///
 /// Dropping the future closes the listener and every connection it accepted.
-pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Heads>) {
+pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Arc<Heads>) {
     /// Descriptors or memory are short: time for connections to end. Trying again at once would
     /// fail again and take the processor from those that could.
     const PAUSE: Duration = Duration::from_millis(100);
     let mut connections = JoinSet::new();
-    let mut phases = app.phases();
+    let mut phases = router.context.phases();
     loop {
         select! {
             () = closing(&mut phases) => break,
@@ -84,7 +84,7 @@ pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Head
                 Ok((socket, peer)) => {
                     debug!(%peer, "connection accepted");
                     let seat = heads.enter();
-                    let served = connection::serve(socket, peer, Arc::clone(&app), seat);
+                    let served = connection::serve(socket, peer, Arc::clone(&router), seat);
                     // Boxed, because it is copied several times on its way into a task.
                     connections.spawn(Box::pin(served));
                 }
@@ -92,7 +92,7 @@ pub(crate) async fn listen(listener: impl Accept, app: Arc<App>, heads: Arc<Head
                 Err(error) if is_about_connection(&error) => {}
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "connection not accepted");
-                    app.metrics.accept_failed();
+                    router.context.metrics.accept_failed();
                     // Who had the pause for a head and sent none.
                     heads.give_way(PAUSE);
                     sleep(PAUSE).await;
@@ -136,9 +136,9 @@ mod tests {
 
     use super::*;
     use crate::config::ServerConfig;
+    use crate::context::Context;
     use crate::engine::Engine;
     use crate::phase::Phase;
-    use crate::server::shard_config;
 
     /// Fails as it is told, notes when, and then waits for ever.
     struct Failing {
@@ -166,12 +166,13 @@ mod tests {
         let (done, phases) = watch::channel(Phase::Serving);
         let hub = Hub::new(HubConfig::default());
         let config = ServerConfig::default();
-        let engine = Engine::start(&hub, &shard_config(&config, &hub)).unwrap();
-        let app = Arc::new(App::new(config, hub, Arc::new(engine), None, phases));
+        let engine = Engine::start(&hub, &config).unwrap();
+        let context = Context::new(config, hub, Arc::new(engine), phases);
+        let router = Arc::new(Router::new(context, None));
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());
         let failing = Failing { errors, tried: Arc::clone(&tried), done };
-        listen(failing, app, Heads::new(1)).await;
+        listen(failing, router, Heads::new(1)).await;
         let tried = tried.lock();
         tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }

@@ -8,37 +8,26 @@ use std::io;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
-use crate::app::App;
+use crate::context::Context;
 use crate::engine::{Adopted, Connection};
-use crate::http::answer::Opened;
+use crate::http::respond::ShardStream;
 use crate::socket::options;
 
 /// Hands the connection of an opened stream to the shard that subscribed for it, with what is to be
 /// sent before the stream's own text.
 pub(crate) fn take_over(
-    app: &App,
+    context: &Context,
     socket: TcpStream,
     head: Vec<u8>,
     read_past: usize,
-    opened: Opened,
+    stream: ShardStream,
 ) -> io::Result<()> {
     if !options::ACCEPTED_INHERIT {
-        options::limit(&SockRef::from(&socket), app.config.stall_timeout)?;
+        options::limit(&SockRef::from(&socket), context.config.stall_timeout)?;
     }
-    let Opened { shard, reader, client, framing, greeting, timeout, extras, place, .. } = opened;
     let discarded = u16::try_from(read_past).unwrap_or(u16::MAX);
-    let adopted = Adopted {
-        socket: Connection::new(socket),
-        reader,
-        client,
-        framing,
-        head,
-        discarded,
-        greeting,
-        timeout,
-        extras,
-        place,
-    };
-    app.engine.adopt(shard, adopted);
+    let ShardStream { shard, subscription, .. } = stream;
+    let adopted = Adopted { socket: Connection::new(socket), head, discarded, subscription };
+    context.engine.adopt(shard, adopted);
     Ok(())
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::request::Parts;
+use http::HeaderMap;
 use tidings_hub::{Emitters, Event, Start};
-use tidings_server::{AnswerFuture, ExtraRoutes, RequestBody, Server, StreamAnswer, Subject};
+use tidings_server::{AnswerFuture, ExtraRoutes, Request, Server, StreamAnswer, Subject};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::harness::{Running, Stream, start_server};
@@ -22,14 +22,14 @@ impl Hooked {
         self.emitters.get().unwrap()
     }
 
-    fn stream(&self, head: &Parts, key: &str) -> StreamAnswer {
+    fn stream(&self, headers: &HeaderMap, key: &str) -> StreamAnswer {
         let tell = |what| {
             let told = self.told.clone();
             move || told.send(what).unwrap()
         };
         let log = self.emitters().clone();
         let completed = tell("completion");
-        let emitter = self.emitters().connect(key.to_owned(), Start::from_headers(&head.headers));
+        let emitter = self.emitters().connect(key.to_owned(), Start::from_headers(headers));
         let emitter = emitter
             .unwrap()
             .with_greeting(Event::new("welcome"))
@@ -53,9 +53,9 @@ impl ExtraRoutes for Hooked {
         false
     }
 
-    fn answer<'a>(&'a self, head: &'a Parts, _: &'a mut RequestBody) -> Option<AnswerFuture<'a>> {
-        let key = head.uri.path().strip_prefix("/hooked/")?;
-        Some(Box::pin(async move { Ok(self.stream(head, key).into()) }))
+    fn answer<'a>(&'a self, request: Request<'a>) -> Option<AnswerFuture<'a>> {
+        let key = request.head.uri.path().strip_prefix("/hooked/")?;
+        Some(Box::pin(async move { Ok(self.stream(&request.head.headers, key).into()) }))
     }
 }
 

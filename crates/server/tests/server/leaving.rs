@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use http::request::Parts;
 use parking_lot::Mutex;
 use tidings_hub::{OnEnd, Start, StreamEnd, Topic};
-use tidings_server::{Answer, AnswerFuture, ExtraRoutes, RequestBody, Server, StreamAnswer};
+use tidings_server::{Answer, AnswerFuture, ExtraRoutes, Request, Server, StreamAnswer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -115,14 +114,14 @@ impl ExtraRoutes for Hooked {
         false
     }
 
-    fn answer<'a>(&'a self, head: &'a Parts, _: &'a mut RequestBody) -> Option<AnswerFuture<'a>> {
-        (head.uri.path() == "/hooked").then(|| {
+    fn answer<'a>(&'a self, request: Request<'a>) -> Option<AnswerFuture<'a>> {
+        (request.head.uri.path() == "/hooked").then(|| {
             let told = Arc::clone(&self.told);
             let topic = Topic::new("hooked").unwrap();
-            let start = Start::from_headers(&head.headers);
+            let start = Start::from_headers(&request.head.headers);
             let mut stream = StreamAnswer::new(topic.into(), start);
-            stream.timeout = self.timeout;
-            stream.on_end = Some(OnEnd::new(move |end| told.lock().push(end)));
+            stream.spec.timeout = self.timeout;
+            stream.spec.on_end = Some(OnEnd::new(move |end| told.lock().push(end)));
             let answer: AnswerFuture<'a> = Box::pin(async { Ok(Answer::from(stream)) });
             answer
         })

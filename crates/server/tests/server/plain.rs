@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::request::Parts;
 use tidings_hub::{Event, Start, Topic};
-use tidings_server::{AnswerFuture, ExtraRoutes, ProblemKind, RequestBody, StreamAnswer};
+use tidings_server::{AnswerFuture, ExtraRoutes, ProblemKind, Request, StreamAnswer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -221,16 +220,12 @@ impl ExtraRoutes for Asked {
         false
     }
 
-    fn answer<'a>(
-        &'a self,
-        head: &'a Parts,
-        body: &'a mut RequestBody,
-    ) -> Option<AnswerFuture<'a>> {
-        let topic = Topic::new(head.uri.path().strip_prefix("/ask/")?).unwrap();
+    fn answer<'a>(&'a self, request: Request<'a>) -> Option<AnswerFuture<'a>> {
+        let topic = Topic::new(request.head.uri.path().strip_prefix("/ask/")?).unwrap();
         Some(Box::pin(async move {
-            let question = body.whole(100, ProblemKind::EventTooLarge).await?;
+            let question = request.body.whole(100, ProblemKind::EventTooLarge).await?;
             let mut stream = StreamAnswer::new(topic.into(), Start::Tail);
-            stream.greeting = Some(Event::new(std::str::from_utf8(&question).unwrap()));
+            stream.spec.greeting = Some(Event::new(std::str::from_utf8(&question).unwrap()));
             Ok(stream.into())
         }))
     }

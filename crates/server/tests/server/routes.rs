@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::request::Parts;
 use http::{HeaderValue, Method};
 use tidings_hub::{Event, EventId, Start, Topic};
-use tidings_server::{AnswerFuture, ExtraRoutes, Problem, ProblemKind, RequestBody, StreamAnswer};
+use tidings_server::{AnswerFuture, ExtraRoutes, Problem, ProblemKind, Request, StreamAnswer};
 
 use crate::harness::{Running, start_server};
 
@@ -24,14 +23,10 @@ impl ExtraRoutes for Extra {
         path == "/count"
     }
 
-    fn answer<'a>(
-        &'a self,
-        head: &'a Parts,
-        body: &'a mut RequestBody,
-    ) -> Option<AnswerFuture<'a>> {
-        match head.uri.path() {
+    fn answer<'a>(&'a self, request: Request<'a>) -> Option<AnswerFuture<'a>> {
+        match request.head.uri.path() {
             "/count" => Some(Box::pin(async move {
-                let bytes = body.whole(3, ProblemKind::BodyTooLarge).await?;
+                let bytes = request.body.whole(3, ProblemKind::BodyTooLarge).await?;
                 self.counted.fetch_add(1, Ordering::Relaxed);
                 Ok(http::Response::new(bytes).into())
             })),
@@ -40,7 +35,7 @@ impl ExtraRoutes for Extra {
                 let mut stream = StreamAnswer::new(view, Start::Tail);
                 stream.head.insert("x-extra", HeaderValue::from_static("1"));
                 let greeting = Event::new("welcome").with_id(EventId::new("1").unwrap());
-                stream.greeting = Some(greeting);
+                stream.spec.greeting = Some(greeting);
                 Ok(stream.into())
             })),
             "/topics" => {

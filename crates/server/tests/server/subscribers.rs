@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tidings_server::{Keyed, Others, Server};
+use tidings_server::{Others, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::{Running, Stream, start, start_server};
+use crate::keyed::Keyed;
 
 /// A server that has the keyed endpoints, whose keys are subjects.
 async fn start_keyed() -> Running {
@@ -261,8 +262,8 @@ async fn a_subject_is_sent_away_from_all_its_streams_and_no_others() {
         stream.rest().await;
     }
     assert_eq!(listed(&server, "?subject=alpha").await.0, 0);
-    server.post("/send/alpha", "for the topic").answer().await;
-    server.post("/send/beta", "for beta").answer().await;
+    server.publish("connect/alpha", "for the topic").await;
+    server.publish("connect/beta", "for beta").await;
     for (mut stream, data) in others.into_iter().zip(["for beta", "for the topic", "for beta"]) {
         stream.text_with(data).await;
     }

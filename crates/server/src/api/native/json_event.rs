@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidings_hub::{Draft, Topics};
 
-use super::publish::{EventParts, invalid_event};
+use super::event_parts::EventParts;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request;
 
@@ -108,10 +108,10 @@ fn topics(
                 names.into_iter().take(Topics::MAX).map(topic_of).collect::<Result<_, _>>()?;
             let topics = if many { None } else { Topics::new(topics) };
             topics.ok_or_else(|| {
-                invalid_event(&format!("\"topics\" names 1 to {} topics", Topics::MAX))
+                Problem::invalid_event(&format!("\"topics\" names 1 to {} topics", Topics::MAX))
             })
         }
-        _ => Err(invalid_event("an event has either \"topic\" or \"topics\"")),
+        _ => Err(Problem::invalid_event("an event has either \"topic\" or \"topics\"")),
     }
 }
 

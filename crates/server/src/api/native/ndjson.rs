@@ -3,8 +3,8 @@
 use memchr::memchr;
 use tidings_hub::Draft;
 
+use super::ingest::EventReader;
 use super::json_event::{Place, draft};
-use super::publish_many::Reader;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::utf8;
 
@@ -52,7 +52,7 @@ impl Lines {
     }
 }
 
-impl Reader for Lines {
+impl EventReader for Lines {
     fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem> {
         let mut rest = chunk;
         while let Some(end) = memchr(b'\n', rest) {

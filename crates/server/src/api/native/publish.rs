@@ -3,28 +3,26 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderName;
-use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::{Draft, Event, EventId, EventType, PublishError, Refused};
+use tidings_hub::Draft;
 
+use super::event_parts::EventParts;
 use super::publish_headers::{PublishHeaders, Single};
-use super::query;
-use crate::app::App;
+use super::report::REPLAYED;
+use crate::context::Context;
 use crate::http::answer::Answer;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{Query, RequestBody, invalid, topic_of_path, utf8};
+use crate::http::request::{Query, Request, topic_of_path, utf8};
 
 /// `POST /topics/{topic}`.
-pub(super) async fn one(
-    app: &App,
-    head: &Parts,
-    body: &mut RequestBody,
+pub(crate) async fn one(
+    context: &Context,
+    request: &mut Request<'_>,
     path: &str,
 ) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
-    let query = query(head, &["type", "id", "retry"])?;
-    let headers = PublishHeaders::of(&head.headers);
+    let query = request.query(&["type", "id", "retry"])?;
+    let headers = PublishHeaders::of(&request.head.headers);
     let parts = EventParts {
         event_type: query_or_header(&query, "type", headers.event_type())?,
         id: query_or_header(&query, "id", headers.event_id())?,
@@ -33,15 +31,15 @@ pub(super) async fn one(
     let key = headers.idempotency_key()?;
     headers.refuse_coding()?;
 
-    let bytes_max = app.hub.config().event_bytes_max;
-    let data = body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
+    let bytes_max = context.hub.config().event_bytes_max;
+    let data = request.body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
     let event = parts.into_event(utf8(&data)?)?;
     let mut draft = Draft::new(topic, event);
     if let Some(key) = key {
         draft = draft.with_idempotency_key(key);
     }
-    app.tick();
-    let published = app.hub.publish(draft).map_err(problem)?.await.map_err(problem)?;
+    context.tick();
+    let published = context.hub.publish(draft)?.await?;
 
     let mut id = Vec::new();
     published.write_id(&mut id);
@@ -53,47 +51,6 @@ pub(super) async fn one(
     Ok(Answer::Text(response))
 }
 
-/// Says that an answer is an earlier one's, and that nothing was published now.
-pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
-/// The parts of an event beside its data, as text that is still to be checked.
-#[derive(Debug, Default)]
-pub(super) struct EventParts {
-    pub(super) event_type: Option<String>,
-    pub(super) id: Option<String>,
-    pub(super) retry: Option<Duration>,
-}
-
-impl EventParts {
-    /// Makes the event, or says which part is against the rules.
-    pub(super) fn into_event(self, data: &str) -> Result<Event, Problem> {
-        let mut event = Event::new(data);
-        if let Some(event_type) = self.event_type {
-            let event_type = EventType::new(event_type).map_err(|error| {
-                let at = error.position();
-                invalid_event(&format!("an event type has no CR, LF or NUL: byte {at} is one"))
-            })?;
-            event = event.with_type(event_type);
-        }
-        if let Some(id) = self.id {
-            let id = EventId::new(id).map_err(|error| {
-                let at = error.position();
-                invalid_event(&format!("an event ID has no CR, LF or NUL: byte {at} is one"))
-            })?;
-            event = event.with_id(id);
-        }
-        if let Some(retry) = self.retry {
-            event = event.with_retry(retry);
-        }
-        Ok(event)
-    }
-}
-
-/// A problem with an event.
-pub(super) fn invalid_event(why: &str) -> Problem {
-    Problem::new(ProblemKind::InvalidEvent, why)
-}
-
 /// Reads what may stand in the query or in a header, but not in both.
 fn query_or_header(
     query: &Query,
@@ -101,9 +58,10 @@ fn query_or_header(
     header: Single<'_>,
 ) -> Result<Option<String>, Problem> {
     match (query.one(name)?, header.text()?) {
-        (Some(_), Some(_)) => {
-            Err(invalid(name, &format!("the header {} says it too", header.name)))
-        }
+        (Some(_), Some(_)) => Err(Problem::invalid_parameter(
+            name,
+            &format!("the header {} says it too", header.name),
+        )),
         (Some(text), None) => Ok(Some(text.to_owned())),
         (None, text) => Ok(text.map(str::to_owned)),
     }
@@ -113,32 +71,9 @@ fn query_or_header(
 fn retry(text: &str) -> Result<Duration, Problem> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let millis = if is_number { text.parse().ok() } else { None };
-    millis
-        .map(Duration::from_millis)
-        .ok_or_else(|| invalid("retry", "it is a whole number of milliseconds, digits only"))
-}
-
-/// What a publisher is told when the hub does not commit an event.
-pub(crate) fn problem(error: PublishError) -> Problem {
-    match error {
-        PublishError::Refused { reason, .. } => refused(&reason),
-        _ => Problem::new(
-            ProblemKind::JournalFailed,
-            "the journal failed, so that the event may have been published or not; repeat it with \
-             the same Idempotency-Key",
-        ),
-    }
-}
-
-/// What a publisher is told about an event that the hub refuses.
-pub(super) fn refused(reason: &Refused) -> Problem {
-    match reason {
-        Refused::TooLarge { bytes_max, .. } => {
-            Problem::new(ProblemKind::EventTooLarge, reason.to_string())
-                .with("bytes_max", *bytes_max)
-        }
-        _ => invalid_event(&reason.to_string()),
-    }
+    millis.map(Duration::from_millis).ok_or_else(|| {
+        Problem::invalid_parameter("retry", "it is a whole number of milliseconds, digits only")
+    })
 }
 
 #[cfg(test)]

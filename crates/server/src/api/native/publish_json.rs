@@ -2,42 +2,39 @@
 
 use bytes::Bytes;
 use http::Response;
-use http::request::Parts;
 use serde_json::value::RawValue;
 use tidings_hub::{Draft, PublishError};
 
 use super::json_event::{Place, draft, invalid_json};
-use super::publish::problem;
 use super::publish_headers::PublishHeaders;
-use super::publish_many::Report;
-use super::query;
-use crate::app::App;
+use super::report::Report;
+use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{RequestBody, utf8};
+use crate::http::request::{Request, utf8};
 
 /// `POST /events` with `application/json`.
 pub(super) async fn events(
-    app: &App,
-    head: &Parts,
+    context: &Context,
+    request: &mut Request<'_>,
     headers: &PublishHeaders<'_>,
-    body: &mut RequestBody,
 ) -> Result<Response<Bytes>, Problem> {
-    query(head, &[])?;
+    request.query(&[])?;
     let key = headers.idempotency_key()?;
-    let bytes = body.whole(app.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
+    let bytes =
+        request.body.whole(context.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
     let text = utf8(&bytes)?;
     let mut drafts = drafts(text)?;
     if let Some(key) = key {
         drafts = (0..).zip(drafts).map(|(i, d)| d.with_idempotency_key(key.at(i))).collect();
     }
-    app.tick();
-    let committed = match app.hub.publish_all(drafts) {
+    context.tick();
+    let committed = match context.hub.publish_all(drafts) {
         Ok(publishing) => publishing.await,
         Err(error) => Err(error),
     };
     let published = committed.map_err(|error| match error {
-        PublishError::Refused { index, .. } => problem(error).with("index", index),
-        _ => problem(error),
+        PublishError::Refused { index, .. } => Problem::from(error).with("index", index),
+        _ => Problem::from(error),
     })?;
     let mut report = Report::default();
     report.count(published);

@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use http::request::Parts;
 use tidings_hub::{Draft, Event, Topics};
 use tidings_proto::{Decoder, Item, LimitExceeded, Limits};
 
-use super::publish::invalid_event;
-use super::publish_many::Reader;
-use super::stream::topics;
+use super::ingest::EventReader;
 use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::{Request, topic};
 
 /// Decodes a body as an event source does. Types and IDs are kept; comments and reconnection times
 /// were for the connection they came on.
@@ -20,14 +18,15 @@ pub(super) struct EventStream {
 
 impl EventStream {
     /// For the topics of the query.
-    pub(super) fn new(head: &Parts, event_bytes_max: usize) -> Result<Self, Problem> {
-        let topics = topics(head)?;
+    pub(super) fn new(request: &Request<'_>, event_bytes_max: usize) -> Result<Self, Problem> {
+        let query = request.query(&["topic"])?;
+        let topics = query.all("topic").map(topic).collect::<Result<Vec<_>, _>>()?;
         if topics.is_empty() {
             let detail = "an event stream does not say its topic: add ?topic= to the address";
             return Err(Problem::new(ProblemKind::MissingParameter, detail));
         }
         let topics = Topics::new(topics).ok_or_else(|| {
-            invalid_event(&format!("an event has at most {} topics", Topics::MAX))
+            Problem::invalid_event(&format!("an event has at most {} topics", Topics::MAX))
         })?;
         let limits =
             Limits::default().with_event_bytes_max(event_bytes_max).with_comment_bytes_max(0);
@@ -35,7 +34,7 @@ impl EventStream {
     }
 }
 
-impl Reader for EventStream {
+impl EventReader for EventStream {
     fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem> {
         let mut input = chunk;
         while let Some(item) = self.decoder.decode(&mut input).map_err(too_large)? {
@@ -43,7 +42,7 @@ impl Reader for EventStream {
             let resets_id = event.id() == Some("");
             let mut event = event.to_event().map_err(|error| {
                 let at = error.position();
-                invalid_event(&format!("an event type has no NUL: byte {at} is one"))
+                Problem::invalid_event(&format!("an event type has no NUL: byte {at} is one"))
             })?;
             // It resets the place of the upstream's own readers. Here it has none to reset.
             if resets_id {

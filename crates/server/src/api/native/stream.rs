@@ -2,55 +2,54 @@
 
 use std::sync::LazyLock;
 
-use http::header::{HeaderName, VARY};
+use http::header::VARY;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use tidings_hub::{Client, Start, Topic, TopicFilter, View};
+use tidings_hub::{TopicFilter, View};
 
-use super::{query, read};
-use crate::app::App;
+use super::page;
+use crate::context::Context;
 use crate::http::answer::{Answer, StreamAnswer};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{self, Format, Query, invalid, topic_of_path};
-
-/// The names under which a last event ID comes in a query: ours, and those that polyfills send.
-pub(crate) const LAST_EVENT_ID: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
+use crate::http::request::{self, Format, Query, Request, topic_of_path};
 
 /// `GET /topics/{topic}`.
-pub(super) async fn topic(app: &App, head: &Parts, path: &str) -> Result<Answer, Problem> {
-    let format = format(head)?;
+pub(crate) async fn topic(
+    context: &Context,
+    request: &Request<'_>,
+    path: &str,
+) -> Result<Answer, Problem> {
+    let format = format(request.head)?;
     let topic = topic_of_path(path)?;
-    let query = parameters(head, format, &[])?;
-    answer(app, head, format, &query, topic.into()).await
+    let query = parameters(request.head, format, &[])?;
+    answer(context, request, format, &query, topic.into()).await
 }
 
 /// `GET /events?topic=…&match=…`.
-pub(super) async fn events(app: &App, head: &Parts) -> Result<Answer, Problem> {
-    let format = format(head)?;
-    let query = parameters(head, format, &["topic", "match"])?;
-    let view = view(&query, app.config.filters_max)?;
-    answer(app, head, format, &query, view).await
+pub(crate) async fn events(context: &Context, request: &Request<'_>) -> Result<Answer, Problem> {
+    let format = format(request.head)?;
+    let query = parameters(request.head, format, &["topic", "match"])?;
+    let view = view(&query, context.config.filters_max)?;
+    answer(context, request, format, &query, view).await
 }
 
 async fn answer(
-    app: &App,
-    head: &Parts,
+    context: &Context,
+    request: &Request<'_>,
     format: Format,
     query: &Query,
     view: View,
 ) -> Result<Answer, Problem> {
-    let place = last_event_id(&head.headers, query)?;
-    let start = Start::resume(place.as_deref());
+    let start = request.start(query)?;
     match format {
         Format::EventStream => {
-            let client = Client::from_headers(&head.headers);
             let mut stream = StreamAnswer::new(view, start);
-            (stream.head, stream.client) = (vary(), client);
+            (stream.head, stream.spec.client) = (vary(), request.client());
             Ok(stream.into())
         }
         Format::Json => {
             // Boxed: every other request would carry the room for it.
-            let mut response = Box::pin(read::page(app, query, view, start)).await?;
+            let mut response = Box::pin(page::page(context, query, view, start)).await?;
             response.headers_mut().extend(vary());
             Ok(response.into())
         }
@@ -80,9 +79,9 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
         return Ok(query);
     }
     let known = |more: &[&'static str]| -> Vec<_> {
-        filters.iter().chain(more).chain(&LAST_EVENT_ID).copied().collect()
+        filters.iter().chain(more).chain(&Request::LAST_EVENT_ID).copied().collect()
     };
-    let of_json = read::PARAMETERS.iter().find(|name| query.all(name).next().is_some());
+    let of_json = page::PARAMETERS.iter().find(|name| query.all(name).next().is_some());
     match (format, of_json) {
         (Format::EventStream, Some(name)) => {
             let detail = format!(
@@ -92,28 +91,7 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
             Err(Problem::new(ProblemKind::UnknownParameter, detail).with("parameter", *name))
         }
         (Format::EventStream, None) => query.only(&known(&[])).map(|()| query),
-        (Format::Json, _) => query.only(&known(&read::PARAMETERS)).map(|()| query),
-    }
-}
-
-/// The place that a client hands back. The header wins: a browser that reconnects repeats a stale
-/// query beside a fresh header.
-pub(crate) fn last_event_id(headers: &HeaderMap, query: &Query) -> Result<Option<String>, Problem> {
-    const HEADER: HeaderName = HeaderName::from_static("last-event-id");
-    let mut given = None;
-    for name in LAST_EVENT_ID {
-        if let Some(value) = query.one(name)? {
-            if given.is_some_and(|given| given != value) {
-                return Err(invalid(name, "another spelling of it says something else"));
-            }
-            given = Some(value);
-        }
-    }
-    // As the UTF-8 that browsers send; malformed bytes become U+FFFD and lead nowhere.
-    let header = headers.get(HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    match header {
-        Some(header) if !header.is_empty() => Ok(Some(header.into_owned())),
-        _ => Ok(given.map(str::to_owned)),
+        (Format::Json, _) => query.only(&known(&page::PARAMETERS)).map(|()| query),
     }
 }
 
@@ -141,10 +119,4 @@ fn filters(query: &Query) -> impl Iterator<Item = Result<TopicFilter, Problem>> 
             .map_err(|error| Problem::new(ProblemKind::InvalidPattern, error.to_string()))
     });
     topics.chain(patterns)
-}
-
-/// The topics of a query, for those who publish.
-pub(super) fn topics(head: &Parts) -> Result<Vec<Topic>, Problem> {
-    let query = query(head, &["topic"])?;
-    query.all("topic").map(request::topic).collect()
 }

@@ -1,49 +1,55 @@
 //! Who listens, and ending their streams.
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Response, Version};
 use serde::Serialize;
 use tidings_hub::{Time, Topic, TopicFilter, View};
 use tokio::task::yield_now;
 
-use super::read::{LIMIT, limit};
-use super::{JSON, fresh, query};
-use crate::app::{App, empty};
+use super::paging::{LIMIT, limit};
+use crate::context::Context;
 use crate::engine::streams::BodyStream;
 use crate::engine::subject::Subject;
 use crate::engine::{Framing, Seen};
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{Query, invalid, topic};
+use crate::http::request::{Query, Request, topic};
+use crate::http::response::{JSON, no_content, no_store};
 
 /// `GET /subscribers`: the streams that are open, those of a topic or a subject if one is named.
-pub(super) async fn list(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem> {
-    let query = query(head, &["topic", "subject", "limit", "after"])?;
+pub(crate) async fn list(
+    context: &Context,
+    request: &Request<'_>,
+) -> Result<Response<Bytes>, Problem> {
+    let query = request.query(&["topic", "subject", "limit", "after"])?;
     let named = Named::new(&query)?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT), limit)?;
     let from = query.one("after")?.map_or(Ok(Position::default()), position)?;
-    app.tick();
+    context.tick();
     let mut listing = Listing { named, from, limit, matching: 0, found: Vec::new(), next: None };
     // All of them are looked at where some are asked for, since their number is told too.
     let is_everybody = listing.named.is_nobody();
     let mut at = if is_everybody { Some(from) } else { Some(Position::default()) };
     while let Some(portion) = at.filter(|_| !(is_everybody && listing.next.is_some())) {
-        at = listing.look(app, portion);
+        at = listing.look(context, portion);
         yield_now().await;
     }
     let Listing { matching, found: subscribers, next, .. } = listing;
-    let total = if is_everybody { app.engine.len() + app.streams.bodies() } else { matching };
+    let total =
+        if is_everybody { context.engine.len() + context.streams.bodies() } else { matching };
     let next = next.map(|Position { part, key }| format!("{part}-{key}"));
     let listed = Listed { total, subscribers, next };
     let body = serde_json::to_vec(&listed).expect("texts and numbers make JSON");
-    Ok(fresh(&JSON, body))
+    Ok(no_store(&JSON, body))
 }
 
 /// `DELETE /subscribers`: ends the streams that are open on exactly these topics, after what has been
 /// published, or those of these subjects, at once. Their EventSources come back once, are answered
 /// 204, and stay away.
-pub(super) async fn end(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem> {
-    let Named { topics, subjects } = Named::new(&query(head, &["topic", "subject"])?)?;
+pub(crate) async fn close(
+    context: &Context,
+    request: &Request<'_>,
+) -> Result<Response<Bytes>, Problem> {
+    let Named { topics, subjects } = Named::new(&request.query(&["topic", "subject"])?)?;
     match (topics.is_empty(), subjects.is_empty()) {
         (true, true) => {
             let detail = "say whose streams to end: topic= names a topic, subject= a subject";
@@ -52,21 +58,21 @@ pub(super) async fn end(app: &App, head: &Parts) -> Result<Response<Bytes>, Prob
         (false, false) => {
             let why = "topic= is given too, and whether the streams of both or of either are meant \
                        cannot be known: end them one after the other";
-            return Err(invalid("subject", why));
+            return Err(Problem::invalid_parameter("subject", why));
         }
         _ => {}
     }
-    app.tick();
+    context.tick();
     for topic in topics {
-        app.hub.end(topic).await.map_err(super::publish::problem)?;
+        context.hub.end(topic).await?;
     }
     for subject in subjects {
         // First, so that who comes back or is on the way is known by it.
-        app.hub.end(subject.ends().clone()).await.map_err(super::publish::problem)?;
-        app.engine.end_subject(&subject);
-        app.streams.end_bodies(&subject);
+        context.hub.end(subject.ends().clone()).await?;
+        context.engine.end_subject(&subject);
+        context.streams.end_bodies(&subject);
     }
-    Ok(empty())
+    Ok(no_content())
 }
 
 /// The topics and subjects that a query names.
@@ -80,7 +86,9 @@ impl Named {
     fn new(query: &Query) -> Result<Self, Problem> {
         let topics = query.all("topic").map(topic);
         let subjects = query.all("subject").map(|name| {
-            Subject::new(name).map_err(|error| invalid("subject", &format!("as such, {error}")))
+            Subject::new(name).map_err(|error| {
+                Problem::invalid_parameter("subject", &format!("as such, {error}"))
+            })
         });
         Ok(Self {
             topics: topics.collect::<Result<_, _>>()?,
@@ -116,7 +124,9 @@ fn position(text: &str) -> Result<Position, Problem> {
     let parts = text.split_once('-');
     let position =
         parts.and_then(|(part, key)| Some(Position { part: number(part)?, key: number(key)? }));
-    position.ok_or_else(|| invalid("after", "it is what an earlier answer gave as 'next'"))
+    position.ok_or_else(|| {
+        Problem::invalid_parameter("after", "it is what an earlier answer gave as 'next'")
+    })
 }
 
 /// A page of the list on its way.
@@ -134,22 +144,22 @@ struct Listing {
 
 impl Listing {
     /// Looks at a portion of the streams; the answer is where to go on.
-    fn look(&mut self, app: &App, at: Position) -> Option<Position> {
-        let now = app.hub.time();
-        let shards = app.engine.shards();
+    fn look(&mut self, context: &Context, at: Position) -> Option<Position> {
+        let now = context.hub.time();
+        let shards = context.engine.shards();
         let next = match at.part {
-            part if part < shards => app.engine.see(part, at.key, |seen| {
+            part if part < shards => context.engine.see(part, at.key, |seen| {
                 let position = Position { key: seen.key, ..at };
                 if self.named.has(seen.subject(), |topic| seen.reads(topic)) {
                     self.find(position, || Subscriber::of_shard(&seen, now));
                 }
             }),
             part if part == shards => {
-                let (some, next) = app.streams.some_bodies(at.key);
+                let (some, next) = context.streams.some_bodies(at.key);
                 for (key, body) in some {
                     let reads = |topic: &Topic| body.view.matches(topic.as_str());
                     if self.named.has(body.subject(), reads) {
-                        let age = app.hub.uptime().saturating_sub(body.since());
+                        let age = context.hub.uptime().saturating_sub(body.since());
                         let since = now.saturating_sub(age);
                         self.find(Position { key, ..at }, || Subscriber::of_body(&body, since));
                     }

@@ -2,27 +2,27 @@
 
 use bytes::Bytes;
 use http::Response;
-use http::request::Parts;
 use serde::Serialize;
 use tidings_hub::{Cursor, TopicInfo};
 
-use super::read::{LIMIT_MAX, limit};
-use super::{JSON, fresh, query};
-use crate::app::App;
+use super::paging::{LIMIT_MAX, limit};
+use crate::context::Context;
 use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::{JSON, no_store};
 
 /// `GET /topics`: in the order of their names, from after one on.
-pub(super) fn list(app: &App, head: &Parts) -> Result<Response<Bytes>, Problem> {
-    let query = query(head, &["after", "limit"])?;
+pub(crate) fn list(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
+    let query = request.query(&["after", "limit"])?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT_MAX), limit)?;
     // One more than asked for tells whether there are more.
-    let mut held = app.hub.topics(query.one("after")?, limit + 1);
+    let mut held = context.hub.topics(query.one("after")?, limit + 1);
     let has_more = held.len() > limit;
     held.truncate(limit);
-    let topics: Vec<_> = held.iter().map(|info| Held::new(app, info)).collect();
+    let topics: Vec<_> = held.iter().map(|info| Held::new(context, info)).collect();
     let next = if has_more { held.last().map(|info| info.topic.as_str()) } else { None };
     let body = serde_json::to_vec(&Listed { topics, next }).expect("texts and numbers make JSON");
-    Ok(fresh(&JSON, body))
+    Ok(no_store(&JSON, body))
 }
 
 #[derive(Serialize)]
@@ -41,8 +41,8 @@ struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    fn new(app: &App, info: &'a TopicInfo) -> Self {
-        let newest = Cursor { epoch: app.hub.epoch(), sequence: info.newest };
+    fn new(context: &Context, info: &'a TopicInfo) -> Self {
+        let newest = Cursor { epoch: context.hub.epoch(), sequence: info.newest };
         Self { topic: info.topic.as_str(), events: info.events, last_event_id: newest.to_string() }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tidings_hub::engine::{drain_delay, quiet_max, return_time};
 use tidings_proto::encode_retry;
 
-use super::super::slot::{Reason, Rest, Tick};
+use super::super::reason::Reason;
+use super::super::slot::{Rest, Tick};
 use super::super::socket::Socket;
 use super::{Shard, enqueue, framed, ticks};
 

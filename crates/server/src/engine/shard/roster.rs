@@ -7,7 +7,8 @@ use std::time::Duration;
 use tidings_hub::View;
 
 use super::super::gathered::Framing;
-use super::super::slot::{Cold, Hot, Reason, Tick};
+use super::super::reason::Reason;
+use super::super::slot::{Cold, Hot, Tick};
 use super::super::socket::Socket;
 use super::{Shard, Tap};
 use crate::engine::subject::Subject;

@@ -6,7 +6,6 @@ use parking_lot::Mutex;
 use tidings_hub::{OnEnd, StreamEnd};
 
 use super::*;
-use crate::engine::Extras;
 use crate::engine::subject::Subject;
 
 /// A shard with one stream of the topic `a`, of the subject `alpha`, that lasts a minute.
@@ -58,15 +57,20 @@ impl One {
         between(&hub);
         let key = shard.add(Adopted {
             socket: FakeSocket(Rc::clone(&wire)),
-            reader,
-            client: Client::EventSource,
-            framing: Framing::Close,
             head: b"HEAD\r\n\r\n".to_vec(),
             discarded: 0,
-            greeting: Some(Event::new("welcome")),
-            timeout: Some(Duration::from_secs(60)),
-            extras: Extras::new(Some(alpha()), Some(on_end)),
-            place: (),
+            subscription: Subscription {
+                reader,
+                framing: Framing::Close,
+                spec: StreamSpec {
+                    client: Client::EventSource,
+                    greeting: Some(Event::new("welcome")),
+                    timeout: Some(Duration::from_secs(60)),
+                    subject: Some(alpha()),
+                    on_end: Some(on_end),
+                },
+                place: (),
+            },
         });
         while shard.turn(10) {}
         Self { hub, now, tap, shard, wire, key, told }

@@ -15,8 +15,9 @@ use tidings_hub::{Client, Draft, Event, Hub, HubConfig, Start, Topic};
 
 use super::super::gathered::Framing;
 use super::super::shard::{Shard, ShardConfig};
-use super::super::slot::Adopted;
+use super::super::slot::{Adopted, Subscription};
 use super::super::socket::Socket;
+use super::super::stream_spec::StreamSpec;
 use super::super::thread::{INLINE_WRITES, TURN_WRITES};
 
 const SUBSCRIBERS: usize = 10_000;
@@ -93,15 +94,14 @@ impl Fixture {
         for _ in 0..subscribers {
             self.shard.add(Adopted {
                 socket: Logged { topic, log: Rc::clone(&self.log) },
-                reader: self.tap.subscribe(&view, Start::Tail),
-                client: Client::Other,
-                framing: Framing::Chunked,
                 head: Vec::new(),
                 discarded: 0,
-                greeting: None,
-                timeout: None,
-                extras: None,
-                place: (),
+                subscription: Subscription {
+                    reader: self.tap.subscribe(&view, Start::Tail),
+                    framing: Framing::Chunked,
+                    spec: StreamSpec { client: Client::Other, ..StreamSpec::default() },
+                    place: (),
+                },
             });
         }
     }

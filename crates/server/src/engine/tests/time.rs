@@ -14,8 +14,9 @@ use tidings_hub::{Client, Draft, Event, Hub, HubConfig, Now, Start, Topic};
 
 use super::super::gathered::Framing;
 use super::super::shard::{Shard, ShardConfig};
-use super::super::slot::Adopted;
+use super::super::slot::{Adopted, Subscription};
 use super::super::socket::Socket;
+use super::super::stream_spec::StreamSpec;
 use super::super::thread::TURN_WRITES;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -121,15 +122,14 @@ impl World {
         self.shard.set_now(self.hub.uptime());
         self.shard.add(Adopted {
             socket: Metered { meter: Rc::clone(&self.meter), sent_at },
-            reader: self.tap.subscribe(&self.topic.clone().into(), Start::Tail),
-            client: Client::Other,
-            framing: Framing::Chunked,
             head: Vec::new(),
             discarded: 0,
-            greeting: None,
-            timeout: None,
-            extras: None,
-            place: (),
+            subscription: Subscription {
+                reader: self.tap.subscribe(&self.topic.clone().into(), Start::Tail),
+                framing: Framing::Chunked,
+                spec: StreamSpec { client: Client::Other, ..StreamSpec::default() },
+                place: (),
+            },
         });
         self.work();
     }

@@ -124,6 +124,24 @@ impl RequestBody {
         }
     }
 
+    /// Reads the whole body as text, `bytes_max` bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`RequestBody::whole`], and a [`Problem`] if the body is not UTF-8.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses the bytes that were read.
+    pub async fn text(
+        &mut self,
+        bytes_max: usize,
+        too_large: ProblemKind,
+    ) -> Result<String, Problem> {
+        let bytes = self.whole(bytes_max, too_large).await?;
+        utf8(&bytes).map(str::to_owned)
+    }
+
     /// Reads on without a use for it, so that a client which writes before it reads gets to see the
     /// answer: closing on unread bytes would reset the connection and take the answer with it.
     ///

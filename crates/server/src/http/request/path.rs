@@ -12,7 +12,11 @@ use crate::http::problem::{Problem, ProblemKind};
 /// Only the one clean spelling is read: clients, proxies and caches rewrite every other (empty
 /// segments, dots, encoded slashes), each in a way of its own, and two of them would then mean
 /// different topics.
-pub(crate) fn topic_of_path(path: &str) -> Result<Topic, Problem> {
+///
+/// # Errors
+///
+/// A [`Problem`] that says what is unclean about the path, or why it is no topic.
+pub fn topic_of_path(path: &str) -> Result<Topic, Problem> {
     let name = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
     // Bytes, because looking for characters costs several times as much.
     for segment in name.as_bytes().split(|&byte| byte == b'/') {
@@ -47,7 +51,7 @@ fn decode(path: &str) -> Result<String, Problem> {
 
 /// A topic by its name, or what is wrong with it.
 pub(crate) fn topic(name: &str) -> Result<Topic, Problem> {
-    Topic::new(name).map_err(|error| Problem::new(ProblemKind::InvalidTopic, error.to_string()))
+    Ok(Topic::new(name)?)
 }
 
 fn unclean(why: &str) -> Problem {

@@ -8,7 +8,7 @@ use crate::http::problem::{Problem, ProblemKind};
 
 /// The parameters of a query, decoded once.
 #[derive(Debug, Default)]
-pub(crate) struct Query {
+pub struct Query {
     pairs: Vec<(String, String)>,
 }
 
@@ -19,7 +19,7 @@ impl Query {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(name)?, decode(value)?))
+            Ok::<_, Problem>((decode(name)?, decode(value)?))
         });
         Ok(Self { pairs: pairs.collect::<Result<_, _>>()? })
     }
@@ -50,27 +50,25 @@ impl Query {
         Err(Problem::new(ProblemKind::UnknownParameter, detail).with("parameter", shown))
     }
 
-    /// The value of a parameter that has one.
-    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+    /// The value of a parameter that may be given once.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] if it is given more than once.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.all(name);
         let value = values.next();
         match values.next() {
-            Some(_) => Err(invalid(name, "it is given twice")),
+            Some(_) => Err(Problem::invalid_parameter(name, "it is given twice")),
             None => Ok(value),
         }
     }
 
-    /// The values of a parameter that may have several.
-    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    /// The values of a parameter that may be given several times.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let pairs = self.pairs.iter().filter(move |(found, _)| found == name);
         pairs.map(|(_, value)| value.as_str())
     }
-}
-
-/// A problem with the value of a parameter.
-pub(crate) fn invalid(name: &str, why: &str) -> Problem {
-    let detail = format!("the query parameter '{name}' cannot be used: {why}");
-    Problem::new(ProblemKind::InvalidParameter, detail).with("parameter", name)
 }
 
 /// Decodes one side of a pair.

@@ -9,8 +9,8 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use httpdate::HttpDate;
 
 use crate::engine::Framing;
-use crate::http::answer::{Opened, Whole};
 use crate::http::common_headers::Usual;
+use crate::http::respond::{ShardStream, Whole};
 
 /// What becomes of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,18 +46,19 @@ pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut V
 }
 
 /// Appends the head of a stream, after which its connection carries nothing else.
-pub(super) fn stream_head(opened: &Opened, out: &mut Vec<u8>) {
+pub(super) fn stream_head(stream: &ShardStream, out: &mut Vec<u8>) {
     /// What a head takes with all headers there may be, and the preamble after it.
     const USUAL_BYTES: usize = 768;
     out.reserve(USUAL_BYTES);
-    let framing: &[u8] = match opened.framing {
+    let framing = stream.subscription.framing;
+    let coding: &[u8] = match framing {
         Framing::Chunked => b"transfer-encoding: chunked\r\n",
         Framing::Close => b"",
     };
-    let is_old = opened.framing == Framing::Close;
-    status_line(is_old, opened.head.status(), out);
-    headers(Usual::Any, opened.head.headers(), out);
-    out.extend_from_slice(framing);
+    let is_old = framing == Framing::Close;
+    status_line(is_old, StatusCode::OK, out);
+    headers(Usual::Any, &stream.headers, out);
+    out.extend_from_slice(coding);
     out.extend_from_slice(b"connection: close\r\n\r\n");
 }
 

@@ -8,26 +8,23 @@ use serde::Serialize;
 use tidings_hub::{Delivery, Gap, Page, Start, View};
 use tokio::time::{Instant, timeout_at};
 
-use super::{JSON, fresh};
-use crate::app::App;
-use crate::http::answer::place;
+use super::paging::{LIMIT, limit};
+use crate::context::Context;
 use crate::http::problem::Problem;
-use crate::http::request::{Query, invalid};
+use crate::http::request::Query;
+use crate::http::respond::stream_permit;
+use crate::http::response::{JSON, no_store};
 use crate::phase::closing;
 
 /// The query parameters of this form, beside those of a stream.
 pub(super) const PARAMETERS: [&str; 3] = ["limit", "after", "wait"];
 
-/// Events of one answer unless the client says otherwise.
-pub(super) const LIMIT: usize = 100;
-/// Events, or topics, of one answer at most: with small events about what a request and its answer cost anyway.
-pub(super) const LIMIT_MAX: usize = 1000;
 /// The longest wait: below the idle time-outs of the usual proxies.
 const WAIT_MAX: Duration = Duration::from_secs(55);
 
 /// The events after a place, or the latest where there is none; waits for the first one if asked to.
 pub(super) async fn page(
-    app: &App,
+    context: &Context,
     query: &Query,
     view: View,
     start: Start,
@@ -38,11 +35,11 @@ pub(super) async fn page(
         Some(id) => Start::resume(Some(id)),
         None => start,
     };
-    let mut page = app.hub.page(view.clone(), start, limit);
+    let mut page = context.hub.page(view.clone(), start, limit);
     if page.events.is_empty() && page.gap.is_none() && !wait.is_zero() {
         // Who waits costs what a stream costs.
-        let _place = place(app)?;
-        page = wait_for(app, view, page, wait, limit).await;
+        let _place = stream_permit(context)?;
+        page = wait_for(context, view, page, wait, limit).await;
     }
     let read = Read {
         events: page.events.iter().map(Shown::from).collect(),
@@ -50,14 +47,20 @@ pub(super) async fn page(
         gap: page.gap.as_ref().map(Told::from),
     };
     let body = serde_json::to_vec(&read).expect("texts and numbers make JSON");
-    Ok(fresh(&JSON, body))
+    Ok(no_store(&JSON, body))
 }
 
 /// Waits until something is published after the page, for a time.
-async fn wait_for(app: &App, view: View, empty: Page, wait: Duration, limit: usize) -> Page {
+async fn wait_for(
+    context: &Context,
+    view: View,
+    empty: Page,
+    wait: Duration,
+    limit: usize,
+) -> Page {
     let start = Start::from(empty.place);
-    let mut subscriber = app.hub.subscribe(view.clone(), start.clone()).past_ends();
-    let mut phases = app.phases();
+    let mut subscriber = context.hub.subscribe(view.clone(), start.clone()).past_ends();
+    let mut phases = context.phases();
     let found = async {
         tokio::select! {
             received = subscriber.next() => received.is_some(),
@@ -65,18 +68,9 @@ async fn wait_for(app: &App, view: View, empty: Page, wait: Duration, limit: usi
         }
     };
     match timeout_at(Instant::now() + wait, found).await {
-        Ok(true) => app.hub.page(view, start, limit),
+        Ok(true) => context.hub.page(view, start, limit),
         _ => empty,
     }
-}
-
-/// Reads a `limit`.
-pub(super) fn limit(text: &str) -> Result<usize, Problem> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = if is_number { text.parse().ok() } else { None };
-    limit
-        .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-        .ok_or_else(|| invalid("limit", &format!("it is a number from 1 to {LIMIT_MAX}")))
 }
 
 fn wait(text: &str) -> Result<Duration, Problem> {
@@ -89,7 +83,10 @@ fn wait(text: &str) -> Result<Duration, Problem> {
     let wait = number.map(|number| Duration::from_millis(number.saturating_mul(unit)));
     wait.filter(|wait| *wait <= WAIT_MAX).ok_or_else(|| {
         let seconds = WAIT_MAX.as_secs();
-        invalid("wait", &format!("it is a time of at most {seconds} seconds, as in 30s or 500ms"))
+        Problem::invalid_parameter(
+            "wait",
+            &format!("it is a time of at most {seconds} seconds, as in 30s or 500ms"),
+        )
     })
 }
 

@@ -1,4 +1,4 @@
-//! The keyed emitters over HTTP, in the classic shape: connect, send, disconnect.
+//! The demo's keyed endpoints: emitters over HTTP, in the classic shape: connect, send, disconnect.
 //!
 //! | call | meaning |
 //! | --- | --- |
@@ -10,21 +10,14 @@
 use std::time::Duration;
 
 use http::Method;
-use http::request::Parts;
 use tidings_hub::{
-    Client, Draft, Emitter, Emitters, Event, EventId, EventType, Hub, InvalidTopic, Publishing,
-    SendError, Start, Time, Topic, Topics,
+    Draft, Emitter, Emitters, Event, EventId, EventType, Hub, InvalidTopic, Publishing, SendError,
+    Time, Topic, Topics,
 };
-
-use crate::api::native::{
-    LAST_EVENT_ID, last_event_id, method_not_allowed, publish_problem, query,
+use tidings_server::{
+    Answer, AnswerFuture, ExtraRoutes, Problem, ProblemKind, Request, StreamAnswer, Subject,
+    topic_of_path,
 };
-use crate::api::routes::{AnswerFuture, ExtraRoutes};
-use crate::app::{allowed, empty};
-use crate::engine::subject::Subject;
-use crate::http::answer::{Answer, StreamAnswer};
-use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{Query, RequestBody, topic_of_path, utf8};
 
 /// How long a stream of `/connect` lasts.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -40,7 +33,7 @@ const DEFAULT_USER: &str = "empty";
 
 /// The keyed endpoints of a hub.
 #[derive(Clone, Debug)]
-pub struct Keyed {
+pub(crate) struct Keyed {
     hub: Hub,
     connected: Emitters<String>,
     streaming: Emitters<String>,
@@ -49,8 +42,7 @@ pub struct Keyed {
 
 impl Keyed {
     /// Keyed endpoints whose events are in the hub's topics `connect/{key}` and `stream-sse/{user}`.
-    #[must_use]
-    pub fn new(hub: &Hub) -> Self {
+    pub(crate) fn new(hub: &Hub) -> Self {
         let emitters = |name| Emitters::new(hub, name).expect("both names are topics");
         Self {
             hub: hub.clone(),
@@ -61,8 +53,7 @@ impl Keyed {
     }
 
     /// Shows an asset at `/` instead of the hub's page.
-    #[must_use]
-    pub fn with_page(mut self, page: &'static str) -> Self {
+    pub(crate) fn with_page(mut self, page: &'static str) -> Self {
         self.page = Some(page);
         self
     }
@@ -72,7 +63,7 @@ impl Keyed {
     /// # Errors
     ///
     /// [`SendError`] if the hub refuses the event. Nobody being there is none.
-    pub fn send_time(&self, now: Time) -> Result<Option<Publishing>, SendError> {
+    pub(crate) fn send_time(&self, now: Time) -> Result<Option<Publishing>, SendError> {
         let users = self.streaming.keys();
         let Some(user) = fastrand::choice(&users) else { return Ok(None) };
         let millis = now.unix_millis().to_string();
@@ -81,53 +72,48 @@ impl Keyed {
         self.streaming.send(user, event).map(Some)
     }
 
-    fn connect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
-        let start = start(head, &query(head, &LAST_EVENT_ID)?)?;
+    fn connect(&self, request: &Request<'_>, path: &str) -> Result<Answer, Problem> {
+        let start = request.start(&request.query(&Request::LAST_EVENT_ID)?)?;
         let key = key(path)?;
         let greeting = greeting("connect", &format!("{key} is connected"));
-        let emitter = self.connected.connect(key.clone(), start).map_err(invalid_key)?;
-        open(head, &key, emitter.with_greeting(greeting).with_timeout(CONNECT_TIMEOUT))
+        let emitter = self.connected.connect(key.clone(), start).map_err(SendError::Key)?;
+        open(request, &key, emitter.with_greeting(greeting).with_timeout(CONNECT_TIMEOUT))
     }
 
-    fn stream(&self, head: &Parts) -> Result<Answer, Problem> {
-        let [id, camel_case, upper_case] = LAST_EVENT_ID;
-        let query = query(head, &["user", id, camel_case, upper_case])?;
-        let start = start(head, &query)?;
+    fn stream(&self, request: &Request<'_>) -> Result<Answer, Problem> {
+        let [id, camel_case, upper_case] = Request::LAST_EVENT_ID;
+        let query = request.query(&["user", id, camel_case, upper_case])?;
+        let start = request.start(&query)?;
         let user = query.one("user")?.filter(|user| !user.is_empty()).unwrap_or(DEFAULT_USER);
         let greeting = Event::new(format!("hello, {user}"));
-        let emitter = self.streaming.connect(user.to_owned(), start).map_err(invalid_key)?;
-        open(head, user, emitter.with_greeting(greeting).with_timeout(STREAM_TIMEOUT))
+        let emitter = self.streaming.connect(user.to_owned(), start).map_err(SendError::Key)?;
+        open(request, user, emitter.with_greeting(greeting).with_timeout(STREAM_TIMEOUT))
     }
 
-    async fn send(
-        &self,
-        head: &Parts,
-        body: &mut RequestBody,
-        path: &str,
-    ) -> Result<Answer, Problem> {
-        let query = query(head, &["data"])?;
+    async fn send(&self, request: Request<'_>, path: &str) -> Result<Answer, Problem> {
+        let query = request.query(&["data"])?;
         let key = key(path)?;
         let bytes_max = self.hub.config().event_bytes_max;
-        let bytes = body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
-        let data = match (query.one("data")?, utf8(&bytes)?) {
+        let body = request.body.text(bytes_max, ProblemKind::EventTooLarge).await?;
+        let data = match (query.one("data")?, &*body) {
             (Some(data), _) => data,
             (None, "") => DEFAULT_DATA,
             (None, text) => text,
         };
-        let draft = Draft::with_topics(topics(&key).map_err(invalid_key)?, Event::new(data));
-        self.hub.publish(draft).map_err(publish_problem)?.await.map_err(publish_problem)?;
-        Ok(empty().into())
+        let topics = topics(&key).map_err(SendError::Key)?;
+        self.hub.publish(Draft::with_topics(topics, Event::new(data)))?.await?;
+        Ok(Answer::no_content())
     }
 
-    async fn disconnect(&self, head: &Parts, path: &str) -> Result<Answer, Problem> {
-        query(head, &[])?;
+    async fn disconnect(&self, request: &Request<'_>, path: &str) -> Result<Answer, Problem> {
+        request.query(&[])?;
         let key = key(path)?;
         // Both are asked for before either is waited for, so that neither kind outlives the other.
         let endings = [self.connected.complete(&key), self.streaming.complete(&key)];
         for ending in endings {
-            ending.map_err(invalid_key)?.await.map_err(publish_problem)?;
+            ending.map_err(SendError::Key)?.await?;
         }
-        Ok(empty().into())
+        Ok(Answer::no_content())
     }
 }
 
@@ -140,23 +126,16 @@ impl ExtraRoutes for Keyed {
         path.starts_with("/send/") || path.starts_with("/disconnect/")
     }
 
-    fn answer<'a>(
-        &'a self,
-        head: &'a Parts,
-        body: &'a mut RequestBody,
-    ) -> Option<AnswerFuture<'a>> {
-        let route = Route::of(head.uri.path())?;
+    fn answer<'a>(&'a self, request: Request<'a>) -> Option<AnswerFuture<'a>> {
+        let route = Route::of(request.head.uri.path())?;
         Some(Box::pin(async move {
-            let methods = route.methods();
-            if !methods.split(", ").any(|method| method == head.method.as_str()) {
-                return Err(method_not_allowed(&head.method, methods));
-            }
+            request.require_method(route.methods())?;
             match route {
-                _ if head.method == Method::OPTIONS => Ok(allowed(methods).into()),
-                Route::Connect(path) => self.connect(head, path),
-                Route::Stream => self.stream(head),
-                Route::Send(path) => self.send(head, body, path).await,
-                Route::Disconnect(path) => self.disconnect(head, path).await,
+                _ if request.head.method == Method::OPTIONS => Ok(Answer::allowed(route.methods())),
+                Route::Connect(path) => self.connect(&request, path),
+                Route::Stream => self.stream(&request),
+                Route::Send(path) => self.send(request, path).await,
+                Route::Disconnect(path) => self.disconnect(&request, path).await,
             }
         }))
     }
@@ -192,16 +171,11 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Answers with a key's stream, whose subject the key is.
-fn open(head: &Parts, key: &str, emitter: Emitter<String>) -> Result<Answer, Problem> {
-    let subject = Subject::new(key).map_err(invalid_key)?;
-    let emitter = emitter.for_client(Client::from_headers(&head.headers));
+/// Answers with a stream of a key, which is also the stream's subject.
+fn open(request: &Request<'_>, key: &str, emitter: Emitter<String>) -> Result<Answer, Problem> {
+    let subject = Subject::new(key).map_err(SendError::Key)?;
+    let emitter = emitter.for_client(request.client());
     Ok(StreamAnswer::of_emitter(emitter.into_parts(), subject).into())
-}
-
-/// Where a stream starts: polyfills, which cannot set the header, send the place in the query.
-fn start(head: &Parts, query: &Query) -> Result<Start, Problem> {
-    Ok(Start::resume(last_event_id(&head.headers, query)?.as_deref()))
 }
 
 /// The topics of a key's streams: an event sent to the key is one event in both.
@@ -210,7 +184,7 @@ fn topics(key: &str) -> Result<Topics, InvalidTopic> {
     Ok(Topics::new([topic(CONNECT)?, topic(STREAM)?]).expect("two are not too many"))
 }
 
-/// A key is spelled in a path as cleanly as a topic is.
+/// Reads a key, which is spelled in a path as cleanly as a topic.
 fn key(path: &str) -> Result<String, Problem> {
     topic_of_path(path).map(|topic| topic.as_str().to_owned())
 }
@@ -220,6 +194,5 @@ fn greeting(event_type: &str, data: &str) -> Event {
     Event::new(data).with_type(event_type)
 }
 
-fn invalid_key(error: InvalidTopic) -> Problem {
-    Problem::new(ProblemKind::InvalidTopic, format!("the key cannot be used: {error}"))
-}
+#[cfg(test)]
+mod tests;

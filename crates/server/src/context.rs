@@ -1,0 +1,52 @@
+//! The state that every connection and every handler shares.
+
+use std::sync::Arc;
+
+use tidings_hub::{Hub, Now};
+use tokio::sync::watch;
+
+use crate::config::{ServerConfig, TimeSource};
+use crate::engine::Engine;
+use crate::engine::streams::Streams;
+use crate::metrics::Metrics;
+use crate::phase::Phase;
+
+/// The hub, the configuration, and everything that counts or writes streams.
+pub(crate) struct Context {
+    pub(crate) hub: Hub,
+    pub(crate) config: ServerConfig,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) metrics: Metrics,
+    pub(crate) engine: Arc<Engine>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        config: ServerConfig,
+        hub: Hub,
+        engine: Arc<Engine>,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let streams = Streams::new(config.streams_max);
+        let metrics = Metrics::new(&hub, &streams, &engine);
+        Self { hub, config, streams, metrics, engine, phase }
+    }
+
+    /// The server's current phase.
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// A receiver of the server's phases.
+    pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.clone()
+    }
+
+    /// Advances the hub's time to now, so that events are dated to the millisecond.
+    pub(crate) fn tick(&self) {
+        if self.config.time == TimeSource::Machine {
+            self.hub.tick(Now::read());
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Everything that belongs to one stream alone.
+
+use std::time::Duration;
+
+use tidings_hub::{Client, Event, OnEnd};
+
+use crate::engine::subject::Subject;
+
+/// Everything that belongs to one stream alone, beside its view and its start.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct StreamSpec {
+    /// The kind of client that reads it.
+    pub client: Client,
+    /// The subject that it belongs to, if any. All streams of a subject can be ended together.
+    pub subject: Option<Subject>,
+    /// An event sent before all others, after the preamble. Its ID, if it has one, is left out.
+    pub greeting: Option<Event>,
+    /// The longest time that it may last.
+    pub timeout: Option<Duration>,
+    /// A hook, run when the stream has ended for whatever reason, and also if it is never opened. It
+    /// runs on the thread that writes this and many other streams, with no lock held: it may publish
+    /// and should not block.
+    pub on_end: Option<OnEnd>,
+}

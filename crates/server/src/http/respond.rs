@@ -1,0 +1,247 @@
+//! The one place that makes a response of an answer, and the only one that opens streams.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use tidings_hub::engine::stream_headers;
+use tidings_hub::{Body, OnEnd, StreamEnd};
+use tidings_proto::{encode_comment, encode_retry};
+
+use crate::context::Context;
+use crate::engine::stream_spec::StreamSpec;
+use crate::engine::streams::{BodyStream, Listed, Place};
+use crate::engine::{Framing, Subscription};
+use crate::http::answer::{Answer, StreamAnswer};
+use crate::http::common_headers::Usual;
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::request::Caller;
+use crate::http::response::no_content;
+use crate::http::response_body::ResponseBody;
+use crate::phase::Phase;
+
+/// What a connection sends for an answer: a whole response, or a stream of the kind that it carries.
+#[derive(Debug)]
+pub(crate) enum Handled<S> {
+    /// A whole response.
+    Whole(Whole),
+    /// The head of a stream, and the stream.
+    Stream(S),
+}
+
+/// A whole response, and the kind of headers that its sender adds.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) usual: Usual,
+    pub(crate) response: Response<Bytes>,
+}
+
+/// A stream, opened for the part of the server that writes it.
+pub(crate) trait OpenedStream: Sized {
+    /// Opens the stream; `None` if it was ended while its reader was away.
+    fn open(
+        context: &Context,
+        request: &Parts,
+        stream: StreamAnswer,
+        place: Place,
+        caller: &Caller,
+    ) -> Option<Self>;
+
+    /// The headers of its response.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+}
+
+/// A stream that waits for its connection's socket, to be handed to a shard.
+#[derive(Debug)]
+pub(crate) struct ShardStream {
+    pub(crate) headers: HeaderMap,
+    pub(crate) shard: usize,
+    pub(crate) subscription: Subscription<Place>,
+}
+
+impl<S: OpenedStream> Handled<S> {
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        match self {
+            Self::Whole(whole) => whole.response.headers_mut(),
+            Self::Stream(stream) => stream.headers_mut(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Whole(whole) => whole.response.status(),
+            Self::Stream(_) => StatusCode::OK,
+        }
+    }
+}
+
+/// Makes a response of an answer.
+pub(crate) fn respond<S: OpenedStream>(
+    context: &Context,
+    request: &Parts,
+    answer: Answer,
+    caller: &Caller,
+) -> Handled<S> {
+    let stream = match answer {
+        Answer::Response(response) => return whole(response),
+        Answer::Text(response) => {
+            return Handled::Whole(Whole { usual: Usual::FreshText, response });
+        }
+        Answer::Stream(stream) => *stream,
+    };
+    let place = match stream_permit(context) {
+        Ok(place) => place,
+        Err(problem) => return whole(refuse_for_now(context, request, problem)),
+    };
+    if request.method == Method::HEAD {
+        let opened = open_body(context, request, stream, place, caller);
+        return opened.map_or_else(ended, |(response, _)| whole(response.map(|_| Bytes::new())));
+    }
+    S::open(context, request, stream, place, caller).map_or_else(ended, Handled::Stream)
+}
+
+fn whole<S>(response: Response<Bytes>) -> Handled<S> {
+    Handled::Whole(Whole { usual: Usual::Any, response })
+}
+
+/// The answer for a stream that was ended while its reader was away: the one status that stops an
+/// EventSource for good and is no error.
+fn ended<S>() -> Handled<S> {
+    whole(no_content())
+}
+
+impl OpenedStream for Box<ShardStream> {
+    fn open(
+        context: &Context,
+        request: &Parts,
+        stream: StreamAnswer,
+        place: Place,
+        _: &Caller,
+    ) -> Option<Self> {
+        let StreamAnswer { head, view, start, spec } = stream;
+        let (shard, reader) = context.engine.subscribe(&view, start);
+        if reader.is_ended() || spec.subject.as_ref().is_some_and(|s| reader.is_ended_by(s.ends()))
+        {
+            complete(spec.on_end);
+            return None;
+        }
+        let mut headers = stream_headers(Some(reader.started_after()));
+        headers.extend(head);
+        let framing = match request.version {
+            Version::HTTP_09 | Version::HTTP_10 => Framing::Close,
+            _ => Framing::Chunked,
+        };
+        let subscription = Subscription { reader, framing, spec, place };
+        Some(Self::new(ShardStream { headers, shard, subscription }))
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+}
+
+impl OpenedStream for Response<ResponseBody> {
+    fn open(
+        context: &Context,
+        request: &Parts,
+        stream: StreamAnswer,
+        place: Place,
+        caller: &Caller,
+    ) -> Option<Self> {
+        let (response, listed) = open_body(context, request, stream, place, caller)?;
+        Some(response.map(|body| ResponseBody::stream(body, listed)))
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        Self::headers_mut(self)
+    }
+}
+
+/// Opens a stream that hyper writes; `None` if it was ended while its reader was away.
+fn open_body(
+    context: &Context,
+    request: &Parts,
+    stream: StreamAnswer,
+    place: Place,
+    caller: &Caller,
+) -> Option<(Response<Body>, Listed)> {
+    let StreamAnswer { head, view, start, spec } = stream;
+    let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
+    let since = context.hub.uptime();
+    let subscriber = context.hub.subscribe(view.clone(), start);
+    let (ender, version) = (subscriber.ender(), request.version);
+    // Listed before the check for an end: the streams of a subject that are ended after the check
+    // are found in the list.
+    let listed = BodyStream::new(view, ender, caller.address(), version, since).of(subject.clone());
+    let listed = place.list(listed);
+    if subscriber.is_ended() || subject.is_some_and(|s| subscriber.is_ended_by(s.ends())) {
+        complete(on_end);
+        return None;
+    }
+    let mut body = Body::new(subscriber).for_client(client);
+    if let Some(greeting) = greeting {
+        body = body.with_greeting(greeting);
+    }
+    if let Some(timeout) = timeout {
+        body = body.with_timeout(timeout);
+    }
+    if let Some(on_end) = on_end {
+        body = body.on_end(move |end| on_end.run(end));
+    }
+    let mut response = body.into_response();
+    response.headers_mut().extend(head);
+    Some((response, listed))
+}
+
+/// Runs the hook of a stream that was ended before it was opened.
+fn complete(on_end: Option<OnEnd>) {
+    if let Some(on_end) = on_end {
+        on_end.run(StreamEnd::Completed);
+    }
+}
+
+/// Takes a place for a stream, or says why there is none for now.
+pub(crate) fn stream_permit(context: &Context) -> Result<Place, Problem> {
+    if context.phase() != Phase::Serving {
+        let detail = "this server is about to end: come back in a moment";
+        return Err(for_now(context, ProblemKind::Draining, detail));
+    }
+    context.streams.enter().ok_or_else(|| {
+        let detail = "as many streams are open as this server takes: come back in a while";
+        for_now(context, ProblemKind::TooManyStreams, detail)
+    })
+}
+
+/// A problem that will pass; those who have it come back spread.
+fn for_now(context: &Context, kind: ProblemKind, detail: &str) -> Problem {
+    const SPREAD_MILLIS: u64 = 5000;
+    let spread = Duration::from_millis(fastrand::u64(0..=SPREAD_MILLIS));
+    Problem::new(kind, detail).with_retry_after(context.hub.config().reconnection_time + spread)
+}
+
+/// Refuses a stream for a reason that will pass.
+///
+/// A browser's EventSource gives up for good on every status but 200, so it gets a stream that says
+/// when to come back, and why, and ends. Everybody else gets the status.
+fn refuse_for_now(context: &Context, request: &Parts, problem: Problem) -> Response<Bytes> {
+    context.metrics.refused(problem.kind());
+    if !is_browser(&request.headers) {
+        return problem.into_response();
+    }
+    let mut text = Vec::new();
+    encode_retry(problem.retry_after(), &mut text);
+    encode_comment(problem.detail(), &mut text).expect("the reasons are single lines");
+    let mut response = Response::new(Bytes::from(text));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn is_browser(headers: &HeaderMap) -> bool {
+    const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    headers.contains_key(SEC_FETCH_MODE) || headers.contains_key(ORIGIN)
+}

@@ -1,0 +1,117 @@
+//! The path of one request through the server.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::request::Parts;
+use tracing::debug;
+
+use crate::api;
+use crate::api::extra::ExtraRoutes;
+use crate::api::routes::Route;
+use crate::context::Context;
+use crate::http::admit::{Asked, Intent, admit};
+use crate::http::answer::Answer;
+use crate::http::cors::{Cors, preflight_method};
+use crate::http::problem::Problem;
+use crate::http::request::{Caller, Request, RequestBody};
+use crate::http::respond::{Handled, OpenedStream, respond};
+use crate::http::response::no_content;
+
+/// Admission, the routes, and what their handlers share.
+pub(crate) struct Router {
+    pub(crate) context: Context,
+    extra: Option<Arc<dyn ExtraRoutes>>,
+}
+
+impl Router {
+    pub(crate) fn new(context: Context, extra: Option<Arc<dyn ExtraRoutes>>) -> Self {
+        Self { context, extra }
+    }
+
+    /// Answers a request. The order is fixed: admission, then the route and its limits. The sender
+    /// of the answer adds the [common headers](crate::http::common_headers).
+    pub(crate) async fn handle<S: OpenedStream>(
+        &self,
+        head: &Parts,
+        body: &mut RequestBody,
+        caller: &Caller,
+    ) -> Handled<S> {
+        let (answer, cors) = self.answer(Request { head, body, caller }).await;
+        body.discard().await;
+
+        let mut handled = respond(&self.context, head, answer, caller);
+        cors.apply(handled.headers_mut());
+        debug!(
+            method = %head.method,
+            path = head.uri.path(),
+            status = handled.status().as_u16(),
+            "answered"
+        );
+        handled
+    }
+
+    async fn answer(&self, request: Request<'_>) -> (Answer, Cors) {
+        let Request { head, .. } = request;
+        let preflight = preflight_method(&head.method, &head.headers);
+        let path = head.uri.path();
+        let route = Route::of(path);
+        let is_unsafe_get = route.is_some_and(Route::is_for_managers)
+            || self.extra.as_ref().is_some_and(|extra| extra.is_unsafe_get(path));
+        let asked = Asked {
+            intent: Intent::new(preflight.as_ref().unwrap_or(&head.method), is_unsafe_get),
+            version: head.version,
+            target: head.uri.authority().map(|authority| authority.as_str()),
+            headers: &head.headers,
+        };
+        let context = &self.context;
+        let admitted = match admit(&context.config.hosts, &context.config.origins, &asked) {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                let problem = refused.into_problem();
+                context.metrics.refused(problem.kind());
+                // No CORS headers: the page may not even read the reason.
+                return (problem.into(), Cors::Same);
+            }
+        };
+        if preflight.is_some() && admitted.cors != Cors::Same {
+            let mut response = no_content();
+            admitted.cors.apply_preflight(response.headers_mut());
+            return (response.into(), admitted.cors);
+        }
+        let answer = self.route(request, route).await.unwrap_or_else(|problem| {
+            context.metrics.refused(problem.kind());
+            problem.into()
+        });
+        (answer, admitted.cors)
+    }
+
+    async fn route(
+        &self,
+        mut request: Request<'_>,
+        route: Option<Route<'_>>,
+    ) -> Result<Answer, Problem> {
+        if let Some(extra) = &self.extra
+            && let Some(answer) = extra.answer(request.reborrow())
+        {
+            return answer.await;
+        }
+        let Some(route) = route else { return Err(Problem::not_found()) };
+        let context = &self.context;
+        match request.head.method {
+            Method::OPTIONS => Ok(Answer::allowed(route.methods())),
+            Method::GET | Method::HEAD => match route {
+                Route::Index => api::page(request.head, self.page()),
+                _ => api::read(context, &request, route).await,
+            },
+            Method::POST => api::publish(context, &mut request, route).await,
+            Method::DELETE => api::delete(context, &request, route).await,
+            _ => Err(request.method_not_allowed(route.methods())),
+        }
+    }
+
+    /// The asset shown at `/`.
+    fn page(&self) -> &str {
+        self.extra.as_deref().and_then(ExtraRoutes::page).unwrap_or("index.html")
+    }
+}
