@@ -97,7 +97,7 @@ impl Unpacker {
         Ok(Self { codec, end: End::Allowed })
     }
 
-    /// Whether bytes pass through unchanged.
+    /// Returns whether bytes pass through unchanged.
     pub(crate) fn is_identity(&self) -> bool {
         matches!(self.codec, Codec::Identity)
     }

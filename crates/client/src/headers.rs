@@ -37,7 +37,7 @@ const MANAGED: [HeaderName; 8] = [
     UPGRADE,
 ];
 
-/// Whether the client or the transport sets `name`, so that a caller may not.
+/// Returns whether the client or the transport sets `name`, so that a caller may not.
 pub(crate) fn is_managed(name: &HeaderName) -> bool {
     MANAGED.contains(name)
 }

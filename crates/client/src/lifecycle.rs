@@ -197,7 +197,8 @@ impl Lifecycle {
         self.phase = Phase::Waiting { until: now + self.pacing.delay(None) };
     }
 
-    /// Whether the exchange under way, if any, is still needed. If not, the driver must drop it.
+    /// Returns whether the exchange under way, if any, is still needed. If not, the driver must drop
+    /// it.
     pub(crate) fn wants_exchange(&self) -> bool {
         matches!(self.phase, Phase::Connecting(_) | Phase::Refusing(_) | Phase::Open(_))
     }
@@ -383,8 +384,8 @@ impl Lifecycle {
         self.signals.push_back(Signal::Retrying(Retrying { cause, attempt, delay }));
     }
 
-    /// Whether a good stream ends here, so that earlier failures can be forgotten. A server that
-    /// answers 200 and hangs up at once must not receive requests at full speed for ever.
+    /// Returns whether a good stream ends here, so that earlier failures can be forgotten. A server
+    /// that answers 200 and hangs up at once must not receive requests at full speed for ever.
     fn was_good(&self, now: Instant) -> bool {
         let Phase::Open(reading) = &self.phase else { return false };
         let age = now.saturating_duration_since(reading.opened);

@@ -68,7 +68,7 @@ impl Hop {
         Self { url, method, headers, body, credentials, redirects: 0 }
     }
 
-    /// Whether `status` is one of the five that redirect.
+    /// Returns whether `status` is one of the five that redirect.
     pub(crate) fn is_redirect(status: StatusCode) -> bool {
         matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
     }

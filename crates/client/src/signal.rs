@@ -67,7 +67,7 @@ pub enum Resumption {
 }
 
 impl Resumption {
-    /// Whether the request asked to continue from a place.
+    /// Returns whether the request asked to continue from a place.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         matches!(self, Self::After(_))
@@ -112,7 +112,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the server can have seen the request. If not, sending it again repeats nothing.
+    /// Returns whether the server can have seen the request. If not, sending it again is safe.
     pub(crate) fn may_have_reached_server(&self) -> bool {
         match self {
             Self::Transport(error) => error.stage() != Stage::Connect,
@@ -121,7 +121,8 @@ impl Cause {
         }
     }
 
-    /// Whether the connection itself may be at fault, so that the next attempt needs another one.
+    /// Returns whether the connection itself may be at fault, so that the next attempt needs
+    /// another.
     pub(crate) fn is_about_the_connection(&self) -> bool {
         matches!(self, Self::Transport(_) | Self::Idle(_) | Self::NoResponse(_))
     }
@@ -189,8 +190,8 @@ pub enum Closed {
 }
 
 impl Closed {
-    /// Returns whether something went wrong. [`NoContent`](Self::NoContent), [`Complete`](Self::Complete)
-    /// and [`ByCaller`](Self::ByCaller) are intended ends.
+    /// Returns whether something went wrong. [`NoContent`](Self::NoContent),
+    /// [`Complete`](Self::Complete) and [`ByCaller`](Self::ByCaller) are intended ends.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         !matches!(self, Self::NoContent | Self::Complete | Self::ByCaller)

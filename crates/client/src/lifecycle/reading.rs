@@ -49,7 +49,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether more can be read without further bytes.
+    /// Returns whether more can be read without further bytes.
     pub(crate) fn has_unread(&self) -> bool {
         match &self.phase {
             Phase::Open(reading) => {

@@ -169,7 +169,7 @@ impl Batch {
         self.events == 0
     }
 
-    /// Whether `draft` still fits. The first one always does.
+    /// Returns whether `draft` still fits. The first one always does.
     pub(super) fn has_room_for(&self, draft: &Draft) -> bool {
         self.is_empty()
             || (self.events < BATCH_EVENTS_MAX && self.json.len() + draft.size() < BATCH_BYTES_MAX)

@@ -100,7 +100,7 @@ impl ScriptedRequest {
         std::mem::replace(self.request.body_mut(), Body::empty())
     }
 
-    /// Whether the client still waits for the response.
+    /// Returns whether the client still waits for the response.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         !self.answer.is_closed()
@@ -148,7 +148,7 @@ impl ScriptedStream {
         push(&self.pieces, Piece::End);
     }
 
-    /// Whether the client still reads.
+    /// Returns whether the client still reads.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         // This stream and the body each hold a reference.

@@ -26,7 +26,7 @@ enum Luck {
     Busy,
 }
 
-/// A hub with a journal that honours idempotency keys.
+/// A hub with a journal that honors idempotency keys.
 #[derive(Default)]
 struct Hub {
     /// Topic and data of every event, in order of commit.
