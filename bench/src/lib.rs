@@ -13,7 +13,7 @@ pub const PACKET_BYTES: usize = 1460;
 
 /// One stream to decode, or the events to encode it from.
 pub struct Workload {
-    /// What it is called in benchmarks and records.
+    /// Its name in benchmarks and records.
     pub name: &'static str,
     /// Its text.
     pub stream: Vec<u8>,
@@ -91,7 +91,7 @@ fn workload(name: &'static str, mut next: impl FnMut() -> Event) -> Workload {
     workload
 }
 
-/// What was found in a stream: enough to keep a compiler from skipping the work, and to tell that
+/// The items found in a stream: enough to keep a compiler from skipping the work, and to tell that
 /// two decoders found the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {

@@ -491,7 +491,7 @@ enum State {
     Exceeded,
 }
 
-/// What made [`Decoder::advance`] stop.
+/// The reason why [`Decoder::advance`] stopped.
 enum Step<'i> {
     ChunkEnd,
     Event {

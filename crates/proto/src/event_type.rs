@@ -62,7 +62,7 @@ impl EventType {
         &self.0
     }
 
-    /// Whether this is the type of an event without an `event` field.
+    /// Returns whether this is the type of an event without an `event` field.
     #[must_use]
     pub fn is_message(&self) -> bool {
         self.0 == MESSAGE

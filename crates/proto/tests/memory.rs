@@ -1,4 +1,4 @@
-//! What decoding holds and allocates, measured.
+//! Measures the memory that decoding holds and allocates.
 
 #![allow(clippy::unwrap_used, reason = "a stream that cannot be read must fail its test")]
 

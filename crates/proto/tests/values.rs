@@ -1,4 +1,4 @@
-//! What an event can be made of, and the pieces of a stream that are not events.
+//! The values that make an event, and the parts of a stream that are not events.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be made or read must fail its test")]
 

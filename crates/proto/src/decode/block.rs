@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-/// What this call has found of the pending block, lying in the input. It goes before what is
+/// The part of the pending block that this call has found, which is in the input. It goes before what is
 /// [`Kept`], except data, which is moved there as soon as there are two lines of it.
 #[derive(Default)]
 pub(super) struct Found<'i> {
@@ -13,7 +13,7 @@ pub(super) struct Found<'i> {
     pub(super) bytes: usize,
 }
 
-/// What earlier calls have found of the pending block.
+/// The part of the pending block that earlier calls have found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kept {
     pub(super) has_data: bool,

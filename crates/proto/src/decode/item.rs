@@ -1,4 +1,4 @@
-//! What a decoder finds in a stream.
+//! The items that a decoder finds in a stream.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;

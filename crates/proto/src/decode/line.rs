@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// What a line that is not blank says.
+/// The meaning of a line that is not blank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     Data(&'a [u8]),

@@ -1,4 +1,4 @@
-//! What the decoder's tests share: items that stand on their own, and every way to cut a stream.
+//! Shared by the decoder's tests: owned items, and every way to cut a stream.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
