@@ -61,7 +61,7 @@ fn settled(findings: Vec<Finding>, left: &[&str], what: &str) -> Vec<Finding> {
         .partition(|finding| left.iter().any(|folder| finding.place.starts_with(folder)));
     for folder in left {
         let count = open.iter().filter(|finding| finding.place.starts_with(folder)).count();
-        println!("warning: {folder}: {count} {what}");
+        println!("warning: {folder}: {what} left: {count}");
     }
     settled
 }
