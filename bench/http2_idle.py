@@ -1,12 +1,13 @@
-"""What an idle stream on HTTP/2 takes of a server's memory.
+"""Measures the memory of a server per idle stream on HTTP/2.
 
     python3 bench/http2_idle.py target/release/tidings
     python3 bench/http2_idle.py --server-pid PID 'http://127.0.0.1:4000/topics/{topic}'
 
-Opens connections with streams of a topic each, one after the other as a browser does, and reads the
-server's memory before and after. One connection is opened before the first reading, so that what a
-server takes once is not counted. The first form starts a hub for this and tells the result in words, the second
-has a server that runs and speaks HTTP/2 in clear text, and tells it as `tidings bench idle --json` would.
+Opens connections whose streams have a topic each, one after the other as a browser does, and reads the
+server's memory before and after. One connection is opened before the first reading, so that one-time costs
+of the server are not counted. The first form starts a hub and prints the result in words. The second form
+measures a running server that speaks HTTP/2 in clear text, and prints the result like `tidings bench idle
+--json`.
 """
 
 import argparse
@@ -21,9 +22,9 @@ from urllib.parse import urlsplit
 # Frame types and flags of RFC 9113, section 6.
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 ACK, END_STREAM, END_HEADERS = 1, 1, 4
-# In a field block (RFC 7541): `:status: 200` of the static table, and how a change of the dynamic one begins.
+# In a field block (RFC 7541): `:status: 200` of the static table, and the prefix of a dynamic table size update.
 STATUS_200, SIZE_UPDATE, SIZE_UPDATE_MASK = 0x88, 0x20, 0xE0
-# Longer than any server takes to answer.
+# Longer than any server takes to respond.
 TIMEOUT_SECONDS = 30
 
 
@@ -52,7 +53,7 @@ class Connection:
         self.file = self.socket.makefile("rb")
 
     def open(self, stream, topic):
-        """Opens a stream and waits for its response's head."""
+        """Opens a stream and waits for the head of its response."""
         fields = {":method": "GET", ":scheme": "http", ":authority": self.url.netloc}
         path = self.url.path.replace("{topic}", topic)
         fields |= {":path": path, "accept": "text/event-stream", "cache-control": "no-cache"}
@@ -63,7 +64,7 @@ class Connection:
             sys.exit(f"the server refused a stream of topic {topic}")
 
     def settle(self):
-        """Waits until the server has dealt with all that it was sent."""
+        """Waits until the server has handled everything it was sent."""
         self.socket.sendall(frame(PING, 0, 0, bytes(8)))
         self.wait(PING, 0)
 
@@ -91,14 +92,14 @@ def connect(url, number, streams):
 
 
 def memory(pid):
-    """Resident and anonymous bytes."""
+    """Returns the resident and the anonymous memory, in bytes."""
     with open(f"/proc/{pid}/smaps_rollup") as lines:
         sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in lines if line.rstrip().endswith(" kB")}
     return sizes["Rss:"], sizes["Anonymous:"]
 
 
 def measure(url, pid, subscribers, streams):
-    """Returns what the server had before and has with all streams, and how long they took to open."""
+    """Returns the memory before and with all streams, and how long opening them took."""
     connections = [connect(url, 0, streams)]
     before = memory(pid)
     began = time.monotonic()
@@ -107,7 +108,7 @@ def measure(url, pid, subscribers, streams):
 
 
 def report(url, arguments):
-    """The result as `tidings bench idle --json` has it."""
+    """Returns the result in the format of `tidings bench idle --json`."""
     pid, subscribers = arguments.server_pid, arguments.subscribers
     before, connected, seconds = measure(url, pid, subscribers, arguments.streams)
     server = {"rss_before": before[0], "rss_connected": connected[0]}
@@ -117,11 +118,11 @@ def report(url, arguments):
 
 
 def start(program, arguments):
-    """Measures a hub that runs for this alone."""
+    """Measures a hub that is started for this run."""
     command = [program, "serve", "--memory", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hub:
         try:
-            # The first address it prints is the one it listens on.
+            # The first address in the output is the one the hub listens on.
             line = next(line for line in hub.stdout if "127.0.0.1:" in line)
             port = int("".join(c for c in line.split("127.0.0.1:")[1][:5] if c.isdigit()))
             url = f"http://127.0.0.1:{port}/topics/{{topic}}"

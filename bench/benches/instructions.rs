@@ -1,8 +1,9 @@
-//! Instructions per stream, counted by Valgrind: the same on a quiet machine and on a busy one.
+//! Instructions per stream, counted by Valgrind. The counts do not depend on other work on the
+//! machine.
 //!
-//! `cargo install gungraun-runner --version 0.20.0`, then `cargo bench --bench instructions`. It
-//! fails if a count is a tenth over what was recorded here; whoever makes one smaller, or has a
-//! reason to make one larger, records the new one. Another compiler gives other counts.
+//! Install with `cargo install gungraun-runner --version 0.20.0`, then run `cargo bench --bench
+//! instructions`. It fails if a count exceeds the recorded one by a tenth. After making a count
+//! smaller, or larger for a reason, record the new count. Another compiler has other counts.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -68,7 +69,7 @@ fn publish(mut published: Published) -> Published {
     published
 }
 
-// As `publish` while a shard is busy, so that its hints wait and it holds on to the blocks.
+// Like `publish`, but while a shard is busy: its hints wait, and it holds on to the blocks.
 #[library_benchmark]
 #[bench::one_topic(args = (published(1)), config = recorded(3_552_453))]
 #[bench::many_topics(args = (published(1000)), config = recorded(3_602_594))]
@@ -89,8 +90,8 @@ struct Published {
     readers: Vec<Reader>,
 }
 
-/// A hub that has 5,000 topics with a reader each on one shard, and a thousand events of 100 bytes, to
-/// be published one by one, for so many of its topics in turn.
+/// A hub with 5,000 topics, each with one reader on a single shard, and a thousand events of 100
+/// bytes that are published one by one to `spread` topics in turn.
 fn published(topics: usize) -> Published {
     const EVENTS: usize = 1000;
     let mut config = HubConfig::default();
@@ -104,9 +105,9 @@ fn published(topics: usize) -> Published {
     Published { hub, drafts, tap, hints: Vec::new(), readers }
 }
 
-/// Topics there are.
+/// The number of topics.
 const TOPICS: usize = 5000;
-/// More than a thousand events take, and few enough to be filled up with.
+/// Larger than a thousand events, small enough to be filled.
 const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl Published {
@@ -115,7 +116,7 @@ impl Published {
         self
     }
 
-    /// Published to until each event pushes out another, and every topic has lost some.
+    /// Publishes until each event evicts another and every topic has lost some.
     fn with_history_full(mut self) -> Self {
         for number in 0..HISTORY_BYTES_MAX / 100 {
             let draft = Draft::new(topic(number % TOPICS), event(number));
@@ -140,7 +141,7 @@ fn with_buffer(workload: Workload) -> (Workload, Vec<u8>) {
     (workload, out)
 }
 
-/// Allows a tenth more than was counted when it was last recorded.
+/// Allows a tenth more than the recorded count.
 fn recorded(instructions: u64) -> LibraryBenchmarkConfig {
     let mut callgrind = Callgrind::default();
     callgrind.hard_limits([(EventKind::Ir, instructions + instructions / 10)]);

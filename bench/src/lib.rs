@@ -5,19 +5,20 @@ use std::fmt::Write;
 use fastrand::Rng;
 use tidings_proto::{Decoder, Event, EventId, EventType, Item};
 
-/// How much text each stream has, about: more than a core's own cache, less than the machine's.
+/// The approximate size of each stream: larger than the cache of one core, smaller than that of the
+/// machine.
 pub const STREAM_BYTES: usize = 1024 * 1024;
 
-/// The data bytes of a full Ethernet packet: what a chunk is when a stream comes from afar.
+/// The payload of a full Ethernet packet: the chunks of a stream from afar have this size.
 pub const PACKET_BYTES: usize = 1460;
 
-/// One stream to decode, or the events to encode it from.
+/// A stream to decode, or the events to encode it from.
 pub struct Workload {
-    /// Its name in benchmarks and records.
+    /// The name in benchmarks and records.
     pub name: &'static str,
-    /// Its text.
+    /// The text of the stream.
     pub stream: Vec<u8>,
-    /// Its events.
+    /// The events of the stream.
     pub events: Vec<Event>,
 }
 
@@ -27,7 +28,8 @@ pub fn workloads() -> Vec<Workload> {
     vec![model(), tiny(), full()]
 }
 
-/// A language model's answer, a token at a time: JSON of about 250 bytes for a few letters.
+/// The response of a language model, one token per event: about 250 bytes of JSON for a few
+/// letters.
 #[must_use]
 pub fn model() -> Workload {
     let mut rng = Rng::with_seed(1);
@@ -41,13 +43,13 @@ pub fn model() -> Workload {
     })
 }
 
-/// The smallest event with any data in it.
+/// The smallest events with data.
 #[must_use]
 pub fn tiny() -> Workload {
     workload("tiny", || Event::new("x"))
 }
 
-/// An ID, a type and three lines of data.
+/// Events with an ID, a type and three lines of data.
 #[must_use]
 pub fn full() -> Workload {
     let mut number = 0;
@@ -63,7 +65,7 @@ pub fn full() -> Workload {
     })
 }
 
-/// Streams that make the decoder work hardest for each byte, by what is hard about them.
+/// Streams that cost the decoder most per byte, named after the reason.
 #[must_use]
 pub fn hard() -> Vec<(&'static str, Vec<u8>)> {
     let whole_lines = |line: &[u8]| line.repeat(STREAM_BYTES / line.len());
@@ -91,13 +93,13 @@ fn workload(name: &'static str, mut next: impl FnMut() -> Event) -> Workload {
     workload
 }
 
-/// The items found in a stream: enough to keep a compiler from skipping the work, and to tell that
-/// two decoders found the same.
+/// The totals of a stream, which keep the compiler from removing the work and tell whether two
+/// decoders agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// How many events.
+    /// The number of events.
     pub events: usize,
-    /// How many bytes of data they had.
+    /// The number of bytes of their data.
     pub data_bytes: usize,
 }
 
@@ -110,11 +112,11 @@ impl Found {
     }
 }
 
-/// Decodes a stream that comes in `chunks`, looking at each event where it lies.
+/// Decodes a stream that arrives in `chunks`, looking at each event without copying it.
 ///
 /// # Panics
 ///
-/// Panics if an event is over the default limit.
+/// Panics if an event exceeds the default limit.
 pub fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Found {
     let mut decoder = Decoder::new();
     let mut found = Found::default();
@@ -128,11 +130,11 @@ pub fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Found {
     found
 }
 
-/// Decodes as [`decode`] does, but makes of each event one that could be kept.
+/// Decodes like [`decode`], but makes an owned event of each.
 ///
 /// # Panics
 ///
-/// Panics if an event is over the default limit.
+/// Panics if an event exceeds the default limit.
 pub fn decode_owned<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Found {
     let mut decoder = Decoder::new();
     let mut found = Found::default();

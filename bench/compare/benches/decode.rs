@@ -1,8 +1,8 @@
-//! Decoding one MiB of events: in one chunk, and in chunks as TCP brings them.
+//! Decoding one MiB of events: in one chunk, and in chunks as TCP delivers them.
 //!
-//! The peers are streams of events over a stream of chunks; theirs is always ready, so that polling
-//! it costs next to nothing. `tidings` looks at each event where it lies, `tidings-owned` makes one
-//! that can be kept, as the peers do.
+//! The peers decode a stream of chunks, which is always ready here, so that polling it costs next
+//! to nothing. `tidings` looks at each event without copying it. `tidings-owned` makes an owned
+//! event, as the peers do.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -26,7 +26,7 @@ fn benches(criterion: &mut Criterion) {
     measure_hard(criterion);
 }
 
-/// The decoder's own hardest streams; most of the peers fail at the first malformed byte.
+/// The hardest streams for this decoder. Most peers fail at the first malformed byte.
 fn measure_hard(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode/hard");
     for (name, stream) in hard() {
@@ -50,7 +50,7 @@ fn measure(criterion: &mut Criterion, cut: &str, workload: &Workload, chunk_byte
     let expected = decode(slices());
     assert_eq!(expected.events, workload.events.len());
     assert_eq!(decode_owned(slices()), expected);
-    // Its time grows with the square of the chunk: 20 s for the MiB of tiny events.
+    // Its time grows with the square of the chunk size: 20 s for the MiB of tiny events.
     let skipped = if cut == "whole" { "eventsource-stream" } else { "" };
 
     let mut group = criterion.benchmark_group(format!("decode/{}/{cut}", workload.name));

@@ -1,7 +1,7 @@
-//! Encoding one MiB of events, into one buffer that is used again.
+//! Encoding one MiB of events into one buffer that is reused.
 //!
-//! sse-stream takes the event apart to encode it, so it must be made anew each time; the row
-//! `tidings-made` does the same, where `tidings` encodes events that exist.
+//! sse-stream consumes an event to encode it, so the event must be made anew each time. The row
+//! `tidings-made` does the same, whereas `tidings` encodes existing events.
 
 use std::hint::black_box;
 use std::time::Duration;

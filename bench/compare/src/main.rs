@@ -1,7 +1,7 @@
-//! Prints the latest results of `cargo bench` as the table that goes into bench/record.
+//! Prints the latest results of `cargo bench` as the table for bench/record.
 //!
-//! It takes each benchmark's fastest sample: what the code costs when nothing else is in the way,
-//! which is the steadiest figure on a machine that is shared.
+//! It takes the fastest sample of each benchmark: the cost of the code without interference, which
+//! is the steadiest figure on a shared machine.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -35,7 +35,7 @@ fn read(path: &Path) -> Result<Value, Box<dyn Error>> {
     Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
 }
 
-/// Returns the nanoseconds an iteration took in the sample where it took the least.
+/// Returns the nanoseconds per iteration of the fastest sample.
 fn fastest(sample: &Value) -> f64 {
     let numbers =
         |key: &str| sample[key].as_array().into_iter().flatten().filter_map(Value::as_f64);

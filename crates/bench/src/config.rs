@@ -1,4 +1,4 @@
-//! What a run is to do.
+//! The configuration of a run.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Config {
     pub topics: u32,
     /// Bytes of each event's data.
     pub bytes: usize,
-    /// What is measured.
+    /// The scenario.
     pub scenario: Scenario,
     /// Processes of the server. Their descendants count too.
     pub servers: Vec<u32>,
@@ -29,7 +29,7 @@ pub struct Config {
     pub progress: ProgressStyle,
 }
 
-/// What is measured.
+/// The scenario of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// Opens streams and holds them.

@@ -83,7 +83,7 @@ pub struct Report {
     first_other: Option<String>,
 }
 
-/// What is known at the end of a run.
+/// The state of a run at its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Totals<'a> {
     pub(crate) ledger: &'a Ledger,
@@ -251,7 +251,7 @@ fn by_cause(causes: &[&Causes]) -> BTreeMap<String, u64> {
     by_cause
 }
 
-/// What is wrong with a run that finished.
+/// The faults and failures of a run that finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     faults: Faults,
@@ -260,7 +260,7 @@ pub struct Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts: Vec<String> = text::faults(self.faults);
+        let mut parts: Vec<String> = self.faults.in_words();
         if self.failed > 0 {
             parts.push(failures(self.failed));
         }

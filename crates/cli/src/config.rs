@@ -1,4 +1,4 @@
-//! What the command line means. Everything is checked here, and all mistakes are reported at once.
+//! The meaning of the command line. Everything is checked here, and all mistakes are reported at once.
 
 mod bench;
 mod tools;

@@ -9,6 +9,7 @@ mod listen;
 mod print;
 mod publish;
 mod relay;
+mod sentence;
 mod serve;
 mod signals;
 mod state_file;
@@ -23,6 +24,7 @@ use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, ServeArgs};
 use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
+use crate::sentence::sentence;
 
 /// The exit status for a malformed command line, as in shells and getopt.
 const USAGE: u8 = 2;
@@ -68,18 +70,6 @@ fn serve(args: &ServeArgs, site: serve::Site) -> Result<CommandResult, Mistakes>
         .with_max_level(config.log)
         .init();
     Ok(serve::run(config, site))
-}
-
-/// Writes an error and its causes as one sentence.
-fn sentence(error: &dyn Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        sentence.push_str(": ");
-        sentence.push_str(&error.to_string());
-        cause = error.source();
-    }
-    sentence
 }
 
 /// Prints help if it was requested; otherwise reports the mistake in one sentence.

@@ -22,7 +22,7 @@ use tidings_client::{
 
 use crate::config::{Interactive, RelayConfig};
 use crate::follow::Failed;
-use crate::sentence;
+use crate::sentence::sentence;
 use crate::signals::Signals;
 use crate::terminal;
 

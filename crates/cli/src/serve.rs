@@ -14,7 +14,7 @@ use crate::demo;
 use crate::demo::keyed::Keyed;
 use crate::signals::Signals;
 
-/// What is served besides the native API.
+/// The pages and endpoints besides the native API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Site {
     /// A page for publishing and listening.

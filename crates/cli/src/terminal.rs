@@ -3,7 +3,7 @@
 use tidings_client::{Event, Gap, Open, Resumption, Retrying};
 
 use crate::config::Color;
-use crate::sentence;
+use crate::sentence::sentence;
 
 const CYAN: &str = "\x1b[36m";
 const DIM: &str = "\x1b[2m";

@@ -21,7 +21,7 @@ pub(crate) struct Stamp {
     pub(crate) sent: u64,
 }
 
-/// Whose data was received.
+/// The origin of data that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DataKind {
     Ours(Stamp),

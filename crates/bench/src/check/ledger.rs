@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::check::data::{DataKind, Shape, Stamp};
 use crate::measure::latency::Latencies;
+use crate::words::grouped;
 
 /// The kinds of faults, and the number of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -28,6 +29,21 @@ impl Faults {
     pub(crate) fn total(&self) -> u64 {
         let Self { lost, doubled, out_of_order, misdelivered, corrupt, closed } = *self;
         lost + doubled + out_of_order + misdelivered + corrupt + closed
+    }
+
+    /// Lists the kinds of faults that occurred, in words.
+    pub(crate) fn in_words(&self) -> Vec<String> {
+        let Self { lost, doubled, out_of_order, misdelivered, corrupt, closed } = *self;
+        let kinds = [
+            (lost, "lost"),
+            (doubled, "doubled"),
+            (out_of_order, "out of order"),
+            (misdelivered, "misdelivered"),
+            (corrupt, "corrupt"),
+            (closed, if closed == 1 { "stream closed" } else { "streams closed" }),
+        ];
+        let there = kinds.into_iter().filter(|(count, _)| *count > 0);
+        there.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect()
     }
 }
 

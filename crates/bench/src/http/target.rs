@@ -96,7 +96,7 @@ impl std::error::Error for BadTarget {}
 const STAND_IN: &str = "tidings-bench-topic";
 
 impl Target {
-    /// What stands for the topic in a URL.
+    /// Stands for the topic in a URL.
     pub const TOPIC: &str = "{topic}";
 
     /// Parses a URL.

@@ -25,7 +25,7 @@ pub(crate) struct Meter {
     took: Option<(f64, f64)>,
 }
 
-/// What is reported of the server, in bytes, seconds and microseconds.
+/// The reported figures of the server, in bytes, seconds and microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct ServerUsage {
     pub(crate) rss_before: u64,

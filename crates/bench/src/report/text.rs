@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::{Report, WorkDone};
-use crate::check::ledger::Faults;
 use crate::measure::latency::Percentiles;
 use crate::measure::meter::ServerUsage;
 use crate::words::{counted, grouped};
@@ -56,7 +55,7 @@ impl Report {
     }
 
     fn wrong(&self, out: &mut String) {
-        let faults = faults(self.faults);
+        let faults = self.faults.in_words();
         let is_checked = self.deliveries.is_some_and(|count| count > 0);
         match (faults.is_empty(), is_checked) {
             (false, _) => line(out, "FAULTS", Some(faults.join(", "))),
@@ -157,21 +156,6 @@ fn line(out: &mut String, label: &str, value: Option<String>) {
     }
 }
 
-/// Lists the kinds of faults that occurred, in words.
-pub(crate) fn faults(faults: Faults) -> Vec<String> {
-    let Faults { lost, doubled, out_of_order, misdelivered, corrupt, closed } = faults;
-    let kinds = [
-        (lost, "lost"),
-        (doubled, "doubled"),
-        (out_of_order, "out of order"),
-        (misdelivered, "misdelivered"),
-        (corrupt, "corrupt"),
-        (closed, if closed == 1 { "stream closed" } else { "streams closed" }),
-    ];
-    let there = kinds.into_iter().filter(|(count, _)| *count > 0);
-    there.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect()
-}
-
 fn percentiles(told: Percentiles) -> String {
     let Percentiles { p50, p90, p99, p999, max } = told;
     let millis = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
@@ -210,6 +194,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::check::ledger::Faults;
 
     const LATENCY: Percentiles =
         Percentiles { p50: 0.0123, p90: 1.234, p99: 12.34, p999: 123.4, max: 1234.5 };

@@ -26,7 +26,7 @@ pub enum RunError {
     Silent {
         /// How long there was none.
         timeout: Duration,
-        /// What was being counted.
+        /// The name of the count.
         what: &'static str,
         /// The count so far.
         done: u64,

@@ -42,7 +42,7 @@ pub(crate) struct Load {
     measured: MeasuredTime,
 }
 
-/// What the run is currently doing, for the progress line and messages.
+/// The current goal of the run, for the progress line and messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
     pub(crate) what: &'static str,

@@ -1,4 +1,4 @@
-//! What each scenario does.
+//! The scenarios, step by step.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use crate::measure::clock::Clock;
 use crate::subscribe::reading::Reading;
 use crate::subscribe::recent::RecentEvents;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Reads until the run ends.
@@ -53,7 +53,7 @@ pub(crate) enum Advance {
     Failed(Cause),
 }
 
-/// What all connections are read with.
+/// The buffer, cache and clock that all connections share.
 #[derive(Debug)]
 pub(crate) struct ReadContext {
     /// Where arriving bytes are read into.

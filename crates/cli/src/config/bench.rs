@@ -1,4 +1,4 @@
-//! What the command line of `bench` means.
+//! The meaning of the command line of `bench`.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;

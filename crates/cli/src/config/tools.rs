@@ -1,4 +1,4 @@
-//! What the command lines of `listen`, `publish` and `relay` mean.
+//! The meaning of the command lines of `listen`, `publish` and `relay`.
 
 use std::env;
 use std::fs::File;
@@ -13,6 +13,7 @@ use url::Url;
 use super::{Checker, Mistakes, duration};
 use crate::args::{ListenArgs, PublishArgs, RelayArgs};
 use crate::follow::Follower;
+use crate::sentence::sentence;
 use crate::state_file::StateFile;
 
 /// The configuration of `listen`.
@@ -304,7 +305,7 @@ impl Checker<'_> {
         let state = match path.map(|path| StateFile::open(path, stream, asked)).transpose() {
             Ok(state) => state,
             Err(error) => {
-                self.mistake(format!("--state: {}", crate::sentence(&error)));
+                self.mistake(format!("--state: {}", sentence(&error)));
                 return None;
             }
         };
@@ -312,7 +313,7 @@ impl Checker<'_> {
         match builder.last_event_id(last_event_id).open() {
             Ok(source) => Some(Follower::new(source, state)),
             Err(error) => {
-                self.mistake(crate::sentence(&error));
+                self.mistake(sentence(&error));
                 None
             }
         }
@@ -326,7 +327,7 @@ impl Checker<'_> {
         match builder.build() {
             Ok(publisher) => Some(publisher),
             Err(error) => {
-                self.mistake(crate::sentence(&error));
+                self.mistake(sentence(&error));
                 None
             }
         }

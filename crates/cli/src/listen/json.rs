@@ -6,7 +6,7 @@ use serde::Serialize;
 use tidings_client::{Closed, Open, Signal};
 
 use crate::follow::explained;
-use crate::sentence;
+use crate::sentence::sentence;
 
 /// One line of output. Members may be added, but existing ones never change.
 #[derive(Serialize)]

@@ -83,7 +83,7 @@ impl From<Mistake> for ReadEnd {
     }
 }
 
-/// What is wrong with a file.
+/// A mistake in a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Mistake {
     Unreadable(String),

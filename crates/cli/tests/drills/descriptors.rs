@@ -1,4 +1,4 @@
-//! Descriptors run out: streams leave some for everybody else; and where even those are gone,
+//! Descriptors run out. Streams leave some for other requests, and when even those are gone,
 //! accepting pauses and recovers.
 
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 use crate::program::{Program, drill, post};
 use crate::reader::Reader;
 
-/// As few as a careless shell leaves.
+/// A limit as low as a careless shell sets it.
 const DESCRIPTORS: usize = 256;
 
-/// Opens streams until one is refused; none is left without an answer.
+/// Opens streams until one is refused. Every request gets a response.
 async fn fill(program: &Program) -> Vec<Reader> {
     let mut readers = Vec::new();
     for _ in 0..DESCRIPTORS {
@@ -35,13 +35,13 @@ fn streams_leave_descriptors_for_publishers_and_health() {
         assert!(program.greeting.contains(&said), "{}", program.greeting);
         assert!(readers.len() > DESCRIPTORS / 3, "{} streams", readers.len());
 
-        // A herd that keeps coming back is refused, one after the other, each on a connection that
+        // Clients that keep coming back are refused one after the other, each on a connection that
         // is then closed.
         for _ in 0..2 * DESCRIPTORS {
             let refused = Reader::open(program.address, "/topics/news", None).await.unwrap();
             assert_eq!(refused.status, 503);
         }
-        // Whoever comes new and wants no stream gets in.
+        // New clients that want no stream are served.
         program.publish("news", "still here").await;
         let health = program.ask("GET /healthz HTTP/1.1\r\n\r\n").await;
         assert!(health.starts_with("HTTP/1.1 200 "), "{health}");
@@ -50,7 +50,7 @@ fn streams_leave_descriptors_for_publishers_and_health() {
         }
         assert_eq!(program.metric("tidings_accept_failed_total").await, 0);
 
-        // Places that become free are taken again.
+        // Freed descriptors are used again.
         let leaving = readers.len() / 2;
         readers.truncate(readers.len() - leaving);
         program.metric_is("tidings_streams", readers.len() as u64).await;
@@ -74,7 +74,7 @@ fn heads_that_never_come_give_way_to_publishers() {
     });
 }
 
-/// Asks for something on a connection that stays open.
+/// Sends a request on a connection that stays open.
 async fn ask(program: &Program) -> TcpStream {
     let mut socket = TcpStream::connect(program.address).await.unwrap();
     socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -105,7 +105,7 @@ fn accepting_pauses_while_there_are_none_and_recovers() {
         let mut publisher = ask(&program).await;
         assert!(is_answered(&program, &mut publisher).await);
 
-        // More connections than there are descriptors, and none of them a stream.
+        // More connections than there are descriptors, none of them a stream.
         let mut open = Vec::new();
         loop {
             let mut socket = ask(&program).await;
@@ -118,14 +118,14 @@ fn accepting_pauses_while_there_are_none_and_recovers() {
         for _ in 0..DESCRIPTORS / 4 {
             open.push(ask(&program).await);
         }
-        // Those that are in are served.
+        // Accepted connections are served.
         for n in 0..100 {
             let request =
                 post("news", &n.to_string()).replacen("\r\n", "\r\nHost: localhost\r\n", 1);
             publisher.write_all(request.as_bytes()).await.unwrap();
             assert_eq!(reader.next().await.unwrap().data(), n.to_string());
         }
-        // When some of the others leave, those that wait are served.
+        // When some of the others close, waiting connections are served.
         open.drain(..DESCRIPTORS / 2);
         let mut last = open.pop().unwrap();
         assert!(last.read(&mut [0; 1024]).await.unwrap() > 0);

@@ -1,4 +1,4 @@
-//! Ten thousand subscribers come back at once, each with its own last event ID.
+//! Ten thousand subscribers reconnect at once, each with its own last event ID.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::program::{Program, drill, post};
 use crate::reader::Reader;
 
 const SUBSCRIBERS: usize = 10_000;
-/// Events before the herd leaves, and while it is away.
+/// The number of events before the herd disconnects.
 const BEFORE: usize = 20;
 const MEANWHILE: usize = 30;
-/// What they read: one topic, another, both, and everything.
+/// The streams they read: one topic, another, both, and everything.
 const PATHS: [&str; 4] = ["/topics/a", "/topics/b", "/events?topic=a&topic=b", "/events?match=*"];
 
-/// The topic of an event.
+/// Returns the topic of an event.
 fn topic(number: usize) -> &'static str {
     ["a", "b"][number % 2]
 }
 
-/// The numbers of the events that a subscriber is due.
+/// Returns the numbers of the events that are due to a subscriber.
 fn due(path: &str, numbers: std::ops::Range<usize>) -> Vec<usize> {
     let wanted = |number: &usize| match path {
         "/topics/a" => topic(*number) == "a",
@@ -38,7 +38,7 @@ async fn publish(program: &Program, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// Reads events and expects exactly these, in order.
+/// Reads exactly these events, in order.
 async fn expect(reader: &mut Reader, numbers: &[usize]) {
     for number in numbers {
         let event = reader.next().await.expect("the stream goes on");
@@ -46,7 +46,7 @@ async fn expect(reader: &mut Reader, numbers: &[usize]) {
     }
 }
 
-/// Gives everybody's results, in no order.
+/// Waits for all tasks and returns their results, in any order.
 async fn all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
     let mut results = Vec::new();
     while let Some(result) = tasks.join_next().await {
@@ -59,7 +59,7 @@ async fn all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
 fn ten_thousand_that_come_back_at_once_get_exactly_what_they_missed() {
     drill(async {
         let program = Program::start(&[]);
-        // They are all there from the start, and each breaks off at a place of its own.
+        // All subscribers connect at the start, and each disconnects at its own position.
         let opened = Arc::new(Barrier::new(SUBSCRIBERS + 1));
         let mut tasks = JoinSet::new();
         for n in 0..SUBSCRIBERS {
@@ -90,7 +90,7 @@ fn ten_thousand_that_come_back_at_once_get_exactly_what_they_missed() {
                 assert_eq!(reader.status, 200);
                 expect(&mut reader, &due(path, last + 1..BEFORE + MEANWHILE)).await;
                 back.wait().await;
-                // And what is published now comes next: nothing has been doubled.
+                // Events published now come next, so no event came twice.
                 let live = BEFORE + MEANWHILE..BEFORE + MEANWHILE + 2;
                 expect(&mut reader, &due(path, live)).await;
             });

@@ -1,4 +1,4 @@
-//! A hundred thousand connections, opened and closed in every way there is, leave nothing behind.
+//! A hundred thousand connections, opened and closed in various ways, leave nothing behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +10,17 @@ use tokio::task::JoinSet;
 use crate::program::{Program, drill};
 use crate::reader::Reader;
 
-/// How many connections instead of a hundred thousand, which take a machine with two cores half a
-/// minute.
+/// The variable that sets the number of connections. The default of a hundred thousand takes a
+/// machine with two cores half a minute.
 const CONNECTIONS: &str = "TIDINGS_DRILL_CONNECTIONS";
-/// One in so many is opened before anything is measured: until buffers have the size they keep.
+/// One in this many connections is opened before the measurement, so that buffers reach their size.
 const WARM_UP: usize = 5;
 /// Connections open at a time.
 const UNDER_WAY: usize = 128;
-/// What the allocator may keep beside what it kept after the warm-up.
+/// The growth of the heap after the warm-up that is accepted.
 const MEMORY_MAX: usize = 4 << 20;
 
-/// Opens and closes connections until there have been so many, each in its turn in another way.
+/// Opens and closes `connections` connections, in ten ways in turn.
 async fn open_and_close(program: &Arc<Program>, connections: usize) {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
@@ -29,7 +29,7 @@ async fn open_and_close(program: &Arc<Program>, connections: usize) {
         tasks.spawn(async move {
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
-                // Ten of them take twelve connections.
+                // Ten rounds take twelve connections.
                 if n * 12 / 10 >= connections {
                     return;
                 }
@@ -42,9 +42,9 @@ async fn open_and_close(program: &Arc<Program>, connections: usize) {
     }
 }
 
-/// A connection that ends in one of ten ways.
+/// Opens a connection and ends it in one of ten ways.
 async fn one(program: &Program, n: usize) {
-    // A topic for each, so that one that stays behind is seen.
+    // One topic for each, so that a leftover topic is detected.
     let path = format!("/topics/{n}");
     let stream = async |path: &str| {
         let stream = Reader::open(program.address, path, None).await.unwrap();
@@ -62,13 +62,13 @@ async fn one(program: &Program, n: usize) {
             let _ = stream.socket.read_to_end(&mut Vec::new()).await;
         }
         5 => {
-            // Talks until it is closed.
+            // The client sends data until the connection is closed.
             let mut stream = stream(&path).await;
             let _ = stream.socket.write_all(&[b'x'; 1025]).await;
             let _ = stream.socket.read_to_end(&mut Vec::new()).await;
         }
         6 => {
-            // Ended by us, or by another of these before it has begun, which is a 204.
+            // The stream is ended by this DELETE, or refused with 204 because of another one.
             let mut stream = Reader::open(program.address, "/topics/ended", None).await.unwrap();
             let end = program.ask("DELETE /subscribers?topic=ended HTTP/1.1\r\n\r\n").await;
             assert!(end.starts_with("HTTP/1.1 204 "), "{end}");
@@ -79,7 +79,7 @@ async fn one(program: &Program, n: usize) {
             assert!(refused.starts_with("HTTP/1.1 421 "), "{refused}");
         }
         8 => {
-            // A poll that is left while it waits, and a head that never comes whole.
+            // A poll that is dropped while it waits, and a head that never arrives whole.
             let poll = format!("GET {path}?wait=50s HTTP/1.1\r\nAccept: application/json\r\n\r\n");
             for request in [poll.as_str(), "GET / HTTP/1.1\r\nHost: loc"] {
                 let mut socket = TcpStream::connect(program.address).await.unwrap();
@@ -92,7 +92,7 @@ async fn one(program: &Program, n: usize) {
     }
 }
 
-/// Sends a request and gives what is answered.
+/// Sends a request and returns the response.
 async fn raw(program: &Program, request: &str) -> String {
     let mut socket = TcpStream::connect(program.address).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -102,11 +102,11 @@ async fn raw(program: &Program, request: &str) -> String {
     answer
 }
 
-/// Waits until nothing is left but what was there before, and gives the memory that takes.
+/// Waits until everything is released, and returns the memory that the program takes.
 async fn settled(program: &Program, descriptors: usize) -> usize {
     program.metric_is("tidings_streams", 0).await;
     program.metric_is("tidings_subscribers", 0).await;
-    // Those that were published to and ended; all others were known only while they were read.
+    // The topics that were published to. All others existed only while they were read.
     program.metric_is("tidings_topics", 2).await;
     while program.descriptors() != descriptors {
         tokio::task::yield_now().await;
@@ -119,7 +119,7 @@ fn a_hundred_thousand_connections_leave_no_descriptor_no_memory_and_no_topic() {
     let connections = std::env::var(CONNECTIONS).map_or(100_000, |number| number.parse().unwrap());
     drill(async {
         let program = Arc::new(Program::start(&["--history-bytes", "64KiB"]));
-        // Once it answers, it has all it needs.
+        // After its first response, the program has opened all its own descriptors.
         program.publish("published", "the first").await;
         let descriptors = program.own_descriptors();
         open_and_close(&program, connections / WARM_UP).await;

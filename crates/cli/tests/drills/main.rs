@@ -1,7 +1,8 @@
-//! Failure drills: the real program in a process of its own, and what crowds and bad luck do to it.
+//! Failure drills: the real program, in a process of its own, under crowds and failures.
 //!
-//! Nothing here depends on how fast the machine is, but for the time after which a drill that hangs is
-//! given up. Linux tells what a process holds; elsewhere there is nothing to look at.
+//! Nothing here depends on the speed of the machine, except for the timeout of a drill that hangs.
+//! The resources of a process are read from Linux's `/proc`, so other systems have nothing to
+//! check.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 

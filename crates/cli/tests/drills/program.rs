@@ -16,19 +16,19 @@ use tokio::net::TcpStream;
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// What it said when it started.
+    /// The output at the start.
     pub(crate) greeting: String,
 }
 
-/// A socket's state in `/proc/net/tcp`.
+/// The state of an established socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
 
-/// Descriptors that a crowd needs: 10,000 connections, and room for what else there is.
+/// The descriptors that a drill needs: 10,000 connections and some more.
 const DESCRIPTORS: u64 = 12_000;
 
-/// Runs a drill, alone: what one drill loads, the next one would measure.
+/// Runs a drill, alone: otherwise the load of one drill would distort the measurements of another.
 pub(crate) fn drill(claim: impl Future<Output = ()>) {
-    /// A drill takes half a minute at most; this is for a machine that is busy with other things.
+    /// A drill takes at most half a minute. The timeout allows for a busy machine.
     const GIVEN_UP_AFTER: Duration = Duration::from_secs(300);
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone: MutexGuard<'_, ()> = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,17 +40,17 @@ pub(crate) fn drill(claim: impl Future<Output = ()>) {
 }
 
 impl Program {
-    /// Starts it on a free port.
+    /// Starts the program on a free port.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_tidings")), args)
     }
 
-    /// Starts it with so many descriptors and no way to more.
+    /// Starts the program with a limit on descriptors that it cannot raise.
     pub(crate) fn start_with_descriptors(descriptors: usize, args: &[&str]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]);
         command.arg(env!("CARGO_BIN_EXE_tidings"));
-        // Its log would be a line for each failure.
+        // The log would contain a line for each failure.
         command.stderr(Stdio::null());
         Self::spawn(command, args)
     }
@@ -67,14 +67,14 @@ impl Program {
         Self { child, address: address.parse().unwrap(), greeting }
     }
 
-    /// Descriptors it has open.
+    /// Returns the number of open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// Descriptors it has open that are not connections: what it needs to run.
+    /// Returns the number of open descriptors that are not connections.
     pub(crate) fn own_descriptors(&self) -> usize {
-        // The table first: who leaves in between is then in neither.
+        // The table is read first: a connection that closes in between is then in neither.
         let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.child.id())).unwrap();
         let port = format!(":{:04X}", self.address.port());
         let connections: HashSet<_> = table
@@ -88,7 +88,7 @@ impl Program {
         targets.filter(|target| !connections.contains(target.to_str().unwrap())).count()
     }
 
-    /// Bytes of memory that are its own.
+    /// Returns the bytes of private memory.
     pub(crate) fn memory(&self) -> usize {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()));
         let rollup = rollup.unwrap();
@@ -96,7 +96,7 @@ impl Program {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
-    /// Sends a request on a connection of its own and gives the whole answer.
+    /// Sends a request on a new connection and returns the whole response.
     pub(crate) async fn ask(&self, request: &str) -> String {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let request = request.replacen("\r\n", "\r\nHost: localhost\r\nConnection: close\r\n", 1);
@@ -106,34 +106,34 @@ impl Program {
         answer
     }
 
-    /// Publishes an event, on a connection of its own, and gives its ID.
+    /// Publishes an event on a new connection and returns its ID.
     pub(crate) async fn publish(&self, topic: &str, data: &str) -> String {
         let answer = self.ask(&post(topic, data)).await;
         assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
         answer.rsplit_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
-    /// The number of one series of its metrics.
+    /// Returns the value of one series of the program's metrics.
     pub(crate) async fn metric(&self, series: &str) -> u64 {
         let metrics = self.ask("GET /metrics HTTP/1.1\r\n\r\n").await;
         let number = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         number.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse().unwrap()
     }
 
-    /// Waits until a series has a number.
+    /// Waits until a series has a value.
     pub(crate) async fn metric_is(&self, series: &str, number: u64) {
         while self.metric(series).await != number {}
     }
 }
 
-/// The request that publishes an event, without what every request has.
+/// Returns the request that publishes an event, without the headers that every request has.
 pub(crate) fn post(topic: &str, data: &str) -> String {
     format!("POST /topics/{topic} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{data}", data.len())
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // One that has ended by itself is as well.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A reader of an event stream over HTTP/1.1 that takes no more than it is asked to.
+//! A reader of an event stream over HTTP/1.1, which reads only on demand.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +10,7 @@ use tidings_proto::{Decoder, EventBuf, Item};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A stream and what has come of it.
+/// An event stream and what has arrived of it.
 pub(crate) struct Reader {
     pub(crate) socket: TcpStream,
     /// Bytes of the chunked coding that are not decoded yet.
@@ -19,15 +19,15 @@ pub(crate) struct Reader {
     decoder: Decoder,
     events: VecDeque<EventBuf>,
     pub(crate) status: u16,
-    /// As the last event has it, or as it was asked for.
+    /// The last event ID: that of the last event, or the requested one.
     pub(crate) last_event_id: Option<String>,
 }
 
-/// Room for one read: ten thousand readers have it.
+/// The size of one read, small because there are ten thousand readers.
 const READ_BYTES: usize = 4096;
 
 impl Reader {
-    /// Asks for a stream and waits for the head of the answer.
+    /// Requests a stream and waits for the response head.
     pub(crate) async fn open(
         address: SocketAddr,
         path: &str,
@@ -64,7 +64,7 @@ impl Reader {
     ///
     /// # Panics
     ///
-    /// If the connection breaks before, or what comes is no chunked coding.
+    /// The connection breaks, or the chunked coding is malformed.
     pub(crate) async fn next(&mut self) -> Option<EventBuf> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -81,7 +81,7 @@ impl Reader {
         }
     }
 
-    /// Decodes the chunks that have come whole.
+    /// Decodes the chunks that have arrived whole.
     fn decode(&mut self) {
         let mut rest = &self.bytes[..];
         while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
@@ -102,7 +102,7 @@ impl Reader {
         self.bytes.drain(..decoded);
     }
 
-    /// Closes the connection so that the program is told by a reset.
+    /// Closes the connection with a reset.
     pub(crate) fn reset(self) {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
     }

@@ -1,20 +1,20 @@
-//! Readers that stop reading: memory stays flat, the others are served, and whoever reads on has lost
-//! nothing or is told.
+//! Readers stop reading: memory stays flat, other readers are served, and a reader that continues
+//! has lost nothing or is told.
 
 use crate::program::{Program, drill};
 use crate::reader::Reader;
 
 const READING: usize = 10;
 const STALLED: usize = 50;
-/// Of 32 KiB each: far more than a kernel holds for a socket that is not read.
+/// Events of 32 KiB: far more than the kernel buffers for a socket that is not read.
 const EVENTS: usize = 400;
 const EVENT_BYTES: usize = 32 * 1024;
-/// What the program may need on top for those who stall: the rest of an event each, and some room
-/// for its allocator.
+/// The additional memory that stalled readers may cost: the rest of an event each, and some room
+/// for the allocator.
 const MEMORY_MAX: usize = STALLED * EVENT_BYTES + (6 << 20);
 
-/// Gaps told to one of them at most: a kernel that packs what it holds more tightly makes room a few
-/// times, and not for each event.
+/// The maximum number of gaps for one reader. A kernel that packs its buffer more tightly makes
+/// room a few times, but not for each event.
 const GAPS_MAX: usize = 4;
 
 async fn open(program: &Program, readers: usize) -> Vec<Reader> {
@@ -27,7 +27,7 @@ async fn open(program: &Program, readers: usize) -> Vec<Reader> {
     open
 }
 
-/// Publishes events, each read by all who read before the next one comes.
+/// Publishes events one by one, each after all `readers` have read the one before.
 async fn publish(program: &Program, numbers: std::ops::Range<usize>, reading: &mut [Reader]) {
     for number in numbers {
         program.publish("news", &format!("{number:>EVENT_BYTES$}")).await;
@@ -38,13 +38,13 @@ async fn publish(program: &Program, numbers: std::ops::Range<usize>, reading: &m
     }
 }
 
-/// The number that its data ends with.
+/// Returns the number at the end of the event's data.
 fn number_of(data: &str) -> usize {
     data[EVENT_BYTES - 8..].trim_start().parse().unwrap()
 }
 
-/// Reads from the first event due to the last; the answer is the gaps that were told. Whatever is not
-/// behind one comes in order and once.
+/// Reads from the first event to the last, and returns the number of gaps. Events that are not in a
+/// gap arrive once and in order.
 async fn read_on(reader: &mut Reader, first: usize, last: usize) -> usize {
     let (mut next, mut gaps, mut may_miss) = (first, 0, false);
     while next <= last {
@@ -88,7 +88,8 @@ fn t43_memory_stays_flat_while_readers_stall_and_those_who_are_overtaken_are_tol
         let last = 2 * EVENTS - 1;
         let mut told = 0;
         for reader in &mut stalled {
-            // Once, or again if its kernel took some more for it while it did not read.
+            // More than one gap if the kernel accepted some data for the reader while it was
+            // stalled.
             let gaps = read_on(reader, EVENTS, last).await;
             assert!((1..=GAPS_MAX).contains(&gaps), "{gaps} gaps");
             told += gaps;

@@ -1,4 +1,4 @@
-//! A hub as actix-web's documentation has it: `Sse` of actix-web-lab on a channel for each
+//! A hub as in the documentation of actix-web: actix-web-lab's `Sse` on a channel for each
 //! subscriber, and a list of the channels' senders for each topic.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, Sender};
 
 type Topics = Mutex<HashMap<String, Vec<Sender<sse::Event>>>>;
 
-/// The documentation's examples have 10; a publisher waits for the slowest subscriber to have room.
+/// The documentation's examples have 10. A publisher waits for the slowest subscriber to have room.
 const EVENTS_BEHIND_MAX: usize = 10;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -36,7 +36,7 @@ async fn subscribe(topic: Path<String>, topics: Data<Topics>) -> impl Responder 
     let (sender, receiver) = mpsc::channel(EVENTS_BEHIND_MAX);
     let mut topics = topics.lock().unwrap_or_else(PoisonError::into_inner);
     let senders = topics.entry(topic.into_inner()).or_default();
-    // Whoever left is swept out when the list would have to grow.
+    // Subscribers that left are removed when the list would have to grow.
     if senders.len() == senders.capacity() {
         senders.retain(|sender| !sender.is_closed());
     }
@@ -49,13 +49,13 @@ async fn publish(topic: Path<String>, topics: Data<Topics>, data: Bytes) -> impl
         return HttpResponse::BadRequest();
     };
     let event = sse::Event::from(sse::Data::new(data));
-    // Sent outside the lock, because sending may have to wait.
+    // Sent outside the lock, because sending may wait.
     let senders = {
         let topics = topics.lock().unwrap_or_else(PoisonError::into_inner);
         topics.get(topic.as_str()).cloned().unwrap_or_default()
     };
     for sender in senders {
-        // It fails when the subscriber is gone, which is fine.
+        // This fails if the subscriber is gone, which is fine.
         let _ = sender.send(event.clone()).await;
     }
     HttpResponse::NoContent()

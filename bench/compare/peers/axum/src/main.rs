@@ -1,4 +1,4 @@
-//! A hub as axum's and tokio's documentation have it: a broadcast channel for each topic, and axum's
+//! A hub as in the documentation of axum and tokio: a broadcast channel for each topic, and axum's
 //! `Sse` with its keep-alive for each subscriber.
 
 use std::collections::HashMap;
@@ -19,15 +19,15 @@ use tokio_stream::wrappers::BroadcastStream;
 
 type Topics = Arc<Mutex<HashMap<String, Sender<Arc<str>>>>>;
 
-/// Events that a subscriber may be behind: twice what any scenario has under way. The channel takes room
-/// for all of them at once, for each topic.
+/// The number of events that a subscriber may lag behind: twice what any scenario has under way.
+/// The channel allocates room for all of them at once, for each topic.
 const EVENTS_BEHIND_MAX: usize = 128;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let address = env::args().nth(1).expect("an address to listen on is the one argument");
     let listener = TcpListener::bind(address).await?.tap_io(|socket| {
-        // Small messages that must not wait for each other, as the documentation has it.
+        // Small messages must not wait for each other, as the documentation recommends.
         let _ = socket.set_nodelay(true);
     });
     let routes = Router::new()
@@ -46,7 +46,7 @@ async fn subscribe(
         .entry(topic)
         .or_insert_with(|| Sender::new(EVENTS_BEHIND_MAX))
         .subscribe();
-    // A subscriber that lagged goes on with the oldest event there is.
+    // A subscriber that lagged continues with the oldest event.
     let events = BroadcastStream::new(receiver)
         .filter_map(async |received| received.ok())
         .map(|data| Ok(Event::default().data(data)));
@@ -60,7 +60,7 @@ async fn publish(
 ) -> StatusCode {
     let topics = topics.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(sender) = topics.get(&topic) {
-        // It fails when nobody listens, which is fine.
+        // This fails if there is no subscriber, which is fine.
         let _: Result<usize, broadcast::error::SendError<_>> = sender.send(data.into());
     }
     StatusCode::NO_CONTENT

@@ -1,36 +1,36 @@
-//! What may be written on the command line.
+//! The command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 
-/// Compares Tidings with its peers: memory, CPU time, rates and latency of delivery.
+/// Compare Tidings with its peers: memory, CPU time, rates and latency of delivery.
 #[derive(Debug, Default, Parser)]
 #[command(name = "delivery")]
 pub(crate) struct Args {
-    /// Servers to compare, such as 'tidings,limit'; all of them otherwise.
+    /// Servers to compare, such as 'tidings,limit' [default: all].
     #[arg(long, value_name = "SERVERS", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
 
-    /// Scenarios to run, such as 'fan-out-1000'; all of them otherwise.
+    /// Scenarios to run, such as 'fan-out-1000' [default: all].
     #[arg(long, value_name = "SCENARIOS", value_delimiter = ',')]
     pub(crate) scenario: Vec<String>,
 
-    /// Rounds, of which the median is told [default: 3, with --quick 1].
+    /// Rounds, of which the median is reported [default: 3, with --quick 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
 
-    /// Takes less of everything, to see that all of it runs: the figures mean little.
+    /// Do less of everything, to check that all of it runs; the figures mean little.
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// No round begins that would end later than this [default: 25, with --quick 4].
+    /// Begin no round that would end later than this [default: 25, with --quick 4].
     #[arg(long, value_name = "MINUTES")]
     minutes: Option<u32>,
 
-    /// Folder for delivery.md and delivery.jsonl [default: bench/record for everything, else one
-    /// beneath bench/compare/target].
+    /// Folder for delivery.md and delivery.jsonl [default: bench/record for a whole comparison,
+    /// else a folder in bench/compare/target].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -45,12 +45,12 @@ impl Args {
         Duration::from_secs(60 * u64::from(minutes))
     }
 
-    /// Whether everything there is gets measured.
+    /// Returns whether the comparison is whole: everything at full size.
     pub(crate) fn is_whole(&self) -> bool {
         !self.quick && self.only.is_empty() && self.scenario.is_empty()
     }
 
-    /// The command, as it would be written again.
+    /// Returns the command line that repeats this comparison.
     pub(crate) fn command(&self) -> String {
         let mut command = String::from(COMMAND);
         let mut options = Vec::new();

@@ -1,4 +1,4 @@
-//! The figures that tables show, as they are found in the load's account of a run.
+//! The figures in the tables, computed from the load's results.
 
 use serde_json::Value;
 
@@ -17,133 +17,66 @@ pub(crate) enum Better {
     More,
 }
 
-pub(crate) const MEMORY: Column = Column {
-    title: "memory each, KB",
-    better: Better::Less,
-    decimals: 2,
-    value: |result| Some(number(result, "/server/rss_per_subscriber")? / 1024.0),
-};
-pub(crate) const KERNEL_MEMORY: Column = Column {
-    title: "TCP memory, MB",
-    better: Better::Less,
-    decimals: 1,
-    value: |result| {
-        let at = |when: &str| number(result, &format!("/server/tcp_memory_{when}"));
-        Some((at("connected")? - at("before")?) / MEGABYTE)
-    },
-};
-pub(crate) const CONNECTED: Column = Column {
-    title: "connected/s",
-    better: Better::More,
-    decimals: 0,
-    value: |result| Some(number(result, "/connected")? / number(result, "/connect_seconds")?),
-};
-pub(crate) const CPU_PER_DELIVERY: Column = Column {
-    title: "CPU per delivery, µs",
-    better: Better::Less,
-    decimals: 2,
-    value: |result| number(result, "/server/cpu_us_per_delivery"),
-};
-pub(crate) const CPU_PER_EVENT: Column = Column {
-    title: "CPU per event, µs",
-    better: Better::Less,
-    decimals: 1,
-    value: |result| number(result, "/server/cpu_us_per_event"),
-};
-pub(crate) const DELIVERIES: Column = Column {
-    title: "deliveries/s",
-    better: Better::More,
-    decimals: 0,
-    value: |result| number(result, "/deliveries_per_second"),
-};
-pub(crate) const EVENTS: Column = Column {
-    title: "events/s",
-    better: Better::More,
-    decimals: 0,
-    value: |result| number(result, "/events_per_second"),
-};
-pub(crate) const CONNECTIONS: Column = Column {
-    title: "connections/s",
-    better: Better::More,
-    decimals: 0,
-    value: |result| number(result, "/connections_per_second"),
-};
-pub(crate) const CPU_PER_CONNECTION: Column = Column {
-    title: "CPU per connection, µs",
-    better: Better::Less,
-    decimals: 1,
-    value: |result| number(result, "/server/cpu_us_per_connection"),
-};
-/// What the server could do if it had a core to itself and always something to do.
-pub(crate) const CONNECTIONS_OF_CPU: Column = Column {
-    title: "connections per second of its CPU",
-    better: Better::More,
-    decimals: 0,
-    value: |result| {
-        let micros = number(result, "/server/cpu_us_per_connection")?;
-        (micros > 0.0).then(|| 1e6 / micros)
-    },
-};
-pub(crate) const P50: Column = Column {
-    title: "p50, ms",
-    better: Better::Less,
-    decimals: 2,
-    value: |result| number(result, "/latency_ms/p50"),
-};
-pub(crate) const P99: Column = Column {
-    title: "p99, ms",
-    better: Better::Less,
-    decimals: 2,
-    value: |result| number(result, "/latency_ms/p99"),
-};
-pub(crate) const SLOWER: Column = Column {
-    title: "p99 with : without",
-    better: Better::Less,
-    decimals: 2,
-    value: |result| {
-        Some(number(result, "/with_stalled/p99")? / number(result, "/without_stalled/p99")?)
-    },
-};
-pub(crate) const WITHOUT_STALLED: Column = Column {
-    title: "p99 without, ms",
-    better: Better::Less,
-    decimals: 2,
-    value: |result| number(result, "/without_stalled/p99"),
-};
-pub(crate) const WITH_STALLED: Column = Column {
-    title: "p99 with, ms",
-    better: Better::Less,
-    decimals: 2,
-    value: |result| number(result, "/with_stalled/p99"),
-};
-/// In the half beside stalled readers. TCP memory counts as it is when everybody else has read all:
-/// in between, most of it is what the load has not come to yet.
-pub(crate) const GROWTH: Column = Column {
-    title: "RSS and TCP memory grow by, MB",
-    better: Better::Less,
-    decimals: 1,
-    value: |result| {
-        let rss = grown(result, "rss", ["without_stalled", "peak"])?;
-        Some((rss + grown(result, "tcp_memory", ["without_stalled", "with_stalled"])?) / MEGABYTE)
-    },
-};
-pub(crate) const GROWTH_WITHOUT: Column = Column {
-    title: "grew by without, MB",
-    better: Better::Less,
-    decimals: 1,
-    value: |result| {
-        let half = ["connected", "without_stalled"];
-        Some((grown(result, "rss", half)? + grown(result, "tcp_memory", half)?) / MEGABYTE)
-    },
-};
+const fn less(title: &'static str, decimals: usize, value: fn(&Value) -> Option<f64>) -> Column {
+    Column { title, better: Better::Less, decimals, value }
+}
+
+const fn more(title: &'static str, value: fn(&Value) -> Option<f64>) -> Column {
+    Column { title, better: Better::More, decimals: 0, value }
+}
+
+pub(crate) const MEMORY: Column = less("memory each, KB", 2, |result| {
+    Some(number(result, "/server/rss_per_subscriber")? / 1024.0)
+});
+pub(crate) const KERNEL_MEMORY: Column = less("TCP memory, MB", 1, |result| {
+    Some(growth(result, "tcp_memory", ["before", "connected"])? / MEGABYTE)
+});
+pub(crate) const CONNECTED: Column = more("connected/s", |result| {
+    Some(number(result, "/connected")? / number(result, "/connect_seconds")?)
+});
+pub(crate) const DELIVERIES: Column =
+    more("deliveries/s", |result| number(result, "/deliveries_per_second"));
+pub(crate) const EVENTS: Column = more("events/s", |result| number(result, "/events_per_second"));
+pub(crate) const CONNECTIONS: Column =
+    more("connections/s", |result| number(result, "/connections_per_second"));
+/// The rate of a server that has a core to itself and is never idle.
+pub(crate) const CONNECTIONS_OF_CPU: Column = more("connections per second of its CPU", |result| {
+    let micros = number(result, "/server/cpu_us_per_connection")?;
+    (micros > 0.0).then(|| 1e6 / micros)
+});
+pub(crate) const CPU_PER_DELIVERY: Column =
+    less("CPU per delivery, µs", 2, |result| number(result, "/server/cpu_us_per_delivery"));
+pub(crate) const CPU_PER_EVENT: Column =
+    less("CPU per event, µs", 1, |result| number(result, "/server/cpu_us_per_event"));
+pub(crate) const CPU_PER_CONNECTION: Column =
+    less("CPU per connection, µs", 1, |result| number(result, "/server/cpu_us_per_connection"));
+pub(crate) const P50: Column = less("p50, ms", 2, |result| number(result, "/latency_ms/p50"));
+pub(crate) const P99: Column = less("p99, ms", 2, |result| number(result, "/latency_ms/p99"));
+pub(crate) const SLOWER: Column = less("p99 with : without", 2, |result| {
+    Some(number(result, "/with_stalled/p99")? / number(result, "/without_stalled/p99")?)
+});
+pub(crate) const WITHOUT_STALLED: Column =
+    less("p99 without, ms", 2, |result| number(result, "/without_stalled/p99"));
+pub(crate) const WITH_STALLED: Column =
+    less("p99 with, ms", 2, |result| number(result, "/with_stalled/p99"));
+/// Growth in the half beside stalled readers. TCP memory counts when everyone else has read everything:
+/// before that, most of it is data that the load has not read yet.
+pub(crate) const GROWTH: Column = less("RSS and TCP memory grow by, MB", 1, |result| {
+    let rss = growth(result, "rss", ["without_stalled", "peak"])?;
+    Some((rss + growth(result, "tcp_memory", ["without_stalled", "with_stalled"])?) / MEGABYTE)
+});
+pub(crate) const GROWTH_WITHOUT: Column = less("grew by without, MB", 1, |result| {
+    let half = ["connected", "without_stalled"];
+    Some((growth(result, "rss", half)? + growth(result, "tcp_memory", half)?) / MEGABYTE)
+});
 const MEGABYTE: f64 = 1024.0 * 1024.0;
 
 fn number(result: &Value, pointer: &str) -> Option<f64> {
     result.pointer(pointer).and_then(Value::as_f64)
 }
 
-/// How much more of some memory there was at one moment than at another.
-fn grown(result: &Value, name: &str, [from, to]: [&str; 2]) -> Option<f64> {
+/// Returns the growth of some memory between two moments.
+fn growth(result: &Value, name: &str, [from, to]: [&str; 2]) -> Option<f64> {
     let at = |when: &str| number(result, &format!("/server/{name}_{when}"));
     Some(at(to)? - at(from)?)
 }

@@ -1,4 +1,4 @@
-//! What the figures were taken on, and with.
+//! The machine of a comparison, and the versions of the software.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::root;
 use crate::servers::{Kind, Server, nginx, venv};
 
-/// The machine and the versions of everything that ran on it.
+/// The machine and all versions.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) date: String,
@@ -16,19 +16,19 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
-    /// Processes that wanted a core when the comparison began.
+    /// The load average when the comparison began.
     pub(crate) load_average: String,
     pub(crate) rustc: String,
     pub(crate) tidings: String,
-    /// By the name of the server.
+    /// Versions by the name of the server.
     pub(crate) peers: BTreeMap<&'static str, String>,
 }
 
-/// Looks at the machine.
+/// Describes the machine.
 ///
 /// # Errors
 ///
-/// A server's version cannot be told, so that nobody could say what was measured.
+/// The version of a server is unknown, so the figures would have no meaning.
 pub(crate) fn describe(servers: &[&Server]) -> Result<Machine, String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
@@ -77,31 +77,31 @@ fn version(kind: Kind, lock: &str) -> Result<String, String> {
     }
 }
 
-/// Names Python's packages that matter, and Python.
+/// Prints the versions of the relevant Python packages and of Python.
 const PACKAGES: &str = "\
 import importlib.metadata as metadata, platform
 names = ['sse-starlette', 'starlette', 'uvicorn', 'uvloop', 'httptools']
 print(', '.join(f'{name} {metadata.version(name)}' for name in names), end='')
 print(f', Python {platform.python_version()}')";
 
-/// The kernel's version without what its builder called it.
+/// Returns the version of the kernel, without the suffix of its builder.
 fn kernel(name: &str) -> &str {
     name.split('-').next().unwrap_or(name)
 }
 
-/// The version of a package in a Cargo.lock.
+/// Returns the version of a package in a Cargo.lock.
 fn locked<'a>(lock: &'a str, name: &str) -> Option<&'a str> {
     let after = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?.1;
     after.split('"').next()
 }
 
-/// The value of `name: value`, or of a table with tabs before the colon.
+/// Returns the value of `name: value`, with blanks or tabs before the colon.
 fn field(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// What a program says of itself, on either stream.
+/// Returns the output of a program, from standard output or standard error.
 fn said(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)

@@ -1,4 +1,4 @@
-//! Tidings beside its peers: one command that starts each server, loads it, and writes a table.
+//! Compares Tidings with its peers: one command starts each server, loads it, and writes a table.
 //!
 //! ```text
 //!   prepare ──▶ for each round, scenario and server:                  ──▶ stats ──▶ record
@@ -6,9 +6,9 @@
 //!    install)
 //! ```
 //!
-//! `servers` knows how each is started, `scenarios` what is measured and what is aimed at. A round gives
-//! every server its turn before the next begins, so that whatever else the machine does meanwhile falls
-//! on all of them.
+//! `servers` says how each server is started, `scenarios` what is measured and the targets. In a
+//! round, every server has its turn before the next round begins, so that other work on the machine
+//! affects all of them.
 
 mod args;
 mod figures;
@@ -16,6 +16,7 @@ mod machine;
 mod prepare;
 mod record;
 mod run;
+mod scenario;
 mod scenarios;
 mod servers;
 mod stats;
@@ -30,7 +31,8 @@ use args::Args;
 use clap::Parser;
 use record::Record;
 use run::{Run, Runner};
-use scenarios::{SCENARIOS, Size};
+use scenario::Size;
+use scenarios::SCENARIOS;
 use servers::{SERVERS, Server};
 
 fn main() -> ExitCode {
@@ -82,7 +84,7 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     record.verdict()
 }
 
-/// The members of `all` that are named, or all if none is.
+/// Returns the members of `all` that are named, or all if no name is given.
 fn chosen<T>(
     all: &'static [T],
     names: &[String],
@@ -90,13 +92,13 @@ fn chosen<T>(
 ) -> Result<Vec<&'static T>, String> {
     if let Some(unknown) = names.iter().find(|wanted| !all.iter().any(|one| name(one) == *wanted)) {
         let known: Vec<_> = all.iter().map(name).collect();
-        return Err(format!("there is no '{unknown}'; there are {}", known.join(", ")));
+        return Err(format!("unknown name '{unknown}'; known names are {}", known.join(", ")));
     }
     let is_named = |one: &T| names.is_empty() || names.iter().any(|wanted| wanted == name(one));
     Ok(all.iter().filter(|one| is_named(one)).collect())
 }
 
-/// Where results go: a comparison that is not whole does not replace the one that is kept.
+/// Returns where results go. A partial comparison does not replace the record.
 fn folder(args: &Args) -> PathBuf {
     match &args.out {
         Some(folder) => folder.clone(),
@@ -111,7 +113,7 @@ fn root() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// What runs leave behind.
+/// The folder for temporary files of runs.
 fn scratch() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/delivery")
 }

@@ -1,4 +1,4 @@
-//! Builds the servers, and installs what they need and is missing.
+//! Builds the servers, and installs what they need.
 
 use std::fs;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 use crate::root;
 use crate::servers::{Kind, Server, venv};
 
-/// Makes sure that all of `servers` can be started, and the load.
+/// Makes sure that the load and all of `servers` can be started.
 pub(crate) fn prepare(servers: &[&Server]) -> Result<(), String> {
     provide(&UTILITIES)?;
-    // The load is Tidings' own, so it is needed in any case.
+    // The load is part of Tidings, so it is always needed.
     cargo(root(), &["--bin", "tidings"])?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     for server in servers {
-        // One at a time: built together, one would get the features that another one asks for.
+        // One at a time: built together, one server would get features that another asks for.
         match server.kind {
             Kind::Tidings => {}
             Kind::Limit | Kind::LimitMerged => cargo(here, &["--bin", "limit"])?,
@@ -39,8 +39,8 @@ fn cargo(folder: &Path, what: &[&str]) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--locked"]).args(what).current_dir(folder);
-    // The servers are looked for where cargo puts them by itself. What cargo told this program about its
-    // own package would be a change of the environment to build scripts, which would build anew.
+    // The servers are expected in cargo's default target folder. The variables that cargo sets for
+    // this program would change the environment of build scripts and so cause rebuilds.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text == "CARGO_TARGET_DIR" || OWN.iter().any(|own| text.starts_with(own)) {
@@ -50,15 +50,15 @@ fn cargo(folder: &Path, what: &[&str]) -> Result<(), String> {
     succeed(&mut command)
 }
 
-/// How the names of variables begin that describe the package of a program run by cargo.
+/// Prefixes of the variables that describe the package of a program run by cargo.
 const OWN: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
-/// Something of the system's.
+/// A program of the operating system.
 struct Program {
     title: &'static str,
-    /// A command that succeeds where it is of use.
+    /// A command that succeeds if the program is usable.
     probe: &'static [&'static str],
-    /// Debian's packages that bring it.
+    /// The Debian packages that provide it.
     debian: &'static [&'static str],
 }
 
@@ -88,10 +88,8 @@ fn provide(program: &Program) -> Result<(), String> {
         return Ok(());
     }
     let packages = program.debian.join(" ");
-    let missing = format!(
-        "missing: {}. On Debian, 'apt-get install {packages}' as root brings it",
-        program.title
-    );
+    let missing =
+        format!("missing: {}; on Debian, run 'apt-get install {packages}' as root", program.title);
     if !Path::new("/etc/debian_version").exists() || !is_root() {
         return Err(missing);
     }
@@ -118,24 +116,24 @@ fn is_root() -> bool {
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command
-        // Somebody else's installation may be under way.
+        // Another installation may be running.
         .args(["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", "--quiet"])
         .env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 
-/// Keeps packages from starting their services: nginx is wanted as a program that runs start, not as
-/// a server on port 80.
+/// Keeps packages from starting their services: runs start nginx themselves, and it is not to serve
+/// port 80.
 struct NoServices {
     is_ours: bool,
 }
 
-/// Debian's own question "may this service be started?"; 101 says no.
+/// The program that Debian asks whether a service may be started; 101 means no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 impl NoServices {
     fn begin() -> Result<Self, String> {
-        // Whoever has a policy has it for a reason, and it is none that starts more.
+        // An existing policy has its reason, and none of them starts more services.
         let is_ours = !Path::new(POLICY).exists();
         if is_ours {
             let failed = |error| format!("{POLICY} cannot be written: {error}");
@@ -149,7 +147,7 @@ impl NoServices {
 impl Drop for NoServices {
     fn drop(&mut self) {
         if self.is_ours {
-            // Left behind it would keep services from starting: that has to be seen.
+            // If it stayed, services would no longer start, so the failure must be visible.
             if let Err(error) = fs::remove_file(POLICY) {
                 eprintln!("{POLICY} cannot be removed: {error}");
             }
@@ -157,7 +155,7 @@ impl Drop for NoServices {
     }
 }
 
-/// Python's packages, in a folder of their own that tells by a copy of the list what is in it.
+/// Installs the Python packages in a folder, which contains a copy of the list it was made from.
 fn provide_packages() -> Result<(), String> {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/starlette/requirements.txt");
     let wanted = fs::read_to_string(&list).map_err(|error| error.to_string())?;
@@ -175,7 +173,7 @@ fn quiet(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
-/// Runs a command whose output is for whoever waits.
+/// Runs a command and shows its output.
 fn succeed(command: &mut Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     match command.stdin(Stdio::null()).stdout(std::io::stderr()).status() {

@@ -1,4 +1,4 @@
-//! What is written: a page of tables for people, and every run as a line of JSON.
+//! The record: a page of tables for people, and a line of JSON for each run.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::figures::{Better, Column};
 use crate::machine::Machine;
 use crate::run::{Outcome, Run, faults};
-use crate::scenarios::{Bound, Scenario, Size};
+use crate::scenario::{Bound, Scenario, Size};
 use crate::servers::{SERVERS, Server};
 use crate::stats::Middle;
 
@@ -23,11 +23,11 @@ pub(crate) struct Record {
     pub(crate) runs: Vec<Run>,
 }
 
-/// What a server's rounds of a scenario came to.
+/// The results of a server in a scenario, over all rounds.
 struct Row<'a> {
     server: &'static Server,
     runs: Vec<&'a Run>,
-    /// One for each column; none if no run was finished.
+    /// One for each column; `None` if no run finished.
     figures: Vec<Option<Middle>>,
 }
 
@@ -38,16 +38,16 @@ impl Record {
         fs::write(folder.join("delivery.jsonl"), self.lines(command))
     }
 
-    /// Fails if a server that must not made a fault.
+    /// Fails if there were faults of a server that must be without them.
     pub(crate) fn verdict(&self) -> Result<(), Box<dyn std::error::Error>> {
         let blamed: Vec<String> = self.runs.iter().filter_map(Run::blame).collect();
         match blamed.is_empty() {
             true => Ok(()),
-            false => Err(format!("not without faults:\n{}", blamed.join("\n")).into()),
+            false => Err(format!("there were faults:\n{}", blamed.join("\n")).into()),
         }
     }
 
-    /// All scenarios in one table: Tidings, the yardstick, the best peer, the targets.
+    /// Summarizes all scenarios in one table: Tidings, the yardstick, the best peer, the targets.
     pub(crate) fn summary(&self) -> String {
         let mut text = String::from(
             "| scenario | figure | Tidings | limit | best peer | target | met |\n\
@@ -129,7 +129,7 @@ impl Record {
         text
     }
 
-    /// The servers that took part.
+    /// Returns the servers that took part.
     fn servers(&self) -> impl Iterator<Item = &'static Server> {
         SERVERS.iter().filter(|server| self.runs.iter().any(|run| run.server.kind == server.kind))
     }
@@ -138,18 +138,19 @@ impl Record {
         let size = match self.size {
             Size::Full => "",
             Size::Quick => {
-                " **This was a quick run, smaller than what titles say: its figures mean little.**"
+                " **This was a quick run, smaller than the titles say: its figures mean little.**"
             }
         };
         format!(
-            "Each run has a fresh server, pinned to core 0, and the load pinned to core 1 unless it says otherwise, `taskset -c 1 tidings bench … \
-             --timeout 10s --json --server-pid PID URL` with what is said below; events have 100 bytes unless that says more. {} round(s) in {} minutes, each giving every server its turn, or several where turns are short; \
-             figures are medians, ± is half the distance between the least and the greatest.{size} Slower \
-             servers are given less to do, so that each is measured for about as long. CPU and memory are the \
-             server's processes' own (`/proc`), *limit* is a bare epoll server that pays one `send` for each delivery and nothing \
-             else, *limit, merging* the same with one `send` for all events that arrived meanwhile. *load* is \
-             how busy the load's core was: near 100 % it bounds what can be seen. Faults are deliveries lost, doubled, out \
-             of order, misdelivered or altered, streams closed, and requests that failed.\n",
+            "Each run starts a fresh server, pinned to core 0, with the load pinned to core 1 unless stated otherwise: \
+             `taskset -c 1 tidings bench … --timeout 10s --json --server-pid PID URL` with the options stated below. Events \
+             have 100 bytes unless stated otherwise. {} round(s) in {} minutes, in each of which every server has its turn, \
+             or several turns if they are short. Figures are medians; ± is half the distance between the least and the \
+             greatest.{size} Slower servers get less work, so that measuring each takes about the same time. CPU time and \
+             memory are those of the server's own processes (`/proc`). *limit* is a bare epoll server that pays one `send` \
+             for each delivery and nothing else; *limit, merging* is the same with one `send` for all events that arrived \
+             in the meantime. *load* is how busy the load's core was: near 100 % it bounds the figures. Faults are \
+             deliveries lost, doubled, out of order, misdelivered or altered, streams closed, and requests that failed.\n",
             self.rounds,
             self.took.as_secs().div_ceil(60),
         )
@@ -260,7 +261,7 @@ impl Record {
 }
 
 impl Row<'_> {
-    /// How busy the load's core was, in percent.
+    /// Returns how busy the load's core was, in percent.
     fn load(&self) -> Option<f64> {
         let busy = self.runs.iter().filter_map(|run| {
             let result = run.result()?;
@@ -269,7 +270,7 @@ impl Row<'_> {
         Middle::of(busy).map(|it| it.median)
     }
 
-    /// The faults of all rounds, by name.
+    /// Lists the faults of all rounds, by name.
     fn faults(&self) -> String {
         let results = || self.runs.iter().filter_map(|run| run.result());
         if results().map(faults).sum::<u64>() == 0 {
@@ -302,7 +303,7 @@ fn best_peer<'a, 'b>(rows: &'a [Row<'b>], column: usize, better: Better) -> Opti
     peers.min_by(order)
 }
 
-/// Whether Tidings meets a bound, with the figure that decides.
+/// Returns whether Tidings meets a bound, with the figure that decides.
 fn verdict(bound: Bound, scenario: &Scenario, column: usize, rows: &[Row<'_>]) -> String {
     let about = &scenario.columns[column];
     let median = |row: &Row<'_>| row.figures[column].map(|it| it.median);
@@ -344,7 +345,7 @@ fn words(bound: Bound) -> String {
     }
 }
 
-/// A figure with its thousands apart, or a dash.
+/// Writes a figure with separated thousands, or a dash.
 fn show(figure: Option<f64>, decimals: usize) -> String {
     let Some(figure) = figure.filter(|figure| figure.is_finite()) else { return "–".to_owned() };
     let text = format!("{figure:.decimals$}");

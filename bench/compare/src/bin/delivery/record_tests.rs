@@ -1,4 +1,4 @@
-//! The tables, of runs that are made up.
+//! The tables, for invented runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{Record, show};
 use crate::machine::Machine;
 use crate::run::{Outcome, Run};
-use crate::scenarios::{SCENARIOS, Scenario, Size};
+use crate::scenario::{Scenario, Size};
+use crate::scenarios::SCENARIOS;
 use crate::servers::SERVERS;
 
 fn scenario(name: &str) -> &'static Scenario {

@@ -1,4 +1,4 @@
-//! One run: a fresh server on one core, the load on the other or on the same.
+//! A single run: a fresh server on one core, the load on the other core or on the same.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -11,27 +11,27 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::scenarios::{Cores, Needs, Scenario, Size};
-use crate::servers::{Server, pinned, tidings};
+use crate::scenario::{Cores, Scenario, Size};
+use crate::servers::{Ability, Server, pinned, tidings};
 use crate::{root, scratch};
 
-/// What came out of one run.
+/// A run and its outcome.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) scenario: &'static str,
     pub(crate) server: &'static Server,
-    /// From 0.
+    /// The number of the round, from 0.
     pub(crate) round: u32,
-    /// The load's command, without what is different each time.
+    /// The load's command, without the parts that differ each time.
     pub(crate) command: String,
     pub(crate) outcome: Outcome,
 }
 
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The load's own account.
+    /// The load's results.
     Finished(Value),
-    /// The server could not go through with it; this is what the load said.
+    /// The run failed, with the message of the load.
     Failed(String),
 }
 
@@ -42,28 +42,28 @@ pub(crate) struct Runner {
 
 const SERVER_CORE: u32 = 0;
 const LOAD_CORE: u32 = 1;
-/// A server that does not accept after so long does not start.
+/// A server that does not accept connections within this time has failed to start.
 const START_MAX: Duration = Duration::from_secs(20);
-/// How long a server may take to end; then it is made to.
+/// The time a server may take to end before it is killed.
 const STOP_MAX: Duration = Duration::from_secs(5);
-/// A run that takes longer is not worth waiting for.
+/// A run that takes longer is killed.
 const RUN_MAX: Duration = Duration::from_secs(90);
-/// The load gives up when nothing has come for so long.
+/// The timeout of the load without progress.
 const SILENCE_MAX: &str = "10s";
-/// Between two looks at a process.
+/// The interval at which a process is polled.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Checks that the machine can carry what is asked for.
+/// Checks that the machine has the cores and descriptors that are needed.
 pub(crate) fn check_machine(scenarios: &[&Scenario], size: Size) -> Result<(), String> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     if cores < 2 {
-        return Err("a core for the server and one for the load are needed; there is one".into());
+        return Err("the server and the load need a core each, and there is only one".into());
     }
     let needed = scenarios.iter().map(|scenario| scenario.connections(size)).max().unwrap_or(0);
-    // Servers and load inherit it.
+    // Servers and load inherit the limit.
     let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
     match limit < needed.into() {
-        true => Err(format!("{needed} descriptors are needed, and 'ulimit -Hn' allows {limit}")),
+        true => Err(format!("{needed} descriptors are needed, but 'ulimit -Hn' allows {limit}")),
         false => Ok(()),
     }
 }
@@ -98,14 +98,14 @@ impl Runner {
             Cores::Shared => SERVER_CORE,
         };
         let mut load = pinned(core, &load);
-        // Scripts are named from there.
+        // The paths of scripts are relative to this folder.
         load.current_dir(root());
         let output = finish(load).map_err(|error| here(&error))?;
         drop(running);
         Ok(Run { scenario: scenario.name, server, round, command, outcome: outcome(&output) })
     }
 
-    /// The load's command, and what is the same of it each time.
+    /// Returns the load's command, and the parts of it that are the same each time.
     fn load(
         &self,
         scenario: &Scenario,
@@ -113,14 +113,14 @@ impl Runner {
         address: SocketAddr,
         process: u32,
     ) -> (Vec<OsString>, String) {
-        let replay = scenario.needs == Needs::Replay;
+        let replay = scenario.needs == Some(Ability::Replay);
         let arguments = scenario.arguments(server, self.size);
         let (mut load, program): (Vec<OsString>, _) = match scenario.needs {
-            Needs::Http2 => (vec!["python3".into()], "python3"),
+            Some(Ability::Http2) => (vec!["python3".into()], "python3"),
             _ => (vec![tidings().into(), "bench".into()], "tidings bench"),
         };
         load.extend(arguments.iter().map(OsString::from));
-        if scenario.needs != Needs::Http2 {
+        if scenario.needs != Some(Ability::Http2) {
             load.extend(server.load_options(address, replay).into_iter().map(OsString::from));
             load.extend(["--timeout", SILENCE_MAX, "--json"].map(OsString::from));
         }
@@ -131,7 +131,7 @@ impl Runner {
 }
 
 impl Run {
-    /// One line for who waits.
+    /// Returns one line about the run for the terminal.
     pub(crate) fn summary(&self, scenario: &Scenario) -> String {
         let name = format!("{} {}: {}", self.round + 1, self.scenario, self.server.name);
         match &self.outcome {
@@ -150,7 +150,7 @@ impl Run {
         }
     }
 
-    /// What is wrong with a run of a server that has to be without faults.
+    /// Returns what is wrong with a run of a server that must be without faults.
     pub(crate) fn blame(&self) -> Option<String> {
         let what = match &self.outcome {
             _ if !self.server.must_be_faultless() => return None,
@@ -176,7 +176,7 @@ impl Run {
     }
 }
 
-/// What went wrong in a run: deliveries that were not as they have to be, and requests that failed.
+/// Counts the faults of deliveries and the failed requests.
 pub(crate) fn faults(result: &Value) -> u64 {
     ["faults", "refused"]
         .iter()
@@ -185,28 +185,28 @@ pub(crate) fn faults(result: &Value) -> u64 {
         .sum()
 }
 
-/// What the load said: it ends with 1 when there were faults, and tells them.
+/// Interprets the output of the load, whose exit status is 1 if there were faults.
 fn outcome(output: &Output) -> Outcome {
     match (output.status.code(), serde_json::from_slice(&output.stdout)) {
         (Some(0), Ok(result)) => Outcome::Finished(result),
         (Some(1), Ok(result)) if faults(&result) > 0 => Outcome::Finished(result),
         (code, _) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.trim().lines().last().unwrap_or("it said nothing").to_owned();
+            let said = said.trim().lines().last().unwrap_or("no message").to_owned();
             match code {
                 Some(_) => Outcome::Failed(said),
-                None => Outcome::Failed(format!("given up after {} s", RUN_MAX.as_secs())),
+                None => Outcome::Failed(format!("killed after {} s", RUN_MAX.as_secs())),
             }
         }
     }
 }
 
-/// Runs a command to its end, or ends it when it takes too long.
+/// Runs a command until it ends, or kills it after a timeout.
 fn finish(mut command: Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // Both are read while it runs, so that it never waits for room.
+    // Both are read while the command runs, so that it never blocks on a full pipe.
     let stdout = thread::spawn(move || read(stdout));
     let stderr = thread::spawn(move || read(stderr));
     let status = match wait(&mut child, RUN_MAX)? {
@@ -223,13 +223,13 @@ fn finish(mut command: Command) -> io::Result<Output> {
 fn read(pipe: Option<impl Read>) -> Vec<u8> {
     let mut text = Vec::new();
     if let Some(mut pipe) = pipe {
-        // What cannot be read is missed when it is looked for.
+        // Missing output is noticed when it is parsed.
         let _ = pipe.read_to_end(&mut text);
     }
     text
 }
 
-/// Waits until a process has ended, or for so long.
+/// Waits until a process has ended, at most for `longest`.
 fn wait(child: &mut Child, longest: Duration) -> io::Result<Option<std::process::ExitStatus>> {
     let until = Instant::now() + longest;
     loop {
@@ -240,23 +240,23 @@ fn wait(child: &mut Child, longest: Duration) -> io::Result<Option<std::process:
     }
 }
 
-/// An address that was free a moment ago.
+/// Returns an address that was free a moment ago.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// A server that runs, and is stopped when this goes.
+/// A running server, which is stopped when this is dropped.
 struct Running {
     process: Child,
     signal: &'static str,
 }
 
 impl Running {
-    /// Starts a server and waits until it accepts.
+    /// Starts a server and waits until it accepts connections.
     ///
     /// # Errors
     ///
-    /// It does not; the error has what it wrote to standard error.
+    /// The server does not start. The error contains its standard error.
     fn start(server: &Server, address: SocketAddr, folder: &PathBuf) -> Result<Self, String> {
         let failed = |error: io::Error| format!("does not start: {error}");
         let said = folder.join("stderr");
@@ -290,7 +290,7 @@ impl Drop for Running {
         let told = Command::new("kill").args(["-s", self.signal, &process]).status();
         let ended = matches!(wait(&mut self.process, STOP_MAX), Ok(Some(_)));
         if told.is_err() || !ended {
-            // It has ended by itself meanwhile, or ends by this.
+            // It has ended by itself in the meantime, or ends now.
             let _ = self.process.kill();
             let _ = self.process.wait();
         }

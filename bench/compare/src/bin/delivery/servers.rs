@@ -1,4 +1,4 @@
-//! The servers: how each is started, where it takes subscribers and publishes, and what it can do.
+//! The servers: how each is started, its URLs, and its abilities.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     Limit,
     LimitMerged,
     Axum,
-    /// Only where HTTP/2 is needed.
+    /// Takes part only where HTTP/2 is needed.
     AxumHttp2,
     Actix,
     Nchan,
@@ -23,25 +23,37 @@ pub(crate) enum Kind {
     Starlette,
 }
 
-/// A server, and how much of each kind of work it is given beside the fastest: enough to measure
-/// for about as long.
+/// A server, and its share of each kind of work relative to the fastest server, so that measuring
+/// each takes about the same time.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) kind: Kind,
     pub(crate) pace: Pace,
-    /// What has to be known to read its figures.
+    pub(crate) abilities: &'static [Ability],
+    /// Explains the figures.
     pub(crate) note: Option<&'static str>,
+}
+
+/// An ability that not every server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ability {
+    /// Subscribers can read events that were published before they connected.
+    Replay,
+    /// One request can publish many events.
+    Batches,
+    /// The server speaks HTTP/2 in clear text.
+    Http2,
 }
 
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Of deliveries, one event at a time.
+    /// The share of deliveries, one event at a time.
     pub(crate) single: f64,
-    /// Of deliveries with many events under way.
+    /// The share of deliveries with many events under way.
     pub(crate) merged: f64,
-    /// Of publishes and of connections.
+    /// The share of publishes and of connections.
     pub(crate) requests: f64,
 }
 
@@ -51,6 +63,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "Tidings",
         kind: Kind::Tidings,
         pace: Pace { single: 1.0, merged: 1.0, requests: 1.0 },
+        abilities: &[Ability::Replay, Ability::Batches, Ability::Http2],
         note: None,
     },
     Server {
@@ -58,6 +71,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "limit",
         kind: Kind::Limit,
         pace: Pace { single: 1.0, merged: 0.08, requests: 1.0 },
+        abilities: &[],
         note: None,
     },
     Server {
@@ -65,6 +79,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "limit, merging",
         kind: Kind::LimitMerged,
         pace: Pace { single: 1.0, merged: 1.0, requests: 1.0 },
+        abilities: &[],
         note: None,
     },
     Server {
@@ -72,8 +87,9 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "axum",
         kind: Kind::Axum,
         pace: Pace { single: 0.5, merged: 0.2, requests: 0.6 },
+        abilities: &[],
         note: Some(
-            "a subscriber may be 128 events behind, which its broadcast channel has room for from the start, for each topic",
+            "a subscriber may lag 128 events behind; the broadcast channel of each topic allocates room for them at the start",
         ),
     },
     Server {
@@ -81,6 +97,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "axum, HTTP/2",
         kind: Kind::AxumHttp2,
         pace: Pace { single: 0.5, merged: 0.2, requests: 0.6 },
+        abilities: &[Ability::Http2],
         note: Some("the same program with axum's feature http2"),
     },
     Server {
@@ -88,9 +105,10 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "actix-web-lab",
         kind: Kind::Actix,
         pace: Pace { single: 0.5, merged: 0.08, requests: 0.6 },
+        abilities: &[],
         note: Some(
-            "a publisher waits for the slowest subscriber of the topic; it closes connections on which it has begun to \
-             serve the next of several requests, and the load sends that again: such events show as doubled",
+            "a publisher waits for the slowest subscriber of the topic; the server closes connections on which it has \
+             begun to serve the next pipelined request, which the load then sends again: such events show as doubled",
         ),
     },
     Server {
@@ -98,6 +116,7 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "nchan",
         kind: Kind::Nchan,
         pace: Pace { single: 0.5, merged: 0.04, requests: 0.4 },
+        abilities: &[Ability::Replay],
         note: Some(
             "a topic keeps its last 2,000 events; subscribers and publishers have paths of their own",
         ),
@@ -107,14 +126,16 @@ pub(crate) const SERVERS: [Server; 9] = [
         title: "Node http",
         kind: Kind::Node,
         pace: Pace { single: 0.2, merged: 0.02, requests: 0.15 },
-        note: Some("what a subscriber has not taken has no limit"),
+        abilities: &[],
+        note: Some("the buffer of a subscriber is unbounded"),
     },
     Server {
         name: "starlette",
         title: "sse-starlette",
         kind: Kind::Starlette,
         pace: Pace { single: 0.02, merged: 0.004, requests: 0.03 },
-        note: Some("a subscriber's queue has no limit"),
+        abilities: &[],
+        note: Some("the queue of a subscriber is unbounded"),
     },
 ];
 
@@ -123,7 +144,7 @@ impl Server {
         self.kind == Kind::Tidings
     }
 
-    /// Whether it is a yardstick and no peer.
+    /// Returns whether this is a yardstick rather than a peer.
     pub(crate) fn is_limit(&self) -> bool {
         matches!(self.kind, Kind::Limit | Kind::LimitMerged)
     }
@@ -132,27 +153,18 @@ impl Server {
         !self.is_tidings() && !self.is_limit()
     }
 
-    /// Whether a fault of it fails the comparison: what peers lose is theirs, and only told.
+    /// Returns whether a fault of the server fails the comparison. The faults of peers are only
+    /// reported.
     pub(crate) fn must_be_faultless(&self) -> bool {
         !self.is_peer()
     }
 
-    /// Whether subscribers can read what was published before they came.
-    pub(crate) fn has_replay(&self) -> bool {
-        matches!(self.kind, Kind::Tidings | Kind::Nchan)
+    /// Returns whether the server has an ability.
+    pub(crate) fn can(&self, ability: Ability) -> bool {
+        self.abilities.contains(&ability)
     }
 
-    /// Whether one request publishes many events.
-    pub(crate) fn has_batches(&self) -> bool {
-        self.is_tidings()
-    }
-
-    /// Whether it speaks HTTP/2 in clear text.
-    pub(crate) fn has_http2(&self) -> bool {
-        matches!(self.kind, Kind::Tidings | Kind::AxumHttp2)
-    }
-
-    /// Writes the configuration that it reads from `folder`, if it is one that does.
+    /// Writes the server's configuration file in `folder`, if it has one.
     pub(crate) fn configure(&self, address: SocketAddr, folder: &Path) -> io::Result<()> {
         match self.kind {
             Kind::Nchan => {
@@ -164,7 +176,7 @@ impl Server {
         }
     }
 
-    /// The program and its arguments, as they are run in `folder`.
+    /// Returns the program and its arguments, which run in `folder`.
     pub(crate) fn command(&self, address: &str, folder: &Path) -> Vec<OsString> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let built = |name: &str| here.join("target/release").join(name);
@@ -190,7 +202,7 @@ impl Server {
         }
     }
 
-    /// The command, as a page shows it: with paths from the project's folder.
+    /// Returns the command for the record, with paths relative to the project's folder.
     pub(crate) fn shown(&self) -> String {
         let root = format!("{}/", root().display());
         let command = self.command("127.0.0.1:PORT", Path::new("FOLDER"));
@@ -198,7 +210,7 @@ impl Server {
         words.join(" ").replace(&root, "")
     }
 
-    /// Where subscribers connect; with `replay`, to read from the first event.
+    /// Returns the URL for subscribers; with `replay`, for reading from the first event.
     pub(crate) fn url(&self, address: SocketAddr, replay: bool) -> String {
         match (self.kind, replay) {
             (Kind::Nchan, true) => format!("http://{address}/replay/{{topic}}"),
@@ -206,7 +218,7 @@ impl Server {
         }
     }
 
-    /// What the load needs to be told of this server.
+    /// Returns the options that the load needs for this server.
     pub(crate) fn load_options(&self, address: SocketAddr, replay: bool) -> Vec<String> {
         match self.kind {
             Kind::Nchan => {
@@ -221,8 +233,8 @@ impl Server {
         }
     }
 
-    /// How it is stopped. nginx's master would leave its worker behind if it were killed; the others
-    /// would wait for their streams if they were asked.
+    /// Returns the signal that stops the server. If killed, nginx's master would leave its worker
+    /// behind; if terminated, the others would wait for their streams.
     pub(crate) fn stop_signal(&self) -> &'static str {
         match self.kind {
             Kind::Nchan => "TERM",
@@ -253,23 +265,23 @@ fn uvicorn(address: &str, folder: &Path) -> Vec<OsString> {
     command
 }
 
-/// The product's release build.
+/// The release build of the product.
 pub(crate) fn tidings() -> PathBuf {
     root().join("target/release/tidings")
 }
 
-/// The folder of Python's packages.
+/// The folder of the Python packages.
 pub(crate) fn venv() -> PathBuf {
     scratch().join("venv")
 }
 
-/// Debian keeps it where only root's PATH looks.
+/// On Debian, nginx is only on root's `PATH`.
 pub(crate) fn nginx() -> &'static str {
     let system = "/usr/sbin/nginx";
     if Path::new(system).exists() { system } else { "nginx" }
 }
 
-/// A program pinned to a core, that ends when the comparison is ended before it.
+/// Pins a program to a core, and ends it if the comparison ends first.
 pub(crate) fn pinned(core: u32, command: &[OsString]) -> Command {
     let mut pinned = Command::new("setpriv");
     pinned.args(["--pdeathsig", "TERM", "taskset", "-c"]).arg(core.to_string()).args(command);

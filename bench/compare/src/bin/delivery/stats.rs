@@ -1,15 +1,15 @@
-//! What is told of several rounds.
+//! Statistics over several rounds.
 
-/// The middle of some figures, and how far they lie apart.
+/// The median of some figures, and their spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Middle {
     pub(crate) median: f64,
-    /// The distance of the least from the greatest, as a part of the median.
+    /// The difference between the greatest and the least, as a fraction of the median.
     pub(crate) spread: f64,
 }
 
 impl Middle {
-    /// Of figures, if there are any.
+    /// Returns the statistics of some figures, if there are any.
     pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         sorted.sort_by(f64::total_cmp);

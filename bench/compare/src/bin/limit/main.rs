@@ -1,11 +1,11 @@
 //! The yardstick: the cheapest honest server of event streams.
 //!
-//! One thread and one epoll. An event is encoded once and costs one `send` for each subscriber and nothing
-//! else: no history, no IDs, no heartbeats, no limits beyond those that keep it standing. What a server
-//! costs beyond this is what its promises cost.
+//! It has one thread and one epoll. An event is encoded once and costs one `send` for each
+//! subscriber and nothing else: no history, no IDs, no heartbeats, and no limits beyond those that
+//! keep the server alive. The additional cost of another server is the cost of its guarantees.
 //!
-//! A subscriber that cannot take a whole event at once is closed, because waiting for it would take a
-//! place, a buffer and a second `send`.
+//! A subscriber that cannot take a whole event at once is closed, because waiting would need
+//! bookkeeping, a buffer and a second `send`.
 
 mod request;
 mod server;
@@ -19,11 +19,11 @@ use std::process::ExitCode;
 use server::{Mode, Server};
 
 const USAGE: &str = "\
-Serves GET /topics/{topic} as an event stream and POST /topics/{topic}, whose body is one event
+Serve GET /topics/{topic} as an event stream and POST /topics/{topic} with an event as its body
 
 Usage: limit [--merge] ADDRESS
 
-      --merge  Sends what was published while a round of sends was under way in one send a subscriber
+      --merge  Send all events published during a round of sends with one send per subscriber
 ";
 
 fn main() -> ExitCode {

@@ -1,15 +1,15 @@
-//! As much of HTTP/1.1 as a load generator speaks: a request line, `Content-Length`, a body.
+//! The part of HTTP/1.1 that a load generator speaks: a request line, `Content-Length`, a body.
 
 use memchr::memmem;
 
-/// What the bytes of a connection begin with.
+/// The result of parsing the start of a connection's input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed<'a> {
-    /// A whole request, and how many bytes it takes.
+    /// A whole request and its length.
     Whole(Request<'a>, usize),
-    /// More has to come.
+    /// The request is incomplete.
     Cut,
-    /// Nothing that this server answers.
+    /// The request is not supported.
     Refused,
 }
 
@@ -19,12 +19,12 @@ pub(crate) enum Request<'a> {
     Publish { topic: &'a [u8], data: &'a [u8] },
 }
 
-/// Bytes of a head at most: what a load generator sends is a tenth of it.
+/// The maximum size of a head. A load generator sends a tenth of it.
 pub(crate) const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// Bytes of a body at most, as Tidings has it for an event.
+/// The maximum size of a body: Tidings' limit on an event.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Reads the first request of `bytes`.
+/// Parses the first request in `bytes`.
 pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
     let searched = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
     let Some(end) = memmem::find(searched, b"\r\n\r\n") else {
@@ -50,14 +50,14 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
     }
 }
 
-/// The topic of a request line whose method is taken off.
+/// Returns the topic in a request line without its method.
 fn topic(line: &[u8]) -> Option<&[u8]> {
     let path = line.strip_prefix(b"/topics/")?;
     let end = path.iter().position(|byte| matches!(byte, b' ' | b'?' | b'\r'))?;
     (end > 0).then_some(&path[..end])
 }
 
-/// The one length a body may have: a chunked body has none, and so is refused.
+/// Returns the length of the body. A chunked body has none and is refused.
 fn length(head: &[u8]) -> Option<usize> {
     let mut lines = head.split(|&byte| byte == b'\n').skip(1);
     let value = lines.find_map(|line| {
@@ -72,7 +72,7 @@ fn length(head: &[u8]) -> Option<usize> {
 }
 
 const NAME: &[u8] = b"content-length:";
-/// More cannot be a length that is taken, and could overflow.
+/// A longer number cannot be a legal length and could overflow.
 const DIGITS_MAX: usize = 9;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The loop: sockets that are ready, requests, and one `send` for each delivery.
+//! The loop: ready sockets, requests, and one `send` for each delivery.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -15,12 +15,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::request::{Parsed, Request, parse};
 use crate::topics::{Place, Topics, narrow};
 
-/// What a round of sends holds.
+/// How many events one `send` carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// One event: each costs one `send` a subscriber.
+    /// One event: each event costs one `send` per subscriber.
     EachAlone,
-    /// All events of a topic that arrived during the last round.
+    /// All events of a topic that arrived during the previous round of sends.
     Merged,
 }
 
@@ -30,13 +30,13 @@ pub(crate) struct Server {
     mode: Mode,
     connections: Slab<Connection>,
     topics: Topics,
-    /// Requests that have come in part, by connection: hardly any, so no connection has room for one.
+    /// Incomplete requests, by connection. They are rare, so connections have no room for them.
     cut: HashMap<usize, Vec<u8>>,
     /// Publishers that may have sent more than one turn reads.
     unread: Vec<usize>,
-    /// Events that wait for the end of the turn, by topic, when they are merged.
+    /// Merged events that wait for the end of the turn, by topic.
     waiting: HashMap<u32, Vec<u8>>,
-    /// Whether connections may wait because there was no descriptor for them.
+    /// Whether connections may be waiting because there was no descriptor for them.
     is_accepting_late: bool,
     buffer: Box<[u8]>,
     encoded: Vec<u8>,
@@ -45,22 +45,22 @@ pub(crate) struct Server {
 
 struct Connection {
     socket: TcpStream,
-    /// Where it stands, once it is a subscriber.
+    /// The place in the list of a topic, for a subscriber.
     place: Option<Place>,
 }
 
-/// How far a socket that is ready has to be read, since it is told only once.
+/// How far a ready socket must be read, because readiness is reported only once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ready {
-    /// Until a read brings less than there was room for: what comes later is told anew.
+    /// Until a read does not fill the buffer: later data is reported again.
     UntilShort,
-    /// Until there is nothing.
+    /// Until nothing is left.
     UntilEmpty,
     /// Until the end, which the client has already sent.
     Closed,
 }
 
-/// What becomes of a connection after its bytes were read.
+/// Whether a connection continues after its input was handled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
     Stays,
@@ -68,13 +68,14 @@ enum After {
 }
 
 const LISTENER: Token = Token(usize::MAX);
-/// Connections that wait to be accepted: all that a load opens at once.
+/// The maximum number of connections waiting to be accepted: all that a load opens at once.
 const BACKLOG: i32 = 4096;
-/// Sockets told ready by one call.
+/// The maximum number of sockets reported ready by one call.
 const READY_MAX: usize = 1024;
-/// What one read takes at most: many pipelined requests.
+/// The maximum size of a read: many pipelined requests.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// Reads of one connection in a row, so that a publisher in full flow does not keep the others waiting.
+/// The maximum number of reads of one connection in a row, so that a busy publisher does not starve
+/// others.
 const READS_MAX: usize = 16;
 
 const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
@@ -87,7 +88,7 @@ impl Server {
     pub(crate) fn bind(address: SocketAddr, mode: Mode) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
-        // Accepted sockets inherit it, which saves a call for each.
+        // Accepted sockets inherit the option, which saves a system call for each.
         socket.set_tcp_nodelay(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -140,7 +141,8 @@ impl Server {
         }
     }
 
-    /// Accepts all there are; what finds no descriptor waits until a connection ends.
+    /// Accepts all waiting connections. Without a descriptor, a connection waits until another one
+    /// closes.
     fn accept(&mut self) {
         self.is_accepting_late = loop {
             match self.listener.accept() {
@@ -163,7 +165,7 @@ impl Server {
     }
 
     fn handle_ready(&mut self, key: usize, ready: Ready) {
-        // A socket closed in this turn may still be among those that were ready.
+        // A socket closed in this turn may still be in the list of ready sockets.
         let Some(connection) = self.connections.get(key) else { return };
         let is_over = ready == Ready::Closed && connection.place.is_some();
         if is_over || self.read(key, ready) == After::Ends {
@@ -204,7 +206,7 @@ impl Server {
 
     fn handle_bytes(&mut self, key: usize, bytes: &[u8]) -> After {
         if self.connections[key].place.is_some() {
-            // A subscriber has nothing more to say.
+            // A subscriber has nothing more to send.
             return After::Stays;
         }
         let Some(mut whole) = self.cut.remove(&key) else { return self.serve(key, bytes) };
@@ -212,7 +214,8 @@ impl Server {
         self.serve(key, &whole)
     }
 
-    /// Serves all requests that `bytes` hold, answers them in one write, and keeps one that is cut.
+    /// Handles all requests in `bytes`, writes their responses at once, and keeps an incomplete
+    /// request.
     fn serve(&mut self, key: usize, mut bytes: &[u8]) -> After {
         let mut after = After::Stays;
         while !bytes.is_empty() {
@@ -250,7 +253,7 @@ impl Server {
     }
 
     fn publish(&mut self, topic: &[u8], data: &[u8]) {
-        // Without subscribers there is nothing to send, and nothing is kept.
+        // Without subscribers there is nothing to send, and events are not kept.
         if let Some(topic) = self.topics.find(topic) {
             match self.mode {
                 Mode::EachAlone => {
@@ -275,7 +278,7 @@ impl Server {
     }
 
     fn send_all(&mut self, topic: u32, encoded: &[u8]) {
-        // From the end: who leaves is replaced by one that has been served.
+        // From the end: a subscriber that leaves is replaced by one that was already served.
         for position in (0..self.topics.subscribers(topic).len()).rev() {
             let key = self.topics.subscribers(topic)[position] as usize;
             if !send(&mut self.connections[key].socket, encoded) {
@@ -292,13 +295,13 @@ impl Server {
             self.connections[moved as usize].place = Some(place);
         }
         if self.topics.subscribers(place.topic).is_empty() {
-            // The topic is gone, and its key may soon be another's.
+            // The topic is gone, and its key may be reused.
             self.waiting.remove(&place.topic);
         }
     }
 }
 
-/// Whether the socket took all of it.
+/// Sends `bytes`, and returns whether the socket took all of them.
 fn send(socket: &mut TcpStream, bytes: &[u8]) -> bool {
     loop {
         match socket.write(bytes) {

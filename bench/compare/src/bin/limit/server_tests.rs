@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Mode, PUBLISHED, REFUSED, STREAM_HEAD, Server};
 
 const MODES: [Mode; 2] = [Mode::EachAlone, Mode::Merged];
-/// Long past what any answer takes: a test that waits so long has failed.
+/// Much longer than any response takes: a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn start(mode: Mode) -> SocketAddr {
@@ -147,7 +147,7 @@ fn a_subscriber_that_cannot_take_an_event_is_closed_and_holds_up_nobody() {
     let mut publisher = connect(address);
     let data = "x".repeat(8000);
     let event = format!("1f48\r\ndata: {data}\n\n\r\n");
-    // 64 MB: more than the kernel takes for a reader that takes nothing.
+    // 64 MB: more than the kernel buffers for a reader that reads nothing.
     for _ in 0..8000 {
         publish(&mut publisher, "t", &data);
         expect(&mut reader, event.as_bytes());

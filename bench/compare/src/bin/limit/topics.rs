@@ -1,4 +1,4 @@
-//! Who listens to what, in as little memory as it takes.
+//! The subscribers of each topic, in as little memory as possible.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -9,7 +9,7 @@ use slab::Slab;
 #[derive(Default)]
 pub(crate) struct Topics {
     topics: Slab<Topic>,
-    /// Keys of `topics`, by name: the name itself lies only there.
+    /// Keys of `topics` by name. The name itself is stored only there.
     by_name: HashTable<u32>,
     hasher: RandomState,
 }
@@ -19,7 +19,7 @@ struct Topic {
     subscribers: Vec<u32>,
 }
 
-/// Where a subscriber stands: a topic, and a position in its list.
+/// The place of a subscriber: a topic, and an index in its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) topic: u32,
@@ -27,7 +27,7 @@ pub(crate) struct Place {
 }
 
 impl Topics {
-    /// The key of a topic that somebody listens to.
+    /// Returns the key of a topic with subscribers.
     pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
         let hash = self.hasher.hash_one(name);
         self.by_name.find(hash, |&key| *self.topics[key as usize].name == *name).copied()
@@ -40,8 +40,8 @@ impl Topics {
         Place { topic: key, position: narrow(subscribers.len() - 1) }
     }
 
-    /// Takes a subscriber off its list. The last of the list moves to its position: answers which
-    /// one, and where it stands after that.
+    /// Removes a subscriber from its list. The last subscriber of the list takes its index; returns
+    /// that subscriber and its new place.
     pub(crate) fn leave(&mut self, place: Place) -> Option<(u32, Place)> {
         let topic = &mut self.topics[place.topic as usize];
         topic.subscribers.swap_remove(place.position as usize);
@@ -52,7 +52,7 @@ impl Topics {
         moved
     }
 
-    /// The subscribers of a topic that has some.
+    /// Returns the subscribers of a topic.
     pub(crate) fn subscribers(&self, key: u32) -> &[u32] {
         self.topics.get(key as usize).map_or(&[], |topic| &topic.subscribers)
     }
