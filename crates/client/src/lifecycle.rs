@@ -197,8 +197,7 @@ impl Lifecycle {
         self.phase = Phase::Waiting { until: now + self.pacing.delay(None) };
     }
 
-    /// Returns whether the exchange under way, if any, is still needed. If not, the driver must drop
-    /// it.
+    /// Returns whether the exchange under way is still needed. If not, the driver must drop it.
     pub(crate) fn wants_exchange(&self) -> bool {
         matches!(self.phase, Phase::Connecting(_) | Phase::Refusing(_) | Phase::Open(_))
     }

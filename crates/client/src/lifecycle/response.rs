@@ -61,7 +61,7 @@ impl Lifecycle {
         self.phase = Phase::Due(Due::Hop(Box::new(connecting)));
     }
 
-    /// Returns whether a 401 leads to new credentials: once, and only if the request may carry them.
+    /// Returns whether a 401 leads to new credentials: once, if the request may carry them.
     fn may_refresh(&self, hop: &Hop, occasion: Occasion) -> bool {
         self.plan.credentials == CredentialsPlan::PerAttempt
             && hop.credentials == Carried::Yes

@@ -278,3 +278,22 @@ async fn the_request_says_everything_the_draft_does() {
     let (published, ()) = tokio::join!(publisher.publish_with_key(draft, &key), serve);
     assert_eq!(published.expect("settled").id, "id");
 }
+
+#[tokio::test]
+async fn a_token_replaces_the_credentials_in_the_hubs_url() {
+    let server = Server::new().await;
+    let url = server.url("").replace("http://", "http://user:pass@");
+    for (token, expected) in [(None, "Basic dXNlcjpwYXNz"), (Some("t"), "Bearer t")] {
+        let builder = Publisher::builder(&url);
+        let builder = token.into_iter().fold(builder, PublisherBuilder::bearer);
+        let publisher = builder.build().expect("a hub");
+        let serve = async {
+            let request = server.request().await;
+            assert_eq!(request.header("authorization").as_deref(), Some(expected));
+            let head = "content-length: 3\r\nconnection: close\r\n";
+            request.respond("201 Created", head).await.raw(b"id\n").await;
+        };
+        let (published, ()) = tokio::join!(publisher.publish(Draft::new("a", "b")), serve);
+        assert_eq!(published.expect("settled").id, "id");
+    }
+}
