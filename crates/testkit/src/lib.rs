@@ -1,9 +1,11 @@
 //! Parts that the workspace's tests share. Nothing here is published.
 //!
-//! - [`shard`]: a shard without sockets, by the rules that the real ones follow.
+//! - [`model`]: random schedules, a reference that keeps everything, and what it expects of readers.
 //! - [`stepped`]: a hub in stepped time, and its streams piece by piece.
+//! - [`threads`]: publishers and readers on real threads.
 //! - [`waker`]: wakers that remember whether and how often they were woken.
 
-pub mod shard;
+pub mod model;
 pub mod stepped;
+pub mod threads;
 pub mod waker;

@@ -2,6 +2,8 @@
 
 mod ends;
 mod fairness;
+mod model;
+mod threads;
 mod time;
 
 use std::cell::RefCell;
@@ -164,7 +166,7 @@ impl Fixture {
     }
 
     fn add(&mut self) {
-        // Where topics are evicted apart, what several of them have lost is the hub's model test.
+        // Where topics are evicted apart, what several of them have lost is checked by the model.
         let view = match self.rng.u32(0..4) {
             _ if self.evicts => self.topic().into(),
             0 => TopicFilter::pattern("a/*").unwrap().into(),

@@ -1,27 +1,37 @@
 //! A history that keeps everything, and what it expects of every reader.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tidings_hub::{Cursor, Epoch, Gap, Hub, Sequence, Start, Topic, TopicInfo, View};
 
 /// One published event.
 #[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) topics: Vec<Topic>,
-    pub(crate) id: String,
-    pub(crate) data: String,
+pub struct Known {
+    /// Its topics, the canonical one first.
+    pub topics: Vec<Topic>,
+    /// The ID that its readers see.
+    pub id: String,
+    /// Its data.
+    pub data: String,
     /// The topics that still hold it, as the hub says.
-    pub(crate) held: Vec<bool>,
+    pub held: Vec<bool>,
 }
 
 /// Everything ever published, and the ends of topics.
 #[derive(Debug)]
-pub(crate) struct Reference {
-    pub(crate) epoch: Epoch,
-    pub(crate) events: BTreeMap<u64, Known>,
-    pub(crate) ends: BTreeMap<u64, Topic>,
-    pub(crate) tail: u64,
-    pub(crate) evictions: u64,
+pub struct Reference {
+    /// The hub's epoch.
+    pub epoch: Epoch,
+    /// All events, by sequence.
+    pub events: BTreeMap<u64, Known>,
+    /// The ends of topics' streams, by sequence.
+    pub ends: BTreeMap<u64, Topic>,
+    /// The newest sequence.
+    pub tail: u64,
+    /// How often a topic has let go of an event.
+    pub evictions: u64,
+    /// The events of each ID, in order.
+    by_id: HashMap<String, Vec<u64>>,
     /// What the hub said of each topic when it was last looked at.
     seen: Vec<TopicInfo>,
     /// The newest event there was then.
@@ -29,21 +39,31 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    pub(crate) fn new(epoch: Epoch) -> Self {
+    /// Creates the reference of a hub in which nothing has been published.
+    #[must_use]
+    pub fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
             events: BTreeMap::new(),
             ends: BTreeMap::new(),
             tail: 0,
             evictions: 0,
+            by_id: HashMap::new(),
             seen: Vec::new(),
             seen_through: 0,
         }
     }
 
+    /// Takes in an event that was published next.
+    pub fn publish(&mut self, event: Known) {
+        self.tail += 1;
+        self.by_id.entry(event.id.clone()).or_default().push(self.tail);
+        self.events.insert(self.tail, event);
+    }
+
     /// Asks the hub which events it still holds for each topic, and checks that what it holds of a
     /// topic are the newest.
-    pub(crate) fn observe(&mut self, hub: &Hub, topics: &[Topic]) {
+    pub fn observe(&mut self, hub: &Hub, topics: &[Topic]) {
         let infos = hub.topics(None, usize::MAX);
         let info = |infos: &[TopicInfo], topic: &Topic| {
             infos.iter().find(|info| info.topic == *topic).cloned()
@@ -76,9 +96,9 @@ impl Reference {
     }
 
     /// Data is random, so that it tells two events of the same publisher-given ID apart.
-    pub(crate) fn sequence_of(&self, id: &str, data: &str) -> u64 {
-        let is_it = |(_, e): &(&u64, &Known)| e.id == id && e.data == data;
-        *self.events.iter().find(is_it).expect("it was published").0
+    pub fn sequence_of(&self, id: &str, data: &str) -> u64 {
+        let mut same_id = self.by_id.get(id).into_iter().flatten();
+        *same_id.find(|sequence| self.events[*sequence].data == data).expect("it was published")
     }
 
     /// Where the hub finds a last event ID: what it spells, or the earliest held event of that ID.
@@ -86,8 +106,8 @@ impl Reference {
         match Cursor::parse(id).filter(|cursor| cursor.epoch == self.epoch) {
             Some(cursor) => Some(cursor.sequence.get()).filter(|s| *s <= self.tail),
             None => {
-                let held = |e: &Known| e.id == id && e.held.iter().any(|held| *held);
-                self.events.iter().find(|(_, e)| held(e)).map(|(sequence, _)| *sequence)
+                let held = |sequence: &u64| self.events[sequence].held.iter().any(|held| *held);
+                self.by_id.get(id)?.iter().copied().find(held)
             }
         }
     }
@@ -95,8 +115,9 @@ impl Reference {
 
 /// What is expected of one reader.
 #[derive(Debug)]
-pub(crate) struct Expectation {
-    pub(crate) view: View,
+pub struct Expectation {
+    /// Its view.
+    pub view: View,
     after: u64,
     /// Ends of the topic up to here were other streams'.
     joined: u64,
@@ -104,13 +125,20 @@ pub(crate) struct Expectation {
     told: BTreeSet<u64>,
     /// The place that was asked for and leads nowhere.
     lost_place: Option<String>,
-    pub(crate) ended: bool,
+    /// Whether its stream has ended.
+    pub ended: bool,
     /// The ID a client would come back with.
-    pub(crate) last_id: String,
+    pub last_id: String,
 }
 
 impl Expectation {
-    pub(crate) fn new(reference: &Reference, view: View, start: &Start) -> Self {
+    /// Creates the expectation of a reader that subscribes now.
+    ///
+    /// # Panics
+    ///
+    /// Never: every start is known.
+    #[must_use]
+    pub fn new(reference: &Reference, view: View, start: &Start) -> Self {
         let tail = reference.tail;
         let (after, joined, lost_place) = match start {
             Start::Tail => (tail, tail, None),
@@ -139,7 +167,7 @@ impl Expectation {
     }
 
     /// The filters of the view that match an event: more than one must not double it.
-    pub(crate) fn filters_matching(&self, event: &Known) -> usize {
+    pub fn filters_matching(&self, event: &Known) -> usize {
         let matches = |filter: &&tidings_hub::TopicFilter| {
             event.topics.iter().any(|topic| filter.matches(topic.as_str()))
         };
@@ -162,7 +190,7 @@ impl Expectation {
     }
 
     /// Whether there is something the reader has not been sent, or must be told.
-    pub(crate) fn has_more(&self, reference: &Reference) -> bool {
+    pub fn has_more(&self, reference: &Reference) -> bool {
         let mut after = reference.events.range(self.after + 1..);
         self.lost_place.is_some()
             || after.any(|(s, e)| self.wants(e) && (self.is_held(e) || !self.told.contains(s)))
@@ -177,7 +205,7 @@ impl Expectation {
     }
 
     /// The reader was sent an event.
-    pub(crate) fn event(&mut self, reference: &Reference, sequence: u64, id: &str, data: &str) {
+    pub fn event(&mut self, reference: &Reference, sequence: u64, id: &str, data: &str) {
         assert!(!self.ended, "{sequence} after the end");
         assert_eq!(self.lost_place, None, "{sequence} before the gap");
         assert!(sequence > self.after, "{sequence} doubled or out of order, after {}", self.after);
@@ -197,13 +225,7 @@ impl Expectation {
 
     /// The reader was told of a gap: what it had asked for, the oldest event that follows, and the
     /// place it is given.
-    pub(crate) fn gap(
-        &mut self,
-        reference: &Reference,
-        asked: &str,
-        oldest: Option<&str>,
-        place: Cursor,
-    ) {
+    pub fn gap(&mut self, reference: &Reference, asked: &str, oldest: Option<&str>, place: Cursor) {
         assert!(!self.ended, "a gap after the end");
         let lost = self.lost(reference);
         match self.lost_place.take() {
@@ -227,7 +249,7 @@ impl Expectation {
     }
 
     /// The reader was given a place without an event: it may have passed nothing that is owed.
-    pub(crate) fn place(&mut self, reference: &Reference, place: Cursor) {
+    pub fn place(&mut self, reference: &Reference, place: Cursor) {
         assert!(!self.ended, "a place after the end");
         assert_eq!(self.lost_place, None, "a place before the gap");
         assert_eq!(place.epoch, reference.epoch);
@@ -246,14 +268,14 @@ impl Expectation {
     }
 
     /// The stream ended.
-    pub(crate) fn end_seen(&mut self, reference: &Reference) {
+    pub fn end_seen(&mut self, reference: &Reference) {
         let end = self.end(reference);
         assert!(end.is_some(), "ended without an end");
         self.ended = true;
     }
 
     /// The reader has read all there is: whatever it was not sent must have been told.
-    pub(crate) fn at_tail(&self, reference: &Reference) {
+    pub fn at_tail(&self, reference: &Reference) {
         if self.ended {
             return;
         }

@@ -1,0 +1,160 @@
+//! Async subscribers and bodies as the readers of a schedule.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream as _;
+use tidings_hub::{Client, EventId, Received, Subscriber};
+use tidings_testkit::model::{Expectation, Readers, Schedule};
+use tidings_testkit::waker::Flag;
+
+use crate::bytewise::Bytewise;
+
+pub(crate) struct AsyncReaders {
+    subscribers: Vec<Async>,
+    bytewise: Vec<Bytewise>,
+}
+
+struct Async {
+    subscriber: Subscriber,
+    expected: Expectation,
+    flag: Arc<Flag>,
+    waker: Waker,
+    pending: bool,
+}
+
+impl Readers for AsyncReaders {
+    fn new(_: &mut Schedule) -> Self {
+        Self { subscribers: Vec::new(), bytewise: Vec::new() }
+    }
+
+    fn step(&mut self, schedule: &mut Schedule) {
+        match schedule.rng.u32(0..44) {
+            0..9 => self.subscribe(schedule),
+            9..15 => self.open_bytewise(schedule),
+            15..27 => self.read(schedule),
+            27..36 => self.read_bytes(schedule),
+            36..39 => self.leave(schedule),
+            _ => self.cut(schedule),
+        }
+    }
+
+    fn check_woken(&mut self, schedule: &mut Schedule) {
+        for reader in self.subscribers.iter_mut().filter(|reader| reader.pending) {
+            let woken = reader.flag.take();
+            assert!(woken || !reader.expected.has_more(&schedule.reference), "asleep at an event");
+            reader.pending &= !woken;
+        }
+        self.bytewise.iter_mut().for_each(|reader| reader.check_woken(&schedule.reference));
+    }
+
+    fn finish(mut self, schedule: &mut Schedule) {
+        for reader in &mut self.subscribers {
+            while reader.poll(schedule) {}
+        }
+        for reader in &mut self.bytewise {
+            while reader.take_piece(&schedule.reference, &mut schedule.counts) {}
+            reader.text.take(usize::MAX);
+        }
+    }
+}
+
+impl AsyncReaders {
+    fn subscribe(&mut self, schedule: &mut Schedule) {
+        let (start, view, expected) = schedule.open();
+        let subscriber = schedule.hub.subscribe(view, start);
+        let (flag, waker) = Flag::new();
+        self.subscribers.push(Async { subscriber, expected, flag, waker, pending: false });
+    }
+
+    fn read(&mut self, schedule: &mut Schedule) {
+        let Some(at) = any(self.subscribers.len(), schedule) else { return };
+        let mut polls = schedule.rng.usize(1..50);
+        while polls > 0 && self.subscribers[at].poll(schedule) {
+            polls -= 1;
+            schedule.press();
+            self.check_woken(schedule);
+        }
+    }
+
+    fn open_bytewise(&mut self, schedule: &mut Schedule) {
+        let (start, view, expected) = schedule.open();
+        let client = if schedule.rng.bool() { Client::EventSource } else { Client::Other };
+        let body = schedule.hub.subscribe(view, start).into_body().for_client(client);
+        self.bytewise.push(Bytewise::new(body, expected));
+    }
+
+    /// Lets one reader take some pieces, and some bytes of them one at a time.
+    fn read_bytes(&mut self, schedule: &mut Schedule) {
+        let Some(at) = any(self.bytewise.len(), schedule) else { return };
+        for _ in 0..schedule.rng.usize(1..4) {
+            self.bytewise[at].take_piece(&schedule.reference, &mut schedule.counts);
+            schedule.press();
+            self.check_woken(schedule);
+        }
+        // Few or many: most are cut in the midst of an event.
+        let bytes = if schedule.rng.bool() { schedule.rng.usize(0..200) } else { usize::MAX };
+        self.bytewise[at].text.take(bytes);
+    }
+
+    fn leave(&mut self, schedule: &mut Schedule) {
+        let Some(at) = any(self.subscribers.len(), schedule) else { return };
+        let expected = self.subscribers.swap_remove(at).expected;
+        if !expected.ended {
+            schedule.left.push((expected.last_id, expected.view));
+        }
+    }
+
+    /// Cuts a reader off wherever it is. It comes back with the ID of the last event it had whole.
+    fn cut(&mut self, schedule: &mut Schedule) {
+        let Some(at) = any(self.bytewise.len(), schedule) else { return };
+        let text = self.bytewise.swap_remove(at).text;
+        schedule.counts.add("streams cut in an event", u64::from(text.is_within_an_event()));
+        schedule.left.extend(text.leave());
+    }
+}
+
+impl Async {
+    /// Polls the subscriber once; `false` if it has nothing more.
+    fn poll(&mut self, schedule: &mut Schedule) -> bool {
+        let Schedule { reference, counts, .. } = schedule;
+        let Self { subscriber, expected, flag, waker, pending } = self;
+        if expected.ended {
+            return false;
+        }
+        flag.take();
+        match pin!(subscriber).poll_next(&mut Context::from_waker(waker)) {
+            Poll::Pending if flag.take() => true,
+            Poll::Pending => {
+                *pending = true;
+                expected.at_tail(reference);
+                false
+            }
+            Poll::Ready(Some(Received::Event(found))) => {
+                let sequence = found.sequence.get();
+                expected.event(reference, sequence, found.id.as_str(), found.event.data());
+                let merged = expected.filters_matching(&reference.events[&sequence]) > 1;
+                counts.add("merged filters", u64::from(merged));
+                true
+            }
+            Poll::Ready(Some(Received::Gap(gap))) => {
+                let oldest = gap.oldest.as_ref().map(EventId::as_str);
+                expected.gap(reference, &gap.asked, oldest, gap.place);
+                counts.add("gaps", 1);
+                true
+            }
+            Poll::Ready(None) => {
+                expected.end_seen(reference);
+                counts.add("ends", 1);
+                false
+            }
+            Poll::Ready(Some(_)) => unreachable!("there is nothing else to receive"),
+        }
+    }
+}
+
+/// One of so many, at random.
+fn any(len: usize, schedule: &mut Schedule) -> Option<usize> {
+    (len > 0).then(|| schedule.rng.usize(0..len))
+}

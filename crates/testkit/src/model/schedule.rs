@@ -1,0 +1,291 @@
+//! One random schedule: publish, close, evict, step the time, and let readers read.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tidings_hub::journal::MemoryJournal;
+use tidings_hub::{
+    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, Sequence, Start,
+    Time, Topic, TopicFilter, Topics, View,
+};
+
+use super::Counts;
+use super::reference::{Expectation, Known, Reference};
+use crate::stepped::ready;
+
+/// The readers of a schedule: what is tested against the reference.
+pub trait Readers {
+    /// Creates no readers yet.
+    fn new(schedule: &mut Schedule) -> Self;
+
+    /// Does one random thing: opens a reader, lets one read, leave, or be cut off.
+    fn step(&mut self, schedule: &mut Schedule);
+
+    /// Checks that whoever waits and now has something to read was woken: something was committed.
+    fn check_woken(&mut self, schedule: &mut Schedule);
+
+    /// Lets all of them read to the tail, and checks that nothing is missing.
+    fn finish(self, schedule: &mut Schedule);
+}
+
+/// A hub in stepped time, its reference, and all that is random.
+#[derive(Debug)]
+pub struct Schedule {
+    /// Decides everything.
+    pub rng: Rng,
+    /// The hub that is tested.
+    pub hub: Hub,
+    /// What the hub should do.
+    pub reference: Reference,
+    /// Last event IDs and views of readers that left: they may come back.
+    pub left: Vec<(String, View)>,
+    /// How often the schedule met what it is there for.
+    pub counts: Counts,
+    now: Now,
+    topics: Vec<Topic>,
+    keys: u32,
+    limits: Limits,
+    /// How often, in percent, something is evicted between two steps.
+    pressure: u32,
+}
+
+/// What evicts in a schedule.
+#[derive(Debug)]
+struct Limits {
+    bytes: bool,
+    count: bool,
+    age_max: Option<Duration>,
+}
+
+impl Schedule {
+    /// Creates the schedule of a seed.
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mut config = HubConfig::default();
+        config.heartbeat_interval = Duration::from_secs(3);
+        let (bytes, count) = (rng.bool(), rng.bool());
+        let age_max = rng.bool().then(|| Duration::from_secs(rng.u64(1..30)));
+        if bytes {
+            config.retention.bytes_max = rng.usize(8_000..25_000);
+        }
+        if count {
+            config.retention.topic_events_max = NonZeroUsize::new(rng.usize(1..6));
+        }
+        config.retention.age_max = age_max;
+        let limits = Limits { bytes, count, age_max };
+        let pressure = [0, 0, 20, 100][rng.usize(0..4)];
+        let names = ["a", "b", "a/1", "a/2", "a/2/x", "b/1"];
+        let epoch = Epoch::new(rng.u64(1..1 << 60)).unwrap();
+        let now = Now { time: Time::from_unix_millis(1_700_000_000_000), ..Now::read() };
+        let hub = Hub::with_memory(config, MemoryJournal::with_epoch(epoch), now);
+        Self {
+            topics: names.map(|name| Topic::new(name).unwrap()).to_vec(),
+            reference: Reference::new(epoch),
+            left: Vec::new(),
+            keys: 0,
+            limits,
+            pressure,
+            counts: Counts::default(),
+            rng,
+            hub,
+            now,
+        }
+    }
+
+    /// Runs the schedule of a seed; the answer is what it met.
+    pub(super) fn run<R: Readers>(seed: u64, steps: usize) -> Counts {
+        let mut schedule = Self::new(seed);
+        let mut readers = R::new(&mut schedule);
+        for _ in 0..steps {
+            schedule.press();
+            match schedule.rng.u32(0..100) {
+                0..29 => schedule.publish(),
+                29..32 => schedule.end(),
+                32..94 => readers.step(&mut schedule),
+                _ => schedule.tick(3_000),
+            }
+            readers.check_woken(&mut schedule);
+        }
+        readers.finish(&mut schedule);
+        schedule.counts
+    }
+
+    fn publish(&mut self) {
+        let batch = if self.rng.u32(0..10) == 0 { self.rng.usize(2..60) } else { 1 };
+        let drafts: Vec<Draft> = (0..batch).map(|_| self.draft(300)).collect();
+        self.publish_drafts(drafts);
+    }
+
+    /// Lets something be evicted between two steps, in schedules that are under pressure: by age, by
+    /// count, or by bytes.
+    pub fn press(&mut self) {
+        if self.rng.u32(0..100) >= self.pressure {
+            return;
+        }
+        match self.limits {
+            Limits { age_max: Some(age_max), .. } if self.rng.u32(0..3) == 0 => {
+                self.tick(age_max.as_millis() as u64);
+            }
+            Limits { count: true, .. } if self.rng.bool() => {
+                let draft = self.draft(10);
+                self.publish_drafts(vec![draft]);
+            }
+            Limits { bytes: true, .. } => {
+                let draft = self.draft(2_000);
+                self.publish_drafts(vec![draft]);
+            }
+            _ => {}
+        }
+    }
+
+    fn publish_drafts(&mut self, drafts: Vec<Draft>) {
+        let repeat = self.rng.u32(0..8) == 0;
+        let mut drafts_sent = drafts.clone();
+        if repeat {
+            self.keys += 1;
+            let key = IdempotencyKey::new(&self.keys.to_string()).unwrap();
+            for (index, draft) in drafts_sent.iter_mut().enumerate() {
+                *draft = draft.clone().with_idempotency_key(key.at(index as u64));
+            }
+        }
+        let published = ready(self.hub.publish_all(drafts_sent.clone()).unwrap()).unwrap();
+        for (draft, published) in drafts.iter().zip(&published) {
+            assert!(!published.is_duplicate);
+            assert_eq!(published.sequence.get(), self.reference.tail + 1);
+            let topics = draft.topics().as_slice().to_vec();
+            let known = Known {
+                held: vec![true; topics.len()],
+                topics,
+                id: published.id().to_string(),
+                data: draft.event().data().to_owned(),
+            };
+            self.reference.publish(known);
+        }
+        if repeat {
+            let again = ready(self.hub.publish_all(drafts_sent).unwrap()).unwrap();
+            assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id() == p.id()));
+            self.counts.add("duplicates", again.len() as u64);
+        }
+        let evicted = self.observe();
+        match (self.limits.count, self.limits.bytes) {
+            (true, false) => self.counts.add("evictions by count", evicted),
+            (false, true) => self.counts.add("evictions by bytes", evicted),
+            _ => {}
+        }
+    }
+
+    fn draft(&mut self, len_max: usize) -> Draft {
+        let data = format!("{}{}", self.rng.u32(..), "x".repeat(self.rng.usize(0..len_max)));
+        let mut event = Event::new(data);
+        if self.rng.u32(0..5) == 0 {
+            event = event.with_id(EventId::new(self.given_id()).unwrap());
+            self.counts.add("publisher-given IDs", 1);
+        }
+        let count = if self.rng.u32(0..4) == 0 { self.rng.usize(2..4) } else { 1 };
+        let topics: Vec<_> = (0..count).map(|_| self.topic()).collect();
+        Draft::with_topics(Topics::new(topics).unwrap(), event).with_private(self.rng.bool())
+    }
+
+    /// One of few, so that events share them; some are of another hub's making, as a relay's are.
+    fn given_id(&mut self) -> String {
+        match self.rng.u64(0..14) {
+            foreign @ 0..4 => {
+                let sequence = Sequence::new(foreign).unwrap();
+                Cursor { epoch: Epoch::new(1).unwrap(), sequence }.to_string()
+            }
+            own => format!("given-{own}"),
+        }
+    }
+
+    fn topic(&mut self) -> Topic {
+        self.topics[self.rng.usize(0..self.topics.len())].clone()
+    }
+
+    fn end(&mut self) {
+        let topic = self.topic();
+        ready(self.hub.end(topic.clone())).unwrap();
+        self.reference.tail += 1;
+        self.reference.ends.insert(self.reference.tail, topic);
+        self.observe();
+    }
+
+    /// Looks at what the hub still holds; the answer is how much it has evicted.
+    fn observe(&mut self) -> u64 {
+        let before = self.reference.evictions;
+        self.reference.observe(&self.hub, &self.topics);
+        self.reference.evictions - before
+    }
+
+    fn view(&mut self) -> View {
+        let patterns = ["a/*", "**", "*/1", "a/**", "*"];
+        let filter = |this: &mut Self| match this.rng.u32(0..4) {
+            0 => TopicFilter::pattern(patterns[this.rng.usize(0..patterns.len())]).unwrap(),
+            _ => this.topic().into(),
+        };
+        match self.rng.u32(0..30) {
+            // Sees nothing.
+            0 => View::new([]),
+            1..10 => self.topic().into(),
+            10..20 => {
+                let topics: Vec<_> =
+                    (0..self.rng.usize(1..4)).map(|_| self.topic().into()).collect();
+                View::new(topics)
+            }
+            _ => {
+                let filters: Vec<_> = (0..self.rng.usize(1..4)).map(|_| filter(self)).collect();
+                View::new(filters)
+            }
+        }
+    }
+
+    /// Whether nothing is ever evicted.
+    #[must_use]
+    pub fn keeps_everything(&self) -> bool {
+        let Limits { bytes, count, age_max } = &self.limits;
+        !bytes && !count && age_max.is_none()
+    }
+
+    /// Where a reader starts, its view, and what is expected of it.
+    pub fn open(&mut self) -> (Start, View, Expectation) {
+        let (start, view) = self.start();
+        let expected = Expectation::new(&self.reference, view.clone(), &start);
+        (start, view, expected)
+    }
+
+    fn start(&mut self) -> (Start, View) {
+        let view = self.view();
+        let cursor = |epoch, sequence| Cursor { epoch, sequence: Sequence::new(sequence).unwrap() };
+        let tail = self.reference.tail;
+        let start = match self.rng.u32(0..20) {
+            0..3 => Start::Tail,
+            3..6 => Start::Oldest,
+            6 => {
+                self.counts.add("foreign epochs", 1);
+                cursor(Epoch::new(2).unwrap(), self.rng.u64(0..tail + 2)).into()
+            }
+            7 => {
+                self.counts.add("places past the tail", 1);
+                let past = [1, 2, 1_000, Sequence::MAX.get() - tail][self.rng.usize(0..4)];
+                cursor(self.reference.epoch, tail + past).into()
+            }
+            8 => cursor(self.reference.epoch, self.rng.u64(0..tail + 1)).into(),
+            9..12 => Start::After(self.given_id().into()),
+            12 => Start::After("nowhere".repeat(self.rng.usize(1..60)).into()),
+            _ => {
+                let Some(at) = self.left.len().checked_sub(1) else { return (Start::Tail, view) };
+                let (id, view) = self.left.swap_remove(self.rng.usize(0..=at));
+                self.counts.add("resumes", 1);
+                return (Start::After(id.into()), view);
+            }
+        };
+        (start, view)
+    }
+
+    fn tick(&mut self, millis_max: u64) {
+        self.now = self.now + Duration::from_millis(self.rng.u64(0..millis_max));
+        self.hub.tick(self.now);
+        let evicted = self.observe();
+        self.counts.add("evictions by age", evicted);
+    }
+}
