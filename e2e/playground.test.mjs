@@ -6,7 +6,7 @@ import test from 'node:test';
 import { openPage, startBrowser } from './lib/browser.mjs';
 import { startHub } from './lib/hub.mjs';
 import { Program, run } from './lib/program.mjs';
-import { startRelay } from './lib/relay.mjs';
+import { header, startRelay } from './lib/relay.mjs';
 import { until } from './lib/wait.mjs';
 
 const browser = await startBrowser(test);
@@ -32,10 +32,11 @@ async function publish(page, { topic, type = '', data }) {
   await page.click('#publish button');
 }
 
-/** The rows of the table: `{ id, type, data }`, newest last. */
+/** The rows of the table: `{ time, id, type, data }`, newest last. */
 function rows(page) {
   return page.evaluate(() =>
-    [...document.querySelector('#events tbody').rows].map(({ cells: [, id, type, data] }) => ({
+    [...document.querySelector('#events tbody').rows].map(({ cells: [, time, id, type, data] }) => ({
+      time: time.textContent,
       id: id.textContent,
       type: type.textContent,
       data: data.textContent,
@@ -124,6 +125,50 @@ test('a lost connection is shown until it is back', async (t) => {
   await page.click('#stop');
   assert.equal(await page.getAttribute('#state', 'data-state'), 'closed');
   await until('the hub to notice', async () => (await hub.metric('tidings_subscribers')) === 0);
+});
+
+test('every event is shown, whatever its type, with the time at which it came', async (t) => {
+  const { hub, page, problems } = await startPage(t);
+  await listenTo(page, 'hello');
+  // The last two are the names of an EventSource's own events.
+  for (const type of ['tick', 'a type nobody named', 'größe', 'error', 'open']) {
+    await hub.publish('hello', `of ${type}`, { query: { type } });
+    const { type: shown, time } = await row(page, `of ${type}`);
+    assert.equal(shown, type);
+    assert.match(time, /^\d{2}:\d{2}:\d{2}$/);
+  }
+  assert.equal(await page.getAttribute('#state', 'data-state'), 'open');
+  assert.deepEqual(problems, []);
+});
+
+test('a stream that breaks is resumed after the last event, whatever its ID', async (t) => {
+  const { hub, relay, page } = await startPage(t);
+  await listenTo(page, 'hello');
+  await hub.publish('hello', '1', { query: { id: 'größe-😀' } });
+  await row(page, '1');
+  relay.refuse();
+  relay.cut('reset');
+  await hub.publish('hello', '2');
+  await relay.accept();
+  await row(page, '2');
+  assert.deepEqual((await rows(page)).map(({ data }) => data), ['1', '2']);
+  const resumed = relay.heads.filter((head) => header(head, 'last-event-id')).at(-1);
+  assert.equal(Buffer.from(header(resumed, 'last-event-id'), 'latin1').toString(), 'größe-😀');
+});
+
+test('a proxy that says 502 while the hub is away ends nothing', async (t) => {
+  const hub = await startHub(t);
+  const asked = [];
+  const { page } = await openPage(browser, hub.url('/'));
+  t.after(() => page.context().close());
+  await page.route('**/topics/hello', (route) => {
+    asked.push(route.request().url());
+    return asked.length === 1 ? route.fulfill({ status: 502, body: '' }) : route.continue();
+  });
+  await page.fill('#listen [name=topic]', 'hello');
+  await page.click('#listen button[type=submit]');
+  await until('the stream', async () => (await page.getAttribute('#state', 'data-state')) === 'open');
+  assert.equal(asked.length, 2);
 });
 
 for (const [topic, data] of [

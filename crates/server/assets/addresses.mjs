@@ -2,8 +2,10 @@
  * Addresses for listening and publishing, and the same as terminal commands.
  *
  * A topic with clean segments has a path of its own. All other topics and all patterns go
- * in a query or a body, as plain strings.
+ * in a query or a body, as plain strings. Every address is relative to the hub's.
  */
+
+import { segments } from "./page.mjs";
 
 /** Whether `/topics/{topic}` can name this topic. */
 function hasPath(topic) {
@@ -11,7 +13,7 @@ function hasPath(topic) {
 }
 
 function topicPath(topic) {
-  return "/topics/" + topic.split("/").map(encodeURIComponent).join("/");
+  return "topics/" + segments(topic);
 }
 
 /** The stream of a topic or a pattern; `after` is an event ID, `earliest`, or empty. */
@@ -21,7 +23,7 @@ export function listenAddress(topic, after = "") {
   const isPattern = topic.includes("*");
   if (isPattern) query.push(parameter("match", topic));
   else if (!hasPath(topic)) query.push(parameter("topic", topic));
-  const path = query.length > 0 ? "/events" : topicPath(topic);
+  const path = query.length > 0 ? "events" : topicPath(topic);
   if (after) query.push(parameter("last_event_id", after));
   return query.length > 0 ? `${path}?${query.join("&")}` : path;
 }
@@ -38,20 +40,20 @@ export function publishRequest(topic, type, data) {
     return { address: topicPath(topic) + query, body: data, headers: {} };
   }
   const body = JSON.stringify({ topic, data, type: type || undefined });
-  return { address: "/events", body, headers: { "Content-Type": "application/json" } };
+  return { address: "events", body, headers: { "Content-Type": "application/json" } };
 }
 
 /** The curl command that listens to an address. */
-export function curlListen(origin, address) {
-  return `curl -N ${quoted(origin + address)}`;
+export function curlListen(hub, address) {
+  return `curl -N ${quoted(hub + address)}`;
 }
 
 /** The curl command that publishes. */
-export function curlPublish(origin, { address, body, headers }) {
+export function curlPublish(hub, { address, body, headers }) {
   const named = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)} `);
   // With -d, a leading @ would name a file to read.
   const option = body.startsWith("@") ? "--data-raw" : "-d";
-  return `curl ${named.join("")}${option} ${quoted(body)} ${quoted(origin + address)}`;
+  return `curl ${named.join("")}${option} ${quoted(body)} ${quoted(hub + address)}`;
 }
 
 /** Quotes a word for a POSIX shell. */

@@ -6,7 +6,7 @@
  * apart by event type.
  */
 
-import { copyButton, element, jsonObject, post, say, showState, stateOf, supported } from "./page.mjs";
+import { HUB, copyButton, element, jsonObject, post, say, showState, stateOf, supported } from "./page.mjs";
 import { Panel } from "./panel.mjs";
 import { Dashboard, News, Notifications, Scoreboard, Ticker } from "./widgets.mjs";
 
@@ -18,7 +18,7 @@ const USERS = [
 const STREAMS_MAX = USERS.length + 1;
 
 const WIDGETS_URL =
-  "/events?" +
+  `${HUB}events?` +
   ["ticker", "scoreboard", "news", "notifications", "dashboard"]
     .map((name) => `topic=demo/${name}`)
     .join("&");
@@ -155,7 +155,7 @@ async function publishNotice(form, streams) {
   const answer = form.querySelector(".note");
   try {
     const data = JSON.stringify({ text, time: Date.now() });
-    await post("/topics/demo/notifications?type=notice", {
+    await post(`${HUB}topics/demo/notifications?type=notice`, {
       body: data,
       headers: { "Content-Type": "application/json" },
     });
@@ -167,7 +167,7 @@ async function publishNotice(form, streams) {
   }
 }
 
-const line = `curl -d 'good tidings' ${location.origin}/send/alpha`;
+const line = `curl -d 'good tidings' ${HUB}send/alpha`;
 find("#curl").textContent = line;
 copyButton(find("#curl-copy"), () => line);
 

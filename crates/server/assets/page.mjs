@@ -11,7 +11,14 @@ export const TEXT_SHOWN_MAX = 2000;
 /** How long a word such as "Copied" stays, in milliseconds. */
 const WORD_SHOWN = 2000;
 
-export const supported = typeof window.EventSource === "function";
+/** Whether this browser can do what the page needs; `support.js` has looked, before any module runs. */
+export const supported = !document.documentElement.classList.contains("unsupported");
+
+/**
+ * Where the hub is, with a slash at the end. Behind a proxy it may lie beneath a path of its own, so
+ * no address in the pages starts at the root.
+ */
+export const HUB = new URL("..", import.meta.url).href;
 
 /** Makes an element; `text` becomes its text, every other property an attribute. */
 export function element(name, { text, ...attributes } = {}, ...children) {
@@ -50,6 +57,11 @@ export function jsonObject(text) {
   } catch {
     return null;
   }
+}
+
+/** The path that names a user or a topic, whose slashes stay. */
+export function segments(name) {
+  return name.split("/").map(encodeURIComponent).join("/");
 }
 
 const STATE_WORDS = { idle: "not connected", connecting: "connecting", open: "open", closed: "closed" };

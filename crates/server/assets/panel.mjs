@@ -1,7 +1,7 @@
 /** A demo panel: one user, the user's EventSource, and a table of everything it received. */
 
 import { EventTable } from "./event-table.mjs";
-import { post, say, showState, stateOf } from "./page.mjs";
+import { HUB, post, say, segments, showState, stateOf } from "./page.mjs";
 
 /** Named types to listen for: an EventSource drops those without a listener. */
 const NAMED_TYPES = ["connect", "gap"];
@@ -49,7 +49,7 @@ export class Panel {
     this.#user = this.#form.elements.user.value;
     this.#opened = false;
     this.#note("");
-    const source = new EventSource("/connect/" + encodeURIComponent(this.#user));
+    const source = new EventSource(`${HUB}connect/${segments(this.#user)}`);
     this.#source = source;
     source.addEventListener("open", () => {
       this.#opened = true;
@@ -82,7 +82,7 @@ export class Panel {
   async #send() {
     const text = this.#text.value;
     try {
-      await post("/send/" + encodeURIComponent(this.#streamUser()), { body: text || undefined });
+      await post(`${HUB}send/${segments(this.#streamUser())}`, { body: text || undefined });
       // The field is cleared only if it still holds the text that was sent.
       if (this.#text.value === text) this.#text.value = "";
       this.#note("");
@@ -99,7 +99,7 @@ export class Panel {
       return;
     }
     try {
-      await post("/disconnect/" + encodeURIComponent(this.#streamUser()));
+      await post(`${HUB}disconnect/${segments(this.#streamUser())}`);
       this.#note("");
     } catch (error) {
       this.#note(error.message);

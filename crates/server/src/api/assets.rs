@@ -29,10 +29,12 @@ assets! {
     "index.html",
     files:
     "addresses.mjs",
+    "decoder.mjs",
     "demo.css",
     "demo.mjs",
     "event-table.css",
     "event-table.mjs",
+    "fetch-source.mjs",
     "icon.svg",
     "index.css",
     "index.mjs",
