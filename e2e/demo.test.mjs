@@ -14,15 +14,18 @@ const browser = await startBrowser(test);
 
 const USERS = ['alpha', 'beta', 'theta'];
 
-/** Opens the demo's page and connects all its streams. */
+/** Opens the demo's page, which connects by itself. */
 async function startDemo(t) {
   const hub = await startHub(t, { command: 'demo', args: ['--retry', '100ms'] });
   const relay = await startRelay(t, hub.port);
   const { page, problems } = await openPage(browser, `${relay.origin}/`);
   t.after(() => page.context().close());
-  await page.click('button.all-submit');
-  await until('four streams', async () => (await page.textContent('#streams')) === '4 of 4 streams open');
+  await fourStreams(page);
   return { hub, relay, page, problems };
+}
+
+function fourStreams(page) {
+  return until('four streams', async () => (await page.textContent('#streams')) === '4 of 4 streams open');
 }
 
 /** The rows of the panel of `user`: `{ no, id, kind, type, data }`. */
@@ -39,12 +42,14 @@ function rows(page, user) {
   }, user);
 }
 
-/** The data of all messages without a type in the panel of `user`. */
+/** The data of the messages sent to `user` through the hub: neither the greeting nor the time. */
 async function messages(page, user) {
-  return (await rows(page, user)).filter(({ type }) => type === 'message').map(({ data }) => data);
+  return (await rows(page, user))
+    .filter(({ type, data }) => type === 'message' && data !== `hello, ${user}` && !data.startsWith('{"time"'))
+    .map(({ data }) => data);
 }
 
-test('all three panels connect and are greeted', async (t) => {
+test('all three panels connect by themselves and are greeted', async (t) => {
   const { page, problems } = await startDemo(t);
   assert.equal(await page.locator('form.panel input[name=user]').count(), 3);
   assert.deepEqual(
@@ -52,17 +57,41 @@ test('all three panels connect and are greeted', async (t) => {
     ['Alpha User', 'Beta User', 'Theta User'],
   );
   for (const user of USERS) {
-    await until(`${user}'s greeting`, async () => (await rows(page, user)).length === 2);
+    await until(`${user}'s greeting`, async () => (await rows(page, user)).length >= 2);
     const [open, greeting] = await rows(page, user);
     assert.deepEqual([open.no, open.kind, open.type], ['1', 'open', 'open']);
-    assert.deepEqual([greeting.no, greeting.kind, greeting.type], ['2', 'message', 'connect']);
-    assert.equal(greeting.data, `${user} is connected`);
+    assert.deepEqual([greeting.no, greeting.kind, greeting.type], ['2', 'message', 'message']);
+    assert.equal(greeting.data, `hello, ${user}`);
   }
   assert.deepEqual(
     await page.locator('form.panel table').first().locator('caption, th').allTextContents(),
     ['EventStream', 'No', 'lastEventId', 'type', 'data'],
   );
   assert.deepEqual(problems, []);
+});
+
+test('one of the panels is sent the time, with the time as its ID', async (t) => {
+  const { page, problems } = await startDemo(t);
+  const time = await until('the time', async () => {
+    const shown = await Promise.all(USERS.map((user) => rows(page, user)));
+    return shown.flat().find(({ data }) => data.startsWith('{"time"'));
+  });
+  assert.match(time.data, /^\{"time": "\d{13}"\}$/);
+  assert.equal(time.id, JSON.parse(time.data).time);
+  assert.deepEqual(problems, []);
+});
+
+test('a panel that was disconnected stays closed, and one button connects what is not', async (t) => {
+  const { page, relay } = await startDemo(t);
+  await page.click('form.panel .disconnect >> nth=1');
+  await until('three streams', async () => (await page.textContent('#streams')) === '3 of 4 streams open');
+  await until('the end', async () => (await page.getAttribute('form.panel .chip >> nth=1', 'data-state')) === 'closed');
+  assert.deepEqual((await rows(page, 'beta')).at(-1).data, 'closed: the server ended the stream for good');
+  await page.click('button.all-submit');
+  await fourStreams(page);
+  // Each stream, the one that came back to be told 204, and the new one: the others were left alone.
+  const streams = relay.heads.filter((head) => /^accept: text\/event-stream/im.test(head));
+  assert.equal(streams.length, 6);
 });
 
 test("a message sent by curl to one user arrives in that user's panel alone", async (t) => {

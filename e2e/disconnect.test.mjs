@@ -12,10 +12,11 @@ import { until } from './lib/wait.mjs';
 
 const browser = await startBrowser(test);
 
-async function startChain(t, command) {
+/** Opens a page of the hub's; `/healthz` is one that opens no streams of its own. */
+async function startChain(t, command, at = '/healthz') {
   const hub = await startHub(t, { command, args: ['--retry', '100ms'] });
   const relay = await startRelay(t, hub.port);
-  const { page } = await openPage(browser, `${relay.origin}/`);
+  const { page } = await openPage(browser, relay.origin + at);
   t.after(() => page.context().close());
   const requests = (target) => relay.heads.filter((head) => head.startsWith(`GET ${target} `));
   return { hub, relay, page, requests };
@@ -71,7 +72,7 @@ test('a reader that was away while its key was disconnected is answered 204 as w
 });
 
 test("the page's own button disconnects, and its connect button connects again", async (t) => {
-  const { page } = await startChain(t, 'demo');
+  const { page } = await startChain(t, 'demo', '/');
   const panel = page.locator('form.panel').first();
   await panel.locator('button[type=submit]').click();
   await until('the stream', async () => (await panel.getAttribute('data-ready-state')) === '1');

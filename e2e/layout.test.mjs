@@ -24,7 +24,6 @@ const TARGET_MIN = 24;
 
 /** Fills the demo's page with everything it can show. */
 async function fillDemo(hub, page) {
-  await page.click('button.all-submit');
   await until('four streams', async () => (await page.textContent('#streams')) === '4 of 4 streams open');
   const long = `A message that is much longer than the others, ${'with '.repeat(20)}an-unbreakable-word-${'x'.repeat(80)}`;
   for (const text of ['good tidings', long, '{"json":[1,2,3]}']) {
@@ -45,7 +44,6 @@ async function fillDemo(hub, page) {
 /** Fills the page of `serve` with short and long events. */
 async function fillPlayground(hub, page) {
   await page.fill('#listen [name=topic]', 'orders/**');
-  await page.fill('#listen [name=types]', 'tick, score');
   await page.click('#listen button[type=submit]');
   await until('the stream', async () => (await page.getAttribute('#state', 'data-state')) === 'open');
   for (const [data, query] of [
@@ -60,6 +58,20 @@ async function fillPlayground(hub, page) {
   await page.click('#publish button');
   await until('all rows', async () => (await page.locator('#events tbody tr').count()) === 5);
 }
+
+test('the widgets come first on a phone, and stand beside the panels where there is room', async (t) => {
+  const hub = await startHub(t, { command: 'demo' });
+  const places = async (options) => {
+    const { page } = await openPage(browser, hub.url('/'), { context: options });
+    t.after(() => page.context().close());
+    return [await page.locator('#widgets').boundingBox(), await page.locator('.users').boundingBox()];
+  };
+  const [above, below] = await places(SCREENS.phone);
+  assert.ok(above.y + above.height <= below.y);
+  const [right, left] = await places(SCREENS.wide);
+  assert.equal(right.y, left.y);
+  assert.ok(left.x + left.width <= right.x);
+});
 
 for (const [name, command, fill] of [
   ['demo', 'demo', fillDemo],

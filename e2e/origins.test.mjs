@@ -130,7 +130,7 @@ test('a foreign page cannot end streams', async (t) => {
 
 test("a foreign page cannot send by the demo's GETs, not even as an image or a link", async (t) => {
   const { hub, relay, page } = await startForeign(t, { command: 'demo' });
-  const { page: own } = await openPage(browser, `${relay.origin}/`);
+  const { page: own } = await openPage(browser, `${relay.origin}/healthz`);
   t.after(() => own.context().close());
   const listener = await listen(own, '/connect/alpha');
   await listener.received('alpha is connected');

@@ -137,15 +137,14 @@ function start() {
   const widgets = new WidgetStream(takers, showStreams);
   streams.push(...panels, widgets);
 
-  find(".all-submit").addEventListener("click", () => {
-    for (const stream of streams) stream.ensureConnected();
-  });
+  const connectAll = () => streams.forEach((stream) => stream.ensureConnected());
+  find(".all-submit").addEventListener("click", connectAll);
   find("#widgets-connect").addEventListener("click", () => widgets.ensureConnected());
   find("#notice-form").addEventListener("submit", (event) => {
     event.preventDefault();
     publishNotice(event.target, streams);
   });
-  widgets.ensureConnected();
+  connectAll();
 }
 
 /** Publishes a notification by fetch, while the streams are open. */

@@ -4,7 +4,7 @@ import { EventTable } from "./event-table.mjs";
 import { HUB, post, say, segments, showState, stateOf } from "./page.mjs";
 
 /** Named types to listen for: an EventSource drops those without a listener. */
-const NAMED_TYPES = ["connect", "gap"];
+const NAMED_TYPES = ["gap"];
 
 export class Panel {
   #form;
@@ -49,7 +49,7 @@ export class Panel {
     this.#user = this.#form.elements.user.value;
     this.#opened = false;
     this.#note("");
-    const source = new EventSource(`${HUB}connect/${segments(this.#user)}`);
+    const source = new EventSource(`${HUB}stream-sse?user=${encodeURIComponent(this.#user)}`);
     this.#source = source;
     source.addEventListener("open", () => {
       this.#opened = true;
