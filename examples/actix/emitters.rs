@@ -55,7 +55,7 @@ async fn send(users: Users, user: Path<String>, text: String) -> Result<HttpResp
 }
 
 async fn disconnect(users: Users, user: Path<String>) -> Result<HttpResponse> {
-    drop(users.complete(&user).map_err(ErrorBadRequest)?);
+    drop(users.close(&user).map_err(ErrorBadRequest)?);
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -70,7 +70,7 @@ async fn send(State(app): State<App>, Path(user): Path<String>, text: String) ->
 }
 
 async fn disconnect(State(app): State<App>, Path(user): Path<String>) -> StatusCode {
-    app.users.complete(&user).map_or(StatusCode::BAD_REQUEST, |_| StatusCode::NO_CONTENT)
+    app.users.close(&user).map_or(StatusCode::BAD_REQUEST, |_| StatusCode::NO_CONTENT)
 }
 
 async fn log(State(app): State<App>, headers: HeaderMap) -> Response<Body> {

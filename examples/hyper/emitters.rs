@@ -71,7 +71,7 @@ async fn answer(users: Emitters<String>, request: Request<Incoming>) -> Result<A
             drop(users.send(&user.to_owned(), Event::new(text)).map_err(|_| bad_request())?);
         }
         ("POST", Some(("disconnect", user))) => {
-            drop(users.complete(&user.to_owned()).map_err(|_| bad_request())?);
+            drop(users.close(&user.to_owned()).map_err(|_| bad_request())?);
         }
         _ => return Err(StatusCode::NOT_FOUND),
     }

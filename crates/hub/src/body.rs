@@ -13,7 +13,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame;
 use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
-use crate::ender::Ender;
+use crate::closer::Closer;
 use crate::history::Block;
 use crate::hub::Hub;
 use crate::lifetime::return_time;
@@ -168,7 +168,7 @@ impl Body {
 
     /// Ends the stream here and now, from our side: nothing more is sent, and its hook runs with
     /// [`StreamEnd::Completed`].
-    pub fn end(&mut self) {
+    pub fn close(&mut self) {
         if self.stream_end().is_none() {
             self.finish(StreamEnd::Completed);
         }
@@ -176,8 +176,8 @@ impl Body {
 
     /// What ends the stream from elsewhere.
     #[must_use]
-    pub fn ender(&self) -> Ender {
-        Ender::new(Arc::clone(self.source.watch()))
+    pub fn closer(&self) -> Closer {
+        Closer::new(Arc::clone(self.source.watch()))
     }
 
     /// How the stream came to its end, as its hook is told; `None` while it is open.
@@ -214,12 +214,12 @@ impl Body {
     /// The response with this body: status 200 and the headers an event stream needs, those against
     /// proxies that buffer or transform among them.
     ///
-    /// A stream that was [ended](Hub::end) while its reader was away is answered with status 204 and
+    /// A stream that was [ended](Hub::close) while its reader was away is answered with status 204 and
     /// an empty body, which keeps an EventSource closed (WHATWG HTML, section 9.2.3).
     #[must_use]
     pub fn into_response(mut self) -> Response<Self> {
         if let Source::Subscriber(subscriber) = &self.source
-            && subscriber.is_ended()
+            && subscriber.is_closed()
         {
             self.finish(StreamEnd::Completed);
             let mut response = Response::new(self);
@@ -247,7 +247,7 @@ impl Body {
         }
         // Before looking, so that what comes after the look still wakes.
         self.source.watch().register(cx.waker());
-        let end = if self.source.watch().is_due(Due::End) {
+        let end = if self.source.watch().is_due(Due::Close) {
             Some(StreamEnd::Completed)
         } else if self.source.watch().is_due(Due::TimeOut) {
             Some(StreamEnd::TimedOut)
@@ -283,8 +283,8 @@ impl Body {
                     };
                     match subscriber.reader().read(PIECE_BYTES_MAX, visit) {
                         Read::Gap(gap) => gap.write(out),
-                        Read::Ended => break Some(StreamEnd::Completed),
-                        Read::Tail if subscriber.watch().is_due(Due::Close) => {
+                        Read::Closed => break Some(StreamEnd::Completed),
+                        Read::Tail if subscriber.watch().is_due(Due::Drain) => {
                             break Some(StreamEnd::Drained);
                         }
                         Read::Tail => break None,
@@ -304,7 +304,7 @@ impl Body {
                     match own.events.as_mut().poll_next(cx) {
                         Poll::Ready(Some(event)) => encode(&event, out),
                         Poll::Ready(None) => break Some(StreamEnd::Completed),
-                        Poll::Pending if own.watch.is_due(Due::Close) => {
+                        Poll::Pending if own.watch.is_due(Due::Drain) => {
                             break Some(StreamEnd::Drained);
                         }
                         Poll::Pending => break None,

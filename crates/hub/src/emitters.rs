@@ -121,13 +121,13 @@ impl<K: Clone + Eq + Hash + fmt::Display + Send + 'static> Emitters<K> {
     }
 
     /// Ends the streams of the key, after what has been sent. A reader that was away comes back to
-    /// an [ended](Emitter::is_ended) stream; one that connects anew is welcome.
+    /// an [ended](Emitter::is_closed) stream; one that connects anew is welcome.
     ///
     /// # Errors
     ///
     /// [`InvalidTopic`] if the key's text makes no topic.
-    pub fn complete(&self, key: &K) -> Result<Publishing, InvalidTopic> {
-        Ok(self.hub.end(self.topic(key)?))
+    pub fn close(&self, key: &K) -> Result<Publishing, InvalidTopic> {
+        Ok(self.hub.close(self.topic(key)?))
     }
 
     /// The keys that have a stream now, in no order.
@@ -199,11 +199,11 @@ struct Seat<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Send + 'static> Emitter<K> {
-    /// Whether the key was [completed](Emitters::complete) while this reader was away: answer it with
+    /// Whether the key was [completed](Emitters::close) while this reader was away: answer it with
     /// status 204, and its EventSource stays closed.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.hub.is_ended(&self.topic, &self.start)
+    pub fn is_closed(&self) -> bool {
+        self.hub.is_closed(&self.topic, &self.start)
     }
 
     /// Says who reads the stream; see [`Body::for_client`].
@@ -251,7 +251,7 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
     }
 
     /// Answers the request with these headers: an event stream, or status 204 if the key was
-    /// [completed](Emitters::complete) while this reader was away; see [`Body::respond_to`].
+    /// [completed](Emitters::close) while this reader was away; see [`Body::respond_to`].
     #[must_use]
     pub fn respond_to(self, headers: &HeaderMap) -> Response<Body> {
         self.into_body().respond_to(headers)

@@ -277,7 +277,7 @@ impl History {
                     self.ids.entry(id.as_str().into()).or_default().push(entry.sequence);
                 }
             }
-            crate::journal::Content::End => {
+            crate::journal::Content::Close => {
                 for &key in keys {
                     self.topics.note_end(key, entry.sequence);
                 }

@@ -194,8 +194,8 @@ impl Hub {
         let watch = Arc::new(Watch::new(scan, clock.uptime()));
         // Before the look, so that a close in between finds it among everybody's.
         self.inner.everybody.keep(&watch);
-        if clock.is_closing() {
-            watch.mark_due(Due::Close);
+        if clock.is_draining() {
+            watch.mark_due(Due::Drain);
         } else if let Some(lifetime) = lifetime(self.inner.config.stream_age_max, None) {
             watch.end_at(clock.uptime() + millis(lifetime));
         }

@@ -72,8 +72,8 @@ pub trait Journal: Send + Sync + 'static {
 pub enum Submission {
     /// An event.
     Event(Draft),
-    /// The end of the streams of exactly this topic that are open now.
-    End(Topic),
+    /// Closes the streams of exactly this topic that are open now.
+    Close(Topic),
 }
 
 /// Drafts on their way to being committed.
@@ -210,8 +210,8 @@ impl Entry {
 pub enum Content {
     /// An event, with its publisher-given ID if it has one.
     Event(Event),
-    /// The end of the streams of exactly this topic that were open when it was committed.
-    End,
+    /// Closes the streams of exactly this topic that were open when it was committed.
+    Close,
 }
 
 /// What a journal shall let go of.

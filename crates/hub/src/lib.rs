@@ -219,10 +219,10 @@
 )]
 
 mod body;
+mod closer;
 mod cursor;
 mod draft;
 mod emitters;
-mod ender;
 #[cfg(feature = "engine")]
 pub mod engine;
 mod entry;
@@ -249,10 +249,10 @@ mod watch;
 pub use tidings_proto::{Event, EventId, EventType, InvalidEventId, InvalidEventType};
 
 pub use crate::body::Body;
+pub use crate::closer::Closer;
 pub use crate::cursor::{Cursor, Epoch, Sequence};
 pub use crate::draft::{Draft, IdempotencyKey, InvalidIdempotencyKey, Refused, RefusedId, Topics};
 pub use crate::emitters::{Emitter, EmitterParts, Emitters, SendError};
-pub use crate::ender::Ender;
 pub use crate::entry::Delivery;
 pub use crate::filter::{InvalidPattern, Pattern, TopicFilter};
 pub use crate::gap::Gap;

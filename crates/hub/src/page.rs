@@ -25,7 +25,7 @@ impl Page {
     fn read(hub: &Hub, view: &View, start: Start, events_max: usize) -> Self {
         let latest = start == Start::Tail;
         let mut reader = Reader::open(hub, view, start, None);
-        reader.read_past_ends();
+        reader.read_past_closes();
         if latest {
             reader.rewind(events_max);
         }
@@ -39,7 +39,7 @@ impl Page {
                 Read::Gap(told) => gap = Some(told),
                 // A long walk without a match ends early; a page does not.
                 Read::Full if found.is_empty() && events_max > 0 => {}
-                Read::Full | Read::Tail | Read::Ended => break,
+                Read::Full | Read::Tail | Read::Closed => break,
             }
         }
         let events = found.into_iter().filter_map(Raw::decode).collect();

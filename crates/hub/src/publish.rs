@@ -60,8 +60,8 @@ impl Hub {
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing back.
-    pub fn end(&self, topic: Topic) -> Publishing {
-        let committing = self.submit(&mut std::iter::once(Submission::End(topic)));
+    pub fn close(&self, topic: Topic) -> Publishing {
+        let committing = self.submit(&mut std::iter::once(Submission::Close(topic)));
         Publishing::new(self.epoch(), committing, None)
     }
 

@@ -52,7 +52,7 @@ pub enum Read {
     /// The read took as much as it may; there may be more.
     Full,
     /// The stream of this topic was ended; nothing comes after.
-    Ended,
+    Closed,
     /// Events that should have come next are no longer held. Told once; the next read goes on with
     /// what is.
     Gap(Gap),
@@ -108,7 +108,7 @@ impl Reader {
     }
 
     /// Reads on over the ends of the topic's streams: for readers that have no stream to end.
-    pub(crate) fn read_past_ends(&mut self) {
+    pub(crate) fn read_past_closes(&mut self) {
         self.state.as_mut().expect(WHOLE).joined = Sequence::MAX;
     }
 
@@ -162,15 +162,15 @@ impl Reader {
 
     /// Whether the stream at this place was ended while its reader was away.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         let state = self.state();
-        self.hub.read().is_ended(&state.resolved, state.position(self.after))
+        self.hub.read().is_closed(&state.resolved, state.position(self.after))
     }
 
     /// Whether the streams of another topic were ended after this place: a topic that stands for
     /// something else the stream belongs to, such as its subject.
     #[must_use]
-    pub fn is_ended_by(&self, topic: &Topic) -> bool {
+    pub fn is_closed_by(&self, topic: &Topic) -> bool {
         self.hub.read().is_topic_ended(topic, self.state().position(self.after))
     }
 
@@ -226,7 +226,7 @@ impl ReaderState {
                 match stop {
                     Stop::Tail => return Read::Tail,
                     Stop::Full => return Read::Full,
-                    Stop::Ended => return Read::Ended,
+                    Stop::Closed => return Read::Closed,
                     Stop::Gap => Cursor { sequence: before, ..cursor(position) }.to_string().into(),
                 }
             }
@@ -276,7 +276,7 @@ impl Hub {
     }
 
     /// Whether the topic's streams were ended after a start.
-    pub(crate) fn is_ended(&self, topic: &Topic, start: &Start) -> bool {
+    pub(crate) fn is_closed(&self, topic: &Topic, start: &Start) -> bool {
         let history = self.read();
         // An emitter's reader may read all of its topic.
         let (position, _) = locate(&history, None, start);

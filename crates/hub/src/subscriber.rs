@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use tidings_proto::{Event, EventId};
 
+use crate::closer::Closer;
 use crate::cursor::Cursor;
-use crate::ender::Ender;
 use crate::entry::{Delivery, Raw};
 use crate::gap::Gap;
 use crate::history::ReadMax;
@@ -100,8 +100,8 @@ impl Subscriber {
         Self { reader, watch, listed }
     }
 
-    /// Waits for what comes next; `None` when the stream is over: its topic was [ended](Hub::end), its
-    /// time is up, an [`Ender`] ended it, or the hub drains.
+    /// Waits for what comes next; `None` when the stream is over: its topic was [ended](Hub::close), its
+    /// time is up, an [`Closer`] ended it, or the hub drains.
     ///
     /// # Cancel safety
     ///
@@ -110,11 +110,11 @@ impl Subscriber {
         poll_fn(|cx| self.poll_received(cx)).await
     }
 
-    /// Reads on when the streams of its topic are [ended](Hub::end): for a reader that polls, and so
+    /// Reads on when the streams of its topic are [ended](Hub::close): for a reader that polls, and so
     /// has no stream to end.
     #[must_use]
-    pub fn past_ends(mut self) -> Self {
-        self.reader.read_past_ends();
+    pub fn past_closes(mut self) -> Self {
+        self.reader.read_past_closes();
         self
     }
 
@@ -131,24 +131,24 @@ impl Subscriber {
         self.reader.started_after()
     }
 
-    /// Whether the stream was [ended](Hub::end) while its reader was away: it should be answered with
+    /// Whether the stream was [ended](Hub::close) while its reader was away: it should be answered with
     /// status 204, which stops an EventSource.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.reader.is_ended()
+    pub fn is_closed(&self) -> bool {
+        self.reader.is_closed()
     }
 
     /// Whether the streams of another topic were ended while its reader was away: a topic that stands
     /// for something else the stream belongs to, such as its subject.
     #[must_use]
-    pub fn is_ended_by(&self, topic: &Topic) -> bool {
-        self.reader.is_ended_by(topic)
+    pub fn is_closed_by(&self, topic: &Topic) -> bool {
+        self.reader.is_closed_by(topic)
     }
 
     /// What ends its stream from elsewhere.
     #[must_use]
-    pub fn ender(&self) -> Ender {
-        Ender::new(Arc::clone(&self.watch))
+    pub fn closer(&self) -> Closer {
+        Closer::new(Arc::clone(&self.watch))
     }
 
     pub(crate) fn reader(&mut self) -> &mut Reader {
@@ -167,7 +167,7 @@ impl Subscriber {
         const ONE: ReadMax = ReadMax { bytes: usize::MAX, entries: 1 };
         // Before any look, so that what comes after it still wakes.
         self.watch.register(cx.waker());
-        if self.watch.is_due(Due::TimeOut) || self.watch.is_due(Due::End) {
+        if self.watch.is_due(Due::TimeOut) || self.watch.is_due(Due::Close) {
             return Poll::Ready(None);
         }
         let mut found = None;
@@ -178,8 +178,8 @@ impl Subscriber {
         }
         match read {
             Read::Gap(gap) => Poll::Ready(Some(Received::Gap(gap))),
-            Read::Ended => Poll::Ready(None),
-            Read::Tail if self.watch.is_due(Due::Close) => Poll::Ready(None),
+            Read::Closed => Poll::Ready(None),
+            Read::Tail if self.watch.is_due(Due::Drain) => Poll::Ready(None),
             Read::Tail => Poll::Pending,
             // A long walk without a match: go on, but let others run in between.
             Read::Full => {

@@ -35,10 +35,10 @@ pub(crate) enum Due {
     Heartbeat = 1,
     /// The end: its time is over.
     TimeOut = 2,
-    /// The end: the hub is closing.
-    Close = 4,
-    /// The end: whoever has its [`Ender`](crate::Ender) says so.
-    End = 8,
+    /// The end: the hub drains.
+    Drain = 4,
+    /// The end: the stream's [`Closer`](crate::Closer) was used.
+    Close = 8,
 }
 
 impl Watch {
@@ -198,7 +198,7 @@ impl WatchList {
     /// Removes a watch that was [kept](WatchList::keep).
     pub(crate) fn forget(&self, watch: &Watch) {
         self.remove(watch.place.load(Ordering::Relaxed));
-        // Whoever still has its ender is not to keep the task that it woke.
+        // Whoever still has its closer is not to keep the task that it woke.
         let waker = watch.waker.lock().take();
         drop(waker);
     }

@@ -251,7 +251,7 @@ fn every_body_tells_how_it_ended() {
     });
     piece(&mut body);
     assert_eq!(body.stream_end(), None);
-    ready(hub.hub.end(ended)).unwrap();
+    ready(hub.hub.close(ended)).unwrap();
     assert_eq!(piece(&mut body), None);
     assert_eq!(piece(&mut body), None);
     assert_eq!(body.stream_end(), Some(StreamEnd::Completed));

@@ -70,7 +70,7 @@ fn a_stream_that_was_ended_meanwhile_is_answered_204_and_has_ended() {
     let hub = SteppedHub::new(HubConfig::default());
     let place = hub.publish_id("users/alpha", "x");
     let emitters = Emitters::new(&hub.hub, "users").unwrap();
-    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    ready(emitters.close(&"alpha").unwrap()).unwrap();
 
     let told = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&told);

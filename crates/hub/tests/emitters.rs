@@ -49,7 +49,7 @@ fn t46_an_emitters_hooks_run_once_whatever_ends_it() {
     let hooks = Hooks::default();
     let mut body = hooks.connect(&emitters, Start::Tail);
     piece(&mut body);
-    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    ready(emitters.close(&"alpha").unwrap()).unwrap();
     assert_eq!(piece(&mut body), None);
     drop(body);
     assert_eq!(hooks.counts(), [1, 0, 0], "completed");
@@ -87,17 +87,17 @@ fn a_completed_key_stays_closed_for_readers_that_were_there_and_opens_for_new_on
     let (place, greeting) =
         preamble.strip_prefix(":\nretry: 2000\nid: ").unwrap().split_once("\n\n").unwrap();
     assert_eq!(greeting, "event: connect\ndata: hello\n\n");
-    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    ready(emitters.close(&"alpha").unwrap()).unwrap();
 
     let back = emitters.connect("alpha", Start::After(place.into())).unwrap();
-    assert!(back.is_ended());
+    assert!(back.is_closed());
     drop(back);
     let mut anew = hooks.connect(&emitters, Start::Tail);
     let preamble = piece(&mut anew).unwrap();
     let place = preamble.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
     drop(anew);
     let back = emitters.connect("alpha", Start::After(place.into())).unwrap();
-    assert!(!back.is_ended(), "an earlier end ends a later stream");
+    assert!(!back.is_closed(), "an earlier end ends a later stream");
 }
 
 #[test]
@@ -132,9 +132,9 @@ fn what_is_sent_between_connecting_and_the_first_read_is_read() {
     assert!(piece(&mut emitter.into_body()).unwrap().ends_with("data: meanwhile\n\n"));
 
     let emitter = emitters.connect("alpha", Start::Tail).unwrap();
-    assert!(!emitter.is_ended());
-    ready(emitters.complete(&"alpha").unwrap()).unwrap();
-    assert!(emitter.is_ended());
+    assert!(!emitter.is_closed());
+    ready(emitters.close(&"alpha").unwrap()).unwrap();
+    assert!(emitter.is_closed());
     assert_eq!(emitter.respond_to(&http::HeaderMap::new()).status(), 204);
 }
 
@@ -180,8 +180,8 @@ fn a_body_keeps_the_hooks_of_its_emitter_beside_its_own() {
         }
     });
     assert_eq!(hooks.counts(), [0, 0, 0]);
-    body.end();
-    body.end();
+    body.close();
+    body.close();
     assert_eq!(piece(&mut body), None);
     drop(body);
     assert_eq!(hooks.counts(), [1, 0, 0]);
@@ -192,10 +192,10 @@ fn a_body_keeps_the_hooks_of_its_emitter_beside_its_own() {
 fn a_key_that_was_only_completed_holds_no_events() {
     let hub = SteppedHub::new(HubConfig::default());
     let emitters = Emitters::new(&hub.hub, "users").unwrap();
-    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    ready(emitters.close(&"alpha").unwrap()).unwrap();
     assert_eq!(hub.hub.topics(None, 10), []);
     ready(emitters.send(&"alpha", Event::new("x")).unwrap()).unwrap();
-    ready(emitters.complete(&"alpha").unwrap()).unwrap();
+    ready(emitters.close(&"alpha").unwrap()).unwrap();
     let topics = hub.hub.topics(None, 10);
     assert_eq!((topics.len(), topics[0].events), (1, 1));
 }
@@ -206,13 +206,13 @@ fn a_stream_is_told_of_the_ends_of_another_topic_that_came_after_its_start() {
     let [news, subject] = ["news", "subject"].map(|name| Topic::new(name).unwrap());
     let before = hub.hub.subscribe(news.clone(), Start::Tail);
     let place = before.cursor();
-    assert!(!before.is_ended_by(&subject));
-    ready(hub.hub.end(subject.clone())).unwrap();
-    assert!(before.is_ended_by(&subject));
-    assert!(!before.is_ended());
+    assert!(!before.is_closed_by(&subject));
+    ready(hub.hub.close(subject.clone())).unwrap();
+    assert!(before.is_closed_by(&subject));
+    assert!(!before.is_closed());
     let back = hub.hub.subscribe(news.clone(), place.into());
-    assert!(back.is_ended_by(&subject));
+    assert!(back.is_closed_by(&subject));
     for start in [Start::Tail, Start::Oldest, Start::After("nowhere".into())] {
-        assert!(!hub.hub.subscribe(news.clone(), start).is_ended_by(&subject));
+        assert!(!hub.hub.subscribe(news.clone(), start).is_closed_by(&subject));
     }
 }

@@ -109,17 +109,17 @@ fn a_stream_ended_from_elsewhere_is_woken_for_that_and_sends_nothing_more() {
         let ends = Arc::new(Mutex::new(Vec::new()));
         let hook = Arc::clone(&ends);
         let mut body = body.on_end(move |end| hook.lock().unwrap().push(end));
-        let ender = body.ender();
+        let closer = body.closer();
         let (count, waker) = Count::new();
         pieces(&mut body, &waker);
-        ender.end();
-        ender.clone().end();
+        closer.close();
+        closer.clone().close();
         assert_eq!(count.take(), 1);
         publish(&hub, "a");
         let mut cx = Context::from_waker(&waker);
         assert_eq!(Pin::new(&mut body).poll_next(&mut cx), Poll::Ready(None));
         drop(body);
-        ender.end();
+        closer.close();
         assert_eq!(*ends.lock().unwrap(), [StreamEnd::Completed]);
     }
 
@@ -127,7 +127,7 @@ fn a_stream_ended_from_elsewhere_is_woken_for_that_and_sends_nothing_more() {
     let (count, waker) = Count::new();
     let mut cx = Context::from_waker(&waker);
     assert_eq!(Pin::new(&mut alone).poll_next(&mut cx), Poll::Pending);
-    alone.ender().end();
+    alone.closer().close();
     assert_eq!(count.take(), 1);
     assert_eq!(Pin::new(&mut alone).poll_next(&mut cx), Poll::Ready(None));
 }
@@ -136,13 +136,13 @@ fn a_stream_ended_from_elsewhere_is_woken_for_that_and_sends_nothing_more() {
 fn an_ender_keeps_no_waker_of_a_stream_that_is_gone() {
     let hub = Hub::new(HubConfig::default());
     let mut body = hub.subscribe(topic("a"), Start::Tail).into_body();
-    let ender = body.ender();
+    let closer = body.closer();
     let woken = Arc::new(UsesHub { hub: hub.clone(), woken: AtomicUsize::new(0) });
     pieces(&mut body, &Waker::from(Arc::clone(&woken)));
     assert_eq!(Arc::strong_count(&woken), 2);
     drop(body);
     assert_eq!(Arc::strong_count(&woken), 1);
-    ender.end();
+    closer.close();
     assert_eq!(woken.woken.load(Ordering::Relaxed), 0);
 }
 
@@ -186,12 +186,12 @@ fn whoever_is_woken_may_read_subscribe_and_publish_at_once() {
         publish(&hub, "a");
         assert_eq!(woken.woken.swap(0, Ordering::Relaxed), 1, "{filters:?}");
         pieces(&mut body, &waker);
-        ready(pin!(hub.end(topic("a")))).unwrap();
+        ready(pin!(hub.close(topic("a")))).unwrap();
         assert_eq!(woken.woken.swap(0, Ordering::Relaxed), 1, "{filters:?}");
 
         let mut body = hub.subscribe(view(filters), Start::Tail).into_body();
         pieces(&mut body, &waker);
-        body.ender().end();
+        body.closer().close();
         assert_eq!(woken.woken.load(Ordering::Relaxed), 1, "{filters:?}");
     }
 }

@@ -109,7 +109,7 @@ impl Keyed {
         request.query(&[])?;
         let key = key(path)?;
         // Both are asked for before either is waited for, so that neither kind outlives the other.
-        let endings = [self.connected.complete(&key), self.streaming.complete(&key)];
+        let endings = [self.connected.close(&key), self.streaming.close(&key)];
         for ending in endings {
             ending.map_err(SendError::Key)?.await?;
         }

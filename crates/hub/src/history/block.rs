@@ -57,7 +57,7 @@ enum SlotTopics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Event,
-    End,
+    Close,
 }
 
 /// What a block grows by at least: a few small events.
@@ -304,7 +304,7 @@ impl BlockBuilder {
                 self.encode(event, Cursor { epoch, sequence: entry.sequence });
                 (Kind::Event, event.id().is_some())
             }
-            Content::End => (Kind::End, false),
+            Content::Close => (Kind::Close, false),
         };
         self.slots.push(Slot {
             start,

@@ -36,8 +36,8 @@ pub(crate) enum Stop {
     Tail,
     /// The read took as much as it may; there may be more.
     Full,
-    /// The stream is to end here.
-    Ended,
+    /// The topic's streams were closed here.
+    Closed,
     /// Something that should have been read has been evicted. Nothing was read; the place moves
     /// on by [`History::pass_lost`].
     Gap,
@@ -56,7 +56,7 @@ impl History {
         mut visit: impl FnMut(Held<'a>),
     ) -> Stop {
         if self.is_end_evicted(view, *position) {
-            return Stop::Ended;
+            return Stop::Closed;
         }
         if self.is_lost(view, *position) {
             return Stop::Gap;
@@ -74,8 +74,10 @@ impl History {
                         (bytes, entries) = (bytes + chunk, entries + 1);
                         visit(step.held);
                     }
-                    Kind::End if ends(view, *position, step.held.sequence()) => return Stop::Ended,
-                    Kind::End => {}
+                    Kind::Close if ends(view, *position, step.held.sequence()) => {
+                        return Stop::Closed;
+                    }
+                    Kind::Close => {}
                 }
             }
             position.after = step.held.sequence();
@@ -197,7 +199,7 @@ impl History {
     }
 
     /// Whether the stream that stands at the place has been ended.
-    pub(crate) fn is_ended(&self, view: &Resolved, position: ReadPosition) -> bool {
+    pub(crate) fn is_closed(&self, view: &Resolved, position: ReadPosition) -> bool {
         let Selection::One(key) = view.selection() else { return false };
         self.topics.get(*key).is_some_and(|state| ends(view, position, state.past().ended_through))
     }

@@ -14,7 +14,7 @@ pub(crate) struct Clock {
     pass_interval: u64,
     next_pass: AtomicU64,
     heartbeat: u64,
-    closing: AtomicBool,
+    draining: AtomicBool,
 }
 
 impl Clock {
@@ -30,7 +30,7 @@ impl Clock {
             pass_interval,
             next_pass: AtomicU64::new(0),
             heartbeat,
-            closing: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
         }
     }
 
@@ -41,8 +41,8 @@ impl Clock {
         self.uptime.fetch_max(uptime, Ordering::AcqRel);
         self.time.store(now.time.unix_millis(), Ordering::Release);
         let next = self.next_pass.load(Ordering::Acquire);
-        let interval = if self.is_closing() { 1 } else { self.pass_interval };
-        let is_due = uptime >= next || self.is_closing();
+        let interval = if self.is_draining() { 1 } else { self.pass_interval };
+        let is_due = uptime >= next || self.is_draining();
         is_due
             && self
                 .next_pass
@@ -65,11 +65,11 @@ impl Clock {
         silence >= quiet_max(self.heartbeat, stream, sent_at).max(1)
     }
 
-    pub(super) fn close(&self) {
-        self.closing.store(true, Ordering::Release);
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 }

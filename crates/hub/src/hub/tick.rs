@@ -17,7 +17,7 @@ impl Hub {
         }
         let clock = &self.inner.clock;
         let uptime = clock.uptime();
-        let at_end = if clock.is_closing() { Due::Close } else { Due::TimeOut };
+        let at_end = if clock.is_draining() { Due::Drain } else { Due::TimeOut };
         self.inner.everybody.for_each_group(|watch| {
             let ends = uptime >= watch.ends_at();
             if ends {
@@ -55,12 +55,12 @@ impl Hub {
     /// [`HubStats::subscribers`] says how many are left. What was published before is sent first.
     pub fn drain(&self, over: Duration) {
         let clock = &self.inner.clock;
-        clock.close();
+        clock.drain();
         self.inner.everybody.for_each_group(|watch| {
             let delay = millis(drain_delay(over));
             watch.end_at(clock.uptime() + delay);
             if delay == 0 {
-                watch.mark_due(Due::Close);
+                watch.mark_due(Due::Drain);
             }
             delay == 0
         });

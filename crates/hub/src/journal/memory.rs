@@ -77,7 +77,7 @@ impl State {
                 }
                 (draft.topics, draft.private, Content::Event(draft.event))
             }
-            Submission::End(topic) => (topic.into(), false, Content::End),
+            Submission::Close(topic) => (topic.into(), false, Content::Close),
         };
         self.tail = self.tail.next();
         let entry = Entry { sequence: self.tail, time: self.time, topics, private, content };
@@ -233,7 +233,7 @@ mod tests {
         let journal = MemoryJournal::new();
         let feed = journal.follow(Sequence::ZERO);
         for millis in [5, 3, 9] {
-            let end = Submission::End(Topic::new("a").unwrap());
+            let end = Submission::Close(Topic::new("a").unwrap());
             append(&journal, [end], Time::from_unix_millis(millis));
         }
         let times = fed(feed).into_iter().map(|entry| entry.time.unix_millis());

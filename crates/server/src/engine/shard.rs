@@ -169,7 +169,7 @@ impl<S: Socket, P> Shard<S, P> {
         let Subscription { mut reader, framing, spec, place } = subscription;
         let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
         // Whoever ended the subject's streams while this one was on its way did not find it here.
-        let is_ended = subject.as_ref().is_some_and(|subject| reader.is_ended_by(subject.ends()));
+        let is_ended = subject.as_ref().is_some_and(|subject| reader.is_closed_by(subject.ends()));
         let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
         reader.write_preamble(client, &mut preamble);
         if let Some(greeting) = greeting {
@@ -425,7 +425,7 @@ impl<S: Socket, P> Shard<S, P> {
         match read {
             Read::Tail => hot.is_behind = false,
             Read::Full => enqueue(key as u32, hot, &mut self.ready),
-            Read::Ended => self.end(key, Reason::Completed),
+            Read::Closed => self.end(key, Reason::Completed),
             Read::Gap(gap) => {
                 cold.put_first(framed(hot.framing, |text| gap.write(text)));
                 enqueue(key as u32, hot, &mut self.ready);

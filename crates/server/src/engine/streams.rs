@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Version;
 use parking_lot::Mutex;
 use slab::Slab;
-use tidings_hub::{Ender, View};
+use tidings_hub::{Closer, View};
 use tokio::sync::Notify;
 
 use super::reason::Reason;
@@ -36,7 +36,7 @@ pub(crate) struct BodyStream {
     pub(crate) view: View,
     // Boxed, because few have one.
     subject: Option<Box<Subject>>,
-    ender: Ender,
+    closer: Closer,
     /// When it was opened, in milliseconds of the hub's steady clock.
     since: u64,
     /// The other end of its connection, in 20 bytes where a socket's address has 32.
@@ -113,7 +113,7 @@ impl Streams {
             let his = |stream: &BodyStream| stream.subject() == Some(subject);
             some.iter()
                 .filter(|(_, stream)| his(stream))
-                .for_each(|(_, stream)| stream.ender.end());
+                .for_each(|(_, stream)| stream.closer.close());
         }
     }
 }
@@ -141,7 +141,7 @@ impl Drop for Place {
 impl BodyStream {
     pub(crate) fn new(
         view: View,
-        ender: Ender,
+        closer: Closer,
         address: SocketAddr,
         version: Version,
         since: Duration,
@@ -149,7 +149,7 @@ impl BodyStream {
         let address = (address.ip(), address.port());
         let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let is_behind = AtomicBool::new(true);
-        Self { view, subject: None, ender, since, address, version, is_behind }
+        Self { view, subject: None, closer, since, address, version, is_behind }
     }
 
     /// Says whose it is.
@@ -231,7 +231,7 @@ mod tests {
             let body = hub.subscribe(topic.clone(), Start::Tail).into_body();
             let (view, since) = (topic.into(), Duration::from_millis(4711));
             let version = Version::HTTP_2;
-            let stream = BodyStream::new(view, body.ender(), address, version, since);
+            let stream = BodyStream::new(view, body.closer(), address, version, since);
             (body, streams.enter().unwrap().list(stream.of(subject)))
         };
         let mut listed: Vec<_> = (0..PORTION).map(|_| list(None)).collect();

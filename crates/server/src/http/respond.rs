@@ -122,7 +122,8 @@ impl OpenedStream for Box<ShardStream> {
     ) -> Option<Self> {
         let StreamAnswer { head, view, start, spec } = stream;
         let (shard, reader) = context.engine.subscribe(&view, start);
-        if reader.is_ended() || spec.subject.as_ref().is_some_and(|s| reader.is_ended_by(s.ends()))
+        if reader.is_closed()
+            || spec.subject.as_ref().is_some_and(|s| reader.is_closed_by(s.ends()))
         {
             complete(spec.on_end);
             return None;
@@ -171,12 +172,13 @@ fn open_body(
     let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
     let since = context.hub.uptime();
     let subscriber = context.hub.subscribe(view.clone(), start);
-    let (ender, version) = (subscriber.ender(), request.version);
+    let (closer, version) = (subscriber.closer(), request.version);
     // Listed before the check for an end: the streams of a subject that are ended after the check
     // are found in the list.
-    let listed = BodyStream::new(view, ender, caller.address(), version, since).of(subject.clone());
+    let listed =
+        BodyStream::new(view, closer, caller.address(), version, since).of(subject.clone());
     let listed = place.list(listed);
-    if subscriber.is_ended() || subject.is_some_and(|s| subscriber.is_ended_by(s.ends())) {
+    if subscriber.is_closed() || subject.is_some_and(|s| subscriber.is_closed_by(s.ends())) {
         complete(on_end);
         return None;
     }

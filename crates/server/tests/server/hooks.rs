@@ -119,7 +119,7 @@ async fn t46_hooks_run_once_whichever_way_a_stream_ends_and_may_publish() {
 
         let stream = fixture.open("alpha").await;
         let mut log = fixture.open("log").await;
-        drop(fixture.hooked.emitters().complete(&alpha).unwrap());
+        drop(fixture.hooked.emitters().close(&alpha).unwrap());
         stream.rest().await;
         assert_eq!(fixture.told().await, "completion", "{version:?}: completed");
         assert_eq!(log.data().await, "a stream has ended");
@@ -181,7 +181,7 @@ async fn hooks_run_for_a_stream_that_is_answered_with_its_end() {
     for version in [Version::Http1, Version::Http2] {
         let mut fixture = Fixture::new(version).await;
         let place = fixture.server.publish("elsewhere", "1").await;
-        drop(fixture.hooked.emitters().complete(&"alpha".to_owned()).unwrap());
+        drop(fixture.hooked.emitters().close(&"alpha".to_owned()).unwrap());
         let ask = fixture.server.get("/hooked/alpha").header("last-event-id", &place);
         let response = match version {
             Version::Http1 => ask.send().await,
@@ -202,10 +202,10 @@ async fn a_hook_that_panics_ends_no_other_stream() {
     for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
         others.push(fixture.open("alpha").await);
     }
-    drop(fixture.hooked.emitters().complete(&"panic".to_owned()).unwrap());
+    drop(fixture.hooked.emitters().close(&"panic".to_owned()).unwrap());
     for _ in 0..others.len() {
         let stream = fixture.open("panic").await;
-        drop(fixture.hooked.emitters().complete(&"panic".to_owned()).unwrap());
+        drop(fixture.hooked.emitters().close(&"panic".to_owned()).unwrap());
         stream.rest().await;
     }
     // Each shard has gone on to tell what ended after that.

@@ -72,7 +72,7 @@ async fn a_poll_reads_on_over_the_end_of_a_topics_streams() {
     let server = start().await;
     let before = server.publish("a", "1").await;
     let end = || Topic::new("a").expect("a topic");
-    server.hub.end(end()).await.expect("memory cannot fail");
+    server.hub.close(end()).await.expect("memory cannot fail");
     server.publish("a", "2").await;
     let path = format!("/topics/a?after={before}&wait=30s");
     let page = get(&server, &path).answer().await.json();
@@ -85,7 +85,7 @@ async fn a_poll_reads_on_over_the_end_of_a_topics_streams() {
         while server.hub.stats().subscribers == 0 {
             tokio::task::yield_now().await;
         }
-        server.hub.end(end()).await.expect("memory cannot fail");
+        server.hub.close(end()).await.expect("memory cannot fail");
         server.publish("a", "3").await;
     };
     let (answer, ()) = tokio::join!(poll, publish);

@@ -204,7 +204,7 @@ impl Schedule {
 
     fn end(&mut self) {
         let topic = self.topic();
-        ready(self.hub.end(topic.clone())).unwrap();
+        ready(self.hub.close(topic.clone())).unwrap();
         self.reference.tail += 1;
         self.reference.ends.insert(self.reference.tail, topic);
         self.observe();

@@ -59,7 +59,7 @@ async fn wait_for(
     limit: usize,
 ) -> Page {
     let start = Start::from(empty.place);
-    let mut subscriber = context.hub.subscribe(view.clone(), start.clone()).past_ends();
+    let mut subscriber = context.hub.subscribe(view.clone(), start.clone()).past_closes();
     let mut phases = context.phases();
     let found = async {
         tokio::select! {

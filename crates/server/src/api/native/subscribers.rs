@@ -64,11 +64,11 @@ pub(crate) async fn close(
     }
     context.tick();
     for topic in topics {
-        context.hub.end(topic).await?;
+        context.hub.close(topic).await?;
     }
     for subject in subjects {
         // First, so that who comes back or is on the way is known by it.
-        context.hub.end(subject.ends().clone()).await?;
+        context.hub.close(subject.ends().clone()).await?;
         context.engine.end_subject(&subject);
         context.streams.end_bodies(&subject);
     }

@@ -107,7 +107,7 @@ impl One {
 #[test]
 fn t46_a_streams_hooks_are_told_once_how_it_ended() {
     let mut one = One::new();
-    drop(one.hub.end(topic()));
+    drop(one.hub.close(topic()));
     one.turn();
     assert_eq!(one.told(), [StreamEnd::Completed], "its topic's streams ended");
 
@@ -174,7 +174,7 @@ fn an_end_that_its_client_does_not_take_is_told_as_the_end_it_is() {
 
 #[test]
 fn a_stream_whose_subject_is_sent_away_before_it_arrives_ends_at_once() {
-    let one = One::on_the_way(|hub| drop(hub.end(alpha().ends().clone())));
+    let one = One::on_the_way(|hub| drop(hub.close(alpha().ends().clone())));
     let written = String::from_utf8(one.wire.borrow().written.clone()).unwrap();
     assert!(written.ends_with("data: welcome\n\n"), "{written}");
     assert_eq!(one.told(), [StreamEnd::Completed]);
