@@ -15,15 +15,16 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Result};
 use actix_web::{dev::Server, error::ErrorBadRequest, http::StatusCode};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidings_hub::{Body, Emitters, Event, Hub, HubConfig, Start};
+use tidings_hub::{Body, Emitters, Event, Hub, StreamRequest, Topic};
 
 type Users = Data<Emitters<String>>;
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     actix_web::rt::spawn(hub.drive());
-    Ok(server(TcpListener::bind("127.0.0.1:3000")?, Emitters::new(&hub, "users")?)?.await?)
+    let users = Emitters::new(&hub, Topic::from_static("users"));
+    Ok(server(TcpListener::bind("127.0.0.1:3000")?, users)?.await?)
 }
 
 pub(crate) fn server(listener: TcpListener, users: Emitters<String>) -> std::io::Result<Server> {
@@ -38,35 +39,33 @@ pub(crate) fn server(listener: TcpListener, users: Emitters<String>) -> std::io:
 }
 
 async fn connect(users: Users, user: Path<String>, request: HttpRequest) -> Result<HttpResponse> {
-    let headers = headers_of(&request);
-    let emitter = users.connect(user.to_string(), Start::from_headers(&headers));
-    let emitter = (emitter.map_err(ErrorBadRequest)?)
+    let request = StreamRequest::parse(&headers_of(&request), request.uri().query());
+    let request = request.map_err(ErrorBadRequest)?;
+    let emitter = (users.connect(user.to_string(), request).map_err(ErrorBadRequest)?)
         .with_greeting(Event::new(format!("{user} is connected")))
         .with_timeout(Duration::from_secs(60))
-        .on_timeout(|| println!("timed out"))
-        .on_error(|| println!("left"))
-        .on_completion(move || println!("{user} is gone"));
-    Ok(respond(emitter.respond_to(&headers)))
+        .on_timeout(|user, _| println!("{user} timed out"))
+        .on_error(|user, _| println!("{user} left"))
+        .on_completion(|user, end| println!("{user} is gone: {end:?}"));
+    Ok(respond(emitter.into_response()))
 }
 
 async fn send(users: Users, user: Path<String>, text: String) -> Result<HttpResponse> {
-    drop(users.send(&user, Event::new(text)).map_err(ErrorBadRequest)?);
+    users.send(&user, Event::new(text)).await.map_err(ErrorBadRequest)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn disconnect(users: Users, user: Path<String>) -> Result<HttpResponse> {
-    drop(users.close(&user).map_err(ErrorBadRequest)?);
+    users.close(&user).await.map_err(ErrorBadRequest)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn headers_of(request: &HttpRequest) -> HeaderMap {
-    let name = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
-    let value = |value: &[u8]| HeaderValue::from_bytes(value).ok();
-    request
-        .headers()
-        .iter()
-        .filter_map(|(n, v)| name(n.as_str()).zip(value(v.as_bytes())))
-        .collect()
+    let headers = request.headers().iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    });
+    headers.collect()
 }
 
 fn respond(response: http::Response<Body>) -> HttpResponse {

@@ -11,12 +11,14 @@ use std::{convert::Infallible, error::Error, net::TcpListener, time::Duration};
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer, dev::Server};
 use futures_util::{StreamExt, stream};
-use tidings_hub::{Body, Event, EventType, Hub, HubConfig, InvalidEventType};
+use tidings_hub::{Body, Event, EventType, Hub};
 use tokio::sync::watch;
+
+const TYPES: [&str; 3] = ["tick", "update", "notice"];
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let clock = Clock::new(Duration::from_secs(1))?;
+    let clock = Clock::new(Duration::from_secs(1));
     actix_web::rt::spawn(clock.hub.drive());
     Ok(server(TcpListener::bind("127.0.0.1:3000")?, clock)?.await?)
 }
@@ -25,16 +27,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) struct Clock {
     hub: Hub,
     interval: Duration,
-    types: [EventType; 3],
-    /// How many readers there are work for.
+    /// The number of readers that there is work for.
     pub(crate) readers: watch::Sender<usize>,
 }
 
 impl Clock {
-    pub(crate) fn new(interval: Duration) -> Result<Self, InvalidEventType> {
-        let hub = Hub::new(HubConfig::default());
-        let types = [EventType::new("tick")?, EventType::new("update")?, EventType::new("notice")?];
-        Ok(Self { hub, interval, types, readers: watch::Sender::new(0) })
+    pub(crate) fn new(interval: Duration) -> Self {
+        let hub = Hub::default();
+        Self { hub, interval, readers: watch::Sender::new(0) }
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn server(listener: TcpListener, clock: Clock) -> std::io::Result<Ser
     Ok(HttpServer::new(app).workers(2).listen(listener)?.run())
 }
 
-/// One reader's work. It is dropped with the stream, whatever ends that.
+/// One reader's work. It is dropped with the stream, whatever ends the stream.
 struct Work {
     readers: watch::Sender<usize>,
 }
@@ -57,11 +57,11 @@ impl Drop for Work {
 
 async fn run(clock: Data<Clock>) -> HttpResponse {
     let clock = Clock::clone(&clock);
-    let Clock { hub, interval, types, readers } = clock;
+    let Clock { hub, interval, readers } = clock;
     readers.send_modify(|readers| *readers += 1);
     let work = (tokio::time::interval(interval), Work { readers }, 0);
     let events = stream::unfold(work, move |(mut interval, work, count)| {
-        let event_type = types[count % types.len()].clone();
+        let event_type = EventType::from_static(TYPES[count % TYPES.len()]);
         async move {
             interval.tick().await;
             let event = Event::new(format!("number {count}")).with_type(event_type);

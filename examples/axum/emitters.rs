@@ -8,71 +8,71 @@
 //! curl -X POST http://127.0.0.1:3000/disconnect/alpha
 //! ```
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use tidings_hub::{Body, Draft, Emitters, Event, Hub, HubConfig, InvalidTopic, Start, Topic};
+use tidings_hub::{
+    Body, Draft, Emitter, Emitters, Event, Hub, InvalidTopic, StreamEnd, StreamRequest, Topic,
+};
 use tokio::net::TcpListener;
 
+const LOG: Topic = Topic::from_static("log");
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let hub = Hub::new(HubConfig::default());
+async fn main() -> std::io::Result<()> {
+    let hub = Hub::default();
     tokio::spawn(hub.drive());
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    Ok(axum::serve(listener, app(&hub)?).await?)
+    axum::serve(listener, app(&hub)).await
 }
 
 #[derive(Clone)]
 struct App {
     hub: Hub,
     users: Emitters<String>,
-    log: Topic,
 }
 
-pub(crate) fn app(hub: &Hub) -> Result<Router, InvalidTopic> {
-    let users = Emitters::new(hub, "users")?;
-    let app = App { hub: hub.clone(), users, log: Topic::new("log")? };
-    Ok(Router::new()
+pub(crate) fn app(hub: &Hub) -> Router {
+    let users = Emitters::new(hub, Topic::from_static("users"));
+    Router::new()
         .route("/connect/{user}", get(connect))
         .route("/send/{user}", post(send))
         .route("/disconnect/{user}", post(disconnect))
         .route("/log", get(log))
-        .with_state(app))
+        .with_state(App { hub: hub.clone(), users })
 }
 
 async fn connect(
     State(app): State<App>,
     Path(user): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response<Body>, StatusCode> {
-    let emitter = app.users.connect(user.clone(), Start::from_headers(&headers));
+    request: StreamRequest,
+) -> Result<Emitter<String>, InvalidTopic> {
     // Each hook publishes to another topic, which anybody may listen to at `/log`.
-    let note = |what: &str| {
+    let note = |what: &'static str| {
         let hub = app.hub.clone();
-        let draft = Draft::new(app.log.clone(), Event::new(format!("{user} {what}")));
-        move || drop(hub.publish(draft))
+        move |user: &String, _: StreamEnd| {
+            drop(hub.publish(Draft::new(LOG, Event::new(format!("{user} {what}")))));
+        }
     };
-    Ok((emitter.map_err(|_| StatusCode::BAD_REQUEST)?)
+    Ok((app.users.connect(user.clone(), request)?)
         .with_greeting(Event::new(format!("{user} is connected")))
         .with_timeout(Duration::from_secs(60))
         .on_timeout(note("timed out"))
         .on_error(note("left"))
-        .on_completion(note("is gone"))
-        .respond_to(&headers))
+        .on_completion(note("is gone")))
 }
 
-async fn send(State(app): State<App>, Path(user): Path<String>, text: String) -> StatusCode {
-    let sent = app.users.send(&user, Event::new(text));
-    sent.map_or(StatusCode::BAD_REQUEST, |_| StatusCode::NO_CONTENT)
+async fn send(app: State<App>, user: Path<String>, text: String) -> impl IntoResponse {
+    app.users.send(&user, Event::new(text)).await
 }
 
-async fn disconnect(State(app): State<App>, Path(user): Path<String>) -> StatusCode {
-    app.users.close(&user).map_or(StatusCode::BAD_REQUEST, |_| StatusCode::NO_CONTENT)
+async fn disconnect(app: State<App>, user: Path<String>) -> impl IntoResponse {
+    app.users.close(&user).await
 }
 
-async fn log(State(app): State<App>, headers: HeaderMap) -> Response<Body> {
-    app.hub.subscribe(app.log, Start::from_headers(&headers)).into_body().respond_to(&headers)
+async fn log(State(app): State<App>, request: StreamRequest) -> Body {
+    app.hub.stream(LOG, request)
 }

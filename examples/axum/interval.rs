@@ -9,41 +9,38 @@
 //! curl -N http://127.0.0.1:3000/clock
 //! ```
 
-use std::error::Error;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response};
 use axum::routing::get;
 use futures_util::stream;
-use tidings_hub::{Body, Event, EventType, Hub, HubConfig, InvalidEventType};
+use tidings_hub::{Body, Event, EventType, Hub};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+const TYPES: [&str; 3] = ["tick", "update", "notice"];
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let clock = Clock::new(Duration::from_secs(1))?;
+async fn main() -> std::io::Result<()> {
+    let clock = Clock::new(Duration::from_secs(1));
     tokio::spawn(clock.hub.drive());
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    axum::serve(listener, app(clock)).await?;
-    Ok(())
+    axum::serve(listener, app(clock)).await
 }
 
 #[derive(Clone)]
 pub(crate) struct Clock {
     hub: Hub,
     interval: Duration,
-    types: [EventType; 3],
-    /// How many readers there are work for.
+    /// The number of readers that there is work for.
     pub(crate) readers: watch::Sender<usize>,
 }
 
 impl Clock {
-    pub(crate) fn new(interval: Duration) -> Result<Self, InvalidEventType> {
-        let hub = Hub::new(HubConfig::default());
-        let types = [EventType::new("tick")?, EventType::new("update")?, EventType::new("notice")?];
-        Ok(Self { hub, interval, types, readers: watch::Sender::new(0) })
+    pub(crate) fn new(interval: Duration) -> Self {
+        let hub = Hub::default();
+        Self { hub, interval, readers: watch::Sender::new(0) }
     }
 }
 
@@ -51,7 +48,7 @@ pub(crate) fn app(clock: Clock) -> Router {
     Router::new().route("/clock", get(run)).with_state(clock)
 }
 
-/// One reader's work. It is dropped with the stream, whatever ends that.
+/// One reader's work. It is dropped with the stream, whatever ends the stream.
 struct Work {
     readers: watch::Sender<usize>,
 }
@@ -62,17 +59,17 @@ impl Drop for Work {
     }
 }
 
-async fn run(State(clock): State<Clock>, headers: HeaderMap) -> Response<Body> {
-    let Clock { hub, interval, types, readers } = clock;
+async fn run(State(clock): State<Clock>) -> Body {
+    let Clock { hub, interval, readers } = clock;
     readers.send_modify(|readers| *readers += 1);
     let work = (tokio::time::interval(interval), Work { readers }, 0);
     let events = stream::unfold(work, move |(mut interval, work, count)| {
-        let event_type = types[count % types.len()].clone();
+        let event_type = EventType::from_static(TYPES[count % TYPES.len()]);
         async move {
             interval.tick().await;
             let event = Event::new(format!("number {count}")).with_type(event_type);
             Some((event, (interval, work, count + 1)))
         }
     });
-    Body::from_stream(&hub, events).respond_to(&headers)
+    Body::from_stream(&hub, events)
 }

@@ -17,43 +17,37 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body as AnyBody;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tidings_hub::{Body, Draft, Event, Hub, HubConfig, InvalidTopic, Start, Topic};
+use tidings_hub::{Body, Draft, Event, Hub, PublishError, Published, StreamRequest, Topic};
 use tokio::net::TcpListener;
+
+const NEWS: Topic = Topic::from_static("news");
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     tokio::spawn(hub.drive());
     let origin = TcpListener::bind("127.0.0.1:3000").await?;
     let front = TcpListener::bind("127.0.0.1:8080").await?;
     let proxy = proxy(origin.local_addr()?);
-    let (origin, front) = tokio::join!(axum::serve(origin, app(hub)?), axum::serve(front, proxy));
+    let (origin, front) = tokio::join!(axum::serve(origin, app(hub)), axum::serve(front, proxy));
     origin.and(front)?;
     Ok(())
 }
 
-pub(crate) fn app(hub: Hub) -> Result<Router, InvalidTopic> {
-    let state = (hub, Topic::new("news")?);
-    Ok(Router::new().route("/news", get(listen).post(publish)).with_state(state))
+pub(crate) fn app(hub: Hub) -> Router {
+    Router::new().route("/news", get(listen).post(publish)).with_state(hub)
 }
 
-async fn listen(State((hub, news)): State<(Hub, Topic)>, headers: HeaderMap) -> Response<Body> {
-    let start = Start::from_headers(&headers);
-    hub.subscribe(news, start).into_body().respond_to(&headers)
+async fn listen(State(hub): State<Hub>, request: StreamRequest) -> Body {
+    hub.stream(NEWS, request)
 }
 
-async fn publish(
-    State((hub, news)): State<(Hub, Topic)>,
-    text: String,
-) -> Result<String, StatusCode> {
-    let draft = Draft::new(news, Event::new(text));
-    let publishing = hub.publish(draft).map_err(|_| StatusCode::BAD_REQUEST)?;
-    let published = publishing.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    Ok(published.id().to_string())
+async fn publish(State(hub): State<Hub>, text: String) -> Result<Published, PublishError> {
+    hub.publish(Draft::new(NEWS, Event::new(text))).await
 }
 
 /// Passes every request on to `origin`, and the answer back as it comes.

@@ -9,14 +9,16 @@
 use std::{convert::Infallible, error::Error, time::Duration};
 
 use futures_util::stream;
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tidings_hub::{Body, Event, EventType, Hub, HubConfig, InvalidEventType};
+use tidings_hub::{Body, Event, EventType, Hub};
 use tokio::{net::TcpListener, sync::watch};
+
+const TYPES: [&str; 3] = ["tick", "update", "notice"];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let clock = Clock::new(Duration::from_secs(1))?;
+    let clock = Clock::new(Duration::from_secs(1));
     tokio::spawn(clock.hub.drive());
     serve(TcpListener::bind("127.0.0.1:3000").await?, clock).await;
     Ok(())
@@ -26,16 +28,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) struct Clock {
     hub: Hub,
     interval: Duration,
-    types: [EventType; 3],
-    /// How many readers there are work for.
+    /// The number of readers that there is work for.
     pub(crate) readers: watch::Sender<usize>,
 }
 
 impl Clock {
-    pub(crate) fn new(interval: Duration) -> Result<Self, InvalidEventType> {
-        let hub = Hub::new(HubConfig::default());
-        let types = [EventType::new("tick")?, EventType::new("update")?, EventType::new("notice")?];
-        Ok(Self { hub, interval, types, readers: watch::Sender::new(0) })
+    pub(crate) fn new(interval: Duration) -> Self {
+        let hub = Hub::default();
+        Self { hub, interval, readers: watch::Sender::new(0) }
     }
 }
 
@@ -43,8 +43,8 @@ pub(crate) async fn serve(listener: TcpListener, clock: Clock) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { continue };
         let clock = clock.clone();
-        let service = service_fn(move |request| {
-            let response = run(clock.clone(), &request);
+        let service = service_fn(move |_| {
+            let response = run(clock.clone()).into_response();
             async move { Ok::<_, Infallible>(response) }
         });
         let mut http = http1::Builder::new();
@@ -52,7 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, clock: Clock) {
     }
 }
 
-/// One reader's work. It is dropped with the stream, whatever ends that.
+/// One reader's work. It is dropped with the stream, whatever ends the stream.
 struct Work {
     readers: watch::Sender<usize>,
 }
@@ -63,17 +63,17 @@ impl Drop for Work {
     }
 }
 
-fn run(clock: Clock, request: &Request<Incoming>) -> Response<Body> {
-    let Clock { hub, interval, types, readers } = clock;
+fn run(clock: Clock) -> Body {
+    let Clock { hub, interval, readers } = clock;
     readers.send_modify(|readers| *readers += 1);
     let work = (tokio::time::interval(interval), Work { readers }, 0);
     let events = stream::unfold(work, move |(mut interval, work, count)| {
-        let event_type = types[count % types.len()].clone();
+        let event_type = EventType::from_static(TYPES[count % TYPES.len()]);
         async move {
             interval.tick().await;
             let event = Event::new(format!("number {count}")).with_type(event_type);
             Some((event, (interval, work, count + 1)))
         }
     });
-    Body::from_stream(&hub, events).respond_to(request.headers())
+    Body::from_stream(&hub, events)
 }

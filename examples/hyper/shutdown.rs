@@ -6,39 +6,34 @@
 //! curl -N http://127.0.0.1:3000/
 //! ```
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response, server::conn::http1};
+use hyper::{Request, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tidings_hub::{Body, Hub, HubConfig, Start, Topic};
+use tidings_hub::{Body, Hub, InvalidLastEventId, StreamRequest, Topic};
 use tokio::net::TcpListener;
 
-/// Over which the streams end: as long as the one who stops the program is sure to wait.
+const NEWS: Topic = Topic::from_static("news");
+/// The time over which the streams end. Whatever stops the program has to wait longer.
 const DRAIN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     // It keeps running while the hub drains: streams end as time goes on.
     tokio::spawn(hub.drive());
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
-    serve(listener, hub, Topic::new("news")?, async { drop(tokio::signal::ctrl_c().await) }).await;
+    serve(listener, hub, async { drop(tokio::signal::ctrl_c().await) }).await;
     Ok(())
 }
 
 /// Serves until `stop`, and then until every stream has ended.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    hub: Hub,
-    news: Topic,
-    stop: impl Future<Output = ()>,
-) {
+pub(crate) async fn serve(listener: TcpListener, hub: Hub, stop: impl Future<Output = ()>) {
     let connections = GracefulShutdown::new();
     let mut stop = pin!(stop);
     loop {
@@ -47,10 +42,10 @@ pub(crate) async fn serve(
             () = &mut stop => break,
         };
         let Ok(socket) = socket else { continue };
-        let (hub, news) = (hub.clone(), news.clone());
+        let hub = hub.clone();
         let service = service_fn(move |request| {
-            let response = listen(&hub, &news, &request);
-            async move { Ok::<_, Infallible>(response) }
+            let response = listen(&hub, &request).map(Body::into_response);
+            async move { response }
         });
         let mut http = http1::Builder::new();
         let connection =
@@ -61,7 +56,8 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-fn listen(hub: &Hub, news: &Topic, request: &Request<Incoming>) -> Response<Body> {
-    let start = Start::from_headers(request.headers());
-    hub.subscribe(news.clone(), start).into_body().respond_to(request.headers())
+/// A request that contradicts itself is an error of the connection, which hyper closes.
+fn listen(hub: &Hub, request: &Request<Incoming>) -> Result<Body, InvalidLastEventId> {
+    let request = StreamRequest::parse(request.headers(), request.uri().query())?;
+    Ok(hub.stream(NEWS, request))
 }

@@ -64,14 +64,10 @@ impl Feeds {
             let notice = json!({ "text": self.words.next_notice(), "time": time });
             self.send("demo/notifications", "notice", &notice).await?;
         }
-        if second.is_multiple_of(2) {
-            match self.keyed.send_time(now.time) {
-                Ok(Some(publishing)) => drop(publishing.await?),
-                Ok(None) => {}
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "time not sent");
-                }
-            }
+        if second.is_multiple_of(2)
+            && let Some(publishing) = self.keyed.send_time(now.time)
+        {
+            publishing.await?;
         }
         let stats = self.statistics(uptime);
         self.send("demo/dashboard", "stats", &stats).await
@@ -92,10 +88,13 @@ impl Feeds {
         })
     }
 
-    async fn send(&self, topic: &str, event_type: &str, data: &Value) -> Result<(), PublishError> {
-        let topic = Topic::new(topic).expect("the demo's topics are topics");
-        let event_type = EventType::new(event_type).expect("the demo's types are types");
-        let event = Event::new(data.to_string()).with_type(event_type);
-        self.hub.publish(Draft::new(topic, event))?.await.map(drop)
+    async fn send(
+        &self,
+        topic: &'static str,
+        event_type: &'static str,
+        data: &Value,
+    ) -> Result<(), PublishError> {
+        let event = Event::new(data.to_string()).with_type(EventType::from_static(event_type));
+        self.hub.publish(Draft::new(Topic::from_static(topic), event)).await.map(drop)
     }
 }

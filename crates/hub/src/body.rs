@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Frame;
 use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
@@ -19,32 +19,35 @@ use crate::hub::Hub;
 use crate::lifetime::return_time;
 use crate::on_end::{OnEnd, StreamEnd};
 use crate::reader::Read;
+use crate::request::StreamRequest;
 use crate::stream_text::{Client, stream_headers, without_id, write_preamble};
 use crate::subscriber::Subscriber;
 use crate::time::millis;
+use crate::view::View;
 use crate::watch::{Due, Watch};
 
 /// An event stream as an `http_body::Body`, and as a [`Stream`] of [`Bytes`].
 ///
-/// It begins with a comment and the reconnection time, so that the reader's connection opens at once,
-/// sends a heartbeat comment when it has been silent for long (as long as somebody calls
-/// [`Hub::tick`]), and merges what has become due into pieces of at most 64 KiB, or of one larger
-/// event. It pulls only as fast as it is polled: a reader that takes nothing costs nothing. The text is
-/// that of WHATWG HTML, section 9.2.5; a piece always ends where a line ends.
+/// It begins with a comment and the reconnection time, so that the reader's connection opens at once. It
+/// sends a heartbeat comment after a silence, provided that the hub is [driven](crate::docs::driving). It
+/// merges the events that are due into pieces of at most 64 KiB, or of one larger event. It reads only as
+/// fast as it is polled: a reader that takes nothing costs nothing. The text is that of WHATWG HTML,
+/// section 9.2.5; a piece always ends where a line ends.
 ///
 /// # Cancel safety
 ///
-/// A piece is yielded whole or not at all, so whoever waits for the next may stop waiting. Dropping the
-/// body is the reader's leaving: its hook runs with [`StreamEnd::Left`].
+/// A piece is yielded whole or not at all, so the wait for the next one can be abandoned. A body that is
+/// dropped before its end means that the client has left: its hook runs with
+/// [`StreamEnd::ClientClosed`].
 pub struct Body {
     source: Source,
     client: Client,
     state: State,
-    // Boxed, because a stream has them for a moment or not at all, and is open for long.
+    // Boxed, because a stream has them for a moment or not at all, and stays open.
     extras: Option<Box<Extras>>,
 }
 
-/// What few streams have.
+/// Parts that few streams have.
 #[derive(Default)]
 struct Extras {
     greeting: Option<Event>,
@@ -56,7 +59,7 @@ enum Source {
     Stream(Box<OwnStream>),
 }
 
-/// Events of one reader's own.
+/// A stream of events for this reader alone.
 struct OwnStream {
     events: Pin<Box<dyn Stream<Item = Event> + Send>>,
     hub: Hub,
@@ -92,11 +95,31 @@ enum State {
     Ended(StreamEnd),
 }
 
-/// Bytes of merged events in one piece at most, so that the streams of one connection take turns.
+/// The most bytes of merged events in one piece, so that the streams of one connection take turns.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
 
+impl Hub {
+    /// Opens the event stream of a view, for a [`StreamRequest`] or from a [`Start`](crate::Start).
+    ///
+    /// From this call on nothing published is missed, whenever the body is first polled.
+    ///
+    /// ```
+    /// use tidings_hub::{Hub, Start, StreamRequest, Topic};
+    ///
+    /// let hub = Hub::default();
+    /// let request = StreamRequest::from(Start::Tail);
+    /// let response = hub.stream(Topic::from_static("news"), request).into_response();
+    /// assert_eq!(response.headers()["content-type"], "text/event-stream");
+    /// ```
+    #[must_use]
+    pub fn stream(&self, view: impl Into<View>, request: impl Into<StreamRequest>) -> Body {
+        let StreamRequest { start, client } = request.into();
+        Body::new(self.subscribe(view, start)).for_client(client)
+    }
+}
+
 impl Subscriber {
-    /// The event stream of what it finds, as the body of a response.
+    /// The event stream of what the subscriber finds, as the body of a response.
     #[must_use]
     pub fn into_body(self) -> Body {
         Body::new(self)
@@ -104,17 +127,17 @@ impl Subscriber {
 }
 
 impl Body {
-    /// The stream of a subscriber.
+    /// The event stream of what a subscriber finds.
     #[must_use]
     pub fn new(subscriber: Subscriber) -> Self {
         Self::with_source(Source::Subscriber(subscriber))
     }
 
-    /// A stream of one reader's own: any stream of events, with heartbeats. It is pulled only as fast
-    /// as the reader takes, and dropped with the reader. The stream ends when it does.
+    /// A stream for this reader alone: any stream of events, with heartbeats. It is polled only as fast
+    /// as the reader takes, and dropped with the reader. The body ends when the stream does.
     ///
-    /// What it yields is kept nowhere: a reader that comes back has no place in it, unless the program
-    /// gives its events IDs and starts where [`Start::from_headers`](crate::Start::from_headers) says.
+    /// Its events are kept nowhere: a reader that comes back has no place in it, unless the program gives
+    /// its events IDs and starts where the [`StreamRequest`] says.
     #[must_use]
     pub fn from_stream(hub: &Hub, events: impl Stream<Item = Event> + Send + 'static) -> Self {
         let watch = hub.watch(None);
@@ -127,24 +150,24 @@ impl Body {
         Self { source, client, state, extras: None }
     }
 
-    /// Says who reads the stream: an EventSource is given its place before the first event, so that a
-    /// connection that breaks early loses nothing. [`Client::Other`] unless it is said.
+    /// Sets the kind of client that reads the stream, [`Client::Other`] by default. An EventSource is
+    /// given its place before the first event, so that a connection that breaks early loses nothing.
     #[must_use]
     pub fn for_client(mut self, client: Client) -> Self {
         self.client = client;
         self
     }
 
-    /// Sends an event before all others, to this reader alone. Its ID is left out: it has no place
-    /// that the reader could resume from.
+    /// Sends an event before all others, to this reader alone. Its ID is left out, because the event is
+    /// not in history and no reader could resume after it.
     #[must_use]
     pub fn with_greeting(mut self, greeting: Event) -> Self {
         self.extras.get_or_insert_default().greeting = Some(without_id(&greeting));
         self
     }
 
-    /// Ends the stream after so long, as [`Hub::tick`] tells the time; readers come back by themselves.
-    /// The shorter of several time-outs counts.
+    /// Ends the stream after this time, as [`Hub::tick`] tells it; readers come back by themselves. Of
+    /// several timeouts the shortest counts.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let at = self.source.hub().clock().uptime() + millis(timeout);
@@ -153,7 +176,7 @@ impl Body {
         self
     }
 
-    /// Calls `hook` once, however the stream ends; after those given before.
+    /// Calls `hook` once, however the stream ends; after the hooks given before.
     ///
     /// It runs where the stream is polled or dropped, with no lock of the hub's held.
     #[must_use]
@@ -166,7 +189,7 @@ impl Body {
         self
     }
 
-    /// Ends the stream here and now, from our side: nothing more is sent, and its hook runs with
+    /// Closes the stream at once: nothing more is sent, and its hook runs with
     /// [`StreamEnd::Completed`].
     pub fn close(&mut self) {
         if self.stream_end().is_none() {
@@ -174,13 +197,13 @@ impl Body {
         }
     }
 
-    /// What ends the stream from elsewhere.
+    /// A handle that closes the stream from elsewhere.
     #[must_use]
     pub fn closer(&self) -> Closer {
         Closer::new(Arc::clone(self.source.watch()))
     }
 
-    /// How the stream came to its end, as its hook is told; `None` while it is open.
+    /// The reason why the stream has ended, as its hook is told; `None` while it is open.
     #[must_use]
     pub fn stream_end(&self) -> Option<StreamEnd> {
         match self.state {
@@ -189,32 +212,10 @@ impl Body {
         }
     }
 
-    /// Answers the request with these headers: [`Body::for_client`] by what they tell of the client
-    /// ([`Client::from_headers`]), and [`Body::into_response`].
+    /// The response with this body: status 200 and the headers of an event stream, including those that
+    /// keep proxies from buffering and transforming it.
     ///
-    /// ```
-    /// use http::HeaderMap;
-    /// use tidings_hub::{Body, Hub, HubConfig, InvalidTopic, Start, Topic};
-    ///
-    /// fn news(hub: &Hub, headers: &HeaderMap) -> Result<http::Response<Body>, InvalidTopic> {
-    ///     let subscriber = hub.subscribe(Topic::new("news")?, Start::from_headers(headers));
-    ///     Ok(subscriber.into_body().respond_to(headers))
-    /// }
-    ///
-    /// let hub = Hub::new(HubConfig::default());
-    /// let response = news(&hub, &HeaderMap::new())?;
-    /// assert_eq!(response.headers()["content-type"], "text/event-stream");
-    /// # Ok::<(), InvalidTopic>(())
-    /// ```
-    #[must_use]
-    pub fn respond_to(self, headers: &HeaderMap) -> Response<Self> {
-        self.for_client(Client::from_headers(headers)).into_response()
-    }
-
-    /// The response with this body: status 200 and the headers an event stream needs, those against
-    /// proxies that buffer or transform among them.
-    ///
-    /// A stream that was [ended](Hub::close) while its reader was away is answered with status 204 and
+    /// A stream that was [closed](Hub::close) while its reader was away is answered with status 204 and
     /// an empty body, which keeps an EventSource closed (WHATWG HTML, section 9.2.3).
     #[must_use]
     pub fn into_response(mut self) -> Response<Self> {
@@ -240,12 +241,13 @@ impl Body {
         if self.stream_end().is_some() {
             return Poll::Ready(None);
         }
+        self.source.hub().clock().warn_if_idle();
         let mut out = Vec::new();
         if self.state == State::Preamble {
             self.state = State::Open;
             self.write_preamble(&mut out);
         }
-        // Before looking, so that what comes after the look still wakes.
+        // Before reading, so that an event that is committed after the read still wakes.
         self.source.watch().register(cx.waker());
         let end = if self.source.watch().is_due(Due::Close) {
             Some(StreamEnd::Completed)
@@ -271,7 +273,7 @@ impl Body {
         Poll::Ready(Some(out.into()))
     }
 
-    /// Writes what is due now; the answer is the end, if this is it.
+    /// Writes the events that are due; returns the end if the stream has come to it.
     fn write_events(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Option<StreamEnd> {
         let mut delivered = 0;
         let end = loop {
@@ -289,7 +291,7 @@ impl Body {
                         }
                         Read::Tail => break None,
                         Read::Full => {
-                            // A long walk without a match: go on, but let others run in between.
+                            // A long walk without a match: go on, but let other tasks run in between.
                             if out.is_empty() {
                                 cx.waker().wake_by_ref();
                             }
@@ -374,7 +376,7 @@ impl Stream for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if self.stream_end().is_none() {
-            self.finish(StreamEnd::Left);
+            self.finish(StreamEnd::ClientClosed);
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Ending one stream from elsewhere.
+//! Closing one stream from elsewhere.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::watch::{Due, Watch};
 
-/// Ends one stream from elsewhere: from a list of those that are open, say.
+/// A handle that closes one stream from elsewhere, such as from a list of open streams.
 ///
 /// Made by [`Body::closer`](crate::Body::closer) and [`Subscriber::closer`](crate::Subscriber::closer). It
-/// keeps nothing open, and does nothing once the stream is over. To end all streams of a topic there is
-/// [`Hub::close`](crate::Hub::close), which also keeps them from coming back.
+/// keeps nothing open, and does nothing once the stream has ended. [`Hub::close`](crate::Hub::close)
+/// closes all streams of a topic, and also keeps them from coming back.
 #[derive(Clone)]
 pub struct Closer(Arc<Watch>);
 
@@ -18,8 +18,8 @@ impl Closer {
         Self(watch)
     }
 
-    /// Ends the stream, as [`StreamEnd::Completed`](crate::StreamEnd::Completed): whoever polls it is
-    /// woken and finds its end, whatever there is still to be sent.
+    /// Closes the stream with [`StreamEnd::Completed`](crate::StreamEnd::Completed): its task is woken and
+    /// finds the end, even if there are events left to send.
     pub fn close(&self) {
         self.0.wake_for(Due::Close);
     }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use tidings_proto::{Event, EventId};
 
 use crate::cursor::{Cursor, Epoch};
-use crate::topic::{Topic, is_control_or_format};
+use crate::topic::{InvalidTopic, Topic, is_control_or_format};
 
 /// An event that a publisher asks a hub to commit.
 #[derive(Clone, Debug)]
@@ -19,19 +19,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A public event of one topic.
+    /// A public event of a topic, or of several [`Topics`].
     ///
     /// An event with an ID keeps it as its publisher-given ID; one without gets an ID that spells
     /// its place in the hub's history.
     #[must_use]
-    pub fn new(topic: Topic, event: Event) -> Self {
-        Self { topics: topic.into(), private: false, event, idempotency: None }
-    }
-
-    /// An event of several topics.
-    #[must_use]
-    pub fn with_topics(topics: Topics, event: Event) -> Self {
-        Self { topics, private: false, event, idempotency: None }
+    pub fn new(topics: impl Into<Topics>, event: Event) -> Self {
+        Self { topics: topics.into(), private: false, event, idempotency: None }
     }
 
     /// Marks the event as private: for subscribers whose grant names its topic.
@@ -66,7 +60,7 @@ impl Draft {
         self.private
     }
 
-    /// What a repetition is recognised by.
+    /// The key by which a repetition is recognized.
     #[must_use]
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.idempotency.as_ref()
@@ -123,8 +117,8 @@ impl From<Topic> for Topics {
     }
 }
 
-/// What a publisher repeats so that a second try publishes nothing: a text, and which of the
-/// request's events it stands for.
+/// A key that a publisher repeats so that a second try publishes nothing: a text, and the index of
+/// the event in its request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey {
     key: Arc<str>,
@@ -148,24 +142,24 @@ impl IdempotencyKey {
         if legal { Ok(Self { key: key.into(), index: 0 }) } else { Err(InvalidIdempotencyKey) }
     }
 
-    /// The text, which all events of a request share.
+    /// The text, which the events of a request share.
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.key
     }
 
-    /// Which of the request's events, counted from zero.
+    /// The index of the event in its request.
     pub(crate) fn index(&self) -> u64 {
         self.index
     }
 
-    /// The key of the same request's event number `index`, counted from zero.
+    /// The key of the event at `index` in the same request.
     #[must_use]
     pub fn at(&self, index: u64) -> Self {
         Self { key: Arc::clone(&self.key), index }
     }
 }
 
-/// A text that is no idempotency key: empty, too long, or with invisible characters.
+/// The text cannot be an idempotency key: it is empty, too long, or has invisible characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidIdempotencyKey;
@@ -186,13 +180,15 @@ impl std::error::Error for InvalidIdempotencyKey {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// Its ID.
+    /// The key of an [emitter](crate::Emitters) makes no topic.
+    Topic(InvalidTopic),
+    /// Its ID is not one that a hub takes.
     Id(RefusedId),
     /// It is larger than [`HubConfig::event_bytes_max`](crate::HubConfig::event_bytes_max).
     TooLarge {
-        /// Its size in bytes: type, ID and data together.
+        /// Its size: type, ID and data together.
         bytes: usize,
-        /// How large it may be.
+        /// The largest size allowed.
         bytes_max: usize,
     },
 }
@@ -200,7 +196,8 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The rule broken is the ID's own, in its own words.
+            // The sentence of the part that breaks its rule.
+            Self::Topic(invalid) => invalid.fmt(f),
             Self::Id(refused) => refused.fmt(f),
             Self::TooLarge { bytes, bytes_max } => {
                 write!(f, "an event has at most {bytes_max} bytes, this one has {bytes}")
@@ -219,11 +216,11 @@ pub enum RefusedId {
     Empty,
     /// More than 128 bytes: browsers and proxies limit headers, and an ID comes back in one.
     TooLong,
-    /// A control or format character, or a blank at an end: none of these survives a header.
+    /// A control or format character, or a blank at either end: none of these survives a header.
     Character,
     /// `earliest` asks for everything held, and texts that start with `#` are kept for later.
     Reserved,
-    /// It spells a cursor of the hub's own history and would point at another event.
+    /// It spells a cursor of the hub's own history, and would point at another event.
     OwnCursor,
 }
 
@@ -243,8 +240,8 @@ impl fmt::Display for RefusedId {
 
 impl std::error::Error for RefusedId {}
 
-/// Checks a publisher-given ID by the hub's stricter rule: it comes back as a header's value and must
-/// not be mistaken for something else.
+/// Checks a publisher-given ID by the hub's stricter rule: it comes back in a header and must not be
+/// mistaken for something else.
 fn check_id(id: &EventId, epoch: Epoch) -> Result<(), RefusedId> {
     const BYTES_MAX: usize = 128;
     let id = id.as_str();

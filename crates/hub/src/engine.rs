@@ -12,18 +12,23 @@
 //! event.
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::cursor::{Cursor, Sequence};
+use crate::emitters::Emitter;
+pub use crate::emitters::EmitterParts;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
 use crate::history::{HintQueue, ReadMax};
 use crate::hub::Hub;
 pub use crate::lifetime::{drain_delay, lifetime, quiet_max, return_time};
+pub use crate::on_end::OnEnd;
 pub use crate::reader::{Read, Reader, ReaderState};
 use crate::start::Start;
 use crate::stream_text::{Client, write_heartbeat};
 pub use crate::stream_text::{stream_headers, without_id};
+use crate::subscriber::Subscriber;
 use crate::topic::Topic;
 use crate::view::View;
 
@@ -32,6 +37,32 @@ pub struct Tap {
     hub: Hub,
     shard: ShardIndex,
     queue: Arc<HintQueue>,
+}
+
+impl<K: Eq + Hash + Send + 'static> Emitter<K> {
+    /// The parts of the stream, for a server that writes it by other means than a
+    /// [`Body`](crate::Body).
+    #[must_use]
+    pub fn into_parts(self) -> EmitterParts {
+        self.parts()
+    }
+}
+
+impl Subscriber {
+    /// Reads on when the streams of its topic are [closed](Hub::close): for a reader that polls, and so
+    /// has no stream to close.
+    #[must_use]
+    pub fn past_closes(mut self) -> Self {
+        self.read_past_closes();
+        self
+    }
+
+    /// Whether the streams of another topic were closed while its reader was away: a topic that stands
+    /// for something else to which the stream belongs, such as its subject.
+    #[must_use]
+    pub fn is_closed_by(&self, topic: &Topic) -> bool {
+        self.is_closed_for(topic)
+    }
 }
 
 impl Tap {

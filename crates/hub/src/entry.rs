@@ -7,13 +7,13 @@ use crate::history::{Held, History};
 use crate::time::Time;
 use crate::topic::Topic;
 
-/// An event as it was committed.
+/// An event that history holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Delivery {
-    /// The event's ID: what a reader who has seen it resumes with.
+pub struct HeldEvent {
+    /// The event's ID, with which a reader that has seen it resumes.
     pub id: EventId,
-    /// Where it stands.
+    /// Its position in the hub's history.
     pub sequence: Sequence,
     /// When it was committed.
     pub time: Time,
@@ -49,7 +49,7 @@ impl Raw {
         })
     }
 
-    pub(crate) fn decode(self) -> Option<Delivery> {
+    pub(crate) fn decode(self) -> Option<HeldEvent> {
         let mut decoder = Decoder::with_limits(crate::unlimited());
         let (mut input, mut retry, mut event) = (&self.frame[..], None, None);
         while let Ok(Some(item)) = decoder.decode(&mut input) {
@@ -64,6 +64,6 @@ impl Raw {
             event = event.with_retry(retry);
         }
         let Self { id, sequence, time, topic, is_private, .. } = self;
-        Some(Delivery { event: event.with_id(id.clone()), id, sequence, time, topic, is_private })
+        Some(HeldEvent { event: event.with_id(id.clone()), id, sequence, time, topic, is_private })
     }
 }

@@ -59,7 +59,7 @@ mod tests {
     use tidings_proto::{Event, EventId};
 
     use super::*;
-    use crate::{Draft, Hub, HubConfig, Received, Start, Subscriber, Topic, View};
+    use crate::{Draft, Found, Hub, HubConfig, Start, Subscriber, Topic, View};
 
     fn topic(name: &str) -> Topic {
         Topic::new(name).unwrap()
@@ -74,8 +74,7 @@ mod tests {
     /// Publishes an event to topics `a` and `b` alike, or to one of them; private ones say so.
     fn publish(hub: &Hub, topics: &[&str], data: &str) {
         let topics = crate::Topics::new(topics.iter().map(|name| topic(name))).unwrap();
-        let draft =
-            Draft::with_topics(topics, Event::new(data).with_id(EventId::new("7").unwrap()));
+        let draft = Draft::new(topics, Event::new(data).with_id(EventId::new("7").unwrap()));
         drop(hub.publish(draft.with_private(data.starts_with("private"))));
     }
 
@@ -97,8 +96,8 @@ mod tests {
         let mut found = Vec::new();
         while let Poll::Ready(Some(item)) = Pin::new(&mut *subscriber).poll_next(&mut context) {
             found.push(match item {
-                Received::Event(delivery) => delivery.event.data().to_owned(),
-                Received::Gap(gap) => format!("gap {:?}", gap.oldest.map(|id| id.to_string())),
+                Found::Event(held) => held.event.data().to_owned(),
+                Found::Gap(gap) => format!("gap {:?}", gap.oldest.map(|id| id.to_string())),
             });
         }
         found

@@ -4,6 +4,7 @@
 //! into history), `tick` (time), `drive` (timers), `stats`; and beside the types that its methods
 //! return (`publish`, `subscriber`, `page`).
 
+mod builder;
 mod clock;
 mod commit;
 mod committer;
@@ -18,33 +19,34 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub use self::builder::HubBuilder;
 use self::clock::Clock;
 use self::committer::Committer;
 pub use self::stats::{HubStats, TopicInfo};
 use crate::cursor::Epoch;
 use crate::history::{History, Retention};
-use crate::journal::{Durability, Journal, JournalError, MemoryJournal};
+use crate::journal::{Durability, Journal, Opened};
 use crate::lifetime::lifetime;
 use crate::time::{Now, millis};
 use crate::view::View;
 use crate::watch::{Due, Watch, WatchList};
 
-/// What a [`Hub`] is made with.
+/// The configuration of a [`Hub`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HubConfig {
-    /// What history holds.
+    /// The bounds of history.
     pub retention: Retention,
-    /// Silence after which a comment is sent at the latest: 15 s by default, below the idle time-outs
-    /// of the usual proxies, as the standard advises (WHATWG HTML, section 9.2.7).
+    /// The longest silence before a comment is sent: 15 s by default, below the idle timeouts of common
+    /// proxies, as the standard advises (WHATWG HTML, section 9.2.7).
     pub heartbeat_interval: Duration,
-    /// The reconnection time that streams announce in their `retry` field: 2 s by default, so that
-    /// readers of a restarted server do not come back all at once, and soon.
+    /// The reconnection time that streams announce in their `retry` field: 2 s by default, so that the
+    /// readers of a restarted server come back soon, but not all at once.
     pub reconnection_time: Duration,
-    /// How long a stream lasts at most; `None` by default. Each ends up to a tenth earlier, so that
-    /// streams opened together do not end together. Readers come back by themselves.
+    /// The longest time that a stream lasts; unlimited by default. Each stream ends up to a tenth
+    /// earlier, so that streams opened together do not end together. Readers come back by themselves.
     pub stream_age_max: Option<Duration>,
-    /// Bytes of an event at most, type, ID and data together: 1 MiB by default, which is far above a
+    /// The largest size of an event: type, ID and data together. 1 MiB by default, which is far above a
     /// notification and bounds what one publisher can make every reader's connection hold.
     pub event_bytes_max: usize,
 }
@@ -64,7 +66,8 @@ impl Default for HubConfig {
 /// Topics, the history of their events, and their subscribers. Cloning shares the hub.
 ///
 /// A hub does nothing by itself: publishing runs on the publisher's thread, reading on the
-/// subscriber's, and time enters by [`Hub::tick`]. No executor is needed.
+/// subscriber's, and time enters by [`Hub::tick`], which [a task of yours](crate::docs::driving) calls. No
+/// executor is needed.
 #[derive(Clone)]
 pub struct Hub {
     inner: Arc<Inner>,
@@ -93,45 +96,13 @@ struct Counters {
 }
 
 impl Hub {
-    /// A hub that keeps events in memory alone, dated by the machine's clock until the first tick.
+    /// A hub that keeps its events in memory. [`Hub::builder`] makes other hubs.
     #[must_use]
     pub fn new(config: HubConfig) -> Self {
-        Self::at(config, Now::read())
+        Self::builder().config(config).build()
     }
 
-    /// As [`Hub::new`], at a time of the caller's: for tests that step it.
-    #[must_use]
-    pub fn at(config: HubConfig, now: Now) -> Self {
-        Self::with_memory(config, MemoryJournal::new(), now)
-    }
-
-    /// As [`Hub::at`], on a given memory journal: for tests that repeat.
-    #[must_use]
-    pub fn with_memory(config: HubConfig, journal: MemoryJournal, now: Now) -> Self {
-        let opened = journal.opened();
-        Self::with_opened(config, Box::new(journal), opened, now)
-    }
-
-    /// Opens a journal and makes a hub on it. History fills up as [`Hub::run`] follows the journal.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Journal::open`].
-    pub async fn open(
-        config: HubConfig,
-        journal: Box<dyn Journal>,
-        now: Now,
-    ) -> Result<Self, JournalError> {
-        let opened = journal.open().await?;
-        Ok(Self::with_opened(config, journal, opened, now))
-    }
-
-    fn with_opened(
-        config: HubConfig,
-        journal: Box<dyn Journal>,
-        opened: crate::journal::Opened,
-        now: Now,
-    ) -> Self {
+    fn with_opened(config: HubConfig, journal: Box<dyn Journal>, opened: Opened, now: Now) -> Self {
         let history = History::new(opened.epoch, opened.oldest, config.retention.clone());
         let feed = journal.follow(opened.oldest);
         let clock = Clock::new(now, config.heartbeat_interval);
@@ -150,19 +121,19 @@ impl Hub {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What the hub was made with.
+    /// The configuration of the hub.
     #[must_use]
     pub fn config(&self) -> &HubConfig {
         &self.inner.config
     }
 
-    /// Which history this is.
+    /// The epoch, which identifies this history.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.inner.epoch
     }
 
-    /// What a committed event survives.
+    /// The durability of a committed event.
     #[must_use]
     pub fn durability(&self) -> Durability {
         self.inner.durability
@@ -191,8 +162,9 @@ impl Hub {
     /// A new watch among everybody's: when its stream ends follows from the configuration.
     pub(crate) fn watch(&self, scan: Option<View>) -> Arc<Watch> {
         let clock = &self.inner.clock;
+        clock.warn_if_idle();
         let watch = Arc::new(Watch::new(scan, clock.uptime()));
-        // Before the look, so that a close in between finds it among everybody's.
+        // Before the look at the clock, so that a drain in between finds it among everybody's.
         self.inner.everybody.keep(&watch);
         if clock.is_draining() {
             watch.mark_due(Due::Drain);
@@ -209,6 +181,13 @@ impl Hub {
     /// Counts events that were handed to subscribers.
     pub(crate) fn count_delivered(&self, events: u64) {
         self.inner.counters.delivered.fetch_add(events, Ordering::Relaxed);
+    }
+}
+
+impl Default for Hub {
+    /// A hub with the default configuration, in memory.
+    fn default() -> Self {
+        Self::new(HubConfig::default())
     }
 }
 

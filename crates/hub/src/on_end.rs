@@ -1,37 +1,37 @@
-//! How a stream ends, and what is called when it has.
+//! Why a stream has ended, and the hook that is called then.
 
 use std::fmt;
 
-/// How a stream came to its end.
+/// The reason why a stream has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamEnd {
-    /// It was ended from our side: its topic's streams were ended, or its source is over.
+    /// The program closed it, or its source of events was over.
     Completed,
-    /// Its time was over.
+    /// It timed out, or reached its maximum age.
     TimedOut,
-    /// The hub is closing.
+    /// The hub drains.
     Drained,
-    /// The reader left, or its connection broke.
-    Left,
+    /// The client closed it, or its connection broke.
+    ClientClosed,
 }
 
-/// What is to be called when a stream has ended: exactly once, however that comes about.
+/// A hook that is called exactly once when a stream has ended.
 ///
-/// Whoever writes the stream [runs](OnEnd::run) it. Dropped without that, it is called with
-/// [`StreamEnd::Left`], so that no way out of a stream forgets it.
+/// The writer of the stream [runs](OnEnd::run) it. A hook that is dropped instead is called with
+/// [`StreamEnd::ClientClosed`], so that no way out of a stream forgets it.
 pub struct OnEnd(Option<Hook>);
 
 type Hook = Box<dyn FnOnce(StreamEnd) + Send>;
 
 impl OnEnd {
-    /// Calls `hook` at the end.
+    /// A hook that calls `hook`.
     #[must_use]
     pub fn new(hook: impl FnOnce(StreamEnd) + Send + 'static) -> Self {
         Self(Some(Box::new(hook)))
     }
 
-    /// Calls `hook` too, after what is called already.
+    /// Calls `hook` too, after the earlier ones.
     #[must_use]
     pub fn then(self, hook: impl FnOnce(StreamEnd) + Send + 'static) -> Self {
         Self::new(move |end| {
@@ -40,7 +40,7 @@ impl OnEnd {
         })
     }
 
-    /// Says that the stream has ended.
+    /// Calls the hook: the stream has ended.
     pub fn run(mut self, end: StreamEnd) {
         self.call(end);
     }
@@ -54,7 +54,7 @@ impl OnEnd {
 
 impl Drop for OnEnd {
     fn drop(&mut self) {
-        self.call(StreamEnd::Left);
+        self.call(StreamEnd::ClientClosed);
     }
 }
 
@@ -82,6 +82,6 @@ mod tests {
         assert_eq!(*calls.lock(), [("a", StreamEnd::TimedOut), ("b", StreamEnd::TimedOut)]);
         calls.lock().clear();
         drop(OnEnd::new(hook("a")).then(hook("b")));
-        assert_eq!(*calls.lock(), [("a", StreamEnd::Left), ("b", StreamEnd::Left)]);
+        assert_eq!(*calls.lock(), [("a", StreamEnd::ClientClosed), ("b", StreamEnd::ClientClosed)]);
     }
 }

@@ -1,7 +1,7 @@
 //! Pages: some of a view's events, read at once.
 
 use crate::cursor::Cursor;
-use crate::entry::{Delivery, Raw};
+use crate::entry::{HeldEvent, Raw};
 use crate::gap::Gap;
 use crate::history::ReadMax;
 use crate::hub::Hub;
@@ -14,7 +14,7 @@ use crate::view::View;
 #[non_exhaustive]
 pub struct Page {
     /// The events, in order.
-    pub events: Vec<Delivery>,
+    pub events: Vec<HeldEvent>,
     /// The gap there is before them.
     pub gap: Option<Gap>,
     /// Where to go on: after the last of the events.

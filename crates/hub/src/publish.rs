@@ -1,4 +1,4 @@
-//! Publishing, and what it answers.
+//! Publishing: the hub's methods, their futures, and their outcome.
 
 use std::fmt;
 use std::future::Future;
@@ -16,53 +16,51 @@ use crate::topic::Topic;
 impl Hub {
     /// Publishes an event. It is submitted at the call; the future yields where it was committed.
     ///
-    /// Never waits for readers. In memory the event is committed, and its readers are woken, before
-    /// the call returns.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError`], at once where the event is refused: nothing is then published.
+    /// Never waits for readers. In memory the event is committed or refused, and its readers are woken,
+    /// before the call returns.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing back.
-    pub fn publish(&self, draft: Draft) -> Result<Publishing, PublishError> {
-        self.check(&draft).map_err(|reason| PublishError::Refused { index: 0, reason })?;
+    pub fn publish(&self, draft: Draft) -> Publishing {
+        if let Err(reason) = self.check(&draft) {
+            return Publishing::refused(self, reason);
+        }
         let given_id = draft.event.id().cloned();
         let committing = self.submit(&mut std::iter::once(Submission::Event(draft)));
-        Ok(Publishing::new(self.epoch(), committing, given_id))
+        Publishing { epoch: self.epoch(), state: State::Submitted(committing, given_id) }
     }
 
-    /// Publishes events in order; all of them are refused if one is. The future yields one
-    /// [`Published`] for each, in the same order.
+    /// Publishes events in order, or none of them if one is refused. The future yields one
+    /// [`Published`] for each, in the same order, or the error of the first event that is refused.
     ///
-    /// They are checked and submitted at the call. How many they are is for the caller to limit.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError::Refused`] names the first event that is refused.
+    /// They are checked and submitted at the call. Their number is for the caller to limit.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing back.
-    pub fn publish_all(&self, drafts: Vec<Draft>) -> Result<PublishingAll, PublishError> {
+    pub fn publish_all(&self, drafts: Vec<Draft>) -> PublishingAll {
+        let epoch = self.epoch();
         for (index, draft) in drafts.iter().enumerate() {
-            self.check(draft).map_err(|reason| PublishError::Refused { index, reason })?;
+            if let Err(reason) = self.check(draft) {
+                let state = State::Refused(PublishError::Refused { index, reason });
+                return PublishingAll { epoch, state };
+            }
         }
         let given_ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
         let committing = self.submit(&mut drafts.into_iter().map(Submission::Event));
-        Ok(PublishingAll::new(self.epoch(), committing, given_ids))
+        PublishingAll { epoch, state: State::Submitted(committing, given_ids) }
     }
 
-    /// Ends the streams that are now open on exactly this topic, after what has been published. A
-    /// reader that was away comes back to an ended stream.
+    /// Closes the streams that are open on exactly this topic, after the events published before. The
+    /// stream of a reader that was away is [closed](crate::Subscriber::is_closed) when it comes back.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing back.
-    pub fn close(&self, topic: Topic) -> Publishing {
+    pub fn close(&self, topic: Topic) -> Closing {
         let committing = self.submit(&mut std::iter::once(Submission::Close(topic)));
-        Publishing::new(self.epoch(), committing, None)
+        Closing(Publishing { epoch: self.epoch(), state: State::Submitted(committing, None) })
     }
 
     /// Checks an event by the hub's rules, as publishing it does.
@@ -75,81 +73,91 @@ impl Hub {
     }
 }
 
-/// An event that has been submitted and is being committed: a future of the [`Published`] one.
+/// An event that is being committed: a future of the [`Published`] event or the [`PublishError`].
 ///
-/// It yields [`PublishError::Unknown`] if the journal failed, and no other error: what is refused is
-/// refused at the call.
+/// The event was submitted, or refused, when this future was made.
 ///
 /// # Cancel safety
 ///
 /// Dropping it takes nothing back: the event is committed all the same.
-#[must_use = "an event is published in any case; whether it was committed is told here"]
+#[must_use = "the event is published in any case, but only this future reports an error"]
 pub struct Publishing {
     epoch: Epoch,
-    committing: Committing,
-    given_id: Option<EventId>,
+    state: State<Option<EventId>>,
 }
 
-/// Events that have been submitted and are being committed: a future of one [`Published`] for each
-/// draft, in order. Otherwise as [`Publishing`].
+/// Events that are being committed: a future of one [`Published`] for each draft, in order, or of the
+/// [`PublishError`]. Otherwise as [`Publishing`].
 ///
 /// # Cancel safety
 ///
 /// Dropping it takes nothing back: the events are committed all the same.
-#[must_use = "events are published in any case; whether they were committed is told here"]
+#[must_use = "the events are published in any case, but only this future reports an error"]
 pub struct PublishingAll {
     epoch: Epoch,
-    committing: Committing,
-    given_ids: Vec<Option<EventId>>,
+    state: State<Vec<Option<EventId>>>,
 }
 
-/// A committed event.
+/// Streams that are being closed: a future that is done when the close is committed.
+///
+/// # Cancel safety
+///
+/// Dropping it takes nothing back: the streams are closed all the same.
+#[must_use = "the streams are closed in any case, but only this future reports an error"]
+pub struct Closing(Publishing);
+
+/// What became of the call, with the publisher-given IDs.
+enum State<Ids> {
+    Refused(PublishError),
+    Submitted(Committing, Ids),
+}
+
+/// An event that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
     epoch: Epoch,
     given_id: Option<EventId>,
-    /// Where it stands.
+    /// Its position in the hub's history.
     pub sequence: Sequence,
-    /// Whether it had been published before, under the same idempotency key; nothing was then
-    /// published now.
+    /// Whether it had been published before under the same idempotency key. Nothing was published
+    /// this time.
     pub is_duplicate: bool,
 }
 
-/// Why events were not published, or may not have been.
+/// Why an event was not published, or may not have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// An event is against the hub's rules. Nothing was published.
+    /// An event is against the hub's rules, so nothing was published. Correct it.
     Refused {
-        /// Which of the events, counted from zero.
+        /// The index of the event among those of the call.
         index: usize,
-        /// What is wrong with it.
+        /// The rule it breaks.
         reason: Refused,
     },
-    /// The journal failed: an event may have been committed or not. Publishing it again with the same
-    /// idempotency key is safe.
+    /// The journal failed, so the event may have been committed or not. Publish it again with the same
+    /// idempotency key.
     Unknown,
 }
 
 impl Publishing {
-    pub(crate) fn new(epoch: Epoch, committing: Committing, given_id: Option<EventId>) -> Self {
-        Self { epoch, committing, given_id }
+    /// An event that was not submitted.
+    pub(crate) fn refused(hub: &Hub, reason: Refused) -> Self {
+        let state = State::Refused(PublishError::Refused { index: 0, reason });
+        Self { epoch: hub.epoch(), state }
     }
 }
 
-impl PublishingAll {
-    pub(crate) fn new(
-        epoch: Epoch,
-        committing: Committing,
-        given_ids: Vec<Option<EventId>>,
-    ) -> Self {
-        Self { epoch, committing, given_ids }
+impl Closing {
+    /// A close that was not submitted.
+    pub(crate) fn refused(hub: &Hub, reason: Refused) -> Self {
+        Self(Publishing::refused(hub, reason))
     }
 }
 
 impl Published {
-    /// The ID its readers see: the publisher's, or the one the hub made.
+    /// The ID that its readers see: the publisher's, or the one that the hub made.
     #[must_use]
     pub fn id(&self) -> EventId {
         match &self.given_id {
@@ -158,7 +166,7 @@ impl Published {
         }
     }
 
-    /// Appends [the ID](Published::id) as text, without making one.
+    /// Appends [the ID](Published::id) as text, without an allocation for it.
     pub fn write_id(&self, out: &mut Vec<u8>) {
         match &self.given_id {
             Some(id) => out.extend_from_slice(id.as_str().as_bytes()),
@@ -188,12 +196,17 @@ impl Future for Publishing {
     type Output = Result<Published, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = match &mut self.committing {
+        let epoch = self.epoch;
+        let (committing, given_id) = match &mut self.state {
+            State::Refused(error) => return Poll::Ready(Err(error.clone())),
+            State::Submitted(committing, given_id) => (committing, given_id),
+        };
+        let outcome = match committing {
             Committing::One(outcome) => *outcome,
             Committing::All(outcomes) => first(outcomes),
             Committing::Waiting(outcomes) => first(&ready!(outcomes.as_mut().poll(cx))),
         };
-        Poll::Ready(Published::new(self.epoch, outcome, self.given_id.take()))
+        Poll::Ready(Published::new(epoch, outcome, given_id.take()))
     }
 }
 
@@ -201,18 +214,30 @@ impl Future for PublishingAll {
     type Output = Result<Vec<Published>, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcomes = match &mut self.committing {
+        let epoch = self.epoch;
+        let (committing, given_ids) = match &mut self.state {
+            State::Refused(error) => return Poll::Ready(Err(error.clone())),
+            State::Submitted(committing, given_ids) => (committing, given_ids),
+        };
+        let outcomes = match committing {
             Committing::One(outcome) => vec![*outcome],
             Committing::All(outcomes) => std::mem::take(outcomes),
             Committing::Waiting(outcomes) => ready!(outcomes.as_mut().poll(cx)),
         };
-        let epoch = self.epoch;
         let published = |(outcome, id)| Published::new(epoch, outcome, id);
-        Poll::Ready(outcomes.into_iter().zip(self.given_ids.drain(..)).map(published).collect())
+        Poll::Ready(outcomes.into_iter().zip(given_ids.drain(..)).map(published).collect())
     }
 }
 
-/// The outcome of the one draft there was.
+impl Future for Closing {
+    type Output = Result<(), PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_ok(drop)
+    }
+}
+
+/// The outcome of a single draft.
 fn first(outcomes: &[Outcome]) -> Outcome {
     outcomes.first().copied().unwrap_or(Outcome::Unknown)
 }
@@ -220,8 +245,10 @@ fn first(outcomes: &[Outcome]) -> Outcome {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { index, .. } => write!(f, "event {index} is refused"),
-            Self::Unknown => f.write_str("the journal failed and cannot say what was committed"),
+            Self::Refused { index, .. } => write!(f, "event {index} was refused"),
+            Self::Unknown => {
+                f.write_str("the journal failed, so the event may have been committed or not")
+            }
         }
     }
 }

@@ -14,17 +14,17 @@ pub enum Start {
     /// With the next event.
     #[default]
     Tail,
-    /// With the oldest event held. Whatever was evicted before is no gap.
+    /// With the oldest event held. Events that were evicted before are no gap.
     Oldest,
-    /// After the event with this ID, as a client hands it back: a cursor of the hub's making, or a
-    /// publisher-given ID. Where the ID leads nowhere, the subscriber is told of a gap and then sent
+    /// After the event with this ID, as a client sends it back: a cursor that the hub spelled, or a
+    /// publisher-given ID. If the ID leads nowhere, the subscriber is told of a gap and then sent
     /// everything held.
     After(Box<str>),
 }
 
 impl Start {
-    /// Reads a last event ID as clients send it: none or an empty one starts at the tail, `earliest`
-    /// with the oldest.
+    /// Reads a last event ID as clients send it: without one, or with an empty one, the stream starts at
+    /// the tail; with `earliest` it starts with the oldest event.
     #[must_use]
     pub fn resume(last_event_id: Option<&str>) -> Self {
         match last_event_id {
@@ -36,8 +36,7 @@ impl Start {
 
     /// Reads the header `Last-Event-ID` of a request, as the UTF-8 that browsers send (WHATWG HTML,
     /// section 9.2.3); malformed bytes become U+FFFD and so lead nowhere.
-    #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let header = headers.get("last-event-id").map(|value| value.as_bytes());
         Self::resume(header.map(String::from_utf8_lossy).as_deref())
     }

@@ -10,7 +10,7 @@ use tidings_proto::{Event, EventId};
 
 use crate::closer::Closer;
 use crate::cursor::Cursor;
-use crate::entry::{Delivery, Raw};
+use crate::entry::{HeldEvent, Raw};
 use crate::gap::Gap;
 use crate::history::ReadMax;
 use crate::hub::Hub;
@@ -23,8 +23,8 @@ use crate::watch::{Due, Watch, WatchList};
 /// An async cursor in a hub's history.
 ///
 /// It is a [`Stream`] of what it finds, and the source of a [`Body`](crate::Body). It has no queue: an
-/// event is read from history when it is asked for, so that a slow subscriber costs no more memory
-/// than a fast one, and is told of a [`Gap`] if history moves on without it.
+/// event is read from history when the stream is polled, so a slow subscriber costs no more memory than a
+/// fast one, and is told of a [`Gap`] if history moves on without it.
 #[derive(Debug)]
 pub struct Subscriber {
     reader: Reader,
@@ -43,21 +43,22 @@ enum Listed {
 
 type OneOfMany = (Arc<WatchList>, u32);
 
-/// What a subscriber finds.
+/// Something that a subscriber finds in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Received {
+pub enum Found {
     /// The next event.
-    Event(Delivery),
-    /// Events that should have come next are no longer held; what follows is what is.
+    Event(HeldEvent),
+    /// Events that should have come next are no longer held. The events that are held follow.
     Gap(Gap),
 }
 
-impl Received {
-    /// What a reader is sent: the event, or the event that [tells the gap](Gap::to_event). Each has the
-    /// ID that its reader resumes with.
+impl Found {
+    /// The event that a reader is sent: the one that was found, or the one that [tells the
+    /// gap](Gap::to_event). It has the ID with which its reader resumes.
     ///
-    /// For streams that are changed on their way and so made with [`Body::from_stream`](crate::Body::from_stream).
+    /// For streams that are changed on their way, and so made with
+    /// [`Body::from_stream`](crate::Body::from_stream).
     #[must_use]
     pub fn into_event(self) -> Event {
         match self {
@@ -100,55 +101,48 @@ impl Subscriber {
         Self { reader, watch, listed }
     }
 
-    /// Waits for what comes next; `None` when the stream is over: its topic was [ended](Hub::close), its
-    /// time is up, an [`Closer`] ended it, or the hub drains.
+    /// Waits for the next event or gap. `None` means that the stream has ended: it was closed by
+    /// [`Hub::close`] or a [`Closer`], it has reached its maximum age, or the hub drains.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: the cursor moves only when something is returned.
-    pub async fn next(&mut self) -> Option<Received> {
+    pub async fn next(&mut self) -> Option<Found> {
         poll_fn(|cx| self.poll_received(cx)).await
     }
 
-    /// Reads on when the streams of its topic are [ended](Hub::close): for a reader that polls, and so
-    /// has no stream to end.
-    #[must_use]
-    pub fn past_closes(mut self) -> Self {
-        self.reader.read_past_closes();
-        self
-    }
-
-    /// The cursor: everything of the view up to here has been returned, or told as lost.
+    /// The cursor: all events of the view up to here have been returned, or told as lost.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.reader.cursor()
     }
 
-    /// The last event before the first one to be read that the subscriber may know of: what the
-    /// response header `Last-Event-ID` says, or `earliest` where there is none.
+    /// The ID of the view's last event before the first one to be read; `None` if there is none. The
+    /// response header `Last-Event-ID` names it, or `earliest`.
     #[must_use]
     pub fn started_after(&self) -> Option<&EventId> {
         self.reader.started_after()
     }
 
-    /// Whether the stream was [ended](Hub::close) while its reader was away: it should be answered with
-    /// status 204, which stops an EventSource.
+    /// Whether the stream was [closed](Hub::close) while its reader was away. The response should then
+    /// have status 204, which stops an EventSource.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.reader.is_closed()
     }
 
-    /// Whether the streams of another topic were ended while its reader was away: a topic that stands
-    /// for something else the stream belongs to, such as its subject.
-    #[must_use]
-    pub fn is_closed_by(&self, topic: &Topic) -> bool {
-        self.reader.is_closed_by(topic)
-    }
-
-    /// What ends its stream from elsewhere.
+    /// A handle that closes the stream from elsewhere.
     #[must_use]
     pub fn closer(&self) -> Closer {
         Closer::new(Arc::clone(&self.watch))
+    }
+
+    pub(crate) fn read_past_closes(&mut self) {
+        self.reader.read_past_closes();
+    }
+
+    pub(crate) fn is_closed_for(&self, topic: &Topic) -> bool {
+        self.reader.is_closed_by(topic)
     }
 
     pub(crate) fn reader(&mut self) -> &mut Reader {
@@ -163,7 +157,7 @@ impl Subscriber {
         &self.watch
     }
 
-    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<Found>> {
         const ONE: ReadMax = ReadMax { bytes: usize::MAX, entries: 1 };
         // Before any look, so that what comes after it still wakes.
         self.watch.register(cx.waker());
@@ -174,10 +168,10 @@ impl Subscriber {
         let read = self.reader.read_held(ONE, |history, held| found = Raw::copy(history, held));
         if let Some(found) = found {
             self.reader.hub().count_delivered(1);
-            return Poll::Ready(found.decode().map(Received::Event));
+            return Poll::Ready(found.decode().map(Found::Event));
         }
         match read {
-            Read::Gap(gap) => Poll::Ready(Some(Received::Gap(gap))),
+            Read::Gap(gap) => Poll::Ready(Some(Found::Gap(gap))),
             Read::Closed => Poll::Ready(None),
             Read::Tail if self.watch.is_due(Due::Drain) => Poll::Ready(None),
             Read::Tail => Poll::Pending,
@@ -191,9 +185,9 @@ impl Subscriber {
 }
 
 impl Stream for Subscriber {
-    type Item = Received;
+    type Item = Found;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Found>> {
         self.poll_received(cx)
     }
 }

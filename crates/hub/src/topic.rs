@@ -6,11 +6,22 @@ use std::fmt;
 use smol_str::SmolStr;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-/// The exact name of something events are published to.
+/// The exact name that events are published to.
 ///
 /// Any text of 1 to [`Topic::BYTES_MAX`] bytes without control or format characters: those are
 /// invisible, so that two topics could look alike, and they do not survive headers and logs.
-/// Cloning is cheap: a short name lies in place, a long one is shared.
+/// Cloning is cheap: a short name is stored in place, a long one is shared.
+///
+/// ```
+/// use tidings_hub::{InvalidTopic, Topic};
+///
+/// const NEWS: Topic = Topic::from_static("news");
+///
+/// fn inbox(user: &str) -> Result<Topic, InvalidTopic> {
+///     Topic::new(format!("users/{user}/inbox"))
+/// }
+/// # assert_eq!((NEWS.as_str(), inbox("\n").is_err()), ("news", true));
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic(SmolStr);
 
@@ -41,13 +52,30 @@ impl Topic {
         }
     }
 
+    /// Makes a topic of a literal, without an allocation.
+    ///
+    /// # Panics
+    ///
+    /// If `name` is not 1 to [`Topic::BYTES_MAX`] bytes of visible ASCII and spaces: in a constant, an
+    /// error of the compiler. [`Topic::new`] takes other text.
+    #[must_use]
+    pub const fn from_static(name: &'static str) -> Self {
+        assert!(!name.is_empty() && name.len() <= Self::BYTES_MAX, "a topic has 1 to 1,024 bytes");
+        let mut rest = name.as_bytes();
+        while let [byte, after @ ..] = rest {
+            assert!(matches!(byte, b' '..=b'~'), "a topic's literal is visible ASCII");
+            rest = after;
+        }
+        Self(SmolStr::new_static(name))
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What the name takes beside itself: a long one lies behind two counts, shared by its clones.
+    /// Bytes on the heap: a long name stands behind two counts, shared by its clones.
     pub(crate) fn heap_bytes(&self) -> usize {
         if self.0.is_heap_allocated() { 2 * size_of::<usize>() + self.0.len() } else { 0 }
     }
@@ -79,7 +107,7 @@ impl std::str::FromStr for Topic {
     }
 }
 
-/// Why a text is no [`Topic`].
+/// The text cannot be a [`Topic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidTopic {
@@ -87,7 +115,7 @@ pub enum InvalidTopic {
     Empty,
     /// A topic has at most [`Topic::BYTES_MAX`] bytes.
     TooLong {
-        /// How many it had.
+        /// The length of the text.
         bytes: usize,
     },
     /// A control or format character (Unicode categories Cc and Cf).
@@ -153,6 +181,20 @@ mod tests {
                 Err(InvalidTopic::Character { character, at }),
                 "{name:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_literal_is_visible_ascii_and_equal_to_the_same_text() {
+        use std::hash::BuildHasher as _;
+
+        const LONG: &str = "a topic of many more bytes than are stored in place";
+        const TOPIC: Topic = Topic::from_static(LONG);
+        let made = Topic::new(LONG).unwrap();
+        let hasher = std::hash::RandomState::new();
+        assert_eq!((&TOPIC, hasher.hash_one(&TOPIC)), (&made, hasher.hash_one(&made)));
+        for name in ["", "a\n", "\u{7f}", "é"] {
+            assert!(std::panic::catch_unwind(|| Topic::from_static(name)).is_err(), "{name:?}");
         }
     }
 

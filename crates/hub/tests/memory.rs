@@ -20,7 +20,7 @@ fn topics(prefix: &str) -> Vec<Topic> {
 
 fn publish(hub: &Hub, topic: &Topic) {
     let draft = Draft::new(topic.clone(), Event::new("x".repeat(100)));
-    ready(pin!(hub.publish(draft).unwrap())).unwrap();
+    ready(pin!(hub.publish(draft))).unwrap();
 }
 
 fn each(bytes: AllocationInfo) -> usize {
@@ -32,7 +32,7 @@ fn a_reader_of_its_own_topic_costs_the_hub_at_most_100_bytes_and_a_long_name() {
     for (prefix, bytes_max) in
         [("topic/", 100), ("https://example.com/notifications/", 100 + 2 * size_of::<usize>() + 39)]
     {
-        let hub = Hub::new(HubConfig::default());
+        let hub = Hub::default();
         let tap = Tap::open(&hub, 1, Waker::noop().clone());
         let mut readers = Vec::with_capacity(TOPICS);
         let names = topics(prefix).into_iter().map(|topic| topic.as_str().to_owned());
@@ -79,7 +79,7 @@ fn publishing_one_event_allocates_for_what_it_leaves_and_for_nothing_else() {
 
     // A shard that looks at its hints at once, or one whose hints wait: then each has a block.
     for (is_busy, each) in [(false, 0), (true, 2)] {
-        let hub = Hub::new(HubConfig::default());
+        let hub = Hub::default();
         let tap = Tap::open(&hub, 4096, Waker::noop().clone());
         let topic = Topic::new("a").unwrap();
         let _reader = tap.subscribe(&topic.clone().into(), Start::Tail);
@@ -88,7 +88,7 @@ fn publishing_one_event_allocates_for_what_it_leaves_and_for_nothing_else() {
         let mut hints = Vec::new();
         let taken = measure(|| {
             for draft in drafts {
-                ready(pin!(hub.publish(draft).unwrap())).unwrap();
+                ready(pin!(hub.publish(draft))).unwrap();
                 if !is_busy {
                     tap.drain(&mut hints);
                     hints.clear();
@@ -112,7 +112,7 @@ fn poll(body: &mut Body) -> usize {
 
 #[test]
 fn a_stream_of_its_own_topic_costs_the_hub_at_most_350_bytes() {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     let mut bodies = Vec::with_capacity(TOPICS);
     let names: Vec<_> = (0..TOPICS).map(|number| format!("topic/{number:05}")).collect();
     let taken = measure(|| {
@@ -129,7 +129,7 @@ fn a_stream_of_its_own_topic_costs_the_hub_at_most_350_bytes() {
 
 #[test]
 fn a_stream_at_the_tail_holds_no_buffer() {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     let topic = Topic::new("a").unwrap();
     for filters in [&["a"][..], &["a", "b"], &["*"]] {
         let view = View::new(filters.iter().map(|filter| TopicFilter::pattern(filter).unwrap()));

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Barrier;
 
 use futures_core::Stream as _;
-use tidings_hub::{Client, Hub, HubConfig, Received, Start, Subscriber, View};
+use tidings_hub::{Client, Found, Hub, HubConfig, Start, Subscriber, View};
 use tidings_proto::{Decoder, Item};
 use tidings_testkit::threads::{Gaps, Reading, Tally, everything, view};
 
@@ -22,12 +22,12 @@ fn read(mut subscriber: Subscriber, mut tally: Tally) {
         let mut last = None;
         while !tally.ended {
             match subscriber.next().await.unwrap() {
-                Received::Event(found) => {
+                Found::Event(found) => {
                     assert!(last < Some(found.sequence), "{}: out of order", tally.name);
                     last = Some(found.sequence);
                     tally.event(found.event.data());
                 }
-                Received::Gap(_) => tally.gap(),
+                Found::Gap(_) => tally.gap(),
                 _ => unreachable!("there is nothing else to receive"),
             }
         }

@@ -1,4 +1,4 @@
-//! An inbox per user: whoever is written to sees it at once, and whoever was away sees it on coming back.
+//! An inbox per user: its readers see each letter at once, and those that were away when they come back.
 //!
 //! | call | meaning |
 //! | --- | --- |
@@ -11,14 +11,17 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tidings_hub::{
-    Draft, Event, EventType, Hub, HubConfig, PublishError, Start, Topic, TopicFilter,
+    Body, Draft, Event, EventType, Hub, HubConfig, JsonError, PublishError, Published, Start,
+    StreamRequest, Topic, TopicFilter,
 };
+
+const LETTER: EventType = EventType::from_static("letter");
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -57,26 +60,22 @@ async fn write(
     State(hub): State<Hub>,
     Path(user): Path<String>,
     Json(letter): Json<Letter>,
-) -> Result<(StatusCode, String), Refusal> {
-    let data = serde_json::to_string(&letter).map_err(Refusal::bad_request)?;
-    let event = Event::new(data).with_type(EventType::new("letter").map_err(Refusal::bad_request)?);
-    let published = hub.publish(Draft::new(inbox(&user)?, event))?.await?;
-    Ok((StatusCode::CREATED, published.id().to_string()))
+) -> Result<Published, Refusal> {
+    let event = Event::json(&letter)?.with_type(LETTER);
+    Ok(hub.publish(Draft::new(inbox(&user)?, event)).await?)
 }
 
 async fn read(
     State(hub): State<Hub>,
     Path(user): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let subscriber = hub.subscribe(inbox(&user)?, Start::from_headers(&headers));
-    Ok(subscriber.into_body().respond_to(&headers).into_response())
+    request: StreamRequest,
+) -> Result<Body, Refusal> {
+    Ok(hub.stream(inbox(&user)?, request))
 }
 
-async fn read_all(State(hub): State<Hub>, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn read_all(State(hub): State<Hub>, request: StreamRequest) -> Result<Body, Refusal> {
     let all = TopicFilter::pattern("inbox/*").map_err(Refusal::bad_request)?;
-    let subscriber = hub.subscribe(all, Start::from_headers(&headers));
-    Ok(subscriber.into_body().respond_to(&headers).into_response())
+    Ok(hub.stream(all, request))
 }
 
 async fn latest(
@@ -84,38 +83,41 @@ async fn latest(
     Path(user): Path<String>,
 ) -> Result<Json<Vec<Letter>>, Refusal> {
     let page = hub.page(inbox(&user)?, Start::Tail, 10);
-    let letters = page.events.iter().map(|found| serde_json::from_str(found.event.data()));
+    let letters = page.events.iter().map(|held| serde_json::from_str(held.event.data()));
     Ok(Json(letters.collect::<Result<_, _>>().map_err(Refusal::bad_request)?))
 }
 
 /// A user's topic. A name with a slash would be two segments, which `inbox/*` does not match.
 fn inbox(user: &str) -> Result<Topic, Refusal> {
     if user.contains('/') {
-        return Err(Refusal(StatusCode::BAD_REQUEST, "a name has no slash".to_owned()));
+        return Err(Refusal((StatusCode::BAD_REQUEST, "a name has no slash").into_response()));
     }
     Topic::new(format!("inbox/{user}")).map_err(Refusal::bad_request)
 }
 
-struct Refusal(StatusCode, String);
+struct Refusal(Response);
 
 impl Refusal {
     fn bad_request(error: impl Error) -> Self {
-        Self(StatusCode::BAD_REQUEST, error.to_string())
+        Self((StatusCode::BAD_REQUEST, error.to_string()).into_response())
+    }
+}
+
+impl From<JsonError> for Refusal {
+    fn from(error: JsonError) -> Self {
+        Self::bad_request(error)
     }
 }
 
 impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::Refused { reason, .. } => Self::bad_request(reason),
-            _ => Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        }
+        Self(error.into_response())
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, self.1).into_response()
+        self.0
     }
 }
 
@@ -151,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_user_has_an_inbox_of_their_own() {
-        let app = app(Hub::new(HubConfig::default()));
+        let app = app(Hub::default());
         let mut alpha = ask(&app, get("/inbox/alpha")).await;
         let mut all = ask(&app, get("/inboxes")).await;
         assert_eq!(alpha.headers()["content-type"], "text/event-stream");
@@ -170,8 +172,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_away_is_sent_what_was_missed() {
-        let app = app(Hub::new(HubConfig::default()));
+    async fn a_reader_that_was_away_is_sent_what_it_missed() {
+        let app = app(Hub::default());
         let first = ask(&app, write("alpha", "one")).await.into_body().collect().await.unwrap();
         let first = String::from_utf8(first.to_bytes().to_vec()).unwrap();
         ask(&app, write("alpha", "two")).await;
@@ -185,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_latest_are_listed_and_bad_names_refused() {
-        let app = app(Hub::new(HubConfig::default()));
+        let app = app(Hub::default());
         ask(&app, write("alpha", "one")).await;
         let latest = ask(&app, get("/inbox/alpha/latest")).await.into_body().collect().await;
         assert_eq!(latest.unwrap().to_bytes(), r#"[{"from":"me","text":"one"}]"#);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tidings_hub::{Emitters, Hub, HubConfig, Now};
+use tidings_hub::{Emitters, Hub, Now, Topic};
 
 use crate::client::{Reader, status, status_after};
 
@@ -38,19 +38,19 @@ fn check(address: SocketAddr) {
 }
 
 fn users(hub: &Hub) -> Emitters<String> {
-    Emitters::new(hub, "users").unwrap()
+    Emitters::new(hub, Topic::from_static("users"))
 }
 
 #[test]
 fn axum_keeps_an_emitter_per_user() {
-    let hub = Hub::new(HubConfig::default());
-    let (_runtime, address) = crate::serve(crate::axum_emitters::app(&hub).unwrap());
+    let hub = Hub::default();
+    let (_runtime, address) = crate::serve(crate::axum_emitters::app(&hub));
     check(address);
 }
 
 #[test]
 fn hyper_keeps_an_emitter_per_user() {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     let (runtime, listener, address) = crate::runtime();
     runtime.spawn(crate::hyper_emitters::serve(listener, users(&hub)));
     check(address);
@@ -58,19 +58,19 @@ fn hyper_keeps_an_emitter_per_user() {
 
 #[test]
 fn actix_web_keeps_an_emitter_per_user() {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     let server = |listener| crate::actix_emitters::server(listener, users(&hub)).unwrap();
     crate::with_actix(server, check);
 }
 
 #[test]
 fn the_hooks_tell_how_a_stream_ended() {
-    let hub = Hub::new(HubConfig::default());
-    let (_runtime, address) = crate::serve(crate::axum_emitters::app(&hub).unwrap());
+    let hub = Hub::default();
+    let (_runtime, address) = crate::serve(crate::axum_emitters::app(&hub));
     let mut log = Reader::open(address, "/log", None).opened();
 
     let mut completed = Reader::open(address, "/connect/one", None).opened();
-    assert_eq!(status(address, "POST", "/disconnect/one", ""), 204);
+    assert_eq!(status(address, "POST", "/disconnect/one", ""), 200);
     while completed.next().is_some() {}
     log.expect("one is gone");
 

@@ -1,10 +1,11 @@
 //! Streams per reader, broadcasts, resuming, shutting down.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use tidings_hub::{Hub, HubConfig, Now, Topic};
+use tidings_hub::{Hub, Now};
 use tokio::sync::{oneshot, watch};
 
 use crate::client::{Reader, status};
@@ -30,7 +31,7 @@ const INTERVAL: Duration = Duration::from_millis(1);
 
 #[test]
 fn axum_stops_a_readers_clock_when_it_leaves() {
-    let clock = crate::axum_interval::Clock::new(INTERVAL).unwrap();
+    let clock = crate::axum_interval::Clock::new(INTERVAL);
     let readers = clock.readers.subscribe();
     let (_runtime, address) = crate::serve(crate::axum_interval::app(clock));
     check_clock(address, readers);
@@ -38,7 +39,7 @@ fn axum_stops_a_readers_clock_when_it_leaves() {
 
 #[test]
 fn hyper_stops_a_readers_clock_when_it_leaves() {
-    let clock = crate::hyper_interval::Clock::new(INTERVAL).unwrap();
+    let clock = crate::hyper_interval::Clock::new(INTERVAL);
     let readers = clock.readers.subscribe();
     let (runtime, listener, address) = crate::runtime();
     runtime.spawn(crate::hyper_interval::serve(listener, clock));
@@ -47,7 +48,7 @@ fn hyper_stops_a_readers_clock_when_it_leaves() {
 
 #[test]
 fn actix_web_stops_a_readers_clock_when_it_leaves() {
-    let clock = crate::actix_interval::Clock::new(INTERVAL).unwrap();
+    let clock = crate::actix_interval::Clock::new(INTERVAL);
     let readers = clock.readers.subscribe();
     let server = |listener| crate::actix_interval::server(listener, clock).unwrap();
     crate::with_actix(server, |address| check_clock(address, readers));
@@ -55,12 +56,13 @@ fn actix_web_stops_a_readers_clock_when_it_leaves() {
 
 #[test]
 fn a_broadcast_from_a_plain_thread_reaches_every_reader() {
-    let hub = Hub::new(HubConfig::default());
-    let news = crate::axum_broadcast::News::new(&hub).unwrap();
-    let (_runtime, address) = crate::serve(crate::axum_broadcast::app(news.clone()));
+    let hub = Hub::default();
+    let (_runtime, address) = crate::serve(crate::axum_broadcast::app(hub.clone()));
     let mut readers = [0; 5].map(|_| Reader::open(address, "/news", None).opened());
 
-    thread::spawn(move || news.announce("the ferry runs again").unwrap()).join().unwrap();
+    let announce =
+        async move { crate::axum_broadcast::announce(&hub, "the ferry runs again").await };
+    thread::spawn(|| smol::block_on(announce).unwrap()).join().unwrap();
     for reader in &mut readers {
         reader.expect("the ferry runs again");
     }
@@ -68,10 +70,10 @@ fn a_broadcast_from_a_plain_thread_reaches_every_reader() {
 
 #[test]
 fn a_reader_whose_proxy_goes_away_resumes_through_another() {
-    let app = crate::axum_resume::app(Hub::new(HubConfig::default())).unwrap();
+    let app = crate::axum_resume::app(Hub::default());
     let (_origin, origin) = crate::serve(app);
     let (proxy, address) = crate::serve(crate::axum_resume::proxy(origin));
-    let publish = |data| assert_eq!(status(origin, "POST", "/news", data), 200);
+    let publish = |data| assert_eq!(status(origin, "POST", "/news", data), 201);
 
     // Through the proxy an event comes at once, not when the response is whole.
     let mut reader = Reader::open(address, "/news", None).opened();
@@ -92,13 +94,13 @@ fn a_reader_whose_proxy_goes_away_resumes_through_another() {
 
 #[test]
 fn a_proxy_that_goes_away_before_the_first_event_loses_nothing_either() {
-    let app = crate::axum_resume::app(Hub::new(HubConfig::default())).unwrap();
+    let app = crate::axum_resume::app(Hub::default());
     let (_origin, origin) = crate::serve(app);
     let (proxy, address) = crate::serve(crate::axum_resume::proxy(origin));
     let mut reader = Reader::open(address, "/news", None).opened();
     drop(proxy);
     assert_eq!(reader.next(), None);
-    assert_eq!(status(origin, "POST", "/news", "one"), 200);
+    assert_eq!(status(origin, "POST", "/news", "one"), 201);
 
     let (_proxy, address) = crate::serve(crate::axum_resume::proxy(origin));
     Reader::open(address, "/news", Some(&reader.last_event_id())).expect("one");
@@ -129,19 +131,18 @@ fn check_shutdown(
     assert!(spread, "all come back after {announced:?}");
 }
 
-/// A hub, its topic, and a way of stopping.
-fn stoppable() -> (Hub, Topic, oneshot::Sender<()>, impl Future<Output = ()> + Send + 'static) {
+/// A hub, and a way of stopping.
+fn stoppable() -> (Hub, oneshot::Sender<()>, impl Future<Output = ()> + Send + 'static) {
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    (Hub::new(HubConfig::default()), Topic::new("news").unwrap(), stop, stopped)
+    (Hub::default(), stop, stopped)
 }
 
 #[test]
 fn axum_ends_once_its_streams_have() {
-    let (hub, _, stop, stopped) = stoppable();
+    let (hub, stop, stopped) = stoppable();
     let (runtime, listener, address) = crate::runtime();
-    let app = crate::axum_shutdown::app(&hub).unwrap();
-    let server = crate::axum_shutdown::serve(listener, app, hub.clone(), stopped);
+    let server = crate::axum_shutdown::serve(listener, hub.clone(), stopped);
     let server = runtime.spawn(server);
     check_shutdown(address, &hub, stop, || server.is_finished());
     runtime.block_on(server).unwrap().unwrap();
@@ -149,9 +150,9 @@ fn axum_ends_once_its_streams_have() {
 
 #[test]
 fn hyper_ends_once_its_streams_have() {
-    let (hub, news, stop, stopped) = stoppable();
+    let (hub, stop, stopped) = stoppable();
     let (runtime, listener, address) = crate::runtime();
-    let server = crate::hyper_shutdown::serve(listener, hub.clone(), news, stopped);
+    let server = crate::hyper_shutdown::serve(listener, hub.clone(), stopped);
     let server = runtime.spawn(server);
     check_shutdown(address, &hub, stop, || server.is_finished());
     runtime.block_on(server).unwrap();
@@ -159,11 +160,11 @@ fn hyper_ends_once_its_streams_have() {
 
 #[test]
 fn actix_web_ends_once_its_streams_have() {
-    let (hub, news, stop, stopped) = stoppable();
+    let (hub, stop, stopped) = stoppable();
     let (listener, address) = crate::listener();
     let server = thread::spawn({
         let hub = hub.clone();
-        let serve = || crate::actix_shutdown::serve(listener, hub, news, stopped);
+        let serve = || crate::actix_shutdown::serve(listener, hub, stopped);
         || actix_web::rt::System::new().block_on(async { serve().await })
     });
     check_shutdown(address, &hub, stop, || server.is_finished());
@@ -172,15 +173,40 @@ fn actix_web_ends_once_its_streams_have() {
 
 #[test]
 fn smol_drives_and_serves_a_hub() {
-    let hub = Hub::new(HubConfig::default());
+    let hub = Hub::default();
     let (listener, address) = crate::listener();
     let server = async move {
         let listener = smol::net::TcpListener::try_from(listener).unwrap();
-        crate::smol_broadcast::serve(listener, hub, Topic::new("news").unwrap()).await;
+        crate::smol_broadcast::serve(listener, hub).await;
     };
     let server = smol::spawn(server);
     let mut reader = Reader::open(address, "/news", None).opened();
     assert_eq!(status(address, "POST", "/news", "the ferry runs again"), 204);
     reader.expect("the ferry runs again");
     drop(server);
+}
+
+#[test]
+fn a_service_ticks_broadcasts_keeps_users_apart_and_resumes() {
+    let hub = Hub::default();
+    let (runtime, address) = crate::serve(crate::axum_service::app(hub.clone()));
+    let mut news = Reader::open(address, "/news", None).opened();
+    let mut alpha = Reader::open(address, "/users/alpha", None).opened();
+
+    let ticks = runtime.spawn(crate::axum_service::tick(hub, INTERVAL));
+    for number in ["0", "1"] {
+        assert_eq!(news.expect(number).event_type, "tick");
+    }
+    ticks.abort();
+    assert_eq!(status(address, "POST", "/news", "the ferry runs again"), 201);
+    let broadcast = iter::from_fn(|| news.next()).find(|seen| seen.event_type == "message");
+    assert_eq!(broadcast.unwrap().data, "the ferry runs again");
+
+    assert_eq!(status(address, "POST", "/users/beta", "for beta alone"), 201);
+    assert_eq!(status(address, "POST", "/users/alpha", "for alpha alone"), 201);
+    let place = alpha.expect("for alpha alone").last_event_id;
+    drop(alpha);
+    assert_eq!(status(address, "POST", "/users/alpha", "meanwhile"), 201);
+    Reader::open(address, "/users/alpha", Some(&place)).expect("meanwhile");
+    Reader::open(address, "/users/beta?lastEventId=earliest", None).expect("for beta alone");
 }

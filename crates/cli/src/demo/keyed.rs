@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::Method;
 use tidings_hub::{
-    Draft, Emitter, Emitters, Event, EventId, EventType, Hub, InvalidTopic, Publishing, SendError,
+    Draft, Emitter, Emitters, Event, EventId, EventType, Hub, InvalidTopic, Publishing, Refused,
     Time, Topic, Topics,
 };
 use tidings_server::{
@@ -24,8 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3600);
 /// How long a stream of `/stream-sse` lasts.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
 /// The names of both kinds of streams, which their topics start with.
-const CONNECT: &str = "connect";
-const STREAM: &str = "stream-sse";
+const CONNECT: Topic = Topic::from_static("connect");
+const STREAM: Topic = Topic::from_static("stream-sse");
 /// What `/send` sends when it is given nothing.
 const DEFAULT_DATA: &str = "hello";
 /// Whom `/stream-sse` greets when it is told nothing.
@@ -43,11 +43,10 @@ pub(crate) struct Keyed {
 impl Keyed {
     /// Keyed endpoints whose events are in the hub's topics `connect/{key}` and `stream-sse/{user}`.
     pub(crate) fn new(hub: &Hub) -> Self {
-        let emitters = |name| Emitters::new(hub, name).expect("both names are topics");
         Self {
             hub: hub.clone(),
-            connected: emitters(CONNECT),
-            streaming: emitters(STREAM),
+            connected: Emitters::new(hub, CONNECT),
+            streaming: Emitters::new(hub, STREAM),
             page: None,
         }
     }
@@ -58,36 +57,33 @@ impl Keyed {
         self
     }
 
-    /// Sends the time to one user of `/stream-sse`, chosen at random, with the time as its ID.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError`] if the hub refuses the event. Nobody being there is none.
-    pub(crate) fn send_time(&self, now: Time) -> Result<Option<Publishing>, SendError> {
+    /// Sends the time to one user of `/stream-sse`, chosen at random, with the time as its ID; `None` if
+    /// there is no user.
+    pub(crate) fn send_time(&self, now: Time) -> Option<Publishing> {
         let users = self.streaming.keys();
-        let Some(user) = fastrand::choice(&users) else { return Ok(None) };
+        let user = fastrand::choice(&users)?;
         let millis = now.unix_millis().to_string();
         let id = EventId::new(&*millis).expect("digits end no field");
         let event = Event::new(format!("{{\"time\": \"{millis}\"}}")).with_id(id);
-        self.streaming.send(user, event).map(Some)
+        Some(self.streaming.send(user, event))
     }
 
     fn connect(&self, request: &Request<'_>, path: &str) -> Result<Answer, Problem> {
-        let start = request.start(&request.query(&Request::LAST_EVENT_ID)?)?;
+        let stream = request.stream(&request.query(&Request::LAST_EVENT_ID)?)?;
         let key = key(path)?;
         let greeting = greeting("connect", &format!("{key} is connected"));
-        let emitter = self.connected.connect(key.clone(), start).map_err(SendError::Key)?;
-        open(request, &key, emitter.with_greeting(greeting).with_timeout(CONNECT_TIMEOUT))
+        let emitter = self.connected.connect(key.clone(), stream).map_err(Refused::Topic)?;
+        open(&key, emitter.with_greeting(greeting).with_timeout(CONNECT_TIMEOUT))
     }
 
     fn stream(&self, request: &Request<'_>) -> Result<Answer, Problem> {
         let [id, camel_case, upper_case] = Request::LAST_EVENT_ID;
         let query = request.query(&["user", id, camel_case, upper_case])?;
-        let start = request.start(&query)?;
+        let stream = request.stream(&query)?;
         let user = query.one("user")?.filter(|user| !user.is_empty()).unwrap_or(DEFAULT_USER);
         let greeting = Event::new(format!("hello, {user}"));
-        let emitter = self.streaming.connect(user.to_owned(), start).map_err(SendError::Key)?;
-        open(request, user, emitter.with_greeting(greeting).with_timeout(STREAM_TIMEOUT))
+        let emitter = self.streaming.connect(user.to_owned(), stream).map_err(Refused::Topic)?;
+        open(user, emitter.with_greeting(greeting).with_timeout(STREAM_TIMEOUT))
     }
 
     async fn send(&self, request: Request<'_>, path: &str) -> Result<Answer, Problem> {
@@ -100,8 +96,8 @@ impl Keyed {
             (None, "") => DEFAULT_DATA,
             (None, text) => text,
         };
-        let topics = topics(&key).map_err(SendError::Key)?;
-        self.hub.publish(Draft::with_topics(topics, Event::new(data)))?.await?;
+        let topics = topics(&key).map_err(Refused::Topic)?;
+        self.hub.publish(Draft::new(topics, Event::new(data))).await?;
         Ok(Answer::no_content())
     }
 
@@ -111,7 +107,7 @@ impl Keyed {
         // Both are asked for before either is waited for, so that neither kind outlives the other.
         let endings = [self.connected.close(&key), self.streaming.close(&key)];
         for ending in endings {
-            ending.map_err(SendError::Key)?.await?;
+            ending.await?;
         }
         Ok(Answer::no_content())
     }
@@ -172,9 +168,8 @@ impl<'a> Route<'a> {
 }
 
 /// Answers with a stream of a key, which is also the stream's subject.
-fn open(request: &Request<'_>, key: &str, emitter: Emitter<String>) -> Result<Answer, Problem> {
-    let subject = Subject::new(key).map_err(SendError::Key)?;
-    let emitter = emitter.for_client(request.client());
+fn open(key: &str, emitter: Emitter<String>) -> Result<Answer, Problem> {
+    let subject = Subject::new(key).map_err(Refused::Topic)?;
     Ok(StreamAnswer::of_emitter(emitter.into_parts(), subject).into())
 }
 
@@ -189,9 +184,8 @@ fn key(path: &str) -> Result<String, Problem> {
     topic_of_path(path).map(|topic| topic.as_str().to_owned())
 }
 
-fn greeting(event_type: &str, data: &str) -> Event {
-    let event_type = EventType::new(event_type).expect("letters end no field");
-    Event::new(data).with_type(event_type)
+fn greeting(event_type: &'static str, data: &str) -> Event {
+    Event::new(data).with_type(EventType::from_static(event_type))
 }
 
 #[cfg(test)]

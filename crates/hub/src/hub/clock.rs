@@ -15,6 +15,7 @@ pub(crate) struct Clock {
     next_pass: AtomicU64,
     heartbeat: u64,
     draining: AtomicBool,
+    warned: AtomicBool,
 }
 
 impl Clock {
@@ -31,6 +32,7 @@ impl Clock {
             next_pass: AtomicU64::new(0),
             heartbeat,
             draining: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
         }
     }
 
@@ -48,6 +50,25 @@ impl Clock {
                 .next_pass
                 .compare_exchange(next, uptime + interval, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
+    }
+
+    /// Warns, once, if the hub should have been ticked long since and never was.
+    pub(crate) fn warn_if_idle(&self) {
+        // The first tick makes it positive, so a hub that is driven pays for one look.
+        if self.next_pass.load(Ordering::Relaxed) == 0 {
+            self.warn_if_late(Now::read());
+        }
+    }
+
+    #[cold]
+    fn warn_if_late(&self, now: Now) {
+        let age = millis(now.instant.saturating_duration_since(self.started));
+        if age >= self.heartbeat && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "hub is not driven, so it sends no heartbeats and ends no streams: \
+                 spawn Hub::drive or call Hub::tick"
+            );
+        }
     }
 
     /// Milliseconds since the hub was made.

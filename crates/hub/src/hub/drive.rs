@@ -34,7 +34,7 @@ impl Hub {
     /// use std::time::Duration;
     /// use tidings_hub::{Hub, HubConfig};
     ///
-    /// let hub = Hub::new(HubConfig::default());
+    /// let hub = Hub::default();
     /// let ticks = smol::Timer::interval(Duration::from_millis(250));
     /// let driver = smol::spawn(hub.drive_with(ticks));
     /// # drop(driver);
@@ -112,7 +112,7 @@ mod tokio_timer {
         /// # use tidings_hub::{Hub, HubConfig};
         /// #[tokio::main(flavor = "current_thread")]
         /// async fn main() {
-        ///     let hub = Hub::new(HubConfig::default());
+        ///     let hub = Hub::default();
         ///     let driver = tokio::spawn(hub.drive());
         ///     // … serve …
         ///     driver.abort();

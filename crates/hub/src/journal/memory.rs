@@ -1,5 +1,6 @@
 //! The journal of a hub that keeps events in memory alone.
 
+use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -54,6 +55,12 @@ impl MemoryJournal {
     pub(crate) fn opened(&self) -> Opened {
         let tail = self.state.lock().tail;
         Opened { epoch: self.epoch, oldest: tail, tail, durability: Durability::Process }
+    }
+}
+
+impl fmt::Debug for MemoryJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemoryJournal")
     }
 }
 

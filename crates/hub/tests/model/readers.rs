@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream as _;
-use tidings_hub::{Client, EventId, Received, Subscriber};
+use tidings_hub::{Client, EventId, Found, Subscriber};
 use tidings_testkit::model::{Expectation, Readers, Schedule};
 use tidings_testkit::waker::Flag;
 
@@ -131,14 +131,14 @@ impl Async {
                 expected.at_tail(reference);
                 false
             }
-            Poll::Ready(Some(Received::Event(found))) => {
+            Poll::Ready(Some(Found::Event(found))) => {
                 let sequence = found.sequence.get();
                 expected.event(reference, sequence, found.id.as_str(), found.event.data());
                 let merged = expected.filters_matching(&reference.events[&sequence]) > 1;
                 counts.add("merged filters", u64::from(merged));
                 true
             }
-            Poll::Ready(Some(Received::Gap(gap))) => {
+            Poll::Ready(Some(Found::Gap(gap))) => {
                 let oldest = gap.oldest.as_ref().map(EventId::as_str);
                 expected.gap(reference, &gap.asked, oldest, gap.place);
                 counts.add("gaps", 1);

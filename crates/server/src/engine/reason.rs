@@ -51,7 +51,7 @@ impl Reason {
             Self::Completed => StreamEnd::Completed,
             Self::TimedOut => StreamEnd::TimedOut,
             Self::Drained => StreamEnd::Drained,
-            Self::Left | Self::Broken | Self::Stalled | Self::Talked => StreamEnd::Left,
+            Self::Left | Self::Broken | Self::Stalled | Self::Talked => StreamEnd::ClientClosed,
         }
     }
 }

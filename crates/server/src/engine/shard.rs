@@ -25,8 +25,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::engine::{Drained, Hint, Read, Tap, lifetime, without_id};
-use tidings_hub::{HubConfig, OnEnd, StreamEnd};
+use tidings_hub::engine::{Drained, Hint, OnEnd, Read, Tap, lifetime, without_id};
+use tidings_hub::{HubConfig, StreamEnd};
 use tidings_proto::encode;
 
 use super::gathered::Gathered;

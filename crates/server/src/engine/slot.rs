@@ -4,8 +4,8 @@
 //! that a thousand of them stay in the processor's nearest cache; and the rest.
 
 use slab::Slab;
-use tidings_hub::engine::{Reader, ReaderState, TopicKey};
-use tidings_hub::{Client, OnEnd, Sequence};
+use tidings_hub::engine::{OnEnd, Reader, ReaderState, TopicKey};
+use tidings_hub::{Client, Sequence};
 
 use super::gathered::Framing;
 use super::reason::Reason;

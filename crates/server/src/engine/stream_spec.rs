@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tidings_hub::{Client, Event, OnEnd};
+use tidings_hub::engine::OnEnd;
+use tidings_hub::{Client, Event};
 
 use crate::engine::subject::Subject;
 

@@ -202,7 +202,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use http_body::Body as _;
-    use tidings_hub::{Body, Hub, HubConfig, Start, Topic};
+    use tidings_hub::{Body, Hub, Start, Topic};
 
     #[tokio::test]
     async fn places_are_limited_and_given_back() {
@@ -225,7 +225,7 @@ mod tests {
         let streams = Streams::new(usize::MAX);
         let subject = |name| Some(Subject::new(name).unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let hub = Hub::new(HubConfig::default());
+        let hub = Hub::default();
         let list = |subject| {
             let topic = Topic::new("a").unwrap();
             let body = hub.subscribe(topic.clone(), Start::Tail).into_body();

@@ -119,7 +119,7 @@ impl Fixture {
             config.retention.topic_events_max = NonZeroUsize::new(rng.usize(1..8));
         }
         let now = Now::read();
-        let hub = Hub::at(config, now);
+        let hub = Hub::builder().config(config).at(now).build();
         let tap = Arc::new(Tap::open(&hub, rng.usize(1..30), Waker::noop().clone()));
         let config = ShardConfig {
             heartbeat_interval: Duration::from_secs(15),
@@ -161,7 +161,7 @@ impl Fixture {
             let topics = Topics::new(topics).unwrap();
             self.published.push(topics.as_slice().to_vec());
             let data = format!("{}{}", self.published.len(), "x".repeat(self.rng.usize(0..200)));
-            drop(self.hub.publish(Draft::with_topics(topics, Event::new(data))).unwrap());
+            drop(self.hub.publish(Draft::new(topics, Event::new(data))));
         }
     }
 

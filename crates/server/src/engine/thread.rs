@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Registry, Token};
 use parking_lot::Mutex;
+use tidings_hub::engine::OnEnd;
 use tidings_hub::engine::{Reader, Tap};
-use tidings_hub::{Hub, OnEnd, Start, StreamEnd, View};
+use tidings_hub::{Hub, Start, StreamEnd, View};
 use tracing::{error, warn};
 
 use super::reason::Reason;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use tidings_hub::{EmitterParts, Start, View};
+use tidings_hub::engine::EmitterParts;
+use tidings_hub::{Start, StreamRequest, View};
 
 use crate::engine::stream_spec::StreamSpec;
 use crate::engine::subject::Subject;
@@ -49,10 +50,13 @@ pub struct StreamAnswer {
 }
 
 impl StreamAnswer {
-    /// A stream of a view from a start, for a client that is no EventSource.
+    /// A stream of a view, as it was [requested](crate::Request::stream); from a start, for a client
+    /// that is no EventSource.
     #[must_use]
-    pub fn new(view: View, start: Start) -> Self {
-        Self { head: HeaderMap::new(), view, start, spec: StreamSpec::default() }
+    pub fn new(view: View, request: impl Into<StreamRequest>) -> Self {
+        let StreamRequest { start, client, .. } = request.into();
+        let spec = StreamSpec { client, ..StreamSpec::default() };
+        Self { head: HeaderMap::new(), view, start, spec }
     }
 
     /// The stream of an emitter, which belongs to a subject.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tidings_hub::{InvalidTopic, PublishError, Refused, SendError};
+use tidings_hub::{InvalidLastEventId, InvalidTopic, PublishError, Refused};
 
 /// An answer that says what is wrong and what to do about it.
 #[derive(Clone, Debug)]
@@ -248,6 +248,10 @@ impl From<&Refused> for Problem {
                 Self::new(ProblemKind::EventTooLarge, reason.to_string())
                     .with("bytes_max", *bytes_max)
             }
+            Refused::Topic(invalid) => {
+                let detail = format!("the key cannot be used: {invalid}");
+                Self::new(ProblemKind::InvalidTopic, detail)
+            }
             _ => Self::invalid_event(&reason.to_string()),
         }
     }
@@ -259,16 +263,15 @@ impl From<InvalidTopic> for Problem {
     }
 }
 
-impl From<SendError> for Problem {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Event(error) => error.into(),
-            SendError::Key(error) => {
-                let detail = format!("the key cannot be used: {error}");
-                Self::new(ProblemKind::InvalidTopic, detail)
-            }
-            // Both are named above; the type may grow.
-            _ => PublishError::Unknown.into(),
-        }
+impl From<Refused> for Problem {
+    fn from(reason: Refused) -> Self {
+        Self::from(&reason)
+    }
+}
+
+impl From<InvalidLastEventId> for Problem {
+    fn from(error: InvalidLastEventId) -> Self {
+        Self::new(ProblemKind::InvalidParameter, error.to_string())
+            .with("parameter", error.parameter())
     }
 }

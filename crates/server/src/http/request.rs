@@ -4,7 +4,6 @@ mod accept;
 mod body;
 mod caller;
 mod headers;
-mod last_event_id;
 mod path;
 mod query;
 
@@ -18,9 +17,8 @@ pub use self::path::topic_of_path;
 pub use self::query::Query;
 
 use http::request::Parts;
-use tidings_hub::{Client, Start};
+use tidings_hub::StreamRequest;
 
-use self::last_event_id::last_event_id;
 use crate::http::problem::Problem;
 
 /// A request that has been admitted.
@@ -38,7 +36,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The names of the query parameters that carry a last event ID: ours, and those that polyfills
     /// of EventSource send.
-    pub const LAST_EVENT_ID: [&'static str; 3] = last_event_id::NAMES;
+    pub const LAST_EVENT_ID: [&'static str; 3] = StreamRequest::LAST_EVENT_ID;
 
     /// The same request for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Request<'_> {
@@ -56,29 +54,14 @@ impl Request<'_> {
         Ok(query)
     }
 
-    /// The last event ID that the client sends, in the header or in one of the parameters
-    /// [`Request::LAST_EVENT_ID`].
+    /// The place where a stream for this client starts, and the kind of client. The last event ID comes
+    /// in the header or in one of the parameters [`Request::LAST_EVENT_ID`].
     ///
     /// # Errors
     ///
     /// A [`Problem`] if the parameters contradict each other.
-    pub fn last_event_id(&self, query: &Query) -> Result<Option<String>, Problem> {
-        last_event_id(&self.head.headers, query)
-    }
-
-    /// The place where a stream for this client starts: after its last event ID, or at the tail.
-    ///
-    /// # Errors
-    ///
-    /// As [`Request::last_event_id`].
-    pub fn start(&self, query: &Query) -> Result<Start, Problem> {
-        Ok(Start::resume(self.last_event_id(query)?.as_deref()))
-    }
-
-    /// The kind of client that sent the request.
-    #[must_use]
-    pub fn client(&self) -> Client {
-        Client::from_headers(&self.head.headers)
+    pub fn stream(&self, query: &Query) -> Result<StreamRequest, Problem> {
+        Ok(StreamRequest::from_pairs(&self.head.headers, query.pairs())?)
     }
 
     /// Refuses every method that the path does not have; `methods` is as the header `Allow` lists them.

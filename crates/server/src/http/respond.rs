@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
-use tidings_hub::engine::stream_headers;
-use tidings_hub::{Body, OnEnd, StreamEnd};
+use tidings_hub::engine::{OnEnd, stream_headers};
+use tidings_hub::{Body, StreamEnd};
 use tidings_proto::{encode_comment, encode_retry};
 
 use crate::context::Context;

@@ -39,7 +39,7 @@ impl ResponseBody {
 impl Drop for Streamed {
     fn drop(&mut self) {
         // Dropped before its end, it was left.
-        self.listed.ended(self.body.stream_end().unwrap_or(StreamEnd::Left).into());
+        self.listed.ended(self.body.stream_end().unwrap_or(StreamEnd::ClientClosed).into());
     }
 }
 

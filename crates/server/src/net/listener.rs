@@ -130,7 +130,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use parking_lot::Mutex;
-    use tidings_hub::{Hub, HubConfig};
+    use tidings_hub::Hub;
     use tokio::sync::watch;
     use tokio::time::Instant;
 
@@ -164,7 +164,7 @@ mod tests {
     /// How long the listener paused after each of these errors.
     async fn pauses(errors: &[io::ErrorKind]) -> Vec<Duration> {
         let (done, phases) = watch::channel(Phase::Serving);
-        let hub = Hub::new(HubConfig::default());
+        let hub = Hub::default();
         let config = ServerConfig::default();
         let engine = Engine::start(&hub, &config).unwrap();
         let context = Context::new(config, hub, Arc::new(engine), phases);

@@ -51,7 +51,7 @@ pub(crate) async fn start_server(
     let mut hub = HubConfig::default();
     change(&mut config, &mut hub);
     let started = Now::read();
-    let hub = Hub::at(hub, started);
+    let hub = Hub::builder().config(hub).at(started).build();
     let server = finish(Server::bind(config, hub.clone()).await.unwrap());
     let address = server.addresses()[0];
     let (stop, stopped) = oneshot::channel::<()>();

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderMap;
-use tidings_hub::{Emitters, Event, Start};
+use tidings_hub::{Emitters, Event, StreamEnd, StreamRequest, Topic};
 use tidings_server::{AnswerFuture, ExtraRoutes, Request, Server, StreamAnswer, Subject};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -25,11 +25,12 @@ impl Hooked {
     fn stream(&self, headers: &HeaderMap, key: &str) -> StreamAnswer {
         let tell = |what| {
             let told = self.told.clone();
-            move || told.send(what).unwrap()
+            move |_: &String, _: StreamEnd| told.send(what).unwrap()
         };
         let log = self.emitters().clone();
         let completed = tell("completion");
-        let emitter = self.emitters().connect(key.to_owned(), Start::from_headers(headers));
+        let request = StreamRequest::parse(headers, None).unwrap();
+        let emitter = self.emitters().connect(key.to_owned(), request);
         let emitter = emitter
             .unwrap()
             .with_greeting(Event::new("welcome"))
@@ -38,10 +39,10 @@ impl Hooked {
             .on_error(tell("error"));
         let emitter = match key {
             "log" => emitter,
-            "panic" => emitter.on_completion(|| panic!("a hook that panics")),
-            _ => emitter.on_completion(move || {
-                drop(log.send(&"log".to_owned(), Event::new("a stream has ended")).unwrap());
-                completed();
+            "panic" => emitter.on_completion(|_, _| panic!("a hook that panics")),
+            _ => emitter.on_completion(move |key, end| {
+                drop(log.send(&"log".to_owned(), Event::new("a stream has ended")));
+                completed(key, end);
             }),
         };
         StreamAnswer::of_emitter(emitter.into_parts(), Subject::new(key).unwrap())
@@ -78,7 +79,7 @@ impl Fixture {
         let (sender, told) = unbounded_channel();
         let hooked = Arc::new(Hooked { emitters: OnceLock::new(), told: sender });
         let finish = |server: Server| {
-            let emitters = Emitters::new(server.hub(), "hooked").unwrap();
+            let emitters = Emitters::new(server.hub(), Topic::from_static("hooked"));
             assert!(hooked.emitters.set(emitters).is_ok());
             server.with_routes(Arc::clone(&hooked) as _)
         };
@@ -119,7 +120,7 @@ async fn t46_hooks_run_once_whichever_way_a_stream_ends_and_may_publish() {
 
         let stream = fixture.open("alpha").await;
         let mut log = fixture.open("log").await;
-        drop(fixture.hooked.emitters().close(&alpha).unwrap());
+        drop(fixture.hooked.emitters().close(&alpha));
         stream.rest().await;
         assert_eq!(fixture.told().await, "completion", "{version:?}: completed");
         assert_eq!(log.data().await, "a stream has ended");
@@ -181,7 +182,7 @@ async fn hooks_run_for_a_stream_that_is_answered_with_its_end() {
     for version in [Version::Http1, Version::Http2] {
         let mut fixture = Fixture::new(version).await;
         let place = fixture.server.publish("elsewhere", "1").await;
-        drop(fixture.hooked.emitters().close(&"alpha".to_owned()).unwrap());
+        drop(fixture.hooked.emitters().close(&"alpha".to_owned()));
         let ask = fixture.server.get("/hooked/alpha").header("last-event-id", &place);
         let response = match version {
             Version::Http1 => ask.send().await,
@@ -202,15 +203,15 @@ async fn a_hook_that_panics_ends_no_other_stream() {
     for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
         others.push(fixture.open("alpha").await);
     }
-    drop(fixture.hooked.emitters().close(&"panic".to_owned()).unwrap());
+    drop(fixture.hooked.emitters().close(&"panic".to_owned()));
     for _ in 0..others.len() {
         let stream = fixture.open("panic").await;
-        drop(fixture.hooked.emitters().close(&"panic".to_owned()).unwrap());
+        drop(fixture.hooked.emitters().close(&"panic".to_owned()));
         stream.rest().await;
     }
     // Each shard has gone on to tell what ended after that.
     for other in others {
-        drop(fixture.hooked.emitters().send(&"alpha".to_owned(), Event::new("x")).unwrap());
+        drop(fixture.hooked.emitters().send(&"alpha".to_owned(), Event::new("x")));
         let mut other = other;
         assert_eq!(other.data().await, "x");
         drop(other);

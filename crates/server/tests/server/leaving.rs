@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::Method;
 use parking_lot::Mutex;
-use tidings_hub::{OnEnd, Start, StreamEnd, Topic};
+use tidings_hub::engine::OnEnd;
+use tidings_hub::{StreamEnd, StreamRequest, Topic};
 use tidings_server::{Answer, AnswerFuture, ExtraRoutes, Request, Server, StreamAnswer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -118,7 +119,8 @@ impl ExtraRoutes for Hooked {
         (request.head.uri.path() == "/hooked").then(|| {
             let told = Arc::clone(&self.told);
             let topic = Topic::new("hooked").unwrap();
-            let start = Start::from_headers(&request.head.headers);
+            let StreamRequest { start, .. } =
+                StreamRequest::parse(&request.head.headers, None).unwrap();
             let mut stream = StreamAnswer::new(topic.into(), start);
             stream.spec.timeout = self.timeout;
             stream.spec.on_end = Some(OnEnd::new(move |end| told.lock().push(end)));
@@ -148,14 +150,14 @@ const WAYS: [(Way, StreamEnd); 11] = [
     (Way::Completed, StreamEnd::Completed),
     (Way::TimedOut, StreamEnd::TimedOut),
     (Way::Drained, StreamEnd::Drained),
-    (Way::Closed, StreamEnd::Left),
-    (Way::HalfClosed, StreamEnd::Left),
-    (Way::Reset, StreamEnd::Left),
-    (Way::Talked, StreamEnd::Left),
-    (Way::Stalled, StreamEnd::Left),
+    (Way::Closed, StreamEnd::ClientClosed),
+    (Way::HalfClosed, StreamEnd::ClientClosed),
+    (Way::Reset, StreamEnd::ClientClosed),
+    (Way::Talked, StreamEnd::ClientClosed),
+    (Way::Stalled, StreamEnd::ClientClosed),
     (Way::NeverOpened, StreamEnd::Completed),
-    (Way::Refused, StreamEnd::Left),
-    (Way::OnlyItsHead, StreamEnd::Left),
+    (Way::Refused, StreamEnd::ClientClosed),
+    (Way::OnlyItsHead, StreamEnd::ClientClosed),
 ];
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -78,7 +78,8 @@ impl Schedule {
         let names = ["a", "b", "a/1", "a/2", "a/2/x", "b/1"];
         let epoch = Epoch::new(rng.u64(1..1 << 60)).unwrap();
         let now = Now { time: Time::from_unix_millis(1_700_000_000_000), ..Now::read() };
-        let hub = Hub::with_memory(config, MemoryJournal::with_epoch(epoch), now);
+        let hub =
+            Hub::builder().config(config).memory(MemoryJournal::with_epoch(epoch)).at(now).build();
         Self {
             topics: names.map(|name| Topic::new(name).unwrap()).to_vec(),
             reference: Reference::new(epoch),
@@ -149,7 +150,7 @@ impl Schedule {
                 *draft = draft.clone().with_idempotency_key(key.at(index as u64));
             }
         }
-        let published = ready(self.hub.publish_all(drafts_sent.clone()).unwrap()).unwrap();
+        let published = ready(self.hub.publish_all(drafts_sent.clone())).unwrap();
         for (draft, published) in drafts.iter().zip(&published) {
             assert!(!published.is_duplicate);
             assert_eq!(published.sequence.get(), self.reference.tail + 1);
@@ -163,7 +164,7 @@ impl Schedule {
             self.reference.publish(known);
         }
         if repeat {
-            let again = ready(self.hub.publish_all(drafts_sent).unwrap()).unwrap();
+            let again = ready(self.hub.publish_all(drafts_sent)).unwrap();
             assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id() == p.id()));
             self.counts.add("duplicates", again.len() as u64);
         }
@@ -184,7 +185,7 @@ impl Schedule {
         }
         let count = if self.rng.u32(0..4) == 0 { self.rng.usize(2..4) } else { 1 };
         let topics: Vec<_> = (0..count).map(|_| self.topic()).collect();
-        Draft::with_topics(Topics::new(topics).unwrap(), event).with_private(self.rng.bool())
+        Draft::new(Topics::new(topics).unwrap(), event).with_private(self.rng.bool())
     }
 
     /// One of few, so that events share them; some are of another hub's making, as a relay's are.

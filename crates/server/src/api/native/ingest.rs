@@ -75,7 +75,7 @@ impl<'a> Ingest<'a> {
         }
         if !drafts.is_empty() {
             self.context.tick();
-            let published = hub.publish_all(drafts)?.await?;
+            let published = hub.publish_all(drafts).await?;
             self.report.count(published);
         }
         match wrong {

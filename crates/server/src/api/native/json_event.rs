@@ -78,7 +78,7 @@ pub(super) fn draft(json: &str, place: Place) -> Result<Draft, Problem> {
         retry: event.retry.map(Duration::from_millis),
     };
     let private = event.private.unwrap_or(false);
-    Ok(Draft::with_topics(topics, parts.into_event(&data)?).with_private(private))
+    Ok(Draft::new(topics, parts.into_event(&data)?).with_private(private))
 }
 
 /// JSON that cannot be read, where it stops being readable.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
-use tidings_hub::{Delivery, Gap, Page, Start, View};
+use tidings_hub::{Gap, HeldEvent, Page, Start, View};
 use tokio::time::{Instant, timeout_at};
 
 use super::paging::{LIMIT, limit};
@@ -109,8 +109,8 @@ struct Shown<'a> {
     time: u64,
 }
 
-impl<'a> From<&'a Delivery> for Shown<'a> {
-    fn from(delivery: &'a Delivery) -> Self {
+impl<'a> From<&'a HeldEvent> for Shown<'a> {
+    fn from(delivery: &'a HeldEvent) -> Self {
         Self {
             id: delivery.id.as_str(),
             r#type: delivery.event.event_type().as_str(),

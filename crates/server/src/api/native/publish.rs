@@ -39,7 +39,7 @@ pub(crate) async fn one(
         draft = draft.with_idempotency_key(key);
     }
     context.tick();
-    let published = context.hub.publish(draft)?.await?;
+    let published = context.hub.publish(draft).await?;
 
     let mut id = Vec::new();
     published.write_id(&mut id);

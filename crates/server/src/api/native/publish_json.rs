@@ -28,10 +28,7 @@ pub(super) async fn events(
         drafts = (0..).zip(drafts).map(|(i, d)| d.with_idempotency_key(key.at(i))).collect();
     }
     context.tick();
-    let committed = match context.hub.publish_all(drafts) {
-        Ok(publishing) => publishing.await,
-        Err(error) => Err(error),
-    };
+    let committed = context.hub.publish_all(drafts).await;
     let published = committed.map_err(|error| match error {
         PublishError::Refused { index, .. } => Problem::from(error).with("index", index),
         _ => Problem::from(error),

@@ -48,7 +48,7 @@ impl EventReader for EventStream {
             if resets_id {
                 event = Event::new(event.data()).with_type(event.event_type().clone());
             }
-            drafts.push(Draft::with_topics(self.topics.clone(), event));
+            drafts.push(Draft::new(self.topics.clone(), event));
         }
         Ok(())
     }

@@ -40,16 +40,16 @@ async fn answer(
     query: &Query,
     view: View,
 ) -> Result<Answer, Problem> {
-    let start = request.start(query)?;
+    let stream = request.stream(query)?;
     match format {
         Format::EventStream => {
-            let mut stream = StreamAnswer::new(view, start);
-            (stream.head, stream.spec.client) = (vary(), request.client());
+            let mut stream = StreamAnswer::new(view, stream);
+            stream.head = vary();
             Ok(stream.into())
         }
         Format::Json => {
             // Boxed: every other request would carry the room for it.
-            let mut response = Box::pin(page::page(context, query, view, start)).await?;
+            let mut response = Box::pin(page::page(context, query, view, stream.start)).await?;
             response.headers_mut().extend(vary());
             Ok(response.into())
         }

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 
 use parking_lot::Mutex;
-use tidings_hub::{OnEnd, StreamEnd};
+use tidings_hub::StreamEnd;
+use tidings_hub::engine::OnEnd;
 
 use super::*;
 use crate::engine::subject::Subject;
@@ -44,7 +45,7 @@ impl One {
     /// Does something between the stream's opening and its arrival at the shard.
     fn on_the_way(between: impl FnOnce(&Hub)) -> Self {
         let now = Now::read();
-        let hub = Hub::at(HubConfig::default(), now);
+        let hub = Hub::builder().config(HubConfig::default()).at(now).build();
         let tap = Arc::new(Tap::open(&hub, 16, Waker::noop().clone()));
         let mut shard = Shard::new(config(), Arc::clone(&tap));
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -88,7 +89,7 @@ impl One {
     }
 
     fn publish(&self) {
-        drop(self.hub.publish(Draft::new(topic(), Event::new("x"))).unwrap());
+        drop(self.hub.publish(Draft::new(topic(), Event::new("x"))));
     }
 
     /// Runs what is to be run, as the shard's thread does, and gives what it was told in all.
@@ -136,27 +137,27 @@ fn t46_a_streams_hooks_are_told_once_how_it_ended() {
         let mut one = One::new();
         one.wire.borrow_mut().read = Some(read);
         one.shard.handle_readable(one.key);
-        assert_eq!(one.told(), [StreamEnd::Left], "{why}");
+        assert_eq!(one.told(), [StreamEnd::ClientClosed], "{why}");
     }
 
     let mut one = One::new();
     one.wire.borrow_mut().is_broken = true;
     one.publish();
     one.turn();
-    assert_eq!(one.told(), [StreamEnd::Left], "broken in a write");
+    assert_eq!(one.told(), [StreamEnd::ClientClosed], "broken in a write");
 
     let mut one = One::new();
     one.wire.borrow_mut().room = 0;
     one.publish();
     one.turn();
     one.step(Duration::from_secs(40));
-    assert_eq!(one.told(), [StreamEnd::Left], "stalled");
+    assert_eq!(one.told(), [StreamEnd::ClientClosed], "stalled");
 
     let mut one = One::new();
     one.shard.abandon(one.key);
-    assert_eq!(one.told(), [StreamEnd::Left], "its socket cannot be waited for");
+    assert_eq!(one.told(), [StreamEnd::ClientClosed], "its socket cannot be waited for");
 
-    assert_eq!(One::new().told(), [StreamEnd::Left], "the shard is gone");
+    assert_eq!(One::new().told(), [StreamEnd::ClientClosed], "the shard is gone");
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl World {
             stall_timeout: HOUR,
             reconnection_time: config.reconnection_time,
         };
-        let hub = Hub::at(config, started);
+        let hub = Hub::builder().config(config).at(started).build();
         let woken = Arc::<Woken>::default();
         let tap = Arc::new(Tap::open(&hub, 64, Waker::from(Arc::clone(&woken))));
         Self {
@@ -135,7 +135,7 @@ impl World {
     }
 
     fn publish(&mut self) {
-        drop(self.hub.publish(Draft::new(self.topic.clone(), Event::new("news"))).unwrap());
+        drop(self.hub.publish(Draft::new(self.topic.clone(), Event::new("news"))));
         self.work();
     }
 

@@ -50,6 +50,11 @@ impl Query {
         Err(Problem::new(ProblemKind::UnknownParameter, detail).with("parameter", shown))
     }
 
+    /// All parameters, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of a parameter that may be given once.
     ///
     /// # Errors

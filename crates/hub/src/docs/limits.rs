@@ -1,0 +1,16 @@
+//! Limits: every maximum of a hub, and what is left to the program.
+//!
+//! | what | maximum | where |
+//! | --- | --- | --- |
+//! | a topic | 1,024 bytes | [`Topic::BYTES_MAX`](crate::Topic::BYTES_MAX) |
+//! | topics of one event | 100 | [`Topics::MAX`](crate::Topics::MAX) |
+//! | type, ID and data of an event | 1 MiB, settable | [`HubConfig::event_bytes_max`](crate::HubConfig::event_bytes_max) |
+//! | a publisher-given ID | 128 bytes | [`RefusedId::TooLong`](crate::RefusedId::TooLong) |
+//! | an idempotency key | 256 bytes | [`IdempotencyKey::BYTES_MAX`](crate::IdempotencyKey::BYTES_MAX) |
+//! | history | 256 MiB, settable | [`Retention::bytes_max`](crate::Retention::bytes_max) |
+//! | one piece of a body | 64 KiB, or one larger event | [`Body`](crate::Body) |
+//! | what a gap repeats of a client's ID | 256 bytes | [`Gap::ASKED_BYTES_MAX`](crate::Gap::ASKED_BYTES_MAX) |
+//!
+//! The number of streams is for the program to limit: [`HubStats::subscribers`](crate::HubStats::subscribers)
+//! counts them. So are routes, sockets and tokens: who may publish to a topic and who may read it is decided
+//! in your handler, before it calls the hub.

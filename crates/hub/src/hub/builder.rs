@@ -1,0 +1,68 @@
+//! Making hubs.
+
+use crate::hub::{Hub, HubConfig};
+use crate::journal::{Journal, JournalError, MemoryJournal};
+use crate::time::Now;
+
+/// Makes a [`Hub`]: with a configuration, a journal, and a time of its own.
+///
+/// ```
+/// use tidings_hub::{Hub, HubConfig, Now};
+///
+/// let hub = Hub::builder().config(HubConfig::default()).at(Now::read()).build();
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder makes no hub until it is told to build"]
+pub struct HubBuilder {
+    config: HubConfig,
+    memory: Option<MemoryJournal>,
+    now: Option<Now>,
+}
+
+impl Hub {
+    /// Starts to make a hub other than that of [`Hub::new`].
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+}
+
+impl HubBuilder {
+    /// Sets the configuration.
+    pub fn config(mut self, config: HubConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the time at which the hub starts, for tests that step it; by default the time of the
+    /// machine's clocks.
+    pub fn at(mut self, now: Now) -> Self {
+        self.now = Some(now);
+        self
+    }
+
+    /// Sets the journal in memory, for tests that repeat a run; by default a new one.
+    pub fn memory(mut self, journal: MemoryJournal) -> Self {
+        self.memory = Some(journal);
+        self
+    }
+
+    /// Makes a hub that keeps its events in memory.
+    #[must_use]
+    pub fn build(self) -> Hub {
+        let journal = self.memory.unwrap_or_default();
+        let opened = journal.opened();
+        let now = self.now.unwrap_or_else(Now::read);
+        Hub::with_opened(self.config, Box::new(journal), opened, now)
+    }
+
+    /// Opens a journal and makes a hub on it. History fills as [`Hub::run`] follows the journal.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Journal::open`].
+    pub async fn open(self, journal: Box<dyn Journal>) -> Result<Hub, JournalError> {
+        let opened = journal.open().await?;
+        let now = self.now.unwrap_or_else(Now::read);
+        Ok(Hub::with_opened(self.config, journal, opened, now))
+    }
+}
