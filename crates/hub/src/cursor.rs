@@ -84,7 +84,7 @@ impl Epoch {
 ///
 /// Spelled as an event ID it is `urn:uuid:` and a version-8 UUID (RFC 9562, section 5.8) of 4 bits of
 /// format, 60 of epoch and 58 of sequence, so that resuming needs no look-up and an ID from a lost
-/// history is recognised. To clients it is opaque.
+/// history is recognized. To clients it is opaque.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// Which history.

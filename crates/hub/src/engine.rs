@@ -1,11 +1,11 @@
-//! What a delivery engine reads a hub with: taps, readers, blocks, and the text of streams.
+//! The interface for delivery engines: taps, readers, blocks, and the text of streams.
 //!
 //! **Exempt from semantic versioning.** It exists for the engine of `tidings-server`, which writes to
 //! sockets from threads of its own, and follows that engine's needs: with the feature `engine`, pin the
 //! exact version of this crate.
 //!
 //! A [`Tap`] is a bounded, droppable hint of new blocks for one shard.
-//! A shard reads history with a cursor for each of its slots. Its tap saves it the look: whatever is
+//! A shard reads history with a cursor for each of its slots. Its tap saves it the look: an entry
 //! committed for a topic that one of its slots watches is pushed here, in the same critical section
 //! that appends it to history. A tap may lose everything at any time ([`Drained::Dropped`]); then
 //! every slot of the shard is behind and reads from its cursor. Losing a tap costs time, never an
@@ -67,7 +67,7 @@ impl Subscriber {
 
 impl Tap {
     /// Opens a tap for a shard: `hints_max` blocks may wait in it before it overflows, and `waker` is
-    /// woken, outside every lock, when something was pushed.
+    /// woken, with no lock held, when a block is pushed.
     #[must_use]
     pub fn open(hub: &Hub, hints_max: usize, waker: Waker) -> Self {
         let queue = Arc::new(HintQueue::new(hints_max, waker));
@@ -94,9 +94,9 @@ impl Tap {
         state.read(&self.hub, after, max, |_, held| visit(held.block, held.index))
     }
 
-    /// Writes a sign of life for a slot that stands at the tail: a comment; and, for an EventSource
-    /// whose topics are many, a fresh place, so that what other topics lose meanwhile does not become
-    /// its gap.
+    /// Writes a heartbeat for a slot at the tail: a comment and, for an EventSource that reads several
+    /// topics, a fresh place. Without it, evictions from other topics would become a gap for this
+    /// reader.
     pub fn write_heartbeat(
         &self,
         state: &ReaderState,
@@ -108,24 +108,24 @@ impl Tap {
         write_heartbeat(state.topics(), cursor, client, out);
     }
 
-    /// What a slot reads, by name: for those who list subscribers.
+    /// The view that a slot reads, by the names of its topics, for lists of subscribers.
     #[must_use]
     pub fn view_of(&self, state: &ReaderState) -> View {
         self.hub.read().view_of(state.resolved())
     }
 
-    /// Whether events of the topic are in what a slot reads.
+    /// Returns whether a slot's view includes the topic's events.
     #[must_use]
     pub fn reads(&self, state: &ReaderState, topic: &Topic) -> bool {
         self.hub.read().is_in_view(topic, state.resolved())
     }
 
-    /// Takes back what a slot read with: its topics and the shard's marks on them.
+    /// Releases a slot's topics and the shard's marks on them.
     pub fn release(&self, state: ReaderState) {
         state.release(&self.hub, Some(self.shard));
     }
 
-    /// Hands over what was committed since the last drain.
+    /// Moves the hints since the last drain to `hints`.
     pub fn drain(&self, hints: &mut Vec<Hint>) -> Drained {
         self.queue.drain(hints)
     }
@@ -135,7 +135,7 @@ impl Tap {
         self.hub.count_delivered(events);
     }
 
-    /// Loses all hints there are, as an overflow does.
+    /// Drops all hints, as an overflow does.
     pub fn overflow(&self) {
         self.queue.overflow();
     }

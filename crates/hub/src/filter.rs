@@ -1,17 +1,17 @@
-//! Topic filters: what a subscriber asks for.
+//! Topic filters: the topics that a subscriber asks for.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::topic::{InvalidTopic, Topic};
 
-/// What a subscriber asks for: one exact topic, or every topic that a pattern matches.
+/// A filter on topics: one exact topic, or every topic that a pattern matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TopicFilter {
     /// The one topic of this name.
     Exact(Topic),
-    /// Every topic that the pattern matches, those not yet published to included.
+    /// Every topic that the pattern matches, including those not yet published to.
     Pattern(Pattern),
 }
 
@@ -30,7 +30,7 @@ impl TopicFilter {
         Pattern::new(&topic).map(Self::Pattern)
     }
 
-    /// Whether events of the topic called `name` pass.
+    /// Returns whether events of the topic called `name` pass.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         match self {
@@ -62,7 +62,7 @@ impl From<Topic> for TopicFilter {
 /// `**` matches every topic. Matching is linear in the length of the topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
-    // Smaller than a topic, so that a filter is no larger for what few are.
+    // Smaller than a topic, so that patterns, which are rare, do not enlarge every filter.
     text: Arc<str>,
 }
 
@@ -98,7 +98,7 @@ impl Pattern {
     }
 }
 
-/// Why a text is no pattern.
+/// The rule of patterns that a text breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidPattern {

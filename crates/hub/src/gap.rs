@@ -1,4 +1,4 @@
-//! Gaps: what a reader is told of events that are no longer held.
+//! Gaps: the loss of events that a reader should have had.
 
 use tidings_proto::{Event, EventId, EventType, encode};
 
@@ -11,10 +11,10 @@ use crate::json;
 pub struct Gap {
     /// The place it asked for: a last event ID as it was sent, or the cursor that was overtaken.
     pub asked: Box<str>,
-    /// The oldest event still held for its view after that place; none if nothing is, or if its stream
-    /// ended before.
+    /// The oldest event still held for its view after that place. `None` if there is none, or if the
+    /// stream was ended before it.
     pub oldest: Option<EventId>,
-    /// The place after the gap: who comes back with it is not told of this gap again.
+    /// The place after the gap. A reader that comes back with it is not told of this gap again.
     pub place: Cursor,
 }
 
@@ -22,8 +22,8 @@ impl Gap {
     /// Bytes of [`Gap::asked`] at most: whatever a client sends, its answer stays small.
     pub const ASKED_BYTES_MAX: usize = 256;
 
-    /// What was asked, as a gap repeats it: cut between characters.
-    pub(crate) fn asked(id: &str) -> &str {
+    /// Returns as much of a last event ID as a gap repeats, cut between characters.
+    pub(crate) fn cut(id: &str) -> &str {
         &id[..id.floor_char_boundary(Self::ASKED_BYTES_MAX)]
     }
 

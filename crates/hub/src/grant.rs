@@ -1,13 +1,13 @@
-//! Grants: what a subscriber may read, whatever it asks for.
+//! Grants: the events that a subscriber may read.
 
 use std::sync::Arc;
 
 use crate::filter::TopicFilter;
 
-/// What a subscriber may read of the topics it asks for.
+/// The events that a subscriber may read among those it asks for.
 ///
-/// Every grant that a program can make allows everything. A narrower one lets its subscriber read all
-/// public events, and private ones only of the topics it names.
+/// A program can only create grants that allow everything. A limited grant allows all public events, and
+/// private events only of the topics it names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
     /// The topics whose private events it allows; `None` allows everything and is one null check.
@@ -28,13 +28,13 @@ impl Grant {
         Self { private: Some(Arc::new(filters.into_iter().collect())) }
     }
 
-    /// Whether the grant allows everything.
+    /// Returns whether the grant allows everything.
     #[must_use]
     pub fn allows_everything(&self) -> bool {
         self.private.is_none()
     }
 
-    /// Whether an event of these topics may be read.
+    /// Returns whether an event of these topics may be read.
     pub(crate) fn allows<'a>(
         &self,
         mut topics: impl Iterator<Item = &'a str>,

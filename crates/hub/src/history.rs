@@ -1,7 +1,7 @@
 //! History: the recent past, in memory, as one log that every subscriber reads.
 //!
-//! Events lie encoded in immutable [`Block`]s, in commit order; a topic is a list of sequences. What
-//! is here: appending ([`History::append`]), reading a view from a place ([`History::read`]), and
+//! Events lie encoded in immutable [`Block`]s, in commit order; a topic is a list of sequences. Here
+//! are appending ([`History::append`]), reading a view from a place ([`History::read`]), and
 //! telling whether a place has lost something ([`History::is_lost`]). Retention is in `retain`, the
 //! order of reading in `walk`. No lock, no clock, no waiting: that is the hub's.
 
@@ -63,7 +63,7 @@ pub(crate) struct History {
     ids: HashMap<Box<str>, SmallVec<[Sequence; 1]>>,
     /// Events that some of their topics still hold, with those that have let go of them, and when.
     partly_evicted: BTreeMap<Sequence, SmallVec<[(TopicKey, EvictionStamp); 2]>>,
-    /// What blocks and IDs cost.
+    /// Bytes that blocks and IDs cost.
     bytes: usize,
     events: u64,
     published: u64,
@@ -90,13 +90,13 @@ impl Held<'_> {
     }
 }
 
-/// Who has to hear of what was appended, outside the lock.
+/// The readers to wake after an append, once the lock is released.
 #[derive(Default)]
 pub(crate) struct Appended {
     pub(crate) watchers: SmallVec<[Arc<WatchList>; 1]>,
-    /// How to wake the shards.
+    /// Wakers of the shards.
     pub(crate) taps: SmallVec<[Waker; 2]>,
-    /// The topics, if somebody has patterns.
+    /// The topics, if a subscriber has patterns.
     pub(crate) topics: Vec<Topic>,
 }
 
@@ -137,7 +137,7 @@ impl History {
         self.tail
     }
 
-    /// What everything held costs, in bytes.
+    /// The cost of everything held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes + self.topics.bytes
     }
@@ -184,7 +184,7 @@ impl History {
         sequences.find(|&sequence| self.is_allowed(grant, || self.held(sequence)))
     }
 
-    /// Looks up a view's topics, so that they are known from here on.
+    /// Looks up a view's topics, and adds those that are not known.
     pub(crate) fn resolve(&mut self, view: &View) -> Resolved {
         let mut keys = Vec::with_capacity(view.filters().len());
         for filter in view.filters() {
@@ -214,7 +214,7 @@ impl History {
         }
     }
 
-    /// The list of those to wake when something is published to the topic.
+    /// The subscribers to wake when an event is published to the topic.
     pub(crate) fn watchers(&mut self, key: TopicKey) -> Option<Arc<WatchList>> {
         let state = self.topics.get_mut(key)?;
         Some(Arc::clone(state.watchers.get_or_insert_default()))
@@ -230,8 +230,8 @@ impl History {
         }
     }
 
-    /// Appends a run: the encoded form of `entries`, which a journal has committed. What is left in
-    /// the builder is of no more use.
+    /// Appends a run: the encoded form of `entries`, which a journal has committed. The builder's
+    /// remaining content is of no use afterwards.
     ///
     /// Its events are held, listed and offered to the taps of the shards that watch their topics.
     pub(crate) fn append(
@@ -266,7 +266,7 @@ impl History {
         self.enforce(at);
     }
 
-    /// Keeps what an entry says beside its bytes: its ID, an end.
+    /// Records an entry's ID, or the end that it stands for.
     fn note(&mut self, entry: &Entry, keys: &[TopicKey]) {
         match &entry.content {
             crate::journal::Content::Event(event) => {
@@ -298,9 +298,8 @@ impl History {
         Held { block: &self.blocks[block].block, index }
     }
 
-    /// Whether a grant lets its reader have an entry: the one check of all reading, be it live, replay,
-    /// a page, the events a gap is told of, or a place given by an ID. `None` allows everything, and the
-    /// entry is not even looked up.
+    /// Returns whether a grant allows an entry. All reading asks here: live, replay, pages, gaps and
+    /// places given by an ID. `None` allows everything, without looking up the entry.
     fn is_allowed<'a>(&self, grant: Option<&Grant>, held: impl FnOnce() -> Held<'a>) -> bool {
         grant.is_none_or(|grant| {
             let Held { block, index } = held();
@@ -309,7 +308,7 @@ impl History {
         })
     }
 
-    /// Whether a view with patterns has an entry: one of its topics matches and still holds it.
+    /// Returns whether one of an entry's topics matches a view with patterns and still holds the entry.
     fn scan_matches(&self, view: &View, held: Held<'_>) -> bool {
         held.block.topics(held.index).iter().any(|&key| {
             self.topics.get(key).is_some_and(|state| {
@@ -319,7 +318,7 @@ impl History {
     }
 }
 
-/// What remembering a publisher-given ID costs: its text and its place in the index.
+/// The bytes that a publisher-given ID costs: its text and its entry in the index.
 fn id_bytes(id: &str) -> usize {
     id.len() + size_of::<(Box<str>, SmallVec<[Sequence; 1]>)>() + 17
 }

@@ -78,7 +78,7 @@ struct Inner {
     epoch: Epoch,
     durability: Durability,
     journal: Box<dyn Journal>,
-    /// Whoever holds it is the one committer. Taken before `history`, never after.
+    /// Its lock makes one publisher at a time the committer. Taken before `history`, never after.
     committer: Mutex<Committer>,
     history: RwLock<History>,
     /// Subscribers with patterns.
@@ -159,7 +159,7 @@ impl Hub {
         &self.inner.scans
     }
 
-    /// A new watch among everybody's: when its stream ends follows from the configuration.
+    /// Creates a watch in the list of everybody. The configuration decides when its stream ends.
     pub(crate) fn watch(&self, scan: Option<View>) -> Arc<Watch> {
         let clock = &self.inner.clock;
         clock.warn_if_idle();

@@ -27,11 +27,11 @@ pub type JournalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where a hub's events are committed.
 pub trait Journal: Send + Sync + 'static {
-    /// Recovers what is kept and says where it stands. Called once, before every other method.
+    /// Recovers the kept entries and returns the journal's state. Called once, before all other methods.
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if what is kept cannot be read.
+    /// [`JournalError`] if the kept entries cannot be read.
     fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>>;
 
     /// Submits drafts in order, at the call; the answer is one outcome for each.
@@ -62,11 +62,11 @@ pub trait Journal: Send + Sync + 'static {
         id: &'a EventId,
     ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>>;
 
-    /// Lets go of entries: the hub decides which, the journal carries it out.
+    /// Drops entries. The hub decides which.
     fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>>;
 }
 
-/// What a hub submits to its journal.
+/// A request of a hub to its journal.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Submission {
@@ -79,11 +79,11 @@ pub enum Submission {
 /// Drafts on their way to being committed.
 #[non_exhaustive]
 pub enum Committing {
-    /// The one draft there was is done with: what a journal in memory answers, for nothing.
+    /// The only draft is done. A journal in memory answers so, without an allocation.
     One(Outcome),
-    /// All are done with.
+    /// All are done.
     All(Vec<Outcome>),
-    /// The journal is still at it.
+    /// The journal is still committing.
     Waiting(JournalFuture<'static, Vec<Outcome>>),
 }
 
@@ -103,8 +103,8 @@ pub trait Feed: Send {
     /// As [`Feed::poll_next`].
     fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError>;
 
-    /// Whether all that a journal has committed comes out of [`Feed::try_next`] once the append has
-    /// returned. Publishers then bring their own events into history, and nobody has to follow.
+    /// Returns whether [`Feed::try_next`] yields all committed entries as soon as their append has
+    /// returned. Publishers then bring their own events into history, and no follower is needed.
     fn is_in_step(&self) -> bool {
         false
     }
@@ -121,7 +121,7 @@ pub trait Feed: Send {
     ) -> Poll<Result<(), JournalError>>;
 }
 
-/// Where a journal stands when it has been opened.
+/// The state of a journal after it was opened.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Opened {
@@ -131,7 +131,7 @@ pub struct Opened {
     pub oldest: Sequence,
     /// Its newest entry.
     pub tail: Sequence,
-    /// What a commit survives.
+    /// The failures that a commit survives.
     pub durability: Durability,
 }
 
@@ -143,7 +143,7 @@ impl Opened {
     }
 }
 
-/// What a committed event survives, told truthfully.
+/// The failures that a committed event survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
@@ -168,7 +168,7 @@ impl fmt::Display for Durability {
     }
 }
 
-/// What became of a draft.
+/// The fate of a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -192,7 +192,7 @@ pub struct Entry {
     pub topics: Topics,
     /// Whether only subscribers whose grant names its topic are sent it.
     pub private: bool,
-    /// What it is.
+    /// Its content.
     pub content: Content,
 }
 
@@ -204,7 +204,7 @@ impl Entry {
     }
 }
 
-/// What an entry is. Readers skip what they do not know.
+/// The content of an entry. Readers skip kinds that they do not know.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Content {
@@ -214,7 +214,7 @@ pub enum Content {
     Close,
 }
 
-/// What a journal shall let go of.
+/// Entries that a journal must drop.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Evict {

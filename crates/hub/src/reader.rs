@@ -1,4 +1,4 @@
-//! A cursor in a history: what subscribers and the slots of shards are made of.
+//! Readers: the cursors behind subscribers and the slots of shards.
 
 use std::fmt;
 
@@ -24,14 +24,14 @@ pub struct Reader {
     after: Sequence,
     /// There until the reader is dropped or [taken apart](Reader::into_state).
     state: Option<ReaderState>,
-    // Boxed, because it is told once and kept no longer.
+    // Boxed, because it is needed once.
     started_after: Option<Box<EventId>>,
     shard: Option<ShardIndex>,
 }
 
-/// What a [`Reader`] is beside its cursor and its hub: all that a shard keeps for each of its slots.
+/// The state of a [`Reader`] without its cursor and hub, which a shard keeps for each slot.
 ///
-/// Its [`Tap`](crate::engine::Tap) reads with it, and has to be [given it back](crate::engine::Tap::release).
+/// Its [`Tap`](crate::engine::Tap) reads with it, and must [release](crate::engine::Tap::release) it.
 #[derive(Debug)]
 pub struct ReaderState {
     resolved: Resolved,
@@ -39,12 +39,12 @@ pub struct ReaderState {
     told_at: EvictionStamp,
     /// Ends of the topic's streams up to here are other streams' ends.
     joined: Sequence,
-    /// What was asked for, if it led nowhere and the gap is still to be told. Rare, so that it is
-    /// a pointer's width.
+    /// The last event ID of the start, if it led nowhere and the gap is not yet told. Boxed twice to
+    /// take a pointer's width, because it is rare.
     asked: Option<Box<Box<str>>>,
 }
 
-/// What one [`Reader::read`] came to.
+/// The outcome of one [`Reader::read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
     /// The cursor stands at the tail.
@@ -77,7 +77,7 @@ impl Reader {
         Self { hub: hub.clone(), after, state, started_after, shard }
     }
 
-    /// Takes it apart for a shard: its cursor, and what the shard's tap reads with.
+    /// Takes the reader apart for a shard: its cursor, and its state.
     #[must_use]
     pub fn into_state(mut self) -> (Sequence, ReaderState) {
         (self.after, self.state.take().expect(WHOLE))
@@ -135,7 +135,7 @@ impl Reader {
         self.state().topics()
     }
 
-    /// Whether the view has a pattern.
+    /// Returns whether the view has a pattern.
     #[must_use]
     pub fn has_pattern(&self) -> bool {
         self.state().has_pattern()
@@ -147,12 +147,12 @@ impl Reader {
         self.started_after.as_deref()
     }
 
-    /// As [`Reader::started_after`], for the one who says it: it is not kept.
+    /// Takes [`Reader::started_after`], which is needed once.
     pub(crate) fn take_started_after(&mut self) -> Option<Box<EventId>> {
         self.started_after.take()
     }
 
-    /// Whether a gap is to be told before anything else is read.
+    /// Returns whether a gap is to be told before anything else is read.
     #[must_use]
     pub fn has_gap(&self) -> bool {
         let state = self.state();
@@ -160,15 +160,15 @@ impl Reader {
         state.asked.is_some() || self.hub.read().is_lost(&state.resolved, position)
     }
 
-    /// Whether the stream at this place was ended while its reader was away.
+    /// Returns whether the stream at this place was closed while its reader was away.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         let state = self.state();
         self.hub.read().is_closed(&state.resolved, state.position(self.after))
     }
 
-    /// Whether the streams of another topic were ended after this place: a topic that stands for
-    /// something else the stream belongs to, such as its subject.
+    /// Returns whether the streams of another topic were closed after this place: a topic that stands for
+    /// something else to which the stream belongs, such as its subject.
     #[must_use]
     pub fn is_closed_by(&self, topic: &Topic) -> bool {
         self.hub.read().is_topic_ended(topic, self.state().position(self.after))
@@ -183,7 +183,7 @@ impl Reader {
     }
 }
 
-/// Why a reader has its state.
+/// The invariant that a reader has its state.
 const WHOLE: &str = "a reader is whole until it is consumed";
 
 impl ReaderState {
@@ -193,14 +193,14 @@ impl ReaderState {
         self.resolved.keys()
     }
 
-    /// Whether the view has a pattern.
+    /// Returns whether the view has a pattern.
     #[must_use]
     pub fn has_pattern(&self) -> bool {
         self.resolved.has_pattern()
     }
 
-    /// Whether the view's grant allows less than everything. Such a reader reads private events from
-    /// history, where they are checked, and is sent no run that has some.
+    /// Returns whether the view's grant is limited. Such a slot must read private events from history,
+    /// which checks them, and takes no run that contains one.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.resolved.grant().is_some()
@@ -275,7 +275,7 @@ impl Hub {
         Cursor { epoch: self.epoch(), sequence: self.read().tail() }
     }
 
-    /// Whether the topic's streams were ended after a start.
+    /// Returns whether the topic's streams were closed after a start.
     pub(crate) fn is_closed(&self, topic: &Topic, start: &Start) -> bool {
         let history = self.read();
         // An emitter's reader may read all of its topic.
@@ -284,7 +284,7 @@ impl Hub {
     }
 }
 
-/// Finds the place a subscription starts at, and what was asked if it leads nowhere.
+/// Finds the position at which a subscription starts, and the last event ID if it leads nowhere.
 fn locate(
     history: &History,
     grant: Option<&Grant>,
@@ -305,6 +305,6 @@ fn locate(
     };
     match found {
         Some(after) => (ReadPosition { after, joined: after, ..ReadPosition::default() }, None),
-        None => (oldest, Some(Gap::asked(id).into())),
+        None => (oldest, Some(Gap::cut(id).into())),
     }
 }

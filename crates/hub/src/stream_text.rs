@@ -11,7 +11,7 @@ use crate::history::TopicKey;
 use crate::reader::{Read, Reader};
 use crate::start::EARLIEST;
 
-/// What asked for a stream.
+/// The kind of client that asked for a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Client {
@@ -39,7 +39,7 @@ impl Client {
     }
 }
 
-/// Writes what every stream begins with: a comment, so that the connection opens at once, and the
+/// Writes the beginning of every stream: a comment, so that the connection opens at once, and the
 /// reconnection time.
 pub(crate) fn write_preamble(reconnection_time: Duration, out: &mut Vec<u8>) {
     out.extend_from_slice(HEARTBEAT);
@@ -97,8 +97,8 @@ impl Reader {
     }
 }
 
-/// Writes a sign of life for a reader of these topics that stands at the tail: a comment; and, for an EventSource whose
-/// topics are many, a fresh place, so that what other topics lose meanwhile does not become its gap.
+/// Writes a heartbeat for a reader of these topics at the tail: a comment and, for an EventSource that
+/// reads several topics, a fresh place. Without it, evictions from other topics would become a gap.
 pub(crate) fn write_heartbeat(
     topics: &[TopicKey],
     cursor: Cursor,
@@ -115,7 +115,7 @@ fn write_place(cursor: Cursor, out: &mut Vec<u8>) {
     encode_id_block(cursor.to_event_id().as_id_ref(), out);
 }
 
-/// A greeting as it is sent: its ID would be a place that nobody can resume from.
+/// Returns a greeting without its ID, which would be a place that no reader can resume from.
 #[must_use]
 pub fn without_id(greeting: &Event) -> Event {
     let event = Event::new(greeting.data()).with_type(greeting.event_type().clone());

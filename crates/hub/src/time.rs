@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A point in time by the wall clock, in milliseconds since 1970 (UTC).
 ///
-/// It dates events. Whether something is due is told by the other, steady clock of [`Now`].
+/// It dates events. The steady clock of [`Now`] tells whether something is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -30,7 +30,7 @@ impl Time {
 }
 
 impl fmt::Display for Time {
-    /// As RFC 3339 has it, in UTC and to the millisecond: `2026-11-21T10:52:13.042Z`.
+    /// Writes the time as in RFC 3339, in UTC and to the millisecond: `2026-11-21T10:52:13.042Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, millis) = (self.0 / 1000, self.0 % 1000);
         let (year, month, day) = date(seconds / 86_400);
@@ -61,7 +61,7 @@ fn date(days: u64) -> (u64, usize, u64) {
     (year, month + 1, day + 1)
 }
 
-/// What the clocks say: a steady one for waiting and the wall clock for dating.
+/// A reading of both clocks: a steady one for waiting, and the wall clock for dating.
 ///
 /// Both, because a wall clock that is set back by an hour must not stop heartbeats for an hour.
 #[derive(Clone, Copy, Debug)]

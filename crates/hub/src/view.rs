@@ -64,7 +64,7 @@ impl View {
         &self.grant
     }
 
-    /// Whether one of the filters matches the topic called `name`.
+    /// Returns whether one of the filters matches the topic called `name`.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         self.filters().iter().any(|filter| filter.matches(name))

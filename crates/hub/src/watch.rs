@@ -1,4 +1,4 @@
-//! Who is to be woken when something happens: watches, and the lists they stand in.
+//! Watches: how waiting subscribers are woken, and the lists of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::topic::Topic;
 use crate::view::View;
 
-/// One subscriber's way of being woken, and what it is to find when it is.
+/// One subscriber's waker, and the actions that are due.
 #[derive(Debug)]
 pub(crate) struct Watch {
     waker: Mutex<Option<Waker>>,
@@ -27,7 +27,7 @@ pub(crate) struct Watch {
     scan: Option<Box<View>>,
 }
 
-/// What a subscriber finds due when it is woken.
+/// An action that a subscriber finds due when it is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Due {
@@ -114,7 +114,7 @@ enum Watches {
     Many(Box<Slab<Arc<Watch>>>),
 }
 
-/// How many are woken at a time: the list is locked for so long, and no waker runs meanwhile.
+/// Number of subscribers woken at a time. The list is locked while they are collected.
 const WAKE_GROUP: usize = 64;
 
 impl Default for Watches {
@@ -215,8 +215,8 @@ impl WatchList {
         });
     }
 
-    /// Wakes, in groups, those that are wanted. Places in the list do not move, so that nobody is
-    /// passed over when others leave meanwhile; who joins meanwhile reads what there is anyway.
+    /// Wakes the wanted subscribers, in groups. Places in the list do not move, so that none is skipped
+    /// when others leave meanwhile; one that joins meanwhile reads from history at once.
     pub(crate) fn for_each_group(&self, mut wanted: impl FnMut(&Watch) -> bool) {
         let mut next = 0;
         let mut wakers: SmallVec<[Waker; WAKE_GROUP]> = SmallVec::new();

@@ -1,4 +1,4 @@
-//! What a stream's body sends, piece by piece, in stepped time.
+//! The pieces of a stream's body, in stepped time.
 
 use std::pin::Pin;
 use std::sync::Arc;

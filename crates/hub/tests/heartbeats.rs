@@ -93,7 +93,7 @@ impl World {
 }
 
 impl Reader {
-    /// What there is to send; nothing if it waits, `None` at the end.
+    /// The next piece; empty if the body waits, `None` at the end.
     fn read(&mut self) -> Option<Vec<u8>> {
         match Pin::new(&mut self.body).poll_next(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(piece) => piece.map(|bytes| bytes.to_vec()),

@@ -1,4 +1,4 @@
-//! What a hub takes of memory, counted by the allocator: bytes asked for, the same on every machine.
+//! The memory that a hub takes, counted by the allocator in bytes asked for: alike on every machine.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::num::NonZeroUsize;

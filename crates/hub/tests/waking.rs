@@ -196,7 +196,7 @@ fn whoever_is_woken_may_read_subscribe_and_publish_at_once() {
     }
 }
 
-/// As [`UsesHub`], of a shard.
+/// [`UsesHub`] for a shard.
 struct DrainsTap {
     hub: Hub,
     woken: AtomicUsize,

@@ -38,7 +38,7 @@ impl Counts {
     }
 }
 
-/// What every kind of readers must meet, or the schedules show less than they claim.
+/// Cases that every kind of readers must meet, or the schedules show less than they claim.
 const MET: [&str; 12] = [
     "duplicates",
     "ends",
@@ -65,7 +65,7 @@ fn number(name: &str, default: u64) -> u64 {
 ///
 /// # Panics
 ///
-/// If a schedule fails, or nothing that was to be met was.
+/// If a schedule fails, or a case was not met.
 pub fn run<R: Readers>(seeds: u64, met: &[&str]) {
     let first = number("TIDINGS_MODEL_FIRST_SEED", 0);
     let run = number("TIDINGS_MODEL_SEEDS", seeds);

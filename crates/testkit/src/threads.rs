@@ -1,7 +1,7 @@
 //! One hub, real threads: publishers and readers of every kind at once.
 //!
-//! Nothing is lost, doubled or out of order, whoever is faster; and where history is too small for the
-//! slower ones, nothing is missing that was not told.
+//! Nothing is lost, doubled or out of order, at any speed. Where history is too small for slow readers,
+//! they are told of every loss.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
@@ -16,7 +16,7 @@ use crate::stepped::ready;
 /// How many threads publish, each to a topic of its own.
 pub const PUBLISHERS: usize = 4;
 const EVENTS: u64 = 2_000;
-/// What ends the reading; every view has its topic.
+/// The topic and data of the last event; every view includes it.
 const END: &str = "end";
 
 /// A thread that reads: it subscribes, waits for the others, and reads to the end.
@@ -31,7 +31,7 @@ pub enum Gaps {
     Some,
 }
 
-/// What one reader has seen of each publisher.
+/// The events that one reader has seen, by publisher.
 #[derive(Debug)]
 pub struct Tally {
     /// The reader's name, for messages.

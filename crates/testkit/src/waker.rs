@@ -16,7 +16,7 @@ impl Flag {
         (Arc::clone(&flag), flag.into())
     }
 
-    /// Whether the waker was woken since the last call.
+    /// Returns whether the waker was woken since the last call.
     pub fn take(&self) -> bool {
         self.0.swap(false, Ordering::AcqRel)
     }

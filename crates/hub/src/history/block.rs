@@ -24,7 +24,7 @@ use crate::history::TopicKey;
 use crate::journal::{Content, Entry};
 use crate::time::Time;
 
-/// A piece of history; whoever has it sees it as it is.
+/// A piece of history. A shared block never changes.
 pub struct Block {
     bytes: Vec<u8>,
     /// One lies in place: where readers hold on to blocks, most are of one event at first.
@@ -53,14 +53,14 @@ enum SlotTopics {
     More(u32),
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Event,
     Close,
 }
 
-/// What a block grows by at least: a few small events.
+/// Minimum growth of a block: a few small events.
 const GROWTH_BYTES_MIN: usize = 1024;
 const GROWTH_ENTRIES_MIN: usize = 7;
 
@@ -69,16 +69,16 @@ const CRLF: &[u8] = b"\r\n";
 const ID_LINE: &[u8] = b"id: ";
 
 impl Block {
-    /// Bytes of a block at most, one larger event excepted: what eviction lets go of at once.
+    /// Maximum size of a block, unless a single event is larger. Eviction drops a block at a time.
     pub(crate) const BYTES_MAX: usize = 64 * 1024;
 
-    /// How many entries the block has.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether the block has no entries.
+    /// Returns whether the block has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -137,15 +137,15 @@ impl Block {
         self.bytes.len()
     }
 
-    /// What holding the block costs, room it does not use included.
+    /// Bytes that the block costs, including unused room.
     pub(crate) fn cost(&self) -> usize {
-        // Itself, its counts, three allocations' heads.
+        // The block itself, its reference counts, and the heads of three allocations.
         const BLOCK_BYTES: usize = size_of::<Block>() + 16 + 3 * 16;
         let slots = if self.slots.spilled() { self.slots.capacity() } else { 0 };
         BLOCK_BYTES + self.bytes.capacity() + slots * size_of::<Slot>()
     }
 
-    /// Whether a run that follows can be added: the block is then of `bytes_max` bytes at most.
+    /// Returns whether a following run fits, so that the block has at most `bytes_max` bytes.
     pub(crate) fn has_room(&self, run: &BlockBuilder, bytes_max: usize) -> bool {
         let Some(last) = run.slots.last() else { return true };
         let offset = |base: u64, run_base: u64, offset: u32| {
@@ -159,8 +159,8 @@ impl Block {
     /// Adds a run for which there [is room](Block::has_room).
     pub(crate) fn extend(&mut self, run: &mut BlockBuilder, bytes_max: usize) {
         let bytes = self.bytes.len();
-        // A small block is joined with others in the end; a large one may be left with what room it has,
-        // if it is being read just then, and that is a third at most.
+        // A small block is joined with others later. A large one that is being read at that time keeps
+        // its unused room, which is a third at most.
         let more = |len: usize| if bytes < bytes_max / 4 { len } else { len / 2 };
         if self.bytes.capacity() - bytes < run.bytes.len() {
             let more = more(bytes).max(GROWTH_BYTES_MIN).min(bytes_max - bytes);
@@ -189,7 +189,7 @@ impl Block {
         }
     }
 
-    /// Gives back the room that is not used.
+    /// Frees unused room.
     pub(crate) fn trim(&mut self) {
         self.bytes.shrink_to_fit();
         self.slots.shrink_to_fit();
@@ -288,7 +288,7 @@ impl BlockBuilder {
         self.bytes.len()
     }
 
-    /// Whether an entry of this sequence and time still fits beside the ones there are.
+    /// Returns whether an entry of this sequence and time still fits beside the ones there are.
     pub(crate) fn fits(&self, sequence: Sequence, time: Time) -> bool {
         self.slots.is_empty()
             || (self.bytes.len() < Block::BYTES_MAX
@@ -368,7 +368,7 @@ impl BlockBuilder {
         }
     }
 
-    /// Begins anew, with room of a usual size.
+    /// Clears the builder, and keeps room of a usual size.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(Self::BYTES_KEPT);

@@ -1,4 +1,4 @@
-//! Eviction: what goes beyond the retention is let go of, and what remains is kept compact.
+//! Eviction: drops the events beyond the retention, and keeps the rest compact.
 
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ impl History {
         self.forget_entry(&block, index);
         self.blocks[at].live -= 1;
         let live = self.blocks[at].live as usize;
-        // What is not yet packed is rewritten when it is.
+        // Loose blocks are rewritten when they are packed.
         let is_loose = at >= self.blocks.len() - self.loose;
         if live == 0 {
             self.blocks.remove(at);

@@ -1,4 +1,4 @@
-//! Hints: which shards watch what, and what they are told when it is appended.
+//! Hints: the new blocks that shards are told of.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{Block, TopicKey};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry};
 
-/// What a shard is told about one block.
+/// A new block, and its runs of topics that a shard watches.
 #[derive(Clone, Debug)]
 pub struct Hint {
     /// The block.
@@ -27,7 +27,7 @@ pub struct Run {
     topic: TopicKey,
     previous: Sequence,
     indices: SmallVec<[u32; 2]>,
-    /// Something among them is no event and wants a closer look than copying.
+    /// Contains an entry that is not an event, so each slot must read from history.
     is_special: bool,
     has_private: bool,
 }
@@ -35,7 +35,7 @@ pub struct Run {
 /// How a run meets a slot's cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meeting {
-    /// The cursor stands between the topic's previous entry and the run: the run is what comes next.
+    /// The cursor stands between the topic's previous entry and the run, so the run comes next.
     Next,
     /// The cursor is past the run: all of it has been sent.
     Past,
@@ -64,13 +64,13 @@ impl Run {
         self.previous
     }
 
-    /// Whether something among the entries is no event, so that slots read for themselves.
+    /// Returns whether an entry is not an event, so that each slot must read from history.
     #[must_use]
     pub fn is_special(&self) -> bool {
         self.is_special
     }
 
-    /// Whether some of the events are private, so that slots whose
+    /// Returns whether some of the events are private, so that slots whose
     /// [grant is limited](crate::reader::ReaderState::is_limited) read from history.
     #[must_use]
     pub fn has_private(&self) -> bool {
@@ -97,7 +97,7 @@ impl Run {
 
 impl Meeting {
     /// How consecutive entries of a topic, which follow its entry `previous`, meet a cursor that stands
-    /// at `after`. `is_special` says that something among them is no event.
+    /// at `after`. `is_special` says that one of them is not an event.
     #[must_use]
     pub fn of(
         previous: Sequence,
@@ -120,7 +120,7 @@ pub(super) struct Watched {
     topic: TopicKey,
     /// The topic's entry before it.
     previous: Sequence,
-    /// The one shard that watches it; `None` if there are more.
+    /// The shard that watches it; `None` if there are several.
     shard: Option<ShardIndex>,
     index: u32,
     is_special: bool,
@@ -162,7 +162,7 @@ fn add(runs: &mut SmallVec<[Run; 1]>, entry: &Watched, at: usize) {
     }
 }
 
-/// What draining a tap found.
+/// The outcome of draining a tap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
     /// Everything since the last drain was handed over.
@@ -193,7 +193,7 @@ pub(crate) struct Shards {
 struct Shard {
     queue: Arc<HintQueue>,
     readers: usize,
-    /// Readers with patterns: they want every block.
+    /// Readers with patterns, which need every block.
     scans: usize,
 }
 
@@ -262,7 +262,7 @@ impl Shards {
         }
     }
 
-    /// How to wake all of them.
+    /// Wakers of all shards.
     pub(crate) fn wakers(&self) -> Vec<Waker> {
         self.shards.iter().map(|(_, shard)| shard.queue.waker.clone()).collect()
     }
@@ -273,14 +273,14 @@ impl HintQueue {
         Self { state: Mutex::default(), waker, hints_max }
     }
 
-    /// Hands over what was pushed since the last time.
+    /// Moves the hints since the last drain to `hints`.
     pub(crate) fn drain(&self, hints: &mut Vec<Hint>) -> Drained {
         let mut state = self.state.lock();
         hints.append(&mut state.hints);
         if std::mem::take(&mut state.dropped) { Drained::Dropped } else { Drained::Hints }
     }
 
-    /// Loses everything.
+    /// Drops all hints.
     pub(crate) fn overflow(&self) {
         let mut state = self.state.lock();
         state.hints.clear();

@@ -6,7 +6,7 @@ use smallvec::{SmallVec, smallvec};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ShardIndex(pub(super) u32);
 
-/// What happens to a watch mark.
+/// A change of a watch mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     Set,
@@ -39,7 +39,7 @@ impl Marks {
         }
     }
 
-    /// Sets or takes back one mark of a shard; there is nothing to take back from others.
+    /// Sets or clears one mark of a shard. Clearing a mark that is not set does nothing.
     pub(super) fn change(&mut self, shard: ShardIndex, change: Mark) {
         match (&mut *self, change) {
             (Self::One(one, readers), Mark::Set) if *readers == 0 || *one == shard => {

@@ -1,4 +1,4 @@
-//! Packing: few blocks, large and full, whatever the sizes in which events come.
+//! Packing: joins small blocks into few large ones.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use super::{BlockBuilder, BlockState, History};
 const LOOSE_MAX: usize = 64;
 
 impl History {
-    /// Puts a run into the last block if nobody else has that and there is room, or else into a block of
-    /// its own. The answer is where in it the run begins.
+    /// Puts a run into the last block if that is not shared and has room, and otherwise into a block of
+    /// its own. The answer is the run's first index in the block.
     pub(super) fn push_run(&mut self, run: &mut BlockBuilder) -> usize {
         if let Some(at) = self.extend_last(run) {
             return at;
@@ -72,7 +72,7 @@ impl History {
         let old: Vec<_> = self.blocks.range(range.clone()).map(|s| Arc::clone(&s.block)).collect();
         let entries: usize = old.iter().map(|block| block.len()).sum();
         let bytes: usize = old.iter().map(|block| block.bytes()).sum();
-        // One block is what comes of it but for a rare one that is full.
+        // Nearly always, one block suffices.
         let mut builder = BlockBuilder::with_room(entries, bytes.min(bytes_max));
         let mut built = Vec::new();
         for block in &old {

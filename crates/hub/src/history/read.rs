@@ -1,4 +1,4 @@
-//! Reading a view from a place, and telling what the place has lost.
+//! Reading a view from a position, and finding the events that the position has lost.
 
 use tidings_proto::EventId;
 
@@ -10,7 +10,7 @@ use crate::grant::Grant;
 use crate::topic::Topic;
 use crate::view::View;
 
-/// Where a reader stands.
+/// The position of a reader in history.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ReadPosition {
     /// Everything of its view up to here has been sent, or told as lost.
@@ -21,7 +21,7 @@ pub(crate) struct ReadPosition {
     pub(crate) joined: Sequence,
 }
 
-/// How much one read takes at most.
+/// The limits of one read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadMax {
     /// Bytes of chunks; one larger event is still read, alone.
@@ -38,8 +38,8 @@ pub(crate) enum Stop {
     Full,
     /// The topic's streams were closed here.
     Closed,
-    /// Something that should have been read has been evicted. Nothing was read; the place moves
-    /// on by [`History::pass_lost`].
+    /// An event that should have been read has been evicted. Nothing was read;
+    /// [`History::pass_lost`] advances the position.
     Gap,
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Stop {
 const WALK_MAX: usize = 8192;
 
 impl History {
-    /// Reads what the view has after the place, in rising order, and moves the place on.
+    /// Reads what the view has after the place, in rising order, and advances the position.
     pub(crate) fn read<'a>(
         &'a self,
         view: &'a Resolved,
@@ -89,13 +89,14 @@ impl History {
         Stop::Tail
     }
 
-    /// Whether an event that the view would have been sent after the place has been evicted, and
-    /// has not been told.
+    /// Returns whether the reader has lost an event of its view after the position, and has not been told
+    /// so. An event that all of its topics have evicted counts even if it was private: what is evicted
+    /// is no longer known.
     pub(crate) fn is_lost(&self, view: &Resolved, position: ReadPosition) -> bool {
         let grant = view.grant();
         let ReadPosition { after, told_at, .. } = position;
         match view.selection() {
-            // Whatever the topic has let go of is lost to who reads it alone.
+            // Every event that the topic has evicted is lost to a reader of this topic alone.
             Selection::One(key) => {
                 self.topics.get(*key).is_some_and(|state| state.past().is_evicted(after, told_at))
             }
@@ -119,7 +120,7 @@ impl History {
         }
     }
 
-    /// Whether an event after the place, which some topic still holds, is held by none of the view's.
+    /// Returns whether an event after the position is held by a topic, but by none of the view's.
     fn is_partly_lost(
         &self,
         position: ReadPosition,
@@ -128,7 +129,7 @@ impl History {
     ) -> bool {
         self.partly_evicted.range(position.after.next()..).any(|(&sequence, let_go)| {
             let Held { block, index } = self.held(sequence);
-            // Lost to the view when the last of the view's topics has let go of it.
+            // Lost to the view when the last of the view's topics has evicted it.
             let lost_at = let_go.iter().filter(|(key, _)| in_view(*key)).map(|(_, at)| *at).max();
             let is_held = |key: &TopicKey| self.topics.get(*key).is_some_and(|s| s.holds(sequence));
             lost_at.is_some_and(|at| at > position.told_at)
@@ -137,9 +138,9 @@ impl History {
         })
     }
 
-    /// Moves the place past everything that is known to be lost, up to the first event held.
+    /// Moves the position past all lost events, up to the first one held. The answer is that event's ID.
     ///
-    /// A reader that comes back with this place is told of no loss before it.
+    /// A reader that comes back with this position is told of no loss before it.
     pub(crate) fn pass_lost(
         &self,
         view: &Resolved,
@@ -192,19 +193,19 @@ impl History {
             .map(|step| step.held.block.id(step.held.index, self.epoch))
     }
 
-    /// The topic an entry is told under: its first that is still known.
+    /// The topic that readers see for an entry: the first that is still known.
     pub(crate) fn topic_of(&self, held: Held<'_>) -> Option<&Topic> {
         let topics = held.block.topics(held.index);
         topics.iter().find_map(|&key| self.topics.get(key)).map(|state| &state.name)
     }
 
-    /// Whether the stream that stands at the place has been ended.
+    /// Returns whether the stream at the position has been closed.
     pub(crate) fn is_closed(&self, view: &Resolved, position: ReadPosition) -> bool {
         let Selection::One(key) = view.selection() else { return false };
         self.topics.get(*key).is_some_and(|state| ends(view, position, state.past().ended_through))
     }
 
-    /// Whether the topic's streams that stood at the place have been ended.
+    /// Returns whether the topic's streams that stood at the place have been ended.
     pub(crate) fn is_topic_ended(&self, topic: &Topic, position: ReadPosition) -> bool {
         let state = self.topics.find(topic).and_then(|key| self.topics.get(key));
         state.is_some_and(|state| is_behind_end(position, state.past().ended_through))
@@ -222,7 +223,7 @@ impl History {
         }
     }
 
-    /// Whether events of the topic are in the view.
+    /// Returns whether events of the topic are in the view.
     pub(crate) fn is_in_view(&self, topic: &Topic, view: &Resolved) -> bool {
         match view.selection() {
             Selection::Scan(view) => view.matches(topic.as_str()),
@@ -233,14 +234,14 @@ impl History {
         }
     }
 
-    /// Whether the entry that ends this stream is itself no longer held.
+    /// Returns whether the entry that ends this stream is itself no longer held.
     fn is_end_evicted(&self, view: &Resolved, position: ReadPosition) -> bool {
         let Selection::One(key) = view.selection() else { return false };
         self.topics.get(*key).is_some_and(|state| ends(view, position, state.past().evicted_end))
     }
 }
 
-/// Whether an end of its topic's streams at `sequence` ends the stream that stands at the position.
+/// Returns whether an end of a topic's streams at `sequence` ends the stream at the position.
 fn ends(view: &Resolved, position: ReadPosition, sequence: Sequence) -> bool {
     matches!(view.selection(), Selection::One(_)) && is_behind_end(position, sequence)
 }

@@ -51,7 +51,7 @@ impl Resolved {
         }
     }
 
-    /// Whether the history itself is walked.
+    /// Returns whether the history itself is walked.
     pub(crate) fn has_pattern(&self) -> bool {
         matches!(self.selection(), Selection::Scan(_))
     }

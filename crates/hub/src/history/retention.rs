@@ -1,19 +1,19 @@
-//! Retention: what a history holds at most.
+//! Retention: the limits of a history.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::Block;
 
-/// What a history holds at most. What goes beyond is evicted, the oldest first.
+/// The limits of a history. Events beyond them are evicted, the oldest first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Retention {
-    /// Bytes in all: events, lists, topics and names alike. The newest events stay whatever their size.
+    /// Maximum size of the history: events, lists, topics and names. The newest events are always held.
     pub bytes_max: usize,
-    /// Events of each topic; `None`: as many as the bytes allow.
+    /// Maximum number of events of each topic; `None` for no limit but that on bytes.
     pub topic_events_max: Option<NonZeroUsize>,
-    /// Age of an event; `None`: any.
+    /// Maximum age of an event; `None` for no limit.
     pub age_max: Option<Duration>,
 }
 

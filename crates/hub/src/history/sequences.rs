@@ -93,7 +93,7 @@ impl Sequences {
         }
     }
 
-    /// What it takes beside itself.
+    /// Bytes that it has allocated.
     pub(super) fn heap_bytes(&self) -> usize {
         match &self.0 {
             List::Few(_) => 0,

@@ -1,4 +1,4 @@
-//! Where the topics lie: numbered slots, none of which is ever the same topic's twice.
+//! Slots for topics: a slot and its version identify a topic for ever.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,4 @@
-//! A hash table that never grows all at once: nobody waits for a million names to be hashed anew.
+//! A hash table that grows in small steps: no operation rehashes a million names.
 
 use hashbrown::HashTable;
 
@@ -26,7 +26,7 @@ impl<T> SplitTable<T> {
         self.tables[table_of(hash, self.tables.len())].find(hash, is_it)
     }
 
-    /// Adds what is not in it.
+    /// Adds a value that is not in the table.
     pub(super) fn insert(&mut self, hash: u64, value: T, hash_of: impl Fn(&T) -> u64) {
         if self.len >= self.tables.len() * TABLE_LEN {
             self.split(&hash_of);

@@ -71,7 +71,7 @@ impl Fixture {
         is_lost
     }
 
-    /// What blocks and IDs cost, counted anew.
+    /// Bytes that blocks and IDs cost, counted anew.
     fn counted(&self) -> usize {
         let blocks: usize = self.history.blocks.iter().map(|state| state.block.cost()).sum();
         let ids: usize = self.history.ids.keys().map(|id| super::id_bytes(id)).sum();

@@ -1,4 +1,4 @@
-//! What a history keeps of one topic.
+//! The state of one topic.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::cursor::Sequence;
 use crate::topic::Topic;
 use crate::watch::WatchList;
 
-/// Counts evictions, so that a reader who has been told of a gap is not told of it again.
+/// A count of evictions, so that a reader is told of each gap once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EvictionStamp(u64);
 
@@ -20,25 +20,25 @@ impl EvictionStamp {
     }
 }
 
-/// What a history keeps of one topic. Small, because every reader may have a topic of its own.
+/// The state of one topic. It is small, because every reader may have a topic of its own.
 pub(crate) struct TopicState {
     pub(crate) name: Topic,
     /// The entries held.
     pub(super) entries: Sequences,
-    /// What it had and has no longer. Topics that lost nothing of their own share one.
+    /// The entries that it no longer holds. Topics that lost nothing of their own share one.
     pub(super) past: Arc<Past>,
     pub(super) watchers: Option<Arc<WatchList>>,
     pub(super) marks: Marks,
     /// Readers that name the topic; while there are any it is not forgotten.
     pub(super) holders: u32,
-    /// Which of the topics that have had this slot it is.
+    /// Tells the topic from earlier ones in the same slot.
     pub(super) version: NonZeroU32,
 }
 
-/// What a topic had and has no longer.
+/// The entries that a topic no longer holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
-    /// The newest event that the topic has let go of, if other topics still hold it or not.
+    /// The newest event that the topic has evicted, whether or not other topics still hold it.
     pub(super) evicted_through: Sequence,
     pub(super) evicted_at: EvictionStamp,
     /// The newest of its events that no topic holds any more.
@@ -53,24 +53,25 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// Whether something of it is the topic's own, and not what forgotten topics have lost.
+    /// Returns whether the topic itself has lost or ended something.
     fn is_own(&self) -> bool {
         self.let_go_through.max(self.ended_through) != Sequence::ZERO
     }
 
-    /// Whether an event after a place has been let go of, since a stamp.
+    /// Returns whether an event after a place has been let go of, since a stamp.
     pub(super) fn is_evicted(&self, after: Sequence, told_at: EvictionStamp) -> bool {
         self.evicted_through > after && self.evicted_at > told_at
     }
 
-    /// Whether an event after a place is held by no topic any more, since a stamp.
+    /// Returns whether an event after a place is held by no topic any more, since a stamp.
     pub(super) fn is_dead(&self, after: Sequence, told_at: EvictionStamp) -> bool {
         self.dead_through > after && self.dead_at > told_at
     }
 }
 
 impl TopicState {
-    /// A topic that may have been known before: what forgotten topics have lost, it may have lost.
+    /// Creates the state of a topic that may have been known before: `past` is the loss of forgotten
+    /// topics.
     pub(super) fn new(key: TopicKey, name: Topic, past: Arc<Past>) -> Self {
         Self {
             name,
@@ -87,7 +88,7 @@ impl TopicState {
         &self.past
     }
 
-    /// Whether the entry at `sequence`, one of this topic's, is still held for it.
+    /// Returns whether the entry at `sequence`, one of this topic's, is still held for it.
     pub(super) fn holds(&self, sequence: Sequence) -> bool {
         self.entries.first().is_some_and(|oldest| oldest <= sequence)
     }
@@ -101,7 +102,7 @@ impl TopicState {
         self.holders == 0 && self.entries.is_empty()
     }
 
-    /// What the byte budget pays: nothing for a topic that has never been published to, which is its
+    /// Bytes charged to the history: none for a topic that has never been published to, which is its
     /// reader's.
     pub(super) fn bytes(&self) -> usize {
         // Its slot by name, in tables that are at least 7/16 full.

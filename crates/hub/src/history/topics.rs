@@ -18,7 +18,7 @@ pub(super) struct TopicTable {
     /// The slots, by the names of the topics in them.
     names: SplitTable<u32>,
     hasher: RandomState,
-    /// What a topic that is not known may have lost.
+    /// The loss that an unknown topic may have had.
     unknown: Arc<Past>,
     /// Topics that have lost events, by the newest they lost.
     evictions: BTreeSet<(Sequence, TopicKey)>,
@@ -29,7 +29,7 @@ pub(super) struct TopicTable {
     tombstones: BTreeSet<(Sequence, TopicKey)>,
     tombstone_bytes: usize,
     pub(super) stamp: EvictionStamp,
-    /// What the topics cost.
+    /// Bytes that the topics cost.
     pub(super) bytes: usize,
 }
 
@@ -176,7 +176,7 @@ impl TopicTable {
         }
     }
 
-    /// Buries or drops the topic if nothing is held for it and nobody reads it.
+    /// Buries or drops the topic if it holds nothing and has no reader.
     pub(super) fn settle(&mut self, key: TopicKey) {
         let Some(state) = self.slots.get(key).filter(|state| state.is_idle()) else { return };
         let lost_nothing = state.past.evicted_through <= self.forgotten_through();
@@ -243,8 +243,8 @@ impl TopicTable {
     }
 }
 
-/// With random keys, because anybody may choose names; without the end mark that a `str` has as part of
-/// something larger.
+/// Hashes with random keys, because names may be chosen by an attacker, and without the end mark that
+/// `str` adds.
 fn hash_of(hasher: &RandomState, name: &Topic) -> u64 {
     let mut hasher = hasher.build_hasher();
     hasher.write(name.as_str().as_bytes());

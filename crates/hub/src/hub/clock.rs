@@ -80,7 +80,7 @@ impl Clock {
         Time::from_unix_millis(self.time.load(Ordering::Acquire))
     }
 
-    /// Whether a stream has been silent for so long that it is due for a heartbeat.
+    /// Returns whether a stream has been silent for so long that it is due for a heartbeat.
     pub(super) fn is_quiet(&self, stream: u64, sent_at: u64) -> bool {
         let silence = self.uptime().saturating_sub(sent_at);
         silence >= quiet_max(self.heartbeat, stream, sent_at).max(1)

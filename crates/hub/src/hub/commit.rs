@@ -1,4 +1,4 @@
-//! From the journal into history: what is submitted is committed, brought along, and told.
+//! From the journal into history: submits, commits, and wakes the readers.
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
@@ -35,16 +35,16 @@ impl Hub {
         let Inner { journal, committer, history, scans, clock, .. } = &*self.inner;
         let committing = journal.append(submissions, clock.time());
         let appended = committer.lock().try_commit(history, scans);
-        // Nothing, if another publisher brought ours along. What fails here fails again for whoever
-        // follows the journal, and is reported there.
+        // `None` if another publisher has committed our entries. An error is reported to the follower of
+        // the journal, whose next call fails as well.
         if let Ok(Some(appended)) = appended {
             self.wake(appended);
         }
         committing
     }
 
-    /// Wakes who has to hear of what was appended. No lock is held: the first thing that whoever is
-    /// woken does is take one, and others may publish meanwhile.
+    /// Wakes the readers of the appended entries. No lock is held: a woken reader takes one at once, and
+    /// other threads may publish meanwhile.
     fn wake(&self, mut appended: Appended) {
         appended.taps.into_iter().for_each(Waker::wake);
         if appended.watchers.len() > 1 {

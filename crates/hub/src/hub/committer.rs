@@ -1,4 +1,4 @@
-//! The one committer: brings what the journal has committed into history.
+//! The committer: brings entries from the journal into history.
 
 use std::task::{Context, Poll};
 
@@ -9,7 +9,7 @@ use crate::history::{Appended, BlockBuilder, History};
 use crate::journal::{Entry, Feed, JournalError};
 use crate::watch::WatchList;
 
-/// The journal's feed, and the room that a commit takes, which is kept for the next one.
+/// The journal's feed, and buffers that are reused from commit to commit.
 pub(super) struct Committer {
     epoch: Epoch,
     feed: Box<dyn Feed>,
@@ -17,7 +17,7 @@ pub(super) struct Committer {
     run: BlockBuilder,
 }
 
-/// Entries whose room is kept: more than come together but for a batch, some 10 KB.
+/// Maximum room kept for entries, about 10 KB: only batches have more at once.
 const ENTRIES_KEPT: usize = 64;
 
 impl Committer {
@@ -25,12 +25,12 @@ impl Committer {
         Self { epoch, feed, entries: Vec::new(), run: BlockBuilder::default() }
     }
 
-    /// As [`Feed::is_in_step`].
+    /// Returns the feed's [`Feed::is_in_step`].
     pub(super) fn is_in_step(&self) -> bool {
         self.feed.is_in_step()
     }
 
-    /// Takes what the journal has committed, if it has; the answer is to be woken with no lock held.
+    /// Commits the entries that the feed has, if any. The caller wakes the readers, with no lock held.
     pub(super) fn try_commit(
         &mut self,
         history: &RwLock<History>,
@@ -40,7 +40,7 @@ impl Committer {
         Ok(if self.entries.is_empty() { None } else { Some(self.commit(history, scans)) })
     }
 
-    /// Waits for what the journal commits next, or takes what there is.
+    /// Waits for entries, and commits them.
     pub(super) fn poll_commit(
         &mut self,
         cx: &mut Context<'_>,
@@ -54,7 +54,7 @@ impl Committer {
         let mut appended = Appended::default();
         let mut rest = self.entries.as_slice();
         while !rest.is_empty() {
-            // Encoded before history is locked: whoever reads waits for no more than copying.
+            // Encoded before history is locked, so that readers wait only while it is copied.
             for entry in rest {
                 if !self.run.fits(entry.sequence, entry.time) {
                     break;

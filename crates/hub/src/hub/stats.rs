@@ -1,4 +1,4 @@
-//! What a hub holds and has done.
+//! Statistics of a hub.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,11 +6,11 @@ use crate::cursor::Sequence;
 use crate::hub::Hub;
 use crate::topic::Topic;
 
-/// What a hub holds and has done.
+/// Statistics of a hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubStats {
-    /// Subscribers there are.
+    /// Current subscribers.
     pub subscribers: usize,
     /// Topics known: with events, with readers, or remembered for what they lost.
     pub topics: usize,
@@ -39,7 +39,7 @@ pub struct TopicInfo {
 }
 
 impl Hub {
-    /// What the hub holds and has done.
+    /// Returns the hub's statistics.
     #[must_use]
     pub fn stats(&self) -> HubStats {
         let history = self.read();

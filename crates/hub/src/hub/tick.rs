@@ -1,4 +1,4 @@
-//! A hub's time: what is due when it moves on, and the end of all streams.
+//! A hub's time: the work due when it advances, and draining.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::time::{Now, Time, millis};
 use crate::watch::Due;
 
 impl Hub {
-    /// Moves the hub's time on and does what is due: heartbeats, the ends of streams, the ages of
+    /// Advances the hub's time and does the work that is due: heartbeats, the ends of streams, the ages of
     /// events. Cheap when nothing is; call it several times a second, and whenever exact dates matter.
     pub fn tick(&self, now: Now) {
         if !self.inner.clock.advance(now) {
@@ -30,7 +30,7 @@ impl Hub {
             ends || quiet
         });
         while self.write().expire(now.time) {}
-        // Shards do what is due when they are woken; they have no clock of their own.
+        // Shards have no clock; they do their due work when they are woken.
         let taps = self.read().shards.wakers();
         taps.into_iter().for_each(Waker::wake);
     }
@@ -52,7 +52,7 @@ impl Hub {
     /// from now on end at once.
     ///
     /// The streams end as the hub's time goes on, so keep [ticking](Hub::tick) it;
-    /// [`HubStats::subscribers`] says how many are left. What was published before is sent first.
+    /// [`HubStats::subscribers`](crate::HubStats::subscribers) says how many are left. What was published before is sent first.
     pub fn drain(&self, over: Duration) {
         let clock = &self.inner.clock;
         clock.drain();

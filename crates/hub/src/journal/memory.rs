@@ -19,9 +19,9 @@ use crate::topic::Topic;
 
 /// A journal that orders events and keeps none: committing and feeding are one step.
 ///
-/// Its epoch is random, so that event IDs of an earlier process are recognised as lost. What is held
-/// for resuming lies in the hub's history alone. It remembers the idempotency keys of the latest 100,000
-/// requests, more or less, for ten minutes.
+/// Its epoch is random, so that event IDs of an earlier process are recognized as lost. Only the
+/// hub's history holds events for resuming. The journal remembers the idempotency keys of about the
+/// latest 100,000 requests for ten minutes.
 #[derive(Clone)]
 pub struct MemoryJournal {
     epoch: Epoch,
@@ -33,7 +33,7 @@ struct State {
     tail: Sequence,
     time: Time,
     keys: Keys,
-    /// Committed and not yet fed; nothing is kept before somebody follows.
+    /// Committed and not yet fed; nothing is kept before a feed follows.
     fed: Option<Vec<Entry>>,
     waker: Option<Waker>,
 }

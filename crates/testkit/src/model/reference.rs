@@ -32,9 +32,9 @@ pub struct Reference {
     pub evictions: u64,
     /// The events of each ID, in order.
     by_id: HashMap<String, Vec<u64>>,
-    /// What the hub said of each topic when it was last looked at.
+    /// The hub's topics at the last look.
     seen: Vec<TopicInfo>,
-    /// The newest event there was then.
+    /// The newest event at the last look.
     seen_through: u64,
 }
 
@@ -113,7 +113,7 @@ impl Reference {
     }
 }
 
-/// What is expected of one reader.
+/// The expectations of one reader.
 #[derive(Debug)]
 pub struct Expectation {
     /// Its view.
@@ -178,7 +178,7 @@ impl Expectation {
         event.topics.iter().any(|topic| self.view.matches(topic.as_str()))
     }
 
-    /// Whether a topic of the view holds the event.
+    /// Returns whether a topic of the view holds the event.
     fn is_held(&self, event: &Known) -> bool {
         let mut topics = event.topics.iter().zip(&event.held);
         topics.any(|(topic, held)| *held && self.view.matches(topic.as_str()))
@@ -189,7 +189,7 @@ impl Expectation {
         after.filter(|(_, e)| self.wants(e) && !self.is_held(e)).map(|(s, _)| *s).collect()
     }
 
-    /// Whether there is something the reader has not been sent, or must be told.
+    /// Returns whether there is something the reader has not been sent, or must be told.
     pub fn has_more(&self, reference: &Reference) -> bool {
         let mut after = reference.events.range(self.after + 1..);
         self.lost_place.is_some()
@@ -274,7 +274,7 @@ impl Expectation {
         self.ended = true;
     }
 
-    /// The reader has read all there is: whatever it was not sent must have been told.
+    /// The reader has read to the tail: it must have been told of every event that it was not sent.
     pub fn at_tail(&self, reference: &Reference) {
         if self.ended {
             return;

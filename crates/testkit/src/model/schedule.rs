@@ -22,7 +22,7 @@ pub trait Readers {
     /// Does one random thing: opens a reader, lets one read, leave, or be cut off.
     fn step(&mut self, schedule: &mut Schedule);
 
-    /// Checks that whoever waits and now has something to read was woken: something was committed.
+    /// Checks that every waiting reader that has something to read was woken.
     fn check_woken(&mut self, schedule: &mut Schedule);
 
     /// Lets all of them read to the tail, and checks that nothing is missing.
@@ -36,7 +36,7 @@ pub struct Schedule {
     pub rng: Rng,
     /// The hub that is tested.
     pub hub: Hub,
-    /// What the hub should do.
+    /// The reference.
     pub reference: Reference,
     /// Last event IDs and views of readers that left: they may come back.
     pub left: Vec<(String, View)>,
@@ -50,7 +50,7 @@ pub struct Schedule {
     pressure: u32,
 }
 
-/// What evicts in a schedule.
+/// The limits by which a schedule evicts.
 #[derive(Debug)]
 struct Limits {
     bytes: bool,
@@ -240,7 +240,7 @@ impl Schedule {
         }
     }
 
-    /// Whether nothing is ever evicted.
+    /// Returns whether nothing is ever evicted.
     #[must_use]
     pub fn keeps_everything(&self) -> bool {
         let Limits { bytes, count, age_max } = &self.limits;

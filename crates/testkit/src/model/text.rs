@@ -9,12 +9,11 @@ use tidings_proto::{Decoder, Item};
 use super::Counts;
 use super::reference::{Expectation, Reference};
 
-/// Two decoders of one stream. What the hub may send is checked when it sends it, so a quick one is
-/// given the text at once; the slow one stands for the reader, takes one byte at a time, and must find
-/// the same.
+/// Two decoders of one stream. Text is checked when the hub sends it, so the quick decoder gets it at
+/// once. The slow decoder stands for the reader: it takes one byte at a time, and must find the same.
 #[derive(Debug)]
 pub struct Text {
-    /// What is expected of the stream.
+    /// The expectations of the stream's reader.
     pub expected: Expectation,
     quick: Decoder,
     slow: Decoder,
@@ -119,7 +118,7 @@ impl Text {
         }
     }
 
-    /// Whether the reader has the start of an event and not its end.
+    /// Returns whether the reader has the start of an event and not its end.
     #[must_use]
     pub fn is_within_an_event(&self) -> bool {
         !self.found.is_empty()
