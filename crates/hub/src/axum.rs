@@ -1,4 +1,4 @@
-//! What axum asks of the types that its handlers take and return. The feature `axum` adds it.
+//! Axum's traits for the types that handlers take and return. The feature `axum` adds it.
 
 use std::hash::Hash;
 

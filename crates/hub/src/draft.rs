@@ -54,7 +54,7 @@ impl Draft {
         &self.topics
     }
 
-    /// Whether only subscribers whose grant names its topic are sent the event.
+    /// Returns whether only subscribers whose grant names its topic are sent the event.
     #[must_use]
     pub fn is_private(&self) -> bool {
         self.private

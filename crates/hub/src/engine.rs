@@ -57,7 +57,7 @@ impl Subscriber {
         self
     }
 
-    /// Whether the streams of another topic were closed while its reader was away: a topic that stands
+    /// Returns whether the streams of another topic were closed while its reader was away: a topic that stands
     /// for something else to which the stream belongs, such as its subject.
     #[must_use]
     pub fn is_closed_by(&self, topic: &Topic) -> bool {

@@ -1,4 +1,4 @@
-//! Gaps: the loss of events that a reader should have had.
+//! Gaps: telling a reader that it lost events.
 
 use tidings_proto::{Event, EventId, EventType, encode};
 
@@ -11,26 +11,27 @@ use crate::json;
 pub struct Gap {
     /// The place it asked for: a last event ID as it was sent, or the cursor that was overtaken.
     pub asked: Box<str>,
-    /// The oldest event still held for its view after that place. `None` if there is none, or if the
-    /// stream was ended before it.
+    /// The oldest event still held for its view after that place; `None` if there is none, or if its
+    /// stream ended before.
     pub oldest: Option<EventId>,
     /// The place after the gap. A reader that comes back with it is not told of this gap again.
     pub place: Cursor,
 }
 
 impl Gap {
-    /// Bytes of [`Gap::asked`] at most: whatever a client sends, its answer stays small.
+    /// The most bytes that a gap repeats of what a client asked for, so that the answer stays small.
     pub const ASKED_BYTES_MAX: usize = 256;
 
-    /// Returns as much of a last event ID as a gap repeats, cut between characters.
-    pub(crate) fn cut(id: &str) -> &str {
+    /// The part of a client's ID that a gap repeats: cut between characters.
+    pub(crate) fn asked(id: &str) -> &str {
         &id[..id.floor_char_boundary(Self::ASKED_BYTES_MAX)]
     }
 
-    /// The event that tells a reader: of type `gap`, with what was asked and the oldest held as JSON
-    /// (`{"asked","oldest"}`, the latter `null` if nothing is), and [`Gap::place`] as its ID.
+    /// The event that tells a reader. Its type is `gap`, its ID is [`Gap::place`], and its data is JSON:
+    /// `asked` and `oldest`, the latter `null` if nothing is held.
     #[must_use]
     pub fn to_event(&self) -> Event {
+        const GAP: EventType = EventType::from_static("gap");
         let mut data = String::from("{\"asked\":");
         json::write_string(&self.asked, &mut data);
         data.push_str(",\"oldest\":");
@@ -39,8 +40,7 @@ impl Gap {
             None => data.push_str("null"),
         }
         data.push('}');
-        let gap_type = EventType::new("gap").expect("three letters end no field");
-        Event::new(data).with_type(gap_type).with_id(self.place.to_event_id())
+        Event::new(data).with_type(GAP).with_id(self.place.to_event_id())
     }
 
     /// Writes the event that [tells](Gap::to_event) the gap.

@@ -106,7 +106,7 @@ pub struct PublishingAll {
 #[must_use = "the streams are closed in any case, but only this future reports an error"]
 pub struct Closing(Publishing);
 
-/// What became of the call, with the publisher-given IDs.
+/// The outcome of the call, with the publisher-given IDs.
 enum State<Ids> {
     Refused(PublishError),
     Submitted(Committing, Ids),

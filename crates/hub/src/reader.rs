@@ -305,6 +305,6 @@ fn locate(
     };
     match found {
         Some(after) => (ReadPosition { after, joined: after, ..ReadPosition::default() }, None),
-        None => (oldest, Some(Gap::cut(id).into())),
+        None => (oldest, Some(Gap::asked(id).into())),
     }
 }

@@ -34,7 +34,7 @@ use crate::stream_text::Client;
 pub struct StreamRequest {
     /// Where the stream starts.
     pub start: Start,
-    /// What kind of client reads it.
+    /// The kind of client that reads it.
     pub client: Client,
 }
 
@@ -71,7 +71,7 @@ impl StreamRequest {
         Ok(given.or_header(headers))
     }
 
-    /// As [`StreamRequest::parse`], from a query that the server has decoded.
+    /// Reads a request like [`StreamRequest::parse`], from a query that the server has decoded.
     ///
     /// # Errors
     ///

@@ -124,7 +124,7 @@ impl Subscriber {
         self.reader.started_after()
     }
 
-    /// Whether the stream was [closed](Hub::close) while its reader was away. The response should then
+    /// Returns whether the stream was [closed](Hub::close) while its reader was away. The response should then
     /// have status 204, which stops an EventSource.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -145,7 +145,7 @@ impl fmt::Display for InvalidTopic {
 
 impl std::error::Error for InvalidTopic {}
 
-/// Whether `c` is invisible: a control or a format character.
+/// Returns whether `c` is invisible: a control or a format character.
 pub(crate) fn is_control_or_format(c: char) -> bool {
     // ASCII first: nearly every topic is, and the table look-up is a binary search.
     if c.is_ascii() {

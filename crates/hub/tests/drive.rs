@@ -53,7 +53,7 @@ fn tokio_moves_a_hub_on() {
     assert_eq!(beat.unwrap(), ":\n");
 }
 
-/// What the log says while `run` runs.
+/// The log written while `run` runs.
 fn log_of(run: impl FnOnce()) -> String {
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);

@@ -58,7 +58,7 @@ fn number(name: &str, default: u64) -> u64 {
     env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// Runs the schedules of `seeds` seeds on all processors. They must meet what is in [`MET`] and in `met`.
+/// Runs the schedules of `seeds` seeds on all processors. They must meet the usual cases, and those in `met`.
 ///
 /// `TIDINGS_MODEL_SEEDS=10000` runs more of them. A schedule that fails prints its seed, and
 /// `TIDINGS_MODEL_FIRST_SEED` repeats it.

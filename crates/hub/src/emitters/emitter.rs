@@ -37,11 +37,11 @@ pub struct Emitter<K: Eq + Hash> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EmitterParts {
-    /// What the stream carries.
+    /// The view that the stream carries.
     pub view: View,
     /// Where it starts; never [`Start::Tail`], so that nothing sent meanwhile is missed.
     pub start: Start,
-    /// What kind of client reads it.
+    /// The kind of client that reads it.
     pub client: Client,
     /// Sent before all other events, after the preamble. It has no ID.
     pub greeting: Option<Event>,
@@ -74,7 +74,7 @@ impl<K: Eq + Hash> Emitter<K> {
 }
 
 impl<K: Eq + Hash + Send + 'static> Emitter<K> {
-    /// Whether the key was [closed](crate::Emitters::close) while this reader was away: the response is
+    /// Returns whether the key was [closed](crate::Emitters::close) while this reader was away: the response is
     /// status 204 then, which keeps an EventSource closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
