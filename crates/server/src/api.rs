@@ -20,7 +20,7 @@ use crate::http::answer::Answer;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 
-/// Answers GET and HEAD of every route but the [page](page) at `/`.
+/// Answers GET and HEAD of every route but the [page] at `/`.
 pub(crate) async fn read(
     context: &Context,
     request: &Request<'_>,

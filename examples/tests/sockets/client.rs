@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidings_proto::{Decoder, Item};
 
-/// What a stream sends.
+/// An event that a stream sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) event_type: String,
@@ -87,7 +87,7 @@ pub(crate) fn status(address: SocketAddr, method: &str, path: &str, body: &str) 
     Response::to(address, method, path, "", body).status
 }
 
-/// As [`status`], for a reader that comes back.
+/// Sends the request of a reader that comes back and answers with its status.
 pub(crate) fn status_after(address: SocketAddr, path: &str, last_event_id: &str) -> u16 {
     let headers = format!("Last-Event-ID: {last_event_id}\r\nCache-Control: no-cache\r\n");
     Response::to(address, "GET", path, &headers, "").status

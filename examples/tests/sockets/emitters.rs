@@ -7,7 +7,7 @@ use tidings_hub::{Emitters, Hub, Now, Topic};
 
 use crate::client::{Reader, status, status_after};
 
-/// What every one of them promises.
+/// Checks the promises that all of them make.
 fn check(address: SocketAddr) {
     let mut alpha = Reader::open(address, "/connect/alpha", None);
     alpha.expect("alpha is connected");
@@ -19,14 +19,14 @@ fn check(address: SocketAddr) {
     let seen = alpha.expect("for alpha alone");
     beta.expect("for beta alone");
 
-    // Who was away is sent what it missed.
+    // A reader that was away is sent the event that it missed.
     drop(alpha);
     assert!(status(address, "POST", "/send/alpha", "meanwhile") < 300);
     let mut alpha = Reader::open(address, "/connect/alpha", Some(&seen.last_event_id));
     alpha.expect("alpha is connected");
     alpha.expect("meanwhile");
 
-    // Who was disconnected is told to stay away, and its stream ends.
+    // A reader that was disconnected is told to stay away, and its stream ends.
     let place = alpha.last_event_id();
     assert!(status(address, "POST", "/disconnect/alpha", "") < 300);
     assert_eq!(alpha.next(), None);
