@@ -33,8 +33,8 @@ pub(crate) use self::gathered::Framing;
 use self::reason::Reason;
 use self::shard::ShardConfig;
 pub(crate) use self::slot::{Adopted, Subscription};
-pub(crate) use self::socket::Connection;
-use self::streams::Place;
+pub(crate) use self::socket::ShardSocket;
+use self::streams::StreamPermit;
 use self::subject::Subject;
 pub(crate) use self::thread::Seen;
 use self::thread::ShardThread;
@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// Hands a socket to the shard that subscribed for it.
-    pub(crate) fn adopt(&self, shard: usize, adopted: Adopted<Connection, Place>) {
+    pub(crate) fn adopt(&self, shard: usize, adopted: Adopted<ShardSocket, StreamPermit>) {
         self.shards[shard].adopt(adopted);
     }
 
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// How often slots were removed for a reason.
-    pub(crate) fn left(&self, reason: Reason) -> u64 {
-        self.shards.iter().map(|shard| shard.left(reason)).sum()
+    pub(crate) fn ended(&self, reason: Reason) -> u64 {
+        self.shards.iter().map(|shard| shard.ended(reason)).sum()
     }
 }

@@ -30,7 +30,7 @@ impl Metrics {
         let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
         registry.register_collector(Box::new(numbers));
         let (engine, streams) = (Arc::clone(engine), Arc::clone(streams));
-        registry.register_collector(Box::new(Departures { engine, streams }));
+        registry.register_collector(Box::new(StreamEnds { engine, streams }));
         let refused = Family::default();
         registry.register(
             "refused",
@@ -101,19 +101,19 @@ impl Collector for HubNumbers {
 
 /// How streams ended, by reason: those that shards write, and those that hyper does.
 #[derive(Debug)]
-struct Departures {
+struct StreamEnds {
     engine: Arc<Engine>,
     streams: Arc<Streams>,
 }
 
-impl Collector for Departures {
+impl Collector for StreamEnds {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "Event streams that have ended, by reason";
         let counter = ConstCounter::new(0_u64);
         let mut family =
             encoder.encode_descriptor("streams_ended", help, None, counter.metric_type())?;
         for reason in Reason::ALL {
-            let ended = ConstCounter::new(self.engine.left(reason) + self.streams.left(reason));
+            let ended = ConstCounter::new(self.engine.ended(reason) + self.streams.ended(reason));
             ended.encode(family.encode_family(&[("reason", reason.name())])?)?;
         }
         Ok(())

@@ -12,13 +12,13 @@ pub(crate) enum Reason {
     /// The server is ending.
     Drained,
     /// Its client left.
-    Left,
+    ClientClosed,
     /// Its connection broke.
-    Broken,
+    ConnectionFailed,
     /// It took nothing for too long.
-    Stalled,
+    ClientStalled,
     /// It sent more after its request than is read.
-    Talked,
+    ClientSentData,
 }
 
 impl Reason {
@@ -26,10 +26,10 @@ impl Reason {
         Self::Completed,
         Self::TimedOut,
         Self::Drained,
-        Self::Left,
-        Self::Broken,
-        Self::Stalled,
-        Self::Talked,
+        Self::ClientClosed,
+        Self::ConnectionFailed,
+        Self::ClientStalled,
+        Self::ClientSentData,
     ];
 
     /// Its name in metrics.
@@ -38,10 +38,10 @@ impl Reason {
             Self::Completed => "completed",
             Self::TimedOut => "timed-out",
             Self::Drained => "drained",
-            Self::Left => "left",
-            Self::Broken => "broken",
-            Self::Stalled => "stalled",
-            Self::Talked => "talked",
+            Self::ClientClosed => "client-closed",
+            Self::ConnectionFailed => "connection-failed",
+            Self::ClientStalled => "client-stalled",
+            Self::ClientSentData => "client-sent-data",
         }
     }
 
@@ -51,7 +51,10 @@ impl Reason {
             Self::Completed => StreamEnd::Completed,
             Self::TimedOut => StreamEnd::TimedOut,
             Self::Drained => StreamEnd::Drained,
-            Self::Left | Self::Broken | Self::Stalled | Self::Talked => StreamEnd::ClientClosed,
+            Self::ClientClosed
+            | Self::ConnectionFailed
+            | Self::ClientStalled
+            | Self::ClientSentData => StreamEnd::ClientClosed,
         }
     }
 }
@@ -63,7 +66,7 @@ impl From<StreamEnd> for Reason {
             StreamEnd::Completed => Self::Completed,
             StreamEnd::TimedOut => Self::TimedOut,
             StreamEnd::Drained => Self::Drained,
-            _ => Self::Left,
+            _ => Self::ClientClosed,
         }
     }
 }

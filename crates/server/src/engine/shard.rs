@@ -84,7 +84,7 @@ pub(crate) struct Shard<S, P> {
     broken: Vec<u32>,
     /// Slots whose sockets have taken no more since somebody last asked.
     refused: Vec<u32>,
-    left: Vec<Reason>,
+    end_reasons: Vec<Reason>,
     /// What is to be run for streams that have ended. It may publish, which wakes this shard, so that
     /// whoever runs it must not hold the shard.
     ended: Vec<(OnEnd, StreamEnd)>,
@@ -116,7 +116,7 @@ impl<S: Socket, P> Shard<S, P> {
             lingering: Vec::new(),
             broken: Vec::new(),
             refused: Vec::new(),
-            left: Vec::new(),
+            end_reasons: Vec::new(),
             ended: Vec::new(),
             delivered: 0,
         }
@@ -128,8 +128,8 @@ impl<S: Socket, P> Shard<S, P> {
     }
 
     /// The reasons for which slots were removed since the last call.
-    pub(crate) fn take_left(&mut self) -> Vec<Reason> {
-        std::mem::take(&mut self.left)
+    pub(crate) fn take_end_reasons(&mut self) -> Vec<Reason> {
+        std::mem::take(&mut self.end_reasons)
     }
 
     /// Whether something is to be run for streams that have ended.
@@ -155,7 +155,7 @@ impl<S: Socket, P> Shard<S, P> {
 
     /// Removes a slot whose socket cannot be waited for.
     pub(crate) fn abandon(&mut self, key: usize) {
-        drop(self.remove(key, Reason::Broken));
+        drop(self.remove(key, Reason::ConnectionFailed));
     }
 
     pub(crate) fn socket(&mut self, key: usize) -> Option<&mut S> {
@@ -166,7 +166,7 @@ impl<S: Socket, P> Shard<S, P> {
     /// already is gone at once.
     pub(crate) fn add(&mut self, adopted: Adopted<S, P>) -> usize {
         let Adopted { socket, head, discarded, subscription } = adopted;
-        let Subscription { mut reader, framing, spec, place } = subscription;
+        let Subscription { mut reader, framing, spec, permit } = subscription;
         let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
         // Whoever ended the subject's streams while this one was on its way did not find it here.
         let is_ended = subject.as_ref().is_some_and(|subject| reader.is_closed_by(subject.ends()));
@@ -191,7 +191,7 @@ impl<S: Socket, P> Shard<S, P> {
             reader,
             rest: None,
             extras: Extras::new(subject, on_end),
-            _place: place,
+            _permit: permit,
             list_at: 0,
             since: self.now,
             ends_at,
@@ -203,7 +203,7 @@ impl<S: Socket, P> Shard<S, P> {
         cold.list_at = self.lists.add(cold.topic(), self.slots.next_key() as u32);
         let key = self.slots.insert(hot, cold);
         if discarded > DISCARDED_BYTES_MAX {
-            drop(self.remove(key, Reason::Talked));
+            drop(self.remove(key, Reason::ClientSentData));
         } else if is_ended {
             self.end(key, Reason::Completed);
         } else {
@@ -230,7 +230,7 @@ impl<S: Socket, P> Shard<S, P> {
         self.tap.release(cold.reader);
         // Once its end has begun, whatever happens is no longer the reason.
         let reason = cold.ending.unwrap_or(reason);
-        self.left.push(reason);
+        self.end_reasons.push(reason);
         if let Some(on_end) = cold.extras.and_then(|extras| extras.into_on_end()) {
             self.ended.push((on_end, reason.stream_end()));
         }
@@ -262,17 +262,17 @@ impl<S: Socket, P> Shard<S, P> {
         let mut buffer = [0; 512];
         while let Some((hot, cold)) = self.slots.get(key) {
             let reason = match hot.socket.read(&mut buffer) {
-                Ok(0) => Reason::Left,
+                Ok(0) => Reason::ClientClosed,
                 Ok(n) => {
                     cold.discarded = cold.discarded.saturating_add(n as u16);
                     if cold.discarded <= DISCARDED_BYTES_MAX {
                         continue;
                     }
-                    Reason::Talked
+                    Reason::ClientSentData
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => Reason::Broken,
+                Err(_) => Reason::ConnectionFailed,
             };
             return drop(self.remove(key, reason));
         }
@@ -331,14 +331,14 @@ impl<S: Socket, P> Shard<S, P> {
             }
         }
         if !hints.is_empty() {
-            self.rouse_others(&hints);
+            self.enqueue_multi_topic_slots(&hints);
         }
         hints.clear();
         self.hints = hints;
     }
 
     /// Tells the slots with several topics or patterns that there is something.
-    fn rouse_others(&mut self, hints: &[Hint]) {
+    fn enqueue_multi_topic_slots(&mut self, hints: &[Hint]) {
         for &key in self.lists.others() {
             let (hot, cold) = self.slots.both(key as usize);
             let runs = || hints.iter().flat_map(|hint| hint.runs());
@@ -372,7 +372,7 @@ impl<S: Socket, P> Shard<S, P> {
             }
         }
         while let Some(key) = self.broken.pop() {
-            drop(self.remove(key as usize, Reason::Broken));
+            drop(self.remove(key as usize, Reason::ConnectionFailed));
         }
         if from > 0 {
             sweep.next = Some(from);
@@ -401,7 +401,7 @@ impl<S: Socket, P> Shard<S, P> {
         match write_rest(hot, cold, self.now) {
             Ok(true) => {}
             Ok(false) => return self.refused.push(key as u32),
-            Err(_) => return drop(self.remove(key, Reason::Broken)),
+            Err(_) => return drop(self.remove(key, Reason::ConnectionFailed)),
         }
         if let Some(reason) = cold.ending {
             return self.finish(key, reason);
@@ -415,7 +415,7 @@ impl<S: Socket, P> Shard<S, P> {
         if !gathered.is_empty() {
             match deliver(hot, cold, gathered, self.now) {
                 Ok(delivered) => self.delivered += delivered,
-                Err(_) => return drop(self.remove(key, Reason::Broken)),
+                Err(_) => return drop(self.remove(key, Reason::ConnectionFailed)),
             }
             if !hot.is_writable {
                 return self.refused.push(key as u32);

@@ -19,7 +19,7 @@ pub(crate) struct Subscription<P> {
     pub(crate) framing: Framing,
     pub(crate) spec: StreamSpec,
     /// Given up when the stream has ended.
-    pub(crate) place: P,
+    pub(crate) permit: P,
 }
 
 /// A stream whose socket has been taken over.
@@ -86,7 +86,7 @@ pub(super) struct Cold<P> {
     pub(super) rest: Option<Box<Rest>>,
     pub(super) extras: Option<Box<Extras>>,
     /// Given up with the slot.
-    pub(super) _place: P,
+    pub(super) _permit: P,
     /// Its place in its topic's list, or in the list of slots that read for themselves.
     pub(super) list_at: u32,
     /// When the stream began.
@@ -200,7 +200,7 @@ impl<S, P> Slots<S, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::streams::Place;
+    use crate::engine::streams::StreamPermit;
 
     /// What a slab keeps in each of its places.
     #[expect(dead_code, reason = "only its size matters")]
@@ -212,8 +212,8 @@ mod tests {
     #[test]
     fn an_idle_subscriber_costs_its_shard_104_bytes() {
         // A socket of mio's has a check of its own in debug builds; in others a connection is this.
-        type Connection = (std::net::TcpStream, u16);
-        assert_eq!(size_of::<Entry<Hot<Connection>>>(), 24);
-        assert_eq!(size_of::<Entry<Cold<Place>>>(), 80);
+        type ShardSocket = (std::net::TcpStream, u16);
+        assert_eq!(size_of::<Entry<Hot<ShardSocket>>>(), 24);
+        assert_eq!(size_of::<Entry<Cold<StreamPermit>>>(), 80);
     }
 }

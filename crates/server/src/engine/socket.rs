@@ -25,7 +25,7 @@ pub(crate) trait Socket {
 /// reading would cost. So a packet is ended here now and then. Where nothing is unsent, which is the
 /// rule, a packet leaves with the write that made it, and its end means nothing.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct ShardSocket {
     stream: TcpStream,
     /// Bytes written since a packet was ended, [`PACKET_BYTES`] at most.
     since_end: u16,
@@ -37,7 +37,7 @@ pub(crate) struct Connection {
 /// needs for a packet itself.
 const PACKET_BYTES: u16 = 8 * 1024;
 
-impl Connection {
+impl ShardSocket {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream, since_end: 0, is_room_told: false }
     }
@@ -63,7 +63,7 @@ impl Connection {
     }
 }
 
-impl Socket for Connection {
+impl Socket for ShardSocket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let since_end = usize::from(self.since_end) + bytes.len();
         if since_end < usize::from(PACKET_BYTES) {
@@ -127,7 +127,7 @@ mod tests {
     use crate::socket::options::{UNSENT_BYTES_MAX, limit};
 
     /// Writes events of so many bytes until no more are taken; how many bytes that was.
-    fn fill(connection: &mut Connection, event_bytes: usize) -> usize {
+    fn fill(connection: &mut ShardSocket, event_bytes: usize) -> usize {
         let event = vec![b'x'; event_bytes];
         let mut total = 0;
         loop {
@@ -149,7 +149,7 @@ mod tests {
         let reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = listener.accept().unwrap().0;
         stream.set_nonblocking(true).unwrap();
-        let mut connection = Connection::new(mio::net::TcpStream::from_std(stream));
+        let mut connection = ShardSocket::new(mio::net::TcpStream::from_std(stream));
         let mut queue = vec![0; QUEUE_BYTES_MAX];
         let (mut taken, mut came) = (fill(&mut connection, event_bytes), 0);
         let until = Instant::now() + Duration::from_secs(30);

@@ -22,12 +22,12 @@ pub(crate) struct Streams {
     none: Notify,
     bodies: Mutex<Slab<Arc<BodyStream>>>,
     /// How often those that were listed ended, by reason.
-    left: [AtomicU64; Reason::ALL.len()],
+    ended: [AtomicU64; Reason::ALL.len()],
 }
 
 /// The place of one stream among those that may be open; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Streams>);
+pub(crate) struct StreamPermit(Arc<Streams>);
 
 /// A stream that hyper writes, as those who list and end streams see it. Small, because many may be
 /// open on each connection.
@@ -47,8 +47,8 @@ pub(crate) struct BodyStream {
 
 /// A listed stream and its place; both are given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Listed {
-    place: Place,
+pub(crate) struct ListedStream {
+    permit: StreamPermit,
     key: usize,
     stream: Arc<BodyStream>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Listed {
 impl Streams {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         let (open, none, bodies) = (AtomicUsize::new(0), Notify::new(), Mutex::default());
-        Arc::new(Self { open, max, none, bodies, left: Default::default() })
+        Arc::new(Self { open, max, none, bodies, ended: Default::default() })
     }
 
     /// How many are open.
@@ -65,10 +65,10 @@ impl Streams {
     }
 
     /// Takes a place; `None` if there is none left.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<StreamPermit> {
         let more = |open: usize| (open < self.max).then_some(open + 1);
         let entered = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
-        entered.is_ok().then(|| Place(Arc::clone(self)))
+        entered.is_ok().then(|| StreamPermit(Arc::clone(self)))
     }
 
     /// Waits until no stream is open.
@@ -84,8 +84,8 @@ impl Streams {
     }
 
     /// How often streams that were listed here ended for a reason.
-    pub(crate) fn left(&self, reason: Reason) -> u64 {
-        self.left[reason as usize].load(Ordering::Relaxed)
+    pub(crate) fn ended(&self, reason: Reason) -> u64 {
+        self.ended[reason as usize].load(Ordering::Relaxed)
     }
 
     /// How many are listed here.
@@ -121,16 +121,16 @@ impl Streams {
 /// Streams looked at in one go: the list is locked for so long.
 const PORTION: usize = 1024;
 
-impl Place {
+impl StreamPermit {
     /// Lists the stream that has this place.
-    pub(crate) fn list(self, stream: BodyStream) -> Listed {
+    pub(crate) fn list(self, stream: BodyStream) -> ListedStream {
         let stream = Arc::new(stream);
         let key = self.0.bodies.lock().insert(Arc::clone(&stream));
-        Listed { place: self, key, stream }
+        ListedStream { permit: self, key, stream }
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.none.notify_waiters();
@@ -177,21 +177,21 @@ impl BodyStream {
     }
 }
 
-impl Listed {
+impl ListedStream {
     /// Notes whether the stream has taken everything there is.
     pub(crate) fn set_behind(&self, is_behind: bool) {
         self.stream.is_behind.store(is_behind, Ordering::Relaxed);
     }
 
     /// Counts the stream as one that has ended.
-    pub(crate) fn ended(&self, reason: Reason) {
-        self.place.0.left[reason as usize].fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_end(&self, reason: Reason) {
+        self.permit.0.ended[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Listed {
+impl Drop for ListedStream {
     fn drop(&mut self) {
-        self.place.0.bodies.lock().remove(self.key);
+        self.permit.0.bodies.lock().remove(self.key);
     }
 }
 
@@ -208,13 +208,13 @@ mod tests {
     async fn places_are_limited_and_given_back() {
         let streams = Streams::new(2);
         streams.none_open().await;
-        let places = [streams.enter().unwrap(), streams.enter().unwrap()];
+        let permits = [streams.enter().unwrap(), streams.enter().unwrap()];
         assert!(streams.enter().is_none());
         let waiting = tokio::spawn({
             let streams = Arc::clone(&streams);
             async move { streams.none_open().await }
         });
-        drop(places);
+        drop(permits);
         waiting.await.unwrap();
         assert_eq!(streams.open(), 0);
         assert!(streams.enter().is_some());

@@ -186,7 +186,7 @@ impl Fixture {
                 reader,
                 framing,
                 spec: StreamSpec { client: Client::EventSource, ..StreamSpec::default() },
-                place: (),
+                permit: (),
             },
         });
         self.peers.push(Peer { wire, key, view, framing, after });

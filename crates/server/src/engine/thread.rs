@@ -20,12 +20,12 @@ use super::reason::Reason;
 use super::shard::roster::Seen as SeenOf;
 use super::shard::{Shard, ShardConfig};
 use super::slot::Adopted;
-use super::socket::Connection;
-use super::streams::Place;
+use super::socket::ShardSocket;
+use super::streams::StreamPermit;
 use super::subject::Subject;
 
 /// A stream as it is listed.
-pub(crate) type Seen<'a> = SeenOf<'a, Connection, Place>;
+pub(crate) type Seen<'a> = SeenOf<'a, ShardSocket, StreamPermit>;
 
 /// A shard and its thread, which ends with it.
 pub(super) struct ShardThread {
@@ -35,14 +35,14 @@ pub(super) struct ShardThread {
 
 struct Shared {
     hub: Hub,
-    shard: Mutex<Shard<Connection, Place>>,
+    shard: Mutex<Shard<ShardSocket, StreamPermit>>,
     tap: Arc<Tap>,
     registry: Registry,
     waker: mio::Waker,
     is_stopped: AtomicBool,
     /// The thread is about to look at everything there is.
     is_woken: AtomicBool,
-    left: [AtomicU64; Reason::ALL.len()],
+    ended: [AtomicU64; Reason::ALL.len()],
 }
 
 const WAKE: Token = Token(usize::MAX);
@@ -60,8 +60,11 @@ impl ShardThread {
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(poll.registry(), WAKE)?;
         let shared = Arc::new_cyclic(|shared| {
-            let tap =
-                Arc::new(Tap::open(hub, HINTS_MAX, Waker::from(Arc::new(Rouse(shared.clone())))));
+            let tap = Arc::new(Tap::open(
+                hub,
+                HINTS_MAX,
+                Waker::from(Arc::new(WakeShard(shared.clone()))),
+            ));
             Shared {
                 hub: hub.clone(),
                 shard: Mutex::new(Shard::new(config, Arc::clone(&tap))),
@@ -70,7 +73,7 @@ impl ShardThread {
                 waker,
                 is_stopped: AtomicBool::new(false),
                 is_woken: AtomicBool::new(false),
-                left: Default::default(),
+                ended: Default::default(),
             }
         });
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn({
@@ -84,7 +87,7 @@ impl ShardThread {
         self.shared.tap.subscribe(view, start)
     }
 
-    pub(super) fn adopt(&self, adopted: Adopted<Connection, Place>) {
+    pub(super) fn adopt(&self, adopted: Adopted<ShardSocket, StreamPermit>) {
         let mut shard = self.shared.shard.lock();
         // Its thread may not have heard of the time yet.
         shard.set_now(self.shared.hub.uptime());
@@ -127,8 +130,8 @@ impl ShardThread {
         self.shared.wake();
     }
 
-    pub(super) fn left(&self, reason: Reason) -> u64 {
-        self.shared.left[reason as usize].load(Ordering::Relaxed)
+    pub(super) fn ended(&self, reason: Reason) -> u64 {
+        self.shared.ended[reason as usize].load(Ordering::Relaxed)
     }
 }
 
@@ -142,7 +145,7 @@ impl Drop for ShardThread {
             error!("shard panicked");
         }
         let ended = self.shared.shard.lock().take_ended();
-        tell(ended);
+        run_hooks(ended);
     }
 }
 
@@ -184,7 +187,7 @@ impl Shared {
             has_more = self.work(&mut shard, |shard| shard.turn(TURN_WRITES));
             let ended = shard.take_ended();
             drop(shard);
-            tell(ended);
+            run_hooks(ended);
         }
     }
 
@@ -192,8 +195,8 @@ impl Shared {
     /// may: a publisher holds locks that publishing needs.
     fn work(
         &self,
-        shard: &mut Shard<Connection, Place>,
-        turn: impl FnOnce(&mut Shard<Connection, Place>) -> bool,
+        shard: &mut Shard<ShardSocket, StreamPermit>,
+        turn: impl FnOnce(&mut Shard<ShardSocket, StreamPermit>) -> bool,
     ) -> bool {
         shard.set_now(self.hub.uptime());
         let has_more = turn(shard);
@@ -207,15 +210,15 @@ impl Shared {
             }
         }
         self.tap.count_delivered(shard.take_delivered());
-        for reason in shard.take_left() {
-            self.left[reason as usize].fetch_add(1, Ordering::Relaxed);
+        for reason in shard.take_end_reasons() {
+            self.ended[reason as usize].fetch_add(1, Ordering::Relaxed);
         }
         has_more || shard.has_ended()
     }
 }
 
 /// Runs what is to be run for streams that have ended. The shard is not held: it may publish.
-fn tell(ended: Vec<(OnEnd, StreamEnd)>) {
+fn run_hooks(ended: Vec<(OnEnd, StreamEnd)>) {
     for (on_end, end) in ended {
         // It is the program's own code, and all other streams of the shard depend on this thread.
         if catch_unwind(AssertUnwindSafe(|| on_end.run(end))).is_err() {
@@ -225,9 +228,9 @@ fn tell(ended: Vec<(OnEnd, StreamEnd)>) {
 }
 
 /// How a tap wakes its shard: whoever publishes does small turns himself.
-struct Rouse(Weak<Shared>);
+struct WakeShard(Weak<Shared>);
 
-impl Wake for Rouse {
+impl Wake for WakeShard {
     fn wake(self: Arc<Self>) {
         let Some(shared) = self.0.upgrade() else { return };
         // A large turn is the thread's from its beginning: what is published until it begins goes

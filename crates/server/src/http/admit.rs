@@ -51,7 +51,7 @@ pub(crate) struct Admitted {
 
 /// Why a request may not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum NotAdmitted {
     /// It does not say which host it is for, or says so twice.
     NoHost,
     /// It is for a host that is not served.
@@ -99,17 +99,17 @@ pub(crate) fn admit(
     hosts: &Hosts,
     origins: &Origins,
     asked: &Asked<'_>,
-) -> Result<Admitted, Refused> {
+) -> Result<Admitted, NotAdmitted> {
     let claims = Claims::of(asked.headers);
     let own = served_authority(hosts, asked, claims.host)?;
     // Without an answer that can be looked at, a stream would only be held open.
     let is_harmful = asked.intent == Intent::Act || claims.is_blind;
     let by_other_site = || match claims.is_by_other_site && is_harmful {
-        true => Err(Refused::Site),
+        true => Err(NotAdmitted::Site),
         false => Ok(Admitted { cors: Cors::Same }),
     };
     let Some(value) = claims.origin.first() else { return by_other_site() };
-    let refused = || Err(Refused::Origin(shown(value)));
+    let refused = || Err(NotAdmitted::Origin(shown(value)));
     if claims.origin.is_repeated() {
         return refused();
     }
@@ -133,12 +133,12 @@ fn served_authority(
     hosts: &Hosts,
     asked: &Asked<'_>,
     host: Given<'_>,
-) -> Result<Option<Authority>, Refused> {
+) -> Result<Option<Authority>, NotAdmitted> {
     if host.is_repeated() {
-        return Err(Refused::NoHost);
+        return Err(NotAdmitted::NoHost);
     }
     let header = match host.first() {
-        Some(value) => Some(value.to_str().map_err(|_| Refused::Host(shown(value)))?),
+        Some(value) => Some(value.to_str().map_err(|_| NotAdmitted::Host(shown(value)))?),
         None => None,
     };
     // Both must be served where both are sent: the one that is not looked at could be the true one.
@@ -149,12 +149,12 @@ fn served_authority(
         Some(text) => check_host(hosts, text).map(Some),
         // No browser speaks HTTP/1.0, and nothing else can be led astray by a name.
         None if asked.version <= Version::HTTP_10 => Ok(None),
-        None => Err(Refused::NoHost),
+        None => Err(NotAdmitted::NoHost),
     }
 }
 
-fn check_host(hosts: &Hosts, text: &str) -> Result<Authority, Refused> {
-    let refused = || Refused::Host(text.into());
+fn check_host(hosts: &Hosts, text: &str) -> Result<Authority, NotAdmitted> {
+    let refused = || NotAdmitted::Host(text.into());
     let authority = Authority::parse(text).ok_or_else(refused)?;
     let is_served = match hosts {
         Hosts::Any => true,
@@ -169,7 +169,7 @@ fn shown(value: &HeaderValue) -> Box<str> {
     String::from_utf8_lossy(value.as_bytes()).into()
 }
 
-impl Refused {
+impl NotAdmitted {
     pub(crate) fn into_problem(self) -> Problem {
         match self {
             Self::NoHost => Problem::new(

@@ -7,13 +7,13 @@ use http::{HeaderMap, HeaderValue};
 
 /// What an answer says beside its own headers, by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Usual {
+pub(crate) enum CommonHeaders {
     /// What every answer says. What somebody published is never run as a script, whatever it looks like.
     /// And every answer depends on the Origin, if only because another one would have been refused, so
     /// every answer tells caches.
     Any,
     /// The same, of plain text that is not to be kept.
-    FreshText,
+    NoStoreText,
 }
 
 macro_rules! any {
@@ -22,12 +22,12 @@ macro_rules! any {
     };
 }
 
-impl Usual {
+impl CommonHeaders {
     /// The headers as HTTP/1 writes them.
     pub(crate) fn lines(self) -> &'static str {
         match self {
             Self::Any => any!(),
-            Self::FreshText => concat!(
+            Self::NoStoreText => concat!(
                 "content-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\n",
                 any!()
             ),
@@ -36,7 +36,7 @@ impl Usual {
 
     /// Adds them to a map.
     pub(crate) fn add_to(self, headers: &mut HeaderMap) {
-        if self == Self::FreshText {
+        if self == Self::NoStoreText {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
@@ -51,14 +51,14 @@ mod tests {
 
     #[test]
     fn as_text_and_in_a_map_they_are_the_same() {
-        for usual in [Usual::Any, Usual::FreshText] {
+        for common in [CommonHeaders::Any, CommonHeaders::NoStoreText] {
             let mut headers = HeaderMap::new();
-            usual.add_to(&mut headers);
+            common.add_to(&mut headers);
             let mut lines = String::new();
             for (name, value) in &headers {
                 lines += &format!("{name}: {}\r\n", value.to_str().unwrap());
             }
-            assert_eq!(lines, usual.lines());
+            assert_eq!(lines, common.lines());
         }
     }
 }

@@ -12,10 +12,10 @@ use tidings_proto::{encode_comment, encode_retry};
 
 use crate::context::Context;
 use crate::engine::stream_spec::StreamSpec;
-use crate::engine::streams::{BodyStream, Listed, Place};
+use crate::engine::streams::{BodyStream, ListedStream, StreamPermit};
 use crate::engine::{Framing, Subscription};
 use crate::http::answer::{Answer, StreamAnswer};
-use crate::http::common_headers::Usual;
+use crate::http::common_headers::CommonHeaders;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Caller;
 use crate::http::response::no_content;
@@ -34,7 +34,7 @@ pub(crate) enum Handled<S> {
 /// A whole response, and the kind of headers that its sender adds.
 #[derive(Debug)]
 pub(crate) struct Whole {
-    pub(crate) usual: Usual,
+    pub(crate) common: CommonHeaders,
     pub(crate) response: Response<Bytes>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) trait OpenedStream: Sized {
         context: &Context,
         request: &Parts,
         stream: StreamAnswer,
-        place: Place,
+        permit: StreamPermit,
         caller: &Caller,
     ) -> Option<Self>;
 
@@ -58,7 +58,7 @@ pub(crate) trait OpenedStream: Sized {
 pub(crate) struct ShardStream {
     pub(crate) headers: HeaderMap,
     pub(crate) shard: usize,
-    pub(crate) subscription: Subscription<Place>,
+    pub(crate) subscription: Subscription<StreamPermit>,
 }
 
 impl<S: OpenedStream> Handled<S> {
@@ -87,23 +87,23 @@ pub(crate) fn respond<S: OpenedStream>(
     let stream = match answer {
         Answer::Response(response) => return whole(response),
         Answer::Text(response) => {
-            return Handled::Whole(Whole { usual: Usual::FreshText, response });
+            return Handled::Whole(Whole { common: CommonHeaders::NoStoreText, response });
         }
         Answer::Stream(stream) => *stream,
     };
-    let place = match stream_permit(context) {
-        Ok(place) => place,
+    let permit = match stream_permit(context) {
+        Ok(permit) => permit,
         Err(problem) => return whole(refuse_for_now(context, request, problem)),
     };
     if request.method == Method::HEAD {
-        let opened = open_body(context, request, stream, place, caller);
+        let opened = open_body(context, request, stream, permit, caller);
         return opened.map_or_else(ended, |(response, _)| whole(response.map(|_| Bytes::new())));
     }
-    S::open(context, request, stream, place, caller).map_or_else(ended, Handled::Stream)
+    S::open(context, request, stream, permit, caller).map_or_else(ended, Handled::Stream)
 }
 
 fn whole<S>(response: Response<Bytes>) -> Handled<S> {
-    Handled::Whole(Whole { usual: Usual::Any, response })
+    Handled::Whole(Whole { common: CommonHeaders::Any, response })
 }
 
 /// The answer for a stream that was ended while its reader was away: the one status that stops an
@@ -117,7 +117,7 @@ impl OpenedStream for Box<ShardStream> {
         context: &Context,
         request: &Parts,
         stream: StreamAnswer,
-        place: Place,
+        permit: StreamPermit,
         _: &Caller,
     ) -> Option<Self> {
         let StreamAnswer { head, view, start, spec } = stream;
@@ -134,7 +134,7 @@ impl OpenedStream for Box<ShardStream> {
             Version::HTTP_09 | Version::HTTP_10 => Framing::Close,
             _ => Framing::Chunked,
         };
-        let subscription = Subscription { reader, framing, spec, place };
+        let subscription = Subscription { reader, framing, spec, permit };
         Some(Self::new(ShardStream { headers, shard, subscription }))
     }
 
@@ -148,10 +148,10 @@ impl OpenedStream for Response<ResponseBody> {
         context: &Context,
         request: &Parts,
         stream: StreamAnswer,
-        place: Place,
+        permit: StreamPermit,
         caller: &Caller,
     ) -> Option<Self> {
-        let (response, listed) = open_body(context, request, stream, place, caller)?;
+        let (response, listed) = open_body(context, request, stream, permit, caller)?;
         Some(response.map(|body| ResponseBody::stream(body, listed)))
     }
 
@@ -165,9 +165,9 @@ fn open_body(
     context: &Context,
     request: &Parts,
     stream: StreamAnswer,
-    place: Place,
+    permit: StreamPermit,
     caller: &Caller,
-) -> Option<(Response<Body>, Listed)> {
+) -> Option<(Response<Body>, ListedStream)> {
     let StreamAnswer { head, view, start, spec } = stream;
     let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
     let since = context.hub.uptime();
@@ -177,7 +177,7 @@ fn open_body(
     // are found in the list.
     let listed =
         BodyStream::new(view, closer, caller.address(), version, since).of(subject.clone());
-    let listed = place.list(listed);
+    let listed = permit.list(listed);
     if subscriber.is_closed() || subject.is_some_and(|s| subscriber.is_closed_by(s.ends())) {
         complete(on_end);
         return None;
@@ -204,8 +204,8 @@ fn complete(on_end: Option<OnEnd>) {
     }
 }
 
-/// Takes a place for a stream, or says why there is none for now.
-pub(crate) fn stream_permit(context: &Context) -> Result<Place, Problem> {
+/// Takes a permit for a stream, or says why there is none for now.
+pub(crate) fn stream_permit(context: &Context) -> Result<StreamPermit, Problem> {
     if context.phase() != Phase::Serving {
         let detail = "this server is about to end: come back in a moment";
         return Err(for_now(context, ProblemKind::Draining, detail));

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 use tidings_hub::{Body, StreamEnd};
 
-use crate::engine::streams::Listed;
+use crate::engine::streams::ListedStream;
 
 /// The body of a response: whole, or a stream that hyper writes.
 pub(crate) struct ResponseBody(Kind);
@@ -23,7 +23,7 @@ enum Kind {
 
 struct Streamed {
     body: Body,
-    listed: Listed,
+    listed: ListedStream,
 }
 
 impl ResponseBody {
@@ -31,7 +31,7 @@ impl ResponseBody {
         Self(Kind::Whole(Box::new(Full::new(bytes))))
     }
 
-    pub(crate) fn stream(body: Body, listed: Listed) -> Self {
+    pub(crate) fn stream(body: Body, listed: ListedStream) -> Self {
         Self(Kind::Stream(Box::new(Streamed { body, listed })))
     }
 }
@@ -39,7 +39,7 @@ impl ResponseBody {
 impl Drop for Streamed {
     fn drop(&mut self) {
         // Dropped before its end, it was left.
-        self.listed.ended(self.body.stream_end().unwrap_or(StreamEnd::ClientClosed).into());
+        self.listed.count_end(self.body.stream_end().unwrap_or(StreamEnd::ClientClosed).into());
     }
 }
 

@@ -21,12 +21,12 @@ use tracing::debug;
 
 use crate::config::ServerConfig;
 use crate::context::Context;
-use crate::http::common_headers::Usual;
+use crate::http::common_headers::CommonHeaders;
 use crate::http::request::{Caller, RequestBody};
 use crate::http::respond::{Handled, Whole};
 use crate::http::response_body::ResponseBody;
 use crate::net::http1::{Unread, serve as serve_plain};
-use crate::net::pending_heads::Seat;
+use crate::net::pending_heads::HeadPermit;
 use crate::net::rewound::Rewound;
 use crate::net::stream_tasks::{Spawner, StreamTasks, WithTasks};
 use crate::phase::closing;
@@ -41,25 +41,35 @@ const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection and everything on it.
-pub(crate) async fn serve(socket: BareStream, peer: SocketAddr, router: Arc<Router>, seat: Seat) {
+pub(crate) async fn serve(
+    socket: BareStream,
+    peer: SocketAddr,
+    router: Arc<Router>,
+    permit: HeadPermit,
+) {
     // Events are small and must not wait for each other.
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return;
     }
-    let Some(unread) = serve_plain(socket, peer, &router, &seat).await else { return };
+    let Some(unread) = serve_plain(socket, peer, &router, &permit).await else { return };
     // Boxed: most connections never need the room for it.
-    Box::pin(serve_rest(unread, peer, router, Arc::new(seat))).await;
+    Box::pin(serve_rest(unread, peer, router, Arc::new(permit))).await;
 }
 
 /// Serves by hyper what plain requests are not enough for.
-async fn serve_rest(unread: Unread, peer: SocketAddr, router: Arc<Router>, seat: Arc<Seat>) {
+async fn serve_rest(
+    unread: Unread,
+    peer: SocketAddr,
+    router: Arc<Router>,
+    permit: Arc<HeadPermit>,
+) {
     let Unread { socket, first } = unread;
-    let is_http2 = !seat.has_left() && first.starts_with(PREFACE);
+    let is_http2 = !permit.has_left() && first.starts_with(PREFACE);
     let io = Rewound::new(first, TokioIo::new(socket));
     let service = service_fn({
-        let (router, seat) = (Arc::clone(&router), Arc::clone(&seat));
+        let (router, permit) = (Arc::clone(&router), Arc::clone(&permit));
         move |request| {
-            seat.leave();
+            permit.leave();
             // Boxed, because on HTTP/2 its memory would be the stream's for as long as that is open.
             let response: Pin<Box<dyn Future<Output = _> + Send>> =
                 Box::pin(respond(Arc::clone(&router), peer, request));
@@ -70,10 +80,10 @@ async fn serve_rest(unread: Unread, peer: SocketAddr, router: Arc<Router>, seat:
         let tasks = StreamTasks::default();
         let builder = http2_builder(&router.context.config, tasks.spawner());
         let connection = builder.serve_connection(io, service);
-        drive(pin!(WithTasks { connection, tasks }), &router.context, &seat).await;
+        drive(pin!(WithTasks { connection, tasks }), &router.context, &permit).await;
     } else {
         let connection = http1_builder(&router.context.config).serve_connection(io, service);
-        drive(pin!(connection), &router.context, &seat).await;
+        drive(pin!(connection), &router.context, &permit).await;
     }
 }
 
@@ -86,12 +96,12 @@ async fn respond(
     // HTTP/2 says that a body is no longer wanted; a client that asks first does not send it.
     let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
     let mut body = RequestBody::new(incoming, is_coming, router.context.config.body_timeout);
-    let (usual, mut response) = match router.handle(&head, &mut body, &Caller::new(peer)).await {
-        Handled::Whole(Whole { usual, response }) => (usual, response.map(ResponseBody::whole)),
-        Handled::Stream(response) => (Usual::Any, response),
+    let (common, mut response) = match router.handle(&head, &mut body, &Caller::new(peer)).await {
+        Handled::Whole(Whole { common, response }) => (common, response.map(ResponseBody::whole)),
+        Handled::Stream(response) => (CommonHeaders::Any, response),
     };
     let headers = response.headers_mut();
-    usual.add_to(headers);
+    common.add_to(headers);
     if head.version == Version::HTTP_2 {
         // Which has streams to close, and no such header (RFC 9113, section 8.2.2).
         headers.remove(CONNECTION);
@@ -132,14 +142,14 @@ fn http2_builder(config: &ServerConfig, tasks: Spawner) -> http2::Builder<Spawne
 }
 
 /// A connection that hyper serves.
-trait Connection: Future<Output = hyper::Result<()>> {
+trait HyperConnection: Future<Output = hyper::Result<()>> {
     /// Asks it to end after what is under way.
     fn finish(self: Pin<&mut Self>);
 }
 
 type Io = Rewound<TokioIo<TcpStream>>;
 
-impl<S> Connection for http1::Connection<Io, S>
+impl<S> HyperConnection for http1::Connection<Io, S>
 where
     S: HttpService<Incoming, ResBody = ResponseBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -149,7 +159,7 @@ where
     }
 }
 
-impl<S> Connection for WithTasks<http2::Connection<Io, S, Spawner>>
+impl<S> HyperConnection for WithTasks<http2::Connection<Io, S, Spawner>>
 where
     S: HttpService<Incoming, ResBody = ResponseBody>,
     S::Future: Send + 'static,
@@ -161,13 +171,17 @@ where
 }
 
 /// Drives a connection to its end, or until it is to be cut.
-async fn drive(mut connection: Pin<&mut impl Connection>, context: &Context, seat: &Seat) {
+async fn drive(
+    mut connection: Pin<&mut impl HyperConnection>,
+    context: &Context,
+    permit: &HeadPermit,
+) {
     let mut phases = context.phases();
     let mut closing = pin!(closing(&mut phases));
     let mut is_finishing = false;
     // hyper bounds the head of HTTP/1 itself; a client of HTTP/2 could be silent after its preface.
     let head_timeout = pin!(sleep(context.config.head_timeout));
-    let cut = pin!(seat.cut());
+    let cut = pin!(permit.cut());
     let mut before_head = Some((head_timeout, cut));
     // By hand, so that once its head has come a connection is not looked after for that any more.
     poll_fn(|cx| {
@@ -177,7 +191,7 @@ async fn drive(mut connection: Pin<&mut impl Connection>, context: &Context, sea
             }
             return Poll::Ready(());
         }
-        if seat.has_left() {
+        if permit.has_left() {
             before_head = None;
         }
         if let Some((head_timeout, cut)) = &mut before_head

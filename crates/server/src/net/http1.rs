@@ -33,11 +33,11 @@ use self::head::{Head, NotPlain};
 use self::patience::Patience;
 use crate::http::request::{Caller, RequestBody};
 use crate::http::respond::{Handled, ShardStream};
-use crate::net::pending_heads::Seat;
+use crate::net::pending_heads::HeadPermit;
 use crate::net::takeover::take_over;
 use crate::phase::{Phase, closing};
 use crate::router::Router;
-use crate::socket::buffered::Wire;
+use crate::socket::buffered::BufferedSocket;
 
 /// Bytes of answers collected at most before they are sent.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
@@ -60,18 +60,18 @@ pub(crate) async fn serve(
     socket: BareStream,
     peer: SocketAddr,
     router: &Router,
-    seat: &Seat,
+    permit: &HeadPermit,
 ) -> Option<Unread> {
-    let mut connection = Connection {
+    let mut connection = PlainConnection {
         router,
-        seat,
+        permit,
         caller: Caller::new(peer),
-        wire: Wire::new(socket),
+        socket: BufferedSocket::new(socket),
         head: Head::new(),
     };
     let left = match connection.serve().await {
         Ok(End::Closed) => Ok(None),
-        Ok(End::NotPlain) => connection.wire.into_waiting().map(Some),
+        Ok(End::NotPlain) => connection.socket.into_waiting().map(Some),
         Ok(End::Stream(stream)) => connection.hand_over(*stream).map(|()| None),
         Err(error) => Err(error),
     };
@@ -84,11 +84,11 @@ pub(crate) async fn serve(
     }
 }
 
-struct Connection<'a> {
+struct PlainConnection<'a> {
     router: &'a Router,
-    seat: &'a Seat,
+    permit: &'a HeadPermit,
     caller: Caller,
-    wire: Wire,
+    socket: BufferedSocket,
     /// Of the request that is answered, and then the last one that was.
     head: Head,
 }
@@ -107,19 +107,19 @@ enum Next {
     Stream(Box<ShardStream>),
 }
 
-impl Connection<'_> {
+impl PlainConnection<'_> {
     async fn serve(&mut self) -> io::Result<End> {
         let config = &self.router.context.config;
         let mut phases = self.router.context.phases();
         let closing = pin!(closing(&mut phases));
-        let (cut, timer) = (pin!(self.seat.cut()), pin!(sleep(config.head_timeout)));
+        let (cut, timer) = (pin!(self.permit.cut()), pin!(sleep(config.head_timeout)));
         let mut patience = Patience::new(closing, cut, timer, config.head_timeout);
         loop {
-            match self.head.read(&mut self.wire.buffer, config.head_bytes_max) {
+            match self.head.read(&mut self.socket.buffer, config.head_bytes_max) {
                 Ok(false) => {
                     self.send().await?;
-                    let came = poll_fn(|cx| match self.wire.poll_fill(cx) {
-                        Poll::Pending => patience.poll_over(self.seat, cx).map(|()| Ok(0)),
+                    let came = poll_fn(|cx| match self.socket.poll_fill(cx) {
+                        Poll::Pending => patience.poll_over(self.permit, cx).map(|()| Ok(0)),
                         // What has come counts, whatever else is the case.
                         came => came,
                     });
@@ -132,7 +132,7 @@ impl Connection<'_> {
                     return Ok(End::NotPlain);
                 }
                 Ok(true) => {
-                    self.seat.leave();
+                    self.permit.leave();
                     match self.exchange().await? {
                         Next::Request => patience.begin(),
                         Next::Stream(stream) => return Ok(End::Stream(stream)),
@@ -149,9 +149,9 @@ impl Connection<'_> {
     /// Answers one request.
     async fn exchange(&mut self) -> io::Result<Next> {
         let body_bytes = self.head.body_bytes;
-        let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.wire.buffer.len());
+        let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.socket.buffer.len());
         let (handled, is_whole) = if has_come {
-            let body = self.wire.buffer.split_to(body_bytes as usize).freeze();
+            let body = self.socket.buffer.split_to(body_bytes as usize).freeze();
             (self.handle(body).await?, true)
         } else {
             self.handle_as_it_comes().await?
@@ -168,8 +168,8 @@ impl Connection<'_> {
         } else {
             After::Keep
         };
-        encode::response(&self.head.parts, &whole, after, &mut self.wire.unsent);
-        if self.wire.unsent.len() > UNSENT_BYTES_MAX {
+        encode::response(&self.head.parts, &whole, after, &mut self.socket.unsent);
+        if self.socket.unsent.len() > UNSENT_BYTES_MAX {
             self.send().await?;
         }
         Ok(if after == After::Keep { Next::Request } else { Next::Close })
@@ -180,17 +180,17 @@ impl Connection<'_> {
         let is_read_only = body.is_empty();
         let mut body = RequestBody::come(body);
         let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
-        let wire = &mut self.wire;
+        let socket = &mut self.socket;
         poll_fn(|cx| {
             if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
                 return Poll::Ready(Ok(handled));
             }
             // What was answered before does not wait for this.
-            if let Poll::Ready(Err(error)) = wire.poll_send(cx) {
+            if let Poll::Ready(Err(error)) = socket.poll_send(cx) {
                 return Poll::Ready(Err(error));
             }
             if is_read_only {
-                ready!(wire.poll_hung_up(cx));
+                ready!(socket.poll_hung_up(cx));
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             // Published is published, whether or not its publisher waits to hear of it.
@@ -204,25 +204,28 @@ impl Connection<'_> {
     async fn handle_as_it_comes(&mut self) -> io::Result<(Handled<Box<ShardStream>>, bool)> {
         // What was answered before does not wait for this.
         self.send().await?;
-        let wire = std::mem::take(&mut self.wire);
-        let mut body =
-            RequestBody::sized(wire, self.head.body_bytes, self.router.context.config.body_timeout);
+        let socket = std::mem::take(&mut self.socket);
+        let mut body = RequestBody::sized(
+            socket,
+            self.head.body_bytes,
+            self.router.context.config.body_timeout,
+        );
         let handled = self.router.handle(&self.head.parts, &mut body, &self.caller).await;
-        let (wire, is_whole) = body.into_wire();
-        self.wire = wire;
+        let (socket, is_whole) = body.into_socket();
+        self.socket = socket;
         Ok((handled, is_whole))
     }
 
     /// Sends what was answered.
     async fn send(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.wire.poll_send(cx)).await
+        poll_fn(|cx| self.socket.poll_send(cx)).await
     }
 
     /// Hands the socket to the shard that is to write the stream.
     fn hand_over(mut self, stream: ShardStream) -> io::Result<()> {
-        let mut unsent = self.wire.take_unsent();
+        let mut unsent = self.socket.take_unsent();
         encode::stream_head(&stream, &mut unsent);
-        let read_past = self.wire.buffer.len();
-        take_over(&self.router.context, self.wire.into_bare()?, unsent, read_past, stream)
+        let read_past = self.socket.buffer.len();
+        take_over(&self.router.context, self.socket.into_bare()?, unsent, read_past, stream)
     }
 }

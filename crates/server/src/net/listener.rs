@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use crate::net::connection;
-use crate::net::pending_heads::Heads;
+use crate::net::pending_heads::PendingHeads;
 use crate::phase::closing;
 use crate::router::Router;
 
@@ -70,7 +70,7 @@ impl Accept for TcpListener {
 /// # Cancel safety
 ///
 /// Dropping the future closes the listener and every connection it accepted.
-pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Arc<Heads>) {
+pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Arc<PendingHeads>) {
     /// Descriptors or memory are short: time for connections to end. Trying again at once would
     /// fail again and take the processor from those that could.
     const PAUSE: Duration = Duration::from_millis(100);
@@ -83,8 +83,8 @@ pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Ar
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
                     debug!(%peer, "connection accepted");
-                    let seat = heads.enter();
-                    let served = connection::serve(socket, peer, Arc::clone(&router), seat);
+                    let permit = heads.enter();
+                    let served = connection::serve(socket, peer, Arc::clone(&router), permit);
                     // Boxed, because it is copied several times on its way into a task.
                     connections.spawn(Box::pin(served));
                 }
@@ -172,7 +172,7 @@ mod tests {
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());
         let failing = Failing { errors, tried: Arc::clone(&tried), done };
-        listen(failing, router, Heads::new(1)).await;
+        listen(failing, router, PendingHeads::new(1)).await;
         let tried = tried.lock();
         tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// connections and sends nothing displaces his own, and a client whose head comes at once is never
 /// refused.
 #[derive(Debug)]
-pub(crate) struct Heads {
+pub(crate) struct PendingHeads {
     max: usize,
     waiting: Mutex<Waiting>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Heads {
 struct Waiting {
     next: u64,
     /// By age; each with the time when it was taken.
-    seats: BTreeMap<u64, (Instant, Arc<Signal>)>,
+    permits: BTreeMap<u64, (Instant, Arc<Signal>)>,
 }
 
 #[derive(Debug, Default)]
@@ -35,33 +35,33 @@ struct Signal {
 
 /// The place of one connection among them; given up when its head has come, or when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    heads: Arc<Heads>,
+pub(crate) struct HeadPermit {
+    heads: Arc<PendingHeads>,
     number: u64,
     signal: Arc<Signal>,
     has_left: AtomicBool,
 }
 
-impl Heads {
+impl PendingHeads {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max: max.max(1), waiting: Mutex::default() })
     }
 
-    /// Takes a seat, at the cost of the oldest if there are too many.
-    pub(crate) fn enter(self: &Arc<Self>) -> Seat {
+    /// Takes a permit, at the cost of the oldest if there are too many.
+    pub(crate) fn enter(self: &Arc<Self>) -> HeadPermit {
         let signal = Arc::<Signal>::default();
         let mut waiting = self.waiting.lock();
         let number = waiting.next;
         waiting.next += 1;
-        if waiting.seats.len() >= self.max {
+        if waiting.permits.len() >= self.max {
             waiting.cut_oldest();
         }
-        waiting.seats.insert(number, (Instant::now(), Arc::clone(&signal)));
+        waiting.permits.insert(number, (Instant::now(), Arc::clone(&signal)));
         drop(waiting);
-        Seat { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
+        HeadPermit { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
     }
 
-    /// Takes some seats away, the oldest ones, for whoever comes next has no descriptor otherwise; but
+    /// Takes some permits away, the oldest ones, for whoever comes next has no descriptor otherwise; but
     /// none of those taken less than `grace` ago, whose heads may be on their way.
     pub(crate) fn give_way(&self, grace: Duration) {
         /// Few enough that a herd whose heads are under way is not undone, enough for hundreds of new
@@ -69,7 +69,7 @@ impl Heads {
         const AT_ONCE: usize = 64;
         let mut waiting = self.waiting.lock();
         for _ in 0..AT_ONCE {
-            match waiting.seats.first_key_value() {
+            match waiting.permits.first_key_value() {
                 Some((_, (taken_at, _))) if taken_at.elapsed() >= grace => waiting.cut_oldest(),
                 _ => return,
             }
@@ -78,20 +78,20 @@ impl Heads {
 }
 
 impl Waiting {
-    /// Takes the oldest seat away, if there is any.
+    /// Takes the oldest permit away, if there is any.
     fn cut_oldest(&mut self) {
-        if let Some((_, (_, oldest))) = self.seats.pop_first() {
+        if let Some((_, (_, oldest))) = self.permits.pop_first() {
             oldest.is_cut.store(true, Ordering::Release);
             oldest.cut.notify_one();
         }
     }
 }
 
-impl Seat {
+impl HeadPermit {
     /// Says that the head has come. A connection that was cut meanwhile stays cut.
     pub(crate) fn leave(&self) {
         if !self.has_left.swap(true, Ordering::AcqRel) {
-            self.heads.waiting.lock().seats.remove(&self.number);
+            self.heads.waiting.lock().permits.remove(&self.number);
         }
     }
 
@@ -100,7 +100,7 @@ impl Seat {
         self.has_left.load(Ordering::Acquire)
     }
 
-    /// Waits until the seat is taken away.
+    /// Waits until the permit is taken away.
     pub(crate) async fn cut(&self) {
         while !self.signal.is_cut.load(Ordering::Acquire) {
             self.signal.cut.notified().await;
@@ -108,7 +108,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for HeadPermit {
     fn drop(&mut self) {
         self.leave();
     }
@@ -120,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_too_many_displaces_the_oldest() {
-        let heads = Heads::new(2);
+        let heads = PendingHeads::new(2);
         let first = heads.enter();
         let second = heads.enter();
         second.leave();
@@ -128,8 +128,8 @@ mod tests {
         assert!(!first.signal.is_cut.load(Ordering::Acquire));
         let fourth = heads.enter();
         first.cut().await;
-        for seat in [&second, &third, &fourth] {
-            assert!(!seat.signal.is_cut.load(Ordering::Acquire));
+        for permit in [&second, &third, &fourth] {
+            assert!(!permit.signal.is_cut.load(Ordering::Acquire));
         }
         heads.give_way(Duration::from_secs(3600));
         assert!(!third.signal.is_cut.load(Ordering::Acquire), "its head may be on its way");
@@ -137,6 +137,6 @@ mod tests {
         third.cut().await;
         fourth.cut().await;
         drop((first, third, fourth));
-        assert!(heads.waiting.lock().seats.is_empty());
+        assert!(heads.waiting.lock().permits.is_empty());
     }
 }

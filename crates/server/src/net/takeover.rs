@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use socket2::SockRef;
 
 use crate::context::Context;
-use crate::engine::{Adopted, Connection};
+use crate::engine::{Adopted, ShardSocket};
 use crate::http::respond::ShardStream;
 use crate::socket::options;
 
@@ -27,7 +27,7 @@ pub(crate) fn take_over(
     }
     let discarded = u16::try_from(read_past).unwrap_or(u16::MAX);
     let ShardStream { shard, subscription, .. } = stream;
-    let adopted = Adopted { socket: Connection::new(socket), head, discarded, subscription };
+    let adopted = Adopted { socket: ShardSocket::new(socket), head, discarded, subscription };
     context.engine.adopt(shard, adopted);
     Ok(())
 }

@@ -17,7 +17,7 @@ const KEPT_BYTES_MAX: usize = 4 * 1024;
 
 /// A connection and its two buffers. By default, one that is not there.
 #[derive(Debug, Default)]
-pub(crate) struct Wire {
+pub(crate) struct BufferedSocket {
     socket: Socket,
     /// What has come and was not used yet.
     pub(crate) buffer: BytesMut,
@@ -38,7 +38,7 @@ enum Socket {
     Waiting(TcpStream),
 }
 
-impl Wire {
+impl BufferedSocket {
     pub(crate) fn new(socket: mio::net::TcpStream) -> Self {
         let socket = Socket::Bare(socket);
         Self { socket, read_bytes: READ_BYTES_MIN, ..Self::default() }
@@ -171,15 +171,15 @@ mod tests {
     use super::*;
 
     /// A connection, and its other end.
-    fn wire() -> (Wire, StdStream) {
+    fn wire() -> (BufferedSocket, StdStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        (Wire::new(mio::net::TcpStream::from_std(socket)), peer)
+        (BufferedSocket::new(mio::net::TcpStream::from_std(socket)), peer)
     }
 
-    fn is_bare(wire: &Wire) -> bool {
+    fn is_bare(wire: &BufferedSocket) -> bool {
         matches!(wire.socket, Socket::Bare(_))
     }
 

@@ -29,7 +29,7 @@ async fn a_kibibyte_that_comes_with_a_request_is_ignored() {
     others.lose_nothing().await;
     // It is all that such a client may ever send.
     reader.write("x").await;
-    server.one_ends_as("talked").await;
+    server.one_ends_as("client-sent-data").await;
     only_others_stay(&server, &mut others).await;
 }
 
@@ -40,7 +40,7 @@ async fn more_than_a_kibibyte_with_a_request_ends_its_connection() {
     for (n, more) in [1, 20_000].into_iter().enumerate() {
         let bytes = request("/topics/news") + &"x".repeat(DISCARDED_BYTES_MAX + more);
         RawReader::send(&server, bytes).await.rest().await;
-        while server.departures().await != [("talked".to_owned(), n + 1)] {}
+        while server.departures().await != [("client-sent-data".to_owned(), n + 1)] {}
     }
     only_others_stay(&server, &mut others).await;
 }
@@ -58,7 +58,7 @@ async fn a_reader_that_talks_on_is_closed_once_it_has_sent_a_kibibyte() {
     assert!(server.departures().await.is_empty());
     reader.write("x").await;
     reader.rest().await;
-    server.one_ends_as("talked").await;
+    server.one_ends_as("client-sent-data").await;
     only_others_stay(&server, &mut others).await;
 }
 
@@ -102,7 +102,7 @@ async fn a_reader_that_closes_its_side_has_left() {
         let text = reader.rest().await;
         assert!(text.starts_with(&format!("{version} 200 ")), "{text}");
         assert!(!text.ends_with("\r\n0\r\n\r\n"), "{text}");
-        while server.departures().await != [("left".to_owned(), n + 1)] {}
+        while server.departures().await != [("client-closed".to_owned(), n + 1)] {}
     }
     only_others_stay(&server, &mut others).await;
 }
@@ -126,7 +126,7 @@ async fn a_reset_in_the_middle_of_a_write_is_its_readers_end_alone() {
         }
     }
     reader.reset();
-    server.one_ends_as("broken").await;
+    server.one_ends_as("connection-failed").await;
     only_others_stay(&server, &mut others).await;
 }
 
@@ -146,6 +146,6 @@ async fn resets_while_events_flow_are_their_readers_ends_alone() {
     }
     open.into_iter().for_each(RawReader::reset);
     others.lose_nothing().await;
-    while server.departures().await != [("broken".to_owned(), RESETS)] {}
+    while server.departures().await != [("connection-failed".to_owned(), RESETS)] {}
     only_others_stay(&server, &mut others).await;
 }

@@ -98,7 +98,7 @@ async fn t46_the_clients_fin_is_seen_without_a_write() {
         drop(Stream::new(server.get(path).send_http2().await));
         nobody_is_left(&server).await;
     }
-    while server.departures().await != [("left".to_owned(), 3 * paths.len())] {}
+    while server.departures().await != [("client-closed".to_owned(), 3 * paths.len())] {}
 }
 
 /// What the hooks of a route's streams were told.

@@ -28,12 +28,12 @@ struct JsonEvent<'a> {
 /// Where a part stands in the text that a person wrote: the lines before it, and the bytes before it
 /// on its first line.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct TextPosition {
     lines: usize,
     bytes: usize,
 }
 
-impl Place {
+impl TextPosition {
     /// At the beginning of a line, counted from one.
     pub(super) fn at_line(line: usize) -> Self {
         Self { lines: line.saturating_sub(1), bytes: 0 }
@@ -59,8 +59,8 @@ impl Place {
     }
 }
 
-/// Reads one event, which stands at a place.
-pub(super) fn draft(json: &str, place: Place) -> Result<Draft, Problem> {
+/// Reads one event, which stands at a position.
+pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem> {
     // As a sequence, an array would do for the object.
     if !json.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(json).is_ok()
     {
@@ -69,9 +69,9 @@ pub(super) fn draft(json: &str, place: Place) -> Result<Draft, Problem> {
         return Err(Problem::new(ProblemKind::InvalidJson, detail));
     }
     let event: JsonEvent<'_> =
-        serde_json::from_str(json).map_err(|error| invalid_json(&error, place))?;
+        serde_json::from_str(json).map_err(|error| invalid_json(&error, position))?;
     let topics = topics(event.topic, event.topics)?;
-    let data = data(event.data, place.then(Place::of(event.data.get(), json)))?;
+    let data = data(event.data, position.then(TextPosition::of(event.data.get(), json)))?;
     let parts = EventParts {
         event_type: event.r#type,
         id: event.id,
@@ -82,10 +82,10 @@ pub(super) fn draft(json: &str, place: Place) -> Result<Draft, Problem> {
 }
 
 /// JSON that cannot be read, where it stops being readable.
-pub(super) fn invalid_json(error: &serde_json::Error, place: Place) -> Problem {
+pub(super) fn invalid_json(error: &serde_json::Error, position: TextPosition) -> Problem {
     // The library counts from one in the part it was given.
-    let inner = Place { lines: error.line().saturating_sub(1), bytes: error.column() };
-    let Place { lines, bytes: column } = place.then(inner);
+    let inner = TextPosition { lines: error.line().saturating_sub(1), bytes: error.column() };
+    let TextPosition { lines, bytes: column } = position.then(inner);
     let line = lines + 1;
     let whole = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
@@ -116,11 +116,11 @@ fn topics(
 }
 
 /// A string is the data; any other value is published as its text.
-fn data(value: &RawValue, place: Place) -> Result<Cow<'_, str>, Problem> {
+fn data(value: &RawValue, position: TextPosition) -> Result<Cow<'_, str>, Problem> {
     let text = value.get();
     if text.starts_with('"') {
         let string = serde_json::from_str::<String>(text).map(Cow::Owned);
-        return string.map_err(|error| invalid_json(&error, place));
+        return string.map_err(|error| invalid_json(&error, position));
     }
     Ok(Cow::Borrowed(text))
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn data_of(json: &str) -> String {
-        draft(json, Place::default()).unwrap().event().data().to_owned()
+        draft(json, TextPosition::default()).unwrap().event().data().to_owned()
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
     fn every_part_of_an_event_can_be_given() {
         let json =
             r#"{"topics":["a","b","a"],"data":1,"type":"t","id":"7","retry":5,"private":true}"#;
-        let draft = draft(json, Place::default()).unwrap();
+        let draft = draft(json, TextPosition::default()).unwrap();
         assert_eq!(draft.topics().as_slice().len(), 2);
         assert_eq!(draft.event().event_type().as_str(), "t");
         assert_eq!(draft.event().id().unwrap().as_str(), "7");
@@ -157,7 +157,7 @@ mod tests {
 
     #[track_caller]
     fn check(json: &str, kind: ProblemKind, word: &str) {
-        let problem = draft(json, Place::default()).unwrap_err();
+        let problem = draft(json, TextPosition::default()).unwrap_err();
         assert_eq!(problem.kind(), kind, "{json}");
         assert!(problem.detail().contains(word), "{json}: {}", problem.detail());
     }
@@ -195,9 +195,9 @@ mod tests {
             assert!(problem.detail().starts_with("the JSON cannot be used: "));
             (line.as_u64().unwrap(), column.as_u64().unwrap())
         };
-        let later = Place { lines: 6, bytes: 10 };
-        assert_eq!(place("{x", Place::default()), (1, 2));
-        assert_eq!(place("{x", Place::at_line(3)), (3, 2));
+        let later = TextPosition { lines: 6, bytes: 10 };
+        assert_eq!(place("{x", TextPosition::default()), (1, 2));
+        assert_eq!(place("{x", TextPosition::at_line(3)), (3, 2));
         assert_eq!(place("{x", later), (7, 12));
         assert_eq!(place("{\n x", later), (8, 2));
         let lone_surrogate = "{\"topic\":\"a\",\n\"data\":\"\\ud800\"}";

@@ -4,7 +4,7 @@ use memchr::memchr;
 use tidings_hub::Draft;
 
 use super::ingest::EventReader;
-use super::json_event::{Place, draft};
+use super::json_event::{TextPosition, draft};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::utf8;
 
@@ -35,7 +35,7 @@ impl Lines {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let draft = utf8(line).and_then(|line| draft(line, Place::at_line(count)));
+        let draft = utf8(line).and_then(|line| draft(line, TextPosition::at_line(count)));
         drafts.push(draft.map_err(|problem| problem.or_with("line", count))?);
         Ok(())
     }

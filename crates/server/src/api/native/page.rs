@@ -38,13 +38,13 @@ pub(super) async fn page(
     let mut page = context.hub.page(view.clone(), start, limit);
     if page.events.is_empty() && page.gap.is_none() && !wait.is_zero() {
         // Who waits costs what a stream costs.
-        let _place = stream_permit(context)?;
+        let _permit = stream_permit(context)?;
         page = wait_for(context, view, page, wait, limit).await;
     }
-    let read = Read {
-        events: page.events.iter().map(Shown::from).collect(),
+    let read = JsonPage {
+        events: page.events.iter().map(JsonPageEvent::from).collect(),
         last_event_id: page.place.to_string(),
-        gap: page.gap.as_ref().map(Told::from),
+        gap: page.gap.as_ref().map(JsonGap::from),
     };
     let body = serde_json::to_vec(&read).expect("texts and numbers make JSON");
     Ok(no_store(&JSON, body))
@@ -91,16 +91,16 @@ fn wait(text: &str) -> Result<Duration, Problem> {
 }
 
 #[derive(Serialize)]
-struct Read<'a> {
-    events: Vec<Shown<'a>>,
+struct JsonPage<'a> {
+    events: Vec<JsonPageEvent<'a>>,
     last_event_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    gap: Option<Told<'a>>,
+    gap: Option<JsonGap<'a>>,
 }
 
 /// An event as JSON shows it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct JsonPageEvent<'a> {
     id: &'a str,
     r#type: &'a str,
     topic: &'a str,
@@ -109,7 +109,7 @@ struct Shown<'a> {
     time: u64,
 }
 
-impl<'a> From<&'a HeldEvent> for Shown<'a> {
+impl<'a> From<&'a HeldEvent> for JsonPageEvent<'a> {
     fn from(delivery: &'a HeldEvent) -> Self {
         Self {
             id: delivery.id.as_str(),
@@ -123,12 +123,12 @@ impl<'a> From<&'a HeldEvent> for Shown<'a> {
 
 /// A gap as JSON tells it.
 #[derive(Serialize)]
-struct Told<'a> {
+struct JsonGap<'a> {
     asked: &'a str,
     oldest: Option<&'a str>,
 }
 
-impl<'a> From<&'a Gap> for Told<'a> {
+impl<'a> From<&'a Gap> for JsonGap<'a> {
     fn from(gap: &'a Gap) -> Self {
         Self { asked: &gap.asked, oldest: gap.oldest.as_ref().map(|id| id.as_str()) }
     }

@@ -5,7 +5,7 @@ use http::Response;
 use serde_json::value::RawValue;
 use tidings_hub::{Draft, PublishError};
 
-use super::json_event::{Place, draft, invalid_json};
+use super::json_event::{TextPosition, draft, invalid_json};
 use super::publish_headers::PublishHeaders;
 use super::report::Report;
 use crate::context::Context;
@@ -40,15 +40,15 @@ pub(super) async fn events(
 
 fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
     if !text.trim_ascii_start().starts_with('[') {
-        return Ok(vec![draft(text, Place::default())?]);
+        return Ok(vec![draft(text, TextPosition::default())?]);
     }
     // Syntax first, as a whole: what is wrong with it has a line and a column of the whole text.
-    let values: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| invalid_json(&error, Place::default()))?;
+    let values: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|error| invalid_json(&error, TextPosition::default()))?;
     let drafts = values.iter().enumerate().map(|(index, value)| {
-        let place = Place::of(value.get(), text);
-        draft(value.get(), place)
-            .map_err(|problem| problem.with("index", index).or_with("line", place.line()))
+        let position = TextPosition::of(value.get(), text);
+        draft(value.get(), position)
+            .map_err(|problem| problem.with("index", index).or_with("line", position.line()))
     });
     drafts.collect()
 }

@@ -21,24 +21,24 @@ pub(crate) async fn list(
     request: &Request<'_>,
 ) -> Result<Response<Bytes>, Problem> {
     let query = request.query(&["topic", "subject", "limit", "after"])?;
-    let named = Named::new(&query)?;
+    let named = Selection::new(&query)?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT), limit)?;
     let from = query.one("after")?.map_or(Ok(Position::default()), position)?;
     context.tick();
-    let mut listing = Listing { named, from, limit, matching: 0, found: Vec::new(), next: None };
+    let mut page = Page { named, from, limit, matching: 0, found: Vec::new(), next: None };
     // All of them are looked at where some are asked for, since their number is told too.
-    let is_everybody = listing.named.is_nobody();
+    let is_everybody = page.named.is_nobody();
     let mut at = if is_everybody { Some(from) } else { Some(Position::default()) };
-    while let Some(portion) = at.filter(|_| !(is_everybody && listing.next.is_some())) {
-        at = listing.look(context, portion);
+    while let Some(portion) = at.filter(|_| !(is_everybody && page.next.is_some())) {
+        at = page.look(context, portion);
         yield_now().await;
     }
-    let Listing { matching, found: subscribers, next, .. } = listing;
+    let Page { matching, found: subscribers, next, .. } = page;
     let total =
         if is_everybody { context.engine.len() + context.streams.bodies() } else { matching };
     let next = next.map(|Position { part, key }| format!("{part}-{key}"));
-    let listed = Listed { total, subscribers, next };
-    let body = serde_json::to_vec(&listed).expect("texts and numbers make JSON");
+    let json = JsonPage { total, subscribers, next };
+    let body = serde_json::to_vec(&json).expect("texts and numbers make JSON");
     Ok(no_store(&JSON, body))
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn close(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<Bytes>, Problem> {
-    let Named { topics, subjects } = Named::new(&request.query(&["topic", "subject"])?)?;
+    let Selection { topics, subjects } = Selection::new(&request.query(&["topic", "subject"])?)?;
     match (topics.is_empty(), subjects.is_empty()) {
         (true, true) => {
             let detail = "say whose streams to end: topic= names a topic, subject= a subject";
@@ -77,12 +77,12 @@ pub(crate) async fn close(
 
 /// The topics and subjects that a query names.
 #[derive(Debug)]
-struct Named {
+struct Selection {
     topics: Vec<Topic>,
     subjects: Vec<Subject>,
 }
 
-impl Named {
+impl Selection {
     fn new(query: &Query) -> Result<Self, Problem> {
         let topics = query.all("topic").map(topic);
         let subjects = query.all("subject").map(|name| {
@@ -131,8 +131,8 @@ fn position(text: &str) -> Result<Position, Problem> {
 
 /// A page of the list on its way.
 #[derive(Debug)]
-struct Listing {
-    named: Named,
+struct Page {
+    named: Selection,
     from: Position,
     limit: usize,
     /// How many streams are of those named.
@@ -142,7 +142,7 @@ struct Listing {
     next: Option<Position>,
 }
 
-impl Listing {
+impl Page {
     /// Looks at a portion of the streams; the answer is where to go on.
     fn look(&mut self, context: &Context, at: Position) -> Option<Position> {
         let now = context.hub.time();
@@ -188,7 +188,7 @@ impl Listing {
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct JsonPage {
     total: usize,
     subscribers: Vec<Subscriber>,
     /// What `after` is to be for the rest.

@@ -19,28 +19,28 @@ pub(crate) fn list(context: &Context, request: &Request<'_>) -> Result<Response<
     let mut held = context.hub.topics(query.one("after")?, limit + 1);
     let has_more = held.len() > limit;
     held.truncate(limit);
-    let topics: Vec<_> = held.iter().map(|info| Held::new(context, info)).collect();
+    let topics: Vec<_> = held.iter().map(|info| JsonTopic::new(context, info)).collect();
     let next = if has_more { held.last().map(|info| info.topic.as_str()) } else { None };
-    let body = serde_json::to_vec(&Listed { topics, next }).expect("texts and numbers make JSON");
+    let body = serde_json::to_vec(&JsonPage { topics, next }).expect("texts and numbers make JSON");
     Ok(no_store(&JSON, body))
 }
 
 #[derive(Serialize)]
-struct Listed<'a> {
-    topics: Vec<Held<'a>>,
+struct JsonPage<'a> {
+    topics: Vec<JsonTopic<'a>>,
     /// What `after` is to be for the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Held<'a> {
+struct JsonTopic<'a> {
     topic: &'a str,
     events: usize,
     last_event_id: String,
 }
 
-impl<'a> Held<'a> {
+impl<'a> JsonTopic<'a> {
     fn new(context: &Context, info: &'a TopicInfo) -> Self {
         let newest = Cursor { epoch: context.hub.epoch(), sequence: info.newest };
         Self { topic: info.topic.as_str(), events: info.events, last_event_id: newest.to_string() }

@@ -99,7 +99,7 @@ impl<S: Socket, P> Shard<S, P> {
                 self.end(key, reason);
             }
             None if !hot.is_writable && quiet >= ticks(self.config.stall_timeout) => {
-                drop(self.remove(key, Reason::Stalled));
+                drop(self.remove(key, Reason::ClientStalled));
             }
             None if !hot.is_behind && is_quiet() => {
                 cold.put_first(framed(hot.framing, |text| {

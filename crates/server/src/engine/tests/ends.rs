@@ -70,7 +70,7 @@ impl One {
                     subject: Some(alpha()),
                     on_end: Some(on_end),
                 },
-                place: (),
+                permit: (),
             },
         });
         while shard.turn(10) {}
@@ -131,9 +131,11 @@ fn t46_a_streams_hooks_are_told_once_how_it_ended() {
     one.turn();
     assert_eq!(one.told(), [StreamEnd::Drained]);
 
-    for (read, why) in
-        [(Ok(0), "left"), (Err(ErrorKind::ConnectionReset), "broken"), (Ok(512), "talked")]
-    {
+    for (read, why) in [
+        (Ok(0), "client-closed"),
+        (Err(ErrorKind::ConnectionReset), "connection-failed"),
+        (Ok(512), "client-sent-data"),
+    ] {
         let mut one = One::new();
         one.wire.borrow_mut().read = Some(read);
         one.shard.handle_readable(one.key);

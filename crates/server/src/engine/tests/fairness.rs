@@ -100,7 +100,7 @@ impl Fixture {
                     reader: self.tap.subscribe(&view, Start::Tail),
                     framing: Framing::Chunked,
                     spec: StreamSpec { client: Client::Other, ..StreamSpec::default() },
-                    place: (),
+                    permit: (),
                 },
             });
         }

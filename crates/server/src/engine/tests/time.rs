@@ -128,7 +128,7 @@ impl World {
                 reader: self.tap.subscribe(&self.topic.clone().into(), Start::Tail),
                 framing: Framing::Chunked,
                 spec: StreamSpec { client: Client::Other, ..StreamSpec::default() },
-                place: (),
+                permit: (),
             },
         });
         self.work();

@@ -63,7 +63,7 @@ impl Case {
         self
     }
 
-    fn admit(&self) -> Result<Admitted, Refused> {
+    fn admit(&self) -> Result<Admitted, NotAdmitted> {
         let Self { intent, version, target, ref headers, .. } = *self;
         admit(&self.hosts, &self.origins, &Asked { intent, version, target, headers })
     }
@@ -74,7 +74,7 @@ impl Case {
     }
 
     #[track_caller]
-    fn refuses(self, refused: Refused) {
+    fn refuses(self, refused: NotAdmitted) {
         assert_eq!(self.admit(), Err(refused));
     }
 }
@@ -83,8 +83,8 @@ fn listed(origin: &'static str) -> Cors {
     Cors::Listed(HeaderValue::from_static(origin))
 }
 
-fn foreign(origin: &str) -> Refused {
-    Refused::Origin(origin.into())
+fn foreign(origin: &str) -> NotAdmitted {
+    NotAdmitted::Origin(origin.into())
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_name_that_was_made_to_point_here_refuses() {
         "127.1",
         "2130706433",
     ] {
-        get().host(host).refuses(Refused::Host(host.into()));
+        get().host(host).refuses(NotAdmitted::Host(host.into()));
     }
 }
 
@@ -127,15 +127,15 @@ fn a_name_that_was_made_to_point_here_refuses() {
 fn a_host_that_is_no_host_is_refused_even_where_any_is_served() {
     for host in ["", "a b", "a:b", "user@localhost", "localhost/", "[::1", "localhost:99999"] {
         let any = Case { hosts: Hosts::Any, ..get() };
-        any.host(host).refuses(Refused::Host(host.into()));
+        any.host(host).refuses(NotAdmitted::Host(host.into()));
     }
 }
 
 #[test]
 fn a_request_names_one_host() {
-    get().refuses(Refused::NoHost);
-    get().local().host("localhost:4000").refuses(Refused::NoHost);
-    Case { version: Version::HTTP_2, ..get() }.refuses(Refused::NoHost);
+    get().refuses(NotAdmitted::NoHost);
+    get().local().host("localhost:4000").refuses(NotAdmitted::NoHost);
+    Case { version: Version::HTTP_2, ..get() }.refuses(NotAdmitted::NoHost);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn http_1_0_may_leave_the_host_out() {
     let old = Case { version: Version::HTTP_10, ..get() };
     old.clone().passes(Cors::Same);
     Case { intent: Intent::Act, ..old.clone() }.passes(Cors::Same);
-    old.clone().host("evil.example").refuses(Refused::Host("evil.example".into()));
+    old.clone().host("evil.example").refuses(NotAdmitted::Host("evil.example".into()));
     // With an Origin there is a browser behind it, and nothing to compare it with.
     old.clone().origin("http://localhost").refuses(foreign("http://localhost"));
     old.origin("http://a.example")
@@ -156,17 +156,17 @@ fn the_authority_of_http_2_is_its_host() {
     let h2 = Case { version: Version::HTTP_2, ..get() };
     Case { target: Some("localhost:4000"), ..h2.clone() }.passes(Cors::Same);
     Case { target: Some("evil.example"), ..h2.clone() }
-        .refuses(Refused::Host("evil.example".into()));
+        .refuses(NotAdmitted::Host("evil.example".into()));
     Case { target: Some("localhost:4000"), ..h2.clone() }
         .origin("http://localhost:4000")
         .passes(Cors::Same);
     // Neither hides behind the other.
     Case { target: Some("localhost"), ..h2.clone() }
         .host("evil.example")
-        .refuses(Refused::Host("evil.example".into()));
+        .refuses(NotAdmitted::Host("evil.example".into()));
     Case { target: Some("evil.example"), ..h2 }
         .host("localhost")
-        .refuses(Refused::Host("evil.example".into()));
+        .refuses(NotAdmitted::Host("evil.example".into()));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn listed_hosts_are_served_beside_those_of_loopback() {
         case.clone().host(host).passes(Cors::Same);
     }
     for host in ["a.news.example", "example", "10.0.0.8"] {
-        case.clone().host(host).refuses(Refused::Host(host.into()));
+        case.clone().host(host).refuses(NotAdmitted::Host(host.into()));
     }
 }
 
@@ -230,24 +230,24 @@ fn pages_of_other_origins_can_neither_read_nor_act() {
 fn what_another_site_makes_a_browser_send_may_read_but_not_act() {
     for site in ["cross-site", "same-site", "", "something-new"] {
         get().local().site(site).passes(Cors::Same);
-        post().local().site(site).refuses(Refused::Site);
+        post().local().site(site).refuses(NotAdmitted::Site);
         // The browser knows better than the Origin, whose scheme was not compared.
-        post().local().origin("https://localhost:4000").site(site).refuses(Refused::Site);
+        post().local().origin("https://localhost:4000").site(site).refuses(NotAdmitted::Site);
     }
     for site in ["same-origin", "none"] {
         post().local().site(site).passes(Cors::Same);
-        post().local().site(site).site("cross-site").refuses(Refused::Site);
+        post().local().site(site).site("cross-site").refuses(NotAdmitted::Site);
     }
 }
 
 #[test]
 fn what_another_site_asks_for_blindly_is_refused() {
     for site in ["cross-site", "same-site", "", "something-new"] {
-        get().local().site(site).mode("no-cors").refuses(Refused::Site);
-        post().local().site(site).mode("no-cors").refuses(Refused::Site);
+        get().local().site(site).mode("no-cors").refuses(NotAdmitted::Site);
+        post().local().site(site).mode("no-cors").refuses(NotAdmitted::Site);
         // Whichever stands first.
-        get().local().mode("no-cors").site(site).refuses(Refused::Site);
-        get().local().site(site).mode("cors").mode("no-cors").refuses(Refused::Site);
+        get().local().mode("no-cors").site(site).refuses(NotAdmitted::Site);
+        get().local().site(site).mode("cors").mode("no-cors").refuses(NotAdmitted::Site);
         // Following a link, and reading by a script that is asked for its origin.
         for mode in ["navigate", "cors", "same-origin", "websocket"] {
             get().local().site(site).mode(mode).passes(Cors::Same);
@@ -282,10 +282,10 @@ fn headers_that_only_look_like_those_that_decide_decide_nothing() {
 fn a_host_in_bytes_that_are_no_ascii_is_refused_as_it_was_sent() {
     let mut case = get();
     case.headers.append("host", HeaderValue::from_bytes("m\u{fc}nchen".as_bytes()).unwrap());
-    case.refuses(Refused::Host("m\u{fc}nchen".into()));
+    case.refuses(NotAdmitted::Host("m\u{fc}nchen".into()));
     let mut case = Case { hosts: Hosts::Any, target: Some("localhost"), ..get() };
     case.headers.append("host", HeaderValue::from_bytes(b"localhost\xff").unwrap());
-    case.refuses(Refused::Host("localhost\u{fffd}".into()));
+    case.refuses(NotAdmitted::Host("localhost\u{fffd}".into()));
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn listed_origins_may_do_everything() {
         .host("evil.example")
         .allow_origin(origin)
         .origin(origin)
-        .refuses(Refused::Host("evil.example".into()));
+        .refuses(NotAdmitted::Host("evil.example".into()));
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn any_origin_may_read_without_credentials_where_that_is_said() {
     let named = "https://app.example";
     post().local().allow_any_origin().allow_origin(named).origin(named).passes(listed(named));
     post().local().allow_any_origin().origin("http://localhost:4000").passes(Cors::Same);
-    post().local().allow_any_origin().site("cross-site").refuses(Refused::Site);
+    post().local().allow_any_origin().site("cross-site").refuses(NotAdmitted::Site);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::http::problem::{Problem, ProblemKind};
-use crate::socket::buffered::Wire;
+use crate::socket::buffered::BufferedSocket;
 
 /// The body of a request, read in a bounded time.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ enum Source {
     /// What has come already.
     Come(Bytes),
     /// So many bytes of a connection of HTTP/1.
-    Sized { wire: Wire, bytes: u64 },
+    Sized { socket: BufferedSocket, bytes: u64 },
 }
 
 impl RequestBody {
@@ -47,16 +47,16 @@ impl RequestBody {
     }
 
     /// The next `bytes` bytes of a connection, not all of which have come.
-    pub(crate) fn sized(wire: Wire, bytes: u64, timeout: Duration) -> Self {
-        let source = Source::Sized { wire, bytes };
+    pub(crate) fn sized(socket: BufferedSocket, bytes: u64, timeout: Duration) -> Self {
+        let source = Source::Sized { socket, bytes };
         Self { source, timeout, ended: bytes == 0, is_coming: true }
     }
 
     /// The connection of a [sized](Self::sized) body, and whether the body came to its end.
-    pub(crate) fn into_wire(self) -> (Wire, bool) {
+    pub(crate) fn into_socket(self) -> (BufferedSocket, bool) {
         match self.source {
-            Source::Sized { wire, bytes } => (wire, bytes == 0),
-            _ => (Wire::default(), self.ended),
+            Source::Sized { socket, bytes } => (socket, bytes == 0),
+            _ => (BufferedSocket::default(), self.ended),
         }
     }
 
@@ -195,7 +195,7 @@ impl RequestBody {
         let read = match &mut self.source {
             Source::Hyper(incoming) => next_of_hyper(incoming).await,
             Source::Come(body) => Ok(Some(std::mem::take(body))),
-            Source::Sized { wire, bytes } => next_of_sized(wire, bytes).await,
+            Source::Sized { socket, bytes } => next_of_sized(socket, bytes).await,
         };
         self.ended = match (&read, &self.source) {
             (Ok(Some(_)), Source::Hyper(incoming)) => incoming.is_end_stream(),
@@ -222,16 +222,19 @@ async fn next_of_hyper(incoming: &mut Incoming) -> Result<Option<Bytes>, Broken>
     Ok(None)
 }
 
-async fn next_of_sized(wire: &mut Wire, bytes: &mut u64) -> Result<Option<Bytes>, Broken> {
-    while wire.buffer.is_empty() {
-        match poll_fn(|cx| wire.poll_fill(cx)).await {
+async fn next_of_sized(
+    socket: &mut BufferedSocket,
+    bytes: &mut u64,
+) -> Result<Option<Bytes>, Broken> {
+    while socket.buffer.is_empty() {
+        match poll_fn(|cx| socket.poll_fill(cx)).await {
             Ok(0) | Err(_) => return Err(Broken),
             Ok(_) => {}
         }
     }
-    let len = usize::try_from(*bytes).unwrap_or(usize::MAX).min(wire.buffer.len());
+    let len = usize::try_from(*bytes).unwrap_or(usize::MAX).min(socket.buffer.len());
     *bytes -= len as u64;
-    Ok(Some(wire.buffer.split_to(len).freeze()))
+    Ok(Some(socket.buffer.split_to(len).freeze()))
 }
 
 /// The bytes as text, or where they stop being UTF-8.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use httpdate::HttpDate;
 
 use crate::engine::Framing;
-use crate::http::common_headers::Usual;
+use crate::http::common_headers::CommonHeaders;
 use crate::http::respond::{ShardStream, Whole};
 
 /// What becomes of the connection after a response.
@@ -23,11 +23,11 @@ pub(super) enum After {
 
 /// Appends a whole response to a request.
 pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut Vec<u8>) {
-    let Whole { usual, response } = whole;
+    let Whole { common, response } = whole;
     let (status, body) = (response.status(), response.body());
     let is_old = request.version == Version::HTTP_10;
     status_line(is_old, status, out);
-    headers(*usual, response.headers(), out);
+    headers(*common, response.headers(), out);
     // What HEAD says of a length would be that of GET, which is not known where there is no body.
     let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
@@ -57,20 +57,20 @@ pub(super) fn stream_head(stream: &ShardStream, out: &mut Vec<u8>) {
     };
     let is_old = framing == Framing::Close;
     status_line(is_old, StatusCode::OK, out);
-    headers(Usual::Any, &stream.headers, out);
+    headers(CommonHeaders::Any, &stream.headers, out);
     out.extend_from_slice(coding);
     out.extend_from_slice(b"connection: close\r\n\r\n");
 }
 
-/// The headers of a response, its own and the usual ones, and the date.
-fn headers(usual: Usual, own: &HeaderMap, out: &mut Vec<u8>) {
+/// The headers of a response, its own and the common ones, and the date.
+fn headers(common: CommonHeaders, own: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in own {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(usual.lines().as_bytes());
+    out.extend_from_slice(common.lines().as_bytes());
     out.extend_from_slice(b"date: ");
     DATE.with_borrow_mut(|date| out.extend_from_slice(date.text()));
     out.extend_from_slice(b"\r\n");

@@ -22,7 +22,7 @@ pub(super) struct NotPlain;
 pub(super) struct Head {
     pub(super) parts: Parts,
     pub(super) body_bytes: u64,
-    connection: Connection,
+    connection: ConnectionOptions,
     /// The request line as it came, with its end.
     line: Bytes,
     /// All that followed, up to and with the empty line. Empty only before the first request.
@@ -34,7 +34,7 @@ impl Head {
     pub(super) fn new() -> Self {
         let (parts, ()) = Request::new(()).into_parts();
         let (line, fields) = (Bytes::new(), Bytes::new());
-        Self { parts, body_bytes: 0, connection: Connection::default(), line, fields }
+        Self { parts, body_bytes: 0, connection: ConnectionOptions::default(), line, fields }
     }
 
     /// Reads the head that `buffer` begins with and takes it out; `false` if it is not whole yet.
@@ -66,7 +66,7 @@ impl Head {
 
     /// Whether its client wants the connection closed after the answer (RFC 9112, section 9.3).
     pub(super) fn is_last(&self) -> bool {
-        let Connection { close, keep_alive } = self.connection;
+        let ConnectionOptions { close, keep_alive } = self.connection;
         close || (self.parts.version == Version::HTTP_10 && !keep_alive)
     }
 
@@ -98,7 +98,7 @@ impl Head {
             return None;
         }
         self.parts.headers.clear();
-        self.connection = Connection::default();
+        self.connection = ConnectionOptions::default();
         let mut length = None;
         for line in &*request.headers {
             let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
@@ -159,12 +159,12 @@ fn number(text: &[u8]) -> Option<u64> {
 
 /// What the client says of the connection.
 #[derive(Debug, Default)]
-struct Connection {
+struct ConnectionOptions {
     close: bool,
     keep_alive: bool,
 }
 
-impl Connection {
+impl ConnectionOptions {
     fn read(&mut self, value: &[u8]) {
         for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             self.close |= option.eq_ignore_ascii_case(b"close");
@@ -225,14 +225,14 @@ mod tests {
     fn a_connection_is_kept_as_its_client_wants() {
         for (version, connection, is_last) in [
             ("1.1", "", false),
-            ("1.1", "Connection: keep-alive\r\n", false),
-            ("1.1", "Connection: CLOSE\r\n", true),
-            ("1.1", "Connection: te, close\r\n", true),
-            ("1.1", "Connection: te\r\nConnection: close\r\n", true),
-            ("1.1", "Connection: closed\r\n", false),
+            ("1.1", "ConnectionOptions: keep-alive\r\n", false),
+            ("1.1", "ConnectionOptions: CLOSE\r\n", true),
+            ("1.1", "ConnectionOptions: te, close\r\n", true),
+            ("1.1", "ConnectionOptions: te\r\nConnection: close\r\n", true),
+            ("1.1", "ConnectionOptions: closed\r\n", false),
             ("1.0", "", true),
-            ("1.0", "Connection: Keep-Alive\r\n", false),
-            ("1.0", "Connection: keep-alive, close\r\n", true),
+            ("1.0", "ConnectionOptions: Keep-Alive\r\n", false),
+            ("1.0", "ConnectionOptions: keep-alive, close\r\n", true),
         ] {
             let head = taken(&format!("GET / HTTP/{version}\r\n{connection}\r\n"));
             assert_eq!(head.is_last(), is_last, "{version} {connection}");
@@ -358,7 +358,7 @@ mod tests {
                     ],
                     prop::collection::vec(
                         prop_oneof![
-                            Just("Host: a\r\n"), Just("Connection: close\r\n"), Just("x: 1\n"),
+                            Just("Host: a\r\n"), Just("ConnectionOptions: close\r\n"), Just("x: 1\n"),
                             Just("Content-Length: 0\r\n"), Just("x: 2\r\n"),
                         ],
                         0..3,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use crate::net::pending_heads::Seat;
+use crate::net::pending_heads::HeadPermit;
 
-/// What ends a connection that waits for a head: time, others that need its seat, the server's end.
+/// What ends a connection that waits for a head: time, others that need its permit, the server's end.
 pub(super) struct Patience<'a, Closing, Cut> {
     closing: Pin<&'a mut Closing>,
     cut: Pin<&'a mut Cut>,
@@ -36,14 +36,14 @@ impl<'a, Closing: Future, Cut: Future> Patience<'a, Closing, Cut> {
     }
 
     /// Ready when the wait is over without a head.
-    pub(super) fn poll_over(&mut self, seat: &Seat, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_over(&mut self, permit: &HeadPermit, cx: &mut Context<'_>) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
             if self.until <= Instant::now() {
                 return Poll::Ready(());
             }
             self.timer.as_mut().reset(self.until);
         }
-        if !seat.has_left() && self.cut.as_mut().poll(cx).is_ready() {
+        if !permit.has_left() && self.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         self.closing.as_mut().poll(cx).map(drop)
