@@ -1,59 +1,60 @@
-//! What a server is made with: plain values, none read from the environment or from files.
+//! The configuration of a server: plain values, none read from the environment or from files.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::http::authority::{HostName, Origin};
 
-/// What a [`Server`](crate::Server) is made with.
+/// The configuration of a [`Server`](crate::Server).
 ///
-/// The hub has a configuration of its own; this is about HTTP.
+/// It covers HTTP; the hub has a configuration of its own.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// Where to listen; port 0 takes a free one. By default 127.0.0.1:4000.
+    /// The addresses to listen on; port 0 takes a free port. By default 127.0.0.1:4000.
     pub listen: Vec<SocketAddr>,
-    /// Names a request's Host may have; by default those of loopback alone.
+    /// The names that a request's Host may have; by default those of loopback alone.
     pub hosts: Hosts,
     /// Pages of other origins that may use the server; by default none.
     pub origins: Origins,
-    /// Who moves the hub's time on.
+    /// The source of the hub's time.
     pub time: TimeSource,
-    /// Time a request's head may take, and how long an idle connection is kept: 15 s by default, which
-    /// a person with a bad connection does not need and which ends a slow attack soon.
+    /// The maximum time for a request's head, and the idle timeout of connections: 15 s by default,
+    /// more than a bad connection needs and short enough to end a slow attack.
     pub head_timeout: Duration,
-    /// Bytes of a request's head at most: 32 KiB by default, enough for a hundred filters.
+    /// The maximum size of a request's head: 32 KiB by default, enough for a hundred filters.
     pub head_bytes_max: usize,
-    /// Connections that have not sent a whole head yet, at most: 16,384 by default, since a herd that
-    /// comes back after a restart is in its heads all at once. One more, and the one that has waited
-    /// longest is closed: slow heads give way, and quick ones never wait. When descriptors run out,
-    /// they give way as well.
+    /// The maximum number of connections that have not sent a whole head yet: 16,384 by default,
+    /// because all clients that reconnect after a restart send their heads at once. Each further
+    /// connection closes the one that has waited longest, so that slow heads give way and quick
+    /// ones never wait. The same happens when descriptors run out.
     pub heads_max: usize,
-    /// Silence after which a request's body is given up: 60 s by default. A body that is not streamed
-    /// has this time as a whole.
+    /// The idle timeout of a request's body: 60 s by default. For a body that is not streamed, it
+    /// is the timeout of the whole body.
     pub body_timeout: Duration,
-    /// Bytes of a JSON body of `POST /events` at most: 8 MiB by default. It is held whole, because it
-    /// is all or nothing; streamed bodies have no such limit.
+    /// The maximum size of a JSON body of `POST /events`: 8 MiB by default. Such a body is held
+    /// whole, because it is published entirely or not at all; streamed bodies have no such limit.
     pub json_bytes_max: usize,
-    /// Streams open at most: 100,000 by default, about what the memory of a small machine bears;
-    /// [`within_descriptors`](Self::within_descriptors) fits it to what the process may open.
-    /// Publishing and health do not count.
+    /// The maximum number of open streams: 100,000 by default, about as many as fit in the memory
+    /// of a small machine; [`within_descriptors`](Self::within_descriptors) lowers it to the
+    /// process's limit. Publishing and health checks do not count.
     pub streams_max: usize,
-    /// How long a stream's client may take nothing before its connection is closed: 60 s by default.
-    /// It comes back and resumes, if it is still there.
+    /// The time after which a connection is closed whose client accepts no bytes: 60 s by default.
+    /// A client that is still there reconnects and resumes.
     pub stall_timeout: Duration,
-    /// Topics and patterns of one stream together, at most: 100 by default. Each costs a look-up in
-    /// every read.
+    /// The maximum number of topics and patterns of one stream together: 100 by default. Each costs
+    /// a lookup in every read.
     pub filters_max: usize,
-    /// HTTP/2 requests at a time on one connection: 250 by default, far above what a page opens.
+    /// The maximum number of concurrent HTTP/2 requests on one connection: 250 by default, far more
+    /// than a page opens.
     pub http2_streams_max: u32,
-    /// Time over which the streams of a server that ends are ended, for each of them: 1 ms by
-    /// default, so that an idle server ends at once.
+    /// The time that a drain takes per open stream: 1 ms by default, so that an idle server ends at
+    /// once.
     pub drain_per_stream: Duration,
-    /// The same in all, at most: 3 s by default, a third of the time there is.
+    /// The maximum time of a drain: 3 s by default, a third of the time available.
     pub drain_max: Duration,
-    /// Time from the signal to the end of everything: 8 s by default, well within the 10 s that process
-    /// supervisors grant before they kill.
+    /// The maximum time from the signal to the end of the server: 8 s by default, well within the
+    /// 10 s that process supervisors wait before they kill.
     pub shutdown_max: Duration,
 }
 
@@ -81,12 +82,13 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Lowers the limits to what a process that may open so many descriptors can keep, so that
-    /// streams never take the last of them: publishers, health and metrics always get in.
+    /// Lowers the limits to fit a process that may open this many descriptors, so that streams
+    /// never take the last of them: publishers, health checks and metrics always get in.
     ///
-    /// A sixteenth is kept for connections that are no streams, at least 64 and at most 2,048, and
-    /// what the server itself opens on top; where there are hardly any descriptors, half of them.
-    /// Connections in their head get half of all: they give way to others when it comes to that.
+    /// A sixteenth is reserved for connections that are not streams, at least 64 and at most 2,048,
+    /// plus the server's own descriptors; if there are very few descriptors, half of them.
+    /// Connections that are still sending their head get half of all, because they give way to
+    /// others when descriptors run out.
     #[must_use]
     pub fn within_descriptors(mut self, descriptors: usize) -> Self {
         /// Standard streams, listeners, the runtime's poll and its wakers.
@@ -102,10 +104,10 @@ impl ServerConfig {
     }
 }
 
-/// Names that a request's Host may have.
+/// The names that a request's Host may have.
 ///
-/// A page that makes its own name point at this server's address sends its own name as Host; naming
-/// the served ones is what ends such DNS rebinding.
+/// A page whose DNS name was made to point at this server's address sends that name as Host; a list
+/// of served names prevents such DNS rebinding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hosts {
     /// These names, and always those of loopback: `localhost`, everything under it, and loopback
@@ -124,16 +126,17 @@ impl Default for Hosts {
 
 /// Pages of other origins that may use the server.
 ///
-/// A server's own pages always may, and programs that are no browsers, which send no Origin.
+/// The server's own pages always may, and so may programs other than browsers, which send no
+/// Origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     /// Origins that may do everything, with credentials.
     pub listed: Vec<Origin>,
-    /// What all others may do.
+    /// The permission of all other origins.
     pub others: Others,
 }
 
-/// What pages of origins that are not listed may do.
+/// The permission of pages whose origins are not listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Others {
     /// Nothing.
@@ -143,13 +146,14 @@ pub enum Others {
     Read,
 }
 
-/// Who moves the hub's time on.
+/// The source of the hub's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeSource {
-    /// The server, by the machine's clocks.
+    /// The server advances it by the machine's clocks.
     #[default]
     Machine,
-    /// The owner of the hub, by [`Hub::tick`](tidings_hub::Hub::tick): for tests that step time.
+    /// The owner of the hub advances it by [`Hub::tick`](tidings_hub::Hub::tick): for tests that
+    /// step time.
     Stepped,
 }
 
@@ -169,7 +173,7 @@ mod tests {
             assert!(streams.contains(&config.streams_max), "{descriptors}: {}", config.streams_max);
             assert_eq!(config.heads_max, heads, "{descriptors}");
         }
-        // However many cores there are, the server's own descriptors are a small part.
+        // The server's own descriptors are a small part, regardless of the number of cores.
         let config = ServerConfig::default().within_descriptors(20_000);
         assert!(config.streams_max > 15_000);
     }

@@ -6,7 +6,7 @@
 //!                              thread ───┘        └──▶ sockets ◀── small turns, inline ─┘
 //! ```
 //!
-//! What a shard does is in [`shard`], without threads and clocks; [`thread`] runs it.
+//! The logic of a shard is in [`shard`], without threads and clocks; [`thread`] runs it.
 
 mod gathered;
 mod lists;
@@ -56,7 +56,7 @@ impl Engine {
         Ok(Self { shards: shards.collect::<io::Result<_>>()?, next: AtomicUsize::new(0) })
     }
 
-    /// Subscribes for a slot of one of the shards, each in its turn.
+    /// Subscribes for a slot of one of the shards, which take turns.
     pub(crate) fn subscribe(&self, view: &View, start: Start) -> (usize, Reader) {
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         (shard, self.shards[shard].subscribe(view, start))
@@ -77,7 +77,8 @@ impl Engine {
         self.shards.iter().map(ShardThread::len).sum()
     }
 
-    /// Shows a portion of a shard's streams, from a number on; the answer is where to go on.
+    /// Visits a portion of a shard's streams, starting at a number; returns the number of the next
+    /// portion.
     pub(crate) fn see(
         &self,
         shard: usize,
@@ -92,12 +93,12 @@ impl Engine {
         self.shards.iter().for_each(|shard| shard.end_subject(subject));
     }
 
-    /// Ends every stream at a time of its own within a time.
+    /// Ends all streams, spread over this time.
     pub(crate) fn drain(&self, over: Duration) {
         self.shards.iter().for_each(|shard| shard.drain(over));
     }
 
-    /// How often slots were removed for a reason.
+    /// The number of slots removed for a reason.
     pub(crate) fn ended(&self, reason: Reason) -> u64 {
         self.shards.iter().map(|shard| shard.ended(reason)).sum()
     }

@@ -1,19 +1,21 @@
 //! The Tidings hub as an HTTP server: admission, the native API, and the life of connections.
 //!
-//! A [`Server`] puts HTTP in front of a [`Hub`](tidings_hub::Hub). Plain requests of HTTP/1 are read by the module
-//! `net::http1`, everything else by hyper; every request passes the same stations in the same order:
+//! A [`Server`] puts HTTP in front of a [`Hub`](tidings_hub::Hub). Plain HTTP/1 requests are read
+//! by the module `net::http1`, all others by hyper. Every request takes the same steps in the
+//! same order:
 //!
 //! ```text
-//! listener ─▶ connection ─▶ admit ─▶ route ─▶ handler ─▶ Answer ─▶ response
-//!  accept      http1,        Host,     path     native/    what      CORS, the one place that
-//!  errors      hyper         Origin             ops        it is     starts a stream
+//! net                       router                 api          http
+//! listener ─▶ connection ─▶ admit ─▶ route ─────▶ handler ─▶ Answer ─▶ respond
+//!  accept      http1,        Host,     ExtraRoutes,             a response, CORS; opens
+//!  errors      hyper         Origin    then the hub's           a stream    streams
 //! ```
 //!
-//! A handler never writes a stream. It answers what the stream is ([`StreamAnswer`]: a view and a
-//! start), and one function after it decides who writes it.
+//! A handler never writes a stream. It describes the stream ([`StreamAnswer`]: a view, a start and
+//! a [`StreamSpec`]), and the connection determines the part of the server that writes it.
 //!
-//! What is deliberately not here: reading the environment or files (the configuration is plain
-//! values), and anything about history, cursors and topics, which is the hub's.
+//! Deliberately not here: reading the environment or files (the configuration is plain values), and
+//! history, cursors and topics, which belong to the hub.
 
 mod api;
 mod config;

@@ -1,4 +1,4 @@
-//! The server's numbers, in the text that Prometheus reads.
+//! The server's metrics, in the text format of Prometheus.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
 use crate::http::problem::ProblemKind;
 
-/// What the server counts, beside what the hub does.
+/// The server's own counters, beside those of the hub.
 pub(crate) struct Metrics {
     registry: Registry,
     refused: Family<[(&'static str, &'static str); 1], Counter>,
@@ -38,9 +38,9 @@ impl Metrics {
             refused.clone(),
         );
         let accept_failed = Counter::default();
-        let help = "Connections not accepted for want of descriptors or memory";
+        let help = "Connections not accepted for lack of descriptors or memory";
         registry.register("accept_failed", help, accept_failed.clone());
-        // A series that appears only with its first refusal would hide that one from rates.
+        // A series that appears only with its first refusal would hide that refusal from rates.
         for kind in ProblemKind::ALL {
             drop(refused.get_or_create(&[("problem", kind.name())]));
         }
@@ -55,7 +55,7 @@ impl Metrics {
         self.accept_failed.inc();
     }
 
-    /// The numbers as text (OpenMetrics 1.0).
+    /// The metrics as text (OpenMetrics 1.0).
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to memory cannot fail");
@@ -63,7 +63,7 @@ impl Metrics {
     }
 }
 
-/// The hub's own numbers, read when they are asked for.
+/// The hub's numbers, read when the metrics are requested.
 struct HubNumbers {
     hub: Hub,
     streams: Arc<Streams>,
@@ -99,7 +99,7 @@ impl Collector for HubNumbers {
     }
 }
 
-/// How streams ended, by reason: those that shards write, and those that hyper does.
+/// Ended streams by reason: those that shards write, and those that hyper writes.
 #[derive(Debug)]
 struct StreamEnds {
     engine: Arc<Engine>,

@@ -1,4 +1,5 @@
-//! Connections: accepting them, plain requests of HTTP/1, what hyper serves, and handing sockets to shards.
+//! Connections: accepts them, serves plain HTTP/1 requests, leaves others to hyper, and hands
+//! sockets of streams to shards. TLS would go here, between the listener and the connection.
 
 pub(crate) mod connection;
 pub(crate) mod http1;

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Where a server stands between its start and its end.
+/// A phase of a server's life.
 ///
 /// ```text
 /// Serving ── signal ─▶ Draining ── streams over, or time ─▶ Closing ── connections over, or time
@@ -10,17 +10,17 @@ use tokio::sync::watch;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// Everything is answered.
+    /// All requests are answered.
     Serving,
-    /// Streams are ended and new ones refused; everything else is answered, so that whoever asks is
-    /// told where this server stands.
+    /// Streams are ended and new ones refused; other requests are answered, so that clients and
+    /// load balancers learn of the drain.
     Draining,
-    /// No connection is accepted; those there are end when they are idle.
+    /// No connection is accepted; open ones end when they are idle.
     Closing,
 }
 
 /// Waits for the last phase.
 pub(crate) async fn closing(phase: &mut watch::Receiver<Phase>) {
-    // A sender that is gone has taken the server with it.
+    // Without a sender, the server is gone.
     let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
 }

@@ -18,7 +18,7 @@ use crate::http::request::{Caller, Request, RequestBody};
 use crate::http::respond::{Handled, OpenedStream, respond};
 use crate::http::response::no_content;
 
-/// Admission, the routes, and what their handlers share.
+/// Admission, the routes, and the context of their handlers.
 pub(crate) struct Router {
     pub(crate) context: Context,
     extra: Option<Arc<dyn ExtraRoutes>>,

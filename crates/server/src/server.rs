@@ -1,4 +1,4 @@
-//! The server: from its addresses to its end.
+//! The server: binds its addresses, serves, and shuts down.
 
 use std::fmt;
 use std::future::Future;
@@ -36,7 +36,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the addresses. From now on connections wait to be accepted.
+    /// Binds the addresses. From here on, connections wait to be accepted.
     ///
     /// # Errors
     ///
@@ -72,22 +72,23 @@ impl Server {
         self
     }
 
-    /// The addresses that are listened on, in the order of the configuration, with the ports taken.
+    /// The addresses that the server listens on, in the order of the configuration, with their
+    /// actual ports.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Serves until `shutdown` yields, then ends: streams first, spread over a short time, each told
-    /// when to come back; then connections, when what is under way on them is done; then, at
-    /// [`ServerConfig::shutdown_max`], whatever is left.
+    /// Serves until `shutdown` completes, then shuts down: it ends the streams first, spread over a
+    /// short time and each with a reconnection time; then connections, after their current
+    /// requests; then, at [`ServerConfig::shutdown_max`], everything that is left.
     ///
     /// The hub is [drained](Hub::drain), so its streams do not outlive the server.
     ///
     /// # Errors
     ///
-    /// If the shards that write streams cannot be started: threads or descriptors are short. A
-    /// connection that fails later is its own matter, and a listener that fails recovers.
+    /// If the shards that write streams cannot be started for lack of threads or descriptors. Later
+    /// failures of connections and listeners are not errors of the server.
     ///
     /// # Cancel safety
     ///
@@ -115,7 +116,7 @@ impl Server {
 
 /// Ends streams, then connections, then everything.
 async fn end(context: &Context, phase: &watch::Sender<Phase>, mut tasks: JoinSet<()>) {
-    /// Time for the last streams to be written out once their time has come.
+    /// The time for the last streams to be written out after the drain.
     const LAST_WORDS: Duration = Duration::from_millis(500);
     let deadline = Instant::now() + context.config.shutdown_max;
     let streams = context.streams.open();
@@ -129,7 +130,7 @@ async fn end(context: &Context, phase: &watch::Sender<Phase>, mut tasks: JoinSet
     context.tick();
     context.hub.drain(spread);
     context.engine.drain(spread);
-    // Whether they all ended or the time is over, connections are next.
+    // Either way, connections are next.
     let _ = timeout(spread + LAST_WORDS, context.streams.none_open()).await;
 
     phase.send_replace(Phase::Closing);
@@ -140,11 +141,11 @@ async fn end(context: &Context, phase: &watch::Sender<Phase>, mut tasks: JoinSet
     }
 }
 
-/// Moves the hub's time on and follows its journal.
+/// Advances the hub's time and follows its journal.
 async fn keep_time(router: Arc<Router>) {
-    /// Four times a second: what is due is late by this at most.
+    /// Four times per second: heartbeats and timeouts are late by this at most.
     const TICK: Duration = Duration::from_millis(250);
-    /// While streams are being ended, over seconds at most.
+    /// While streams are drained, which takes seconds at most.
     const DRAINING_TICK: Duration = Duration::from_millis(20);
     let context = &router.context;
     let run = context.hub.run();
@@ -160,8 +161,8 @@ async fn keep_time(router: Arc<Router>) {
                     error!(error = &error as &dyn std::error::Error, "journal failed");
                 }
             }
-            // A phase that changes must not wait for the tick before it. Without a sender, the
-            // server is gone and this task with it.
+            // A change of phase must not wait for the next tick. Without a sender, the server is
+            // gone, and this task with it.
             Ok(()) = phases.changed() => {}
             () = sleep(tick) => {}
         }
@@ -170,10 +171,11 @@ async fn keep_time(router: Arc<Router>) {
 }
 
 fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
-    /// Connections that wait to be accepted: a herd that comes back after a restart.
+    /// The maximum number of connections that wait to be accepted, such as all clients after a
+    /// restart.
     const BACKLOG: u32 = 4096;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Elsewhere the option would let another program take the port.
+    // On other platforms, the option would let another program take the port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -189,12 +191,12 @@ impl fmt::Debug for Server {
     }
 }
 
-/// An address that cannot be listened on.
+/// The error of an address that the server cannot listen on.
 #[derive(Debug)]
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
-    /// What the system says.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 

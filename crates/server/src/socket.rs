@@ -1,4 +1,4 @@
-//! Sockets: their options, and one that is read and written through buffers.
+//! Sockets: their options, and a socket with buffers for reading and writing.
 
 pub(crate) mod buffered;
 pub(crate) mod options;

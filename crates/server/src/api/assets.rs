@@ -68,7 +68,7 @@ pub(crate) fn asset(name: &str, request: &HeaderMap) -> Option<Response<Bytes>> 
     Some(response)
 }
 
-/// Whatever an event may carry, a page runs and loads only what this server sends.
+/// A page runs and loads only content of this server, regardless of the content of events.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
@@ -83,7 +83,8 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// Tells versions of an asset apart; nobody gains from making two look alike.
+/// Distinguishes versions of an asset. It need not withstand an attacker: there is no gain in a
+/// collision.
 fn etag(bytes: &[u8]) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
@@ -91,7 +92,7 @@ fn etag(bytes: &[u8]) -> HeaderValue {
     HeaderValue::try_from(tag).expect("quotes and hexadecimal digits are visible ASCII")
 }
 
-/// Whether a client knows this version (RFC 9110, section 13.1.2); the comparison is the weak one.
+/// Whether the client has this version (RFC 9110, section 13.1.2); the comparison is the weak one.
 fn matches(known: &HeaderValue, tag: &HeaderValue) -> bool {
     let known = known.to_str().unwrap_or_default();
     known.split(',').map(str::trim).any(|known| {

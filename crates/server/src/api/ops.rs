@@ -1,4 +1,4 @@
-//! What operators and their machines ask.
+//! Health, readiness and metrics, for operators and their monitoring.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -10,7 +10,7 @@ use crate::http::request::Request;
 use crate::http::response::{JSON, no_store};
 use crate::phase::Phase;
 
-/// `GET /healthz`: the process works, and what its journal promises.
+/// `GET /healthz`: the process works. The answer names the durability of its journal.
 pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
     request.query(&[])?;
     let durability = context.hub.durability().to_string();
@@ -18,7 +18,7 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
     Ok(no_store(&JSON, format!("{body}\n")))
 }
 
-/// `GET /readyz`: whether new streams are welcome.
+/// `GET /readyz`: whether the server accepts new streams.
 pub(crate) fn ready(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
     request.query(&[])?;
     let (status, text) = match context.phase() {

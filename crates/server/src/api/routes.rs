@@ -18,7 +18,7 @@ pub(crate) enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// The route of a path; `None` where nothing is.
+    /// The route of a path; `None` if nothing is at that path.
     pub(crate) fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/events" => Self::Events,
@@ -36,13 +36,13 @@ impl<'a> Route<'a> {
         })
     }
 
-    /// Whether even reading it is for those who manage the server: pages of just any origin, which
-    /// may be let read topics, are not shown other people's addresses.
+    /// Whether even reading it is a matter of managing the server. Pages of any origin may be
+    /// allowed to read topics, but never the addresses of subscribers.
     pub(crate) fn is_for_managers(self) -> bool {
         self == Self::Subscribers
     }
 
-    /// The methods there are, as the header `Allow` lists them.
+    /// The methods of the route, as the header `Allow` lists them.
     pub(crate) fn methods(self) -> &'static str {
         match self {
             Self::Topic(_) | Self::Events => "GET, HEAD, OPTIONS, POST",

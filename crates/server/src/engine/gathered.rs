@@ -15,7 +15,7 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
-    /// Appends a text that is no event of history.
+    /// Appends text that is not an event of the history.
     pub(crate) fn frame(self, text: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Chunked => {
@@ -27,7 +27,7 @@ impl Framing {
         }
     }
 
-    /// What ends a stream's body.
+    /// The bytes that end a stream's body.
     pub(crate) fn end(self) -> &'static [u8] {
         match self {
             Self::Chunked => b"0\r\n\r\n",
@@ -36,21 +36,21 @@ impl Framing {
     }
 }
 
-/// Encoded events, one after the other, and where each of them ends.
+/// Encoded events in sequence, and the end of each.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     bytes: Vec<u8>,
     ends: Vec<(usize, Sequence)>,
 }
 
-/// Where a write of gathered events was cut.
+/// The point where a write of gathered events was cut.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cut<'a> {
-    /// The last event of which anything was written, if there is one.
+    /// The last event of which at least a part was written, if any.
     pub(super) sequence: Option<Sequence>,
-    /// How many events that makes.
+    /// The number of events of which at least a part was written.
     pub(super) begun: u64,
-    /// What of it was not.
+    /// The unwritten rest of the last one.
     pub(super) rest: &'a [u8],
 }
 
@@ -68,7 +68,7 @@ impl Gathered {
         self.ends.push((self.bytes.len(), block.sequence(index)));
     }
 
-    /// Bytes that fit without more memory.
+    /// The number of bytes that fit without another allocation.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
@@ -91,12 +91,12 @@ impl Gathered {
         self.ends.first().map(|(_, sequence)| *sequence)
     }
 
-    /// How many events.
+    /// The number of events.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// What is the case when only `written` bytes were.
+    /// Splits the gathered events at `written` bytes.
     pub(super) fn cut(&self, written: usize) -> Cut<'_> {
         let whole = self.ends.partition_point(|(end, _)| *end <= written);
         let start = whole.checked_sub(1).map_or(0, |last| self.ends[last].0);

@@ -1,4 +1,4 @@
-//! Which slots are sent what: a dense list for each topic, and one of those that look for themselves.
+//! Lists of slots: a dense list for each topic, and one list of the slots that read from history.
 
 use foldhash::HashMap;
 use slab::Slab;
@@ -6,19 +6,21 @@ use tidings_hub::engine::TopicKey;
 
 /// The slots of a shard, by topic.
 ///
-/// A place in a list is where a slot's number stands. Removing puts the last one of the list in the
-/// hole, so that who visits a list from its end passes nobody over.
+/// A slot's place is its index in a list. Removal moves the last entry into the gap, so that a
+/// visit from the end of a list skips no slot.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     /// Slots with exactly one exact topic.
     single: HashMap<TopicKey, List>,
     /// The lists of topics that more than one slot reads.
     long: Slab<Vec<u32>>,
-    /// Slots with several topics or patterns: told that there is something, they read.
+    /// Slots with several topics or with patterns. They read from history when there is something
+    /// new.
     others: Vec<u32>,
 }
 
-/// A topic that one slot reads, as most are where everybody has one of their own, needs no list.
+/// A topic that only one slot reads needs no list. Most topics are of this kind if each reader has
+/// its own.
 #[derive(Clone, Copy, Debug)]
 enum List {
     One(u32),
@@ -26,7 +28,7 @@ enum List {
 }
 
 impl Lists {
-    /// Adds a slot; the answer is its place.
+    /// Adds a slot; returns its place.
     pub(super) fn add(&mut self, topic: Option<TopicKey>, slot: u32) -> u32 {
         let Some(topic) = topic else { return push(&mut self.others, slot) };
         match self.single.get_mut(&topic) {
@@ -44,7 +46,7 @@ impl Lists {
         }
     }
 
-    /// Removes the slot at a place; the answer is the one that has taken it.
+    /// Removes the slot at a place; returns the slot that moved there.
     pub(super) fn remove(&mut self, topic: Option<TopicKey>, place: u32) -> Option<u32> {
         let Some(topic) = topic else { return swap_remove(&mut self.others, place) };
         let long = match self.single.get(&topic)? {
@@ -68,7 +70,7 @@ impl Lists {
         }
     }
 
-    /// The slots that look for themselves.
+    /// The slots that read from history.
     pub(super) fn others(&self) -> &[u32] {
         &self.others
     }

@@ -1,23 +1,23 @@
-//! Why streams end.
+//! The reasons why streams end.
 
 use tidings_hub::StreamEnd;
 
-/// Why a slot was removed.
+/// The reason why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
-    /// Its stream was ended from our side: its topic's were, or its subject's.
+    /// The streams of its topic or its subject were closed.
     Completed,
-    /// Its time was over.
+    /// It reached its timeout or its maximum age.
     TimedOut,
-    /// The server is ending.
+    /// The server drained its streams.
     Drained,
-    /// Its client left.
+    /// The client closed the connection.
     ClientClosed,
-    /// Its connection broke.
+    /// The connection failed.
     ConnectionFailed,
-    /// It took nothing for too long.
+    /// The client accepted no bytes for too long.
     ClientStalled,
-    /// It sent more after its request than is read.
+    /// The client sent more data after its request than the server discards.
     ClientSentData,
 }
 
@@ -32,7 +32,7 @@ impl Reason {
         Self::ClientSentData,
     ];
 
-    /// Its name in metrics.
+    /// The label in metrics.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -45,7 +45,7 @@ impl Reason {
         }
     }
 
-    /// What a stream's hooks are told.
+    /// The end that a stream's hooks are given.
     pub(super) fn stream_end(self) -> StreamEnd {
         match self {
             Self::Completed => StreamEnd::Completed,
@@ -60,7 +60,8 @@ impl Reason {
 }
 
 impl From<StreamEnd> for Reason {
-    /// What is known of a stream that hyper writes: why its reader is gone is not.
+    /// The reason for the end of a stream that hyper writes. hyper does not say why a client is
+    /// gone.
     fn from(end: StreamEnd) -> Self {
         match end {
             StreamEnd::Completed => Self::Completed,

@@ -1,4 +1,4 @@
-//! A shard: slots, what they are sent, and when they end.
+//! A shard: its slots, the events that they are sent, and their ends.
 //!
 //! ```text
 //!            adopt                 cursor at the tail
@@ -10,10 +10,10 @@
 //! ```
 //!
 //! A live slot is sent the runs that its tap brings, gathered once for all slots of a topic (a
-//! [`Sweep`](super::sweep::Sweep)). A slot that is behind reads from its cursor, as much as fits one
-//! write at a time, in a queue with the others. A slot whose socket is full is forgotten until the
-//! kernel says that it is writable. Generic over the socket, without a thread, a clock or a poll of
-//! its own: those are in `thread`.
+//! [`Sweep`](super::sweep::Sweep)). A slot that is behind reads from its cursor, one write at a
+//! time, in a queue with the others. A slot whose socket is full is left alone until the kernel
+//! reports it writable. Generic over the socket, without a thread, a clock or a poll of its own:
+//! those are in `thread`.
 
 mod pass;
 pub(super) mod roster;
@@ -38,14 +38,14 @@ use super::stream_spec::StreamSpec;
 use super::sweep::Sweeps;
 use crate::config::ServerConfig;
 
-/// What a shard goes by.
+/// The configuration of a shard.
 #[derive(Clone, Debug)]
 pub(crate) struct ShardConfig {
-    /// Silence after which a heartbeat is sent at the latest.
+    /// Heartbeat interval: a heartbeat is sent after this much silence at the latest.
     pub(crate) heartbeat_interval: Duration,
-    /// How long a stream lasts at most.
+    /// The maximum age of a stream.
     pub(crate) stream_age_max: Option<Duration>,
-    /// How long a socket may take nothing.
+    /// The time after which a socket that accepts no bytes is closed.
     pub(crate) stall_timeout: Duration,
     /// The reconnection time that streams announce when they are drained; a random part is added.
     pub(crate) reconnection_time: Duration,
@@ -74,19 +74,19 @@ pub(crate) struct Shard<S, P> {
     hints: Vec<Hint>,
     gathered: Gathered,
     now: Tick,
-    /// How far the pass over all slots has come; `None` between passes.
+    /// The next slot of the pass over all slots; `None` between passes.
     pass: Option<usize>,
     next_pass: Tick,
     is_closing: bool,
-    /// Sockets of streams that have ended, and until when they wait for their clients.
+    /// Sockets of ended streams, and the time until which they wait for their clients to close.
     lingering: Vec<(S, Tick)>,
-    /// Slots whose sockets failed in the slice under way.
+    /// Slots whose sockets failed in the current slice.
     broken: Vec<u32>,
-    /// Slots whose sockets have taken no more since somebody last asked.
+    /// Slots whose sockets became full since the last call of [`Shard::take_refused`].
     refused: Vec<u32>,
     end_reasons: Vec<Reason>,
-    /// What is to be run for streams that have ended. It may publish, which wakes this shard, so that
-    /// whoever runs it must not hold the shard.
+    /// Hooks of ended streams that have not run yet. A hook may publish, which wakes this shard, so
+    /// the shard must not be locked while hooks run.
     ended: Vec<(OnEnd, StreamEnd)>,
     delivered: u64,
 }
@@ -95,7 +95,8 @@ pub(crate) struct Shard<S, P> {
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Room for a preamble with a place.
 const PREAMBLE_BYTES: usize = 128;
-/// Bytes after a request that are read and thrown away; more is not a mistake but an attempt.
+/// The maximum number of bytes after a request that are discarded. More is an attack, not a
+/// mistake.
 const DISCARDED_BYTES_MAX: u16 = 1024;
 
 impl<S: Socket, P> Shard<S, P> {
@@ -122,33 +123,33 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// Moves the shard's time on.
+    /// Advances the shard's time.
     pub(crate) fn set_now(&mut self, now: Duration) {
         self.now = self.now.max(ticks(now));
     }
 
-    /// The reasons for which slots were removed since the last call.
+    /// Takes the reasons for which slots were removed since the last call.
     pub(crate) fn take_end_reasons(&mut self) -> Vec<Reason> {
         std::mem::take(&mut self.end_reasons)
     }
 
-    /// Whether something is to be run for streams that have ended.
+    /// Whether hooks of ended streams have not run yet.
     pub(crate) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
     }
 
-    /// What is to be run, without holding the shard, for streams that have ended.
+    /// Takes the hooks of ended streams, to be run without holding the shard.
     pub(crate) fn take_ended(&mut self) -> Vec<(OnEnd, StreamEnd)> {
         std::mem::take(&mut self.ended)
     }
 
-    /// Events delivered since the last call.
+    /// Takes the number of events delivered since the last call.
     pub(crate) fn take_delivered(&mut self) -> u64 {
         std::mem::take(&mut self.delivered)
     }
 
-    /// Slots whose sockets have taken no more since the last call: whoever runs the shard is to say when
-    /// they [do](Shard::handle_writable). Some may be gone.
+    /// Takes the slots whose sockets became full since the last call. The caller must report when
+    /// they become [writable](Shard::handle_writable). Some may have been removed.
     pub(crate) fn take_refused(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.refused)
     }
@@ -162,13 +163,13 @@ impl<S: Socket, P> Shard<S, P> {
         self.slots.hot(key).map(|hot| &mut hot.socket)
     }
 
-    /// Adds a slot: the one function that does. It starts behind; one whose client has sent too much
-    /// already is gone at once.
+    /// Adds a slot: the only function that does. A slot starts behind; if its client has already
+    /// sent too much, it is removed at once.
     pub(crate) fn add(&mut self, adopted: Adopted<S, P>) -> usize {
         let Adopted { socket, head, discarded, subscription } = adopted;
         let Subscription { mut reader, framing, spec, permit } = subscription;
         let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
-        // Whoever ended the subject's streams while this one was on its way did not find it here.
+        // The subject's streams may have been closed while this one was on its way to the shard.
         let is_ended = subject.as_ref().is_some_and(|subject| reader.is_closed_by(subject.ends()));
         let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
         reader.write_preamble(client, &mut preamble);
@@ -212,7 +213,7 @@ impl<S: Socket, P> Shard<S, P> {
         key
     }
 
-    /// When a stream that begins is over.
+    /// The time at which a stream that begins now ends.
     fn ends_at(&self, timeout: Option<Duration>) -> Tick {
         if self.is_closing {
             return self.now;
@@ -221,14 +222,14 @@ impl<S: Socket, P> Shard<S, P> {
         lasts.map_or(Tick::MAX, |lasts| self.now.saturating_add(ticks(lasts)))
     }
 
-    /// Removes a slot: the one function that does. The answer is its socket.
+    /// Removes a slot: the only function that does. Returns its socket.
     fn remove(&mut self, key: usize, reason: Reason) -> Option<S> {
         let (hot, cold) = self.slots.remove(key)?;
         if let Some(moved) = self.lists.remove(cold.topic(), cold.list_at) {
             self.slots.both(moved as usize).1.list_at = cold.list_at;
         }
         self.tap.release(cold.reader);
-        // Once its end has begun, whatever happens is no longer the reason.
+        // Once its end has begun, later failures do not change the reason.
         let reason = cold.ending.unwrap_or(reason);
         self.end_reasons.push(reason);
         if let Some(on_end) = cold.extras.and_then(|extras| extras.into_on_end()) {
@@ -243,7 +244,7 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// The kernel says that the socket takes bytes again.
+    /// Handles a socket that the kernel reports writable.
     pub(crate) fn handle_writable(&mut self, key: usize) {
         let Some(hot) = self.slots.hot(key) else { return };
         if !hot.is_writable {
@@ -253,11 +254,11 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// The kernel says that the peer has sent something, or will send nothing more.
+    /// Handles a socket on which the peer has sent something or closed its sending side.
     ///
-    /// A peer that has closed its sending side has left, though it could still read: a connection
-    /// that is closed altogether looks the same until something is written to it, and most are. hyper,
-    /// nginx and Go's server take it so, too.
+    /// A peer that has closed its sending side counts as gone, though it could still read: a fully
+    /// closed connection looks the same until something is written to it, and most are fully
+    /// closed. hyper, nginx and Go's server do the same.
     pub(crate) fn handle_readable(&mut self, key: usize) {
         let mut buffer = [0; 512];
         while let Some((hot, cold)) = self.slots.get(key) {
@@ -278,13 +279,13 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// As [`Shard::turn`], but begins nothing that takes more than so many writes.
+    /// As [`Shard::turn`], but does nothing if more than `writes` writes are due.
     pub(crate) fn turn_if_small(&mut self, writes: usize) -> bool {
         self.take_hints();
         !self.is_small(writes) || self.work_off(writes)
     }
 
-    /// Whether what is to be done is at most so many writes.
+    /// Whether at most `writes` writes are due.
     fn is_small(&self, writes: usize) -> bool {
         let mut topics = self.sweeps.topics();
         let left = writes.checked_sub(self.ready.len());
@@ -297,8 +298,8 @@ impl<S: Socket, P> Shard<S, P> {
                 .is_some()
     }
 
-    /// Takes in what the tap holds and does some of what is to be done, about `writes` writes; `true`
-    /// if there is more.
+    /// Drains the tap and does about `writes` of the writes that are due; returns `true` if more
+    /// are due.
     pub(crate) fn turn(&mut self, writes: usize) -> bool {
         self.take_hints();
         self.work_off(writes)
@@ -337,7 +338,7 @@ impl<S: Socket, P> Shard<S, P> {
         self.hints = hints;
     }
 
-    /// Tells the slots with several topics or patterns that there is something.
+    /// Queues the slots with several topics or with patterns that the hints concern.
     fn enqueue_multi_topic_slots(&mut self, hints: &[Hint]) {
         for &key in self.lists.others() {
             let (hot, cold) = self.slots.both(key as usize);
@@ -350,7 +351,7 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// Does a slice of the sweep whose turn it is; the answer is the number of slots visited.
+    /// Does a slice of the next sweep; returns the number of slots visited.
     fn sweep(&mut self, slice: usize) -> usize {
         let Some(mut sweep) = self.sweeps.take() else { return 0 };
         // From the end: a slot that is removed is replaced by one that has been visited.
@@ -383,7 +384,7 @@ impl<S: Socket, P> Shard<S, P> {
         to - from
     }
 
-    /// Lets slots that are behind read; the answer is the number of those that did.
+    /// Lets slots that are behind read; returns their number.
     fn read(&mut self, slice: usize) -> usize {
         for visited in 0..slice {
             let Some(key) = self.ready.pop_front() else { return visited };
@@ -392,7 +393,7 @@ impl<S: Socket, P> Shard<S, P> {
         slice
     }
 
-    /// Writes a slot's rest and then, once, what comes next for it.
+    /// Writes a slot's rest and then, once, the events that come next for it.
     fn catch_up(&mut self, key: usize) {
         let Some((hot, cold)) = self.slots.get(key).filter(|(hot, _)| hot.is_queued) else {
             return;
@@ -448,7 +449,7 @@ fn enqueue<S>(key: u32, hot: &mut Hot<S>, ready: &mut VecDeque<u32>) {
     }
 }
 
-/// A time as the shard counts it, rounded up: what is to last so long lasts no less.
+/// A duration in the shard's ticks, rounded up so that no timeout is early.
 fn ticks(duration: Duration) -> Tick {
     Tick::try_from(duration.as_millis().div_ceil(100)).unwrap_or(Tick::MAX)
 }

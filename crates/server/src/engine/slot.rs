@@ -1,7 +1,7 @@
 //! A slot: one subscriber of a shard, with its socket and its cursor.
 //!
-//! It lies in two parts, in two slabs under the same number: what every delivery looks at, small, so
-//! that a thousand of them stay in the processor's nearest cache; and the rest.
+//! It has two parts, in two slabs under the same number: a hot part that every delivery uses, so
+//! small that a thousand of them stay in the processor's nearest cache, and a cold part.
 
 use slab::Slab;
 use tidings_hub::engine::{OnEnd, Reader, ReaderState, TopicKey};
@@ -12,13 +12,13 @@ use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
 
-/// A stream that has been subscribed for and waits for its socket.
+/// A stream that has been subscribed and waits for its socket.
 #[derive(Debug)]
 pub(crate) struct Subscription<P> {
     pub(crate) reader: Reader,
     pub(crate) framing: Framing,
     pub(crate) spec: StreamSpec,
-    /// Given up when the stream has ended.
+    /// Released when the stream has ended.
     pub(crate) permit: P,
 }
 
@@ -28,22 +28,22 @@ pub(crate) struct Adopted<S, P> {
     pub(crate) socket: S,
     /// The response's head, encoded.
     pub(crate) head: Vec<u8>,
-    /// Bytes that its client sent after its request, thrown away already.
+    /// The number of bytes that its client sent after its request and that were discarded.
     pub(crate) discarded: u16,
     pub(crate) subscription: Subscription<P>,
 }
 
-/// What only some streams have, so that it takes a pointer's width in those that do not.
+/// Parts that only some streams have; the others pay for one pointer.
 #[derive(Debug)]
 pub(super) struct Extras {
-    /// Whose stream it is.
+    /// The subject that the stream belongs to.
     subject: Option<Subject>,
-    /// To be run when it has ended.
+    /// The hook to run when the stream has ended.
     on_end: Option<OnEnd>,
 }
 
 impl Extras {
-    /// `None` where there is nothing to keep.
+    /// `None` if there is nothing to keep.
     pub(super) fn new(subject: Option<Subject>, on_end: Option<OnEnd>) -> Option<Box<Self>> {
         let is_empty = subject.is_none() && on_end.is_none();
         (!is_empty).then(|| Box::new(Self { subject, on_end }))
@@ -61,7 +61,7 @@ impl Extras {
 /// Tenths of a second of the shard's clock: thirteen years of them fit.
 pub(super) type Tick = u32;
 
-/// What every delivery looks at.
+/// The hot part: everything that a delivery uses.
 #[derive(Debug)]
 pub(super) struct Hot<S> {
     /// Its cursor: everything up to here has been written, or begun.
@@ -70,24 +70,24 @@ pub(super) struct Hot<S> {
     /// When something was last written.
     pub(super) sent_at: Tick,
     pub(super) framing: Framing,
-    /// It does not stand at the tail, or has a rest to write.
+    /// Whether it is not at the tail or has a rest to write.
     pub(super) is_behind: bool,
-    /// The socket has not refused anything since it was last writable.
+    /// Whether the socket has not refused any bytes since it was last writable.
     pub(super) is_writable: bool,
-    /// It stands in the queue of those that read.
+    /// Whether it is in the queue of the slots that read.
     pub(super) is_queued: bool,
 }
 
-/// What is looked at when a slot reads for itself, and once every few seconds.
+/// The cold part: used when a slot reads from history, and by the pass every few seconds.
 #[derive(Debug)]
 pub(super) struct Cold<P> {
     pub(super) reader: ReaderState,
-    /// What must be written before anything else.
+    /// Bytes that must be written before anything else.
     pub(super) rest: Option<Box<Rest>>,
     pub(super) extras: Option<Box<Extras>>,
-    /// Given up with the slot.
+    /// Released with the slot.
     pub(super) _permit: P,
-    /// Its place in its topic's list, or in the list of slots that read for themselves.
+    /// Its place in its topic's list, or in the list of slots that read from history.
     pub(super) list_at: u32,
     /// When the stream began.
     pub(super) since: Tick,
@@ -96,7 +96,7 @@ pub(super) struct Cold<P> {
     /// Bytes that its client sent after its request.
     pub(super) discarded: u16,
     pub(super) client: Client,
-    /// Why its last bytes are in `rest`, if they are.
+    /// The reason of its end, once its last bytes are in `rest`.
     pub(super) ending: Option<Reason>,
 }
 
@@ -116,18 +116,18 @@ impl<P> Cold<P> {
         }
     }
 
-    /// Whose stream it is.
+    /// The subject that the stream belongs to.
     pub(super) fn subject(&self) -> Option<&Subject> {
         self.extras.as_ref()?.subject()
     }
 
-    /// Puts bytes before whatever comes next. There is no rest.
+    /// Puts bytes before everything else. The slot must have no rest.
     pub(super) fn put_first(&mut self, bytes: Vec<u8>) {
         self.rest = Some(Box::new(Rest { bytes, written: 0 }));
     }
 }
 
-/// The slots of a shard by their numbers, which are used again.
+/// The slots of a shard by their numbers, which are reused.
 #[derive(Debug)]
 pub(super) struct Slots<S, P> {
     hot: Slab<Hot<S>>,
@@ -139,7 +139,7 @@ impl<S, P> Slots<S, P> {
         Self { hot: Slab::new(), cold: Slab::new() }
     }
 
-    /// The number that the next one is given.
+    /// The number of the next slot.
     pub(super) fn next_key(&self) -> usize {
         self.hot.vacant_key()
     }
@@ -164,11 +164,11 @@ impl<S, P> Slots<S, P> {
         Some((self.hot.get_mut(key)?, self.cold.get_mut(key)?))
     }
 
-    /// Both parts of a slot that is there.
+    /// Both parts of a slot that exists.
     ///
     /// # Panics
     ///
-    /// If it is not.
+    /// If the slot does not exist.
     pub(super) fn both(&mut self, key: usize) -> (&mut Hot<S>, &mut Cold<P>) {
         (&mut self.hot[key], &mut self.cold[key])
     }
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
     use crate::engine::streams::StreamPermit;
 
-    /// What a slab keeps in each of its places.
+    /// An entry of a slab.
     #[expect(dead_code, reason = "only its size matters")]
     enum Entry<T> {
         Vacant(usize),

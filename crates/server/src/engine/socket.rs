@@ -1,4 +1,4 @@
-//! What a shard needs of a socket, and the one it has.
+//! The socket of a shard: a trait, and its implementation.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -6,15 +6,17 @@ use std::net::{Shutdown, SocketAddr};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-/// A socket that never waits. Tests have ones that refuse, cut short and fail where they are told.
+/// A nonblocking socket. Tests implement it by sockets that refuse, accept a part, and fail on
+/// demand.
 pub(crate) trait Socket {
-    /// Writes some of the bytes; `WouldBlock` when it takes no more for now.
+    /// Writes some of the bytes; `WouldBlock` if the socket is full.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Reads what the peer has sent; `WouldBlock` when that is nothing, 0 when there will be no more.
+    /// Reads bytes of the peer; `WouldBlock` if there are none, 0 if the peer has closed its
+    /// sending side.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Says to the peer that nothing more will be written.
+    /// Closes the sending side.
     fn finish(&mut self);
 }
 
@@ -29,7 +31,7 @@ pub(crate) struct ShardSocket {
     stream: TcpStream,
     /// Bytes written since a packet was ended, [`PACKET_BYTES`] at most.
     since_end: u16,
-    /// Whether the shard is told when it takes bytes.
+    /// Whether the shard is notified when the socket becomes writable.
     is_room_told: bool,
 }
 
@@ -42,13 +44,14 @@ impl ShardSocket {
         Self { stream, since_end: 0, is_room_told: false }
     }
 
-    /// Has `registry` tell when its peer has sent something or left.
+    /// Registers for notifications when the peer sends something or closes.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.stream, token, Interest::READABLE)
     }
 
-    /// Has it tell, too, when the connection takes bytes: from now on, and at once if it does. Most never
-    /// refuse any, and telling of each that it does when it is new would wake its shard for nothing.
+    /// Registers for notifications when the socket becomes writable, too; if it already is, the
+    /// first comes at once. Most sockets never become full, and a notification for each new one
+    /// would wake its shard for nothing.
     pub(super) fn tell_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         if self.is_room_told {
             return Ok(());
@@ -57,7 +60,7 @@ impl ShardSocket {
         registry.reregister(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Whom it leads to.
+    /// The address of the peer.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.stream.peer_addr()
     }
@@ -82,7 +85,7 @@ impl Socket for ShardSocket {
     }
 
     fn finish(&mut self) {
-        // The peer may be gone already; then there is nobody to tell.
+        // Fails only if the peer is gone, and then no longer matters.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 }
@@ -100,7 +103,7 @@ fn write_end(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     io::Write::write(&mut stream, bytes)
 }
 
-/// Writes as much as the socket takes; less than everything means that it takes no more for now.
+/// Writes as much as the socket accepts; less than everything means that the socket is full.
 pub(super) fn write_some(socket: &mut impl Socket, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
@@ -139,8 +142,8 @@ mod tests {
         }
     }
 
-    /// How much of what was written has not come to a reader that does not read, when no more is taken
-    /// and no more comes.
+    /// The number of written bytes that have not arrived at a reader that does not read, when no
+    /// more are accepted and no more comes.
     fn held(event_bytes: usize) -> usize {
         /// More than the reader's kernel takes.
         const QUEUE_BYTES_MAX: usize = 1 << 20;
@@ -156,7 +159,7 @@ mod tests {
         loop {
             let now_came = reader.peek(&mut queue).unwrap();
             let more = fill(&mut connection, event_bytes);
-            // What is on its way counts until it has come or was refused.
+            // Bytes on their way count until they have arrived or were refused.
             if more == 0 && now_came == came && taken - came <= bound(event_bytes) {
                 return taken - came;
             }
@@ -165,7 +168,7 @@ mod tests {
         }
     }
 
-    /// What may be unsent, a packet that was begun just below it, and one that the reader refused.
+    /// The limit of unsent bytes, a packet begun just below it, and one that the reader refused.
     fn bound(event_bytes: usize) -> usize {
         UNSENT_BYTES_MAX as usize + 2 * (usize::from(PACKET_BYTES) + event_bytes)
     }

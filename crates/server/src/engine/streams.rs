@@ -1,4 +1,4 @@
-//! The streams that are open: how many, and those that hyper writes one by one.
+//! The open streams: a count of all, and a list of those that hyper writes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,16 +21,16 @@ pub(crate) struct Streams {
     max: usize,
     none: Notify,
     bodies: Mutex<Slab<Arc<BodyStream>>>,
-    /// How often those that were listed ended, by reason.
+    /// The number of listed streams that have ended, by reason.
     ended: [AtomicU64; Reason::ALL.len()],
 }
 
-/// The place of one stream among those that may be open; given back when it is dropped.
+/// The permit of one stream to be open; released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct StreamPermit(Arc<Streams>);
 
-/// A stream that hyper writes, as those who list and end streams see it. Small, because many may be
-/// open on each connection.
+/// A stream that hyper writes, as the list of streams keeps it. Small, because many may be open on
+/// each connection.
 #[derive(Debug)]
 pub(crate) struct BodyStream {
     pub(crate) view: View,
@@ -39,13 +39,13 @@ pub(crate) struct BodyStream {
     closer: Closer,
     /// When it was opened, in milliseconds of the hub's steady clock.
     since: u64,
-    /// The other end of its connection, in 20 bytes where a socket's address has 32.
+    /// The address of the client, in 20 bytes where a `SocketAddr` has 32.
     address: (IpAddr, u16),
     pub(crate) version: Version,
     is_behind: AtomicBool,
 }
 
-/// A listed stream and its place; both are given back when it is dropped.
+/// A listed stream and its permit; both are released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct ListedStream {
     permit: StreamPermit,
@@ -59,12 +59,12 @@ impl Streams {
         Arc::new(Self { open, max, none, bodies, ended: Default::default() })
     }
 
-    /// How many are open.
+    /// The number of open streams.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Takes a place; `None` if there is none left.
+    /// Takes a permit; `None` if there is none left.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<StreamPermit> {
         let more = |open: usize| (open < self.max).then_some(open + 1);
         let entered = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
@@ -74,7 +74,7 @@ impl Streams {
     /// Waits until no stream is open.
     pub(crate) async fn none_open(&self) {
         loop {
-            // Made before the look, so that the last one to leave in between is not missed.
+            // Created before the check, so that an end of the last stream in between is not missed.
             let none = self.none.notified();
             if self.open() == 0 {
                 return;
@@ -83,17 +83,18 @@ impl Streams {
         }
     }
 
-    /// How often streams that were listed here ended for a reason.
+    /// The number of listed streams that ended for a reason.
     pub(crate) fn ended(&self, reason: Reason) -> u64 {
         self.ended[reason as usize].load(Ordering::Relaxed)
     }
 
-    /// How many are listed here.
+    /// The number of listed streams.
     pub(crate) fn bodies(&self) -> usize {
         self.bodies.lock().len()
     }
 
-    /// Some of those listed, with their numbers: those from one number on, and where to go on.
+    /// A portion of the listed streams with their numbers, starting at a number, and the number of
+    /// the next portion.
     pub(crate) fn some_bodies(
         &self,
         from: usize,
@@ -104,25 +105,25 @@ impl Streams {
         (some.collect(), (to < bodies.capacity()).then_some(to))
     }
 
-    /// Ends the streams of a subject that are listed here.
+    /// Closes the listed streams of a subject.
     pub(crate) fn end_bodies(&self, subject: &Subject) {
         let mut next = Some(0);
         while let Some(from) = next {
             let some;
             (some, next) = self.some_bodies(from);
-            let his = |stream: &BodyStream| stream.subject() == Some(subject);
+            let is_selected = |stream: &BodyStream| stream.subject() == Some(subject);
             some.iter()
-                .filter(|(_, stream)| his(stream))
+                .filter(|(_, stream)| is_selected(stream))
                 .for_each(|(_, stream)| stream.closer.close());
         }
     }
 }
 
-/// Streams looked at in one go: the list is locked for so long.
+/// The number of streams visited at once: the list is locked for so long.
 const PORTION: usize = 1024;
 
 impl StreamPermit {
-    /// Lists the stream that has this place.
+    /// Lists the stream that has this permit.
     pub(crate) fn list(self, stream: BodyStream) -> ListedStream {
         let stream = Arc::new(stream);
         let key = self.0.bodies.lock().insert(Arc::clone(&stream));
@@ -152,7 +153,7 @@ impl BodyStream {
         Self { view, subject: None, closer, since, address, version, is_behind }
     }
 
-    /// Says whose it is.
+    /// Sets the subject that the stream belongs to.
     pub(crate) fn of(self, subject: Option<Subject>) -> Self {
         Self { subject: subject.map(Box::new), ..self }
     }
@@ -166,24 +167,24 @@ impl BodyStream {
         Duration::from_millis(self.since)
     }
 
-    /// The other end of its connection.
+    /// The address of the client.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.into()
     }
 
-    /// Whether it has not taken everything there is.
+    /// Whether events are waiting for it.
     pub(crate) fn is_behind(&self) -> bool {
         self.is_behind.load(Ordering::Relaxed)
     }
 }
 
 impl ListedStream {
-    /// Notes whether the stream has taken everything there is.
+    /// Records whether events are waiting for the stream.
     pub(crate) fn set_behind(&self, is_behind: bool) {
         self.stream.is_behind.store(is_behind, Ordering::Relaxed);
     }
 
-    /// Counts the stream as one that has ended.
+    /// Counts the end of the stream.
     pub(crate) fn count_end(&self, reason: Reason) {
         self.permit.0.ended[reason as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,20 +1,20 @@
-//! Subjects: whose a stream is.
+//! Subjects: users or keys that streams belong to.
 
 use std::fmt;
 
 use tidings_hub::{InvalidTopic, Topic};
 
-/// Whose a stream is: the user that a token names, or the key of a keyed stream.
+/// The subject that a stream belongs to: the user that a token names, or the key of a keyed stream.
 ///
-/// All streams of a subject can be ended at once. Such an end is an entry in the journal, of a topic
-/// that stands for the subject and that nobody reads: so it has a place among the events, and who
-/// comes back with a place before it is known, with no list of who was sent away.
+/// All streams of a subject can be closed at once. The close is an entry in the journal, of a topic
+/// that stands for the subject and has no readers. So it has a place among the events, and a reader
+/// that reconnects with an earlier place is recognized without a list of closed readers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Subject {
     ends: Topic,
 }
 
-/// What the topic of a subject starts with, so that it is nobody's by chance.
+/// The prefix of the topic of a subject, so that no other topic equals it by chance.
 const PREFIX: &str = "urn:tidings:subject:";
 
 impl Subject {
@@ -31,7 +31,7 @@ impl Subject {
         if name.len() > Self::BYTES_MAX {
             return Err(InvalidTopic::TooLong { bytes: PREFIX.len() + name.len() });
         }
-        // By itself first, so that what is refused is told by where it is in the name.
+        // Checked alone first, so that an error names the position within `name`.
         Topic::new(name)?;
         Ok(Self { ends: Topic::new(format!("{PREFIX}{name}"))? })
     }
@@ -42,7 +42,7 @@ impl Subject {
         &self.ends.as_str()[PREFIX.len()..]
     }
 
-    /// The topic whose ends are those of the subject's streams.
+    /// The topic whose end entries close the subject's streams.
     pub(crate) fn ends(&self) -> &Topic {
         &self.ends
     }

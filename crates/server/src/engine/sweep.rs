@@ -1,4 +1,5 @@
-//! Sweeps: one topic's newest events on their way to everybody who stands just before them.
+//! Sweeps: one topic's newest events on their way to the slots whose cursors stand just before
+//! them.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -10,21 +11,21 @@ use tidings_hub::engine::{Block, Hint, Run, TopicKey};
 
 use super::gathered::{Framing, Gathered};
 
-/// The runs of one topic that came in since the last sweep of it began, gathered once.
+/// The runs of one topic that arrived since its last sweep began, gathered once.
 #[derive(Debug)]
 pub(super) struct Sweep {
     pub(super) topic: TopicKey,
     /// The topic's newest entry before them.
     pub(super) previous: Sequence,
     pub(super) chunked: Gathered,
-    /// The same for HTTP/1.0, if a slot wants it.
+    /// The same for HTTP/1.0, if a slot needs it.
     close: Option<Gathered>,
     runs: Vec<(Arc<Block>, Run)>,
-    /// Something among them wants a closer look than copying: everybody reads for himself.
+    /// Contains an entry that is not an event, so each slot must read from history.
     pub(super) is_special: bool,
     /// Some of them are private: slots whose grant is limited read from history.
     pub(super) has_private: bool,
-    /// Slots before this place in the topic's list are still to be visited.
+    /// Slots before this place in the topic's list have not been visited yet.
     pub(super) next: Option<usize>,
 }
 
@@ -47,7 +48,7 @@ impl Sweep {
         Some(self.chunked.first()?..=self.chunked.last()?)
     }
 
-    /// The events as a slot's connection wants them.
+    /// The events in the framing of a slot's connection.
     pub(super) fn gathered(&mut self, framing: Framing) -> &Gathered {
         match framing {
             Framing::Chunked => &self.chunked,
@@ -66,11 +67,11 @@ impl Sweep {
 
 /// The sweeps under way and those that wait, their topics taking turns.
 ///
-/// A topic has one sweep under way at most. What comes in meanwhile gathers in the next: the longer a
-/// sweep takes, the more events the next one sends in one write.
+/// A topic has at most one sweep under way. Events that arrive meanwhile are gathered for the next:
+/// the longer a sweep takes, the more events the next one sends in one write.
 #[derive(Debug, Default)]
 pub(super) struct Sweeps {
-    /// The topics that have any, each once but for the one whose turn it is.
+    /// The topics that have sweeps, each once, except the one whose turn it is.
     queue: VecDeque<TopicKey>,
     topics: HashMap<TopicKey, TopicSweeps>,
     /// Buffers of a sweep that is over.
@@ -84,8 +85,8 @@ struct TopicSweeps {
 }
 
 impl Sweeps {
-    /// Bytes that one sweep gathers at most. Where more comes in while one is under way, the slots
-    /// read for themselves.
+    /// The maximum number of bytes that one sweep gathers. If more arrive while another sweep is
+    /// under way, the slots read from history.
     const BYTES_MAX: usize = 256 * 1024;
     /// Room that is kept for the next sweep.
     const SPARE_BYTES_MAX: usize = 64 * 1024;
@@ -102,7 +103,7 @@ impl Sweeps {
         sweep.has_private |= run.has_private();
         sweep.is_special |= run.is_special() || sweep.chunked.bytes().len() > Self::BYTES_MAX;
         if sweep.is_special {
-            // Only where it ends is still of interest.
+            // Only its last sequence is still of interest.
             sweep.chunked.clear();
             sweep.runs.clear();
         }
@@ -113,8 +114,8 @@ impl Sweeps {
         sweep.runs.push((Arc::clone(&hint.block), run.clone()));
     }
 
-    /// Takes the sweep whose turn it is; it is to be [put back](Sweeps::put_back) or
-    /// [finished](Sweeps::finish).
+    /// Takes the next sweep, which the caller must [put back](Sweeps::put_back) or
+    /// [finish](Sweeps::finish).
     pub(super) fn take(&mut self) -> Option<Sweep> {
         let topic = self.queue.pop_front()?;
         let sweeps = self.topics.get_mut(&topic)?;
@@ -130,7 +131,7 @@ impl Sweeps {
         }
     }
 
-    /// Ends a sweep. What came in meanwhile for its topic is next.
+    /// Ends a sweep. The events that arrived meanwhile for its topic are next.
     pub(super) fn finish(&mut self, sweep: Sweep) {
         if self.topics.get(&sweep.topic).is_some_and(|sweeps| sweeps.waiting.is_some()) {
             self.queue.push_back(sweep.topic);
@@ -153,7 +154,7 @@ impl Sweeps {
         self.queue.is_empty()
     }
 
-    /// Forgets all of them: everybody reads for himself.
+    /// Drops all sweeps: each slot reads from history.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.topics.clear();

@@ -28,7 +28,7 @@ use super::slot::{Adopted, Subscription};
 use super::socket::Socket;
 use super::stream_spec::StreamSpec;
 
-/// What a fake socket does, shared with the test.
+/// The behavior of a fake socket, shared with the test.
 #[derive(Debug, Default)]
 struct Wire {
     /// Everything the slot wrote.
@@ -38,7 +38,7 @@ struct Wire {
     is_broken: bool,
     is_finished: bool,
     is_closed: bool,
-    /// What its peer does; nothing if it says nothing.
+    /// The result of the next read, if any.
     read: Option<Result<usize, io::ErrorKind>>,
 }
 
@@ -76,13 +76,13 @@ impl Drop for FakeSocket {
     }
 }
 
-/// One subscriber of the test, and what it should be sent.
+/// A subscriber of the test, and the events that it should be sent.
 struct Peer {
     wire: Rc<RefCell<Wire>>,
     key: usize,
     view: View,
     framing: Framing,
-    /// Everything after this is to be sent.
+    /// The sequence after which everything must be sent.
     after: u64,
 }
 
@@ -166,7 +166,8 @@ impl Fixture {
     }
 
     fn add(&mut self) {
-        // Where topics are evicted apart, what several of them have lost is checked by the model.
+        // If topics are evicted separately, the losses of a view of several are checked by the
+        // model.
         let view = match self.rng.u32(0..4) {
             _ if self.evicts => self.topic().into(),
             0 => TopicFilter::pattern("a/*").unwrap().into(),
@@ -231,7 +232,8 @@ impl Fixture {
         while self.shard.turn(100) {}
     }
 
-    /// Lets everybody read to the tail, ends all streams, and checks what each was sent.
+    /// Lets all subscribers read to the tail, ends all streams, and checks the events that each was
+    /// sent.
     fn finish(mut self) -> Counts {
         self.open_all();
         self.shard.drain(Duration::ZERO);
@@ -262,7 +264,7 @@ impl Fixture {
         };
         let (mut decoder, mut input) = (Decoder::new(), &text[..]);
         let (mut after, mut may_miss, mut gaps) = (peer.after, false, 0);
-        // The start of a stream from the oldest is at whatever is held.
+        // A stream from the oldest event starts at the oldest event that is held.
         let mut at_start = peer.after == 0 && self.evicts;
         while let Some(item) = decoder.decode(&mut input).unwrap() {
             match item {
@@ -295,7 +297,7 @@ impl Fixture {
     }
 }
 
-/// Takes the chunked coding of a body apart, which must be valid and, if it is whole, have its end.
+/// Decodes a chunked body, which must be valid and, if it is whole, complete.
 fn dechunk(mut body: &[u8], is_whole: bool) -> Vec<u8> {
     let mut text = Vec::new();
     loop {

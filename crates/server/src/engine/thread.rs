@@ -40,18 +40,20 @@ struct Shared {
     registry: Registry,
     waker: mio::Waker,
     is_stopped: AtomicBool,
-    /// The thread is about to look at everything there is.
+    /// Whether the thread is about to do all work that is due.
     is_woken: AtomicBool,
     ended: [AtomicU64; Reason::ALL.len()],
 }
 
 const WAKE: Token = Token(usize::MAX);
-/// Blocks that wait in a tap at most: some milliseconds at the highest rates, and then a shard is
-/// better off reading history.
+/// The maximum number of blocks in a tap: some milliseconds at the highest rates. Beyond that, a
+/// shard is better off reading history.
 const HINTS_MAX: usize = 4096;
-/// Writes of one turn of the thread, before it looks at its sockets again: about a millisecond.
+/// The number of writes per turn of the thread, before it polls its sockets again: about a
+/// millisecond.
 pub(super) const TURN_WRITES: usize = 256;
-/// Writes that a publisher does itself rather than wake the thread: the hop costs about as much.
+/// The number of writes that a publisher does itself instead of waking the thread, which costs
+/// about as much.
 pub(super) const INLINE_WRITES: usize = 16;
 
 impl ShardThread {
@@ -89,7 +91,7 @@ impl ShardThread {
 
     pub(super) fn adopt(&self, adopted: Adopted<ShardSocket, StreamPermit>) {
         let mut shard = self.shared.shard.lock();
-        // Its thread may not have heard of the time yet.
+        // The shard's thread may not have updated the time yet.
         shard.set_now(self.shared.hub.uptime());
         let key = shard.add(adopted);
         if let Some(socket) = shard.socket(key)
@@ -108,7 +110,7 @@ impl ShardThread {
         self.shared.shard.lock().len()
     }
 
-    /// Shows a portion of the streams; see [`Shard::see`].
+    /// Visits a portion of the streams; see [`Shard::see`].
     pub(super) fn see(&self, from: usize, visit: impl FnMut(Seen<'_>)) -> Option<usize> {
         let mut shard = self.shared.shard.lock();
         shard.set_now(self.shared.hub.uptime());
@@ -170,7 +172,7 @@ impl Shared {
                     return;
                 }
             }
-            // Before the look, so that what comes after it wakes again.
+            // Before the work, so that later events wake the thread again.
             self.is_woken.store(false, Ordering::SeqCst);
             let mut shard = self.shard.lock();
             for event in events.iter().filter(|event| event.token() != WAKE) {
@@ -178,8 +180,8 @@ impl Shared {
                 if event.is_writable() {
                     shard.handle_writable(key);
                 }
-                // The key may be that of a socket which waits for its client to close, and another's by
-                // now: so the sockets themselves are asked.
+                // The key may belong to a socket that waits for its client to close, or to another
+                // slot by now, so the sockets themselves are asked.
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
                     shard.handle_readable(key);
                 }
@@ -191,8 +193,8 @@ impl Shared {
         }
     }
 
-    /// Lets the shard work; `true` if there is more to do, or something to be run that only the thread
-    /// may: a publisher holds locks that publishing needs.
+    /// Lets the shard work; returns `true` if more is due, or if hooks must run. Only the thread
+    /// may run them: a publisher holds locks that publishing needs.
     fn work(
         &self,
         shard: &mut Shard<ShardSocket, StreamPermit>,
@@ -217,23 +219,23 @@ impl Shared {
     }
 }
 
-/// Runs what is to be run for streams that have ended. The shard is not held: it may publish.
+/// Runs the hooks of ended streams. The shard is not locked, because a hook may publish.
 fn run_hooks(ended: Vec<(OnEnd, StreamEnd)>) {
     for (on_end, end) in ended {
-        // It is the program's own code, and all other streams of the shard depend on this thread.
+        // A hook is foreign code, and all other streams of the shard depend on this thread.
         if catch_unwind(AssertUnwindSafe(|| on_end.run(end))).is_err() {
             error!("hook panicked");
         }
     }
 }
 
-/// How a tap wakes its shard: whoever publishes does small turns himself.
+/// Wakes a shard from its tap: publishers do small turns themselves.
 struct WakeShard(Weak<Shared>);
 
 impl Wake for WakeShard {
     fn wake(self: Arc<Self>) {
         let Some(shared) = self.0.upgrade() else { return };
-        // A large turn is the thread's from its beginning: what is published until it begins goes
+        // The thread does large turns from their beginning: events published before it starts go
         // out in the same writes.
         if let Some(mut shard) = shared.shard.try_lock()
             && !shared.work(&mut shard, |shard| shard.turn_if_small(INLINE_WRITES))

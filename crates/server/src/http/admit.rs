@@ -1,9 +1,9 @@
-//! Admission: whether a request may be looked at at all.
+//! Admission: decides whether a request may be handled at all.
 //!
-//! A hub without tokens on loopback is open to programs on this machine and to its own pages, and to
-//! no other page in the machine's browser. What tells them apart is what browsers send and pages
-//! cannot forge: Host, Origin, Sec-Fetch-Site and Sec-Fetch-Mode. Programs that are no browsers send
-//! neither Origin nor Sec-Fetch-Site and pass.
+//! A hub without tokens on loopback is open to programs on this machine and to its own pages, and
+//! to no other page in the machine's browser. They are distinguished by headers that browsers send
+//! and pages cannot forge: Host, Origin, Sec-Fetch-Site and Sec-Fetch-Mode. Programs other than
+//! browsers send neither Origin nor Sec-Fetch-Site and pass.
 
 use http::{HeaderMap, HeaderValue, Method, Version};
 
@@ -13,7 +13,7 @@ use crate::http::cors::Cors;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Given;
 
-/// What decides about a request: a pure function of these is [`admit`].
+/// The input of [`admit`], a pure function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) intent: Intent,
@@ -23,11 +23,11 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// What a request is about to do; for a preflight, what the request that it announces is.
+/// The intent of a request; for a preflight, the intent of the request that it announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
     Read,
-    /// Change something, or read what not every page may that may read events.
+    /// Change something, or read data that is not open to every page that may read events.
     Act,
 }
 
@@ -43,35 +43,36 @@ impl Intent {
     }
 }
 
-/// A request that may go on, and what its answer tells a browser.
+/// The decision for a request that may go on, with the CORS headers of its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admitted {
     pub(crate) cors: Cors,
 }
 
-/// Why a request may not go on.
+/// The reason why a request may not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotAdmitted {
-    /// It does not say which host it is for, or says so twice.
+    /// It names no host, or two.
     NoHost,
     /// It is for a host that is not served.
     Host(Box<str>),
     /// It comes from a page of another origin.
     Origin(Box<str>),
-    /// Another site would make the reader's browser act, or ask for what it may not look at.
+    /// Another site would make the user's browser act, or send a request whose answer no page may
+    /// read.
     Site,
 }
 
-/// The headers that decide. Each request is asked for them, so they are found in one pass.
+/// The headers that decide, found in one pass, because every request is checked.
 #[derive(Default)]
 struct Claims<'a> {
     host: Given<'a>,
     origin: Given<'a>,
-    /// Whether a browser says that another site made it send the request. A neighbour under the same
+    /// Whether a browser says that another site made it send the request. A neighbor under the same
     /// registrable domain, or at another port, is another site here.
     is_by_other_site: bool,
-    /// Whether nobody can look at the answer (WHATWG Fetch, section 2.2.5, mode `no-cors`): an image
-    /// or a script of a page asks so, a page that is navigated to or an EventSource does not.
+    /// Whether no page can read the answer (WHATWG Fetch, section 2.2.5, mode `no-cors`). Images
+    /// and scripts of a page are requested in this mode; navigation and EventSource are not.
     is_blind: bool,
 }
 
@@ -102,7 +103,7 @@ pub(crate) fn admit(
 ) -> Result<Admitted, NotAdmitted> {
     let claims = Claims::of(asked.headers);
     let own = served_authority(hosts, asked, claims.host)?;
-    // Without an answer that can be looked at, a stream would only be held open.
+    // A stream whose answer no page can read would only be held open.
     let is_harmful = asked.intent == Intent::Act || claims.is_blind;
     let by_other_site = || match claims.is_by_other_site && is_harmful {
         true => Err(NotAdmitted::Site),
@@ -128,7 +129,7 @@ pub(crate) fn admit(
     }
 }
 
-/// The host that the request is for, if it is served; `None` where none needs to be named.
+/// The host that the request is for, if it is served; `None` if none needs to be named.
 fn served_authority(
     hosts: &Hosts,
     asked: &Asked<'_>,
@@ -141,13 +142,13 @@ fn served_authority(
         Some(value) => Some(value.to_str().map_err(|_| NotAdmitted::Host(shown(value)))?),
         None => None,
     };
-    // Both must be served where both are sent: the one that is not looked at could be the true one.
+    // If both are sent, both must be served: the one that is ignored could be the true one.
     if let (Some(_), Some(header)) = (asked.target, header) {
         check_host(hosts, header)?;
     }
     match asked.target.or(header) {
         Some(text) => check_host(hosts, text).map(Some),
-        // No browser speaks HTTP/1.0, and nothing else can be led astray by a name.
+        // No browser speaks HTTP/1.0, and only browsers can be attacked by DNS rebinding.
         None if asked.version <= Version::HTTP_10 => Ok(None),
         None => Err(NotAdmitted::NoHost),
     }
@@ -200,7 +201,7 @@ impl NotAdmitted {
     }
 }
 
-/// The start of a foreign text: answers stay small whatever is sent.
+/// The start of a foreign text, so that answers stay small.
 fn cut(text: &str) -> &str {
     const SHOWN_BYTES_MAX: usize = 256;
     &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]

@@ -21,7 +21,7 @@ pub(crate) enum Host {
 }
 
 impl Authority {
-    /// Reads `host[:port]` (RFC 9110, section 7.2); `None` for everything else.
+    /// Reads `host[:port]` (RFC 9110, section 7.2); `None` for any other text.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -65,8 +65,8 @@ impl Host {
         is_name.then(|| Self::Name(name.to_ascii_lowercase_smolstr()))
     }
 
-    /// Whether no other machine can answer to it: a loopback address, or a name that resolves to one
-    /// by its specification (RFC 6761, section 6.3).
+    /// Whether it always means this machine: a loopback address, or a name that resolves to one by
+    /// specification (RFC 6761, section 6.3).
     pub(crate) fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
@@ -99,7 +99,7 @@ impl HostName {
     }
 }
 
-/// A text that names no host.
+/// The error of a text that does not name a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHostName {
     text: Box<str>,
@@ -109,7 +109,7 @@ impl fmt::Display for InvalidHostName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "'{}' is no host: give a name or an address alone, without scheme and port",
+            "'{}' is not a host: give a name or an address, without scheme and port",
             self.text
         )
     }
@@ -131,8 +131,8 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] for everything else, `null` included: it is what every page without an
-    /// origin sends, so that naming it would name strangers.
+    /// [`InvalidOrigin`] for any other text, including `null`: every page without an origin sends
+    /// it, so that listing it would admit strangers.
     pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
         Self::read(text).ok_or_else(|| InvalidOrigin { text: text.into() })
     }
@@ -151,8 +151,8 @@ impl Origin {
         Some(Self { scheme, host, port })
     }
 
-    /// Whether a page of this origin was sent by whoever is asked as `authority`. Its scheme cannot
-    /// tell: a proxy in front may speak TLS.
+    /// Whether a page of this origin comes from the server that is addressed as `authority`. The
+    /// scheme is not compared: a proxy in front may speak TLS.
     pub(crate) fn is_of(&self, authority: &Authority) -> bool {
         let Some(default) = default_port(&self.scheme) else { return false };
         self.host == authority.host
@@ -168,7 +168,7 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// A text that is no origin.
+/// The error of a text that is not an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidOrigin {
     text: Box<str>,
@@ -178,7 +178,7 @@ impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "'{}' is no origin: give scheme and host, and a port if it is not the scheme's own, as \
+            "'{}' is not an origin: give scheme and host, and a port if it is not the scheme's own, as \
              in https://example.com",
             self.text
         )

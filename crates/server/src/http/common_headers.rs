@@ -1,16 +1,16 @@
 //! The headers that all answers of a kind have.
 //!
-//! They never differ, so whoever writes text is given text, and a map is filled only where one is sent.
+//! They never differ, so the HTTP/1 encoder gets them as text, and a map is filled only for hyper.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue};
 
-/// What an answer says beside its own headers, by its kind.
+/// The headers that are added to an answer's own, by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommonHeaders {
-    /// What every answer says. What somebody published is never run as a script, whatever it looks like.
-    /// And every answer depends on the Origin, if only because another one would have been refused, so
-    /// every answer tells caches.
+    /// The headers of every answer. Published data must never be run as a script. Every answer
+    /// depends on the Origin, if only because another one would have been refused, and caches must
+    /// know.
     Any,
     /// The same, of plain text that is not to be kept.
     NoStoreText,

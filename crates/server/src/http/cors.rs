@@ -1,4 +1,4 @@
-//! What answers tell browsers about pages of other origins (WHATWG Fetch, section 3.3).
+//! CORS headers: they tell browsers which pages may read an answer (WHATWG Fetch, section 3.3).
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -7,10 +7,10 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method};
 
-/// Whose page may read an answer.
+/// The pages that may read an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cors {
-    /// The server's own, or no page at all: nothing needs to be said.
+    /// The server's own, or no page at all: no headers are needed.
     Same,
     /// The one of this listed origin, with credentials.
     Listed(HeaderValue),
@@ -19,7 +19,7 @@ pub(crate) enum Cors {
 }
 
 impl Cors {
-    /// Says so in an answer.
+    /// Adds the headers to an answer.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         match self {
             Self::Same => return,
@@ -34,7 +34,7 @@ impl Cors {
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
 
-    /// Says what a preflight asks about, beside [`Cors::apply`].
+    /// Adds the headers that answer a preflight, beside those of [`Cors::apply`].
     pub(crate) fn apply_preflight(&self, headers: &mut HeaderMap) {
         let (methods, names) = match self {
             Self::Same => return,
@@ -47,7 +47,7 @@ impl Cors {
     }
 }
 
-/// The method that a preflight asks about; `None` if the request is no preflight.
+/// The method that a preflight asks about; `None` if the request is not a preflight.
 pub(crate) fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<Method> {
     if method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
         return None;
@@ -56,14 +56,14 @@ pub(crate) fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<M
     Method::from_bytes(asked.as_bytes()).ok()
 }
 
-/// Headers of an answer that a page may read beside the harmless ones.
+/// Headers of an answer that a page may read beside the safelisted ones.
 const EXPOSED: &str = "Last-Event-ID, Idempotency-Replayed, Retry-After";
-/// Headers that requests may carry: all that the API reads.
+/// Headers that requests may carry: all headers that the API reads.
 const REQUEST_HEADERS: &str = "Last-Event-ID, Cache-Control, Content-Type, Authorization, \
                                Idempotency-Key, Event-Type, Event-Id";
-/// The same for those who may only read, without credentials.
+/// The same for pages that may only read, without credentials.
 const READING_HEADERS: &str = "Last-Event-ID, Cache-Control";
-/// How long a browser may remember, in seconds: two hours, the most that Chromium keeps.
+/// The time that a browser may cache a preflight, in seconds: two hours, Chromium's maximum.
 const MAX_AGE: &str = "7200";
 
 #[cfg(test)]

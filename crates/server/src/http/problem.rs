@@ -1,4 +1,4 @@
-//! Problems: what went wrong, as RFC 9457 has it.
+//! Problems: errors as RFC 9457 describes them.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tidings_hub::{InvalidLastEventId, InvalidTopic, PublishError, Refused};
 
-/// An answer that says what is wrong and what to do about it.
+/// An error answer, which says what is wrong and what to do about it.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
 
-/// Boxed: every answer that might be one would carry the room for it.
+/// Boxed, because every result that may hold a problem would need the space.
 #[derive(Clone, Debug)]
 struct Parts {
     kind: ProblemKind,
@@ -24,7 +24,7 @@ struct Parts {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $status:ident $slug:literal $title:literal,)+) => {
-        /// What kind of problem it is: each has a status, a name and a title of its own.
+        /// The kind of a problem: each has a status, a name and a title of its own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum ProblemKind {
@@ -48,7 +48,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $title,)+ }
             }
 
-            /// Every kind there is.
+            /// All kinds.
             pub(crate) const ALL: &[Self] = &[$(Self::$kind,)+];
         }
     };
@@ -59,19 +59,19 @@ kinds! {
     UnknownParameter = BAD_REQUEST "unknown-parameter" "Unknown query parameter",
     /// A query parameter or header whose value cannot be used.
     InvalidParameter = BAD_REQUEST "invalid-parameter" "Invalid parameter",
-    /// Something that must be said is not.
+    /// A required parameter that is missing.
     MissingParameter = BAD_REQUEST "missing-parameter" "Missing parameter",
-    /// A text that is no topic.
+    /// A text that is not a topic.
     InvalidTopic = BAD_REQUEST "invalid-topic" "Invalid topic",
-    /// A text that is no pattern of topics.
+    /// A text that is not a pattern of topics.
     InvalidPattern = BAD_REQUEST "invalid-pattern" "Invalid pattern",
     /// A path that does not spell a topic in the one clean way.
     UncleanPath = BAD_REQUEST "unclean-path" "Unclean path",
-    /// An event whose ID, type or other part is against the rules.
+    /// An event whose ID, type or other part breaks a rule.
     InvalidEvent = BAD_REQUEST "invalid-event" "Invalid event",
-    /// JSON that cannot be read, or does not say what an event needs.
+    /// JSON that cannot be parsed, or lacks a required member.
     InvalidJson = BAD_REQUEST "invalid-json" "Invalid JSON",
-    /// Bytes that are no UTF-8.
+    /// Bytes that are not UTF-8.
     NotUtf8 = BAD_REQUEST "not-utf-8" "Not UTF-8",
     /// A token where no tokens are configured.
     TokensNotConfigured = BAD_REQUEST "tokens-not-configured" "Tokens are not configured",
@@ -83,27 +83,27 @@ kinds! {
     ForeignOrigin = FORBIDDEN "foreign-origin" "Foreign origin",
     /// A request that another site made a browser send.
     ForeignSite = FORBIDDEN "foreign-site" "Sent by another site",
-    /// A path that nothing is at.
+    /// A path with nothing there.
     NotFound = NOT_FOUND "not-found" "Not found",
     /// A method that the path does not have.
     MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed",
-    /// No format that is asked for can be sent.
+    /// None of the accepted formats is available.
     NotAcceptable = NOT_ACCEPTABLE "not-acceptable" "Not acceptable",
-    /// A body that did not come in time.
+    /// A body that did not arrive in time.
     BodyTimeout = REQUEST_TIMEOUT "body-timeout" "Body timed out",
-    /// A body that broke off.
-    BodyBroken = BAD_REQUEST "body-broken" "Body broke off",
+    /// A body that ended too early.
+    BodyBroken = BAD_REQUEST "body-broken" "Body ended too early",
     /// An event over the limit.
     EventTooLarge = PAYLOAD_TOO_LARGE "event-too-large" "Event too large",
     /// A body over the limit.
     BodyTooLarge = PAYLOAD_TOO_LARGE "body-too-large" "Body too large",
     /// A content type or coding that cannot be read.
     UnsupportedContent = UNSUPPORTED_MEDIA_TYPE "unsupported-content" "Unsupported content",
-    /// The server is about to end.
+    /// The server is shutting down.
     Draining = SERVICE_UNAVAILABLE "draining" "Draining",
-    /// All streams there may be are open.
+    /// The limit on open streams is reached.
     TooManyStreams = SERVICE_UNAVAILABLE "too-many-streams" "Too many streams",
-    /// The journal cannot say what was committed.
+    /// The journal failed, and it is unknown what was committed.
     JournalFailed = SERVICE_UNAVAILABLE "journal-failed" "Journal failed",
 }
 
@@ -116,7 +116,7 @@ impl Problem {
         Self(Box::new(Parts { kind, detail, members, allow: None, retry_after: None }))
     }
 
-    /// A path that nothing is at.
+    /// A path with nothing there.
     pub(crate) fn not_found() -> Self {
         Self::new(
             ProblemKind::NotFound,
@@ -127,7 +127,7 @@ impl Problem {
     /// A method that the path does not have; `methods` is as the header `Allow` lists them.
     #[must_use]
     pub fn method_not_allowed(method: &Method, methods: &'static str) -> Self {
-        let detail = format!("this path has no method {method}; it has {methods}");
+        let detail = format!("this path does not support {method}; it supports {methods}");
         Self::new(ProblemKind::MethodNotAllowed, detail).with_allow(methods)
     }
 
@@ -150,30 +150,30 @@ impl Problem {
         self
     }
 
-    /// Adds a member unless it is there: who was nearer to the problem knew better.
+    /// Adds a member unless it exists: the code nearer to the problem knew better.
     pub(crate) fn or_with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.members.entry(name).or_insert_with(|| value.into());
         self
     }
 
-    /// Says which methods there are.
+    /// Sets the header `Allow`.
     pub(crate) fn with_allow(mut self, methods: &'static str) -> Self {
         self.0.allow = Some(methods);
         self
     }
 
-    /// Says when to try again.
+    /// Sets the header `Retry-After`.
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
     }
 
-    /// When to try again; at once where nothing was said.
+    /// The time after which to retry; zero if none was set.
     pub(crate) fn retry_after(&self) -> Duration {
         self.0.retry_after.unwrap_or_default()
     }
 
-    /// What kind it is.
+    /// The kind of the problem.
     #[must_use]
     pub fn kind(&self) -> ProblemKind {
         self.0.kind
@@ -185,7 +185,7 @@ impl Problem {
         &self.0.detail
     }
 
-    /// The members as JSON, without those that say what the whole answer is.
+    /// The members as JSON, without those that describe the whole answer.
     pub(crate) fn to_members(&self) -> Value {
         let mut members = self.0.members.clone();
         members.insert("type".into(), self.type_reference().into());
@@ -221,7 +221,7 @@ impl Problem {
             // Whole seconds, and not too early.
             let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, seconds.into());
-            // Its connection is what there are too many of.
+            // Close the connection: the limit is on connections.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

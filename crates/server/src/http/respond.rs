@@ -204,29 +204,29 @@ fn complete(on_end: Option<OnEnd>) {
     }
 }
 
-/// Takes a permit for a stream, or says why there is none for now.
+/// Takes a permit for a stream; the problem says why there is none for now.
 pub(crate) fn stream_permit(context: &Context) -> Result<StreamPermit, Problem> {
     if context.phase() != Phase::Serving {
-        let detail = "this server is about to end: come back in a moment";
+        let detail = "this server is shutting down: try again in a moment";
         return Err(for_now(context, ProblemKind::Draining, detail));
     }
     context.streams.enter().ok_or_else(|| {
-        let detail = "as many streams are open as this server takes: come back in a while";
+        let detail = "the limit on open streams is reached: try again later";
         for_now(context, ProblemKind::TooManyStreams, detail)
     })
 }
 
-/// A problem that will pass; those who have it come back spread.
+/// A temporary problem; its clients are told to return spread over a time.
 fn for_now(context: &Context, kind: ProblemKind, detail: &str) -> Problem {
     const SPREAD_MILLIS: u64 = 5000;
     let spread = Duration::from_millis(fastrand::u64(0..=SPREAD_MILLIS));
     Problem::new(kind, detail).with_retry_after(context.hub.config().reconnection_time + spread)
 }
 
-/// Refuses a stream for a reason that will pass.
+/// Refuses a stream for a temporary reason.
 ///
-/// A browser's EventSource gives up for good on every status but 200, so it gets a stream that says
-/// when to come back, and why, and ends. Everybody else gets the status.
+/// A browser's EventSource gives up for good on every status but 200, so it gets a stream that sets
+/// the reconnection time, states the reason, and ends. Other clients get the status.
 fn refuse_for_now(context: &Context, request: &Parts, problem: Problem) -> Response<Bytes> {
     context.metrics.refused(problem.kind());
     if !is_browser(&request.headers) {

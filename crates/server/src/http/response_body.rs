@@ -16,7 +16,8 @@ use crate::engine::streams::ListedStream;
 pub(crate) struct ResponseBody(Kind);
 
 enum Kind {
-    // Both boxed, because what is written by HTTP/2 lies in its stream's task for as long as that is open.
+    // Both boxed, because the body is part of an HTTP/2 stream's task for as long as the stream is
+    // open.
     Whole(Box<Full<Bytes>>),
     Stream(Box<Streamed>),
 }
@@ -38,7 +39,7 @@ impl ResponseBody {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        // Dropped before its end, it was left.
+        // A body dropped before its end means that the client has left.
         self.listed.count_end(self.body.stream_end().unwrap_or(StreamEnd::ClientClosed).into());
     }
 }
@@ -56,8 +57,8 @@ impl http_body::Body for ResponseBody {
             Kind::Stream(streamed) => {
                 let Streamed { body, listed } = &mut **streamed;
                 let polled = Pin::new(body).poll_frame(cx);
-                // With nothing to send it stands at the tail; hyper asks again as soon as the reader
-                // has taken what there is.
+                // With nothing to send, the stream is at the tail; hyper polls again as soon as the
+                // reader has taken everything.
                 listed.set_behind(polled.is_ready());
                 polled
             }

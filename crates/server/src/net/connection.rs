@@ -33,7 +33,8 @@ use crate::phase::closing;
 use crate::router::Router;
 use crate::socket::options::ACCEPTED_INHERIT;
 
-/// What a client of HTTP/2 sends first, as far as it looks like a head of HTTP/1 (RFC 9113, section 3.4).
+/// The start of an HTTP/2 connection, as far as it looks like an HTTP/1 head (RFC 9113, section
+/// 3.4).
 const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Serves a connection until it ends or the server does.
@@ -47,16 +48,16 @@ pub(crate) async fn serve(
     router: Arc<Router>,
     permit: HeadPermit,
 ) {
-    // Events are small and must not wait for each other.
+    // Events are small and must not be delayed by Nagle's algorithm.
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return;
     }
     let Some(unread) = serve_plain(socket, peer, &router, &permit).await else { return };
-    // Boxed: most connections never need the room for it.
+    // Boxed: most connections never need this memory.
     Box::pin(serve_rest(unread, peer, router, Arc::new(permit))).await;
 }
 
-/// Serves by hyper what plain requests are not enough for.
+/// Serves by hyper a connection that has brought a request that is not plain.
 async fn serve_rest(
     unread: Unread,
     peer: SocketAddr,
@@ -93,7 +94,7 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (head, incoming) = request.into_parts();
-    // HTTP/2 says that a body is no longer wanted; a client that asks first does not send it.
+    // HTTP/2 can reject a body; a client that sends `Expect` waits before it sends one.
     let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
     let mut body = RequestBody::new(incoming, is_coming, router.context.config.body_timeout);
     let (common, mut response) = match router.handle(&head, &mut body, &Caller::new(peer)).await {
@@ -103,16 +104,16 @@ async fn respond(
     let headers = response.headers_mut();
     common.add_to(headers);
     if head.version == Version::HTTP_2 {
-        // Which has streams to close, and no such header (RFC 9113, section 8.2.2).
+        // HTTP/2 has no such header (RFC 9113, section 8.2.2).
         headers.remove(CONNECTION);
     }
     Ok(response)
 }
 
-/// The one place where connections of HTTP/1 are configured: without the time-out and its timer, a
-/// client that sends half a head holds a connection for ever.
+/// The one place where connections of HTTP/1 are configured: without the timeout and its timer, a
+/// client that sends half a head holds a connection forever.
 fn http1_builder(config: &ServerConfig) -> http1::Builder {
-    /// Bytes of a body read ahead at most; it must hold a whole head, too.
+    /// The size of the read buffer, which must also hold a whole head.
     const BUFFER_BYTES_MAX: usize = 64 * 1024;
     let mut builder = http1::Builder::new();
     builder
@@ -125,9 +126,10 @@ fn http1_builder(config: &ServerConfig) -> http1::Builder {
 
 /// The same for HTTP/2.
 fn http2_builder(config: &ServerConfig, tasks: Spawner) -> http2::Builder<Spawner> {
-    /// A dead peer is noticed in twice this time.
+    /// A dead peer is detected within twice this time.
     const KEEP_ALIVE: Duration = Duration::from_secs(20);
-    /// Bytes of one stream that wait for its window: what one poll of a stream yields.
+    /// The maximum number of bytes per stream that wait for its window: as many as one poll of a
+    /// stream yields.
     const SEND_BYTES_MAX: usize = 64 * 1024;
     let head_bytes_max = u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(tasks);
@@ -143,7 +145,7 @@ fn http2_builder(config: &ServerConfig, tasks: Spawner) -> http2::Builder<Spawne
 
 /// A connection that hyper serves.
 trait HyperConnection: Future<Output = hyper::Result<()>> {
-    /// Asks it to end after what is under way.
+    /// Asks it to end after the current requests.
     fn finish(self: Pin<&mut Self>);
 }
 
@@ -170,7 +172,7 @@ where
     }
 }
 
-/// Drives a connection to its end, or until it is to be cut.
+/// Drives a connection until it ends or is evicted.
 async fn drive(
     mut connection: Pin<&mut impl HyperConnection>,
     context: &Context,
@@ -179,11 +181,12 @@ async fn drive(
     let mut phases = context.phases();
     let mut closing = pin!(closing(&mut phases));
     let mut is_finishing = false;
-    // hyper bounds the head of HTTP/1 itself; a client of HTTP/2 could be silent after its preface.
+    // hyper has a timeout for the head of HTTP/1; an HTTP/2 client could be silent after its
+    // preface.
     let head_timeout = pin!(sleep(context.config.head_timeout));
     let cut = pin!(permit.cut());
     let mut before_head = Some((head_timeout, cut));
-    // By hand, so that once its head has come a connection is not looked after for that any more.
+    // Polled by hand, so that the head's timeout costs nothing once the head has arrived.
     poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             if let Err(error) = ended {
@@ -200,13 +203,13 @@ async fn drive(
             return Poll::Ready(());
         }
         if !is_finishing && closing.as_mut().poll(cx).is_ready() {
-            // Nothing is under way on a connection that has not asked for anything.
+            // A connection without a request can be closed at once.
             if before_head.is_some() {
                 return Poll::Ready(());
             }
             is_finishing = true;
             connection.as_mut().finish();
-            // What that changes is seen by the next poll alone.
+            // Only the next poll sees the effect.
             cx.waker().wake_by_ref();
         }
         Poll::Pending

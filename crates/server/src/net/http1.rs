@@ -1,4 +1,4 @@
-//! HTTP/1 for plain requests: those that publish and subscribe, thousands a second.
+//! HTTP/1 for plain requests: nearly all that publish and subscribe, thousands per second.
 //!
 //! ```text
 //! wait for a head ─▶ parse ─▶ Router::handle ─▶ encode the answer
@@ -8,8 +8,8 @@
 //!        └── send what was answered, once no whole request is left
 //! ```
 //!
-//! Heads are parsed by `httparse`, as hyper's are. Whatever is not plain is left unread for hyper, and so is
-//! whatever is wrong: what malformed requests are answered is decided in one place, and not here.
+//! Heads are parsed by `httparse`, as hyper does. Requests that are not plain are left unread for
+//! hyper, and so are malformed ones, so that their answers are decided in one place.
 
 mod encode;
 mod head;
@@ -39,19 +39,19 @@ use crate::phase::{Phase, closing};
 use crate::router::Router;
 use crate::socket::buffered::BufferedSocket;
 
-/// Bytes of answers collected at most before they are sent.
+/// The maximum number of bytes of answers that are collected before they are sent.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
 
-/// What a connection brought that this module leaves to others.
+/// A connection that this module leaves to hyper.
 #[derive(Debug)]
 pub(crate) struct Unread {
     pub(crate) socket: TcpStream,
-    /// What was read from it and not used.
+    /// The bytes that were read from it and not used.
     pub(crate) first: Vec<u8>,
 }
 
-/// Serves plain requests until the connection ends or a shard has it; `None`, unless it brings
-/// something that is not plain.
+/// Serves plain requests until the connection ends or a shard has it (`None`), or until it brings a
+/// request that is not plain.
 ///
 /// # Cancel safety
 ///
@@ -89,18 +89,18 @@ struct PlainConnection<'a> {
     permit: &'a HeadPermit,
     caller: Caller,
     socket: BufferedSocket,
-    /// Of the request that is answered, and then the last one that was.
+    /// The head of the current or the latest request.
     head: Head,
 }
 
-/// Why the loop over requests is left.
+/// The reason why the loop over requests ends.
 enum End {
     Closed,
     NotPlain,
     Stream(Box<ShardStream>),
 }
 
-/// What follows a request.
+/// The step that follows a request.
 enum Next {
     Request,
     Close,
@@ -120,7 +120,7 @@ impl PlainConnection<'_> {
                     self.send().await?;
                     let came = poll_fn(|cx| match self.socket.poll_fill(cx) {
                         Poll::Pending => patience.poll_over(self.permit, cx).map(|()| Ok(0)),
-                        // What has come counts, whatever else is the case.
+                        // Bytes that have arrived count even if the wait is over.
                         came => came,
                     });
                     if came.await? == 0 {
@@ -175,7 +175,7 @@ impl PlainConnection<'_> {
         Ok(if after == After::Keep { Next::Request } else { Next::Close })
     }
 
-    /// Has a request handled whose body is there.
+    /// Handles a request whose body has arrived.
     async fn handle(&mut self, body: Bytes) -> io::Result<Handled<Box<ShardStream>>> {
         let is_read_only = body.is_empty();
         let mut body = RequestBody::come(body);
@@ -185,7 +185,7 @@ impl PlainConnection<'_> {
             if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
                 return Poll::Ready(Ok(handled));
             }
-            // What was answered before does not wait for this.
+            // Earlier answers are sent without waiting for this one.
             if let Poll::Ready(Err(error)) = socket.poll_send(cx) {
                 return Poll::Ready(Err(error));
             }
@@ -193,16 +193,16 @@ impl PlainConnection<'_> {
                 ready!(socket.poll_hung_up(cx));
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
-            // Published is published, whether or not its publisher waits to hear of it.
+            // A publish is completed even if its publisher hangs up.
             Poll::Pending
         })
         .await
     }
 
-    /// Has a request handled whose body is still to come, all or in part; with the answer comes whether
-    /// all of it did.
+    /// Handles a request whose body has not arrived completely; also returns whether it was read to
+    /// its end.
     async fn handle_as_it_comes(&mut self) -> io::Result<(Handled<Box<ShardStream>>, bool)> {
-        // What was answered before does not wait for this.
+        // Earlier answers are sent without waiting for this one.
         self.send().await?;
         let socket = std::mem::take(&mut self.socket);
         let mut body = RequestBody::sized(
@@ -216,12 +216,12 @@ impl PlainConnection<'_> {
         Ok((handled, is_whole))
     }
 
-    /// Sends what was answered.
+    /// Sends the collected answers.
     async fn send(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.socket.poll_send(cx)).await
     }
 
-    /// Hands the socket to the shard that is to write the stream.
+    /// Hands the socket to the shard that writes the stream.
     fn hand_over(mut self, stream: ShardStream) -> io::Result<()> {
         let mut unsent = self.socket.take_unsent();
         encode::stream_head(&stream, &mut unsent);

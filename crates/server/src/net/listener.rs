@@ -19,7 +19,7 @@ use crate::net::pending_heads::PendingHeads;
 use crate::phase::closing;
 use crate::router::Router;
 
-/// Where connections come from.
+/// A source of connections.
 pub(crate) trait Accept: Send {
     /// Waits for the next one.
     ///
@@ -27,11 +27,11 @@ pub(crate) trait Accept: Send {
     fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
 }
 
-/// A listener whose connections the runtime does not hear of until somebody waits for them.
+/// A listener whose connections are not registered with the runtime until they must be waited for.
 #[cfg(unix)]
 pub(crate) type Listener = tokio::io::unix::AsyncFd<mio::net::TcpListener>;
 
-/// Makes one of the runtime's own.
+/// Converts a listener of the runtime.
 #[cfg(unix)]
 #[expect(
     deprecated,
@@ -48,7 +48,7 @@ impl Accept for Listener {
     }
 }
 
-/// The runtime's own, where there is no other way to wait for one.
+/// The runtime's listener, on platforms without another way to wait for one.
 #[cfg(not(unix))]
 pub(crate) type Listener = TcpListener;
 
@@ -65,14 +65,14 @@ impl Accept for TcpListener {
     }
 }
 
-/// Accepts and serves connections until the server closes, then waits for those there are.
+/// Accepts and serves connections until the server closes, then waits for the open ones.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the listener and every connection it accepted.
 pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Arc<PendingHeads>) {
-    /// Descriptors or memory are short: time for connections to end. Trying again at once would
-    /// fail again and take the processor from those that could.
+    /// The pause after a shortage of descriptors or memory, in which connections can end. An
+    /// immediate retry would fail again and take processor time from them.
     const PAUSE: Duration = Duration::from_millis(100);
     let mut connections = JoinSet::new();
     let mut phases = router.context.phases();
@@ -85,15 +85,15 @@ pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Ar
                     debug!(%peer, "connection accepted");
                     let permit = heads.enter();
                     let served = connection::serve(socket, peer, Arc::clone(&router), permit);
-                    // Boxed, because it is copied several times on its way into a task.
+                    // Boxed, because the future is copied several times on its way into a task.
                     connections.spawn(Box::pin(served));
                 }
-                // The connection is gone; the listener is as good as before.
+                // The connection failed; the listener still works.
                 Err(error) if is_about_connection(&error) => {}
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "connection not accepted");
                     router.context.metrics.accept_failed();
-                    // Who had the pause for a head and sent none.
+                    // Closes connections that sent no head during the pause.
                     heads.give_way(PAUSE);
                     sleep(PAUSE).await;
                 }
@@ -140,7 +140,7 @@ mod tests {
     use crate::engine::Engine;
     use crate::phase::Phase;
 
-    /// Fails as it is told, notes when, and then waits for ever.
+    /// Fails as configured, records when, and then waits forever.
     struct Failing {
         errors: Mutex<VecDeque<io::ErrorKind>>,
         tried: Arc<Mutex<Vec<Instant>>>,

@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The connections still in their head, a limited number of them.
+/// The connections that are still sending their head, limited in number.
 ///
-/// When one more comes, the one that has waited longest is closed. So an attacker who opens
-/// connections and sends nothing displaces his own, and a client whose head comes at once is never
+/// At the limit, each new connection closes the one that has waited longest. So an attacker that
+/// opens idle connections evicts only its own, and a client whose head arrives at once is never
 /// refused.
 #[derive(Debug)]
 pub(crate) struct PendingHeads {
@@ -23,7 +23,7 @@ pub(crate) struct PendingHeads {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    /// By age; each with the time when it was taken.
+    /// The permits by age, each with the time when it was taken.
     permits: BTreeMap<u64, (Instant, Arc<Signal>)>,
 }
 
@@ -33,7 +33,8 @@ struct Signal {
     cut: Notify,
 }
 
-/// The place of one connection among them; given up when its head has come, or when it is dropped.
+/// The permit of one connection to be without a head; released when its head has arrived, or when
+/// it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeadPermit {
     heads: Arc<PendingHeads>,
@@ -47,7 +48,7 @@ impl PendingHeads {
         Arc::new(Self { max: max.max(1), waiting: Mutex::default() })
     }
 
-    /// Takes a permit, at the cost of the oldest if there are too many.
+    /// Takes a permit; at the limit, the oldest one is revoked.
     pub(crate) fn enter(self: &Arc<Self>) -> HeadPermit {
         let signal = Arc::<Signal>::default();
         let mut waiting = self.waiting.lock();
@@ -61,11 +62,11 @@ impl PendingHeads {
         HeadPermit { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
     }
 
-    /// Takes some permits away, the oldest ones, for whoever comes next has no descriptor otherwise; but
-    /// none of those taken less than `grace` ago, whose heads may be on their way.
+    /// Revokes some of the oldest permits, so that the next connections get descriptors; but none
+    /// taken less than `grace` ago, whose heads may be on their way.
     pub(crate) fn give_way(&self, grace: Duration) {
-        /// Few enough that a herd whose heads are under way is not undone, enough for hundreds of new
-        /// connections a second.
+        /// Few enough to spare clients that reconnect all at once, enough for hundreds of new
+        /// connections per second.
         const AT_ONCE: usize = 64;
         let mut waiting = self.waiting.lock();
         for _ in 0..AT_ONCE {
@@ -78,7 +79,7 @@ impl PendingHeads {
 }
 
 impl Waiting {
-    /// Takes the oldest permit away, if there is any.
+    /// Revokes the oldest permit, if any.
     fn cut_oldest(&mut self) {
         if let Some((_, (_, oldest))) = self.permits.pop_first() {
             oldest.is_cut.store(true, Ordering::Release);
@@ -88,19 +89,19 @@ impl Waiting {
 }
 
 impl HeadPermit {
-    /// Says that the head has come. A connection that was cut meanwhile stays cut.
+    /// Releases the permit because the head has arrived. A permit revoked before stays revoked.
     pub(crate) fn leave(&self) {
         if !self.has_left.swap(true, Ordering::AcqRel) {
             self.heads.waiting.lock().permits.remove(&self.number);
         }
     }
 
-    /// Whether the head has come.
+    /// Whether the head has arrived.
     pub(crate) fn has_left(&self) -> bool {
         self.has_left.load(Ordering::Acquire)
     }
 
-    /// Waits until the permit is taken away.
+    /// Waits until the permit is revoked.
     pub(crate) async fn cut(&self) {
         while !self.signal.is_cut.load(Ordering::Acquire) {
             self.signal.cut.notified().await;

@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-/// A connection with what was read from it put back in front.
+/// A connection with the bytes that were read from it put back in front.
 #[derive(Debug)]
 pub(crate) struct Rewound<I> {
-    /// Given back once it is taken.
+    /// Freed once it is taken.
     first: Vec<u8>,
     taken: usize,
     io: I,

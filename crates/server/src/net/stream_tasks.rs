@@ -1,9 +1,10 @@
-//! The tasks that hyper makes of the streams of one connection of HTTP/2, run by the connection's own.
+//! The tasks that hyper spawns for the streams of one HTTP/2 connection, run by the connection's
+//! own task.
 //!
-//! As tasks of the runtime they would be larger by half, its header and the alignment of it, and each
-//! event for many streams of a connection would go through the queues of the runtime as many times. Here
-//! they end with their connection, too, so that nobody has to keep a list. `FuturesUnordered` would poll
-//! all that were woken before the connection could write what the first of them had to send.
+//! As tasks of the runtime they would be half as large again, and an event for many streams of a
+//! connection would pass through the runtime's queues once per stream. Here they also end with
+//! their connection, so that no list of them is needed. `FuturesUnordered` would poll all woken
+//! tasks before the connection could write the output of the first.
 
 use std::future::Future;
 use std::mem::take;
@@ -25,7 +26,7 @@ pub(crate) struct StreamTasks {
     spawner: Spawner,
 }
 
-/// Takes the tasks that hyper makes; cloning shares it.
+/// Takes the tasks that hyper spawns. Clones share one queue.
 #[derive(Clone, Default)]
 pub(crate) struct Spawner(Arc<Mutex<Queue>>);
 
@@ -36,13 +37,13 @@ struct Running {
     wake: Arc<WakeTask>,
 }
 
-/// What is to be polled.
+/// The tasks to be polled.
 #[derive(Default)]
 struct Queue {
     new: Vec<Task>,
-    /// The places of those that were woken, each once.
+    /// The places of the woken tasks, each once.
     woken: Vec<u32>,
-    /// Woken when something comes, if the connection waits for that.
+    /// Woken when a task is queued, if the connection waits for that.
     connection: Option<Waker>,
 }
 
@@ -53,8 +54,8 @@ struct WakeTask {
     is_woken: AtomicBool,
 }
 
-/// Tasks polled in one go, before the connection writes what they had to send, and others have their
-/// turn: at most 2 MB of events.
+/// The number of tasks polled before the connection writes their output and other connections have
+/// a turn: at most 2 MB of events.
 const TURN_MAX: usize = 32;
 
 impl StreamTasks {
@@ -62,7 +63,7 @@ impl StreamTasks {
         self.spawner.clone()
     }
 
-    /// Polls those that are new or were woken, some of them if there are many.
+    /// Polls the new and the woken tasks; if there are many, a part of them.
     pub(crate) fn run(&mut self) {
         let (new, woken) = self.spawner.due();
         for task in new {
@@ -75,7 +76,7 @@ impl StreamTasks {
         woken.into_iter().for_each(|place| self.poll_task(place));
     }
 
-    /// Has `cx` woken when there is something to [run](StreamTasks::run).
+    /// Wakes `cx` when there is something to [run](StreamTasks::run).
     pub(crate) fn wait(&self, cx: &Context<'_>) {
         let mut queue = self.spawner.0.lock();
         if queue.new.is_empty() && queue.woken.is_empty() {
@@ -87,14 +88,14 @@ impl StreamTasks {
     }
 
     fn poll_task(&mut self, place: u32) {
-        // Another stream may have the place by now, or none: whoever has the waker of one that is gone
-        // may still wake it.
+        // Another stream may have the place by now, or none, because the waker of a finished task
+        // may still be used.
         let Some(Running { task, wake }) = self.tasks.get_mut(place as usize) else { return };
-        // Before the poll, so that what wakes it meanwhile is not missed.
+        // Before the poll, so that no wake during the poll is missed.
         wake.is_woken.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(wake));
         let mut cx = Context::from_waker(&waker);
-        // A handler that panics is its own stream's end, and not that of all others on the connection.
+        // A handler that panics ends its own stream, but not all others on the connection.
         let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx)));
         if polled.is_err() {
             error!("handler panicked");
@@ -107,14 +108,15 @@ impl StreamTasks {
 
 impl Drop for StreamTasks {
     fn drop(&mut self) {
-        // They hold the queue that holds them.
+        // New tasks hold the queue that holds them.
         let new = take(&mut self.spawner.0.lock().new);
         drop(new);
     }
 }
 
 impl Spawner {
-    /// Takes what is due from the queue. While it is worked off nobody need be woken for more.
+    /// Takes the due tasks from the queue. While they run, the connection need not be woken for
+    /// more.
     fn due(&self) -> (Vec<Task>, Vec<u32>) {
         let mut queue = self.0.lock();
         queue.connection = None;
@@ -130,7 +132,7 @@ impl Spawner {
         put(&mut queue);
         let connection = queue.connection.take();
         drop(queue);
-        // With no lock held: a waker may do what it likes.
+        // With no lock held, because a waker may run any code.
         connection.into_iter().for_each(Waker::wake);
     }
 }
@@ -165,10 +167,10 @@ impl<C: Future + Unpin> Future for WithTasks<C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let Self { connection, tasks } = &mut *self;
-        // First, so that the connection writes at once what they have to send.
+        // First, so that the connection writes their output at once.
         tasks.run();
         let polled = Pin::new(connection).poll(cx);
-        // After its end, too: what came with it has been asked for.
+        // Also after the connection's end, because requests that arrived with it must be handled.
         tasks.run();
         if polled.is_pending() {
             tasks.wait(cx);

@@ -1,7 +1,7 @@
-//! Taking the socket of a connection for a shard, once the answer to its request is an event stream.
+//! Hands the socket of a connection to a shard once the answer to its request is an event stream.
 //!
-//! A task and the runtime's bookkeeping would be kept for each stream; a shard keeps a few hundred bytes.
-//! What was read past the request is thrown away, because a taken connection serves no second request.
+//! A stream in a shard costs a few hundred bytes instead of a task and the runtime's bookkeeping.
+//! Bytes read past the request are discarded, because the connection serves no second request.
 
 use std::io;
 
@@ -13,8 +13,8 @@ use crate::engine::{Adopted, ShardSocket};
 use crate::http::respond::ShardStream;
 use crate::socket::options;
 
-/// Hands the connection of an opened stream to the shard that subscribed for it, with what is to be
-/// sent before the stream's own text.
+/// Hands the connection of an opened stream to the shard that subscribed for it, with the bytes to
+/// send before the stream's own text.
 pub(crate) fn take_over(
     context: &Context,
     socket: TcpStream,

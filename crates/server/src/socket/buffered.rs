@@ -1,4 +1,4 @@
-//! A connection: what has come on it and was not used yet, and what is to be sent.
+//! A socket with two buffers: received bytes that were not used yet, and bytes to send.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -8,22 +8,22 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Bytes read at first: most requests whole, so that one look at the socket is enough.
+/// The number of bytes read at first. Most requests fit, so that one read is enough.
 const READ_BYTES_MIN: usize = 1024;
-/// Bytes read at a time at most.
+/// The maximum number of bytes read at once.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// Room that is kept while nothing is under way; the rest is given back.
+/// The memory kept while the connection is idle; the rest is freed.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
 
-/// A connection and its two buffers. By default, one that is not there.
+/// A socket and its two buffers. The default is a socket that is gone.
 #[derive(Debug, Default)]
 pub(crate) struct BufferedSocket {
     socket: Socket,
-    /// What has come and was not used yet.
+    /// Received bytes that were not used yet.
     pub(crate) buffer: BytesMut,
-    /// Bytes to be read next: twice as many as before whenever so many came.
+    /// The number of bytes to read next; doubled whenever a read fills the buffer.
     read_bytes: usize,
-    /// What is to be sent.
+    /// Bytes to send.
     pub(crate) unsent: Vec<u8>,
     sent: usize,
 }
@@ -32,8 +32,8 @@ pub(crate) struct BufferedSocket {
 enum Socket {
     #[default]
     Gone,
-    /// Not waited for yet. The request for a stream is there, mostly, when its connection is accepted, and
-    /// then the runtime need not hear of a socket that a shard is to have.
+    /// Not registered with the runtime. The request for a stream usually arrives with its
+    /// connection, and then the socket goes to a shard without being registered.
     Bare(mio::net::TcpStream),
     Waiting(TcpStream),
 }
@@ -44,9 +44,9 @@ impl BufferedSocket {
         Self { socket, read_bytes: READ_BYTES_MIN, ..Self::default() }
     }
 
-    /// Reads on; 0 is the end.
+    /// Reads more bytes; 0 is the end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // Who brings more than that is to be waited for anyway.
+        // A client that sends more than that must be waited for anyway.
         if self.read_bytes == READ_BYTES_MIN
             && let Some(read) = self.socket.read_bare(&mut self.buffer)
         {
@@ -74,7 +74,7 @@ impl BufferedSocket {
         polled
     }
 
-    /// Sends what there is.
+    /// Sends the unsent bytes.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.unsent.len() {
             let sent = ready!(self.socket.poll_write(cx, &self.unsent[self.sent..]))?;
@@ -89,15 +89,15 @@ impl BufferedSocket {
         Poll::Ready(Ok(()))
     }
 
-    /// What was not sent yet, for whoever sends on.
+    /// Takes the bytes that were not sent yet.
     pub(crate) fn take_unsent(&mut self) -> Vec<u8> {
         let mut unsent = std::mem::take(&mut self.unsent);
         unsent.drain(..std::mem::take(&mut self.sent));
         unsent
     }
 
-    /// Ready when the other end has closed the connection. Not if it has sent something before that:
-    /// that is for those who read.
+    /// Ready when the other end has closed the connection, unless it has sent bytes that were not
+    /// read.
     pub(crate) fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut byte = [0];
         let Ok(socket) = self.socket.waiting() else { return Poll::Ready(()) };
@@ -107,7 +107,7 @@ impl BufferedSocket {
         }
     }
 
-    /// The socket alone, for those who wait for it in another way.
+    /// The socket alone, not registered with the runtime.
     pub(crate) fn into_bare(self) -> io::Result<mio::net::TcpStream> {
         match self.socket {
             Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
@@ -116,7 +116,7 @@ impl BufferedSocket {
         }
     }
 
-    /// The socket as the runtime knows it, and what was read from it and not used.
+    /// The socket, registered with the runtime, and the bytes that were read from it and not used.
     pub(crate) fn into_waiting(mut self) -> io::Result<(TcpStream, BytesMut)> {
         self.socket.waiting()?;
         match self.socket {
@@ -127,7 +127,7 @@ impl BufferedSocket {
 }
 
 impl Socket {
-    /// Reads what is there, if the runtime need not wait for it.
+    /// Reads without waiting, if the socket is not registered with the runtime.
     fn read_bare(&mut self, buffer: &mut BytesMut) -> Option<io::Result<usize>> {
         let Self::Bare(socket) = self else { return None };
         let mut first = [0; READ_BYTES_MIN];
@@ -147,7 +147,7 @@ impl Socket {
         Pin::new(self.waiting()?).poll_write(cx, bytes)
     }
 
-    /// The socket, which the runtime waits for from now on.
+    /// The socket, registered with the runtime from here on.
     fn waiting(&mut self) -> io::Result<&mut TcpStream> {
         if let Self::Bare(_) = self
             && let Self::Bare(socket) = std::mem::take(self)

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-/// Whether an accepted socket has the options of its listener, so that they need not be set on each.
+/// Whether accepted sockets inherit the options of their listener, so that they need not be set on
+/// each.
 pub(crate) const ACCEPTED_INHERIT: bool = cfg!(target_os = "linux");
 
-/// Sets what an event stream's socket needs: no wait for more bytes to send along, and bounds on what
-/// and how long the kernel holds for a client that takes nothing.
+/// Sets the options of an event stream's socket: no delay of small writes, and limits on the unsent
+/// bytes that the kernel holds, and on how long it holds them.
 pub(crate) fn limit(options: &SockRef<'_>, stall_timeout: Duration) -> io::Result<()> {
     options.set_tcp_nodelay(true)?;
     limit_unsent(options)?;
@@ -21,17 +22,17 @@ pub(crate) fn limit(options: &SockRef<'_>, stall_timeout: Duration) -> io::Resul
 }
 
 /// Below half of it, a socket counts as writable: enough to keep a fast client busy until more is
-/// written. Where it is reached, no packet is begun; one that was begun below it is filled.
+/// written. At the limit, no packet is begun; a packet begun below it is filled.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub(crate) const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 
-/// Bounds what the kernel holds for a client that takes nothing.
+/// Limits the unsent bytes that the kernel holds for a client that accepts none.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 fn limit_unsent(options: &SockRef<'_>) -> io::Result<()> {
     options.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
-/// The same where unsent bytes have no limit of their own: the whole buffer has one.
+/// The same on platforms without a limit on unsent bytes: the whole buffer is limited.
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 fn limit_unsent(options: &SockRef<'_>) -> io::Result<()> {
     const SEND_BYTES_MAX: usize = 64 * 1024;

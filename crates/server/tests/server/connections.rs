@@ -1,5 +1,5 @@
-//! What clients do to the connection of their stream: each is its own reader's affair, and readers
-//! beside it lose nothing.
+//! Clients that misuse the connection of their stream harm only themselves, and readers beside it
+//! lose nothing.
 
 use http::Method;
 

@@ -1,4 +1,4 @@
-//! A reader is told what it lost, and of nothing else.
+//! A reader is told of the events that it lost, and of no others.
 
 use std::num::NonZeroUsize;
 

@@ -1,4 +1,4 @@
-//! A server on a free port, and a client that shows what goes over the wire.
+//! A server on a free port, and a client that shows the bytes on the wire.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(crate) async fn start_server(
     let mut config = ServerConfig::default();
     config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     config.time = TimeSource::Stepped;
-    // What ends only by a time-out shall hang the test.
+    // A test whose connection ends only by a timeout must hang.
     config.head_timeout = Duration::from_secs(3600);
     config.shutdown_max = Duration::from_secs(3600);
     let mut hub = HubConfig::default();
@@ -304,7 +304,7 @@ impl Stream {
         &self.text
     }
 
-    /// Waits until the text has this in it, and gives what there is.
+    /// Waits until the text contains `part`; returns the text.
     pub(crate) async fn text_with(&mut self, part: &str) -> &str {
         while !self.text.contains(part) {
             assert!(self.read().await, "the stream ended: {:?}", self.text);

@@ -10,8 +10,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::harness::{Running, Stream, start_server};
 
-/// A route `/hooked/{key}` whose emitters tell the test what their hooks are told. The last of them
-/// sends an event, as a program's might: to the key `log`.
+/// A route `/hooked/{key}` whose emitters report to the test what their hooks are given. The last
+/// of them sends an event, as a program's might: to the key `log`.
 struct Hooked {
     emitters: OnceLock<Emitters<String>>,
     told: UnboundedSender<&'static str>,
@@ -209,7 +209,7 @@ async fn a_hook_that_panics_ends_no_other_stream() {
         drop(fixture.hooked.emitters().close(&"panic".to_owned()));
         stream.rest().await;
     }
-    // Each shard has gone on to tell what ended after that.
+    // Each shard has run the hooks of streams that ended after that.
     for other in others {
         drop(fixture.hooked.emitters().send(&"alpha".to_owned(), Event::new("x")));
         let mut other = other;

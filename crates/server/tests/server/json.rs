@@ -1,4 +1,4 @@
-//! Reading as JSON: what a stream would have said, for networks that hold streams back.
+//! Reading as JSON: the content of a stream, for networks that buffer streams.
 
 use std::num::NonZeroUsize;
 
@@ -66,7 +66,7 @@ async fn a_poll_that_waits_is_answered_by_the_next_event() {
     assert_eq!(server.hub.stats().subscribers, 0);
 }
 
-/// A poll from before an end used to be answered at once with nothing, for ever.
+/// A poll from before an end used to be answered at once with nothing, forever.
 #[tokio::test]
 async fn a_poll_reads_on_over_the_end_of_a_topics_streams() {
     let server = start().await;

@@ -16,7 +16,7 @@ use crate::wire::RawReader;
 
 const AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// Waits until nobody subscribes any more.
+/// Waits until there are no subscribers.
 async fn nobody_is_left(server: &Running) {
     while server.hub.stats().subscribers > 0 {
         tokio::task::yield_now().await;
@@ -65,7 +65,7 @@ async fn t46_a_proxy_that_keeps_acknowledging_holds_a_stream_until_its_maximum_a
     }
     for minute in 1..=10 {
         server.tick(MINUTE * minute);
-        // A heartbeat comes, is read, and is read by nobody.
+        // A heartbeat is due, and no subscriber is there to read it.
         let heartbeats = "2\r\n:\n\r\n".repeat(minute as usize);
         while !String::from_utf8_lossy(&received).contains(&heartbeats) {
             proxy.read_buf(&mut received).await.unwrap();
@@ -101,7 +101,7 @@ async fn t46_the_clients_fin_is_seen_without_a_write() {
     while server.departures().await != [("client-closed".to_owned(), 3 * paths.len())] {}
 }
 
-/// What the hooks of a route's streams were told.
+/// The ends that the hooks of a route's streams were given.
 type Told = Arc<Mutex<Vec<StreamEnd>>>;
 
 /// A route whose streams of the topic `hooked` tell how they ended.
@@ -162,7 +162,7 @@ const WAYS: [(Way, StreamEnd); 11] = [
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A server whose streams tell, and what they told.
+/// A server whose streams report their ends, and the reports.
 async fn hooked(way: Way) -> (Running, Told) {
     let told = Told::default();
     let timeout = (way == Way::TimedOut).then_some(MINUTE);
@@ -238,7 +238,7 @@ async fn t46_hooks_run_exactly_once_on_every_path() {
         while told.lock().is_empty() {
             tokio::task::yield_now().await;
         }
-        // Whatever is left of it goes with the server.
+        // The rest of it ends with the server.
         if way != Way::Drained {
             server.signal();
         }

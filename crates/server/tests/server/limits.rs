@@ -1,4 +1,4 @@
-//! What is limited is refused clearly, and the rest goes on.
+//! Requests beyond a limit are refused clearly, and others are served.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -61,7 +61,7 @@ async fn slow_heads_give_way_and_quick_ones_get_in() {
     // They are accepted in their order, so that this one comes after them and displaces the first.
     assert_eq!(server.get("/healthz").answer().await.status, 200);
     let mut text = Vec::new();
-    // Closed, with whatever was unread reset.
+    // Closed, and reset if bytes were unread.
     let _ = slow[0].read_to_end(&mut text).await;
     assert!(text.is_empty());
     slow[1].write_all(b"host\r\nConnection: close\r\n\r\n").await.unwrap();

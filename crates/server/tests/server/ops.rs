@@ -1,4 +1,4 @@
-//! What operators see, and the pages.
+//! Health, readiness, metrics, and the pages.
 
 use crate::harness::start;
 

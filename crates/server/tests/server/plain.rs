@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use crate::harness::{start, start_server, start_with};
 use crate::wire::RawReader;
 
-/// What makes a request hyper's and means nothing.
+/// A header without meaning that leaves a request to hyper.
 const NOT_PLAIN: &str = "Upgrade: nothing\r\n";
 
-/// An answer without what differs each time, its headers sorted.
+/// An answer with sorted headers, without the parts that always differ.
 fn without_dates_and_ids(answer: &str) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let (status, headers) = head.split_once("\r\n").unwrap();
@@ -212,7 +212,7 @@ async fn a_head_that_trickles_has_no_more_time_than_one_that_stops() {
     panic!("it is still served");
 }
 
-/// A route that answers a POST by a stream, as those do whose streams are asked for with a body.
+/// A route that answers a POST by a stream, for requests with a body.
 struct Asked;
 
 impl ExtraRoutes for Asked {

@@ -221,7 +221,7 @@ async fn several_addresses_serve_the_same_hub_and_a_taken_one_is_named() {
     served.await.unwrap().unwrap();
 }
 
-/// A connection of HTTP/2 with the windows that the protocol starts with: what is under way on it is
+/// A connection of HTTP/2 with the windows that the protocol starts with: the bytes in flight are
 /// small, so that order can be told by counting.
 async fn http2(address: SocketAddr) -> SendRequest<Full<Bytes>> {
     /// RFC 9113, section 6.9.2.

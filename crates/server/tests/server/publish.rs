@@ -1,4 +1,4 @@
-//! What is published is what is read.
+//! Events are read as they were published.
 
 use serde_json::json;
 

@@ -75,7 +75,7 @@ async fn a_get_that_acts_is_none_for_pages_of_other_sites() {
         assert_eq!(ask.answer().await.status, 403);
     }
     assert_eq!(extra.unwrap().counted.load(Ordering::Relaxed), 0);
-    // Beside it, whatever only reads is as before.
+    // Requests that only read are as before.
     let ask = server.get("/healthz").header("sec-fetch-site", "cross-site");
     assert_eq!(ask.answer().await.status, 200);
 }

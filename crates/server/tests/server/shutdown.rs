@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Running, start, start_with};
 
-/// A server whose draining lasts until the test moves time on.
+/// A server whose drain lasts until the test advances time.
 async fn slow_to_drain() -> Running {
     const HOUR: Duration = Duration::from_secs(3600);
     start_with(|config, _| {
@@ -70,7 +70,7 @@ async fn t45_a_new_stream_during_draining_is_a_200_that_ends_to_a_browser_and_50
         let stream = server.get("/topics/a").header(name, value).stream().await;
         let text = stream.rest().await;
         assert!((2000..=7000).contains(&last_retry(&text)), "{text}");
-        assert!(text.contains("\n: this server is about to end"), "{text}");
+        assert!(text.contains("\n: this server is shutting down"), "{text}");
         assert!(!text.contains("\n\n"), "{text}");
     }
     let answer = server.get("/topics/a").answer().await;

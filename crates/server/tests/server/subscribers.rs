@@ -1,4 +1,4 @@
-//! Who listens, page by page, and sending a subject away.
+//! Listing subscribers page by page, and closing the streams of a subject.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -191,7 +191,7 @@ async fn every_stream_is_on_one_page_whoever_comes_and_goes_meanwhile() {
         assert_eq!(pages, all.len().div_ceil(5).max(1));
     }
 
-    // One that leaves moves nobody to another page.
+    // A stream that ends moves no other to another page.
     let first = list(&server, "?limit=5").await;
     let next = first["next"].as_str().unwrap();
     let on_page = |page: &Value| -> HashSet<String> {
@@ -249,7 +249,7 @@ async fn pages_that_may_only_read_are_not_told_who_listens() {
 #[tokio::test]
 async fn a_subject_is_sent_away_from_all_its_streams_and_no_others() {
     let server = start_keyed().await;
-    let his = [
+    let closed = [
         server.stream("/connect/alpha").await,
         server.stream("/stream-sse?user=alpha").await,
         open_http2(&server, "/connect/alpha").await,
@@ -258,7 +258,7 @@ async fn a_subject_is_sent_away_from_all_its_streams_and_no_others() {
     let others =
         [server.stream("/connect/beta").await, topic, open_http2(&server, "/connect/beta").await];
     delete(&server, "?subject=alpha&subject=nobody").await;
-    for stream in his {
+    for stream in closed {
         stream.rest().await;
     }
     assert_eq!(listed(&server, "?subject=alpha").await.0, 0);
@@ -267,7 +267,7 @@ async fn a_subject_is_sent_away_from_all_its_streams_and_no_others() {
     for (mut stream, data) in others.into_iter().zip(["for beta", "for the topic", "for beta"]) {
         stream.text_with(data).await;
     }
-    // No topic came into being that anybody could see.
+    // The subject's topic is not visible.
     let topics = server.get("/topics").answer().await.text();
     assert!(!topics.contains("subject"), "{topics}");
 }

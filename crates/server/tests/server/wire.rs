@@ -1,4 +1,4 @@
-//! Readers on plain sockets, which do what no HTTP client would, and readers beside them.
+//! Readers on plain sockets, which behave as no HTTP client does, and readers beside them.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl RawReader {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// Waits until what was received has this in it, and gives all of it.
+    /// Waits until the received text contains `part`; returns all of it.
     pub(crate) async fn text_with(&mut self, part: &str) -> String {
         loop {
             let text = self.text();
@@ -73,7 +73,7 @@ impl RawReader {
     }
 }
 
-/// Readers of the topic `news` who behave, beside one who does not.
+/// Readers of the topic `news` that behave, beside one that does not.
 pub(crate) struct Others {
     streams: Vec<Stream>,
     published: usize,
@@ -92,7 +92,7 @@ impl Others {
         Self { streams, published: 0, seen: 0 }
     }
 
-    /// Publishes an event of so many bytes for everybody.
+    /// Publishes an event of so many bytes to all readers.
     pub(crate) async fn publish(&mut self, server: &Running, bytes: usize) {
         self.published += 1;
         server.publish("news", &data(self.published, bytes)).await;

@@ -22,7 +22,7 @@ impl EventParts {
             let event_type = EventType::new(event_type).map_err(|error| {
                 let at = error.position();
                 Problem::invalid_event(&format!(
-                    "an event type has no CR, LF or NUL: byte {at} is one"
+                    "an event type must not contain CR, LF or NUL: see byte {at}"
                 ))
             })?;
             event = event.with_type(event_type);
@@ -31,7 +31,7 @@ impl EventParts {
             let id = EventId::new(id).map_err(|error| {
                 let at = error.position();
                 Problem::invalid_event(&format!(
-                    "an event ID has no CR, LF or NUL: byte {at} is one"
+                    "an event ID must not contain CR, LF or NUL: see byte {at}"
                 ))
             })?;
             event = event.with_id(id);

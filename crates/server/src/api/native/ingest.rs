@@ -1,4 +1,4 @@
-//! Publishing the events of a body as it comes.
+//! Publishes the events of a body while the body arrives.
 
 use bytes::Bytes;
 use http::Response;
@@ -9,12 +9,13 @@ use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::RequestBody;
 
-/// Reads events from a body as it comes.
+/// Reads events from a body while the body arrives.
 pub(super) trait EventReader: Send {
-    /// Reads on and appends what was completed; stops at the first event that cannot be published.
+    /// Reads a chunk and appends the events that it completes; stops at the first event that cannot
+    /// be published.
     fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem>;
 
-    /// Reads what is left at the end of the body.
+    /// Reads the remainder at the end of the body.
     fn end(&mut self, drafts: &mut Vec<Draft>) -> Result<(), Problem>;
 }
 
@@ -30,8 +31,8 @@ impl<'a> Ingest<'a> {
         Self { context, key, report: Report::default() }
     }
 
-    /// Publishes chunk by chunk. The next one is read when the events of the one before are committed,
-    /// so that a publisher is held back and nothing piles up.
+    /// Publishes chunk by chunk. The next chunk is read once the events of the previous one are
+    /// committed: this is the publisher's backpressure.
     pub(super) async fn run(
         mut self,
         body: &mut RequestBody,
@@ -44,7 +45,7 @@ impl<'a> Ingest<'a> {
                 Ok(None) => (reader.end(&mut drafts), true),
                 Err(problem) => break Some(problem),
             };
-            // What precedes the first one that is refused stays published.
+            // Events before the first refused one stay published.
             let committed = self.commit(drafts).await;
             if let Err(problem) = committed.and(read.map_err(|p| self.report.place(p))) {
                 break Some(problem);

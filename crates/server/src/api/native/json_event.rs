@@ -25,8 +25,8 @@ struct JsonEvent<'a> {
     private: Option<bool>,
 }
 
-/// Where a part stands in the text that a person wrote: the lines before it, and the bytes before it
-/// on its first line.
+/// The position of a part in the publisher's text: the lines before it, and the bytes before it on
+/// its first line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TextPosition {
     lines: usize,
@@ -39,7 +39,7 @@ impl TextPosition {
         Self { lines: line.saturating_sub(1), bytes: 0 }
     }
 
-    /// Where a part of a text starts.
+    /// The position where a part of a text starts.
     pub(super) fn of(part: &str, text: &str) -> Self {
         let at = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
         let before = &text.as_bytes()[..at.min(text.len())];
@@ -52,14 +52,14 @@ impl TextPosition {
         self.lines + 1
     }
 
-    /// Where a part of the part that stands here starts.
+    /// The position of a part within the part that stands here.
     fn then(self, inner: Self) -> Self {
         let bytes = if inner.lines == 0 { self.bytes + inner.bytes } else { inner.bytes };
         Self { lines: self.lines + inner.lines, bytes }
     }
 }
 
-/// Reads one event, which stands at a position.
+/// Reads one event, which stands at `position` in the whole text.
 pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem> {
     // As a sequence, an array would do for the object.
     if !json.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(json).is_ok()
@@ -81,7 +81,7 @@ pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem
     Ok(Draft::new(topics, parts.into_event(&data)?).with_private(private))
 }
 
-/// JSON that cannot be read, where it stops being readable.
+/// The problem of JSON that cannot be read, with the position where reading stopped.
 pub(super) fn invalid_json(error: &serde_json::Error, position: TextPosition) -> Problem {
     // The library counts from one in the part it was given.
     let inner = TextPosition { lines: error.line().saturating_sub(1), bytes: error.column() };
@@ -102,7 +102,7 @@ fn topics(
     match (topic, topics) {
         (Some(topic), None) => topic_of(topic).map(Topics::from),
         (None, Some(names)) => {
-            // Looked at one after the other, so that a long list is not built before it is refused.
+            // Checked one after the other, so that a long list is refused before it is built.
             let many = names.len() > Topics::MAX;
             let topics: Vec<_> =
                 names.into_iter().take(Topics::MAX).map(topic_of).collect::<Result<_, _>>()?;

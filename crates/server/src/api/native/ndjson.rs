@@ -8,11 +8,11 @@ use super::json_event::{TextPosition, draft};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::utf8;
 
-/// Cuts a body into lines, each of them an event; blank lines are skipped.
+/// Cuts a body into lines, of which each is an event. Blank lines are skipped.
 #[derive(Debug)]
 pub(super) struct Lines {
     line_bytes_max: usize,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of a line whose end has not arrived.
     unfinished: Vec<u8>,
     /// Lines that are complete.
     count: usize,
@@ -43,7 +43,9 @@ impl Lines {
     fn keep(&mut self, rest: &[u8]) -> Result<(), Problem> {
         let bytes_max = self.line_bytes_max;
         if self.unfinished.len() + rest.len() > bytes_max {
-            let detail = format!("a line has at most {bytes_max} bytes, and its event fewer");
+            let detail = format!(
+                "a line has at most {bytes_max} bytes, including the JSON around its event"
+            );
             let problem = Problem::new(ProblemKind::EventTooLarge, detail);
             return Err(problem.with("line", self.count + 1));
         }

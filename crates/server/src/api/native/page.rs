@@ -22,7 +22,8 @@ pub(super) const PARAMETERS: [&str; 3] = ["limit", "after", "wait"];
 /// The longest wait: below the idle time-outs of the usual proxies.
 const WAIT_MAX: Duration = Duration::from_secs(55);
 
-/// The events after a place, or the latest where there is none; waits for the first one if asked to.
+/// Answers with the events after a place, or the latest ones without a place; waits for the first
+/// event if asked to.
 pub(super) async fn page(
     context: &Context,
     query: &Query,
@@ -37,7 +38,7 @@ pub(super) async fn page(
     };
     let mut page = context.hub.page(view.clone(), start, limit);
     if page.events.is_empty() && page.gap.is_none() && !wait.is_zero() {
-        // Who waits costs what a stream costs.
+        // A waiting reader costs as much as a stream, so it needs a permit too.
         let _permit = stream_permit(context)?;
         page = wait_for(context, view, page, wait, limit).await;
     }

@@ -2,9 +2,10 @@
 
 use crate::http::problem::Problem;
 
-/// Events of one answer unless the client says otherwise.
+/// The default number of events in one answer.
 pub(super) const LIMIT: usize = 100;
-/// Events, or topics, of one answer at most: with small events about what a request and its answer cost anyway.
+/// The maximum number of events or topics in one answer. With small events, they cost about as much
+/// as the request itself.
 pub(super) const LIMIT_MAX: usize = 1000;
 
 /// Reads a `limit`.

@@ -1,4 +1,4 @@
-//! Publishing one event, whose data is the body.
+//! Publishes one event, whose data is the body.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(crate) async fn one(
     Ok(Answer::Text(response))
 }
 
-/// Reads what may stand in the query or in a header, but not in both.
+/// Reads a value that may be given in the query or in a header, but not in both.
 fn query_or_header(
     query: &Query,
     name: &str,
@@ -60,7 +60,7 @@ fn query_or_header(
     match (query.one(name)?, header.text()?) {
         (Some(_), Some(_)) => Err(Problem::invalid_parameter(
             name,
-            &format!("the header {} says it too", header.name),
+            &format!("the header {} is given too", header.name),
         )),
         (Some(text), None) => Ok(Some(text.to_owned())),
         (None, text) => Ok(text.map(str::to_owned)),

@@ -6,8 +6,8 @@ use tidings_hub::IdempotencyKey;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Given;
 
-/// What the headers say about the events of a request, found in one pass over them. What is wrong with
-/// a header is told when it is asked for: not every call reads each of them.
+/// The headers that describe the events of a request, found in one pass over all headers. A
+/// malformed header is reported when it is read, because not every call reads each of them.
 #[derive(Debug, Default)]
 pub(super) struct PublishHeaders<'a> {
     event_type: Given<'a>,
@@ -48,7 +48,7 @@ impl<'a> PublishHeaders<'a> {
         Single { name: EVENT_ID, given: self.event_id }
     }
 
-    /// What makes a repetition of the request publish nothing.
+    /// The idempotency key: a request that repeats it publishes nothing.
     pub(super) fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
         let header = Single { name: IDEMPOTENCY_KEY, given: self.idempotency_key };
         let Some(text) = header.text()? else { return Ok(None) };
@@ -58,7 +58,7 @@ impl<'a> PublishHeaders<'a> {
         })
     }
 
-    /// Refuses a compressed body, which would be published as it is.
+    /// Refuses a compressed body, which would be published without being decompressed.
     pub(super) fn refuse_coding(&self) -> Result<(), Problem> {
         if self.is_coded {
             return Err(Problem::new(

@@ -1,4 +1,4 @@
-//! Publishing a JSON object or array: all or nothing.
+//! Publishes a JSON object or array: all or nothing.
 
 use bytes::Bytes;
 use http::Response;
@@ -42,7 +42,8 @@ fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
     if !text.trim_ascii_start().starts_with('[') {
         return Ok(vec![draft(text, TextPosition::default())?]);
     }
-    // Syntax first, as a whole: what is wrong with it has a line and a column of the whole text.
+    // The syntax of the whole text is checked first, so that a mistake is reported by its line and
+    // column in the whole text.
     let values: Vec<&RawValue> = serde_json::from_str(text)
         .map_err(|error| invalid_json(&error, TextPosition::default()))?;
     let drafts = values.iter().enumerate().map(|(index, value)| {

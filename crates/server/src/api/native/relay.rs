@@ -1,4 +1,4 @@
-//! Events as the format they come out in: an event stream, published as it arrives.
+//! Publishes an event stream: the format that comes out of the hub goes in, too.
 
 use std::fmt;
 
@@ -42,9 +42,12 @@ impl EventReader for EventStream {
             let resets_id = event.id() == Some("");
             let mut event = event.to_event().map_err(|error| {
                 let at = error.position();
-                Problem::invalid_event(&format!("an event type has no NUL: byte {at} is one"))
+                Problem::invalid_event(&format!(
+                    "an event type must not contain NUL: see byte {at}"
+                ))
             })?;
-            // It resets the place of the upstream's own readers. Here it has none to reset.
+            // An empty ID resets the last event ID of the upstream's readers. Readers here have IDs
+            // of this hub.
             if resets_id {
                 event = Event::new(event.data()).with_type(event.event_type().clone());
             }
@@ -53,7 +56,8 @@ impl EventReader for EventStream {
         Ok(())
     }
 
-    /// What no blank line followed is discarded, as everywhere (WHATWG HTML, section 9.2.6).
+    /// Discards an event that no blank line followed, as every client does (WHATWG HTML, section
+    /// 9.2.6).
     fn end(&mut self, _: &mut Vec<Draft>) -> Result<(), Problem> {
         self.decoder.end_of_stream();
         Ok(())

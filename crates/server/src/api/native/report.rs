@@ -1,4 +1,4 @@
-//! What has become of the events of one request.
+//! The outcome of the events of one request.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use crate::http::response::{JSON, no_store};
 /// The header of an answer that repeats an earlier one, because nothing was published this time.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What has become of a request's events.
+/// The outcome of the events of one request.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) committed: u64,
@@ -24,7 +24,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// IDs of one answer at most: those of the latest events. Whoever needs all of them reads them.
+    /// IDs of one answer at most: those of the latest events. A publisher that needs all of them
+    /// can read them.
     const IDS_MAX: usize = 1000;
 
     pub(super) fn count(&mut self, published: Vec<Published>) {
@@ -37,7 +38,7 @@ impl Report {
         self.latest.drain(..surplus);
     }
 
-    /// Says which event a problem is about: the first that is not committed.
+    /// Adds to a problem the index of its event: the first that is not committed.
     pub(super) fn place(&self, problem: Problem) -> Problem {
         problem.with("index", self.committed)
     }
@@ -46,7 +47,7 @@ impl Report {
         self.latest.iter().map(EventId::as_str).collect()
     }
 
-    /// The answer where everything was published.
+    /// The answer if every event was published.
     pub(super) fn into_response(self) -> Response<Bytes> {
         #[derive(Serialize)]
         struct Committed<'a> {
@@ -68,8 +69,8 @@ impl Report {
         response
     }
 
-    /// The answer where it was not: the problem, which event it is about, and what was published
-    /// before.
+    /// The answer if one was refused: the problem, the index of its event, and the events published
+    /// before it.
     pub(super) fn into_refusal(self, problem: Problem) -> Response<Bytes> {
         let refused = problem.to_members();
         let (committed, ids) = (self.committed, self.ids());

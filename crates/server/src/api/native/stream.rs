@@ -1,4 +1,4 @@
-//! Subscribing: which view a request asks for, and where it starts.
+//! Subscribes: reads the view that a request asks for, and its start.
 
 use std::sync::LazyLock;
 
@@ -56,7 +56,7 @@ async fn answer(
     }
 }
 
-/// The form depends on the request, which caches must know.
+/// The `Vary` header: the format depends on the request, which caches must know.
 fn vary() -> HeaderMap {
     static ON_ACCEPT: LazyLock<HeaderMap> =
         LazyLock::new(|| HeaderMap::from_iter([(VARY, HeaderValue::from_static("Accept"))]));
@@ -72,7 +72,7 @@ fn format(head: &Parts) -> Result<Format, Problem> {
     })
 }
 
-/// The query, if it has parameters only that mean something for this form.
+/// Reads the query, which may only have parameters of this format.
 fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, Problem> {
     let query = Query::parse(head.uri.query())?;
     if query.is_empty() {
@@ -101,7 +101,7 @@ fn view(query: &Query, filters_max: usize) -> Result<View, Problem> {
     match filters.len() {
         0 => Err(Problem::new(
             ProblemKind::MissingParameter,
-            "say what to listen to: topic= names a topic, match= a pattern with * and **; each may \
+            "name at least one topic or pattern: topic= names a topic, match= a pattern with * and **; each may \
              be repeated",
         )),
         count if count > filters_max => {

@@ -1,4 +1,4 @@
-//! Who listens, and ending their streams.
+//! Lists subscribers and closes their streams.
 
 use bytes::Bytes;
 use http::{Response, Version};
@@ -15,7 +15,7 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Query, Request, topic};
 use crate::http::response::{JSON, no_content, no_store};
 
-/// `GET /subscribers`: the streams that are open, those of a topic or a subject if one is named.
+/// `GET /subscribers`: lists the open streams, or those of the named topics or subjects.
 pub(crate) async fn list(
     context: &Context,
     request: &Request<'_>,
@@ -26,7 +26,7 @@ pub(crate) async fn list(
     let from = query.one("after")?.map_or(Ok(Position::default()), position)?;
     context.tick();
     let mut page = Page { named, from, limit, matching: 0, found: Vec::new(), next: None };
-    // All of them are looked at where some are asked for, since their number is told too.
+    // With a selection, all streams are visited, because the answer includes their number.
     let is_everybody = page.named.is_nobody();
     let mut at = if is_everybody { Some(from) } else { Some(Position::default()) };
     while let Some(portion) = at.filter(|_| !(is_everybody && page.next.is_some())) {
@@ -42,9 +42,9 @@ pub(crate) async fn list(
     Ok(no_store(&JSON, body))
 }
 
-/// `DELETE /subscribers`: ends the streams that are open on exactly these topics, after what has been
-/// published, or those of these subjects, at once. Their EventSources come back once, are answered
-/// 204, and stay away.
+/// `DELETE /subscribers`: closes the streams that are open on exactly these topics, after the
+/// events published so far, or those of these subjects, at once. Their EventSources reconnect once,
+/// are answered 204, and stay closed.
 pub(crate) async fn close(
     context: &Context,
     request: &Request<'_>,
@@ -52,12 +52,12 @@ pub(crate) async fn close(
     let Selection { topics, subjects } = Selection::new(&request.query(&["topic", "subject"])?)?;
     match (topics.is_empty(), subjects.is_empty()) {
         (true, true) => {
-            let detail = "say whose streams to end: topic= names a topic, subject= a subject";
+            let detail = "name the streams to close: topic= names a topic, subject= a subject";
             return Err(Problem::new(ProblemKind::MissingParameter, detail));
         }
         (false, false) => {
-            let why = "topic= is given too, and whether the streams of both or of either are meant \
-                       cannot be known: end them one after the other";
+            let why = "topic= is given too, and it is unclear whether a stream must match both or \
+                       either: close them one after the other";
             return Err(Problem::invalid_parameter("subject", why));
         }
         _ => {}
@@ -67,7 +67,8 @@ pub(crate) async fn close(
         context.hub.close(topic).await?;
     }
     for subject in subjects {
-        // First, so that who comes back or is on the way is known by it.
+        // First, so that a reader that reconnects, or is just connecting, is recognized by this
+        // entry.
         context.hub.close(subject.ends().clone()).await?;
         context.engine.end_subject(&subject);
         context.streams.end_bodies(&subject);
@@ -100,16 +101,17 @@ impl Selection {
         self.topics.is_empty() && self.subjects.is_empty()
     }
 
-    /// Whether a stream is one of those: of one of the subjects, and sent one of the topics.
+    /// Whether a stream is selected: it belongs to one of the subjects and is sent one of the
+    /// topics.
     fn has(&self, subject: Option<&Subject>, reads: impl Fn(&Topic) -> bool) -> bool {
-        let is_his = || subject.is_some_and(|subject| self.subjects.contains(subject));
-        (self.subjects.is_empty() || is_his())
+        let is_selected = || subject.is_some_and(|subject| self.subjects.contains(subject));
+        (self.subjects.is_empty() || is_selected())
             && (self.topics.is_empty() || self.topics.iter().any(reads))
     }
 }
 
-/// A stream's place in the list: its shard, or the number after the last for streams that no shard
-/// writes, and its number there. It does not change while the stream is open.
+/// The position of a stream in the list: its shard (one past the last shard for streams that hyper
+/// writes) and its number there. It does not change while the stream is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
     part: usize,
@@ -129,21 +131,21 @@ fn position(text: &str) -> Result<Position, Problem> {
     })
 }
 
-/// A page of the list on its way.
+/// A page of the list while it is collected.
 #[derive(Debug)]
 struct Page {
     named: Selection,
     from: Position,
     limit: usize,
-    /// How many streams are of those named.
+    /// The number of selected streams.
     matching: usize,
     found: Vec<Subscriber>,
-    /// The first stream that is not on this page any more.
+    /// The first stream after this page.
     next: Option<Position>,
 }
 
 impl Page {
-    /// Looks at a portion of the streams; the answer is where to go on.
+    /// Visits a portion of the streams; returns the position of the next portion.
     fn look(&mut self, context: &Context, at: Position) -> Option<Position> {
         let now = context.hub.time();
         let shards = context.engine.shards();
@@ -191,19 +193,19 @@ impl Page {
 struct JsonPage {
     total: usize,
     subscribers: Vec<Subscriber>,
-    /// What `after` is to be for the rest.
+    /// The value of `after` that continues the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// A stream as it is shown.
+/// A stream as JSON shows it.
 #[derive(Debug, Serialize)]
 struct Subscriber {
     topics: Vec<String>,
     r#match: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
-    /// The other end of its connection; not there if that has just gone.
+    /// The address of the client; missing if the connection has just closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     since: String,
@@ -218,7 +220,7 @@ impl Subscriber {
             topics,
             r#match: patterns,
             subject: seen.subject().map(|subject| subject.as_str().to_owned()),
-            // The kernel knows it, so that nothing has to be kept for those who rarely ask.
+            // Asked of the kernel, so that no stream has to store an address that is rarely needed.
             address: seen.socket().peer_addr().ok().map(|address| address.to_string()),
             since: now.saturating_sub(seen.age()).to_string(),
             protocol: match seen.framing() {

@@ -1,4 +1,4 @@
-//! What is held: the topics and how much of each.
+//! Lists the topics that have events.
 
 use bytes::Bytes;
 use http::Response;
@@ -11,11 +11,11 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::{JSON, no_store};
 
-/// `GET /topics`: in the order of their names, from after one on.
+/// `GET /topics`: lists topics in the order of their names, after a given one.
 pub(crate) fn list(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
     let query = request.query(&["after", "limit"])?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT_MAX), limit)?;
-    // One more than asked for tells whether there are more.
+    // One more than asked for shows whether there are more.
     let mut held = context.hub.topics(query.one("after")?, limit + 1);
     let has_more = held.len() > limit;
     held.truncate(limit);
@@ -28,7 +28,7 @@ pub(crate) fn list(context: &Context, request: &Request<'_>) -> Result<Response<
 #[derive(Serialize)]
 struct JsonPage<'a> {
     topics: Vec<JsonTopic<'a>>,
-    /// What `after` is to be for the rest.
+    /// The value of `after` that continues the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
 }

@@ -1,4 +1,4 @@
-//! The pass over all slots: heartbeats, ends, and readers that take nothing.
+//! The pass over all slots: heartbeats, ends, and clients that accept no bytes.
 //!
 //! One pass every second or so, in portions, instead of a timer for each slot.
 
@@ -12,13 +12,13 @@ use super::super::slot::{Rest, Tick};
 use super::super::socket::Socket;
 use super::{Shard, enqueue, framed, ticks};
 
-/// Slots visited in one go by the pass for heartbeats and ends.
+/// The number of slots that one turn of the pass visits.
 const PASS_SLOTS: usize = 1024;
-/// How long the client of a stream that has ended has to close its end.
+/// The time that the client of an ended stream has to close the connection.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl<S: Socket, P> Shard<S, P> {
-    /// Ends every stream at a time of its own within a time.
+    /// Ends all streams, spread over this time.
     pub(crate) fn drain(&mut self, over: Duration) {
         self.is_closing = true;
         for cold in self.slots.iter_cold() {
@@ -27,8 +27,8 @@ impl<S: Socket, P> Shard<S, P> {
         self.next_pass = self.now;
     }
 
-    /// Time between two passes: so short that those who are due for a heartbeat are a small part, and
-    /// that none is late even if the hub's ticks come irregularly.
+    /// The time between two passes: so short that only a small part of the slots is due for a
+    /// heartbeat in each, and that no heartbeat is late even if the hub's ticks are irregular.
     fn pass_interval(&self) -> Tick {
         /// A pass over a million slots takes some milliseconds.
         const PASS_MAX: Tick = 50;
@@ -38,7 +38,7 @@ impl<S: Socket, P> Shard<S, P> {
         (ticks(self.config.heartbeat_interval) / 15).clamp(1, PASS_MAX)
     }
 
-    /// Begins the end of a stream: its last bytes are written, and then its client is to close.
+    /// Begins the end of a stream: its last bytes are written, and then its client should close.
     pub(super) fn end(&mut self, key: usize, reason: Reason) {
         let (hot, cold) = self.slots.both(key);
         let rest =
@@ -49,13 +49,14 @@ impl<S: Socket, P> Shard<S, P> {
         }
         rest.bytes.extend_from_slice(hot.framing.end());
         cold.ending = Some(reason);
-        // Even to a client that takes nothing, an end is an end.
+        // A client that accepts no bytes must not delay the end.
         cold.ends_at = self.now + ticks(LINGER);
         enqueue(key as u32, hot, &mut self.ready);
     }
 
     /// Removes a slot whose stream is written to its end. Its socket waits for the client to close:
-    /// closed at once with bytes unread, it would take the end of the stream with it.
+    /// a close with unread bytes would reset the connection, and the end of the stream would be
+    /// lost.
     pub(super) fn finish(&mut self, key: usize, reason: Reason) {
         if let Some(mut socket) = self.remove(key, reason) {
             socket.finish();
@@ -63,8 +64,8 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// Lets go of the sockets whose clients have closed, or had the time to. What a client still sends
-    /// is thrown away: closed with bytes unread, its socket would be reset.
+    /// Closes the sockets whose clients have closed or had the time to. Bytes that a client still
+    /// sends are discarded: a close with unread bytes would reset the connection.
     fn let_go(&mut self) {
         let now = self.now;
         self.lingering.retain_mut(|(socket, until)| now < *until && discard(socket));
@@ -91,7 +92,7 @@ impl<S: Socket, P> Shard<S, P> {
         let is_quiet = || u64::from(quiet) >= quiet_max(heartbeat, key as u64, hot.sent_at.into());
         let is_over = self.now >= cold.ends_at;
         match cold.ending {
-            // One whose socket takes bytes has its end in the queue, however long that is.
+            // If the socket is writable, the end is in the queue, however long the queue is.
             Some(reason) if is_over && !hot.is_writable => drop(self.remove(key, reason)),
             Some(_) => {}
             None if is_over => {
@@ -112,9 +113,9 @@ impl<S: Socket, P> Shard<S, P> {
     }
 }
 
-/// Reads and throws away some of what the peer sends; `false` if it is done with sending.
+/// Reads and discards some bytes of the peer; returns `false` if the peer has closed.
 fn discard(socket: &mut impl Socket) -> bool {
-    /// Bytes of one visit at most: who sends more is not about to close.
+    /// The maximum number of bytes per visit: a client that sends more is not about to close.
     const BYTES_MAX: usize = 4096;
     let mut buffer = [0; BYTES_MAX];
     match socket.read(&mut buffer) {

@@ -1,6 +1,6 @@
-//! The streams of a shard as those who list and end them see them.
+//! Lists the streams of a shard, and closes those of a subject.
 //!
-//! All slots are looked at in portions, so that nobody holds the shard for long.
+//! Slots are visited in portions, so that the shard is never locked for long.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::super::socket::Socket;
 use super::{Shard, Tap};
 use crate::engine::subject::Subject;
 
-/// Slots looked at in one go: some tens of microseconds, names and addresses included.
+/// The number of slots visited at once: some tens of microseconds, names and addresses included.
 const PORTION: usize = 256;
 
 /// A stream as it is listed.
 pub(crate) struct Seen<'a, S, P> {
-    /// Its number, which nobody else has while it is there.
+    /// Its number, unique while the stream is open.
     pub(crate) key: usize,
     tap: &'a Tap,
     now: Tick,
@@ -32,7 +32,8 @@ impl<S: Socket, P> Shard<S, P> {
         self.slots.len()
     }
 
-    /// Shows a portion of the streams, from a number on; the answer is where to go on.
+    /// Visits a portion of the streams, starting at a number; returns the number of the next
+    /// portion.
     pub(crate) fn see(
         &mut self,
         from: usize,
@@ -48,15 +49,16 @@ impl<S: Socket, P> Shard<S, P> {
         Some(to).filter(|to| *to < self.slots.bound())
     }
 
-    /// Ends a subject's streams in a portion, from a number on; the answer is where to go on.
+    /// Closes a subject's streams in a portion, starting at a number; returns the number of the
+    /// next portion.
     pub(crate) fn end_subject(&mut self, subject: &Subject, from: usize) -> Option<usize> {
         let to = self.slots.bound().min(from.saturating_add(PORTION));
         for key in from..to {
-            let is_his = self
+            let is_open = self
                 .slots
                 .get(key)
                 .is_some_and(|(_, cold)| cold.subject() == Some(subject) && cold.ending.is_none());
-            if is_his {
+            if is_open {
                 self.end(key, Reason::Completed);
             }
         }
@@ -69,7 +71,7 @@ impl<S, P> Seen<'_, S, P> {
         self.tap.view_of(&self.cold.reader)
     }
 
-    /// Whether it is sent the topic's events.
+    /// Whether it is sent events of the topic.
     pub(crate) fn reads(&self, topic: &tidings_hub::Topic) -> bool {
         self.tap.reads(&self.cold.reader, topic)
     }
@@ -86,12 +88,12 @@ impl<S, P> Seen<'_, S, P> {
         self.hot.framing
     }
 
-    /// Whether it has not taken everything there is.
+    /// Whether events are waiting for it.
     pub(crate) fn is_behind(&self) -> bool {
         self.hot.is_behind
     }
 
-    /// How long it has been there.
+    /// The time since it was opened.
     pub(crate) fn age(&self) -> Duration {
         Duration::from_millis(100) * self.now.saturating_sub(self.cold.since)
     }

@@ -1,4 +1,4 @@
-//! What is written to the socket of one slot, and how far that moves its cursor.
+//! Writes to the socket of one slot and moves its cursor.
 
 use std::io;
 
@@ -9,13 +9,13 @@ use super::super::slot::{Cold, Hot, Tick};
 use super::super::socket::{Socket, write_some};
 use super::super::sweep::Sweep;
 
-/// What came of offering a sweep's events to a slot.
+/// The outcome of offering a sweep's events to a slot.
 pub(super) enum Offered {
-    /// It had them already, or is behind anyway.
+    /// Nothing was sent: the slot has them already, or is behind anyway.
     Nothing,
-    /// It has got this many of them; not all, if its socket is no longer writable.
+    /// This many were delivered; not all of them if the socket is no longer writable.
     Delivered(u64),
-    /// They are not what comes next for it: it is to read.
+    /// They do not follow its cursor, so it must read from history.
     Behind,
 }
 
@@ -32,7 +32,7 @@ pub(super) fn offer<S: Socket, P>(
     match Meeting::of(sweep.previous, events, sweep.is_special, hot.after) {
         Meeting::Past => Ok(Offered::Nothing),
         Meeting::Behind => Ok(Offered::Behind),
-        // History checks each of them against the slot's grant.
+        // Reading from history checks each event against the slot's grant.
         Meeting::Next if sweep.has_private && cold.reader.is_limited() => Ok(Offered::Behind),
         Meeting::Next => {
             deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
@@ -40,7 +40,7 @@ pub(super) fn offer<S: Socket, P>(
     }
 }
 
-/// A text that is no event of history, as a connection wants it.
+/// Frames text that is not an event of the history.
 pub(super) fn framed(framing: Framing, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let (mut text, mut framed) = (Vec::new(), Vec::new());
     write(&mut text);
@@ -48,7 +48,7 @@ pub(super) fn framed(framing: Framing, write: impl FnOnce(&mut Vec<u8>)) -> Vec<
     framed
 }
 
-/// Writes what must go first; `false` if the socket took only some of it.
+/// Writes the slot's rest; returns `false` if the socket accepted only a part.
 pub(super) fn write_rest<S: Socket, P>(
     hot: &mut Hot<S>,
     cold: &mut Cold<P>,
@@ -67,8 +67,8 @@ pub(super) fn write_rest<S: Socket, P>(
     Ok(hot.is_writable)
 }
 
-/// Writes gathered events, which follow the slot's cursor, and moves the cursor past those that were
-/// at least begun; the answer is how many.
+/// Writes gathered events, which follow the slot's cursor, and moves the cursor past those that
+/// were at least begun; returns their number.
 pub(super) fn deliver<S: Socket, P>(
     hot: &mut Hot<S>,
     cold: &mut Cold<P>,

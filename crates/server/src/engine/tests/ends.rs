@@ -1,4 +1,4 @@
-//! What a stream's hooks are told, for every way in which it ends.
+//! The end that a stream's hooks are given, for every reason.
 
 use std::io::ErrorKind;
 
@@ -92,7 +92,7 @@ impl One {
         drop(self.hub.publish(Draft::new(topic(), Event::new("x"))));
     }
 
-    /// Runs what is to be run, as the shard's thread does, and gives what it was told in all.
+    /// Runs the hooks, as the shard's thread does, and returns all ends that they were given.
     fn told(mut self) -> Vec<StreamEnd> {
         assert!(self.told.lock().is_empty(), "run while the shard is held");
         assert_eq!(self.shard.has_ended(), self.shard.len() == 0);

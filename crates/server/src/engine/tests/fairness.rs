@@ -1,7 +1,7 @@
 //! How many writes another topic's event waits for while ten thousand subscribers are sent one.
 //!
-//! Writes are counted, not milliseconds: what a write costs is the machine's affair, how many go first
-//! is the shard's.
+//! Writes are counted, not milliseconds: the cost of a write depends on the machine, but how many
+//! go first is the shard's.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,7 +22,7 @@ use super::super::thread::{INLINE_WRITES, TURN_WRITES};
 
 const SUBSCRIBERS: usize = 10_000;
 
-/// What the sockets share: who was written to, and what happens meanwhile.
+/// The state that the sockets share: the log of writes, and an action during them.
 struct Log {
     hub: Hub,
     /// The topics of the streams that were written to, in order.
@@ -117,7 +117,7 @@ impl Fixture {
     #[track_caller]
     fn waited(&mut self, published: usize) -> usize {
         while self.shard.turn(TURN_WRITES) {}
-        // What was published in the last turn has woken the thread for another.
+        // Events published in the last turn have woken the thread for another.
         self.shard.turn(TURN_WRITES);
         let writes = self.log.writes.borrow();
         let crowd = writes.iter().filter(|topic| **topic != "alone").count();

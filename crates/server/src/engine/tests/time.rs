@@ -24,7 +24,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// No stream may be silent for longer.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
-/// What all sockets tell together.
+/// The combined record of all sockets.
 #[derive(Debug, Default)]
 struct Meter {
     now: Cell<Duration>,
@@ -72,7 +72,7 @@ impl Wake for Woken {
     }
 }
 
-/// A shard, its hub, and what has been seen of its sockets.
+/// A shard, its hub, and the record of its sockets.
 struct World {
     hub: Hub,
     started: Now,
@@ -187,7 +187,7 @@ fn a_day_of_heartbeats_and_maximum_ages_has_no_silence_and_no_burst() {
     let mut rng = Rng::with_seed(5);
     let mut world = World::new(Some(AGE_MAX));
     while world.meter.now.get() < 24 * HOUR {
-        // A restart's herd comes at once; later, whoever was ended comes back.
+        // After a restart, all clients connect at once; later, ended streams reconnect.
         (world.open()..STREAMS).for_each(|_| world.connect());
         if rng.u32(0..600) == 0 {
             world.publish();

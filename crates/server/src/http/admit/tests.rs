@@ -1,7 +1,7 @@
 use super::*;
 use crate::http::authority::HostName;
 
-/// A request, by what matters of it.
+/// The parts of a request that matter here.
 #[derive(Clone)]
 struct Case {
     hosts: Hosts,

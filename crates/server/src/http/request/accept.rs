@@ -1,9 +1,9 @@
-//! What a client can read, and what it sends.
+//! The formats that a client accepts and sends.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
-/// A form in which events can be read.
+/// A format in which events can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     EventStream,
@@ -11,12 +11,13 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Chooses by the header `Accept` (RFC 9110, section 12.5.1); `None` if neither form is accepted.
+    /// Chooses by the header `Accept` (RFC 9110, section 12.5.1); `None` if neither format is
+    /// accepted.
     ///
-    /// The greater weight decides; then which one is named more exactly, so that `application/json,
-    /// */*` means JSON; then the stream, which is what the paths are for.
+    /// The greater weight decides; then the more exact range, so that `application/json, */*` means
+    /// JSON; then the stream wins, because it is the main purpose of the paths.
     pub(crate) fn accepted(headers: &HeaderMap) -> Option<Self> {
-        // What an EventSource and curl send.
+        // The values that EventSource and curl send.
         if let Some(b"text/event-stream" | b"*/*") = only(headers) {
             return Some(Self::EventStream);
         }
@@ -42,7 +43,7 @@ fn only(headers: &HeaderMap) -> Option<&[u8]> {
     values.next().is_none().then_some(value.as_bytes())
 }
 
-/// How much a form is wanted: by weight, then by how exactly it is named.
+/// How much a format is wanted: by weight, then by the exactness of its range.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Wanted {
     /// In thousandths.
@@ -72,7 +73,7 @@ fn range(text: &str) -> Option<Range> {
     Some(Range { main: main.to_ascii_lowercase(), sub: sub.to_ascii_lowercase(), weight })
 }
 
-/// The most exact range decides, whatever others say.
+/// The most exact range decides.
 fn weigh(ranges: &[Range], main: &str, sub: &str) -> Wanted {
     let wanted = |range: &Range| {
         let exactness = match (range.main.as_str(), range.sub.as_str()) {

@@ -1,4 +1,4 @@
-//! Bodies of requests: bounded in time and size.
+//! Bodies of requests, bounded in time and size.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -16,43 +16,43 @@ use crate::socket::buffered::BufferedSocket;
 #[derive(Debug)]
 pub struct RequestBody {
     source: Source,
-    /// How long a chunk may take, or a body that is read whole.
+    /// The timeout of a chunk, or of a body that is read whole.
     timeout: Duration,
     ended: bool,
-    /// Whether the client sends the body whatever the answer may be.
+    /// Whether the client sends the body regardless of the answer.
     is_coming: bool,
 }
 
 #[derive(Debug)]
 enum Source {
-    /// What hyper reads.
+    /// A body that hyper reads.
     Hyper(Incoming),
-    /// What has come already.
+    /// A body that has arrived.
     Come(Bytes),
-    /// So many bytes of a connection of HTTP/1.
+    /// The next `bytes` bytes of an HTTP/1 connection.
     Sized { socket: BufferedSocket, bytes: u64 },
 }
 
 impl RequestBody {
-    /// A body that hyper reads. `is_coming`: its client sends it whatever the answer may be.
+    /// A body that hyper reads. `is_coming`: the client sends it regardless of the answer.
     pub(crate) fn new(incoming: Incoming, is_coming: bool, timeout: Duration) -> Self {
         let ended = incoming.is_end_stream();
         Self { source: Source::Hyper(incoming), timeout, ended, is_coming }
     }
 
-    /// A body that has come whole.
+    /// A body that has arrived whole.
     pub(crate) fn come(body: Bytes) -> Self {
         let ended = body.is_empty();
         Self { source: Source::Come(body), timeout: Duration::ZERO, ended, is_coming: true }
     }
 
-    /// The next `bytes` bytes of a connection, not all of which have come.
+    /// The next `bytes` bytes of a connection, not all of which have arrived.
     pub(crate) fn sized(socket: BufferedSocket, bytes: u64, timeout: Duration) -> Self {
         let source = Source::Sized { socket, bytes };
         Self { source, timeout, ended: bytes == 0, is_coming: true }
     }
 
-    /// The connection of a [sized](Self::sized) body, and whether the body came to its end.
+    /// The connection of a [sized](Self::sized) body, and whether the body was read to its end.
     pub(crate) fn into_socket(self) -> (BufferedSocket, bool) {
         match self.source {
             Source::Sized { socket, bytes } => (socket, bytes == 0),
@@ -64,7 +64,7 @@ impl RequestBody {
     ///
     /// # Errors
     ///
-    /// A [`Problem`] if nothing came for long, or if the body broke off.
+    /// A [`Problem`] if the idle timeout passed or the body ended too early.
     ///
     /// # Cancel safety
     ///
@@ -85,7 +85,7 @@ impl RequestBody {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses what was read.
+    /// Dropping the future loses the bytes that were read.
     pub async fn whole(
         &mut self,
         bytes_max: usize,
@@ -95,7 +95,7 @@ impl RequestBody {
             let detail = format!("the body may have at most {bytes_max} bytes");
             Problem::new(too_large, detail).with("bytes_max", bytes_max)
         };
-        // A body that says how long it is need not be read to be refused.
+        // A body of known length can be refused without reading it.
         if self.bytes_at_least() > bytes_max as u64 {
             return Err(problem());
         }
@@ -105,7 +105,7 @@ impl RequestBody {
         let time = self.timeout;
         let read = async {
             let first = self.next().await?.unwrap_or_default();
-            // Most bodies come in one piece, and that one need not be copied.
+            // Most bodies arrive in one piece, which need not be copied.
             if self.ended && first.len() <= bytes_max {
                 return Ok(first);
             }
@@ -142,10 +142,10 @@ impl RequestBody {
         utf8(&bytes).map(str::to_owned)
     }
 
-    /// Reads on without a use for it, so that a client which writes before it reads gets to see the
-    /// answer: closing on unread bytes would reset the connection and take the answer with it.
+    /// Reads and discards the rest, so that a client that writes before it reads sees the answer: a
+    /// close with unread bytes would reset the connection, and the answer would be lost.
     ///
-    /// Bounded in bytes and time: beyond, the answer is lost on those who do not listen.
+    /// Bounded in bytes and time: beyond that, a client that does not read loses the answer.
     pub(crate) async fn discard(&mut self) {
         const BYTES_MAX: usize = 16 * 1024 * 1024;
         const TIME_MAX: Duration = Duration::from_secs(2);
@@ -161,15 +161,15 @@ impl RequestBody {
                 }
             }
         };
-        // Whether it came to its end is the same to the answer.
+        // The answer does not depend on whether the end was reached.
         let _ = timeout(TIME_MAX, read).await;
     }
 
-    /// Waits no longer, not even to [`discard`](Self::discard) what may still come.
+    /// Gives the body up: not even [`discard`](Self::discard) waits for the rest.
     fn give_up(&mut self) -> Problem {
         self.is_coming = false;
         let seconds = self.timeout.as_secs_f32();
-        let detail = format!("the body did not come within {seconds} seconds");
+        let detail = format!("the body did not arrive within {seconds} seconds");
         Problem::new(ProblemKind::BodyTimeout, detail)
     }
 
@@ -181,7 +181,7 @@ impl RequestBody {
         }
     }
 
-    /// The whole body, if it has come already: most came with their heads, and need no timer.
+    /// The whole body, if it has arrived: most bodies arrive with their heads and need no timer.
     fn take_whole(&mut self) -> Option<Bytes> {
         let Source::Come(body) = &mut self.source else { return None };
         self.ended = true;
@@ -203,13 +203,13 @@ impl RequestBody {
             _ => true,
         };
         read.map_err(|_| {
-            let detail = "the body broke off before its end";
+            let detail = "the body ended too early";
             Problem::new(ProblemKind::BodyBroken, detail)
         })
     }
 }
 
-/// A body broke off.
+/// The error of a body that ended too early.
 struct Broken;
 
 async fn next_of_hyper(incoming: &mut Incoming) -> Result<Option<Bytes>, Broken> {
@@ -237,7 +237,7 @@ async fn next_of_sized(
     Ok(Some(socket.buffer.split_to(len).freeze()))
 }
 
-/// The bytes as text, or where they stop being UTF-8.
+/// The bytes as text, or a problem that names the first byte that is not UTF-8.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();

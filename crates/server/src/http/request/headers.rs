@@ -1,11 +1,11 @@
-//! Headers that a request has once.
+//! Headers that a request may have only once.
 
 use http::HeaderValue;
 
-/// How often a header was sent that means something only if it was sent once.
+/// The values of a header that may be sent only once.
 ///
-/// Whoever needs several headers collects them in one pass over all there are: most requests have few,
-/// and looking a name up costs more than telling it from the others.
+/// Code that needs several headers collects them in one pass over all: most requests have few, and
+/// a lookup by name costs more than a comparison with each.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Given<'a> {
     #[default]
@@ -16,7 +16,7 @@ pub(crate) enum Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// Takes note of a value, in the order in which they were sent.
+    /// Adds a value; values must be added in the order in which they were sent.
     pub(crate) fn add(&mut self, value: &'a HeaderValue) {
         *self = match self.first() {
             None => Self::Once(value),
@@ -32,7 +32,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Whether it has more values than one.
+    /// Whether it has more than one value.
     pub(crate) fn is_repeated(self) -> bool {
         matches!(self, Self::Repeatedly(_))
     }

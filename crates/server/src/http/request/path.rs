@@ -30,7 +30,7 @@ pub fn topic_of_path(path: &str) -> Result<Topic, Problem> {
     topic(&name)
 }
 
-/// Decodes a path. An escape hides nothing that would mean another topic to a client or proxy.
+/// Decodes a path. Escapes that would mean another topic to a client or proxy are refused.
 fn decode(path: &str) -> Result<String, Problem> {
     let mut name = String::with_capacity(path.len());
     for (index, segment) in path.split('/').enumerate() {
@@ -49,7 +49,7 @@ fn decode(path: &str) -> Result<String, Problem> {
     Ok(name)
 }
 
-/// A topic by its name, or what is wrong with it.
+/// Parses the name of a topic.
 pub(crate) fn topic(name: &str) -> Result<Topic, Problem> {
     Ok(Topic::new(name)?)
 }

@@ -1,4 +1,4 @@
-//! Query parameters: only known ones, each in one meaning.
+//! Query parameters: unknown ones are refused, and each has one meaning.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads a query as forms write it: `name=value&…`, with `+` for a blank.
+    /// Reads a query as forms write it: `name=value&…`, with `+` for a space.
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let Some(query) = query else { return Ok(Self::default()) };
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -29,8 +29,8 @@ impl Query {
         self.pairs.is_empty()
     }
 
-    /// Refuses every parameter that is not known: a misspelt one would be without effect in silence,
-    /// and a place would be lost.
+    /// Refuses every unknown parameter: a misspelled one would silently have no effect, and a
+    /// reader would lose its place.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         let unknown = self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str()));
         let Some((name, _)) = unknown else { return Ok(()) };
@@ -88,8 +88,8 @@ fn decode(text: &str) -> Result<String, Problem> {
     })
 }
 
-/// Decodes `%XX`, once. In contrast to browsers, which let malformed text pass as it stands: what
-/// was meant cannot be known.
+/// Decodes `%XX`, once. Unlike browsers, which keep malformed text, it refuses it, because its
+/// meaning is unknown.
 pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, String> {
     let mut rest = text;
     while let Some(at) = rest.find('%') {
@@ -102,14 +102,14 @@ pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, String> {
     decoded.map_err(|error| format!("it is not UTF-8 at its byte {}", error.valid_up_to()))
 }
 
-/// The known name that the given one is most likely meant to be.
+/// The known name that the client most likely meant.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |known: &str| edits(&name.to_lowercase(), &known.to_lowercase());
     let (distance, nearest) = known.iter().map(|&known| (distance(known), known)).min()?;
     (distance <= 1 + nearest.len() / 4).then_some(nearest)
 }
 
-/// How many characters must be inserted, removed or replaced to make one text of the other.
+/// The edit distance: the number of characters to insert, remove or replace.
 fn edits(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
@@ -125,7 +125,7 @@ fn edits(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
-/// How much of a foreign name an answer repeats, and how much is compared with the known ones.
+/// The maximum length of a foreign name in an answer, and in the comparison with known names.
 const NAME_SHOWN_BYTES_MAX: usize = 64;
 
 #[cfg(test)]

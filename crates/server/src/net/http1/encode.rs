@@ -12,12 +12,12 @@ use crate::engine::Framing;
 use crate::http::common_headers::CommonHeaders;
 use crate::http::respond::{ShardStream, Whole};
 
-/// What becomes of the connection after a response.
+/// The fate of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     Keep,
     Close,
-    /// It is closed, and the response's own headers say so.
+    /// The connection is closed, and the response's own headers say so.
     Said,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut V
     let is_old = request.version == Version::HTTP_10;
     status_line(is_old, status, out);
     headers(*common, response.headers(), out);
-    // What HEAD says of a length would be that of GET, which is not known where there is no body.
+    // The length in an answer to HEAD would be that of GET, which is unknown without a body.
     let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
         out.extend_from_slice(b"content-length: ");
@@ -47,7 +47,7 @@ pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut V
 
 /// Appends the head of a stream, after which its connection carries nothing else.
 pub(super) fn stream_head(stream: &ShardStream, out: &mut Vec<u8>) {
-    /// What a head takes with all headers there may be, and the preamble after it.
+    /// The size of a head with all possible headers and the preamble after it.
     const USUAL_BYTES: usize = 768;
     out.reserve(USUAL_BYTES);
     let framing = stream.subscription.framing;
@@ -88,7 +88,7 @@ thread_local! {
     static DATE: RefCell<Date> = RefCell::default();
 }
 
-/// The date, spelled out once a second.
+/// The date, formatted once per second.
 #[derive(Debug, Default)]
 struct Date {
     second: u64,

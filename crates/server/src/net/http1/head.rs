@@ -6,18 +6,19 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use memchr::{memchr, memchr_iter};
 
-/// Headers of one plain request at most: three times what browsers send behind proxies.
+/// The maximum number of headers of a plain request: three times as many as browsers behind proxies
+/// send.
 const HEADERS_MAX: usize = 64;
 
-/// A buffer begins with something that is not plain; it is still there.
+/// The buffer begins with something that is not a plain request, and is unchanged.
 #[derive(Debug)]
 pub(super) struct NotPlain;
 
-/// The head of a connection's latest plain request, which says all there is to know: one method, one
-/// target, and a body of a known length.
+/// The head of a connection's latest plain request: one method, one target, and a body of known
+/// length.
 ///
-/// It is kept until the next one has come. Those who publish repeat most of it to the byte, and what is
-/// repeated is not parsed again.
+/// It is kept until the next one arrives. Publishers repeat most of it to the byte, and repeated
+/// parts are not parsed again.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) parts: Parts,
@@ -30,18 +31,20 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// A head that is still to come.
+    /// A head that has not arrived.
     pub(super) fn new() -> Self {
         let (parts, ()) = Request::new(()).into_parts();
         let (line, fields) = (Bytes::new(), Bytes::new());
         Self { parts, body_bytes: 0, connection: ConnectionOptions::default(), line, fields }
     }
 
-    /// Reads the head that `buffer` begins with and takes it out; `false` if it is not whole yet.
+    /// Reads the head that `buffer` begins with and takes it out; `false` if it is not complete
+    /// yet.
     ///
-    /// Not plain are requests with a Transfer-Encoding, an Expect or an Upgrade, with two lengths or one that
-    /// is no number, CONNECT, reading with a body, heads of more than `bytes_max` bytes, and what is no head
-    /// at all. Nothing else can be read after one of those.
+    /// A request is not plain if it has a `Transfer-Encoding`, an `Expect` or an `Upgrade`, two
+    /// lengths or one that is not a number, the method CONNECT, a body although it reads, or a head
+    /// of more than `bytes_max` bytes, or if its head is malformed. Nothing else can be read after
+    /// such a request.
     pub(super) fn read(
         &mut self,
         buffer: &mut BytesMut,
@@ -70,7 +73,7 @@ impl Head {
         close || (self.parts.version == Version::HTTP_10 && !keep_alive)
     }
 
-    /// How many bytes the request line has, if what follows it is what followed the last one.
+    /// The length of the request line, if the fields after it equal those of the last request.
     fn line_before_same_fields(&self, bytes: &[u8]) -> Option<usize> {
         let line = memchr(b'\n', bytes)? + 1;
         (!self.fields.is_empty() && bytes[line..].starts_with(&self.fields)).then_some(line)
@@ -80,13 +83,13 @@ impl Head {
         self.line = Bytes::copy_from_slice(line);
         let line = self.line.clone();
         let mut request = httparse::Request::new(&mut []);
-        // Partial, as no headers follow; the line is parsed nevertheless.
+        // The result is partial, because no headers follow, but the line is parsed.
         request.parse(&line).ok()?;
         self.take_line(&request)
     }
 
     fn read_all(&mut self, text: &[u8]) -> Option<()> {
-        // A copy, so that the connection's buffer is not kept by what is remembered of it.
+        // A copy, so that the remembered head does not keep the connection's buffer alive.
         let text = Bytes::copy_from_slice(text);
         let line = memchr(b'\n', &text)? + 1;
         (self.line, self.fields) = (text.slice(..line), text.slice(line..));
@@ -118,7 +121,7 @@ impl Head {
         self.take_line(&request)
     }
 
-    /// Takes what a parsed request line says; the headers are there.
+    /// Stores the parts of a parsed request line. The headers must be stored already.
     fn take_line(&mut self, request: &httparse::Request<'_, '_>) -> Option<()> {
         let method = Method::from_bytes(request.method?.as_bytes()).ok()?;
         let is_odd = match method {
@@ -151,13 +154,13 @@ fn end(bytes: &[u8]) -> Option<usize> {
 
 /// A length: digits only, and few enough of them.
 fn number(text: &[u8]) -> Option<u64> {
-    /// No body has as many bytes as numbers with more.
+    /// Larger numbers than this exceed any body.
     const DIGITS_MAX: usize = 18;
     let is_number = (1..=DIGITS_MAX).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     is_number.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-/// What the client says of the connection.
+/// The options of the header `Connection`.
 #[derive(Debug, Default)]
 struct ConnectionOptions {
     close: bool,
@@ -225,14 +228,14 @@ mod tests {
     fn a_connection_is_kept_as_its_client_wants() {
         for (version, connection, is_last) in [
             ("1.1", "", false),
-            ("1.1", "ConnectionOptions: keep-alive\r\n", false),
-            ("1.1", "ConnectionOptions: CLOSE\r\n", true),
-            ("1.1", "ConnectionOptions: te, close\r\n", true),
-            ("1.1", "ConnectionOptions: te\r\nConnection: close\r\n", true),
-            ("1.1", "ConnectionOptions: closed\r\n", false),
+            ("1.1", "Connection: keep-alive\r\n", false),
+            ("1.1", "Connection: CLOSE\r\n", true),
+            ("1.1", "Connection: te, close\r\n", true),
+            ("1.1", "Connection: te\r\nConnection: close\r\n", true),
+            ("1.1", "Connection: closed\r\n", false),
             ("1.0", "", true),
-            ("1.0", "ConnectionOptions: Keep-Alive\r\n", false),
-            ("1.0", "ConnectionOptions: keep-alive, close\r\n", true),
+            ("1.0", "Connection: Keep-Alive\r\n", false),
+            ("1.0", "Connection: keep-alive, close\r\n", true),
         ] {
             let head = taken(&format!("GET / HTTP/{version}\r\n{connection}\r\n"));
             assert_eq!(head.is_last(), is_last, "{version} {connection}");
@@ -292,7 +295,7 @@ mod tests {
         assert_eq!(&rest[..], b"bodyGET");
     }
 
-    /// What is known of a request.
+    /// The known parts of a request.
     fn said(head: &Head) -> String {
         let Parts { method, uri, version, headers, .. } = &head.parts;
         let (body_bytes, is_last) = (head.body_bytes, head.is_last());
@@ -358,7 +361,7 @@ mod tests {
                     ],
                     prop::collection::vec(
                         prop_oneof![
-                            Just("Host: a\r\n"), Just("ConnectionOptions: close\r\n"), Just("x: 1\n"),
+                            Just("Host: a\r\n"), Just("Connection: close\r\n"), Just("x: 1\n"),
                             Just("Content-Length: 0\r\n"), Just("x: 2\r\n"),
                         ],
                         0..3,

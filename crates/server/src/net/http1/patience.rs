@@ -1,4 +1,4 @@
-//! How long a connection waits for the head of a request.
+//! The time that a connection waits for the head of a request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,11 +9,12 @@ use tokio::time::{Instant, Sleep};
 
 use crate::net::pending_heads::HeadPermit;
 
-/// What ends a connection that waits for a head: time, others that need its permit, the server's end.
+/// The events that end the wait for a head: the timeout, an eviction in favor of other connections,
+/// the end of the server.
 pub(super) struct Patience<'a, Closing, Cut> {
     closing: Pin<&'a mut Closing>,
     cut: Pin<&'a mut Cut>,
-    /// Set again only when it goes off, and not for each head: most heads come long before.
+    /// Reset only when it fires, not for each head: most heads arrive long before.
     timer: Pin<&'a mut Sleep>,
     head_timeout: Duration,
     until: Instant,
@@ -35,7 +36,7 @@ impl<'a, Closing: Future, Cut: Future> Patience<'a, Closing, Cut> {
         self.until = Instant::now() + self.head_timeout;
     }
 
-    /// Ready when the wait is over without a head.
+    /// Ready when the wait ends without a head.
     pub(super) fn poll_over(&mut self, permit: &HeadPermit, cx: &mut Context<'_>) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
             if self.until <= Instant::now() {
