@@ -88,9 +88,9 @@ impl Engine {
         self.shards[shard].see(from, visit)
     }
 
-    /// Ends all streams of a subject.
-    pub(crate) fn end_subject(&self, subject: &Subject) {
-        self.shards.iter().for_each(|shard| shard.end_subject(subject));
+    /// Closes all streams of a subject.
+    pub(crate) fn close_subject(&self, subject: &Subject) {
+        self.shards.iter().for_each(|shard| shard.close_subject(subject));
     }
 
     /// Ends all streams, spread over this time.

@@ -106,7 +106,7 @@ impl Streams {
     }
 
     /// Closes the listed streams of a subject.
-    pub(crate) fn end_bodies(&self, subject: &Subject) {
+    pub(crate) fn close_bodies(&self, subject: &Subject) {
         let mut next = Some(0);
         while let Some(from) = next {
             let some;
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(rest.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [PORTION, PORTION + 1]);
         assert_eq!(next.map(|next| streams.some_bodies(next).0.len()).unwrap_or(0), 0);
 
-        streams.end_bodies(&subject("alpha").unwrap());
+        streams.close_bodies(&subject("alpha").unwrap());
         let is_over = |body: &mut Body| {
             let mut cx = Context::from_waker(Waker::noop());
             // The first piece is the preamble.

@@ -117,12 +117,12 @@ impl ShardThread {
         shard.see(from, visit)
     }
 
-    /// Ends all streams of a subject.
-    pub(super) fn end_subject(&self, subject: &Subject) {
+    /// Closes all streams of a subject.
+    pub(super) fn close_subject(&self, subject: &Subject) {
         let mut next = Some(0);
         while let Some(from) = next {
             let mut shard = self.shared.shard.lock();
-            next = shard.end_subject(subject, from);
+            next = shard.close_subject(subject, from);
         }
         self.shared.wake();
     }

@@ -70,8 +70,8 @@ pub(crate) async fn close(
         // First, so that a reader that reconnects, or is just connecting, is recognized by this
         // entry.
         context.hub.close(subject.ends().clone()).await?;
-        context.engine.end_subject(&subject);
-        context.streams.end_bodies(&subject);
+        context.engine.close_subject(&subject);
+        context.streams.close_bodies(&subject);
     }
     Ok(no_content())
 }

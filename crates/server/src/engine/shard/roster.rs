@@ -51,7 +51,7 @@ impl<S: Socket, P> Shard<S, P> {
 
     /// Closes a subject's streams in a portion, starting at a number; returns the number of the
     /// next portion.
-    pub(crate) fn end_subject(&mut self, subject: &Subject, from: usize) -> Option<usize> {
+    pub(crate) fn close_subject(&mut self, subject: &Subject, from: usize) -> Option<usize> {
         let to = self.slots.bound().min(from.saturating_add(PORTION));
         for key in from..to {
             let is_open = self

@@ -113,9 +113,9 @@ fn t46_a_streams_hooks_are_told_once_how_it_ended() {
     assert_eq!(one.told(), [StreamEnd::Completed], "its topic's streams ended");
 
     let mut one = One::new();
-    assert_eq!(one.shard.end_subject(&Subject::new("beta").unwrap(), 0), None);
-    assert_eq!(one.shard.end_subject(&alpha(), 0), None);
-    assert_eq!(one.shard.end_subject(&alpha(), 0), None);
+    assert_eq!(one.shard.close_subject(&Subject::new("beta").unwrap(), 0), None);
+    assert_eq!(one.shard.close_subject(&alpha(), 0), None);
+    assert_eq!(one.shard.close_subject(&alpha(), 0), None);
     one.turn();
     assert!(one.wire.borrow().is_finished);
     assert_eq!(one.told(), [StreamEnd::Completed], "its subject's streams ended");
@@ -168,7 +168,7 @@ fn an_end_that_its_client_does_not_take_is_told_as_the_end_it_is() {
     one.wire.borrow_mut().room = 0;
     one.publish();
     one.turn();
-    assert_eq!(one.shard.end_subject(&alpha(), 0), None);
+    assert_eq!(one.shard.close_subject(&alpha(), 0), None);
     one.turn();
     assert!(!one.shard.has_ended());
     one.step(Duration::from_secs(6));
