@@ -30,28 +30,13 @@ pub(crate) fn run() -> Result<(), Failure> {
     findings.extend(map::findings(&sources));
     findings.extend(rows::findings(&sources)?);
     findings.extend(imports::findings(&sources));
-    findings.extend(settled(words::findings(&sources), &WORDS_LEFT, "wordings to change"));
+    findings.extend(words::findings(&sources));
     println!("{} files read; {}", sources.len(), rows::demanded());
     if findings.is_empty() {
         return Ok(());
     }
     findings.iter().for_each(|finding| println!("{finding}"));
     Err(Failure::new(format!("{} findings, listed above", findings.len())))
-}
-
-/// Folders with wordings left to change; take one out to see them listed.
-const WORDS_LEFT: [&str; 3] = ["crates/cli/src/demo", "crates/server/src/", "crates/server/tests/"];
-
-/// The findings outside the folders that are `left`; for each of those, prints how many there are.
-fn settled(findings: Vec<Finding>, left: &[&str], what: &str) -> Vec<Finding> {
-    let (open, settled): (Vec<_>, Vec<_>) = findings
-        .into_iter()
-        .partition(|finding| left.iter().any(|folder| finding.place.starts_with(folder)));
-    for folder in left {
-        let count = open.iter().filter(|finding| finding.place.starts_with(folder)).count();
-        println!("warning: {folder}: {what} left: {count}");
-    }
-    settled
 }
 
 /// A violation of a rule.

@@ -1,4 +1,4 @@
-//! What fills the demo's page: a ticker, a scoreboard, news, notifications, and the hub's numbers.
+//! The feeds of the demo's page: a ticker, a scoreboard, news, notifications, and the hub's numbers.
 
 pub(crate) mod keyed;
 mod ticker;
@@ -73,7 +73,7 @@ impl Feeds {
         self.send("demo/dashboard", "stats", &stats).await
     }
 
-    /// The hub's own numbers; what cannot be known is null.
+    /// The hub's own numbers; unknown ones are null.
     fn statistics(&mut self, uptime: Duration) -> Value {
         let now = self.hub.stats();
         let per_second = now.published - self.last.published;

@@ -19,16 +19,16 @@ use tidings_server::{
     topic_of_path,
 };
 
-/// How long a stream of `/connect` lasts.
+/// The timeout of a stream of `/connect`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3600);
-/// How long a stream of `/stream-sse` lasts.
+/// The timeout of a stream of `/stream-sse`.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(60);
 /// The names of both kinds of streams, which their topics start with.
 const CONNECT: Topic = Topic::from_static("connect");
 const STREAM: Topic = Topic::from_static("stream-sse");
-/// What `/send` sends when it is given nothing.
+/// The data that `/send` sends by default.
 const DEFAULT_DATA: &str = "hello";
-/// Whom `/stream-sse` greets when it is told nothing.
+/// The user that `/stream-sse` greets by default.
 const DEFAULT_USER: &str = "empty";
 
 /// The keyed endpoints of a hub.

@@ -25,7 +25,7 @@ const NOTICES: [&str; 6] = [
 const MATCHES: [(&str, &str); 2] = [("Anchors", "Buoys"), ("Dunes", "Capes")];
 const MINUTES: u32 = 90;
 
-/// Whose turn it is, and how the matches stand.
+/// The next items of each feed, and the scores of the matches.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     headline: usize,

@@ -92,7 +92,7 @@ fn etag(bytes: &[u8]) -> HeaderValue {
     HeaderValue::try_from(tag).expect("quotes and hexadecimal digits are visible ASCII")
 }
 
-/// Whether the client has this version (RFC 9110, section 13.1.2); the comparison is the weak one.
+/// Returns whether the client has this version (RFC 9110, section 13.1.2); the comparison is the weak one.
 fn matches(known: &HeaderValue, tag: &HeaderValue) -> bool {
     let known = known.to_str().unwrap_or_default();
     known.split(',').map(str::trim).any(|known| {

@@ -20,7 +20,7 @@ pub trait ExtraRoutes: Send + Sync + 'static {
         None
     }
 
-    /// Whether a GET of this path changes something, so that pages of other sites must not cause it.
+    /// Returns whether a GET of this path changes something, so that pages of other sites must not cause it.
     fn is_unsafe_get(&self, path: &str) -> bool;
 
     /// Answers the request; `None` if the path is not one of these routes.

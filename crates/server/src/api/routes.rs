@@ -36,7 +36,7 @@ impl<'a> Route<'a> {
         })
     }
 
-    /// Whether even reading it is a matter of managing the server. Pages of any origin may be
+    /// Returns whether even reading it is a matter of managing the server. Pages of any origin may be
     /// allowed to read topics, but never the addresses of subscribers.
     pub(crate) fn is_for_managers(self) -> bool {
         self == Self::Subscribers

@@ -133,7 +133,7 @@ impl<S: Socket, P> Shard<S, P> {
         std::mem::take(&mut self.end_reasons)
     }
 
-    /// Whether hooks of ended streams have not run yet.
+    /// Returns whether hooks of ended streams have not run yet.
     pub(crate) fn has_ended(&self) -> bool {
         !self.ended.is_empty()
     }
@@ -279,13 +279,13 @@ impl<S: Socket, P> Shard<S, P> {
         }
     }
 
-    /// As [`Shard::turn`], but does nothing if more than `writes` writes are due.
+    /// Works as [`Shard::turn`], but does nothing if more than `writes` writes are due.
     pub(crate) fn turn_if_small(&mut self, writes: usize) -> bool {
         self.take_hints();
         !self.is_small(writes) || self.work_off(writes)
     }
 
-    /// Whether at most `writes` writes are due.
+    /// Returns whether at most `writes` writes are due.
     fn is_small(&self, writes: usize) -> bool {
         let mut topics = self.sweeps.topics();
         let left = writes.checked_sub(self.ready.len());

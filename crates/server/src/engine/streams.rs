@@ -172,7 +172,7 @@ impl BodyStream {
         self.address.into()
     }
 
-    /// Whether events are waiting for it.
+    /// Returns whether events are waiting for it.
     pub(crate) fn is_behind(&self) -> bool {
         self.is_behind.load(Ordering::Relaxed)
     }

@@ -65,7 +65,7 @@ impl Host {
         is_name.then(|| Self::Name(name.to_ascii_lowercase_smolstr()))
     }
 
-    /// Whether it always means this machine: a loopback address, or a name that resolves to one by
+    /// Returns whether it always means this machine: a loopback address, or a name that resolves to one by
     /// specification (RFC 6761, section 6.3).
     pub(crate) fn is_loopback(&self) -> bool {
         match self {
@@ -151,7 +151,7 @@ impl Origin {
         Some(Self { scheme, host, port })
     }
 
-    /// Whether a page of this origin comes from the server that is addressed as `authority`. The
+    /// Returns whether a page of this origin comes from the server that is addressed as `authority`. The
     /// scheme is not compared: a proxy in front may speak TLS.
     pub(crate) fn is_of(&self, authority: &Authority) -> bool {
         let Some(default) = default_port(&self.scheme) else { return false };

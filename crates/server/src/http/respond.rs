@@ -22,7 +22,7 @@ use crate::http::response::no_content;
 use crate::http::response_body::ResponseBody;
 use crate::phase::Phase;
 
-/// What a connection sends for an answer: a whole response, or a stream of the kind that it carries.
+/// The result of an answer: a whole response, or a stream of the kind that the connection carries.
 #[derive(Debug)]
 pub(crate) enum Handled<S> {
     /// A whole response.

@@ -96,7 +96,7 @@ impl HeadPermit {
         }
     }
 
-    /// Whether the head has arrived.
+    /// Returns whether the head has arrived.
     pub(crate) fn has_left(&self) -> bool {
         self.has_left.load(Ordering::Acquire)
     }

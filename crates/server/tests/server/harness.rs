@@ -267,7 +267,7 @@ impl Stream {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Whether the next event is there.
+    /// Returns whether the next event is there.
     pub(crate) fn has_event(&self) -> bool {
         !self.events.is_empty()
     }

@@ -128,7 +128,7 @@ async fn an_answer_does_not_wait_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn who_leaves_while_polling_gives_his_place_back() {
+async fn a_client_that_leaves_while_polling_gives_its_permit_back() {
     let server = start_with(|config, _| config.streams_max = 1).await;
     let poll = "GET /topics/b?wait=55 HTTP/1.1\r\nHost: localhost\r\n\
                 Accept: application/json\r\n\r\n";

@@ -101,7 +101,7 @@ impl Selection {
         self.topics.is_empty() && self.subjects.is_empty()
     }
 
-    /// Whether a stream is selected: it belongs to one of the subjects and is sent one of the
+    /// Returns whether a stream is selected: it belongs to one of the subjects and is sent one of the
     /// topics.
     fn has(&self, subject: Option<&Subject>, reads: impl Fn(&Topic) -> bool) -> bool {
         let is_selected = || subject.is_some_and(|subject| self.subjects.contains(subject));

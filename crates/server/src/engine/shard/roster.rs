@@ -71,7 +71,7 @@ impl<S, P> Seen<'_, S, P> {
         self.tap.view_of(&self.cold.reader)
     }
 
-    /// Whether it is sent events of the topic.
+    /// Returns whether it is sent events of the topic.
     pub(crate) fn reads(&self, topic: &tidings_hub::Topic) -> bool {
         self.tap.reads(&self.cold.reader, topic)
     }
@@ -88,7 +88,7 @@ impl<S, P> Seen<'_, S, P> {
         self.hot.framing
     }
 
-    /// Whether events are waiting for it.
+    /// Returns whether events are waiting for it.
     pub(crate) fn is_behind(&self) -> bool {
         self.hot.is_behind
     }

@@ -22,7 +22,7 @@ use super::super::stream_spec::StreamSpec;
 
 const HEAD: &[u8] = b"HEAD\r\n\r\n";
 
-/// What a client has been sent, shared with the test.
+/// The bytes that a client has been sent, shared with the test.
 #[derive(Debug)]
 struct Line {
     framing: Framing,
@@ -149,7 +149,7 @@ struct SlotReader {
 }
 
 impl SlotReader {
-    /// Whether the shard has the slot: a stream that has ended or was cut off is gone from it.
+    /// Returns whether the shard has the slot: a stream that has ended or was cut off is gone from it.
     fn is_open(&self) -> bool {
         let line = self.line.borrow();
         !line.is_finished && !line.is_closed
@@ -266,7 +266,7 @@ impl ShardReaders {
                 reader: self.tap.subscribe(view, start),
                 framing,
                 spec: StreamSpec { client, ..StreamSpec::default() },
-                place: (),
+                permit: (),
             },
         });
         let (sent, taken) = (Unframed::new(framing), Unframed::new(framing));

@@ -84,7 +84,7 @@ fn shard(hub: &Hub, waker: Waker, views: Vec<(View, Tally)>) -> (Shard<Sink, ()>
                 reader: tap.subscribe(&view, Start::Tail),
                 framing: Framing::Close,
                 spec: StreamSpec::default(),
-                place: (),
+                permit: (),
             },
         });
         Slot { written, decoder: Decoder::new(), tally }

@@ -32,7 +32,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Whether it has more than one value.
+    /// Returns whether it has more than one value.
     pub(crate) fn is_repeated(self) -> bool {
         matches!(self, Self::Repeatedly(_))
     }

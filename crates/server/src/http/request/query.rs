@@ -24,7 +24,7 @@ impl Query {
         Ok(Self { pairs: pairs.collect::<Result<_, _>>()? })
     }
 
-    /// Whether it has no parameters.
+    /// Returns whether it has no parameters.
     pub(crate) fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }

@@ -67,7 +67,7 @@ impl Head {
         Ok(true)
     }
 
-    /// Whether its client wants the connection closed after the answer (RFC 9112, section 9.3).
+    /// Returns whether its client wants the connection closed after the answer (RFC 9112, section 9.3).
     pub(super) fn is_last(&self) -> bool {
         let ConnectionOptions { close, keep_alive } = self.connection;
         close || (self.parts.version == Version::HTTP_10 && !keep_alive)
