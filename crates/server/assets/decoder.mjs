@@ -1,8 +1,8 @@
 /** Decodes the text of an event stream, however it was cut on its way (HTML standard, section 9.2.6). */
 
 /**
- * Characters one event or line may take. The hub's events are shorter; an answer that is no event
- * stream must not fill the browser's memory.
+ * Maximum size of an event or a line, in characters. The hub's events are far smaller; any other answer
+ * must not fill the browser's memory.
  */
 const CHARACTERS_MAX = 32 * 1024 * 1024;
 
@@ -30,7 +30,7 @@ export class Decoder {
    * Throws a RangeError at an event that is too long.
    */
   feed(text) {
-    // This line feed belongs to the carriage return that ended the text before.
+    // A line feed after a carriage return at the end of the previous text ends the same line.
     const fresh = this.#afterCarriageReturn && text.startsWith("\n") ? text.slice(1) : text;
     if (text !== "") this.#afterCarriageReturn = text.endsWith("\r");
     const lines = fresh.split(/\r\n|\r|\n/);

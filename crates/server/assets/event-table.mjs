@@ -34,7 +34,7 @@ export class EventTable {
       element("td", { class: kind, text: type }),
       element("td", { class: "data", text: data }),
     ];
-    // Narrow screens lay a row out as a grid, and so take away what makes it a row to some browsers.
+    // On narrow screens a row is laid out as a grid, which costs it its role in some browsers.
     cells.forEach((cell) => cell.setAttribute("role", "cell"));
     this.#rows.append(element("tr", { role: "row" }, ...cells));
     while (this.#rows.rows.length > ROWS_MAX) this.#rows.deleteRow(0);

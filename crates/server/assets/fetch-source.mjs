@@ -1,7 +1,7 @@
 /**
- * An event source made of fetch. A browser's EventSource is silent about every type that nobody has
- * named to it beforehand; this one gives all events there are. It resumes and comes back like the
- * other, also where the other gives up: at a proxy's 502 while the hub restarts.
+ * An event source built on fetch. A browser's EventSource drops every type without a listener; this one
+ * delivers all events. It resumes and reconnects likewise, and also after a proxy's 502, which closes an
+ * EventSource for good.
  */
 
 import { Decoder } from "./decoder.mjs";
@@ -19,7 +19,7 @@ const BACKOFF_MAX = 30_000;
 export class FetchSource {
   /** `connecting`, `open` or `closed`. */
   state = "connecting";
-  /** Why it is not open, as a sentence; empty while it is, and where there is nothing to say. */
+  /** The reason why it is not open, as a sentence, or an empty string. */
   reason = "";
 
   #url;
@@ -33,8 +33,8 @@ export class FetchSource {
   #leaving = new AbortController();
 
   /**
-   * Starts to listen. `take` is given every event, `{ type, lastEventId, data }`; `changed` is called
-   * when `state` or `reason` is another, with this source: it may be one that was left.
+   * Starts to listen. Calls `take` with every event, `{ type, lastEventId, data }`, and `changed` with
+   * this source whenever `state` or `reason` changes, after `close` as well.
    */
   constructor(url, take, changed) {
     this.#url = url;
@@ -43,7 +43,7 @@ export class FetchSource {
     this.#run();
   }
 
-  /** Leaves for good. */
+  /** Closes the source for good. */
   close() {
     this.#leaving.abort();
     this.#become("closed");
@@ -64,7 +64,7 @@ export class FetchSource {
 
   /** Listens until the connection ends; throws where it breaks or none comes about. */
   async #listenOnce() {
-    // The hub gives a place before the first event to those that ask like an EventSource.
+    // The hub sends a place before the first event to requests with this Cache-Control.
     const headers = { Accept: "text/event-stream", "Cache-Control": "no-cache" };
     if (this.#lastEventId !== "") headers["Last-Event-ID"] = headerValue(this.#lastEventId);
     const answer = await fetch(this.#url, { headers, cache: "no-store", signal: this.#leaving.signal });
@@ -90,7 +90,7 @@ export class FetchSource {
     const reader = body.getReader();
     for (;;) {
       const { value, done } = await reader.read();
-      // What had arrived when the page left is not for it any more.
+      // Data that arrived before `close` is not delivered after it.
       if (done || this.state === "closed") return;
       const events = decoder.feed(text.decode(value, { stream: true }));
       this.#lastEventId = decoder.lastEventId;
@@ -99,7 +99,7 @@ export class FetchSource {
     }
   }
 
-  /** Goes on connecting; a sentence that stands already is not taken back for a repetition. */
+  /** Goes back to connecting; a reason that is shown already stays through repeated failures. */
   #lose(reason) {
     if (this.state === "closed") return;
     const first = this.state === "open" ? "Connection lost: reconnecting." : "";
@@ -128,12 +128,12 @@ export class FetchSource {
   }
 }
 
-/** Whether a refusal is about now, rather than about what was asked. */
+/** Whether a refusal will pass by itself. */
 function willPass(status) {
   return status >= 500 || status === 429 || status === 408;
 }
 
-/** Text as a header's value: its bytes, as UTF-8, one character each, which is what fetch takes. */
+/** Encodes text for a header: fetch takes one character for each byte of its UTF-8. */
 function headerValue(text) {
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 }

@@ -11,12 +11,12 @@ export const TEXT_SHOWN_MAX = 2000;
 /** How long a word such as "Copied" stays, in milliseconds. */
 const WORD_SHOWN = 2000;
 
-/** Whether this browser can do what the page needs; `support.js` has looked, before any module runs. */
+/** Whether this browser has what the page needs; `support.js` checks it before any module runs. */
 export const supported = !document.documentElement.classList.contains("unsupported");
 
 /**
- * Where the hub is, with a slash at the end. Behind a proxy it may lie beneath a path of its own, so
- * no address in the pages starts at the root.
+ * The hub's URL, with a slash at the end. Behind a proxy the hub may have a path of its own, so no
+ * address in the pages starts at the root.
  */
 export const HUB = new URL("..", import.meta.url).href;
 
