@@ -18,6 +18,8 @@ pub(crate) enum Need {
     Rustfmt,
     Clippy,
     Git,
+    /// Builds jemalloc, with the C compiler that Rust links with.
+    Make,
     CxxCompiler,
     Node,
     Python,
@@ -92,6 +94,7 @@ impl Need {
     fn program(self) -> Option<Program> {
         Some(match self {
             Self::Git => Program::new("git", &["--version"], "git", "git"),
+            Self::Make => Program::new("make", &["--version"], "make", "make"),
             Self::CxxCompiler => Program::new("c++", &["--version"], "g++", "a C++ compiler"),
             Self::Node => Program::new("node", &["-e", NODE_IS_NEW_ENOUGH], "nodejs npm", NODE),
             Self::Python => Program::new("python3", PYTHON_CAN_VENV, "python3-venv", PYTHON),

@@ -27,7 +27,7 @@ const STEPS: [Step; 13] = [
     Step {
         name: "clippy",
         about: "no lint warns, in any target",
-        needs: &[Need::Clippy],
+        needs: &[Need::Clippy, Need::Make],
         run: |_, _| rust::clippy(),
     },
     Step {
@@ -45,13 +45,13 @@ const STEPS: [Step; 13] = [
     Step {
         name: "test",
         about: "the tests of all crates",
-        needs: &[],
+        needs: &[Need::Make],
         run: |_, tally| rust::test(tally),
     },
     Step {
         name: "doc",
         about: "the documentation builds, private items included",
-        needs: &[],
+        needs: &[Need::Make],
         run: |_, _| rust::doc(),
     },
     Step {
@@ -63,7 +63,7 @@ const STEPS: [Step; 13] = [
     Step {
         name: "features",
         about: "every combination of features is free of warnings",
-        needs: &[Need::Clippy, Need::CargoTool("cargo-hack")],
+        needs: &[Need::Clippy, Need::Make, Need::CargoTool("cargo-hack")],
         run: |setup, _| rust::features(setup),
     },
     Step {
@@ -94,6 +94,7 @@ const STEPS: [Step; 13] = [
         name: "e2e",
         about: "the program against real browsers, proxies and clients",
         needs: &[
+            Need::Make,
             Need::Node,
             Need::Python,
             Need::Chromium,

@@ -26,6 +26,13 @@ use crate::args::{Cli, Command, ServeArgs};
 use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
 use crate::sentence::sentence;
 
+/// jemalloc in place of glibc's allocator, whose heaps a hub fragments: names of topics outlive the
+/// events around them, and resident memory goes on growing although history does not. jemalloc keeps
+/// sizes apart and returns free pages. `bench/README.md` says how to measure that.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The exit status for a malformed command line, as in shells and getopt.
 const USAGE: u8 = 2;
 
