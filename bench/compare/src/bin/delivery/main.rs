@@ -34,6 +34,7 @@ use run::{Run, Runner};
 use scenario::Size;
 use scenarios::SCENARIOS;
 use servers::{SERVERS, Server};
+use tidings_bench_compare::root;
 
 fn main() -> ExitCode {
     match compare(&Args::parse()) {
@@ -105,12 +106,6 @@ fn folder(args: &Args) -> PathBuf {
         None if args.is_whole() => root().join("bench/record"),
         None => scratch().join("record"),
     }
-}
-
-/// The project's folder.
-fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here)
 }
 
 /// The folder for temporary files of runs.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::root;
+use tidings_bench_compare::{process, root};
+
 use crate::servers::{Kind, Server, venv};
 
 /// Makes sure that the load and all of `servers` can be started.
@@ -36,22 +37,8 @@ pub(crate) fn prepare(servers: &[&Server]) -> Result<(), String> {
 }
 
 fn cargo(folder: &Path, what: &[&str]) -> Result<(), String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked"]).args(what).current_dir(folder);
-    // The servers are expected in cargo's default target folder. The variables that cargo sets for
-    // this program would change the environment of build scripts and so cause rebuilds.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text == "CARGO_TARGET_DIR" || OWN.iter().any(|own| text.starts_with(own)) {
-            command.env_remove(name);
-        }
-    }
-    succeed(&mut command)
+    succeed(&mut process::cargo_build(folder, what))
 }
-
-/// Prefixes of the variables that describe the package of a program run by cargo.
-const OWN: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
 /// A program of the operating system.
 struct Program {

@@ -106,14 +106,14 @@ impl Record {
         let machine = &self.machine;
         let mut text = format!(
             "{}. {} cores of {}, {} GiB, {}; load average {} when it began. {}. Tidings at {}.\n",
-            machine.date,
-            machine.cores,
-            machine.processor,
-            machine.memory_gib,
-            machine.kernel,
-            machine.load_average,
-            machine.rustc,
-            machine.tidings
+            machine.host.date,
+            machine.host.cores,
+            machine.host.processor,
+            machine.host.memory_gib,
+            machine.host.kernel,
+            machine.host.load_average,
+            machine.host.rustc,
+            machine.host.tidings
         );
         for server in self.servers() {
             let version = machine.peers.get(server.name).map(|version| format!(": {version}"));
@@ -232,14 +232,14 @@ impl Record {
         let machine = &self.machine;
         let about = json!({
             "command": command,
-            "date": machine.date,
-            "processor": machine.processor,
-            "cores": machine.cores,
-            "memory_gib": machine.memory_gib,
-            "kernel": machine.kernel,
-            "load_average": machine.load_average,
-            "rustc": machine.rustc,
-            "tidings": machine.tidings,
+            "date": machine.host.date,
+            "processor": machine.host.processor,
+            "cores": machine.host.cores,
+            "memory_gib": machine.host.memory_gib,
+            "kernel": machine.host.kernel,
+            "load_average": machine.host.load_average,
+            "rustc": machine.host.rustc,
+            "tidings": machine.host.tidings,
             "peers": machine.peers,
         });
         let mut text = format!("{about}\n");

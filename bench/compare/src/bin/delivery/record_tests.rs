@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidings_bench_compare::host::Host;
 
 use super::{Record, show};
 use crate::machine::Machine;
@@ -33,7 +34,7 @@ fn fan_out(cpu: f64, faults: u64) -> Outcome {
 
 fn record(runs: Vec<Run>) -> Record {
     let text = || "x".to_owned();
-    let machine = Machine {
+    let host = Host {
         date: text(),
         processor: text(),
         cores: 2,
@@ -42,8 +43,8 @@ fn record(runs: Vec<Run>) -> Record {
         load_average: text(),
         rustc: text(),
         tidings: text(),
-        peers: BTreeMap::from([("axum", text())]),
     };
+    let machine = Machine { host, peers: BTreeMap::from([("axum", text())]) };
     Record {
         machine,
         size: Size::Full,

@@ -3,17 +3,18 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tidings_bench_compare::{process, root};
 
 use crate::scenario::{Cores, Scenario, Size};
+use crate::scratch;
 use crate::servers::{Ability, Server, pinned, tidings};
-use crate::{root, scratch};
 
 /// A run and its outcome.
 #[derive(Debug)]
@@ -44,14 +45,10 @@ const SERVER_CORE: u32 = 0;
 const LOAD_CORE: u32 = 1;
 /// A server that does not accept connections within this time has failed to start.
 const START_MAX: Duration = Duration::from_secs(20);
-/// The time a server may take to end before it is killed.
-const STOP_MAX: Duration = Duration::from_secs(5);
 /// A run that takes longer is killed.
 const RUN_MAX: Duration = Duration::from_secs(90);
 /// The timeout of the load without progress.
 const SILENCE_MAX: &str = "10s";
-/// The interval at which a process is polled.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// Checks that the machine has the cores and descriptors that are needed.
 pub(crate) fn check_machine(scenarios: &[&Scenario], size: Size) -> Result<(), String> {
@@ -89,7 +86,7 @@ impl Runner {
         let here = |error: &dyn std::fmt::Display| {
             format!("{} in {}, round {}: {error}", server.title, scenario.name, round + 1)
         };
-        let address = free_address().map_err(|error| here(&error))?;
+        let address = process::free_address().map_err(|error| here(&error))?;
         let running =
             Running::start(server, address, &self.folder).map_err(|error| here(&error))?;
         let (load, command) = self.load(scenario, server, address, running.process.id());
@@ -209,7 +206,7 @@ fn finish(mut command: Command) -> io::Result<Output> {
     // Both are read while the command runs, so that it never blocks on a full pipe.
     let stdout = thread::spawn(move || read(stdout));
     let stderr = thread::spawn(move || read(stderr));
-    let status = match wait(&mut child, RUN_MAX)? {
+    let status = match process::wait(&mut child, RUN_MAX)? {
         Some(status) => status,
         None => {
             child.kill()?;
@@ -227,22 +224,6 @@ fn read(pipe: Option<impl Read>) -> Vec<u8> {
         let _ = pipe.read_to_end(&mut text);
     }
     text
-}
-
-/// Waits until a process has ended, at most for `longest`.
-fn wait(child: &mut Child, longest: Duration) -> io::Result<Option<std::process::ExitStatus>> {
-    let until = Instant::now() + longest;
-    loop {
-        match child.try_wait()? {
-            None if Instant::now() < until => thread::sleep(LOOK),
-            ended => return Ok(ended),
-        }
-    }
-}
-
-/// Returns an address that was free a moment ago.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// A running server, which is stopped when this is dropped.
@@ -278,7 +259,7 @@ impl Running {
                 let said = fs::read_to_string(&said).unwrap_or_default();
                 return Err(format!("does not start:\n{}", said.trim()));
             }
-            thread::sleep(LOOK);
+            thread::sleep(process::LOOK);
         }
         Ok(running)
     }
@@ -286,14 +267,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let process = self.process.id().to_string();
-        let told = Command::new("kill").args(["-s", self.signal, &process]).status();
-        let ended = matches!(wait(&mut self.process, STOP_MAX), Ok(Some(_)));
-        if told.is_err() || !ended {
-            // It has ended by itself in the meantime, or ends now.
-            let _ = self.process.kill();
-            let _ = self.process.wait();
-        }
+        process::stop(&mut self.process, self.signal);
     }
 }
 
