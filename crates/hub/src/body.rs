@@ -30,7 +30,8 @@ use crate::watch::{Due, Watch};
 ///
 /// It begins with a comment and the reconnection time, so that the reader's connection opens at once. It
 /// sends a heartbeat comment after a silence, provided that the hub is [driven](crate::docs::driving). It
-/// merges the events that are due into pieces of at most 64 KiB, or of one larger event. It reads only as
+/// merges the events that are due into pieces of at most 16 KiB; a larger event is a piece of its own,
+/// which all readers share. It reads only as
 /// fast as it is polled: a reader that takes nothing costs nothing. The text is that of WHATWG HTML,
 /// section 9.2.5; a piece always ends where a line ends.
 ///
@@ -51,6 +52,8 @@ pub struct Body {
 #[derive(Default)]
 struct Extras {
     greeting: Option<Event>,
+    /// An event that is the next piece.
+    large: Option<Bytes>,
     on_end: Option<OnEnd>,
 }
 
@@ -95,8 +98,21 @@ enum State {
     Ended(StreamEnd),
 }
 
-/// The most bytes of merged events in one piece, so that the streams of one connection take turns.
-const PIECE_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of merged events in one piece, so that the streams of one connection take turns: a
+/// frame of HTTP/2, because a reader that takes nothing may hold as much. A larger event is not copied.
+const PIECE_BYTES_MAX: usize = 16 * 1024;
+
+/// An event that a block holds, as a piece.
+struct HeldFrame {
+    block: Arc<Block>,
+    index: usize,
+}
+
+impl AsRef<[u8]> for HeldFrame {
+    fn as_ref(&self) -> &[u8] {
+        self.block.frame(self.index)
+    }
+}
 
 impl Hub {
     /// Opens the event stream of a view, for a [`StreamRequest`] or from a [`Start`](crate::Start).
@@ -241,6 +257,9 @@ impl Body {
         if self.stream_end().is_some() {
             return Poll::Ready(None);
         }
+        if let Some(large) = self.take_large() {
+            return Poll::Ready(Some(large));
+        }
         self.source.hub().clock().warn_if_idle();
         let mut out = Vec::new();
         if self.state == State::Preamble {
@@ -266,6 +285,12 @@ impl Body {
             }
             self.finish(end);
         }
+        if out.is_empty()
+            && let Some(large) = self.take_large()
+        {
+            self.source.watch().sent(self.source.hub().clock().uptime());
+            return Poll::Ready(Some(large));
+        }
         if out.is_empty() {
             return if end.is_some() { Poll::Ready(None) } else { Poll::Pending };
         }
@@ -275,15 +300,22 @@ impl Body {
 
     /// Writes the events that are due; returns the end if the stream has come to it.
     fn write_events(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Option<StreamEnd> {
-        let mut delivered = 0;
+        let (mut delivered, mut large) = (0, None);
         let end = loop {
             match &mut self.source {
                 Source::Subscriber(subscriber) => {
-                    let visit = |block: &Block, index: usize| {
+                    let visit = |block: &Arc<Block>, index: usize| {
                         delivered += 1;
-                        out.extend_from_slice(block.frame(index));
+                        let frame = block.frame(index);
+                        if frame.len() < PIECE_BYTES_MAX {
+                            out.extend_from_slice(frame);
+                        } else {
+                            large = Some(HeldFrame { block: Arc::clone(block), index });
+                        }
                     };
                     match subscriber.reader().read(PIECE_BYTES_MAX, visit) {
+                        // It is read alone, and whatever comes after it is found by the next poll.
+                        _ if large.is_some() => break None,
                         Read::Gap(gap) => gap.write(out),
                         Read::Closed => break Some(StreamEnd::Completed),
                         Read::Tail if subscriber.watch().is_due(Due::Drain) => {
@@ -314,8 +346,20 @@ impl Body {
                 }
             }
         };
+        if let Some(large) = large {
+            self.extras.get_or_insert_default().large = Some(Bytes::from_owner(large));
+        }
         self.source.hub().count_delivered(delivered);
         end
+    }
+
+    fn take_large(&mut self) -> Option<Bytes> {
+        let extras = self.extras.as_mut()?;
+        let large = extras.large.take()?;
+        if extras.on_end.is_none() && extras.greeting.is_none() {
+            self.extras = None;
+        }
+        Some(large)
     }
 
     fn write_preamble(&mut self, out: &mut Vec<u8>) {

@@ -88,7 +88,7 @@ impl Tap {
         state: &mut ReaderState,
         after: &mut Sequence,
         bytes_max: usize,
-        mut visit: impl FnMut(&Block, usize),
+        mut visit: impl FnMut(&Arc<Block>, usize),
     ) -> Read {
         let max = ReadMax { bytes: bytes_max, entries: usize::MAX };
         state.read(&self.hub, after, max, |_, held| visit(held.block, held.index))

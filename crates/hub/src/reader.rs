@@ -1,6 +1,7 @@
 //! Readers: the cursors behind subscribers and the slots of shards.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tidings_proto::EventId;
 
@@ -85,9 +86,9 @@ impl Reader {
 
     /// Reads what comes next, in rising order, about `bytes_max` bytes at most, one event at least.
     ///
-    /// `visit` is called with each event as a chunk of HTTP/1.1's chunked coding, under the history's
-    /// lock: it should copy and nothing else.
-    pub fn read(&mut self, bytes_max: usize, mut visit: impl FnMut(&Block, usize)) -> Read {
+    /// `visit` is called with the block and the index of each event, under the history's lock: it should
+    /// copy the event, or share the block of a large one, and nothing else.
+    pub fn read(&mut self, bytes_max: usize, mut visit: impl FnMut(&Arc<Block>, usize)) -> Read {
         let max = ReadMax { bytes: bytes_max, entries: usize::MAX };
         self.read_held(max, |_, held| visit(held.block, held.index))
     }

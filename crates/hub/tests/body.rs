@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -57,19 +57,39 @@ fn what_became_due_meanwhile_is_merged_into_one_piece() {
 }
 
 #[test]
-fn a_piece_has_at_most_64_kib_unless_one_event_is_larger() {
+fn a_piece_has_at_most_16_kib_unless_one_event_is_larger() {
     let hub = SteppedHub::new(HubConfig::default());
     let mut body = hub.body("a", Start::Tail);
     piece(&mut body);
     for _ in 0..3 {
-        hub.publish("a", &"x".repeat(30_000));
+        hub.publish("a", &"x".repeat(7_500));
     }
     hub.publish("a", &"y".repeat(100_000));
-    let lens = [0; 3].map(|_| piece(&mut body).unwrap().len());
-    assert!(lens[0] > 60_000 && lens[0] <= 64 * 1024, "{lens:?}");
-    assert!(lens[1] > 30_000 && lens[1] < 31_000, "{lens:?}");
+    hub.publish("a", "z");
+    let lens = [0; 4].map(|_| piece(&mut body).unwrap().len());
+    assert!(lens[0] > 15_000 && lens[0] <= 16 * 1024, "{lens:?}");
+    assert!(lens[1] > 7_500 && lens[1] < 8_000, "{lens:?}");
     assert!(lens[2] > 100_000 && lens[2] < 101_000, "{lens:?}");
+    assert!(lens[3] < 100, "{lens:?}");
     assert_eq!(piece(&mut body).unwrap(), "");
+}
+
+/// Each reader used to be given a copy: 1,000 readers of 1 MiB that took nothing held 1 GB.
+#[test]
+fn a_large_event_is_the_same_memory_for_all_bodies() {
+    let hub = SteppedHub::new(HubConfig::default());
+    hub.publish("a", &"x".repeat(1_000_000));
+    let mut cx = Context::from_waker(Waker::noop());
+    let places = [0; 2].map(|_| {
+        let mut body = hub.body("a", Start::Oldest);
+        let mut next = || match Pin::new(&mut body).poll_next(&mut cx) {
+            Poll::Ready(Some(piece)) => piece,
+            _ => panic!("nothing to read"),
+        };
+        assert_eq!(next(), ":\nretry: 2000\n");
+        next().as_ptr()
+    });
+    assert_eq!(places[0], places[1]);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! | a publisher-given ID | 128 bytes | [`RefusedId::TooLong`](crate::RefusedId::TooLong) |
 //! | an idempotency key | 256 bytes | [`IdempotencyKey::BYTES_MAX`](crate::IdempotencyKey::BYTES_MAX) |
 //! | history | 256 MiB, settable | [`Retention::bytes_max`](crate::Retention::bytes_max) |
-//! | one piece of a body | 64 KiB, or one larger event | [`Body`](crate::Body) |
+//! | one piece of a body | 16 KiB, or one larger event | [`Body`](crate::Body) |
 //! | what a gap repeats of a client's ID | 256 bytes | [`Gap::ASKED_BYTES_MAX`](crate::Gap::ASKED_BYTES_MAX) |
 //!
 //! The number of streams is for the program to limit: [`HubStats::subscribers`](crate::HubStats::subscribers)

@@ -133,7 +133,9 @@ impl Block {
         }
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    /// The size of the text in the block.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 

@@ -1,6 +1,7 @@
 //! Events gathered for one write.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use tidings_hub::Sequence;
 use tidings_hub::engine::Block;
@@ -27,6 +28,14 @@ impl Framing {
         }
     }
 
+    /// An event of the history.
+    pub(super) fn event(self, block: &Block, index: usize) -> &[u8] {
+        match self {
+            Self::Chunked => block.chunk(index),
+            Self::Close => block.frame(index),
+        }
+    }
+
     /// The bytes that end a stream's body.
     pub(crate) fn end(self) -> &'static [u8] {
         match self {
@@ -41,10 +50,31 @@ impl Framing {
 pub(super) struct Gathered {
     bytes: Vec<u8>,
     ends: Vec<(usize, Sequence)>,
+    /// The places of large events in history, in the order of their ends.
+    large: Vec<(usize, SharedEvent)>,
+}
+
+/// Events of at least this size are shared with history if a write is cut in them; the rest of a
+/// smaller one is cheaper to copy.
+pub(super) const LARGE_BYTES_MIN: usize = 4 * 1024;
+
+/// An event in a block of history, which lives for as long as this does.
+#[derive(Clone, Debug)]
+pub(super) struct SharedEvent {
+    pub(super) block: Arc<Block>,
+    pub(super) index: usize,
+    pub(super) framing: Framing,
+}
+
+impl SharedEvent {
+    /// The event, framed.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.framing.event(&self.block, self.index)
+    }
 }
 
 /// The point where a write of gathered events was cut.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Cut<'a> {
     /// The last event of which at least a part was written, if any.
     pub(super) sequence: Option<Sequence>,
@@ -52,20 +82,29 @@ pub(super) struct Cut<'a> {
     pub(super) begun: u64,
     /// The unwritten rest of the last one.
     pub(super) rest: &'a [u8],
+    /// The place of the last one in history, if it is large.
+    pub(super) large: Option<&'a SharedEvent>,
 }
 
 impl Gathered {
     pub(super) fn clear(&mut self) {
+        /// Room that is kept: a write of small events. A large event may take far more.
+        const KEPT_BYTES_MAX: usize = 128 * 1024;
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.ends.clear();
+        self.large.clear();
     }
 
-    pub(super) fn push(&mut self, block: &Block, index: usize, framing: Framing) {
-        self.bytes.extend_from_slice(match framing {
-            Framing::Chunked => block.chunk(index),
-            Framing::Close => block.frame(index),
-        });
-        self.ends.push((self.bytes.len(), block.sequence(index)));
+    pub(super) fn push(&mut self, block: &Arc<Block>, index: usize, framing: Framing) {
+        let event = framing.event(block, index);
+        self.bytes.extend_from_slice(event);
+        let end = self.bytes.len();
+        self.ends.push((end, block.sequence(index)));
+        if event.len() >= LARGE_BYTES_MIN {
+            let block = Arc::clone(block);
+            self.large.push((end, SharedEvent { block, index, framing }));
+        }
     }
 
     /// The number of bytes that fit without another allocation.
@@ -105,12 +144,20 @@ impl Gathered {
                 sequence: Some(sequence),
                 begun: whole as u64 + 1,
                 rest: &self.bytes[written..end],
+                large: self.large_at(end),
             },
             _ => Cut {
                 sequence: whole.checked_sub(1).map(|last| self.ends[last].1),
                 begun: whole as u64,
                 rest: &[],
+                large: None,
             },
         }
+    }
+
+    /// The large event that ends here.
+    fn large_at(&self, end: usize) -> Option<&SharedEvent> {
+        let at = self.large.binary_search_by_key(&end, |(end, _)| *end).ok()?;
+        Some(&self.large[at].1)
     }
 }

@@ -414,7 +414,10 @@ impl<S: Socket, P> Shard<S, P> {
             gathered.push(block, index, framing);
         });
         if !gathered.is_empty() {
-            match deliver(hot, cold, gathered, self.now) {
+            let delivered = deliver(hot, cold, gathered, self.now);
+            // Its blocks must not outlive their time in history.
+            gathered.clear();
+            match delivered {
                 Ok(delivered) => self.delivered += delivered,
                 Err(_) => return drop(self.remove(key, Reason::ConnectionFailed)),
             }

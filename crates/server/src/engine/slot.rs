@@ -7,7 +7,7 @@ use slab::Slab;
 use tidings_hub::engine::{OnEnd, Reader, ReaderState, TopicKey};
 use tidings_hub::{Client, Sequence};
 
-use super::gathered::Framing;
+use super::gathered::{Cut, Framing, SharedEvent};
 use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
@@ -100,11 +100,74 @@ pub(super) struct Cold<P> {
     pub(super) ending: Option<Reason>,
 }
 
-/// Bytes that belong to one subscriber: the rest of an event that was cut, a head, an end.
+/// Bytes that must be written to one subscriber before anything else.
 #[derive(Debug)]
-pub(super) struct Rest {
-    pub(super) bytes: Vec<u8>,
-    pub(super) written: usize,
+pub(super) enum Rest {
+    /// Bytes that belong to the subscriber: the rest of a small event that was cut, a head, an end.
+    Own { bytes: Vec<u8>, written: usize },
+    /// The rest of a large event that was cut, which all subscribers share with history; and the
+    /// end of the stream, once that has begun.
+    Shared { event: SharedEvent, written: usize, end: Vec<u8> },
+}
+
+impl Rest {
+    /// The bytes that a subscriber holds at most, as a part of those that it makes live on: a shared
+    /// block stays even if history lets go of it, so the rest must be a large part of it.
+    const SHARED_PART_MIN: usize = 4;
+
+    pub(super) fn own(bytes: Vec<u8>) -> Self {
+        Self::Own { bytes, written: 0 }
+    }
+
+    /// The rest of an event that was cut; `None` if it was not.
+    pub(super) fn of(cut: &Cut<'_>) -> Option<Self> {
+        if cut.rest.is_empty() {
+            return None;
+        }
+        let shared = cut.large.filter(|event| {
+            cut.rest.len().saturating_mul(Self::SHARED_PART_MIN) >= event.block.bytes()
+        });
+        Some(match shared {
+            Some(event) => {
+                let written = event.bytes().len() - cut.rest.len();
+                Self::Shared { event: event.clone(), written, end: Vec::new() }
+            }
+            None => Self::own(cut.rest.to_vec()),
+        })
+    }
+
+    /// The bytes to write next; empty if everything is written.
+    pub(super) fn unwritten(&self) -> &[u8] {
+        match self {
+            Self::Own { bytes, written } => &bytes[*written..],
+            Self::Shared { event, written, end } => match event.bytes().get(*written..) {
+                Some([]) | None => end,
+                Some(rest) => rest,
+            },
+        }
+    }
+
+    /// Moves on by bytes that were [written](Rest::unwritten).
+    pub(super) fn advance(&mut self, by: usize) {
+        match self {
+            Self::Own { written, .. } => *written += by,
+            Self::Shared { event, written, end } => {
+                *written += by;
+                // Nothing is left of the event: its block is not needed any longer.
+                if *written == event.bytes().len() {
+                    *self = Self::own(std::mem::take(end));
+                }
+            }
+        }
+    }
+
+    /// Adds bytes at its end.
+    pub(super) fn extend(&mut self, more: &[u8]) {
+        match self {
+            Self::Own { bytes, .. } => bytes.extend_from_slice(more),
+            Self::Shared { end, .. } => end.extend_from_slice(more),
+        }
+    }
 }
 
 impl<P> Cold<P> {
@@ -123,7 +186,7 @@ impl<P> Cold<P> {
 
     /// Puts bytes before everything else. The slot must have no rest.
     pub(super) fn put_first(&mut self, bytes: Vec<u8>) {
-        self.rest = Some(Box::new(Rest { bytes, written: 0 }));
+        self.rest = Some(Box::new(Rest::own(bytes)));
     }
 }
 

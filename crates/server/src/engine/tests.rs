@@ -3,6 +3,7 @@
 mod ends;
 mod fairness;
 mod model;
+mod rests;
 mod threads;
 mod time;
 
@@ -160,7 +161,9 @@ impl Fixture {
             let topics: Vec<_> = (0..self.rng.usize(1..3)).map(|_| self.topic()).collect();
             let topics = Topics::new(topics).unwrap();
             self.published.push(topics.as_slice().to_vec());
-            let data = format!("{}{}", self.published.len(), "x".repeat(self.rng.usize(0..200)));
+            // The rest of a large event that is cut stays in history's block.
+            let len = if self.rng.u32(0..20) == 0 { 4_000..9_000 } else { 0..200 };
+            let data = format!("{}{}", self.published.len(), "x".repeat(self.rng.usize(len)));
             drop(self.hub.publish(Draft::new(topics, Event::new(data))));
         }
     }
@@ -207,7 +210,8 @@ impl Fixture {
             }
             let was_full = peer.wire.borrow().room == 0;
             self.counts.refusals += u64::from(was_full);
-            peer.wire.borrow_mut().room += self.rng.usize(1..400);
+            let room = if self.rng.bool() { 1..400 } else { 1..6_000 };
+            peer.wire.borrow_mut().room += self.rng.usize(room);
             if was_full && !peer.wire.borrow().is_closed {
                 self.shard.handle_writable(peer.key);
             }

@@ -128,9 +128,9 @@ fn http1_builder(config: &ServerConfig) -> http1::Builder {
 fn http2_builder(config: &ServerConfig, tasks: Spawner) -> http2::Builder<Spawner> {
     /// A dead peer is detected within twice this time.
     const KEEP_ALIVE: Duration = Duration::from_secs(20);
-    /// The maximum number of bytes per stream that wait for its window: as many as one poll of a
-    /// stream yields.
-    const SEND_BYTES_MAX: usize = 64 * 1024;
+    /// The maximum number of bytes per stream that wait for its connection, beside one piece that a
+    /// poll of its body yields: a frame.
+    const SEND_BYTES_MAX: usize = 16 * 1024;
     let head_bytes_max = u32::try_from(config.head_bytes_max).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(tasks);
     builder

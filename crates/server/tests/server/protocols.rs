@@ -1,8 +1,11 @@
 //! Every version of HTTP that clients and proxies speak.
 
+use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Method, Request, Version};
@@ -295,6 +298,84 @@ async fn a_stream_with_a_long_backlog_does_not_hold_up_the_others_of_its_connect
         assert!(!reading.is_finished(), "the backlog was sent before it could be in anybody's way");
     }
     reading.await.unwrap();
+}
+
+/// A connection whose client writes and never reads.
+struct Unread(TokioIo<TcpStream>);
+
+impl hyper::rt::Read for Unread {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl hyper::rt::Write for Unread {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Each stream used to be given 128 KiB that waited for the connection.
+#[tokio::test]
+async fn streams_of_an_http_2_connection_that_takes_nothing_are_given_little() {
+    const STREAMS: usize = 100;
+    const EVENT_BYTES: usize = 1000;
+    /// A piece that is on its way to the socket, and as much that waits for it.
+    const STREAM_BYTES_MAX: usize = 2 * 16 * 1024;
+    /// Bytes that the two kernels may take of the connection.
+    const KERNELS_BYTES_MAX: usize = 4 << 20;
+
+    let server = start().await;
+    for _ in 0..2000 {
+        let draft = Draft::new(Topic::new("a").unwrap(), Event::new("x".repeat(EVENT_BYTES)));
+        drop(server.hub.publish(draft));
+    }
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1 << 30)
+        .initial_connection_window_size(1 << 30)
+        .handshake(Unread(TokioIo::new(socket)))
+        .await
+        .unwrap();
+    let asked: Vec<_> = (0..STREAMS)
+        .map(|_| {
+            let path = format!("http://{}/topics/a?last_event_id=earliest", server.address);
+            sender.send_request(Request::get(path).body(Full::<Bytes>::default()).unwrap())
+        })
+        .collect();
+    tokio::spawn(connection);
+    while server.hub.stats().subscribers < STREAMS {
+        tokio::task::yield_now().await;
+    }
+    let mut delivered = server.hub.stats().delivered;
+    let mut quiet = 0;
+    while quiet < 1000 {
+        tokio::task::yield_now().await;
+        let now = server.hub.stats().delivered;
+        quiet = if now == delivered { quiet + 1 } else { 0 };
+        delivered = now;
+    }
+    let bytes = usize::try_from(delivered).unwrap() * EVENT_BYTES;
+    assert!(bytes > STREAMS * 8 * 1024, "{bytes} bytes were given to {STREAMS} streams");
+    let max = STREAMS * STREAM_BYTES_MAX + KERNELS_BYTES_MAX;
+    assert!(bytes <= max, "{bytes} bytes were given to {STREAMS} streams");
+    drop(asked);
 }
 
 #[tokio::test]

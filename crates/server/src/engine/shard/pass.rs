@@ -41,13 +41,12 @@ impl<S: Socket, P> Shard<S, P> {
     /// Begins the end of a stream: its last bytes are written, and then its client should close.
     pub(super) fn end(&mut self, key: usize, reason: Reason) {
         let (hot, cold) = self.slots.both(key);
-        let rest =
-            cold.rest.get_or_insert_with(|| Box::new(Rest { bytes: Vec::new(), written: 0 }));
+        let rest = cold.rest.get_or_insert_with(|| Box::new(Rest::own(Vec::new())));
         if reason == Reason::Drained {
             let retry = return_time(self.config.reconnection_time);
-            rest.bytes.extend(framed(hot.framing, |text| encode_retry(retry, text)));
+            rest.extend(&framed(hot.framing, |text| encode_retry(retry, text)));
         }
-        rest.bytes.extend_from_slice(hot.framing.end());
+        rest.extend(hot.framing.end());
         cold.ending = Some(reason);
         // A client that accepts no bytes must not delay the end.
         cold.ends_at = self.now + ticks(LINGER);

@@ -5,7 +5,7 @@ use std::io;
 use tidings_hub::engine::Meeting;
 
 use super::super::gathered::{Framing, Gathered};
-use super::super::slot::{Cold, Hot, Tick};
+use super::super::slot::{Cold, Hot, Rest, Tick};
 use super::super::socket::{Socket, write_some};
 use super::super::sweep::Sweep;
 
@@ -55,16 +55,22 @@ pub(super) fn write_rest<S: Socket, P>(
     now: Tick,
 ) -> io::Result<bool> {
     let Some(rest) = &mut cold.rest else { return Ok(true) };
-    let written = write_some(&mut hot.socket, &rest.bytes[rest.written..])?;
-    if written > 0 {
-        hot.sent_at = now;
+    // Twice at most: the rest of an event, and the end of the stream.
+    while !rest.unwritten().is_empty() {
+        let unwritten = rest.unwritten();
+        let written = write_some(&mut hot.socket, unwritten)?;
+        hot.is_writable = written == unwritten.len();
+        if written > 0 {
+            hot.sent_at = now;
+            rest.advance(written);
+        }
+        if !hot.is_writable {
+            return Ok(false);
+        }
     }
-    rest.written += written;
-    hot.is_writable = rest.written == rest.bytes.len();
-    if hot.is_writable {
-        cold.rest = None;
-    }
-    Ok(hot.is_writable)
+    cold.rest = None;
+    hot.is_writable = true;
+    Ok(true)
 }
 
 /// Writes gathered events, which follow the slot's cursor, and moves the cursor past those that
@@ -85,8 +91,8 @@ pub(super) fn deliver<S: Socket, P>(
     }
     let cut = gathered.cut(written);
     hot.after = cut.sequence.unwrap_or(hot.after);
-    if !cut.rest.is_empty() {
-        cold.put_first(cut.rest.to_vec());
+    if let Some(rest) = Rest::of(&cut) {
+        cold.rest = Some(Box::new(rest));
     }
     hot.is_behind = true;
     hot.is_writable = false;
