@@ -16,9 +16,9 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd";
 
 /// The input of one gzip step. Deflate expands at most a thousandfold, so this limits the output
-/// that a hostile server can cause in one step to 4 MiB. The other two formats have no such bound
+/// that a hostile server can cause in one step to 1 MiB. The other two formats have no such bound
 /// and are limited by the room they are given.
-const GZIP_INPUT_STEP_BYTES: usize = 4 << 10;
+const GZIP_INPUT_STEP_BYTES: usize = 1 << 10;
 
 /// The output of one brotli or zstd step.
 const OUTPUT_STEP_BYTES: usize = 64 << 10;
@@ -102,8 +102,8 @@ impl Unpacker {
         matches!(self.codec, Codec::Identity)
     }
 
-    /// Takes one step's input from `input` and appends its output to `output`: never more than a
-    /// few MiB, whatever the input claims.
+    /// Takes one step's input from `input` and appends its output to `output`: never more than
+    /// about a MiB, whatever the input claims.
     ///
     /// # Errors
     ///

@@ -18,13 +18,17 @@ use crate::lifecycle::{Attempt, Connection, Lifecycle, State};
 use crate::redirect::Carried;
 use crate::request_body::RequestBody;
 use crate::signal::{Closed, Signal};
-use crate::timer::Sleep;
+use crate::timer::{Sleep, judge_at};
 use crate::transport::{Body, NewConnection, Sending, Stage, TransportError};
 use crate::wiring::Wiring;
 
 /// The number of chunks that one poll reads without a signal before it yields to other tasks: a
 /// flood of unreported comments must not occupy the thread.
 const CHUNKS_PER_POLL_MAX: u32 = 32;
+
+/// The number of bytes that one poll decodes without a signal before it yields. A compressed chunk
+/// of 64 KiB can contain gigabytes of comments.
+const BYTES_PER_POLL_MAX: usize = 1 << 20;
 
 /// The client's end of a subscription: it connects, stays connected, and keeps its place.
 ///
@@ -305,10 +309,10 @@ impl EventSource {
         Poll::Ready(())
     }
 
-    /// Decodes bytes that have arrived; `false` if there are none.
-    fn read_chunk(&mut self) -> bool {
+    /// Decodes bytes that have arrived, and returns how many were decoded; `None` if there are none.
+    fn read_chunk(&mut self) -> Option<usize> {
         if self.chunk.is_empty() && !self.lifecycle.has_unread() {
-            return false;
+            return None;
         }
         let now = self.now();
         let mut input = &self.chunk[..];
@@ -334,6 +338,14 @@ impl EventSource {
         self.lifecycle.handle_timeout(now);
         Poll::Ready(())
     }
+
+    /// A wait before an attempt ends at its deadline. Every other deadline judges the server.
+    fn sleep_until(&self, deadline: Instant) -> Sleep {
+        match self.lifecycle.state() {
+            State::Waiting => self.wiring.timer.wake_at(deadline),
+            _ => judge_at(Arc::clone(&self.wiring.timer), deadline),
+        }
+    }
 }
 
 impl Stream for EventSource {
@@ -341,7 +353,7 @@ impl Stream for EventSource {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Signal>> {
         let this = &mut *self;
-        let mut steps = 0;
+        let (mut chunks, mut bytes) = (0, 0);
         loop {
             if !this.lifecycle.wants_exchange() {
                 this.drop_exchange();
@@ -359,11 +371,7 @@ impl Stream for EventSource {
                 this.sleep = None;
                 return Poll::Ready(None);
             }
-            if this.read_chunk() {
-                continue;
-            }
-            steps += 1;
-            if steps > CHUNKS_PER_POLL_MAX {
+            if bytes >= BYTES_PER_POLL_MAX || chunks >= CHUNKS_PER_POLL_MAX {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -26,15 +26,16 @@ enum Found {
 }
 
 impl Lifecycle {
-    /// Handles bytes of the response's body. Reads up to the next signal and advances `input` past
-    /// the bytes read. The driver passes the rest again once it has taken the signal.
-    pub(crate) fn handle_bytes(&mut self, input: &mut &[u8], now: Instant) {
+    /// Handles bytes of the response's body. Reads up to the next signal, or up to the end of the
+    /// next unpacked piece, and advances `input` past the bytes read. The driver passes the rest
+    /// again once it has taken the signal. Returns the size of the piece, if one was unpacked.
+    pub(crate) fn handle_bytes(&mut self, input: &mut &[u8], now: Instant) -> usize {
         match &mut self.phase {
             Phase::Open(reading) => {
                 if !input.is_empty() {
                     reading.silent_since = now;
                 }
-                self.read_events(input, now);
+                return self.read_events(input, now);
             }
             Phase::Refusing(refusing) => {
                 if refusing.take(input).is_err() || refusing.body.len() >= REFUSED_BODY_BYTES_MAX {
@@ -47,6 +48,7 @@ impl Lifecycle {
                 *input = &[];
             }
         }
+        0
     }
 
     /// Returns whether more can be read without further bytes.
@@ -59,40 +61,49 @@ impl Lifecycle {
         }
     }
 
-    fn read_events(&mut self, input: &mut &[u8], now: Instant) {
+    fn read_events(&mut self, input: &mut &[u8], now: Instant) -> usize {
         while let Phase::Open(reading) = &mut self.phase {
-            let step = match reading.next(&mut self.decoder, &self.plan, input) {
-                Ok(Some(found)) => found,
+            match reading.next(&mut self.decoder, &self.plan, input) {
+                Ok(Some(found)) => {
+                    if self.handle_found(found, input) == Handled::Stop {
+                        return 0;
+                    }
+                }
                 Ok(None) => match reading.unpack(input) {
-                    Ok(Unpacked::Nothing) => return,
-                    Ok(Unpacked::Text) => continue,
+                    Ok(unpacked) => return unpacked,
                     Err(error) => {
                         *input = &[];
-                        return self.reestablish(Cause::Encoding(error), None, now);
+                        self.reestablish(Cause::Encoding(error), None, now);
                     }
                 },
                 Err(exceeded) => {
                     *input = &[];
-                    return self.fail(Closed::Limit(exceeded));
+                    self.fail(Closed::Limit(exceeded));
                 }
-            };
-            match step {
-                Found::Signal(signal) => return self.signals.push_back(signal),
-                Found::Retry(retry) => {
-                    let before = self.pacing.reconnection_time();
-                    self.pacing.handle_retry(retry);
-                    let now = self.pacing.reconnection_time();
-                    if now != before {
-                        return self.signals.push_back(Signal::ReconnectionTime(now));
-                    }
-                }
-                Found::Until => {
-                    *input = &[];
-                    return self.fail(Closed::Complete);
-                }
-                Found::Nothing => {}
             }
         }
+        0
+    }
+
+    fn handle_found(&mut self, found: Found, input: &mut &[u8]) -> Handled {
+        match found {
+            Found::Signal(signal) => self.signals.push_back(signal),
+            Found::Retry(retry) => {
+                let before = self.pacing.reconnection_time();
+                self.pacing.handle_retry(retry);
+                let now = self.pacing.reconnection_time();
+                if now == before {
+                    return Handled::GoOn;
+                }
+                self.signals.push_back(Signal::ReconnectionTime(now));
+            }
+            Found::Until => {
+                *input = &[];
+                self.fail(Closed::Complete);
+            }
+            Found::Nothing => return Handled::GoOn,
+        }
+        Handled::Stop
     }
 
     /// Closes with the refusal whose explanation has been read.
@@ -106,10 +117,11 @@ impl Lifecycle {
     }
 }
 
-/// The result of an attempt to unpack more.
-enum Unpacked {
-    Text,
-    Nothing,
+/// Whether reading goes on after an item.
+#[derive(PartialEq, Eq)]
+enum Handled {
+    GoOn,
+    Stop,
 }
 
 impl Reading {
@@ -134,15 +146,15 @@ impl Reading {
         Ok(found)
     }
 
-    /// Unpacks the next piece, once the last one has been decoded.
-    fn unpack(&mut self, input: &mut &[u8]) -> std::io::Result<Unpacked> {
+    /// Unpacks the next piece, once the last one has been decoded, and returns its size.
+    fn unpack(&mut self, input: &mut &[u8]) -> std::io::Result<usize> {
         if self.unpacker.is_identity() || (input.is_empty() && self.progress == Progress::Drained) {
-            return Ok(Unpacked::Nothing);
+            return Ok(0);
         }
         self.text.clear();
         self.unread = 0;
         self.progress = self.unpacker.unpack(input, &mut self.text)?;
-        Ok(Unpacked::Text)
+        Ok(self.text.len())
     }
 }
 

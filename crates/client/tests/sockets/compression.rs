@@ -1,16 +1,67 @@
 //! Compressed streams, on sockets.
 
+use std::future::poll_fn;
 use std::io::Write;
+use std::pin::Pin;
+use std::task::Poll;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tidings_client::{Cause, EventSource};
+use futures_core::Stream as _;
+use http::Response;
+use tidings_client::testing::Script;
+use tidings_client::{Cause, EventSource, Signal};
 use zstd_safe::zstd_sys::ZSTD_EndDirective;
 
-use crate::server::{Request, Response, Server};
+use crate::server::{self, Request, Server};
 use crate::watch::watch;
 
-async fn open(request: Request, encoding: &str) -> Response {
+/// Counts how often a source must be polled to read one chunk of comments and the event after it.
+async fn polls_for(encoding: &str, chunk: Vec<u8>) -> u32 {
+    let mut script = Script::new();
+    let builder = EventSource::get("http://a.example/").transport(script.transport());
+    let mut source = builder.open().expect("a good description");
+    let mut polls = 0;
+    let mut chunk = Some(chunk);
+    let mut stream = None;
+    poll_fn(|cx| {
+        polls += 1;
+        loop {
+            let polled = Pin::new(&mut source).poll_next(cx);
+            if let Some(request) = script.try_request() {
+                let head = Response::builder()
+                    .header("content-type", "text/event-stream")
+                    .header("content-encoding", encoding);
+                let mut body = request.respond(head.body(()).expect("legal"));
+                body.send(chunk.take().expect("one request"));
+                stream = Some(body);
+            }
+            match polled {
+                Poll::Ready(Some(Signal::Event(_))) => return Poll::Ready(()),
+                Poll::Ready(Some(_)) => polls = 0,
+                Poll::Ready(None) => panic!("the source ended"),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    polls
+}
+
+/// The bug: the whole chunk was unpacked in one poll, whatever it expanded to.
+#[tokio::test]
+async fn t30_a_small_chunk_of_many_comments_does_not_occupy_the_thread() {
+    let comments = ":\n".repeat(8 << 20) + "data: a\n\n";
+    for (encoding, mut flush) in [("zstd", zstd()), ("br", brotli()), ("gzip", gzip())] {
+        let chunk = flush(&comments);
+        assert!(chunk.len() < 1 << 18, "{} bytes of {encoding}", chunk.len());
+        let polls = polls_for(encoding, chunk).await;
+        // 16 MiB, of which a poll reads a MiB and the rest of a piece.
+        assert!(polls >= 8, "{encoding} in {polls} polls");
+    }
+}
+
+async fn open(request: Request, encoding: &str) -> server::Response {
     let head = format!(
         "content-type: text/event-stream\r\ncontent-encoding: {encoding}\r\n\
          transfer-encoding: chunked\r\n"
