@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -316,10 +317,10 @@ impl EventSource {
         }
         let now = self.now();
         let mut input = &self.chunk[..];
-        self.lifecycle.handle_bytes(&mut input, now);
+        let unpacked = self.lifecycle.handle_bytes(&mut input, now);
         let read = self.chunk.len() - input.len();
         self.chunk.advance(read);
-        true
+        Some(read + unpacked)
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -328,7 +329,7 @@ impl EventSource {
             return Poll::Pending;
         };
         if self.sleep.as_ref().is_none_or(|(armed, _)| *armed != deadline) {
-            self.sleep = Some((deadline, self.wiring.timer.wake_at(deadline)));
+            self.sleep = Some((deadline, self.sleep_until(deadline)));
         }
         if let Some((_, sleep)) = &mut self.sleep {
             ready!(sleep.as_mut().poll(cx));
@@ -375,6 +376,11 @@ impl Stream for EventSource {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
+            if let Some(decoded) = this.read_chunk() {
+                bytes += decoded;
+                continue;
+            }
+            chunks += 1;
             // Bytes before time: bytes that have arrived are not late because nobody polled.
             if this.poll_exchange(cx).is_ready() || this.poll_timer(cx).is_ready() {
                 continue;

@@ -10,6 +10,7 @@ mod body;
 mod connector;
 mod error;
 mod hyper;
+mod patient;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 

@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::{Alpn, Connector, InvalidRoots, Proxy, Roots};
+use super::patient::PatientTimer;
 use super::{Body, NewConnection, Sending, Stage, Transport, TransportError};
 
 /// The time-out of making a connection: name look-up and TCP.
@@ -164,7 +165,7 @@ impl HyperTransportBuilder {
         let connector = Connector::new(self.roots, alpn, proxy.clone(), self.connect_timeout);
         let mut builder = Client::builder(TokioExecutor::new());
         builder
-            .timer(TokioTimer::new())
+            .timer(PatientTimer)
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(KEPT_FOR)
             .http2_only(self.version == HttpVersion::Http2);

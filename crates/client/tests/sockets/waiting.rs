@@ -1,8 +1,11 @@
 //! The time of the next attempt, on sockets.
 
+use std::future::Future as _;
 use std::num::NonZeroU32;
+use std::task::Poll;
 use std::time::Duration;
 
+use tidings_client::testing::SteppedTimer;
 use tidings_client::{Cause, Closed, EventSource, Signal, Stage};
 
 use crate::server::{Nobody, Server};
@@ -116,11 +119,48 @@ async fn t28_a_half_open_socket_is_left_after_the_idle_timeout() {
     }
     watch.timer.armed(idle).await;
     watch.timer.advance(idle);
+    watch.look().await;
     assert!(matches!(watch.wait().await.cause, Cause::Idle(time) if time == idle));
     // The silent connection is closed, not kept beside the new one.
     stream.hung_up().await;
     server.open().await;
     watch.open().await;
+}
+
+/// The bug: after a pause of the process, the timers that had run out came first, and the connection
+/// was dropped with the events that lay in its socket.
+#[tokio::test]
+async fn t28_events_that_arrived_during_a_pause_are_read_before_time_is_judged() {
+    let server = Server::new().await;
+    let idle = Duration::from_secs(45);
+    let timer = SteppedTimer::new();
+    let builder = EventSource::get(&server.url("/")).idle_timeout(idle).timer(timer.clone());
+    let mut source = builder.open().expect("a good description");
+    let (stream, signal) = tokio::join!(server.open(), source.next());
+    assert!(matches!(signal, Some(Signal::Open(_))));
+    let mut stream = stream;
+    // The source sleeps; its connection's task has nothing to read.
+    assert!(poll_once(&mut source).await.is_none());
+    stream.send("data: in time\n\n").await;
+    timer.advance(2 * idle);
+    // Only the source is polled, as the program's main future is first after a pause.
+    match poll_once(&mut source).await {
+        None => {}
+        Some(other) => panic!("{other:?} before the socket was read"),
+    }
+    match source.next().await {
+        Some(Signal::Event(event)) => assert_eq!(event.data(), "in time"),
+        other => panic!("{other:?} instead of the event"),
+    }
+}
+
+async fn poll_once(source: &mut EventSource) -> Option<Signal> {
+    let mut next = std::pin::pin!(source.next());
+    std::future::poll_fn(|cx| match next.as_mut().poll(cx) {
+        Poll::Ready(signal) => Poll::Ready(signal),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 #[tokio::test]
@@ -130,6 +170,7 @@ async fn t28_a_server_that_never_answers_is_left_too() {
     let silent = server.request().await;
     watch.timer.armed(Duration::from_secs(60)).await;
     watch.timer.advance(Duration::from_secs(60));
+    watch.look().await;
     assert!(matches!(watch.wait().await.cause, Cause::NoResponse(_)));
     drop(silent);
     server.open().await;
