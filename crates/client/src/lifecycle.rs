@@ -46,7 +46,7 @@ use crate::signal::{Cause, Closed, RefusedResponse, Resumption, Retrying, Signal
 use crate::transport::TransportError;
 
 mod reading;
-mod response;
+pub(crate) mod response;
 #[cfg(test)]
 mod tests;
 

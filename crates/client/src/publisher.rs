@@ -24,6 +24,7 @@ use crate::backoff::Backoff;
 use crate::checks::{BuildError, checked_header, put_header, url_or_mistake};
 use crate::credentials::{Authorize, Credentials, Occasion};
 use crate::headers::secret;
+use crate::signal::Retrying;
 use crate::timer::Timer;
 use crate::transport::Transport;
 use crate::wiring::Wiring;
@@ -36,7 +37,7 @@ mod key;
 use draft::Batch;
 pub use draft::Draft;
 pub use error::{PublishError, PublishManyError, RefusedPublish};
-use exchange::{Answer, Endpoint, Post};
+use exchange::{Answer, Endpoint, OnRetry, Post};
 pub use key::{IdempotencyKey, InvalidIdempotencyKey};
 
 /// Publishes events to a Tidings hub.
@@ -126,15 +127,48 @@ impl Publisher {
         draft: Draft,
         key: &IdempotencyKey,
     ) -> Result<Published, PublishError> {
+        self.publish_one(draft, key, None).await
+    }
+
+    /// Publishes one event that was read from another hub, as
+    /// [`publish_with_key`](Self::publish_with_key) does, and names the way it came.
+    ///
+    /// `via` is the value of the header `Relay-Via`: the hops, oldest first, separated by commas. A
+    /// hub refuses an event that it has seen before, so a ring of relays comes to rest: see
+    /// [`RefusedPublish::is_relay_loop`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`publish`](Self::publish).
+    pub async fn publish_relayed(
+        &self,
+        draft: Draft,
+        key: &IdempotencyKey,
+        via: HeaderValue,
+    ) -> Result<Published, PublishError> {
+        self.publish_one(draft, key, Some(via)).await
+    }
+
+    async fn publish_one(
+        &self,
+        draft: Draft,
+        key: &IdempotencyKey,
+        via: Option<HeaderValue>,
+    ) -> Result<Published, PublishError> {
         if let Some(path) = draft.path() {
-            let post = Post { path, content_type: "text/plain; charset=utf-8", key: key.clone() };
+            let content_type = "text/plain; charset=utf-8";
+            let post = Post { path, content_type, key: key.clone(), via };
             let answer = self.0.settle(&post, draft.into_data()).await?;
             let id = String::from_utf8_lossy(&answer.body).trim().to_owned();
             return Ok(Published { id });
         }
         let mut batch = Batch::new();
         batch.push(&draft);
-        let receipt = self.settle_batch(batch, key).await?;
+        let receipt = self.settle_batch(batch, key, via).await?;
         let id = receipt.ids.into_iter().next().unwrap_or_default();
         Ok(Published { id })
     }
@@ -160,7 +194,7 @@ impl Publisher {
             while let Some(draft) = drafts.next_if(|draft| batch.has_room_for(draft)) {
                 batch.push(&draft);
             }
-            let receipt = self.settle_batch(batch, &IdempotencyKey::random()).await;
+            let receipt = self.settle_batch(batch, &IdempotencyKey::random(), None).await;
             let receipt = receipt
                 .map_err(|source| PublishManyError { committed: total.committed, source })?;
             total.committed += receipt.committed;
@@ -213,7 +247,7 @@ impl Publisher {
             })
             .await;
             if !batch.is_empty() {
-                let receipt = self.settle_batch(batch, &IdempotencyKey::random()).await;
+                let receipt = self.settle_batch(batch, &IdempotencyKey::random(), None).await;
                 let receipt = receipt.map_err(|source| PublishManyError { committed, source })?;
                 committed += receipt.committed;
                 progress(&receipt);
@@ -226,13 +260,14 @@ impl Publisher {
         &self,
         batch: Batch,
         key: &IdempotencyKey,
+        via: Option<HeaderValue>,
     ) -> Result<Receipt, PublishError> {
         let path = "events".to_owned();
-        let post = Post { path, content_type: "application/json", key: key.clone() };
+        let post = Post { path, content_type: "application/json", key: key.clone(), via };
         let Answer { status, body } = self.0.settle(&post, batch.into_json()).await?;
         serde_json::from_slice(&body).map_err(|_| {
             let detail = "the hub's answer is no receipt".to_owned();
-            PublishError::Refused(RefusedPublish { status, detail, index: None })
+            PublishError::Refused(RefusedPublish { status, problem: None, detail, index: None })
         })
     }
 }
@@ -308,6 +343,13 @@ impl PublisherBuilder {
     /// hub may forget a key after ten, and an attempt after that could publish an event twice.
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.endpoint.give_up_after = time.min(exchange::GIVE_UP_AFTER);
+        self
+    }
+
+    /// Calls `on_retry` for each attempt that failed and will be repeated, before the wait. It must
+    /// not block.
+    pub fn on_retry(mut self, on_retry: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {
+        self.endpoint.on_retry = Some(OnRetry(Box::new(on_retry)));
         self
     }
 

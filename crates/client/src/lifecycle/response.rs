@@ -16,8 +16,9 @@ use crate::status::Verdict;
 
 use super::{Connecting, Due, Lifecycle, Phase, Reading, Refusing};
 
-/// The maximum wait for a refusal's explanation, which usually comes together with the head.
-const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(5);
+/// The maximum wait for a refusal's explanation, which usually comes together with the head. A server
+/// may leave the body open, and the refusal is news to the caller.
+pub(crate) const REFUSED_BODY_TIME_MAX: Duration = Duration::from_secs(1);
 
 impl Lifecycle {
     /// Handles the head of the response to the last attempt. `wall` is used for a `Retry-After`

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -41,6 +42,22 @@ pub enum PublishError {
     },
 }
 
+impl PublishError {
+    /// The wait that the hub asked for when it last answered, if it did. A program that publishes
+    /// again after [`Unreachable`](Self::Unreachable) or [`Unsettled`](Self::Unsettled) waits at
+    /// least this long, and never goes on at once.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unreachable { last, .. } | Self::Unsettled { last, .. } => match last {
+                Cause::Status { retry_after, .. } => *retry_after,
+                _ => None,
+            },
+            Self::Refused(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,10 +87,23 @@ impl Error for PublishError {
 pub struct RefusedPublish {
     /// The status.
     pub status: StatusCode,
-    /// The hub's explanation, or the beginning of its answer.
+    /// The problem's `type`, if the answer is a problem document.
+    pub problem: Option<String>,
+    /// The hub's explanation, or the beginning of its answer: at most 300 characters.
     pub detail: String,
     /// The index of the refused event in the request, from 0, if the hub named it.
     pub index: Option<u64>,
+}
+
+impl RefusedPublish {
+    /// Returns whether the event was refused because it has come back to a hub that published it
+    /// before, or has passed too many relays. Other events of the same relay may be accepted.
+    #[must_use]
+    pub fn is_relay_loop(&self) -> bool {
+        let name =
+            self.problem.as_deref().and_then(|problem| problem.rsplit(['/', ':', '#']).next());
+        name == Some("relay-loop")
+    }
 }
 
 impl fmt::Display for RefusedPublish {
@@ -108,18 +138,21 @@ impl Error for PublishManyError {
 pub(super) fn refused(status: StatusCode, body: &Bytes) -> RefusedPublish {
     #[derive(Deserialize)]
     struct Problem {
+        r#type: Option<String>,
         detail: Option<String>,
         title: Option<String>,
         index: Option<u64>,
     }
     let problem: Option<Problem> = serde_json::from_slice(body).ok();
     let index = problem.as_ref().and_then(|problem| problem.index);
-    let detail = problem.and_then(|problem| problem.detail.or(problem.title));
-    let detail = detail.unwrap_or_else(|| {
-        String::from_utf8_lossy(body).trim().chars().take(DETAIL_CHARS_MAX).collect()
-    });
-    RefusedPublish { status, detail, index }
+    let (name, detail) = match problem {
+        Some(Problem { r#type, detail, title, .. }) => (r#type, detail.or(title)),
+        None => (None, None),
+    };
+    let detail = detail.unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
+    let detail = detail.chars().take(DETAIL_CHARS_MAX).collect();
+    RefusedPublish { status, problem: name, detail, index }
 }
 
-/// The maximum length of an explanation taken from another answer: a sentence or two.
-const DETAIL_CHARS_MAX: usize = 200;
+/// The maximum length of an explanation: a sentence or two.
+const DETAIL_CHARS_MAX: usize = 300;

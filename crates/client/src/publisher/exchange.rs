@@ -1,8 +1,10 @@
 //! Sends one publishing request, and repeats it until the hub has answered.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -15,9 +17,11 @@ use url::Url;
 use crate::backoff::{Backoff, Pacing};
 use crate::checks::take_basic_credentials;
 use crate::credentials::{Authorize, Occasion};
+use crate::lifecycle::response::REFUSED_BODY_TIME_MAX;
 use crate::retry_after::retry_after;
-use crate::signal::Cause;
+use crate::signal::{Cause, Retrying};
 use crate::status::{StatusPolicy, Verdict};
+use crate::timer::judge_at;
 use crate::transport::{Body, Stage, TransportError};
 use crate::wiring::Wiring;
 
@@ -39,6 +43,17 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+const RELAY_VIA: HeaderName = HeaderName::from_static("relay-via");
+
+/// A caller's function that is told of each attempt that failed and will be repeated.
+pub(super) struct OnRetry(pub(super) Box<dyn Fn(&Retrying) + Send + Sync>);
+
+impl fmt::Debug for OnRetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnRetry").finish_non_exhaustive()
+    }
+}
+
 /// The hub as a publisher reaches it: everything that its requests have in common.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -51,6 +66,7 @@ pub(super) struct Endpoint {
     pub(super) attempt_timeout: Duration,
     pub(super) give_up_after: Duration,
     pub(super) seed: Option<u64>,
+    pub(super) on_retry: Option<OnRetry>,
 }
 
 /// The parts of a request that differ from one request to the next.
@@ -60,6 +76,8 @@ pub(super) struct Post {
     pub(super) path: String,
     pub(super) content_type: &'static str,
     pub(super) key: IdempotencyKey,
+    /// The hops by which a relayed event came.
+    pub(super) via: Option<HeaderValue>,
 }
 
 /// The hub's answer.
@@ -100,6 +118,7 @@ impl Endpoint {
             attempt_timeout: ATTEMPT_TIMEOUT,
             give_up_after: GIVE_UP_AFTER,
             seed: None,
+            on_retry: None,
         }
     }
 
@@ -129,6 +148,9 @@ impl Endpoint {
                     false => PublishError::Unreachable { attempts, last },
                 });
             }
+            if let Some(OnRetry(on_retry)) = &self.on_retry {
+                on_retry(&Retrying { cause, attempt: attempts.get().saturating_add(1), delay });
+            }
             self.wiring.timer.wake_at(now + delay).await;
         }
     }
@@ -155,7 +177,7 @@ impl Endpoint {
         deadline: Instant,
     ) -> Outcome {
         let mut sending = Box::pin(self.exchange(post, body, occasion));
-        let mut late = self.wiring.timer.wake_at(deadline);
+        let mut late = judge_at(Arc::clone(&self.wiring.timer), deadline);
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
@@ -190,8 +212,33 @@ impl Endpoint {
             let cause = Cause::Status { status: head.status, retry_after };
             return Ok(Outcome::Retry { cause, retry_after });
         }
-        let body = collect(body).await.map_err(Cause::Transport)?;
+        let body = match head.status.is_success() {
+            true => collect(body).await.map_err(Cause::Transport)?,
+            false => self.explanation(body).await,
+        };
         Ok(Outcome::Settled(Answer { status: head.status, body }))
+    }
+
+    /// Reads the explanation of a refusal as far as it comes soon. The status alone is final, so the
+    /// request is not repeated for the sake of its body.
+    async fn explanation(&self, mut body: Body) -> Bytes {
+        let deadline = self.wiring.timer.now() + REFUSED_BODY_TIME_MAX;
+        let mut late = judge_at(Arc::clone(&self.wiring.timer), deadline);
+        let mut collected = BytesMut::new();
+        poll_fn(|cx| {
+            while collected.len() < ANSWER_BYTES_MAX {
+                match Pin::new(&mut body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        collected.extend(frame.into_data().unwrap_or_default());
+                    }
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                    Poll::Pending => return late.as_mut().poll(cx),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+        collected.freeze()
     }
 
     async fn request(
@@ -212,6 +259,7 @@ impl Endpoint {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(post.content_type));
         let key = HeaderValue::try_from(post.key.as_str());
         headers.insert(IDEMPOTENCY_KEY, key.expect("a key is visible ASCII"));
+        headers.extend(post.via.clone().map(|via| (RELAY_VIA, via)));
         if let Some(authorize) = &self.authorize {
             let credentials = authorize.run(occasion).await.map_err(Cause::Credentials)?;
             let (name, value) = credentials.into_parts();

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
+use http::HeaderValue;
 use tidings_client::testing::SteppedTimer;
 use tidings_client::{
     Cause, Credentials, Draft, EventType, HyperTransport, IdempotencyKey, Occasion, PublishError,
@@ -224,6 +226,9 @@ async fn a_hub_that_does_not_answer_in_time_is_asked_again() {
         let silent = server.request().await;
         timer.armed(Duration::from_secs(30)).await;
         timer.advance(Duration::from_secs(30));
+        // The moment in which the network is read before the deadline counts.
+        timer.armed(Duration::from_millis(250)).await;
+        timer.advance(Duration::from_millis(250));
         let wait = timer.armed_between(Duration::ZERO, Duration::from_secs(1)).await;
         timer.advance(wait);
         hub.serve(&server, &[Luck::Answer]).await;
@@ -249,6 +254,74 @@ async fn a_refusal_is_final_and_told_in_the_hubs_words() {
             assert_eq!((refused.status.as_u16(), refused.index), (400, Some(3)));
             assert_eq!(refused.detail, "no such topic");
         }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_whose_body_stays_open_is_told_after_one_second() {
+    let server = Server::new().await;
+    let timer = SteppedTimer::new();
+    let publisher = publisher(&server).timer(timer.clone()).build().expect("a hub");
+    let refuse = async {
+        let request = server.request().await;
+        let mut open = request.respond("403 Forbidden", "content-length: 100\r\n").await;
+        open.raw(b"go away").await;
+        timer.armed(Duration::from_secs(1)).await;
+        timer.advance(Duration::from_secs(1));
+        timer.armed(Duration::from_millis(250)).await;
+        timer.advance(Duration::from_millis(250));
+        open
+    };
+    let (result, _open) = tokio::join!(publisher.publish(Draft::new("a", "b")), refuse);
+    match result.expect_err("refused") {
+        PublishError::Refused(refused) => assert_eq!(refused.status.as_u16(), 403),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_that_is_repeated_is_told_and_a_long_wait_is_the_callers() {
+    let server = Server::new().await;
+    let timer = SteppedTimer::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let builder = publisher(&server).timer(timer.clone()).on_retry(move |retrying| {
+        heard.lock().expect("nothing panics while it is locked").push(retrying.attempt);
+    });
+    let publisher = builder.build().expect("a hub");
+    let serve = async {
+        server.request().await.hang_up();
+        server.request().await.refuse("503 Service Unavailable", "retry-after: 1\r\n").await;
+        server.request().await.refuse("503 Service Unavailable", "retry-after: 400\r\n").await;
+    };
+    let error = tokio::select! {
+        (result, ()) = async { tokio::join!(publisher.publish(Draft::new("a", "b")), serve) } => {
+            result.expect_err("not within five minutes")
+        }
+        () = step(&timer) => unreachable!("stepping goes on for ever"),
+    };
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(400)));
+    assert_eq!(*told.lock().expect("nothing panics while it is locked"), [2, 3]);
+}
+
+#[tokio::test]
+async fn a_relayed_event_names_its_way_and_a_loop_is_told_from_other_refusals() {
+    let server = Server::new().await;
+    let publisher = publisher(&server).build().expect("a hub");
+    let key = IdempotencyKey::random();
+    let via = HeaderValue::from_static("e1/news, e2/copy");
+    let serve = async {
+        let request = server.request().await;
+        assert_eq!(request.header("relay-via").as_deref(), Some("e1/news, e2/copy"));
+        let problem = r#"{"type":"https://tidings.example/problems/relay-loop","detail":"again"}"#;
+        let head = format!("content-length: {}\r\n", problem.len());
+        request.respond("409 Conflict", &head).await.raw(problem.as_bytes()).await;
+    };
+    let (result, ()) =
+        tokio::join!(publisher.publish_relayed(Draft::new("a", "b"), &key, via), serve);
+    match result.expect_err("refused") {
+        PublishError::Refused(refused) => assert!(refused.is_relay_loop(), "{refused:?}"),
         other => panic!("{other:?}"),
     }
 }
