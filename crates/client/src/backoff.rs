@@ -37,7 +37,8 @@ pub struct Backoff {
     /// the server must not silence a client for years.
     pub reconnection_time_max: Duration,
     /// The minimum wait. 50 ms: with `retry: 0` and a server that ends every stream after one
-    /// event, a client without a minimum would send requests as fast as the network allows.
+    /// event, a client without a minimum would send requests as fast as the network allows. Less
+    /// than 1 ms counts as 1 ms.
     pub delay_min: Duration,
     /// The maximum random time added after a good stream, so that clients disconnected together do
     /// not come back together. 200 ms.
@@ -68,6 +69,9 @@ impl Default for Backoff {
         }
     }
 }
+
+/// The shortest wait, whatever a caller sets: a loop without any would occupy the processor.
+const DELAY_FLOOR: Duration = Duration::from_millis(1);
 
 /// The state that applies a [`Backoff`].
 #[derive(Debug)]
@@ -122,7 +126,7 @@ impl Pacing {
             0 => self.backoff.spread,
             failures => self.excess(failures),
         };
-        (lowest + self.share_of(excess)).max(self.backoff.delay_min)
+        (lowest + self.share_of(excess)).max(self.backoff.delay_min).max(DELAY_FLOOR)
     }
 
     fn excess(&self, failures: u32) -> Duration {
@@ -199,6 +203,22 @@ mod tests {
         let (low, high) = range(0, Some(0), None);
         assert_eq!(low, Duration::from_millis(50));
         assert!(high <= Duration::from_millis(200));
+    }
+
+    #[test]
+    fn no_setting_leaves_a_loop_without_a_wait() {
+        let zero = Duration::ZERO;
+        let backoff = Backoff {
+            reconnection_time: zero,
+            delay_min: zero,
+            spread: zero,
+            excess_first: zero,
+            ..Backoff::default()
+        };
+        let mut pacing = Pacing::new(backoff, 1);
+        assert_eq!(pacing.delay(None), DELAY_FLOOR);
+        pacing.handle_failure();
+        assert_eq!(pacing.delay(None), DELAY_FLOOR);
     }
 
     #[test]

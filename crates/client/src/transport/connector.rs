@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -34,7 +35,17 @@ const KEEPALIVE_RETRIES: u32 = 3;
 
 /// The choice of a proxy for each server.
 #[derive(Clone)]
-pub struct Proxy(Arc<Matcher>);
+pub struct Proxy {
+    matcher: Arc<Matcher>,
+    loopback: Loopback,
+}
+
+/// Whether servers on this machine are reached through the proxy, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loopback {
+    Proxied,
+    Direct,
+}
 
 impl Proxy {
     /// Reads the proxies from the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and
@@ -42,7 +53,7 @@ impl Proxy {
     /// crate does: a program that does not call it uses no proxy.
     #[must_use]
     pub fn from_env() -> Self {
-        Self(Arc::new(Matcher::from_env()))
+        Self { matcher: Arc::new(Matcher::from_env()), loopback: Loopback::Proxied }
     }
 
     /// Uses one proxy for every server except those in `except` (host names, domains, addresses and
@@ -60,11 +71,23 @@ impl Proxy {
         if !is_supported(parsed.scheme()) || parsed.host_str().is_none() {
             return Err(refused());
         }
-        Ok(Self(Arc::new(Matcher::builder().all(url).no(except).build())))
+        let matcher = Arc::new(Matcher::builder().all(url).no(except).build());
+        Ok(Self { matcher, loopback: Loopback::Proxied })
+    }
+
+    /// Reaches servers on this machine directly, whatever the proxy's own exceptions are:
+    /// `localhost`, names below it, and loopback addresses mean another machine to a proxy.
+    #[must_use]
+    pub fn except_loopback(mut self) -> Self {
+        self.loopback = Loopback::Direct;
+        self
     }
 
     fn intercept(&self, uri: &Uri) -> Option<Intercept> {
-        self.0.intercept(uri)
+        if self.loopback == Loopback::Direct && uri.host().is_some_and(is_loopback) {
+            return None;
+        }
+        self.matcher.intercept(uri)
     }
 
     /// The header for a proxy that receives the request itself, as it does without TLS.
@@ -80,6 +103,17 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may contain a password.
         f.debug_struct("Proxy").finish_non_exhaustive()
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => {
+            let name = host.to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
     }
 }
 

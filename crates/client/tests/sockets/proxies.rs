@@ -48,6 +48,17 @@ async fn a_socks_proxy_is_greeted() {
 }
 
 #[tokio::test]
+async fn loopback_is_reached_directly_if_it_is_excepted() {
+    let server = Server::new().await;
+    let nowhere = Proxy::all("http://127.0.0.1:1", "").expect("a proxy").except_loopback();
+    for url in [server.url("/"), server.other_origin("/")] {
+        let transport = through(nowhere.clone());
+        let _watch = watch(EventSource::get(&url).transport(transport));
+        assert_eq!(server.request().await.line, "GET / HTTP/1.1");
+    }
+}
+
+#[tokio::test]
 async fn an_excepted_server_is_reached_directly() {
     let server = Server::new().await;
     let nowhere = Proxy::all("http://127.0.0.1:1", "127.0.0.1").expect("a proxy");
