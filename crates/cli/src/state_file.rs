@@ -3,11 +3,14 @@
 //! It holds one line of JSON: the stream it belongs to, the last event ID, and for a relay the
 //! idempotency key of its last publish. A complete new file replaces it by renaming, so it is whole
 //! whenever the program or the machine stops.
+//!
+//! A file that is a mount of its own, as containers have them, cannot be replaced. It is written in
+//! place: each write appends a line, and the last complete line counts.
 
 use std::error::Error;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +20,10 @@ use serde::{Deserialize, Serialize};
 /// need six bytes for each byte of an ID.
 const FILE_BYTES_MAX: u64 = 128 << 20;
 
+/// The size from which a file written in place starts again at its beginning. Large enough that a
+/// write is mostly one line, small enough to be read at each such start.
+const IN_PLACE_BYTES_MAX: u64 = 64 << 10;
+
 /// A state file.
 #[derive(Debug)]
 pub(crate) struct StateFile {
@@ -24,6 +31,15 @@ pub(crate) struct StateFile {
     content: StateContent,
     /// Whether the file on disk has this content.
     is_written: bool,
+    replacement: Replacement,
+}
+
+/// The way in which the file gets new content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replacement {
+    Rename,
+    /// No other file can take its name.
+    InPlace,
 }
 
 #[derive(Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -51,15 +67,15 @@ impl StateFile {
                 publishing: None,
             },
             Some(text) => {
-                let content: StateContent =
-                    serde_json::from_str(&text).map_err(|error| fault(Fault::Foreign(error)))?;
+                let content = parse(&text).map_err(|error| fault(Fault::Foreign(error)))?;
                 if content.stream != stream {
                     return Err(fault(Fault::OfAnotherStream(content.stream)));
                 }
                 content
             }
         };
-        let mut file = Self { path: path.to_owned(), content, is_written: false };
+        let replacement = Replacement::Rename;
+        let mut file = Self { path: path.to_owned(), content, is_written: false, replacement };
         // Now rather than after the first event: a file that cannot be written is reported at once.
         file.write()?;
         Ok(file)
@@ -102,17 +118,93 @@ impl StateFile {
     }
 
     fn write(&mut self) -> Result<(), StateError> {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".new");
-        let new = PathBuf::from(name);
-        let replaced = write_new(&new, &self.content).and_then(|()| fs::rename(&new, &self.path));
-        replaced.map_err(|error| StateError {
+        self.try_write().map_err(|error| StateError {
             path: self.path.clone(),
             fault: Fault::Unwritable(error),
         })?;
         self.is_written = true;
         Ok(())
     }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&self.content)?;
+        line.push(b'\n');
+        if self.replacement == Replacement::Rename {
+            match replace(&self.path, &line) {
+                Err(error) if may_be_written_in_place(&error) && self.path.is_file() => {
+                    self.replacement = Replacement::InPlace;
+                }
+                replaced => return replaced,
+            }
+        }
+        write_in_place(&self.path, &line)
+    }
+}
+
+/// Returns whether the file itself may be writable although no other file can take its name: it is a
+/// mount point, or its folder is not to be changed.
+fn may_be_written_in_place(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ResourceBusy
+            | io::ErrorKind::CrossesDevices
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+fn replace(path: &Path, line: &[u8]) -> io::Result<()> {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    write_new(&new, line)?;
+    fs::rename(&new, path).inspect_err(|_| drop(fs::remove_file(&new)))
+}
+
+/// Writes `line` so that at every moment the last complete line of the file is the old or the new
+/// one.
+fn write_in_place(path: &Path, line: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let end = file.seek(SeekFrom::End(0))?;
+    if end >= IN_PLACE_BYTES_MAX && line.len() as u64 <= end - last_line_bytes(&mut file, end)? {
+        // The new line goes over old ones. Until the rest is cut off, the last line counts.
+        file.rewind()?;
+        file.write_all(line)?;
+        file.sync_data()?;
+        file.set_len(line.len() as u64)?;
+        return file.sync_all();
+    }
+    file.seek(SeekFrom::End(0))?;
+    if end > 0 && !ends_with_newline(&mut file)? {
+        // A write was cut off here.
+        file.write_all(b"\n")?;
+    }
+    file.write_all(line)?;
+    file.sync_data()
+}
+
+/// Returns the size of the last line, including an incomplete one after it.
+fn last_line_bytes(file: &mut File, end: u64) -> io::Result<u64> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(end).read_to_end(&mut text)?;
+    let complete = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let start = text[..complete].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    Ok(end - start as u64)
+}
+
+fn ends_with_newline(file: &mut File) -> io::Result<bool> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+/// Parses the last line that is whole: a write in place may have been cut off.
+fn parse(text: &str) -> Result<StateContent, serde_json::Error> {
+    let mut lines = text.lines().rev().filter(|line| !line.trim().is_empty());
+    let last = serde_json::from_str(lines.next().unwrap_or_default());
+    last.or_else(|error| lines.find_map(|line| serde_json::from_str(line).ok()).ok_or(error))
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {
@@ -125,13 +217,11 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
-fn write_new(path: &Path, content: &StateContent) -> io::Result<()> {
+fn write_new(path: &Path, line: &[u8]) -> io::Result<()> {
     // The URL of the stream may contain secrets.
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    let mut line = serde_json::to_vec(content)?;
-    line.push(b'\n');
-    file.write_all(&line)?;
+    file.write_all(line)?;
     // Before renaming: the name must not reach the disk before the content.
     file.sync_data()
 }
@@ -253,6 +343,61 @@ mod tests {
             fs::write(&path, text).unwrap();
             assert!(StateFile::open(&path, "http://a/", "").is_err(), "{text}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    /// The bug: a bind-mounted file cannot be replaced by renaming (EBUSY), and no run could start.
+    #[test]
+    fn a_file_that_cannot_be_replaced_is_written_in_place_and_stays_small() {
+        let folder = Folder::new("state-in-place");
+        let path = folder.0.join("state");
+        fs::write(&path, "").unwrap();
+        let mut file = StateFile {
+            path: path.clone(),
+            content: StateContent {
+                stream: "http://a/".to_owned(),
+                last_event_id: String::new(),
+                publishing: None,
+            },
+            is_written: false,
+            replacement: Replacement::InPlace,
+        };
+        for number in 0..3_000 {
+            let id = format!("{number}{}", "x".repeat(number % 400));
+            file.save(&id).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.len() < 70_000, "{} bytes", text.len());
+            assert_eq!(parse(&text).unwrap().last_event_id, id);
+        }
+    }
+
+    #[test]
+    fn a_write_in_place_that_was_cut_off_leaves_the_last_event_id_before_it() {
+        let folder = Folder::new("state-torn");
+        let path = folder.0.join("state");
+        let line = |id: &str| format!("{{\"stream\":\"http://a/\",\"last_event_id\":\"{id}\"}}\n");
+        let whole = line("1") + &line("2");
+        for cut in 1..line("2").len() {
+            let text = &whole[..whole.len() - cut];
+            let id = parse(text).unwrap().last_event_id;
+            // All but the line end is a whole line, too.
+            assert_eq!(id, if cut == 1 { "2" } else { "1" }, "{text}");
+            fs::write(&path, text).unwrap();
+            write_in_place(&path, line("3").as_bytes()).unwrap();
+            assert_eq!(parse(&fs::read_to_string(&path).unwrap()).unwrap().last_event_id, "3");
+        }
+        // A start at the beginning of a large file that was cut off before the rest was removed.
+        let many: String = (0..2_000).map(|n| line(&n.to_string())).collect();
+        let torn = format!("{}{}", &line("2000")[..10], &many[10..]);
+        assert_eq!(parse(&torn).unwrap().last_event_id, "1999");
+    }
+
+    #[test]
+    fn errors_of_mounted_files_lead_to_writing_in_place() {
+        // EBUSY, EXDEV, EACCES, EROFS; and ENOSPC, which does not.
+        for (code, expected) in [(16, true), (18, true), (13, true), (30, true), (28, false)] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(may_be_written_in_place(&error), expected, "{error}");
         }
     }
 
