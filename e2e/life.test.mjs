@@ -126,6 +126,17 @@ test('T45: neither a stalled reader nor a stalled body keeps the program from en
   assert.deepEqual(await hub.stop({ within: END_WITHIN_MS }), { code: 0, signal: null });
 });
 
+test('SIGHUP has no effect', async (t) => {
+  const hub = await startHub(t);
+  const reader = startCurl(t, [hub.url('/topics/news')]);
+  await reader.head();
+  assert.equal(await reader.line(), ':');
+  process.kill(hub.pid, 'SIGHUP');
+  await hub.publish('news', 'one');
+  await until('the event', async () => (await reader.line()) === 'data: one');
+  assert.deepEqual(await hub.stop(), { code: 0, signal: null });
+});
+
 test('a second signal ends the program at once, still with status 0', async (t) => {
   const hub = await startHub(t);
   const relay = await startRelay(t, hub.port);

@@ -4,7 +4,7 @@ mod bench;
 mod tools;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl ServeConfig {
         let mut server = ServerConfig::default();
         let mut checker = Checker { mistakes: &mut mistakes };
 
-        server.listen = args.listen.iter().filter_map(|text| checker.address(text)).collect();
+        server.listen = args.listen.iter().flat_map(|text| checker.addresses(text)).collect();
         let is_exposed = server.listen.iter().any(|address| !address.ip().is_loopback());
         for address in server.listen.iter().filter(|address| !address.ip().is_loopback()) {
             if !args.open {
@@ -138,17 +138,29 @@ impl Checker<'_> {
         }
     }
 
-    fn address(&mut self, text: &str) -> Option<SocketAddr> {
-        // Names are not resolved here, except for `localhost`.
-        let numeric = text.replacen("localhost:", "127.0.0.1:", 1);
-        let parsed = numeric.parse().ok();
-        if parsed.is_none() {
-            self.mistake(format!(
-                "--listen {text}: must be an IP address and a port, such as 127.0.0.1:4000 or \
-                 [::1]:4000"
-            ));
+    /// Returns the address, or all addresses of a name that this machine has.
+    fn addresses(&mut self, text: &str) -> Vec<SocketAddr> {
+        if let Ok(address) = text.parse() {
+            return vec![address];
         }
-        parsed
+        let Some((name, Ok(_))) = text.rsplit_once(':').map(|(n, port)| (n, port.parse::<u16>()))
+        else {
+            self.mistake(format!(
+                "--listen {text}: must be an address and a port, such as 127.0.0.1:4000, [::1]:4000 or \
+                 localhost:4000"
+            ));
+            return Vec::new();
+        };
+        let resolved = text.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let mut addresses = resolved.unwrap_or_default();
+        addresses.sort();
+        addresses.dedup();
+        // A name may have an IPv6 address although this machine has no IPv6.
+        addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_ok());
+        if addresses.is_empty() {
+            self.mistake(format!("--listen {text}: {name:?} is not a name of this machine"));
+        }
+        addresses
     }
 
     fn origins(&mut self, texts: &[String]) -> Origins {
@@ -255,6 +267,21 @@ mod tests {
         let config = check("--listen 0.0.0.0:4000 --open --allow-host news.example").unwrap();
         assert!(matches!(config.server.hosts, Hosts::Listed(names) if names.len() == 1));
         assert!(!check("--listen [::1]:0").unwrap().is_exposed);
+    }
+
+    #[test]
+    fn a_name_means_all_its_addresses_on_this_machine() {
+        let config = check("--listen localhost:4000").unwrap();
+        let all = "localhost:4000".to_socket_addrs().unwrap();
+        let mut usable: Vec<_> =
+            all.filter(|address| UdpSocket::bind((address.ip(), 0)).is_ok()).collect();
+        usable.sort();
+        usable.dedup();
+        assert_eq!(config.server.listen, usable);
+        assert!(!config.is_exposed);
+        for text in ["here", "localhost", ":4000x"] {
+            assert!(check(&format!("--listen {text}")).is_err(), "{text}");
+        }
     }
 
     #[test]

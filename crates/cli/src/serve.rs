@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tidings_hub::Hub;
 use tidings_server::{Hosts, Server};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::ServeConfig;
@@ -40,6 +41,9 @@ async fn serve(
     descriptors: Option<u64>,
 ) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new()?;
+    // Sent when the terminal goes away, and by habit to make a server read its configuration again.
+    // Receiving it keeps it from ending the process; there is nothing to read again.
+    let _hangups = signal(SignalKind::hangup())?;
     let hub = Hub::new(config.hub.clone());
     let mut server = Server::bind(config.server.clone(), hub.clone()).await?;
     let keyed = Keyed::new(&hub).with_page("demo.html");
