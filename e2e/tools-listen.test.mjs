@@ -7,7 +7,7 @@ import test from 'node:test';
 
 import { runTidings, startHub, startTidings } from './lib/hub.mjs';
 import { startNginx } from './lib/nginx.mjs';
-import { Program } from './lib/program.mjs';
+import { Program, run } from './lib/program.mjs';
 import { startPython } from './lib/python.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { makeFolder, startListen } from './lib/tools.mjs';
@@ -219,6 +219,85 @@ test('a command gets each event on standard input, one at a time, and its failur
   assert.deepEqual(await program.stop({ signal: 'SIGINT' }), { code: 0, signal: null });
 });
 
+test('a command that fails is run again or ends the program, as it is asked', async (t) => {
+  const hub = await startHub(t);
+  const folder = await makeFolder(t);
+  const state = path.join(folder, 'state');
+  for (const id of ['1', '2', '3']) await hub.publish('news', id, { query: { id } });
+  const args = ['listen', hub.url('/topics/news'), '--last-event-id', 'earliest', '--state', state];
+
+  const once = `data=$(cat); echo "$data"; test "$data" != 2 || test -e ${folder}/tried || ! touch ${folder}/tried`;
+  const stopped = await runTidings([...args, '--exec', once, '--on-failure', 'stop']);
+  assert.deepEqual([stopped.code, stopped.stdout], [1, '1\n2\n']);
+  assert.match(stopped.stderr, /^tidings: the command failed for the event with the ID "2": exit status: 1\n$/);
+  const program = startTidings(t, [...args, '--exec', once.replaceAll('/tried', '/again'), '--on-failure', 'retry']);
+  await until('the last event', () => program.stdout.endsWith('3\n'));
+  // The next run starts with the event that failed.
+  assert.equal(program.stdout, '2\n2\n3\n');
+  assert.match(program.stderr, /^tidings: the command failed .*; running it again in 1 s\n$/);
+});
+
+test('a type and an ID too long for an environment do not stop a command', async (t) => {
+  const node = await startUpstream(t);
+  const [type, id] = ['t'.repeat(200_000), 'i'.repeat(300_000)];
+  const size = `cat >/dev/null; echo "[\${TIDINGS_EVENT_TYPE-unset} \${TIDINGS_EVENT_ID-unset}]"`;
+  const program = startTidings(t, ['listen', `${node.origin}/events`, '--exec', size]);
+  const json = startTidings(t, ['listen', `${node.origin}/events`, '--json', '--exec', 'wc -c']);
+  await until('both to listen', () => node.open === 2);
+  node.send(`event: ${type}\nid: ${id}\ndata: large\n\n`);
+  node.send('event: u\nid: 2\ndata: small\n\n');
+  await until('both events', () => program.stdout.split('\n').length === 3);
+  assert.equal(program.stdout, '[unset unset]\n[u 2]\n');
+  assert.match(program.stderr, /TIDINGS_EVENT_TYPE is not set: its 200000 bytes are too many.*--json/);
+  assert.match(program.stderr, /TIDINGS_EVENT_ID is not set: its 300000 bytes are too many/);
+  await until('the size of the first', () => json.stdout.includes('\n'));
+  assert.ok(Number(json.stdout.split('\n')[0]) > 500_000, json.stdout);
+});
+
+test('a topic alone is that of the hub in the environment', async (t) => {
+  const hub = await startHub(t);
+  const env = { TIDINGS_HUB: `:${hub.port}` };
+  const published = await runTidings(['publish', 'news', 'hi'], { env });
+  assert.deepEqual([published.code, published.stderr], [0, '']);
+  for (const args of [['news'], ['--topic', 'news'], [`:${hub.port}/topics/news`], ['*']]) {
+    const program = startTidings(t, ['listen', ...args, '--last-event-id', 'earliest'], { env });
+    await until('the event', () => program.stdout === 'hi\n');
+    await program.stop();
+  }
+});
+
+test('a proxy of the environment is used, but never for loopback', async (t) => {
+  const hub = await startHub(t);
+  const proxy = await startUpstream(t);
+  const env = { HTTP_PROXY: proxy.origin, http_proxy: proxy.origin, NO_PROXY: '', no_proxy: '' };
+  const published = await runTidings(['publish', 'news', 'hi', '--hub', hub.origin], { env });
+  assert.equal(published.code, 0, published.stderr);
+  assert.equal(proxy.requests.length, 0);
+  const listening = startListen(t, ['http://news.example/events'], { env });
+  await listening.line('open');
+  assert.equal(proxy.requests[0].path, 'http://news.example/events');
+});
+
+test('a state file that is a mount of its own is written in place', async (t) => {
+  const hub = await startHub(t);
+  const folder = await makeFolder(t);
+  const [state, real] = [path.join(folder, 'state'), path.join(folder, 'real')];
+  const script =
+    `touch "$2" "$3" && mount --bind "$3" "$2" && exec "$0" listen "$1" --last-event-id earliest --state "$2"`;
+  const args = ['-m', 'sh', '-c', script, TIDINGS, hub.url('/topics/news'), state, real];
+  await hub.publish('news', 'one', { query: { id: 'own-1' } });
+  // Where mounting is not allowed, the file is an ordinary one.
+  const mayMount = (await run('unshare', ['-m', 'true'])).code === 0;
+  const program = mayMount
+    ? new Program('unshare', args)
+    : startTidings(t, ['listen', hub.url('/topics/news'), '--last-event-id', 'earliest', '--state', state]);
+  t.after(() => program.stop());
+  await until('the event', () => program.stdout === 'one\n');
+  const file = mayMount ? real : state;
+  await until('its ID in the file', async () => (await readFile(file, 'utf8')).includes('own-1'));
+  assert.equal(program.stderr, '');
+});
+
 test('a pipe gets the data and nothing else', async (t) => {
   const hub = await startHub(t);
   await hub.publish('news', 'one');
@@ -229,13 +308,14 @@ test('a pipe gets the data and nothing else', async (t) => {
   assert.equal(program.output, 'one\n');
 });
 
-test('a closed pipe ends it, with status 0', async (t) => {
+test('a closed pipe ends it with status 0, also on a quiet topic', async (t) => {
   const hub = await startHub(t);
   const script = '"$0" listen "$1" | head -n 1; echo "status ${PIPESTATUS[0]}"';
   const pipeline = new Program('bash', ['-c', script, TIDINGS, hub.url('/topics/news', { last_event_id: 'earliest' })]);
   t.after(() => pipeline.stop());
-  // The program notices at its next write.
-  await until('the end', async () => (await hub.publish('news', 'one'), pipeline.stdout.includes('status')));
+  // One event and no more: the program notices although it has nothing to write.
+  await hub.publish('news', 'one');
+  await pipeline.ended;
   assert.equal(pipeline.output, 'one\nstatus 0\n');
 });
 

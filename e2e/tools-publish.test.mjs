@@ -3,11 +3,14 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import test from 'node:test';
 
 import { runTidings, startHub, startTidings } from './lib/hub.mjs';
 import { startRelay } from './lib/relay.mjs';
 import { held, holds, makeFolder } from './lib/tools.mjs';
+import { startUpstream } from './lib/upstream.mjs';
+import { until } from './lib/wait.mjs';
 
 const parts = ({ id, type, data }) => ({ id, type, data });
 
@@ -66,11 +69,14 @@ test('a file of an event stream keeps types and IDs', async (t) => {
 test('every refusal gives one sentence and a status', async (t) => {
   const hub = await startHub(t);
   for (const [args, code, sentence] of [
-    [['publish', 'hi'], 2, /--topic/],
+    [['publish', '--hub', hub.origin], 2, /--topic/],
+    [['publish', '--loud'], 2, /see 'tidings publish --help'/],
+    [['bench', 'churn', '--loud'], 2, /see 'tidings bench churn --help'/],
     [['publish', '--topic', 'a', '--ndjson', '/none/x'], 2, /--ndjson \/none\/x: No such file/],
     [['publish', '--hub', hub.origin, '--topic', '', 'hi'], 1, /the hub refused with 400 Bad Request/],
-    [['publish', '--hub', 'localhost:1', '--topic', 'a', 'hi'], 2, /not an absolute http or https URL/],
-    [['listen', 'nowhere'], 2, /not an absolute http or https URL/],
+    [['publish', '--hub', 'nowhere', 'a', 'hi'], 2, /not an absolute http or https URL/],
+    [['listen', 'ftp://nowhere'], 2, /not an absolute http or https URL/],
+    [['relay', hub.url('/topics/a'), '--to', 'a', '--hub', hub.origin], 2, /come back for ever/],
     [['relay', hub.url('/topics/a')], 2, /--to <TOPIC>/],
   ]) {
     const ended = await runTidings(args);
@@ -78,6 +84,54 @@ test('every refusal gives one sentence and a status', async (t) => {
     assert.match(ended.stderr, sentence);
     assert.match(ended.stderr, /^tidings: [^\n]+\n$/);
   }
+});
+
+test('each line of standard input is an event as it comes, once whatever breaks', async (t) => {
+  const hub = await startHub(t);
+  const relay = await startRelay(t, hub.port);
+  const log = new PassThrough();
+  const program = startTidings(t, ['publish', 'log', '--lines', '--hub', relay.origin, '--type', 'line'], { input: log });
+  log.write('one\r\n\ntw');
+  // Only whole lines are events, and they do not wait for the next.
+  await holds(hub, 'log', 2);
+  relay.pause();
+  log.write('o\n');
+  await holds(hub, 'log', 3);
+  // The answer is lost, and the request repeated.
+  relay.cut();
+  relay.resume();
+  log.end('last, without an end');
+  assert.deepEqual(await program.ended, { code: 0, signal: null });
+  const expected = ['one', '', 'two', 'last, without an end'];
+  assert.deepEqual((await held(hub, 'log')).map(({ type, data }) => [type, data]), expected.map((data) => ['line', data]));
+  assert.equal(program.stdout, '4\n');
+  assert.match(program.stderr, /^(tidings: .*retrying in .* s\n)+$/);
+});
+
+test('a hub that is away is told of at every attempt, and found when it comes', async (t) => {
+  const hub = await startHub(t);
+  const relay = await startRelay(t, hub.port);
+  relay.refuse();
+  const program = startTidings(t, ['publish', 'news', 'hi', '--hub', relay.origin]);
+  await until('two attempts', () => program.stderr.split('retrying in').length > 2);
+  await relay.accept();
+  assert.deepEqual(await program.ended, { code: 0, signal: null });
+  assert.match(program.stderr, /^(tidings: no connection to the server: .*; retrying in [0-9.]+ s\n)+$/);
+});
+
+test('text of a server is printed on one line, cut, and without control characters', async (t) => {
+  const node = await startUpstream(t);
+  const detail = `\u001b]0;owned\u0007\n\u009b2J${'x'.repeat(5_000)}`;
+  node.answer('/topics/news', (request, response) => {
+    response.writeHead(400, { 'content-type': 'application/problem+json' }).end(JSON.stringify({ detail }));
+  });
+  const refused = await runTidings(['publish', 'news', 'hi', '--hub', node.origin]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /^tidings: the hub refused with 400 Bad Request: .*owned.*\n$/);
+  assert.ok(refused.stderr.length < 1_100 && !/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(refused.stderr), refused.stderr);
+  node.answer('/topics/id', (request, response) => response.writeHead(201).end(`${detail}\n`));
+  const published = await runTidings(['publish', 'id', 'hi', '--hub', node.origin]);
+  assert.ok(published.stdout.length < 300 && !/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(published.stdout), published.stdout);
 });
 
 test('completions and the man page list every command', async () => {

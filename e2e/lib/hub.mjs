@@ -31,8 +31,8 @@ export async function startHub(t, { command = 'serve', args = [], listen = '127.
 }
 
 /** Starts `tidings` with just `args`, for other commands; the `Program` is stopped when `t` is over. */
-export function startTidings(t, args, { env } = {}) {
-  const process = new Program(TIDINGS, args, { env });
+export function startTidings(t, args, { env, input } = {}) {
+  const process = new Program(TIDINGS, args, { env, input });
   t.after(() => process.stop());
   return process;
 }

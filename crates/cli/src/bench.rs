@@ -8,9 +8,9 @@ use std::thread;
 use tidings_bench::{Interrupted, Interrupter, RunError};
 
 use crate::config::{BenchConfig, Output};
+use crate::message::harmless;
 use crate::print::print;
 use crate::signals::{Caught, Signals};
-use crate::terminal::harmless;
 
 /// Runs a scenario and prints its report, even if the run fails.
 pub(crate) fn run(config: BenchConfig) -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,6 @@
 //! The meaning of the command line. Everything is checked here, and all mistakes are reported at once.
 
+mod address;
 mod bench;
 mod tools;
 
@@ -17,8 +18,8 @@ use crate::args::ServeArgs;
 
 pub(crate) use self::bench::{BenchConfig, Output};
 pub(crate) use self::tools::{
-    Color, DataSource, FileFormat, Input, Interactive, ListenConfig, PublishConfig, RelayConfig,
-    Sink, Template,
+    Color, DataSource, Exec, ExecInput, FileFormat, Input, Interactive, ListenConfig, OnFailure,
+    PublishConfig, RelayConfig, Sink, Template,
 };
 
 /// The configuration of `serve` and `demo`.

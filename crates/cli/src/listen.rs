@@ -2,17 +2,27 @@
 
 mod command;
 mod json;
+mod reader;
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
-use tidings_client::Signal;
+use tidings_client::{Event, Signal};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::config::{Color, ListenConfig, Sink};
+use self::command::CommandFailed;
+use self::reader::Reader;
+use crate::config::{Color, Exec, Interactive, ListenConfig, OnFailure, Sink};
 use crate::follow::Failed;
+use crate::message::tell;
+use crate::sentence::sentence;
 use crate::signals::Signals;
-use crate::terminal;
+use crate::terminal::{self, ConnectionReport};
+
+/// The waits before a command that failed runs again for its event: they double.
+const RERUN_FIRST: Duration = Duration::from_secs(1);
+const RERUN_MAX: Duration = Duration::from_secs(60);
 
 /// Listens until the server ends the stream for good or a process signal arrives.
 pub(crate) fn run(config: ListenConfig) -> Result<(), Box<dyn Error>> {
@@ -26,10 +36,21 @@ pub(crate) fn run(config: ListenConfig) -> Result<(), Box<dyn Error>> {
 async fn listen(config: ListenConfig) -> Result<(), Box<dyn Error>> {
     let ListenConfig { mut follower, sink } = config;
     let mut signals = Signals::new()?;
+    let mut connection = ConnectionReport::new(match sink {
+        Sink::Terminal(_) => Interactive::Yes,
+        _ => Interactive::No,
+    });
+    let reader = match sink {
+        Sink::Pipe | Sink::Json => Reader::of_standard_output(),
+        // A command has its own use for standard output.
+        Sink::Terminal(_) | Sink::Command(_) => Reader::nobody(),
+    };
     let mut ending = Ending::No;
     loop {
         let signal = tokio::select! {
             signal = follower.next() => signal?,
+            // The reader has seen enough, as `head` has. The stream may be silent for long.
+            () = reader.gone() => return Ok(follower.flush()?),
             _ = signals.next(), if ending == Ending::No => {
                 ending = Ending::Asked;
                 follower.close();
@@ -37,6 +58,7 @@ async fn listen(config: ListenConfig) -> Result<(), Box<dyn Error>> {
             }
         };
         let Some(signal) = signal else { return Ok(()) };
+        report(&sink, &mut connection, &signal);
         match hand_on(&sink, &signal, &mut signals).await? {
             HandedOn::Whole => follower.save(&signal)?,
             HandedOn::WholeAndEnd => {
@@ -73,20 +95,14 @@ enum HandedOn {
 
 /// Hands a signal on. A process signal abandons output that is not being read, but a running
 /// command is waited for until there is a second process signal.
-async fn hand_on(sink: &Sink, signal: &Signal, signals: &mut Signals) -> io::Result<HandedOn> {
-    report(sink, signal);
+async fn hand_on(
+    sink: &Sink,
+    signal: &Signal,
+    signals: &mut Signals,
+) -> Result<HandedOn, Box<dyn Error>> {
     let text = match (sink, signal) {
-        (Sink::Command(command), Signal::Event(event)) => {
-            let running = command::run(command, event);
-            tokio::pin!(running);
-            tokio::select! {
-                ran = &mut running => return ran.map(|()| HandedOn::Whole),
-                _ = signals.next() => {}
-            }
-            return tokio::select! {
-                ran = running => ran.map(|()| HandedOn::WholeAndEnd),
-                _ = signals.next() => Ok(HandedOn::Not),
-            };
+        (Sink::Command(exec), Signal::Event(event)) => {
+            return Ok(hand_to_command(exec, event, signals).await?);
         }
         (Sink::Json, signal) => json::line(signal),
         (Sink::Terminal(color), Signal::Event(event)) => Some(terminal::event(event, *color)),
@@ -97,11 +113,53 @@ async fn hand_on(sink: &Sink, signal: &Signal, signals: &mut Signals) -> io::Res
     tokio::select! {
         written = write(&text) => match written {
             Ok(()) => Ok(HandedOn::Whole),
-            // The reader has seen enough, as `head` has.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(HandedOn::Not),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         },
         _ = signals.next() => Ok(HandedOn::Not),
+    }
+}
+
+/// Runs the command for an event, again and again if it fails and may be run again.
+async fn hand_to_command(
+    exec: &Exec,
+    event: &Event,
+    signals: &mut Signals,
+) -> Result<HandedOn, CommandFailed> {
+    let mut wait = RERUN_FIRST;
+    loop {
+        let running = command::run(exec, event);
+        tokio::pin!(running);
+        let (ran, asked) = tokio::select! {
+            ran = &mut running => (ran, Ending::No),
+            _ = signals.next() => tokio::select! {
+                ran = running => (ran, Ending::Asked),
+                _ = signals.next() => return Ok(HandedOn::Not),
+            },
+        };
+        let handed_on = match asked {
+            Ending::No => HandedOn::Whole,
+            Ending::Asked => HandedOn::WholeAndEnd,
+        };
+        let Err(failed) = ran else { return Ok(handed_on) };
+        match (exec.on_failure, &failed) {
+            (OnFailure::Skip, CommandFailed::Status { .. }) => {
+                tell(&sentence(&failed));
+                return Ok(handed_on);
+            }
+            // A command that cannot be started would pass over every event.
+            (OnFailure::Skip | OnFailure::Stop, _) => return Err(failed),
+            (OnFailure::Retry, _) if asked == Ending::Asked => return Err(failed),
+            (OnFailure::Retry, _) => {
+                let seconds = wait.as_secs();
+                tell(&format!("{}; running it again in {seconds} s", sentence(&failed)));
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = signals.next() => return Ok(HandedOn::Not),
+        }
+        wait = (2 * wait).min(RERUN_MAX);
     }
 }
 
@@ -111,25 +169,25 @@ async fn write(text: &str) -> io::Result<()> {
     out.flush().await
 }
 
-/// Reports on standard error what is not an event: everything at a terminal, otherwise only gaps,
-/// and nothing that the output itself contains.
-fn report(sink: &Sink, signal: &Signal) {
+/// Reports on standard error what is not an event: everything at a terminal, otherwise only gaps and
+/// failed attempts, and nothing that the output itself contains.
+fn report(sink: &Sink, connection: &mut ConnectionReport, signal: &Signal) {
     let color = match sink {
-        Sink::Terminal(color) => Some(*color),
+        Sink::Terminal(color) => *color,
         Sink::Json => return,
-        Sink::Pipe | Sink::Command(_) => None,
+        Sink::Pipe | Sink::Command(_) => Color::No,
     };
     let text = match signal {
         Signal::Gap(gap) => Some(terminal::gap(gap)),
-        Signal::Open(open) if color.is_some() => Some(terminal::open(open)),
-        Signal::Retrying(retrying) if color.is_some() => Some(terminal::retrying(retrying)),
-        Signal::Closed(closed) if color.is_some() && !closed.is_failure() => {
-            Some(closed.to_string())
-        }
+        Signal::Open(open) => connection.open(open),
+        Signal::Retrying(retrying) => connection.retrying(retrying),
+        Signal::Closed(closed) if !closed.is_failure() => match sink {
+            Sink::Terminal(_) => Some(closed.to_string()),
+            _ => None,
+        },
         _ => None,
     };
     if let Some(text) = text {
-        let text = terminal::harmless(&text);
-        eprintln!("{}", terminal::dim(&format!("tidings: {text}"), color.unwrap_or(Color::No)));
+        terminal::tell_in(&text, color);
     }
 }

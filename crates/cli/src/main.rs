@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod follow;
 mod listen;
+mod message;
 mod print;
 mod publish;
 mod relay;
@@ -19,11 +20,12 @@ use std::error::Error;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Command, ServeArgs};
 use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
+use crate::message::tell;
 use crate::sentence::sentence;
 
 /// jemalloc in place of glibc's allocator, whose heaps a hub fragments: names of topics outlive the
@@ -53,11 +55,11 @@ fn main() -> ExitCode {
     };
     match done {
         Err(mistakes) => {
-            mistakes.to_string().lines().for_each(|mistake| eprintln!("tidings: {mistake}"));
+            mistakes.to_string().lines().for_each(tell);
             ExitCode::from(USAGE)
         }
         Ok(Err(error)) => {
-            eprintln!("tidings: {}", sentence(&*error));
+            tell(&sentence(&*error));
             bench::interrupted(&*error)
                 .map_or(ExitCode::FAILURE, |signal| ExitCode::from(signal.status()))
         }
@@ -101,7 +103,39 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
         let listed = text.lines().skip(1).map_while(|line| line.strip_prefix("  "));
         what = format!("{what} {}", listed.map(str::trim).collect::<Vec<_>>().join(", "));
     }
-    let tip = line("tip:").unwrap_or("see 'tidings --help' and 'tidings listen --help'");
-    eprintln!("tidings: {what}; {tip}");
+    let tip = line("tip:").map_or_else(String::new, |tip| format!("{tip}; "));
+    let command = asked_command(std::env::args().skip(1));
+    tell(&format!("{what}; {tip}see '{command} --help'"));
     ExitCode::from(USAGE)
+}
+
+/// Returns the command that a command line asks for, such as `tidings bench churn`.
+fn asked_command(words: impl Iterator<Item = String>) -> String {
+    let mut command = Cli::command();
+    let mut name = command.get_name().to_owned();
+    for word in words.filter(|word| !word.starts_with('-')) {
+        let Some(found) = command.find_subcommand(&word).cloned() else { break };
+        name = format!("{name} {word}");
+        command = found;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_points_at_the_help_of_its_own_command() {
+        for (line, command) in [
+            ("", "tidings"),
+            ("--loud", "tidings"),
+            ("lisen a", "tidings"),
+            ("publish --loud", "tidings publish"),
+            ("bench --json churn --no", "tidings bench churn"),
+            ("listen publish", "tidings listen"),
+        ] {
+            assert_eq!(asked_command(line.split_whitespace().map(str::to_owned)), command);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use tidings_client::{PublishError, PublishManyError, Publisher};
 
 use self::input::Mistake;
 use crate::config::{DataSource, Input, Interactive, PublishConfig};
+use crate::message::{name, tell};
 
 /// The maximum size of an event's data: the maximum that a hub can be configured to accept.
 const DATA_BYTES_MAX: u64 = 1 << 30;
@@ -28,7 +29,8 @@ pub(crate) fn run(config: PublishConfig) -> Result<(), Box<dyn Error>> {
             let draft = template.draft(data).ok_or(Unpublished::NoTopic)?;
             let published = runtime.block_on(publisher.publish_with_key(draft, &key));
             let published = published.map_err(|error| Unpublished::of(error, &key))?;
-            say(&published.id)
+            // The ID is the hub's text.
+            say(&name(&published.id))
         }
         Input::Many { format, file, template } => {
             let (events, mistake) = input::events(format, file, template);
@@ -60,7 +62,7 @@ async fn many(
 fn standard_input() -> Result<String, Box<dyn Error>> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        eprintln!("tidings: reading the data from standard input; Ctrl-D ends it");
+        tell("reading the data from standard input; Ctrl-D ends it");
     }
     let mut bytes = Vec::new();
     stdin.lock().take(DATA_BYTES_MAX + 1).read_to_end(&mut bytes)?;
@@ -154,7 +156,7 @@ impl fmt::Display for Unpublished {
         match self {
             Self::TooLong => write!(f, "standard input is longer than 1 GiB"),
             Self::NotUtf8 => write!(f, "standard input is not UTF-8"),
-            Self::NoTopic => write!(f, "no --topic was given"),
+            Self::NoTopic => write!(f, "no topic was given"),
             Self::Publish(error) => write!(f, "{error}"),
             Self::Unsettled { error, key } => write!(
                 f,

@@ -10,24 +10,37 @@
 //! could save. It then has the same idempotency key and is not published twice. Hubs in memory
 //! forget keys after ten minutes. Therefore the file contains the key that is being published
 //! under, and if that event arrives again, the hub is asked whether it holds it.
+//!
+//! An event that has come back to a hub is passed over: see `way`.
+
+mod way;
 
 use std::error::Error;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
 use serde_json::json;
 use tidings_client::{
     Builder, Draft, Event, EventId, EventType, Gap, IdempotencyKey, PublishError, Publisher, Signal,
 };
 
-use crate::config::{Interactive, RelayConfig};
+use self::way::{Onward, Way};
+use crate::config::RelayConfig;
 use crate::follow::Failed;
+use crate::message::tell;
 use crate::sentence::sentence;
 use crate::signals::Signals;
-use crate::terminal;
+use crate::terminal::{self, ConnectionReport};
 
 /// The minimum time for which hubs remember an idempotency key.
 const KEYS_HELD: Duration = Duration::from_secs(600);
+
+/// The waits after the publisher has given up on an event, which is soon if the hub asks for a long
+/// wait: they double. Whatever the hub asks for, the relay waits as long, an hour at most.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// Relays until the upstream ends the stream for good or a process signal arrives.
 pub(crate) fn run(config: RelayConfig) -> Result<(), Box<dyn Error>> {
@@ -36,10 +49,18 @@ pub(crate) fn run(config: RelayConfig) -> Result<(), Box<dyn Error>> {
 }
 
 async fn relay(config: RelayConfig) -> Result<(), Box<dyn Error>> {
-    let RelayConfig { mut follower, publisher, upstream, to, copy, interactive } = config;
+    let RelayConfig { mut follower, publisher, upstream, upstream_topic, to, copy, interactive } =
+        config;
     let mut signals = Signals::new()?;
     let in_doubt = follower.publishing().map(|key| InDoubt { key: key.to_owned(), copy });
-    let mut relay = Relay { publisher, keys: EventKeys::new(upstream, to), in_doubt, interactive };
+    let mut relay = Relay {
+        publisher,
+        keys: EventKeys::new(upstream, to),
+        way: Way::new(&upstream_topic),
+        in_doubt,
+        connection: ConnectionReport::new(interactive),
+        told: Told::default(),
+    };
     loop {
         let signal = tokio::select! {
             signal = follower.next() => signal?,
@@ -55,8 +76,9 @@ async fn relay(config: RelayConfig) -> Result<(), Box<dyn Error>> {
                 done = relay.publish(relayed) => done?,
                 _ = signals.next() => return Ok(follower.flush()?),
             }
-            follower.advance(&signal);
         }
+        // Also past an event that is passed over.
+        follower.advance(&signal);
         if let Signal::Closed(closed) = signal {
             follower.flush()?;
             return match closed.is_failure() {
@@ -71,8 +93,18 @@ async fn relay(config: RelayConfig) -> Result<(), Box<dyn Error>> {
 struct Relay {
     publisher: Publisher,
     keys: EventKeys,
+    way: Way,
     in_doubt: Option<InDoubt>,
-    interactive: Interactive,
+    connection: ConnectionReport,
+    told: Told,
+}
+
+/// The reasons to pass over events that were reported in this run. Once is enough: in a ring every
+/// event comes back.
+#[derive(Debug, Default)]
+struct Told {
+    came_back: bool,
+    too_far: bool,
 }
 
 /// An event to publish.
@@ -81,6 +113,8 @@ struct RelayedEvent {
     id: Option<EventId>,
     /// The key that the event has every time it arrives; `None` if it cannot be known.
     key: Option<IdempotencyKey>,
+    /// The header that names the way it came.
+    via: Option<HeaderValue>,
 }
 
 /// The event that the previous run was publishing when it ended.
@@ -94,22 +128,42 @@ impl Relay {
     /// Reports `signal` on standard error, and returns the event to publish for it, if there is
     /// one.
     fn handle(&mut self, signal: &Signal) -> Option<RelayedEvent> {
+        self.way.handle(signal);
         match signal {
             Signal::Open(open) => {
                 self.keys.reset();
-                self.report_if_interactive(&terminal::open(open));
+                self.connection.open(open).iter().for_each(|text| tell(text));
                 None
             }
             Signal::Retrying(retrying) => {
-                self.report_if_interactive(&terminal::retrying(retrying));
+                self.connection.retrying(retrying).iter().for_each(|text| tell(text));
                 None
             }
-            Signal::Event(event) => Some(self.keys.event(event)),
+            Signal::Event(event) => {
+                let relayed = self.keys.event(event);
+                self.go_on(relayed)
+            }
             Signal::Gap(gap) => {
-                report(&terminal::gap(gap));
-                Some(self.keys.gap(gap))
+                tell(&terminal::gap(gap));
+                let relayed = self.keys.gap(gap);
+                self.go_on(relayed)
             }
             _ => None,
+        }
+    }
+
+    /// Names the way of an event, or passes over it.
+    fn go_on(&mut self, relayed: RelayedEvent) -> Option<RelayedEvent> {
+        match self.way.take() {
+            Onward::Publish(via) => Some(RelayedEvent { via, ..relayed }),
+            Onward::Loop => {
+                self.told.came_back();
+                None
+            }
+            Onward::TooFar => {
+                self.told.too_far();
+                None
+            }
         }
     }
 
@@ -118,16 +172,25 @@ impl Relay {
         if self.was_published(&relayed).await {
             return Ok(());
         }
-        let RelayedEvent { draft, mut id, key } = relayed;
+        let RelayedEvent { draft, mut id, key, via } = relayed;
         let key = key.unwrap_or_else(IdempotencyKey::random);
         let mut unsettled_since = None;
+        let mut pause = PAUSE_FIRST;
         loop {
             let named = match &id {
                 Some(id) => draft.clone().with_id(id.clone()),
                 None => draft.clone(),
             };
-            match self.publisher.publish_with_key(named, &key).await {
+            let published = match &via {
+                Some(via) => self.publisher.publish_relayed(named, &key, via.clone()).await,
+                None => self.publisher.publish_with_key(named, &key).await,
+            };
+            match published {
                 Ok(_) => return Ok(()),
+                Err(PublishError::Refused(refused)) if refused.is_relay_loop() => {
+                    self.told.came_back();
+                    return Ok(());
+                }
                 // Hubs are stricter than streams, so the ID may be the reason for the refusal.
                 Err(PublishError::Refused(refused))
                     if refused.status.as_u16() == 400 && id.is_some() =>
@@ -136,7 +199,11 @@ impl Relay {
                 }
                 Err(error @ PublishError::Refused(_)) => return Err(NotRelayed(error)),
                 Err(error) => {
-                    report(&format!("{}; trying again", sentence(&error)));
+                    let wait = error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX);
+                    let wait = wait.max(pause);
+                    tell(&format!("{}; trying again in {} s", sentence(&error), wait.as_secs()));
+                    tokio::time::sleep(wait).await;
+                    pause = (2 * pause).min(PAUSE_MAX);
                     if matches!(error, PublishError::Unsettled { .. }) {
                         warn_of_a_double(*unsettled_since.get_or_insert_with(Instant::now));
                     }
@@ -149,14 +216,26 @@ impl Relay {
     async fn was_published(&mut self, relayed: &RelayedEvent) -> bool {
         let (Some(key), Some(id)) = (&relayed.key, &relayed.id) else { return false };
         match self.in_doubt.take_if(|in_doubt| in_doubt.key == key.as_str()) {
-            Some(in_doubt) => holds(in_doubt.copy, id).await,
+            Some(in_doubt) => holds(in_doubt.copy, id, &mut self.connection).await,
             None => false,
         }
     }
+}
 
-    fn report_if_interactive(&self, what: &str) {
-        if self.interactive == Interactive::Yes {
-            report(what);
+impl Told {
+    fn came_back(&mut self) {
+        if !std::mem::replace(&mut self.came_back, true) {
+            tell(
+                "an event has come back to a topic that it was published to before; such events are passed over",
+            );
+        }
+    }
+
+    fn too_far(&mut self) {
+        if !std::mem::replace(&mut self.too_far, true) {
+            tell(
+                "an event has passed 16 relays, which is the maximum; such events are passed over",
+            );
         }
     }
 }
@@ -164,7 +243,7 @@ impl Relay {
 /// Returns whether the hub holds the event with this ID in the topic of `copy`. If it does, a
 /// stream resumed from the ID starts after it, and the response head says so. If the hub does not
 /// answer, the idempotency key decides.
-async fn holds(copy: Builder, id: &EventId) -> bool {
+async fn holds(copy: Builder, id: &EventId, connection: &mut ConnectionReport) -> bool {
     // As a last event ID, `earliest` means everything the hub holds, and no event of a hub has this
     // ID.
     if id.as_str() == "earliest" {
@@ -172,6 +251,9 @@ async fn holds(copy: Builder, id: &EventId) -> bool {
     }
     let Ok(mut copy) = copy.last_event_id(id.as_str()).open() else { return false };
     while let Some(signal) = copy.next().await {
+        if let Signal::Retrying(retrying) = &signal {
+            connection.retrying(retrying).iter().for_each(|text| tell(text));
+        }
         if let Signal::Open(open) = signal {
             let resumed_from = open.headers.get("last-event-id");
             return resumed_from.is_some_and(|from| from.as_bytes() == id.as_str().as_bytes());
@@ -180,14 +262,10 @@ async fn holds(copy: Builder, id: &EventId) -> bool {
     false
 }
 
-fn report(what: &str) {
-    eprintln!("tidings: {}", terminal::harmless(what));
-}
-
 /// Warns that repeating an event may publish it twice once the hub may have forgotten its key.
 fn warn_of_a_double(unsettled_since: Instant) {
     if unsettled_since.elapsed() >= KEYS_HELD {
-        report("the hub has not confirmed this event for ten minutes; it may be published twice");
+        tell("the hub has not confirmed this event for ten minutes; it may be published twice");
     }
 }
 
@@ -246,7 +324,7 @@ impl EventKeys {
         }
         // An ID that was decoded contains no CR, LF or NUL.
         let id = event.id().and_then(|id| EventId::new(id).ok());
-        RelayedEvent { draft, id, key: self.key(event.event_type(), event.data()) }
+        RelayedEvent { draft, id, key: self.key(event.event_type(), event.data()), via: None }
     }
 
     /// Makes an event of a gap. It has a key, because the upstream reports a gap again to every
@@ -258,7 +336,7 @@ impl EventKeys {
         let key = self.key("gap", &data);
         let event_type = EventType::new("gap").expect("it holds no CR, LF or NUL");
         let draft = Draft::new(&self.to, data).with_type(event_type);
-        RelayedEvent { draft, id: EventId::new(gap.last_event_id.as_str()).ok(), key }
+        RelayedEvent { draft, id: EventId::new(gap.last_event_id.as_str()).ok(), key, via: None }
     }
 
     /// Returns the key of an event after the last event ID. The type and the data are part of the

@@ -1,13 +1,49 @@
 //! Events and changes of the connection, as text for a terminal.
 
+use std::io::{self, Write as _};
+
 use tidings_client::{Event, Gap, Open, Resumption, Retrying};
 
-use crate::config::Color;
-use crate::sentence::sentence;
+use crate::config::{Color, Interactive};
+use crate::message::{self, harmless, message, name};
 
 const CYAN: &str = "\x1b[36m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
+
+/// Prints a message on standard error, dim if there are colors.
+pub(crate) fn tell_in(text: &str, color: Color) {
+    let line = format!("tidings: {}", message(text));
+    let _ = writeln!(io::stderr(), "{}", dim(&line, color));
+}
+
+/// Decides which changes of the connection are reported.
+#[derive(Debug)]
+pub(crate) struct ConnectionReport {
+    interactive: Interactive,
+    is_away: bool,
+}
+
+impl ConnectionReport {
+    pub(crate) fn new(interactive: Interactive) -> Self {
+        Self { interactive, is_away: false }
+    }
+
+    /// Returns what to say of a stream that opened: something if a person watches, or if a failure
+    /// was reported before.
+    pub(crate) fn open(&mut self, open: &Open) -> Option<String> {
+        let was_away = std::mem::take(&mut self.is_away);
+        (was_away || self.interactive == Interactive::Yes).then(|| opened(open))
+    }
+
+    /// Returns what to say of an attempt to come: something if a person watches, or if an attempt
+    /// failed. That a good stream has ended is no failure.
+    pub(crate) fn retrying(&mut self, retrying: &Retrying) -> Option<String> {
+        let failed = retrying.attempt > 1;
+        self.is_away |= failed;
+        (failed || self.interactive == Interactive::Yes).then(|| message::retrying(retrying))
+    }
+}
 
 /// Formats an event: type, data, and last event ID. Further lines of data are indented.
 pub(crate) fn event(event: &Event, color: Color) -> String {
@@ -15,15 +51,15 @@ pub(crate) fn event(event: &Event, color: Color) -> String {
 }
 
 fn layout(event_type: &str, data: &str, id: &str, color: Color) -> String {
-    let event_type = paint(&harmless(event_type), CYAN, color);
+    let event_type = paint(&name(event_type), CYAN, color);
     let data = harmless(data).replace('\n', "\n    ");
     match id {
         "" => format!("{event_type}  {data}\n"),
-        id => format!("{event_type}  {data}  {}\n", dim(&harmless(id), color)),
+        id => format!("{event_type}  {data}  {}\n", dim(&name(id), color)),
     }
 }
 
-pub(crate) fn open(open: &Open) -> String {
+fn opened(open: &Open) -> String {
     match &open.resumption {
         Resumption::After(id) => format!("open: {}, resumed after event {id}", open.url),
         Resumption::Unsendable(id) => {
@@ -31,11 +67,6 @@ pub(crate) fn open(open: &Open) -> String {
         }
         Resumption::Fresh => format!("open: {}", open.url),
     }
-}
-
-pub(crate) fn retrying(retrying: &Retrying) -> String {
-    let seconds = retrying.delay.as_secs_f64();
-    format!("{}; retrying in {seconds:.1} s", sentence(&retrying.cause))
 }
 
 pub(crate) fn gap(gap: &Gap) -> String {
@@ -48,18 +79,7 @@ pub(crate) fn gap(gap: &Gap) -> String {
     }
 }
 
-/// Replaces control characters other than line ends and tabs, so that a stream cannot control the
-/// terminal.
-pub(crate) fn harmless(text: &str) -> String {
-    let harmless = |c: char| match c {
-        '\n' | '\t' => c,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    text.chars().map(harmless).collect()
-}
-
-pub(crate) fn dim(text: &str, color: Color) -> String {
+fn dim(text: &str, color: Color) -> String {
     paint(text, DIM, color)
 }
 

@@ -8,13 +8,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidings_client::{Builder, Draft, EventId, EventSource, EventType, IdempotencyKey, Publisher};
+use tidings_hub::TopicFilter;
 use url::Url;
 
+use super::address::{
+    HubStream, as_url, contains, events_url, hub_url, identity, publishing_transport,
+    stream_transport,
+};
 use super::{Checker, Mistakes, duration};
 use crate::args::{ListenArgs, PublishArgs, RelayArgs};
 use crate::follow::Follower;
+use crate::message::{self, tell};
 use crate::sentence::sentence;
 use crate::state_file::StateFile;
+
+/// The maximum wait for the head of a response: after a minute, proxies give up too.
+const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Stands for a URL that is missing, so that the other arguments are checked, too.
+const DUMMY_URL: &str = "http://127.0.0.1/";
 
 /// The configuration of `listen`.
 pub(crate) struct ListenConfig {
@@ -32,7 +44,31 @@ pub(crate) enum Sink {
     /// A program that reads everything, as JSON.
     Json,
     /// A shell command for each event.
-    Command(String),
+    Command(Exec),
+}
+
+/// A shell command that runs for each event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exec {
+    pub(crate) command: String,
+    pub(crate) input: ExecInput,
+    pub(crate) on_failure: OnFailure,
+}
+
+/// The standard input of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExecInput {
+    Data,
+    /// The whole event.
+    Json,
+}
+
+/// The choice of what happens if a command fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    Skip,
+    Retry,
+    Stop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +101,8 @@ pub(crate) enum DataSource {
 pub(crate) enum FileFormat {
     Ndjson,
     EventStream,
+    /// Each line is the data of an event.
+    Lines,
 }
 
 /// The properties of an event other than its data.
@@ -107,6 +145,8 @@ pub(crate) struct RelayConfig {
     pub(crate) publisher: Publisher,
     /// Identifies the upstream in idempotency keys.
     pub(crate) upstream: String,
+    /// The topic that the upstream is a stream of, or another name for what it contains.
+    pub(crate) upstream_topic: String,
     pub(crate) to: String,
     /// The hub's stream of the topic, for asking whether the hub holds an event.
     pub(crate) copy: Builder,
@@ -128,7 +168,11 @@ impl ListenConfig {
             }
         }
         let sink = match (&args.exec, args.json) {
-            (Some(command), _) => Sink::Command(command.clone()),
+            (Some(command), json) => Sink::Command(Exec {
+                command: command.clone(),
+                input: if json { ExecInput::Json } else { ExecInput::Data },
+                on_failure: checker.on_failure(&args.on_failure),
+            }),
             (None, true) => {
                 builder = builder.comments();
                 Sink::Json
@@ -147,12 +191,15 @@ impl PublishConfig {
     pub(crate) fn check(args: &PublishArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut checker = Checker { mistakes: &mut mistakes };
-        let publisher = checker.publisher(&args.hub, "--header", &args.header);
-        let template = checker.template(args);
+        let hub = hub_url(args.hub.as_deref());
+        let publisher = checker.publisher(&hub, "--header", &args.header);
+        let (topics, data) = checker.topics_and_data(args);
+        let template = checker.template(args, topics);
+        let stdin = Path::new("-");
         let file = match (&args.ndjson, &args.event_stream) {
-            (Some(path), _) => Some((FileFormat::Ndjson, "--ndjson", path)),
-            (None, Some(path)) => Some((FileFormat::EventStream, "--event-stream", path)),
-            (None, None) => None,
+            (Some(path), _) => Some((FileFormat::Ndjson, "--ndjson", path.as_path())),
+            (None, Some(path)) => Some((FileFormat::EventStream, "--event-stream", path.as_path())),
+            (None, None) => args.lines.then_some((FileFormat::Lines, "--lines", stdin)),
         };
         let input = match file {
             Some((format, flag, path)) => {
@@ -160,7 +207,7 @@ impl PublishConfig {
                 file.map(|file| Input::Many { format, file, template })
             }
             None => {
-                let data = args.data.clone().map_or(DataSource::StandardInput, DataSource::Here);
+                let data = data.map_or(DataSource::StandardInput, DataSource::Here);
                 let key = checker.key(args.idempotency_key.as_deref());
                 Some(Input::One { data, template, key })
             }
@@ -177,22 +224,34 @@ impl RelayConfig {
     pub(crate) fn check(args: &RelayArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut checker = Checker { mistakes: &mut mistakes };
-        let builder = checker.source(&args.upstream, &args.header, &args.idle_timeout);
-        let publisher = checker.publisher(&args.hub, "--hub-header", &args.hub_header);
-        let mut copy = EventSource::get(&events_url(&args.hub, [("topic", &args.to)]));
+        let hub = hub_url(args.hub.as_deref());
+        let url = as_url(&args.upstream).unwrap_or_else(|| args.upstream.clone());
+        if contains(&url, &hub, &args.to) {
+            checker.mistake(format!(
+                "the upstream contains the topic {} of the same hub: every event would come back for \
+                 ever",
+                args.to
+            ));
+        }
+        let builder = checker.source(&url, &args.header, &args.idle_timeout).comments();
+        let publisher = checker.publisher(&hub, "--hub-header", &args.hub_header);
+        let mut copy = EventSource::get(&events_url(&hub, [("topic", &args.to)]));
+        copy = copy.transport(stream_transport());
         for (name, value) in checker.headers("--hub-header", &args.hub_header) {
             copy = copy.secret_header(name, value);
         }
-        let upstream = identity(&args.upstream);
+        let upstream = identity(&url);
+        let upstream_topic = stream_name(&url);
         let (to, interactive) = (args.to.clone(), interactive());
         // The state of one topic says nothing about another topic.
-        let stream = format!("{upstream} to {to} at {}", identity(&args.hub));
+        let stream = format!("{upstream} to {to} at {}", identity(&hub));
         let asked = args.last_event_id.as_deref();
         let follower = checker.follower(builder, &stream, args.state.as_deref(), asked);
         let config = follower.zip(publisher).map(|(follower, publisher)| Self {
             follower,
             publisher,
             upstream,
+            upstream_topic,
             to,
             copy,
             interactive,
@@ -221,58 +280,97 @@ fn color() -> Color {
     }
 }
 
-/// Removes from a URL what may change between runs although the stream is the same: credentials.
-fn identity(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
-    // These cannot fail if there is something to remove.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_fragment(None);
-    let others: Vec<(String, String)> =
-        url.query_pairs().into_owned().filter(|(name, _)| name != "token").collect();
-    url.set_query(None);
-    if !others.is_empty() {
-        url.query_pairs_mut().extend_pairs(others);
-    }
-    url.into()
+/// Returns whether a URL can be that of a hub, and not of a stream of it.
+fn is_hub(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.query().is_none() && !url.path().contains("/topics/"))
 }
 
-/// Returns the URL of a hub's stream of several topics. The client refuses it if it is malformed.
-fn events_url<'a>(hub: &str, query: impl IntoIterator<Item = (&'a str, &'a String)>) -> String {
-    let Ok(mut url) = Url::parse(hub) else { return hub.to_owned() };
-    let path = format!("{}/events", url.path().trim_end_matches('/'));
-    url.set_path(&path);
-    url.query_pairs_mut().extend_pairs(query);
-    url.into()
+/// Returns the topic that a stream is of, or what else names its content.
+fn stream_name(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else { return String::new() };
+    let name = HubStream::of(&url).map(|stream| stream.name()).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| url.path().to_owned())
 }
 
 impl Checker<'_> {
     /// Returns the URL to listen to: as given, or the hub's stream of the given topics.
     fn stream_url(&mut self, args: &ListenArgs) -> String {
-        if args.topic.is_empty() && args.pattern.is_empty() {
-            return args.url.clone();
-        }
-        let is_hub = Url::parse(&args.url)
-            .is_ok_and(|url| url.query().is_none() && !url.path().contains("/topics/"));
-        if !is_hub {
-            self.mistake(format!(
-                "{}: with --topic or --match, this must be the URL of the hub itself, such \
-                 as http://127.0.0.1:4000",
-                args.url
-            ));
-        }
+        let given = args.source.as_deref().map(|text| (text, as_url(text)));
         let topics = args.topic.iter().map(|topic| ("topic", topic));
-        events_url(&args.url, topics.chain(args.pattern.iter().map(|pattern| ("match", pattern))))
+        let filters = topics.chain(args.pattern.iter().map(|pattern| ("match", pattern)));
+        match given {
+            Some((_, Some(url))) if args.hub.is_some() => {
+                self.mistake(format!("{url}: with --hub, this must be a topic"));
+                url
+            }
+            Some((_, Some(url))) if args.topic.is_empty() && args.pattern.is_empty() => url,
+            Some((_, Some(url))) if is_hub(&url) => events_url(&url, filters),
+            Some((text, None)) if args.topic.is_empty() && args.pattern.is_empty() => {
+                let kind = match TopicFilter::pattern(text) {
+                    Ok(TopicFilter::Pattern(_)) => "match",
+                    _ => "topic",
+                };
+                events_url(&hub_url(args.hub.as_deref()), [(kind, &text.to_owned())])
+            }
+            Some((text, _)) => {
+                self.mistake(format!(
+                    "{text}: with --topic or --match, this must be the URL of the hub itself, such as \
+                     http://127.0.0.1:4000"
+                ));
+                text.to_owned()
+            }
+            None if args.topic.is_empty() && args.pattern.is_empty() => {
+                self.mistake("a topic or the URL of a stream is missing".to_owned());
+                DUMMY_URL.to_owned()
+            }
+            None => events_url(&hub_url(args.hub.as_deref()), filters),
+        }
+    }
+
+    fn on_failure(&mut self, text: &str) -> OnFailure {
+        let mut on_failure = OnFailure::Skip;
+        self.set(&mut on_failure, "--on-failure", text, |text| match text {
+            "skip" => Ok(OnFailure::Skip),
+            "retry" => Ok(OnFailure::Retry),
+            "stop" => Ok(OnFailure::Stop),
+            _ => Err("must be skip, retry or stop".to_owned()),
+        });
+        on_failure
+    }
+
+    /// Decides which of the words are the topic and the data.
+    fn topics_and_data(&mut self, args: &PublishArgs) -> (Vec<String>, Option<String>) {
+        let (first, second) = (args.first.clone(), args.second.clone());
+        let (topics, data) = match (args.topic.is_empty(), first) {
+            (true, first) => (first.into_iter().collect(), second),
+            (false, first) => {
+                if second.is_some() {
+                    self.mistake("with --topic, the only other word is the data".to_owned());
+                }
+                (args.topic.clone(), first)
+            }
+        };
+        let is_file = args.ndjson.is_some() || args.event_stream.is_some() || args.lines;
+        if is_file && data.is_some() {
+            self.mistake("the data comes from the input, so it cannot be given as well".to_owned());
+        }
+        if topics.is_empty() && args.ndjson.is_none() {
+            self.mistake(
+                "a topic is missing: tidings publish TOPIC DATA, or tidings publish --topic TOPIC DATA"
+                    .to_owned(),
+            );
+        }
+        (topics, data)
     }
 
     fn source(&mut self, url: &str, headers: &[String], idle_timeout: &str) -> Builder {
-        let mut builder = EventSource::get(url);
+        let mut builder = EventSource::get(url).transport(stream_transport());
         for (name, value) in self.headers("--header", headers) {
             builder = builder.secret_header(name, value);
         }
         let mut idle = Duration::ZERO;
         self.set(&mut idle, "--idle-timeout", idle_timeout, duration);
-        builder.idle_timeout(idle)
+        builder.idle_timeout(idle).response_timeout(idle.min(RESPONSE_TIMEOUT_MAX))
     }
 
     /// Parses headers. The client checks whether they are legal.
@@ -320,7 +418,9 @@ impl Checker<'_> {
     }
 
     fn publisher(&mut self, hub: &str, flag: &str, headers: &[String]) -> Option<Publisher> {
-        let mut builder = Publisher::builder(hub);
+        let mut builder = Publisher::builder(hub)
+            .transport(publishing_transport())
+            .on_retry(|retrying| tell(&message::retrying(retrying)));
         for (name, value) in self.headers(flag, headers) {
             builder = builder.header(name, value);
         }
@@ -333,8 +433,8 @@ impl Checker<'_> {
         }
     }
 
-    fn template(&mut self, args: &PublishArgs) -> Template {
-        let mut template = Template { topics: args.topic.clone(), ..Template::default() };
+    fn template(&mut self, args: &PublishArgs, topics: Vec<String>) -> Template {
+        let mut template = Template { topics, ..Template::default() };
         if let Some(text) = &args.event_type {
             self.set(&mut template.event_type, "--type", text, |text| {
                 EventType::new(text).map(Some).map_err(|error| error.to_string())
@@ -376,89 +476,4 @@ impl Checker<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-    use crate::args::{Cli, Command};
-
-    /// Returns the mistakes of a command line that clap accepts.
-    #[track_caller]
-    fn mistakes(line: &str) -> String {
-        let words = line.split_whitespace();
-        let checked = match Cli::try_parse_from(["tidings"].into_iter().chain(words)) {
-            Err(error) => panic!("{error}"),
-            Ok(Cli { command: Command::Listen(args) }) => ListenConfig::check(&args).map(drop),
-            Ok(Cli { command: Command::Publish(args) }) => PublishConfig::check(&args).map(drop),
-            Ok(Cli { command: Command::Relay(args) }) => RelayConfig::check(&args).map(drop),
-            Ok(_) => panic!("{line} is none of the tools"),
-        };
-        checked.err().map_or_else(String::new, |mistakes| mistakes.to_string())
-    }
-
-    fn listen_url(line: &str) -> String {
-        let words = ["tidings", "listen"].into_iter().chain(line.split_whitespace());
-        let Command::Listen(args) = Cli::parse_from(words).command else {
-            panic!("listen was asked for")
-        };
-        let mut mistakes = Vec::new();
-        let url = Checker { mistakes: &mut mistakes }.stream_url(&args);
-        assert_eq!(mistakes, <[String; 0]>::default());
-        url
-    }
-
-    #[test]
-    fn topics_and_patterns_make_the_url_of_one_stream() {
-        assert_eq!(listen_url("http://a/topics/x"), "http://a/topics/x");
-        assert_eq!(listen_url("http://a --topic x/ü"), "http://a/events?topic=x%2F%C3%BC");
-        assert_eq!(
-            listen_url("http://a/hub/ --topic x --match y/* --match **"),
-            "http://a/hub/events?topic=x&match=y%2F*&match=**"
-        );
-    }
-
-    #[test]
-    fn every_mistake_of_the_tools_is_told_at_once() {
-        let told = mistakes(
-            "listen http://a/topics/x --topic x -H name --attempts 0 --idle-timeout 5 --state /none/x",
-        );
-        assert_eq!(told.lines().count(), 4, "{told}");
-        for part in ["hub itself", "--header", "--attempts 0", "--idle-timeout 5"] {
-            assert!(told.contains(part), "{part} is missing in {told}");
-        }
-        let told = mistakes("publish hi --topic x --retry soon --idempotency-key ä --hub a");
-        assert_eq!(told.lines().count(), 3, "{told}");
-        assert!(mistakes("relay a --to x").contains("absolute http or https URL"));
-        assert!(mistakes("listen http://a/ --last-event-id earliest").is_empty());
-        assert!(mistakes("publish --ndjson /none/x").contains("--ndjson /none/x"));
-    }
-
-    #[test]
-    fn a_header_in_the_wrong_place_is_not_shown() {
-        let told = mistakes("listen http://a/ -H Bearer-s3cret");
-        assert!(!told.is_empty() && !told.contains("s3cret"), "{told}");
-    }
-
-    #[test]
-    fn a_streams_identity_is_its_url_without_credentials() {
-        assert_eq!(identity("http://u:p@a/x?topic=b&token=s#f"), "http://a/x?topic=b");
-        assert_eq!(identity("http://a/x?token=s"), "http://a/x");
-    }
-
-    #[test]
-    fn one_events_parts_are_not_given_for_many() {
-        for line in [
-            "publish data --ndjson f",
-            "publish --ndjson f --event-stream g --topic x",
-            "publish --event-stream f",
-            "publish data",
-            "publish --ndjson f --id 1",
-            "publish --event-stream f --topic x --idempotency-key k",
-            "listen http://a/ --json --exec cat",
-            "relay http://a/",
-        ] {
-            let words = ["tidings"].into_iter().chain(line.split_whitespace());
-            assert!(Cli::try_parse_from(words).is_err(), "{line}");
-        }
-    }
-}
+mod tests;

@@ -60,6 +60,7 @@ pub(super) fn events(
         let read = match format {
             FileFormat::Ndjson => ndjson(file, &template, &mut give),
             FileFormat::EventStream => event_stream(file, &template, &mut give),
+            FileFormat::Lines => lines(file, &template, &mut give),
         };
         if let Err(ReadEnd::Mistake(mistake)) = read {
             *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(mistake);
@@ -111,6 +112,35 @@ type Give<'a> = dyn FnMut(Draft) -> Result<(), ReadEnd> + 'a;
 
 /// Reads one object per line, and skips blank lines.
 fn ndjson(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(), ReadEnd> {
+    each_line(file, |line| match line.trim_ascii().is_empty() {
+        true => Ok(()),
+        false => give(draft(line, template).map_err(LineEnd::Mistake)?).map_err(LineEnd::Read),
+    })
+}
+
+/// Reads lines of text, each of which is the data of an event. An empty line is an event, too, as it
+/// was a line for its writer.
+fn lines(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(), ReadEnd> {
+    each_line(file, |line| {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        // Another encoding in a log must not end it.
+        let draft = template.draft(String::from_utf8_lossy(text));
+        draft.map_or(Ok(()), |draft| give(draft).map_err(LineEnd::Read))
+    })
+}
+
+/// Why a line ends the reading.
+enum LineEnd {
+    Mistake(String),
+    Read(ReadEnd),
+}
+
+/// Calls `handle` for each line, with its line end, as soon as it is complete.
+fn each_line(
+    file: impl Read,
+    mut handle: impl FnMut(&[u8]) -> Result<(), LineEnd>,
+) -> Result<(), ReadEnd> {
     let mut file = BufReader::new(file);
     let mut line = Vec::new();
     for number in 1.. {
@@ -120,13 +150,14 @@ fn ndjson(file: impl Read, template: &Template, give: &mut Give<'_>) -> Result<(
         if read == 0 {
             break;
         }
-        let mistake = |why: String| Mistake::Line { number, why };
+        let mistake = |why: String| ReadEnd::Mistake(Mistake::Line { number, why });
         if read as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
-            return Err(mistake("longer than 64 MiB".to_owned()).into());
+            return Err(mistake("longer than 64 MiB".to_owned()));
         }
-        if !line.trim_ascii().is_empty() {
-            give(draft(&line, template).map_err(mistake)?)?;
-        }
+        handle(&line).map_err(|end| match end {
+            LineEnd::Mistake(why) => mistake(why),
+            LineEnd::Read(end) => end,
+        })?;
     }
     Ok(())
 }
@@ -166,7 +197,7 @@ fn draft(line: &[u8], template: &Template) -> Result<Draft, String> {
         Err(_) => data.get().to_owned(),
     };
     let draft = template.draft(data);
-    let draft = draft.ok_or("there is no `topic`, and no --topic was given")?;
+    let draft = draft.ok_or("there is no `topic`, and no topic was given")?;
     Ok(if private { draft.private() } else { draft })
 }
 
@@ -216,6 +247,7 @@ mod tests {
         let read = match format {
             FileFormat::Ndjson => ndjson(text.as_bytes(), &template, &mut give),
             FileFormat::EventStream => event_stream(text.as_bytes(), &template, &mut give),
+            FileFormat::Lines => lines(text.as_bytes(), &template, &mut give),
         };
         let mistake = read.err().map(|stop| match stop {
             ReadEnd::Mistake(mistake) => mistake.to_string(),
@@ -251,9 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn each_line_is_an_event_with_whatever_end_and_content() {
+        let (drafts, mistake) = read(FileFormat::Lines, &["a"], "one\r\n\n {\"x\": 1} \nlast");
+        assert_eq!(mistake, None);
+        let expected = ["one", "", " {\"x\": 1} ", "last"].map(|data| Draft::new("a", data));
+        assert_eq!(drafts, expected);
+        let mut data = Vec::new();
+        let template = Template { topics: vec!["a".to_owned()], ..Template::default() };
+        let mut give = |draft| {
+            data.push(draft);
+            Ok(())
+        };
+        assert!(lines(&b"\xFFa\n"[..], &template, &mut give).is_ok());
+        assert_eq!(data, [Draft::new("a", "\u{FFFD}a")]);
+    }
+
+    #[test]
     fn a_mistake_names_its_line_and_leaves_the_lines_before_it() {
         for (line, part) in [
-            ("{\"data\":\"x\"}", "no --topic"),
+            ("{\"data\":\"x\"}", "no topic was given"),
             ("{\"topic\":\"a\"}", "missing field `data`"),
             ("{\"topic\":\"a\",\"data\":\"x\",\"tpye\":\"t\"}", "unknown field `tpye`"),
             ("{\"topic\":\"a\",\"topics\":[\"b\"],\"data\":\"x\"}", "both `topic` and `topics`"),

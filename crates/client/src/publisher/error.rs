@@ -63,12 +63,19 @@ impl fmt::Display for PublishError {
         match self {
             Self::Refused(refused) => write!(f, "{refused}"),
             Self::Unreachable { attempts, .. } => {
-                write!(f, "the hub could not be reached in {attempts} attempts")
+                write!(f, "the hub could not be reached in {}", counted(*attempts))
             }
             Self::Unsettled { attempts, .. } => {
-                write!(f, "the hub did not say in {attempts} attempts whether it published")
+                write!(f, "the hub did not say in {} whether it published", counted(*attempts))
             }
         }
+    }
+}
+
+fn counted(attempts: NonZeroU32) -> String {
+    match attempts.get() {
+        1 => "one attempt".to_owned(),
+        attempts => format!("{attempts} attempts"),
     }
 }
 
