@@ -20,8 +20,8 @@ use crate::api::extra::ExtraRoutes;
 use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
 use crate::engine::Engine;
+use crate::net::connections::Connections;
 use crate::net::listener::{bare, listen};
-use crate::net::pending_heads::PendingHeads;
 use crate::phase::Phase;
 use crate::router::Router;
 use crate::socket::options::{self, ACCEPTED_INHERIT};
@@ -96,7 +96,7 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self { config, hub, extra, listeners, .. } = self;
         let (phase, phases) = watch::channel(Phase::Serving);
-        let heads = PendingHeads::new(config.heads_max);
+        let heads = Connections::new(config.heads_max);
         let engine = Engine::start(&hub, &config)?;
         let context = Context::new(config, hub, Arc::new(engine), phases);
         let router = Arc::new(Router::new(context, extra));

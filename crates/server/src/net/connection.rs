@@ -25,8 +25,8 @@ use crate::http::common_headers::CommonHeaders;
 use crate::http::request::{Caller, RequestBody};
 use crate::http::respond::{Handled, Whole};
 use crate::http::response_body::ResponseBody;
+use crate::net::connections::ConnectionPermit;
 use crate::net::http1::{Unread, serve as serve_plain};
-use crate::net::pending_heads::HeadPermit;
 use crate::net::rewound::Rewound;
 use crate::net::stream_tasks::{Spawner, StreamTasks, WithTasks};
 use crate::phase::closing;
@@ -46,7 +46,7 @@ pub(crate) async fn serve(
     socket: BareStream,
     peer: SocketAddr,
     router: Arc<Router>,
-    permit: HeadPermit,
+    permit: ConnectionPermit,
 ) {
     // Events are small and must not be delayed by Nagle's algorithm.
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
@@ -62,7 +62,7 @@ async fn serve_rest(
     unread: Unread,
     peer: SocketAddr,
     router: Arc<Router>,
-    permit: Arc<HeadPermit>,
+    permit: Arc<ConnectionPermit>,
 ) {
     let Unread { socket, first } = unread;
     let is_http2 = !permit.has_left() && first.starts_with(PREFACE);
@@ -176,7 +176,7 @@ where
 async fn drive(
     mut connection: Pin<&mut impl HyperConnection>,
     context: &Context,
-    permit: &HeadPermit,
+    permit: &ConnectionPermit,
 ) {
     let mut phases = context.phases();
     let mut closing = pin!(closing(&mut phases));

@@ -33,7 +33,7 @@ use self::head::{Head, NotPlain};
 use self::patience::Patience;
 use crate::http::request::{Caller, RequestBody};
 use crate::http::respond::{Handled, ShardStream};
-use crate::net::pending_heads::HeadPermit;
+use crate::net::connections::ConnectionPermit;
 use crate::net::takeover::take_over;
 use crate::phase::{Phase, closing};
 use crate::router::Router;
@@ -60,7 +60,7 @@ pub(crate) async fn serve(
     socket: BareStream,
     peer: SocketAddr,
     router: &Router,
-    permit: &HeadPermit,
+    permit: &ConnectionPermit,
 ) -> Option<Unread> {
     let mut connection = PlainConnection {
         router,
@@ -86,7 +86,7 @@ pub(crate) async fn serve(
 
 struct PlainConnection<'a> {
     router: &'a Router,
-    permit: &'a HeadPermit,
+    permit: &'a ConnectionPermit,
     caller: Caller,
     socket: BufferedSocket,
     /// The head of the current or the latest request.

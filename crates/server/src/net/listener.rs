@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use crate::net::connection;
-use crate::net::pending_heads::PendingHeads;
+use crate::net::connections::Connections;
 use crate::phase::closing;
 use crate::router::Router;
 
@@ -70,7 +70,7 @@ impl Accept for TcpListener {
 /// # Cancel safety
 ///
 /// Dropping the future closes the listener and every connection it accepted.
-pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Arc<PendingHeads>) {
+pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Arc<Connections>) {
     /// The pause after a shortage of descriptors or memory, in which connections can end. An
     /// immediate retry would fail again and take processor time from them.
     const PAUSE: Duration = Duration::from_millis(100);
@@ -172,7 +172,7 @@ mod tests {
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());
         let failing = Failing { errors, tried: Arc::clone(&tried), done };
-        listen(failing, router, PendingHeads::new(1)).await;
+        listen(failing, router, Connections::new(1)).await;
         let tried = tried.lock();
         tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use crate::net::pending_heads::HeadPermit;
+use crate::net::connections::ConnectionPermit;
 
 /// The events that end the wait for a head: the timeout, an eviction in favor of other connections,
 /// the end of the server.
@@ -37,7 +37,11 @@ impl<'a, Closing: Future, Cut: Future> Patience<'a, Closing, Cut> {
     }
 
     /// Ready when the wait ends without a head.
-    pub(super) fn poll_over(&mut self, permit: &HeadPermit, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_over(
+        &mut self,
+        permit: &ConnectionPermit,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
             if self.until <= Instant::now() {
                 return Poll::Ready(());

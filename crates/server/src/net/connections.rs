@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// opens idle connections evicts only its own, and a client whose head arrives at once is never
 /// refused.
 #[derive(Debug)]
-pub(crate) struct PendingHeads {
+pub(crate) struct Connections {
     max: usize,
     waiting: Mutex<Waiting>,
 }
@@ -36,20 +36,20 @@ struct Signal {
 /// The permit of one connection to be without a head; released when its head has arrived, or when
 /// it is dropped.
 #[derive(Debug)]
-pub(crate) struct HeadPermit {
-    heads: Arc<PendingHeads>,
+pub(crate) struct ConnectionPermit {
+    heads: Arc<Connections>,
     number: u64,
     signal: Arc<Signal>,
     has_left: AtomicBool,
 }
 
-impl PendingHeads {
+impl Connections {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max: max.max(1), waiting: Mutex::default() })
     }
 
     /// Takes a permit; at the limit, the oldest one is revoked.
-    pub(crate) fn enter(self: &Arc<Self>) -> HeadPermit {
+    pub(crate) fn enter(self: &Arc<Self>) -> ConnectionPermit {
         let signal = Arc::<Signal>::default();
         let mut waiting = self.waiting.lock();
         let number = waiting.next;
@@ -59,7 +59,12 @@ impl PendingHeads {
         }
         waiting.permits.insert(number, (Instant::now(), Arc::clone(&signal)));
         drop(waiting);
-        HeadPermit { heads: Arc::clone(self), number, signal, has_left: AtomicBool::new(false) }
+        ConnectionPermit {
+            heads: Arc::clone(self),
+            number,
+            signal,
+            has_left: AtomicBool::new(false),
+        }
     }
 
     /// Revokes some of the oldest permits, so that the next connections get descriptors; but none
@@ -88,7 +93,7 @@ impl Waiting {
     }
 }
 
-impl HeadPermit {
+impl ConnectionPermit {
     /// Releases the permit because the head has arrived. A permit revoked before stays revoked.
     pub(crate) fn leave(&self) {
         if !self.has_left.swap(true, Ordering::AcqRel) {
@@ -109,7 +114,7 @@ impl HeadPermit {
     }
 }
 
-impl Drop for HeadPermit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.leave();
     }
@@ -121,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_too_many_displaces_the_oldest() {
-        let heads = PendingHeads::new(2);
+        let heads = Connections::new(2);
         let first = heads.enter();
         let second = heads.enter();
         second.leave();
