@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use tidings_hub::engine::{OnEnd, stream_headers};
+use tidings_hub::journal::Durability;
 use tidings_hub::{Body, StreamEnd};
 use tidings_proto::{encode_comment, encode_retry};
 
@@ -214,6 +215,17 @@ pub(crate) fn stream_permit(context: &Context) -> Result<StreamPermit, Problem> 
         let detail = "the limit on open streams is reached: try again later";
         for_now(context, ProblemKind::TooManyStreams, detail)
     })
+}
+
+/// Refuses events that would be lost: those that are published while the server drains, unless its
+/// journal keeps them for the readers of the next one.
+pub(crate) fn accept_events(context: &Context) -> Result<(), Problem> {
+    let is_kept = context.hub.durability() != Durability::Process;
+    if is_kept || context.phase() == Phase::Serving {
+        return Ok(());
+    }
+    let detail = "this server is shutting down and keeps no events: publish again in a moment";
+    Err(for_now(context, ProblemKind::Draining, detail))
 }
 
 /// A temporary problem; its clients are told to return spread over a time.

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tidings_hub::journal::Journal;
 use tidings_hub::{Hub, HubConfig, Now};
 use tidings_proto::{Decoder, EventBuf, Item};
 use tidings_server::{Server, ServerConfig, TimeSource};
@@ -42,16 +43,42 @@ pub(crate) async fn start_server(
     change: impl FnOnce(&mut ServerConfig, &mut HubConfig),
     finish: impl FnOnce(Server) -> Server,
 ) -> Running {
-    let mut config = ServerConfig::default();
-    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-    config.time = TimeSource::Stepped;
-    // A test whose connection ends only by a timeout must hang.
-    config.head_timeout = Duration::from_secs(3600);
-    config.shutdown_max = Duration::from_secs(3600);
+    let mut config = config();
     let mut hub = HubConfig::default();
     change(&mut config, &mut hub);
     let started = Now::read();
     let hub = Hub::builder().config(hub).at(started).build();
+    run(config, hub, started, finish).await
+}
+
+/// Starts a server on a journal, with some of the configuration changed.
+pub(crate) async fn start_on(
+    change: impl FnOnce(&mut ServerConfig),
+    journal: Box<dyn Journal>,
+) -> Running {
+    let mut config = config();
+    change(&mut config);
+    let started = Now::read();
+    let hub = Hub::builder().at(started).open(journal).await.unwrap();
+    run(config, hub, started, |server| server).await
+}
+
+/// A configuration whose tests hang if a connection ends only by a timeout.
+fn config() -> ServerConfig {
+    let mut config = ServerConfig::default();
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    config.time = TimeSource::Stepped;
+    config.head_timeout = Duration::from_secs(3600);
+    config.shutdown_max = Duration::from_secs(3600);
+    config
+}
+
+async fn run(
+    config: ServerConfig,
+    hub: Hub,
+    started: Now,
+    finish: impl FnOnce(Server) -> Server,
+) -> Running {
     let server = finish(Server::bind(config, hub.clone()).await.unwrap());
     let address = server.addresses()[0];
     let (stop, stopped) = oneshot::channel::<()>();

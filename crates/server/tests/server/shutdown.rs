@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
+use tidings_hub::journal::{
+    Committing, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture,
+    MemoryJournal, Opened, Submission,
+};
+use tidings_hub::{EventId, Sequence, Time, Topic};
 use tidings_server::TimeSource;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{Running, start, start_with};
+use crate::harness::{Running, Whole, start, start_on, start_with};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A server whose drain lasts until the test advances time.
 async fn slow_to_drain() -> Running {
-    const HOUR: Duration = Duration::from_secs(3600);
     start_with(|config, _| {
         config.drain_per_stream = HOUR;
         config.drain_max = HOUR;
@@ -76,14 +82,12 @@ async fn t45_a_new_stream_during_draining_is_a_200_that_ends_to_a_browser_and_50
     let answer = server.get("/topics/a").answer().await;
     answer.problem(503, "draining");
     assert!((2..=7).contains(&answer.header("retry-after").parse::<u32>().unwrap()));
-    // Publishing and reading once go on until the end.
-    server.publish("a", "last").await;
+    // Reading once goes on until the end.
     let page = server.get("/topics/a").header("accept", "application/json").answer().await;
-    assert_eq!(page.json()["events"][0]["data"], "last");
+    assert_eq!(page.status, 200);
 
     server.tick(Duration::from_secs(3601));
-    let text = old.rest().await;
-    assert!(text.contains("data: last\n\n"), "{text}");
+    old.rest().await;
     server.ended().await;
 }
 
@@ -137,17 +141,105 @@ async fn half_published(server: &Running) -> TcpStream {
     publisher
 }
 
+/// A hub in memory answered 201 to events that no reader would ever get.
 #[tokio::test]
-async fn a_publish_under_way_is_finished() {
-    let mut server = start().await;
-    let mut publisher = half_published(&server).await;
+async fn events_that_would_be_lost_are_refused_while_the_server_drains() {
+    let mut server = slow_to_drain().await;
+    let old = server.stream("/topics/a").await;
+    let mut under_way = half_published(&server).await;
     server.signal();
-    publisher.write_all(b"4\r\nlf\n\n\r\n0\r\n\r\n").await.unwrap();
+    draining(&server).await;
+    for (path, content_type, body) in [
+        ("/topics/a", "text/plain", "1"),
+        ("/events", "application/json", "[{\"topic\":\"a\",\"data\":1}]"),
+        ("/events", "application/x-ndjson", "{\"topic\":\"a\",\"data\":1}"),
+        ("/events?topic=a", "text/event-stream", "data: 1\n\n"),
+    ] {
+        let answer = server.post(path, body).content_type(content_type).answer().await;
+        answer.problem(503, "draining");
+        assert!((2..=7).contains(&answer.header("retry-after").parse::<u32>().unwrap()));
+        let answer = server.post(path, body).content_type(content_type).send_http2().await;
+        Whole::read(answer).await.problem(503, "draining");
+    }
+    under_way.write_all(b"4\r\nlf\n\n\r\n0\r\n\r\n").await.unwrap();
     let mut answer = String::new();
-    publisher.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-    assert_eq!(server.held("a"), ["whole", "half"]);
+    under_way.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"committed\":1"), "{answer}");
+    assert_eq!(server.held("a"), ["whole"]);
+    server.tick(Duration::from_secs(3601));
+    old.rest().await;
     server.ended().await;
+}
+
+/// A journal in memory that claims to outlive its process.
+struct Kept(MemoryJournal);
+
+impl Journal for Kept {
+    fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
+        Box::pin(async {
+            let mut opened = self.0.open().await?;
+            opened.durability = Durability::Synced;
+            Ok(opened)
+        })
+    }
+
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing {
+        self.0.append(batch, now)
+    }
+
+    fn follow(&self, after: Sequence) -> Box<dyn Feed> {
+        self.0.follow(after)
+    }
+
+    fn read<'a>(
+        &'a self,
+        topics: &'a [Topic],
+        after: Sequence,
+        entries_max: usize,
+    ) -> JournalFuture<'a, Result<Vec<Entry>, JournalError>> {
+        self.0.read(topics, after, entries_max)
+    }
+
+    fn find<'a>(
+        &'a self,
+        id: &'a EventId,
+    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>> {
+        self.0.find(id)
+    }
+
+    fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
+        self.0.evict(what)
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_kept_takes_events_until_the_end() {
+    let mut server = start_on(
+        |config| {
+            config.time = TimeSource::Machine;
+            (config.drain_per_stream, config.drain_max) = (HOUR, HOUR);
+        },
+        Box::new(Kept(MemoryJournal::new())),
+    )
+    .await;
+    let mut old = server.stream("/topics/a").await;
+    let mut under_way = half_published(&server).await;
+    server.signal();
+    draining(&server).await;
+    server.publish("a", "kept").await;
+    under_way.write_all(b"4\r\nlf\n\n\r\n0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    // The connection is kept until the end.
+    while !answer.contains("\"committed\":2") {
+        let mut space = [0; 1024];
+        let read = under_way.read(&mut space).await.unwrap();
+        assert!(read > 0, "{answer}");
+        answer.push_str(std::str::from_utf8(&space[..read]).unwrap());
+    }
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    for data in ["whole", "kept", "half"] {
+        assert_eq!(old.data().await, data);
+    }
 }
 
 #[tokio::test]

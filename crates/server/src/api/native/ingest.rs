@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use http::Response;
 use tidings_hub::{Draft, IdempotencyKey};
+use tokio::task::yield_now;
 
 use super::report::Report;
 use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::RequestBody;
+use crate::http::respond::accept_events;
 
 /// Reads events from a body while the body arrives.
 pub(super) trait EventReader: Send {
@@ -53,6 +55,8 @@ impl<'a> Ingest<'a> {
             if is_end {
                 break None;
             }
+            // The next chunk may have arrived, and other connections would wait for the last.
+            yield_now().await;
         };
         match stopped {
             None => self.report.into_response(),
@@ -75,6 +79,7 @@ impl<'a> Ingest<'a> {
             drafts = keyed.map(|(i, draft)| draft.with_idempotency_key(key.at(i))).collect();
         }
         if !drafts.is_empty() {
+            accept_events(self.context)?;
             self.context.tick();
             let published = hub.publish_all(drafts).await?;
             self.report.count(published);

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::http::answer::Answer;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Query, Request, topic_of_path, utf8};
+use crate::http::respond::accept_events;
 
 /// `POST /topics/{topic}`.
 pub(crate) async fn one(
@@ -38,6 +39,7 @@ pub(crate) async fn one(
     if let Some(key) = key {
         draft = draft.with_idempotency_key(key);
     }
+    accept_events(context)?;
     context.tick();
     let published = context.hub.publish(draft).await?;
 

@@ -11,6 +11,7 @@ use super::report::Report;
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Request, utf8};
+use crate::http::respond::accept_events;
 
 /// `POST /events` with `application/json`.
 pub(super) async fn events(
@@ -27,6 +28,7 @@ pub(super) async fn events(
     if let Some(key) = key {
         drafts = (0..).zip(drafts).map(|(i, d)| d.with_idempotency_key(key.at(i))).collect();
     }
+    accept_events(context)?;
     context.tick();
     let committed = context.hub.publish_all(drafts).await;
     let published = committed.map_err(|error| match error {
