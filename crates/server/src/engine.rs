@@ -8,6 +8,7 @@
 //!
 //! The logic of a shard is in [`shard`], without threads and clocks; [`thread`] runs it.
 
+pub(crate) mod failure;
 mod gathered;
 mod lists;
 pub(crate) mod reason;
@@ -23,12 +24,14 @@ mod tests;
 mod thread;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidings_hub::engine::Reader;
 use tidings_hub::{Hub, Start, View};
 
+use self::failure::Failure;
 pub(crate) use self::gathered::Framing;
 use self::reason::Reason;
 use self::shard::ShardConfig;
@@ -45,6 +48,7 @@ use crate::config::ServerConfig;
 pub(crate) struct Engine {
     shards: Vec<ShardThread>,
     next: AtomicUsize,
+    failure: Arc<Failure>,
 }
 
 impl Engine {
@@ -52,8 +56,21 @@ impl Engine {
     pub(crate) fn start(hub: &Hub, config: &ServerConfig) -> io::Result<Self> {
         let config = ShardConfig::new(config, hub.config());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let shards = (0..cores).map(|_| ShardThread::start(hub, config.clone()));
-        Ok(Self { shards: shards.collect::<io::Result<_>>()?, next: AtomicUsize::new(0) })
+        let failure = Arc::<Failure>::default();
+        let start = |_| ShardThread::start(hub, config.clone(), Arc::clone(&failure));
+        let shards = (0..cores).map(start).collect::<io::Result<_>>()?;
+        Ok(Self { shards, next: AtomicUsize::new(0), failure })
+    }
+
+    /// Whether a shard has failed.
+    pub(crate) fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// Makes the thread of one shard panic.
+    #[cfg(test)]
+    pub(crate) fn break_one(&self) {
+        self.shards[0].break_thread();
     }
 
     /// Subscribes for a slot of one of the shards, which take turns.

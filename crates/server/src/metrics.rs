@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -16,21 +17,29 @@ use crate::engine::Engine;
 use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
 use crate::http::problem::ProblemKind;
+use crate::net::stalls::Stalls;
 
 /// The server's own counters, beside those of the hub.
 pub(crate) struct Metrics {
     registry: Registry,
     refused: Family<[(&'static str, &'static str); 1], Counter>,
     accept_failed: Counter,
+    connections_evicted: Counter,
 }
 
 impl Metrics {
-    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>, engine: &Arc<Engine>) -> Self {
+    pub(crate) fn new(
+        hub: &Hub,
+        streams: &Arc<Streams>,
+        engine: &Arc<Engine>,
+        stalls: &Arc<Stalls>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("tidings");
         let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
         registry.register_collector(Box::new(numbers));
         let (engine, streams) = (Arc::clone(engine), Arc::clone(streams));
         registry.register_collector(Box::new(StreamEnds { engine, streams }));
+        registry.register_collector(Box::new(StalledAnswers(Arc::clone(stalls))));
         let refused = Family::default();
         registry.register(
             "refused",
@@ -40,11 +49,14 @@ impl Metrics {
         let accept_failed = Counter::default();
         let help = "Connections not accepted for lack of descriptors or memory";
         registry.register("accept_failed", help, accept_failed.clone());
+        let connections_evicted = Counter::default();
+        let help = "Quiet connections closed for lack of descriptors";
+        registry.register("connections_evicted", help, connections_evicted.clone());
         // A series that appears only with its first refusal would hide that refusal from rates.
         for kind in ProblemKind::ALL {
             drop(refused.get_or_create(&[("problem", kind.name())]));
         }
-        Self { registry, refused, accept_failed }
+        Self { registry, refused, accept_failed, connections_evicted }
     }
 
     pub(crate) fn refused(&self, kind: ProblemKind) {
@@ -53,6 +65,15 @@ impl Metrics {
 
     pub(crate) fn accept_failed(&self) {
         self.accept_failed.inc();
+    }
+
+    pub(crate) fn connections_evicted(&self, count: usize) {
+        self.connections_evicted.inc_by(count as u64);
+    }
+
+    /// Adds the number of log lines that were lost.
+    pub(crate) fn count_lost_log_lines(&mut self, lines: Arc<AtomicU64>) {
+        self.registry.register_collector(Box::new(LostLogLines(lines)));
     }
 
     /// The metrics as text (OpenMetrics 1.0).
@@ -96,6 +117,32 @@ impl Collector for HubNumbers {
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
         Ok(())
+    }
+}
+
+/// The number of answers that were given up because their clients took nothing.
+#[derive(Debug)]
+struct StalledAnswers(Arc<Stalls>);
+
+impl Collector for StalledAnswers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Answers, streams excluded, given up because their clients took nothing";
+        let counter = ConstCounter::new(self.0.answers());
+        let kind = counter.metric_type();
+        counter.encode(encoder.encode_descriptor("answers_stalled", help, None, kind)?)
+    }
+}
+
+/// The number of log lines that were lost.
+#[derive(Debug)]
+struct LostLogLines(Arc<AtomicU64>);
+
+impl Collector for LostLogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Lines of the log that were lost because nobody read them";
+        let counter = ConstCounter::new(self.0.load(Ordering::Relaxed));
+        let kind = counter.metric_type();
+        counter.encode(encoder.encode_descriptor("log_lines_lost", help, None, kind)?)
     }
 }
 

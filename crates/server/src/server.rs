@@ -5,13 +5,14 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tidings_hub::{Hub, Now};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio::{pin, select};
 use tracing::{error, info};
@@ -31,6 +32,7 @@ pub struct Server {
     config: ServerConfig,
     hub: Hub,
     extra: Option<Arc<dyn ExtraRoutes>>,
+    lost_log_lines: Option<Arc<AtomicU64>>,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
 }
@@ -56,7 +58,7 @@ impl Server {
             addresses.push(bound);
             listeners.push(listener);
         }
-        Ok(Self { config, hub, extra: None, listeners, addresses })
+        Ok(Self { config, hub, extra: None, lost_log_lines: None, listeners, addresses })
     }
 
     /// The hub that is served.
@@ -69,6 +71,13 @@ impl Server {
     #[must_use]
     pub fn with_routes(mut self, routes: Arc<dyn ExtraRoutes>) -> Self {
         self.extra = Some(routes);
+        self
+    }
+
+    /// Adds the number of log lines that were lost to the metrics, as the program counts them.
+    #[must_use]
+    pub fn with_lost_log_lines(mut self, lines: Arc<AtomicU64>) -> Self {
+        self.lost_log_lines = Some(lines);
         self
     }
 
@@ -88,29 +97,49 @@ impl Server {
     /// # Errors
     ///
     /// If the shards that write streams cannot be started for lack of threads or descriptors. Later
-    /// failures of connections and listeners are not errors of the server.
+    /// failures of connections and listeners are not errors of the server. If a shard fails, the
+    /// server ends as after `shutdown` and returns an error: without the shard, its readers would
+    /// get no events and not know.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { config, hub, extra, listeners, .. } = self;
+        let engine = Arc::new(Engine::start(&self.hub, &self.config)?);
+        self.serve_by(engine, shutdown).await
+    }
+
+    async fn serve_by(
+        self,
+        engine: Arc<Engine>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let Self { config, hub, extra, listeners, lost_log_lines, .. } = self;
         let (phase, phases) = watch::channel(Phase::Serving);
-        let heads = Connections::new(config.heads_max);
-        let engine = Engine::start(&hub, &config)?;
-        let context = Context::new(config, hub, Arc::new(engine), phases);
+        let open = Connections::new(config.heads_max);
+        let mut context = Context::new(config, hub, Arc::clone(&engine), phases);
+        if let Some(lines) = lost_log_lines {
+            context.metrics.count_lost_log_lines(lines);
+        }
         let router = Arc::new(Router::new(context, extra));
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            tasks.spawn(listen(bare(listener)?, Arc::clone(&router), Arc::clone(&heads)));
+            tasks.spawn(listen(bare(listener)?, Arc::clone(&router), Arc::clone(&open)));
         }
         let mut clock = JoinSet::new();
         if router.context.config.time == TimeSource::Machine {
             clock.spawn(keep_time(Arc::clone(&router)));
         }
-        shutdown.await;
+        clock.spawn(watch_stalls(Arc::clone(&router)));
+        let failed = select! {
+            () = shutdown => None,
+            failed = engine.failure().failed() => Some(failed),
+        };
         end(&router.context, &phase, tasks).await;
-        Ok(())
+        match failed {
+            Some(failed) => Err(io::Error::other(failed)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -170,6 +199,23 @@ async fn keep_time(router: Arc<Router>) {
     }
 }
 
+/// Cuts the responses whose clients take nothing.
+async fn watch_stalls(router: Arc<Router>) {
+    /// A stall is noticed late by at most two of these; a look at 100,000 responses takes
+    /// milliseconds.
+    const LOOK_MAX: Duration = Duration::from_secs(1);
+    let context = &router.context;
+    let timeout = context.config.stall_timeout;
+    loop {
+        sleep((timeout / 8).clamp(Duration::from_millis(10), LOOK_MAX)).await;
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = context.stalls.look(context.hub.uptime(), timeout, from);
+            yield_now().await;
+        }
+    }
+}
+
 fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
     /// The maximum number of connections that wait to be accepted, such as all clients after a
     /// restart.
@@ -209,5 +255,56 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn health(address: SocketAddr) -> String {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// A server whose shard had panicked said `ok`, and went on to give it streams.
+    #[tokio::test]
+    async fn a_failed_shard_ends_the_server_with_an_error() {
+        let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let config = ServerConfig { listen, ..ServerConfig::default() };
+        let hub = Hub::default();
+        let engine = Arc::new(Engine::start(&hub, &config).unwrap());
+        let server = Server::bind(config, hub).await.unwrap();
+        let address = server.addresses()[0];
+        let served = tokio::spawn(server.serve_by(Arc::clone(&engine), std::future::pending()));
+        assert!(health(address).await.starts_with("HTTP/1.1 200 "));
+        engine.break_one();
+        let failed = served.await.unwrap().unwrap_err();
+        assert!(failed.to_string().contains("has failed"), "{failed}");
+    }
+
+    #[tokio::test]
+    async fn health_tells_of_a_failed_shard() {
+        let (_phase, phases) = watch::channel(Phase::Serving);
+        let (hub, config) = (Hub::default(), ServerConfig::default());
+        let engine = Arc::new(Engine::start(&hub, &config).unwrap());
+        engine.break_one();
+        engine.failure().failed().await;
+        let router = Arc::new(Router::new(Context::new(config, hub, engine, phases), None));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let open = Connections::new(1);
+        let listening = tokio::spawn(listen(bare(listener).unwrap(), router, open));
+        let answer = health(address).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("\"status\":\"failed\""), "{answer}");
+        listening.abort();
     }
 }

@@ -10,12 +10,18 @@ use crate::http::request::Request;
 use crate::http::response::{JSON, no_store};
 use crate::phase::Phase;
 
-/// `GET /healthz`: the process works. The answer names the durability of its journal.
+/// `GET /healthz`: whether the process works. The answer names the durability of its journal.
 pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
     request.query(&[])?;
     let durability = context.hub.durability().to_string();
-    let body = json!({ "status": "ok", "durability": durability });
-    Ok(no_store(&JSON, format!("{body}\n")))
+    let (status, text) = match context.engine.failure().is_failed() {
+        false => (StatusCode::OK, "ok"),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
+    };
+    let body = json!({ "status": text, "durability": durability });
+    let mut response = no_store(&JSON, format!("{body}\n"));
+    *response.status_mut() = status;
+    Ok(response)
 }
 
 /// `GET /readyz`: whether the server accepts new streams.

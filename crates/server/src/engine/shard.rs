@@ -32,7 +32,7 @@ use tidings_proto::encode;
 use super::gathered::Gathered;
 use super::lists::Lists;
 use super::reason::Reason;
-use super::slot::{Adopted, Cold, Extras, Hot, Slots, Subscription, Tick};
+use super::slot::{Adopted, Cold, Extras, Hot, Permit, Slots, Subscription, Tick};
 use super::socket::Socket;
 use super::stream_spec::StreamSpec;
 use super::sweep::Sweeps;
@@ -64,7 +64,7 @@ impl ShardConfig {
 
 /// One thread's subscribers.
 #[derive(Debug)]
-pub(crate) struct Shard<S, P> {
+pub(crate) struct Shard<S, P: Permit> {
     config: ShardConfig,
     tap: Arc<Tap>,
     slots: Slots<S, P>,
@@ -79,7 +79,7 @@ pub(crate) struct Shard<S, P> {
     next_pass: Tick,
     is_closing: bool,
     /// Sockets of ended streams, and the time until which they wait for their clients to close.
-    lingering: Vec<(S, Tick)>,
+    lingering: Vec<(S, P::Lingering, Tick)>,
     /// Slots whose sockets failed in the current slice.
     broken: Vec<u32>,
     /// Slots whose sockets became full since the last call of [`Shard::take_refused`].
@@ -99,7 +99,7 @@ const PREAMBLE_BYTES: usize = 128;
 /// mistake.
 const DISCARDED_BYTES_MAX: u16 = 1024;
 
-impl<S: Socket, P> Shard<S, P> {
+impl<S: Socket, P: Permit> Shard<S, P> {
     pub(crate) fn new(config: ShardConfig, tap: Arc<Tap>) -> Self {
         Self {
             config,
@@ -192,7 +192,7 @@ impl<S: Socket, P> Shard<S, P> {
             reader,
             rest: None,
             extras: Extras::new(subject, on_end),
-            _permit: permit,
+            permit,
             list_at: 0,
             since: self.now,
             ends_at,
@@ -222,8 +222,8 @@ impl<S: Socket, P> Shard<S, P> {
         lasts.map_or(Tick::MAX, |lasts| self.now.saturating_add(ticks(lasts)))
     }
 
-    /// Removes a slot: the only function that does. Returns its socket.
-    fn remove(&mut self, key: usize, reason: Reason) -> Option<S> {
+    /// Removes a slot: the only function that does. Returns its socket and its permit.
+    fn remove(&mut self, key: usize, reason: Reason) -> Option<(S, P)> {
         let (hot, cold) = self.slots.remove(key)?;
         if let Some(moved) = self.lists.remove(cold.topic(), cold.list_at) {
             self.slots.both(moved as usize).1.list_at = cold.list_at;
@@ -235,7 +235,7 @@ impl<S: Socket, P> Shard<S, P> {
         if let Some(on_end) = cold.extras.and_then(|extras| extras.into_on_end()) {
             self.ended.push((on_end, reason.stream_end()));
         }
-        Some(hot.socket)
+        Some((hot.socket, cold.permit))
     }
 
     fn enqueue(&mut self, key: usize) {
@@ -438,7 +438,7 @@ impl<S: Socket, P> Shard<S, P> {
     }
 }
 
-impl<S, P> Drop for Shard<S, P> {
+impl<S, P: Permit> Drop for Shard<S, P> {
     fn drop(&mut self) {
         self.slots.drain().for_each(|cold| self.tap.release(cold.reader));
     }

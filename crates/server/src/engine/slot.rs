@@ -3,6 +3,8 @@
 //! It has two parts, in two slabs under the same number: a hot part that every delivery uses, so
 //! small that a thousand of them stay in the processor's nearest cache, and a cold part.
 
+use std::fmt;
+
 use slab::Slab;
 use tidings_hub::engine::{OnEnd, Reader, ReaderState, TopicKey};
 use tidings_hub::{Client, Sequence};
@@ -11,6 +13,21 @@ use super::gathered::{Cut, Framing, SharedEvent};
 use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
+
+/// What a stream holds while it is open.
+pub(crate) trait Permit {
+    /// What the socket of an ended stream holds until it is closed.
+    type Lingering: fmt::Debug;
+
+    /// Ends the stream, whose socket stays for a moment.
+    fn linger(self) -> Self::Lingering;
+}
+
+impl Permit for () {
+    type Lingering = ();
+
+    fn linger(self) {}
+}
 
 /// A stream that has been subscribed and waits for its socket.
 #[derive(Debug)]
@@ -85,8 +102,8 @@ pub(super) struct Cold<P> {
     /// Bytes that must be written before anything else.
     pub(super) rest: Option<Box<Rest>>,
     pub(super) extras: Option<Box<Extras>>,
-    /// Released with the slot.
-    pub(super) _permit: P,
+    /// Released with the slot, or with its socket.
+    pub(super) permit: P,
     /// Its place in its topic's list, or in the list of slots that read from history.
     pub(super) list_at: u32,
     /// When the stream began.

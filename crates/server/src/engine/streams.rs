@@ -12,12 +12,15 @@ use tidings_hub::{Closer, View};
 use tokio::sync::Notify;
 
 use super::reason::Reason;
+use super::slot::Permit;
 use super::subject::Subject;
 
 /// A count of open streams with a limit, and a list of those that no shard writes.
 #[derive(Debug)]
 pub(crate) struct Streams {
     open: AtomicUsize,
+    /// The sockets of ended streams whose clients have not closed yet.
+    lingering: AtomicUsize,
     max: usize,
     none: Notify,
     bodies: Mutex<Slab<Arc<BodyStream>>>,
@@ -28,6 +31,10 @@ pub(crate) struct Streams {
 /// The permit of one stream to be open; released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct StreamPermit(Arc<Streams>);
+
+/// The permit of an ended stream's socket, which waits for its client to close.
+#[derive(Debug)]
+pub(crate) struct LingerPermit(Arc<Streams>);
 
 /// A stream that hyper writes, as the list of streams keeps it. Small, because many may be open on
 /// each connection.
@@ -55,8 +62,9 @@ pub(crate) struct ListedStream {
 
 impl Streams {
     pub(crate) fn new(max: usize) -> Arc<Self> {
-        let (open, none, bodies) = (AtomicUsize::new(0), Notify::new(), Mutex::default());
-        Arc::new(Self { open, max, none, bodies, ended: Default::default() })
+        let (open, lingering) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (none, bodies) = (Notify::new(), Mutex::default());
+        Arc::new(Self { open, lingering, max, none, bodies, ended: Default::default() })
     }
 
     /// The number of open streams.
@@ -66,7 +74,9 @@ impl Streams {
 
     /// Takes a permit; `None` if there is none left.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<StreamPermit> {
-        let more = |open: usize| (open < self.max).then_some(open + 1);
+        // Their sockets take descriptors, too.
+        let max = self.max.saturating_sub(self.lingering.load(Ordering::Acquire));
+        let more = |open: usize| (open < max).then_some(open + 1);
         let entered = self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         entered.is_ok().then(|| StreamPermit(Arc::clone(self)))
     }
@@ -128,6 +138,22 @@ impl StreamPermit {
         let stream = Arc::new(stream);
         let key = self.0.bodies.lock().insert(Arc::clone(&stream));
         ListedStream { permit: self, key, stream }
+    }
+}
+
+impl Permit for StreamPermit {
+    type Lingering = LingerPermit;
+
+    fn linger(self) -> LingerPermit {
+        // Before the stream's own permit is released, so that no other stream takes its place.
+        self.0.lingering.fetch_add(1, Ordering::AcqRel);
+        LingerPermit(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for LingerPermit {
+    fn drop(&mut self) {
+        self.0.lingering.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -218,6 +244,17 @@ mod tests {
         drop(permits);
         waiting.await.unwrap();
         assert_eq!(streams.open(), 0);
+        assert!(streams.enter().is_some());
+    }
+
+    #[test]
+    fn a_socket_that_waits_for_its_client_to_close_keeps_a_place() {
+        let streams = Streams::new(2);
+        let lingering = streams.enter().unwrap().linger();
+        let _open = streams.enter().unwrap();
+        assert!(streams.enter().is_none());
+        assert_eq!(streams.open(), 1);
+        drop(lingering);
         assert!(streams.enter().is_some());
     }
 

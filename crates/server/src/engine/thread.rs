@@ -16,6 +16,7 @@ use tidings_hub::engine::{Reader, Tap};
 use tidings_hub::{Hub, Start, StreamEnd, View};
 use tracing::{error, warn};
 
+use super::failure::Failure;
 use super::reason::Reason;
 use super::shard::roster::Seen as SeenOf;
 use super::shard::{Shard, ShardConfig};
@@ -42,6 +43,10 @@ struct Shared {
     is_stopped: AtomicBool,
     /// Whether the thread is about to do all work that is due.
     is_woken: AtomicBool,
+    failure: Arc<Failure>,
+    /// Whether the thread is to panic.
+    #[cfg(test)]
+    is_broken: AtomicBool,
     ended: [AtomicU64; Reason::ALL.len()],
 }
 
@@ -57,7 +62,7 @@ pub(super) const TURN_WRITES: usize = 256;
 pub(super) const INLINE_WRITES: usize = 16;
 
 impl ShardThread {
-    pub(super) fn start(hub: &Hub, config: ShardConfig) -> io::Result<Self> {
+    pub(super) fn start(hub: &Hub, config: ShardConfig, failure: Arc<Failure>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(poll.registry(), WAKE)?;
@@ -75,12 +80,17 @@ impl ShardThread {
                 waker,
                 is_stopped: AtomicBool::new(false),
                 is_woken: AtomicBool::new(false),
+                failure,
+                #[cfg(test)]
+                is_broken: AtomicBool::new(false),
                 ended: Default::default(),
             }
         });
         let thread = std::thread::Builder::new().name("shard".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.run(poll)
+            move || {
+                shared.or_fail(|| shared.run(poll));
+            }
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -100,9 +110,19 @@ impl ShardThread {
             warn!(error = &error as &dyn std::error::Error, "stream not taken over");
             shard.abandon(key);
         }
-        if self.shared.work(&mut shard, |shard| shard.turn(INLINE_WRITES)) {
+        let worked = self
+            .shared
+            .or_fail(|| Ok(self.shared.work(&mut shard, |shard| shard.turn(INLINE_WRITES))));
+        if worked == Some(true) {
             self.shared.wake();
         }
+    }
+
+    /// Makes the thread panic.
+    #[cfg(test)]
+    pub(super) fn break_thread(&self) {
+        self.shared.is_broken.store(true, Ordering::Release);
+        self.shared.wake();
     }
 
     /// How many streams there are.
@@ -159,7 +179,23 @@ impl Shared {
         }
     }
 
-    fn run(&self, mut poll: Poll) {
+    /// Does a part of the shard's work, whoever does it. After a panic or an error, the shard has
+    /// failed, and the server ends.
+    fn or_fail<T>(&self, work: impl FnOnce() -> io::Result<T>) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(done)) => return Some(done),
+            Ok(Err(error)) => error!(error = &error as &dyn std::error::Error, "shard cannot wait"),
+            Err(panic) => {
+                let cause = panic.downcast_ref::<String>().map(String::as_str);
+                let cause = cause.or_else(|| panic.downcast_ref::<&str>().copied());
+                error!(cause, "shard panicked");
+            }
+        }
+        self.failure.report();
+        None
+    }
+
+    fn run(&self, mut poll: Poll) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         let mut has_more = false;
         while !self.is_stopped.load(Ordering::Acquire) {
@@ -167,11 +203,10 @@ impl Shared {
             match poll.poll(&mut events, timeout) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    error!(error = &error as &dyn std::error::Error, "shard cannot wait");
-                    return;
-                }
+                Err(error) => return Err(error),
             }
+            #[cfg(test)]
+            assert!(!self.is_broken.load(Ordering::Acquire), "broken by a test");
             // Before the work, so that later events wake the thread again.
             self.is_woken.store(false, Ordering::SeqCst);
             let mut shard = self.shard.lock();
@@ -191,6 +226,7 @@ impl Shared {
             drop(shard);
             run_hooks(ended);
         }
+        Ok(())
     }
 
     /// Lets the shard work; returns `true` if more is due, or if hooks must run. Only the thread
@@ -237,10 +273,12 @@ impl Wake for WakeShard {
         let Some(shared) = self.0.upgrade() else { return };
         // The thread does large turns from their beginning: events published before it starts go
         // out in the same writes.
-        if let Some(mut shard) = shared.shard.try_lock()
-            && !shared.work(&mut shard, |shard| shard.turn_if_small(INLINE_WRITES))
-        {
-            return;
+        // A panic here must not reach the publisher, whose event is committed.
+        if let Some(mut shard) = shared.shard.try_lock() {
+            let turn = |shard: &mut Shard<_, _>| shard.turn_if_small(INLINE_WRITES);
+            if shared.or_fail(|| Ok(shared.work(&mut shard, turn))) == Some(false) {
+                return;
+            }
         }
         shared.wake();
     }

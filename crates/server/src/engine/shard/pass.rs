@@ -8,7 +8,7 @@ use tidings_hub::engine::{drain_delay, quiet_max, return_time};
 use tidings_proto::encode_retry;
 
 use super::super::reason::Reason;
-use super::super::slot::{Rest, Tick};
+use super::super::slot::{Permit, Rest, Tick};
 use super::super::socket::Socket;
 use super::{Shard, enqueue, framed, ticks};
 
@@ -17,7 +17,7 @@ const PASS_SLOTS: usize = 1024;
 /// The time that the client of an ended stream has to close the connection.
 const LINGER: Duration = Duration::from_secs(2);
 
-impl<S: Socket, P> Shard<S, P> {
+impl<S: Socket, P: Permit> Shard<S, P> {
     /// Ends all streams, spread over this time.
     pub(crate) fn drain(&mut self, over: Duration) {
         self.is_closing = true;
@@ -57,9 +57,9 @@ impl<S: Socket, P> Shard<S, P> {
     /// a close with unread bytes would reset the connection, and the end of the stream would be
     /// lost.
     pub(super) fn finish(&mut self, key: usize, reason: Reason) {
-        if let Some(mut socket) = self.remove(key, reason) {
+        if let Some((mut socket, permit)) = self.remove(key, reason) {
             socket.finish();
-            self.lingering.push((socket, self.now + ticks(LINGER)));
+            self.lingering.push((socket, permit.linger(), self.now + ticks(LINGER)));
         }
     }
 
@@ -67,7 +67,7 @@ impl<S: Socket, P> Shard<S, P> {
     /// sends are discarded: a close with unread bytes would reset the connection.
     fn let_go(&mut self) {
         let now = self.now;
-        self.lingering.retain_mut(|(socket, until)| now < *until && discard(socket));
+        self.lingering.retain_mut(|(socket, _, until)| now < *until && discard(socket));
     }
 
     /// Does a portion of the pass over all slots, if it is time: heartbeats and ends.

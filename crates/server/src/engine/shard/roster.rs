@@ -8,7 +8,7 @@ use tidings_hub::View;
 
 use super::super::gathered::Framing;
 use super::super::reason::Reason;
-use super::super::slot::{Cold, Hot, Tick};
+use super::super::slot::{Cold, Hot, Permit, Tick};
 use super::super::socket::Socket;
 use super::{Shard, Tap};
 use crate::engine::subject::Subject;
@@ -26,7 +26,7 @@ pub(crate) struct Seen<'a, S, P> {
     cold: &'a Cold<P>,
 }
 
-impl<S: Socket, P> Shard<S, P> {
+impl<S: Socket, P: Permit> Shard<S, P> {
     /// How many streams there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
