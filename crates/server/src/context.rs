@@ -9,6 +9,7 @@ use crate::config::{ServerConfig, TimeSource};
 use crate::engine::Engine;
 use crate::engine::streams::Streams;
 use crate::metrics::Metrics;
+use crate::net::stalls::Stalls;
 use crate::phase::Phase;
 
 /// The hub, the configuration, and everything that counts or writes streams.
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Arc<Engine>,
+    /// The responses that hyper writes.
+    pub(crate) stalls: Arc<Stalls>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -29,8 +32,9 @@ impl Context {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let streams = Streams::new(config.streams_max);
-        let metrics = Metrics::new(&hub, &streams, &engine);
-        Self { hub, config, streams, metrics, engine, phase }
+        let stalls = Arc::default();
+        let metrics = Metrics::new(&hub, &streams, &engine, &stalls);
+        Self { hub, config, streams, metrics, engine, stalls, phase }
     }
 
     /// The server's current phase.

@@ -4,8 +4,9 @@
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod http1;
+pub(crate) mod linger;
 pub(crate) mod listener;
-
 mod rewound;
+pub(crate) mod stalls;
 mod stream_tasks;
 mod takeover;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
 use tracing::debug;
 
@@ -13,7 +14,7 @@ use crate::context::Context;
 use crate::http::admit::{Asked, Intent, admit};
 use crate::http::answer::Answer;
 use crate::http::cors::{Cors, preflight_method};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Caller, Request, RequestBody};
 use crate::http::respond::{Handled, OpenedStream, respond};
 use crate::http::response::no_content;
@@ -38,8 +39,6 @@ impl Router {
         caller: &Caller,
     ) -> Handled<S> {
         let (answer, cors) = self.answer(Request { head, body, caller }).await;
-        body.discard().await;
-
         let mut handled = respond(&self.context, head, answer, caller);
         cors.apply(handled.headers_mut());
         debug!(
@@ -74,6 +73,10 @@ impl Router {
                 return (problem.into(), Cors::Same);
             }
         };
+        if let Err(problem) = refuse_codings(head) {
+            context.metrics.refused(problem.kind());
+            return (problem.into(), admitted.cors);
+        }
         if preflight.is_some() && admitted.cors != Cors::Same {
             let mut response = no_content();
             admitted.cors.apply_preflight(response.headers_mut());
@@ -114,4 +117,17 @@ impl Router {
     fn page(&self) -> &str {
         self.extra.as_deref().and_then(ExtraRoutes::page).unwrap_or("index.html")
     }
+}
+
+/// Refuses a body with a transfer coding other than `chunked`: nothing here decodes it (RFC 9112,
+/// section 6.1).
+fn refuse_codings(head: &Parts) -> Result<(), Problem> {
+    let codings = head.headers.get_all(TRANSFER_ENCODING);
+    let mut codings = codings.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let is_known = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if codings.all(is_known) {
+        return Ok(());
+    }
+    let detail = "the only transfer coding that is read is chunked; send the body uncompressed";
+    Err(Problem::new(ProblemKind::UnsupportedTransferCoding, detail))
 }

@@ -99,6 +99,9 @@ kinds! {
     BodyTooLarge = PAYLOAD_TOO_LARGE "body-too-large" "Body too large",
     /// A content type or coding that cannot be read.
     UnsupportedContent = UNSUPPORTED_MEDIA_TYPE "unsupported-content" "Unsupported content",
+    /// A transfer coding that is not `chunked`.
+    UnsupportedTransferCoding = NOT_IMPLEMENTED "unsupported-transfer-coding"
+        "Unsupported transfer coding",
     /// The server is shutting down.
     Draining = SERVICE_UNAVAILABLE "draining" "Draining",
     /// The limit on open streams is reached.

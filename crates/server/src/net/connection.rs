@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONNECTION, EXPECT};
+use http::header::CONNECTION;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -27,7 +27,9 @@ use crate::http::respond::{Handled, Whole};
 use crate::http::response_body::ResponseBody;
 use crate::net::connections::ConnectionPermit;
 use crate::net::http1::{Unread, serve as serve_plain};
+use crate::net::linger::linger;
 use crate::net::rewound::Rewound;
+use crate::net::stalls::Cutter;
 use crate::net::stream_tasks::{Spawner, StreamTasks, WithTasks};
 use crate::phase::closing;
 use crate::router::Router;
@@ -65,12 +67,15 @@ async fn serve_rest(
     permit: Arc<ConnectionPermit>,
 ) {
     let Unread { socket, first } = unread;
+    let tasks = StreamTasks::default();
     let is_http2 = !permit.has_left() && first.starts_with(PREFACE);
     let io = Rewound::new(first, TokioIo::new(socket));
     let service = service_fn({
         let (router, permit) = (Arc::clone(&router), Arc::clone(&permit));
+        let tasks = is_http2.then(|| tasks.spawner());
         move |request| {
             permit.leave();
+            let peer = Peer { address: peer, permit: Arc::clone(&permit), tasks: tasks.clone() };
             // Boxed, because on HTTP/2 its memory would be the stream's for as long as that is open.
             let response: Pin<Box<dyn Future<Output = _> + Send>> =
                 Box::pin(respond(Arc::clone(&router), peer, request));
@@ -78,29 +83,61 @@ async fn serve_rest(
         }
     });
     if is_http2 {
-        let tasks = StreamTasks::default();
         let builder = http2_builder(&router.context.config, tasks.spawner());
         let connection = builder.serve_connection(io, service);
         drive(pin!(WithTasks { connection, tasks }), &router.context, &permit).await;
     } else {
-        let connection = http1_builder(&router.context.config).serve_connection(io, service);
-        drive(pin!(connection), &router.context, &permit).await;
+        let mut connection = http1_builder(&router.context.config).serve_connection(io, service);
+        if drive(Pin::new(&mut connection), &router.context, &permit).await == Driven::ToItsEnd {
+            linger_unless_cut(connection.into_parts().io.into_inner().into_inner(), &permit).await;
+        }
+    }
+}
+
+/// Lets the client of an answered connection finish sending, unless its descriptor is needed.
+async fn linger_unless_cut(socket: TcpStream, permit: &ConnectionPermit) {
+    let mut lingering = pin!(linger(socket));
+    poll_fn(|cx| match lingering.as_mut().poll(cx) {
+        Poll::Pending => permit.activity().poll_cut(cx),
+        Poll::Ready(()) => Poll::Ready(()),
+    })
+    .await;
+}
+
+/// Where a request that hyper reads has come from.
+struct Peer {
+    address: SocketAddr,
+    permit: Arc<ConnectionPermit>,
+    /// The tasks of its connection's streams; `None` over HTTP/1.
+    tasks: Option<Spawner>,
+}
+
+impl Peer {
+    /// The handle that ends the response if its client takes nothing.
+    fn cutter(&self) -> Cutter {
+        match self.tasks.as_ref().and_then(Spawner::current) {
+            Some(task) => Cutter::Task(task),
+            None => Cutter::Connection(Arc::clone(self.permit.activity())),
+        }
     }
 }
 
 async fn respond(
     router: Arc<Router>,
-    peer: SocketAddr,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (head, incoming) = request.into_parts();
-    // HTTP/2 can reject a body; a client that sends `Expect` waits before it sends one.
-    let is_coming = head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT);
-    let mut body = RequestBody::new(incoming, is_coming, router.context.config.body_timeout);
-    let (common, mut response) = match router.handle(&head, &mut body, &Caller::new(peer)).await {
+    let answering = peer.permit.answer();
+    let activity = Arc::clone(peer.permit.activity());
+    let mut body = RequestBody::new(incoming, activity, router.context.config.body_timeout);
+    let caller = Caller::new(peer.address);
+    let (common, mut response) = match router.handle(&head, &mut body, &caller).await {
         Handled::Whole(Whole { common, response }) => (common, response.map(ResponseBody::whole)),
         Handled::Stream(response) => (CommonHeaders::Any, response),
     };
+    let progress = router.context.stalls.enter(peer.cutter());
+    response.body_mut().watch(answering, progress);
     let headers = response.headers_mut();
     common.add_to(headers);
     if head.version == Version::HTTP_2 {
@@ -172,40 +209,46 @@ where
     }
 }
 
+/// How a connection that hyper serves has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Driven {
+    /// It was closed for sending, after the last answer or an error, which may be answered too.
+    ToItsEnd,
+    /// It gave way to others, or was given up.
+    Cut,
+}
+
 /// Drives a connection until it ends or is evicted.
 async fn drive(
     mut connection: Pin<&mut impl HyperConnection>,
     context: &Context,
     permit: &ConnectionPermit,
-) {
+) -> Driven {
     let mut phases = context.phases();
     let mut closing = pin!(closing(&mut phases));
     let mut is_finishing = false;
     // hyper has a timeout for the head of HTTP/1; an HTTP/2 client could be silent after its
     // preface.
-    let head_timeout = pin!(sleep(context.config.head_timeout));
-    let cut = pin!(permit.cut());
-    let mut before_head = Some((head_timeout, cut));
+    let mut before_head = Some(pin!(sleep(context.config.head_timeout)));
     // Polled by hand, so that the head's timeout costs nothing once the head has arrived.
     poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             if let Err(error) = ended {
                 debug!(error = &error as &dyn std::error::Error, "connection failed");
             }
-            return Poll::Ready(());
+            return Poll::Ready(Driven::ToItsEnd);
         }
         if permit.has_left() {
             before_head = None;
         }
-        if let Some((head_timeout, cut)) = &mut before_head
-            && (head_timeout.as_mut().poll(cx).is_ready() || cut.as_mut().poll(cx).is_ready())
-        {
-            return Poll::Ready(());
+        let is_late = before_head.as_mut().is_some_and(|time| time.as_mut().poll(cx).is_ready());
+        if is_late || permit.activity().poll_cut(cx).is_ready() {
+            return Poll::Ready(Driven::Cut);
         }
         if !is_finishing && closing.as_mut().poll(cx).is_ready() {
             // A connection without a request can be closed at once.
             if before_head.is_some() {
-                return Poll::Ready(());
+                return Poll::Ready(Driven::Cut);
             }
             is_finishing = true;
             connection.as_mut().finish();

@@ -14,6 +14,9 @@
 mod encode;
 mod head;
 mod patience;
+#[cfg(test)]
+mod tests;
+mod turn;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -21,19 +24,21 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::header::CONNECTION;
 use mio::net::TcpStream as BareStream;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use self::encode::After;
 use self::head::{Head, NotPlain};
 use self::patience::Patience;
-use crate::http::request::{Caller, RequestBody};
+use self::turn::Turn;
+use crate::http::request::{Caller, RequestBody, Rest};
 use crate::http::respond::{Handled, ShardStream};
-use crate::net::connections::ConnectionPermit;
+use crate::net::connections::{Answering, ConnectionPermit};
+use crate::net::linger::{self, linger};
 use crate::net::takeover::take_over;
 use crate::phase::{Phase, closing};
 use crate::router::Router;
@@ -41,6 +46,17 @@ use crate::socket::buffered::BufferedSocket;
 
 /// The maximum number of bytes of answers that are collected before they are sent.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
+
+/// The maximum number of bytes of a refused body that are awaited to keep its connection: as many as
+/// arrive soon. The rest of a longer body ends its connection.
+const REST_BYTES_MAX: u64 = 64 * 1024;
+
+/// The first byte of a TLS connection: a record of a handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// The answer to TLS. No client of TLS reads it, but the people who look for the mistake do.
+const NO_TLS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
+    this port speaks HTTP without TLS: use http://, or put a proxy with TLS in front\n";
 
 /// A connection that this module leaves to hyper.
 #[derive(Debug)]
@@ -72,6 +88,12 @@ pub(crate) async fn serve(
     let left = match connection.serve().await {
         Ok(End::Closed) => Ok(None),
         Ok(End::NotPlain) => connection.socket.into_waiting().map(Some),
+        Ok(End::Lingering) => {
+            if let Ok((socket, _)) = connection.socket.into_waiting() {
+                linger(socket).await;
+            }
+            Ok(None)
+        }
         Ok(End::Stream(stream)) => connection.hand_over(*stream).map(|()| None),
         Err(error) => Err(error),
     };
@@ -96,6 +118,8 @@ struct PlainConnection<'a> {
 /// The reason why the loop over requests ends.
 enum End {
     Closed,
+    /// Its client may still be sending.
+    Lingering,
     NotPlain,
     Stream(Box<ShardStream>),
 }
@@ -104,6 +128,7 @@ enum End {
 enum Next {
     Request,
     Close,
+    Linger,
     Stream(Box<ShardStream>),
 }
 
@@ -112,14 +137,26 @@ impl PlainConnection<'_> {
         let config = &self.router.context.config;
         let mut phases = self.router.context.phases();
         let closing = pin!(closing(&mut phases));
-        let (cut, timer) = (pin!(self.permit.cut()), pin!(sleep(config.head_timeout)));
-        let mut patience = Patience::new(closing, cut, timer, config.head_timeout);
+        let timer = pin!(sleep(config.head_timeout));
+        let mut patience = Patience::new(closing, timer, config.head_timeout);
+        let mut turn = Turn::default();
+        let mut answering: Option<Answering> = None;
         loop {
+            if !self.permit.has_left() && self.socket.buffer.first() == Some(&TLS_HANDSHAKE) {
+                debug!("TLS on a port without TLS");
+                self.socket.unsent.extend_from_slice(NO_TLS.as_bytes());
+                self.send().await?;
+                return Ok(End::Lingering);
+            }
             match self.head.read(&mut self.socket.buffer, config.head_bytes_max) {
                 Ok(false) => {
                     self.send().await?;
+                    answering = None;
                     let came = poll_fn(|cx| match self.socket.poll_fill(cx) {
-                        Poll::Pending => patience.poll_over(self.permit, cx).map(|()| Ok(0)),
+                        Poll::Pending => {
+                            turn = Turn::default();
+                            patience.poll_over(self.permit, cx).map(|()| Ok(0))
+                        }
                         // Bytes that have arrived count even if the wait is over.
                         came => came,
                     });
@@ -133,6 +170,9 @@ impl PlainConnection<'_> {
                 }
                 Ok(true) => {
                     self.permit.leave();
+                    if answering.is_none() {
+                        answering = Some(self.permit.answer());
+                    }
                     match self.exchange().await? {
                         Next::Request => patience.begin(),
                         Next::Stream(stream) => return Ok(End::Stream(stream)),
@@ -140,7 +180,12 @@ impl PlainConnection<'_> {
                             self.send().await?;
                             return Ok(End::Closed);
                         }
+                        Next::Linger => {
+                            self.send().await?;
+                            return Ok(End::Lingering);
+                        }
                     }
+                    turn.count(self.head.body_bytes).await;
                 }
             }
         }
@@ -150,9 +195,9 @@ impl PlainConnection<'_> {
     async fn exchange(&mut self) -> io::Result<Next> {
         let body_bytes = self.head.body_bytes;
         let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.socket.buffer.len());
-        let (handled, is_whole) = if has_come {
+        let (handled, rest) = if has_come {
             let body = self.socket.buffer.split_to(body_bytes as usize).freeze();
-            (self.handle(body).await?, true)
+            (self.handle(body).await?, Rest::Bytes(0))
         } else {
             self.handle_as_it_comes().await?
         };
@@ -162,7 +207,9 @@ impl PlainConnection<'_> {
         };
         let after = if whole.response.headers().contains_key(CONNECTION) {
             After::Said
-        } else if self.head.is_last() || !is_whole || self.router.context.phase() == Phase::Closing
+        } else if self.head.is_last()
+            || !matches!(rest, Rest::Bytes(..=REST_BYTES_MAX))
+            || self.router.context.phase() == Phase::Closing
         {
             After::Close
         } else {
@@ -172,7 +219,34 @@ impl PlainConnection<'_> {
         if self.socket.unsent.len() > UNSENT_BYTES_MAX {
             self.send().await?;
         }
-        Ok(if after == After::Keep { Next::Request } else { Next::Close })
+        match rest {
+            Rest::Bytes(0) | Rest::GivenUp if after == After::Keep => Ok(Next::Request),
+            Rest::Bytes(0) | Rest::GivenUp => Ok(Next::Close),
+            Rest::Bytes(_) if after != After::Keep => Ok(Next::Linger),
+            Rest::Bytes(bytes) => {
+                self.send().await?;
+                Ok(if self.discard(bytes).await? { Next::Request } else { Next::Close })
+            }
+        }
+    }
+
+    /// Discards the rest of an answered request's body; returns whether all of it came.
+    async fn discard(&mut self, mut bytes: u64) -> io::Result<bool> {
+        let read = async {
+            loop {
+                let come = self.socket.buffer.len();
+                let discarded = usize::try_from(bytes).unwrap_or(usize::MAX).min(come);
+                self.socket.buffer.advance(discarded);
+                bytes -= discarded as u64;
+                if bytes == 0 {
+                    return Ok(true);
+                }
+                if poll_fn(|cx| self.socket.poll_fill(cx)).await? == 0 {
+                    return Ok(false);
+                }
+            }
+        };
+        timeout(linger::TIME_MAX, read).await.unwrap_or(Ok(false))
     }
 
     /// Handles a request whose body has arrived.
@@ -199,26 +273,67 @@ impl PlainConnection<'_> {
         .await
     }
 
-    /// Handles a request whose body has not arrived completely; also returns whether it was read to
-    /// its end.
-    async fn handle_as_it_comes(&mut self) -> io::Result<(Handled<Box<ShardStream>>, bool)> {
+    /// Handles a request whose body has not arrived completely; also returns what was not read of
+    /// it.
+    async fn handle_as_it_comes(&mut self) -> io::Result<(Handled<Box<ShardStream>>, Rest)> {
         // Earlier answers are sent without waiting for this one.
         self.send().await?;
         let socket = std::mem::take(&mut self.socket);
+        let permit = self.permit;
+        let activity = permit.activity();
         let mut body = RequestBody::sized(
             socket,
             self.head.body_bytes,
+            activity.clone(),
             self.router.context.config.body_timeout,
         );
-        let handled = self.router.handle(&self.head.parts, &mut body, &self.caller).await;
-        let (socket, is_whole) = body.into_socket();
-        self.socket = socket;
-        Ok((handled, is_whole))
+        let handled = {
+            let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
+            poll_fn(|cx| match handling.as_mut().poll(cx) {
+                Poll::Ready(handled) => Poll::Ready(Ok(handled)),
+                // The connection gives way while it waits for the body.
+                Poll::Pending => activity
+                    .poll_cut(cx)
+                    .map(|()| Err(io::Error::from(io::ErrorKind::ConnectionAborted))),
+            })
+            .await?
+        };
+        if matches!(handled, Handled::Stream(_)) {
+            // The socket of a stream is handed over at once, without the bytes of a body.
+            body.discard().await;
+        }
+        let rest;
+        (self.socket, rest) = body.into_socket();
+        Ok((handled, rest))
     }
 
-    /// Sends the collected answers.
+    /// Sends the collected answers. A client that takes none of them for too long is closed, as a
+    /// reader of a stream would be.
     async fn send(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.socket.poll_send(cx)).await
+        let stall_timeout = self.router.context.config.stall_timeout;
+        loop {
+            let before = self.socket.unsent_bytes();
+            let mut first = true;
+            // Most are taken at once, and then there is no timer.
+            let sent = poll_fn(|cx| match self.socket.poll_send(cx) {
+                Poll::Pending if std::mem::take(&mut first) => Poll::Ready(None),
+                polled => polled.map(Some),
+            });
+            if let Some(sent) = sent.await {
+                return sent;
+            }
+            let progress = poll_fn(|cx| match self.socket.poll_send(cx) {
+                Poll::Pending if self.socket.unsent_bytes() < before => Poll::Ready(Ok(())),
+                polled => polled,
+            });
+            match timeout(stall_timeout, progress).await {
+                Ok(sent) => sent?,
+                Err(_) => {
+                    self.router.context.stalls.count_answer();
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
     }
 
     /// Hands the socket to the shard that writes the stream.

@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::net::TcpListener;
 use tokio::select;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
 use crate::net::connection;
@@ -70,11 +70,12 @@ impl Accept for TcpListener {
 /// # Cancel safety
 ///
 /// Dropping the future closes the listener and every connection it accepted.
-pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Arc<Connections>) {
+pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, open: Arc<Connections>) {
     /// The pause after a shortage of descriptors or memory, in which connections can end. An
     /// immediate retry would fail again and take processor time from them.
     const PAUSE: Duration = Duration::from_millis(100);
     let mut connections = JoinSet::new();
+    let mut shortage = Shortage::default();
     let mut phases = router.context.phases();
     loop {
         select! {
@@ -83,7 +84,7 @@ pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Ar
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
                     debug!(%peer, "connection accepted");
-                    let permit = heads.enter();
+                    let permit = open.enter();
                     let served = connection::serve(socket, peer, Arc::clone(&router), permit);
                     // Boxed, because the future is copied several times on its way into a task.
                     connections.spawn(Box::pin(served));
@@ -91,10 +92,11 @@ pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Ar
                 // The connection failed; the listener still works.
                 Err(error) if is_about_connection(&error) => {}
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "connection not accepted");
+                    shortage.warn(&error);
                     router.context.metrics.accept_failed();
-                    // Closes connections that sent no head during the pause.
-                    heads.give_way(PAUSE);
+                    // Closes connections that were quiet during the pause.
+                    let evicted = open.give_way(PAUSE);
+                    router.context.metrics.connections_evicted(evicted);
                     sleep(PAUSE).await;
                 }
             },
@@ -103,6 +105,29 @@ pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, heads: Ar
     drop(listener);
     while let Some(ended) = connections.join_next().await {
         report(ended);
+    }
+}
+
+/// The warnings about a shortage, which lasts as long as its cause does.
+#[derive(Debug, Default)]
+struct Shortage {
+    warned_at: Option<Instant>,
+    /// The number of failures since the last warning.
+    failures: u64,
+}
+
+impl Shortage {
+    /// Warns, at most once a minute.
+    fn warn(&mut self, error: &io::Error) -> bool {
+        const INTERVAL: Duration = Duration::from_secs(60);
+        self.failures += 1;
+        if self.warned_at.is_some_and(|at| at.elapsed() < INTERVAL) {
+            return false;
+        }
+        self.warned_at = Some(Instant::now());
+        let failures = std::mem::take(&mut self.failures);
+        warn!(error = error as &dyn std::error::Error, failures, "connection not accepted");
+        true
     }
 }
 
@@ -175,6 +200,19 @@ mod tests {
         listen(failing, router, Connections::new(1)).await;
         let tried = tried.lock();
         tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shortage_is_warned_of_once_a_minute() {
+        let (mut shortage, error) = (Shortage::default(), io::ErrorKind::Other.into());
+        let mut warned_after = Vec::new();
+        for tenth in 0..1300 {
+            if shortage.warn(&error) {
+                warned_after.push(tenth);
+            }
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert_eq!(warned_after, [0, 600, 1200]);
     }
 
     #[tokio::test(start_paused = true)]

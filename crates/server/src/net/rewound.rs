@@ -19,6 +19,11 @@ impl<I> Rewound<I> {
     pub(crate) fn new(first: Vec<u8>, io: I) -> Self {
         Self { first, taken: 0, io }
     }
+
+    /// The connection without the bytes that were put back and not taken.
+    pub(crate) fn into_inner(self) -> I {
+        self.io
+    }
 }
 
 impl<I: Read + Unpin> Read for Rewound<I> {

@@ -6,6 +6,8 @@
 //! their connection, so that no list of them is needed. `FuturesUnordered` would poll all woken
 //! tasks before the connection could write the output of the first.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
 use std::mem::take;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,18 +42,22 @@ struct Running {
 /// The tasks to be polled.
 #[derive(Default)]
 struct Queue {
-    new: Vec<Task>,
+    new: VecDeque<Task>,
     /// The places of the woken tasks, each once.
     woken: Vec<u32>,
+    /// The task that is being polled.
+    current: Option<Arc<WakeTask>>,
     /// Woken when a task is queued, if the connection waits for that.
     connection: Option<Waker>,
 }
 
 /// Puts one task into the queue.
-struct WakeTask {
+pub(crate) struct WakeTask {
     queue: Spawner,
     place: u32,
     is_woken: AtomicBool,
+    /// Whether the task is to be dropped instead of polled.
+    is_cut: AtomicBool,
 }
 
 /// The number of tasks polled before the connection writes their output and other connections have
@@ -70,10 +76,19 @@ impl StreamTasks {
             let entry = self.tasks.vacant_entry();
             let place = u32::try_from(entry.key()).expect("a connection has fewer streams");
             let (queue, is_woken) = (self.spawner.clone(), AtomicBool::new(false));
-            entry.insert(Running { task, wake: Arc::new(WakeTask { queue, place, is_woken }) });
+            let wake = WakeTask { queue, place, is_woken, is_cut: AtomicBool::new(false) };
+            entry.insert(Running { task, wake: Arc::new(wake) });
             self.poll_task(place);
         }
         woken.into_iter().for_each(|place| self.poll_task(place));
+    }
+
+    /// Polls all new tasks: those of the requests that arrived with a connection's end, which are
+    /// as many as a connection may have at most.
+    fn run_new(&mut self) {
+        while !self.spawner.0.lock().new.is_empty() {
+            self.run();
+        }
     }
 
     /// Wakes `cx` when there is something to [run](StreamTasks::run).
@@ -93,10 +108,17 @@ impl StreamTasks {
         let Some(Running { task, wake }) = self.tasks.get_mut(place as usize) else { return };
         // Before the poll, so that no wake during the poll is missed.
         wake.is_woken.store(false, Ordering::Release);
+        if wake.is_cut.load(Ordering::Acquire) {
+            // hyper resets the stream of a task that is dropped.
+            self.tasks.remove(place as usize);
+            return;
+        }
+        self.spawner.0.lock().current = Some(Arc::clone(wake));
         let waker = Waker::from(Arc::clone(wake));
         let mut cx = Context::from_waker(&waker);
         // A handler that panics ends its own stream, but not all others on the connection.
         let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx)));
+        self.spawner.0.lock().current = None;
         if polled.is_err() {
             error!("handler panicked");
         }
@@ -120,11 +142,15 @@ impl Spawner {
     fn due(&self) -> (Vec<Task>, Vec<u32>) {
         let mut queue = self.0.lock();
         queue.connection = None;
-        let woken = match queue.woken.len() {
-            0..=TURN_MAX => take(&mut queue.woken),
-            _ => queue.woken.drain(..TURN_MAX).collect(),
-        };
-        (take(&mut queue.new), woken)
+        // Both kinds have their part of a turn, so that neither waits for all of the other.
+        let new = queue.new.len().min(TURN_MAX - (TURN_MAX / 2).min(queue.woken.len()));
+        let woken = queue.woken.len().min(TURN_MAX - new);
+        (queue.new.drain(..new).collect(), queue.woken.drain(..woken).collect())
+    }
+
+    /// The task that is being polled, for the stream that it opens.
+    pub(crate) fn current(&self) -> Option<Arc<WakeTask>> {
+        self.0.lock().current.clone()
     }
 
     fn put(&self, put: impl FnOnce(&mut Queue)) {
@@ -140,7 +166,21 @@ impl Spawner {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Spawner {
     fn execute(&self, task: F) {
         let task = Box::pin(task);
-        self.put(|queue| queue.new.push(task));
+        self.put(|queue| queue.new.push_back(task));
+    }
+}
+
+impl WakeTask {
+    /// Ends the task, and its stream with it, although others on the connection go on.
+    pub(crate) fn cut(self: &Arc<Self>) {
+        self.is_cut.store(true, Ordering::Release);
+        self.wake_by_ref();
+    }
+}
+
+impl fmt::Debug for WakeTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WakeTask").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
@@ -170,10 +210,11 @@ impl<C: Future + Unpin> Future for WithTasks<C> {
         // First, so that the connection writes their output at once.
         tasks.run();
         let polled = Pin::new(connection).poll(cx);
-        // Also after the connection's end, because requests that arrived with it must be handled.
-        tasks.run();
         if polled.is_pending() {
+            tasks.run();
             tasks.wait(cx);
+        } else {
+            tasks.run_new();
         }
         polled
     }
@@ -256,13 +297,61 @@ mod tests {
             })
             .collect();
         tasks.run();
-        assert_eq!(polls.take(), TURN_MAX + 1);
+        assert_eq!(polls.take(), TURN_MAX);
+        tasks.run();
+        assert_eq!(polls.take(), 1);
         let wakers: Vec<_> = left.iter().map(|left| left.lock().take().unwrap()).collect();
         wakers.into_iter().for_each(Waker::wake);
         tasks.run();
         assert_eq!(polls.take(), TURN_MAX);
         tasks.run();
         assert_eq!(polls.take(), 1);
+    }
+
+    #[test]
+    fn new_tasks_and_woken_ones_share_a_turn() {
+        let mut tasks = StreamTasks::default();
+        let (new, woken) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let left: Vec<_> = (0..TURN_MAX)
+            .map(|_| {
+                let (left, task) = waiting(&woken);
+                tasks.spawner().execute(task);
+                left
+            })
+            .collect();
+        tasks.run();
+        woken.take();
+        left.iter().for_each(|left| left.lock().take().unwrap().wake());
+        (0..TURN_MAX).for_each(|_| tasks.spawner().execute(waiting(&new).1));
+        tasks.run();
+        assert_eq!((new.take(), woken.take()), (TURN_MAX / 2, TURN_MAX / 2));
+        tasks.run();
+        assert_eq!((new.take(), woken.take()), (TURN_MAX / 2, TURN_MAX / 2));
+    }
+
+    #[test]
+    fn a_task_that_is_cut_is_dropped_and_the_next_in_its_place_is_not() {
+        let (mut tasks, polls) = (StreamTasks::default(), Arc::new(Count::default()));
+        let (spawner, cutter) = (tasks.spawner(), Arc::new(Mutex::new(None)));
+        let opening = poll_fn({
+            let cutter = Arc::clone(&cutter);
+            move |_| {
+                *cutter.lock() = spawner.current();
+                Poll::<()>::Pending
+            }
+        });
+        tasks.spawner().execute(opening);
+        tasks.run();
+        assert!(tasks.spawner().current().is_none());
+        let cutter = cutter.lock().take().unwrap();
+        cutter.cut();
+        tasks.run();
+        assert_eq!(tasks.tasks.len(), 0);
+        tasks.spawner().execute(waiting(&polls).1);
+        tasks.run();
+        cutter.cut();
+        tasks.run();
+        assert_eq!(tasks.tasks.len(), 1);
     }
 
     #[test]

@@ -89,6 +89,11 @@ impl BufferedSocket {
         Poll::Ready(Ok(()))
     }
 
+    /// The number of bytes that were not sent yet.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent.len() - self.sent
+    }
+
     /// Takes the bytes that were not sent yet.
     pub(crate) fn take_unsent(&mut self) -> Vec<u8> {
         let mut unsent = std::mem::take(&mut self.unsent);

@@ -24,5 +24,6 @@ mod publish;
 mod resume;
 mod routes;
 mod shutdown;
+mod stalls;
 mod subscribers;
 mod wire;

@@ -1,26 +1,38 @@
 //! Bodies of requests, bounded in time and size.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use memchr::memchr2;
+use tokio::time::{Instant, timeout};
 
 use crate::http::problem::{Problem, ProblemKind};
+use crate::net::connections::Activity;
+use crate::net::linger;
 use crate::socket::buffered::BufferedSocket;
 
 /// The body of a request, read in a bounded time.
 #[derive(Debug)]
 pub struct RequestBody {
     source: Source,
-    /// The timeout of a chunk, or of a body that is read whole.
+    /// The timeout of a part of a streamed body, or of a body that is read whole.
     timeout: Duration,
     ended: bool,
-    /// Whether the client sends the body regardless of the answer.
-    is_coming: bool,
+    /// Whether the body timed out or broke off, so that its rest is not waited for.
+    is_given_up: bool,
+    /// When the body last made progress.
+    progress_at: Instant,
+    /// The number of bytes since then.
+    bytes_since: usize,
+    /// The time since then in which the body was waited for.
+    waited: Duration,
+    /// The connection, which gives way to others while it waits for the body.
+    activity: Option<Arc<Activity>>,
 }
 
 #[derive(Debug)]
@@ -34,45 +46,82 @@ enum Source {
 }
 
 impl RequestBody {
-    /// A body that hyper reads. `is_coming`: the client sends it regardless of the answer.
-    pub(crate) fn new(incoming: Incoming, is_coming: bool, timeout: Duration) -> Self {
+    fn with(source: Source, ended: bool, timeout: Duration) -> Self {
+        let (progress_at, activity) = (Instant::now(), None);
+        Self {
+            source,
+            timeout,
+            ended,
+            is_given_up: false,
+            progress_at,
+            bytes_since: 0,
+            waited: Duration::ZERO,
+            activity,
+        }
+    }
+
+    /// A body that hyper reads.
+    pub(crate) fn new(incoming: Incoming, activity: Arc<Activity>, timeout: Duration) -> Self {
         let ended = incoming.is_end_stream();
-        Self { source: Source::Hyper(incoming), timeout, ended, is_coming }
+        let body = Self::with(Source::Hyper(incoming), ended, timeout);
+        Self { activity: Some(activity), ..body }
     }
 
     /// A body that has arrived whole.
     pub(crate) fn come(body: Bytes) -> Self {
         let ended = body.is_empty();
-        Self { source: Source::Come(body), timeout: Duration::ZERO, ended, is_coming: true }
+        Self::with(Source::Come(body), ended, Duration::ZERO)
     }
 
     /// The next `bytes` bytes of a connection, not all of which have arrived.
-    pub(crate) fn sized(socket: BufferedSocket, bytes: u64, timeout: Duration) -> Self {
-        let source = Source::Sized { socket, bytes };
-        Self { source, timeout, ended: bytes == 0, is_coming: true }
+    pub(crate) fn sized(
+        socket: BufferedSocket,
+        bytes: u64,
+        activity: Arc<Activity>,
+        timeout: Duration,
+    ) -> Self {
+        let body = Self::with(Source::Sized { socket, bytes }, bytes == 0, timeout);
+        Self { activity: Some(activity), ..body }
     }
 
-    /// The connection of a [sized](Self::sized) body, and whether the body was read to its end.
-    pub(crate) fn into_socket(self) -> (BufferedSocket, bool) {
+    /// The connection of a [sized](Self::sized) body, and what was not read of the body.
+    pub(crate) fn into_socket(self) -> (BufferedSocket, Rest) {
         match self.source {
-            Source::Sized { socket, bytes } => (socket, bytes == 0),
-            _ => (BufferedSocket::default(), self.ended),
+            _ if self.is_given_up => (self.source.into_socket(), Rest::GivenUp),
+            Source::Sized { socket, bytes } => (socket, Rest::Bytes(bytes)),
+            source => (source.into_socket(), Rest::Bytes(0)),
         }
     }
 
     /// Waits for the next chunk; `None` at the end.
     ///
+    /// A streamed body must make progress within its timeout: complete a line, or bring a kibibyte.
+    /// Single bytes now and then are not enough.
+    ///
     /// # Errors
     ///
-    /// A [`Problem`] if the idle timeout passed or the body ended too early.
+    /// A [`Problem`] if the body made no progress in time or ended too early.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        match timeout(self.timeout, self.next()).await {
-            Ok(chunk) => chunk,
-            Err(_) => Err(self.give_up()),
+        let began = Instant::now();
+        let left = self.timeout.saturating_sub(self.waited);
+        let Ok(chunk) = timeout(left, self.next()).await else { return Err(self.give_up()) };
+        // The time that the handler takes between two chunks is not the client's.
+        self.waited += began.elapsed();
+        if self.bytes_since == 0 {
+            self.waited = Duration::ZERO;
+        }
+        chunk
+    }
+
+    /// Counts bytes that have come; enough of them, or the end of a line, are progress.
+    fn count(&mut self, chunk: &[u8]) {
+        self.bytes_since += chunk.len();
+        if self.bytes_since >= PROGRESS_BYTES_MIN || memchr2(b'\n', b'\r', chunk).is_some() {
+            (self.progress_at, self.bytes_since) = (Instant::now(), 0);
         }
     }
 
@@ -142,32 +191,27 @@ impl RequestBody {
         utf8(&bytes).map(str::to_owned)
     }
 
-    /// Reads and discards the rest, so that a client that writes before it reads sees the answer: a
-    /// close with unread bytes would reset the connection, and the answer would be lost.
-    ///
-    /// Bounded in bytes and time: beyond that, a client that does not read loses the answer.
+    /// Reads and discards the rest, for a while.
     pub(crate) async fn discard(&mut self) {
-        const BYTES_MAX: usize = 16 * 1024 * 1024;
-        const TIME_MAX: Duration = Duration::from_secs(2);
-        if self.ended || !self.is_coming {
+        if self.is_given_up {
             return;
         }
         let read = async {
             let mut bytes = 0;
             while let Ok(Some(chunk)) = self.next().await {
-                bytes += chunk.len();
-                if bytes > BYTES_MAX {
+                bytes += chunk.len() as u64;
+                if bytes > linger::BYTES_MAX {
                     break;
                 }
             }
         };
         // The answer does not depend on whether the end was reached.
-        let _ = timeout(TIME_MAX, read).await;
+        let _ = timeout(linger::TIME_MAX, read).await;
     }
 
-    /// Gives the body up: not even [`discard`](Self::discard) waits for the rest.
+    /// Gives the body up: its rest is not waited for.
     fn give_up(&mut self) -> Problem {
-        self.is_coming = false;
+        self.is_given_up = true;
         let seconds = self.timeout.as_secs_f32();
         let detail = format!("the body did not arrive within {seconds} seconds");
         Problem::new(ProblemKind::BodyTimeout, detail)
@@ -192,22 +236,50 @@ impl RequestBody {
         if self.ended {
             return Ok(None);
         }
+        let awaiting = self.activity.as_ref().map(|activity| activity.await_body(self.progress_at));
         let read = match &mut self.source {
             Source::Hyper(incoming) => next_of_hyper(incoming).await,
             Source::Come(body) => Ok(Some(std::mem::take(body))),
             Source::Sized { socket, bytes } => next_of_sized(socket, bytes).await,
         };
+        drop(awaiting);
+        if let Ok(Some(chunk)) = &read {
+            self.count(chunk);
+        }
         self.ended = match (&read, &self.source) {
             (Ok(Some(_)), Source::Hyper(incoming)) => incoming.is_end_stream(),
             (Ok(Some(_)), Source::Sized { bytes, .. }) => *bytes == 0,
             _ => true,
         };
         read.map_err(|_| {
+            self.is_given_up = true;
             let detail = "the body ended too early";
             Problem::new(ProblemKind::BodyBroken, detail)
         })
     }
 }
+
+/// What was not read of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// So many bytes, which its client sends.
+    Bytes(u64),
+    /// Bytes that are not waited for.
+    GivenUp,
+}
+
+impl Source {
+    fn into_socket(self) -> BufferedSocket {
+        match self {
+            Self::Sized { socket, .. } => socket,
+            _ => BufferedSocket::default(),
+        }
+    }
+}
+
+/// The number of bytes without a line end that count as progress of a streamed body: a large event
+/// on a slow line brings them in a second.
+const PROGRESS_BYTES_MIN: usize = 1024;
 
 /// The error of a body that ended too early.
 struct Broken;

@@ -50,7 +50,7 @@ impl Head {
         buffer: &mut BytesMut,
         bytes_max: usize,
     ) -> Result<bool, NotPlain> {
-        let blank = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let Some(blank) = blank_lines(buffer) else { return Err(NotPlain) };
         let bytes = &buffer[blank..];
         let repeated = self.line_before_same_fields(bytes);
         let end = match repeated.map(|line| line + self.fields.len()).or_else(|| end(bytes)) {
@@ -143,6 +143,20 @@ impl Head {
     }
 }
 
+/// The number of bytes of blank lines before a request line, which are ignored (RFC 9112, section
+/// 2.2); `None` if a CR is followed by something other than LF.
+fn blank_lines(bytes: &[u8]) -> Option<usize> {
+    let mut blank = 0;
+    loop {
+        match bytes[blank..] {
+            [b'\n', ..] => blank += 1,
+            [b'\r', b'\n', ..] => blank += 2,
+            [b'\r', _, ..] => return None,
+            _ => return Some(blank),
+        }
+    }
+}
+
 /// Where a head ends: after the first empty line, however its lines end.
 fn end(bytes: &[u8]) -> Option<usize> {
     memchr_iter(b'\n', bytes).find_map(|at| match bytes.get(at + 1..)? {
@@ -152,12 +166,13 @@ fn end(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// A length: digits only, and few enough of them.
+/// A length: digits only. A number that no `u64` holds is the largest one, and too large for any
+/// body that is read whole.
 fn number(text: &[u8]) -> Option<u64> {
-    /// Larger numbers than this exceed any body.
-    const DIGITS_MAX: usize = 18;
-    let is_number = (1..=DIGITS_MAX).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    is_number.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let digit =
+        |number: u64, digit: &u8| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+    is_number.then(|| text.iter().fold(0, digit))
 }
 
 /// The options of the header `Connection`.
@@ -225,6 +240,19 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_no_number_holds_is_the_largest() {
+        for (text, bytes) in [
+            ("9223372036854775808", 1 << 63),
+            ("18446744073709551615", u64::MAX),
+            ("18446744073709551616", u64::MAX),
+            ("99999999999999999999999999", u64::MAX),
+        ] {
+            let head = taken(&format!("POST / HTTP/1.1\r\nContent-Length: {text}\r\n\r\n"));
+            assert_eq!(head.body_bytes, bytes);
+        }
+    }
+
+    #[test]
     fn a_connection_is_kept_as_its_client_wants() {
         for (version, connection, is_last) in [
             ("1.1", "", false),
@@ -256,7 +284,9 @@ mod tests {
             "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\nx",
             "POST / HTTP/1.1\r\nContent-Length: 0x1\r\n\r\nx",
             "POST / HTTP/1.1\r\nContent-Length:\r\n\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 1000000000000000000\r\n\r\n",
+            "\rGET / HTTP/1.1\r\n\r\n",
+            "\r\n\rGET / HTTP/1.1\r\n\r\n",
+            "\r\r\nGET / HTTP/1.1\r\n\r\n",
             "POST / HTTP/1.1\r\nContent-Length : 1\r\n\r\nx",
             "POST / HTTP/1.1\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
             "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",

@@ -11,24 +11,22 @@ use crate::net::connections::ConnectionPermit;
 
 /// The events that end the wait for a head: the timeout, an eviction in favor of other connections,
 /// the end of the server.
-pub(super) struct Patience<'a, Closing, Cut> {
+pub(super) struct Patience<'a, Closing> {
     closing: Pin<&'a mut Closing>,
-    cut: Pin<&'a mut Cut>,
     /// Reset only when it fires, not for each head: most heads arrive long before.
     timer: Pin<&'a mut Sleep>,
     head_timeout: Duration,
     until: Instant,
 }
 
-impl<'a, Closing: Future, Cut: Future> Patience<'a, Closing, Cut> {
+impl<'a, Closing: Future> Patience<'a, Closing> {
     pub(super) fn new(
         closing: Pin<&'a mut Closing>,
-        cut: Pin<&'a mut Cut>,
         timer: Pin<&'a mut Sleep>,
         head_timeout: Duration,
     ) -> Self {
         let until = timer.deadline();
-        Self { closing, cut, timer, head_timeout, until }
+        Self { closing, timer, head_timeout, until }
     }
 
     /// Begins to wait for another head.
@@ -48,7 +46,7 @@ impl<'a, Closing: Future, Cut: Future> Patience<'a, Closing, Cut> {
             }
             self.timer.as_mut().reset(self.until);
         }
-        if !permit.has_left() && self.cut.as_mut().poll(cx).is_ready() {
+        if permit.activity().poll_cut(cx).is_ready() {
             return Poll::Ready(());
         }
         self.closing.as_mut().poll(cx).map(drop)

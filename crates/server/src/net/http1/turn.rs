@@ -1,0 +1,30 @@
+//! The turns of connections whose clients send request after request.
+
+use tokio::task::yield_now;
+
+/// The requests that one connection has been answered since other connections had a turn.
+///
+/// The requests of a client that pipelines have arrived whenever they are looked for, so its
+/// connection would never wait, and all others would.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    requests: u32,
+    bytes: u64,
+}
+
+impl Turn {
+    /// The maximum number of requests in a turn: a fraction of a millisecond.
+    pub(super) const REQUESTS_MAX: u32 = 32;
+    /// The maximum number of bytes of bodies in a turn, but for the last body.
+    const BYTES_MAX: u64 = 64 * 1024;
+
+    /// Counts a request with its body; at the end of the turn, lets others run.
+    pub(super) async fn count(&mut self, body_bytes: u64) {
+        self.requests += 1;
+        self.bytes = self.bytes.saturating_add(body_bytes);
+        if self.requests >= Self::REQUESTS_MAX || self.bytes >= Self::BYTES_MAX {
+            *self = Self::default();
+            yield_now().await;
+        }
+    }
+}

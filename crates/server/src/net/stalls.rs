@@ -1,0 +1,215 @@
+//! Responses that hyper writes, and the end of those whose clients take nothing.
+//!
+//! hyper asks a body for more as soon as its client has taken what it was given. A body that is not
+//! asked for too long is cut: over HTTP/2 its stream alone, over HTTP/1 its connection. Responses
+//! that shards write have the same rule in [`engine`](crate::engine).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use slab::Slab;
+
+use crate::net::connections::Activity;
+use crate::net::stream_tasks::WakeTask;
+
+/// The responses that hyper writes.
+#[derive(Debug, Default)]
+pub(crate) struct Stalls {
+    /// The time of the latest look, in milliseconds of the hub's steady clock.
+    now: AtomicU64,
+    all: Mutex<Slab<Arc<Progress>>>,
+    /// The number of answers, streams excluded, whose clients took nothing for too long.
+    answers: AtomicU64,
+}
+
+/// The progress of one response.
+#[derive(Debug)]
+struct Progress {
+    /// When its client was given bytes that it has not taken, plus one; 0 if it has taken all.
+    waits_since: AtomicU64,
+    /// The value of `waits_since` when the response was last found late. It is cut only at the next
+    /// look: after a pause of the process, its client may have taken everything meanwhile.
+    late: AtomicU64,
+    is_stalled: AtomicBool,
+    cutter: Cutter,
+}
+
+/// The part of a connection that ends with a response that is cut.
+#[derive(Debug)]
+pub(crate) enum Cutter {
+    /// The task of its HTTP/2 stream.
+    Task(Arc<WakeTask>),
+    /// Its HTTP/1 connection.
+    Connection(Arc<Activity>),
+}
+
+/// A response among the others; it leaves them when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    stalls: Arc<Stalls>,
+    key: u32,
+    progress: Arc<Progress>,
+}
+
+/// The number of responses looked at with the list locked.
+const PORTION: usize = 1024;
+
+impl Stalls {
+    /// Adds a response.
+    pub(crate) fn enter(self: &Arc<Self>, cutter: Cutter) -> Watched {
+        let progress = Arc::new(Progress {
+            waits_since: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            is_stalled: AtomicBool::new(false),
+            cutter,
+        });
+        let key = self.all.lock().insert(Arc::clone(&progress));
+        let key = u32::try_from(key).expect("memory holds fewer responses");
+        Watched { stalls: Arc::clone(self), key, progress }
+    }
+
+    /// Counts an answer, not a stream, that was given up because its client took nothing.
+    pub(crate) fn count_answer(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of answers that were given up.
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Looks at a portion of the responses, starting at a number, and cuts those that were already
+    /// late at the last look; returns the number of the next portion.
+    pub(crate) fn look(&self, now: Duration, timeout: Duration, from: usize) -> Option<usize> {
+        let now = millis(now);
+        self.now.store(now, Ordering::Relaxed);
+        let all = self.all.lock();
+        let to = all.capacity().min(from + PORTION);
+        let portion = (from..to).filter_map(|key| all.get(key));
+        let stalled: Vec<_> = portion
+            .filter(|progress| progress.has_stalled(now, millis(timeout)))
+            .cloned()
+            .collect();
+        let next = (to < all.capacity()).then_some(to);
+        // Wakers run without the lock.
+        drop(all);
+        for progress in stalled {
+            progress.is_stalled.store(true, Ordering::Relaxed);
+            match &progress.cutter {
+                Cutter::Task(task) => task.cut(),
+                Cutter::Connection(activity) => activity.close(),
+            }
+        }
+        next
+    }
+}
+
+impl Progress {
+    fn has_stalled(&self, now: u64, timeout: u64) -> bool {
+        let since = self.waits_since.load(Ordering::Relaxed);
+        let is_late = since > 0 && now.saturating_sub(since - 1) >= timeout;
+        is_late && self.late.swap(since, Ordering::Relaxed) == since
+    }
+}
+
+impl Watched {
+    /// Notes that the client has taken everything, and whether it is given more now.
+    pub(crate) fn asked(&self, is_given_more: bool) {
+        let since = if is_given_more { self.stalls.now.load(Ordering::Relaxed) + 1 } else { 0 };
+        self.progress.waits_since.store(since, Ordering::Relaxed);
+        self.progress.late.store(0, Ordering::Relaxed);
+    }
+
+    /// Counts the response as an answer that was given up, if it was.
+    pub(crate) fn count_answer(&self) {
+        if self.is_stalled() {
+            self.stalls.count_answer();
+        }
+    }
+
+    /// Returns whether the response was cut.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.progress.is_stalled.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.stalls.all.lock().remove(self.key as usize);
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::net::connections::{ConnectionPermit, Connections};
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    fn response(stalls: &Arc<Stalls>) -> (ConnectionPermit, Watched) {
+        let permit = Connections::new(1).enter();
+        let watched = stalls.enter(Cutter::Connection(Arc::clone(permit.activity())));
+        (permit, watched)
+    }
+
+    fn look(stalls: &Stalls, second: u64) {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = stalls.look(Duration::from_secs(second), TIMEOUT, from);
+        }
+    }
+
+    fn is_cut((permit, watched): &(ConnectionPermit, Watched)) -> bool {
+        let is_cut = permit.activity().poll_cut(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert_eq!(is_cut, watched.is_stalled());
+        is_cut
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_cut_and_one_that_waits_for_events_is_not() {
+        let stalls = Arc::<Stalls>::default();
+        let [waits, takes, stalled] = [(), (), ()].map(|()| response(&stalls));
+        waits.1.asked(false);
+        takes.1.asked(true);
+        stalled.1.asked(true);
+        for second in 0..=59 {
+            look(&stalls, second);
+        }
+        takes.1.asked(true);
+        look(&stalls, 60);
+        assert!(!is_cut(&stalled), "it may have taken everything during a pause");
+        look(&stalls, 61);
+        assert!(is_cut(&stalled) && !is_cut(&waits) && !is_cut(&takes));
+        drop((waits, takes, stalled));
+        assert!(stalls.all.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn after_a_pause_a_client_is_read_first() {
+        let stalls = Arc::<Stalls>::default();
+        let response = response(&stalls);
+        response.1.asked(true);
+        look(&stalls, 3600);
+        response.1.asked(true);
+        look(&stalls, 3601);
+        assert!(!is_cut(&response));
+    }
+
+    #[tokio::test]
+    async fn all_of_many_responses_are_looked_at() {
+        let stalls = Arc::<Stalls>::default();
+        let responses: Vec<_> = (0..2 * PORTION + 1).map(|_| response(&stalls)).collect();
+        responses.iter().for_each(|(_, watched)| watched.asked(true));
+        look(&stalls, 60);
+        look(&stalls, 61);
+        assert!(responses.iter().all(is_cut));
+    }
+}

@@ -1,0 +1,159 @@
+//! Clients that take nothing are closed on every path, and readers beside them lose nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::harness::{Running, Stream, start, start_with};
+
+/// The default of `stall_timeout`, and a little more.
+const STALLED: Duration = Duration::from_secs(61);
+
+/// Opens an HTTP/2 connection whose streams have windows of so many bytes, and which answers PINGs.
+async fn http2(server: &Running, window: u32) -> SendRequest<Empty<Bytes>> {
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(window)
+        .handshake(TokioIo::new(socket))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn get(
+    server: &Running,
+    sender: &mut SendRequest<Empty<Bytes>>,
+    path: &str,
+    accept: &str,
+) -> Response<Incoming> {
+    let uri = format!("http://{}{path}", server.address);
+    let request = Request::get(uri).header("accept", accept).body(Empty::new()).unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
+/// Connects with a receive buffer so small that the server notices soon that nothing is read.
+async fn connect(server: &Running) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(server.address).await.unwrap()
+}
+
+/// Reads until the connection ends, however it does; the number of bytes.
+async fn rest(mut socket: TcpStream) -> usize {
+    let mut bytes = Vec::new();
+    let _ = socket.read_to_end(&mut bytes).await;
+    bytes.len()
+}
+
+/// Such readers answered PINGs, and held their places for streams for good.
+#[tokio::test]
+async fn an_http_2_stream_whose_window_is_used_up_is_reset_and_its_neighbor_goes_on() {
+    let server = start().await;
+    let mut sender = http2(&server, 70_000).await;
+    let stalled = get(&server, &mut sender, "/topics/fat", "text/event-stream").await;
+    let mut beside =
+        Stream::new(get(&server, &mut sender, "/topics/news", "text/event-stream").await);
+    server.publish("fat", &"x".repeat(500_000)).await;
+    server.publish("news", "1").await;
+    assert_eq!(beside.data().await, "1");
+    server.tick(STALLED);
+    server.one_ends_as("client-stalled").await;
+    drop(stalled);
+    server.publish("news", "2").await;
+    assert_eq!(beside.data().await, "2");
+}
+
+/// A reader that has taken everything is not late, however long nothing comes.
+#[tokio::test]
+async fn an_http_2_stream_that_waits_for_events_is_kept() {
+    let server = start().await;
+    let mut sender = http2(&server, 70_000).await;
+    let mut waits = Stream::new(get(&server, &mut sender, "/topics/news", "").await);
+    let stalled = get(&server, &mut sender, "/topics/fat", "").await;
+    server.publish("fat", &"x".repeat(500_000)).await;
+    waits.text_with("retry: ").await;
+    server.tick(STALLED);
+    server.one_ends_as("client-stalled").await;
+    server.publish("news", "1").await;
+    assert_eq!(waits.data().await, "1");
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn an_http_2_answer_that_is_not_taken_is_reset() {
+    let server = start().await;
+    for _ in 0..8 {
+        server.publish("fat", &"x".repeat(100_000)).await;
+    }
+    let mut sender = http2(&server, 70_000).await;
+    let answer = get(&server, &mut sender, "/topics/fat", "application/json").await;
+    server.tick(STALLED);
+    answers_stalled(&server, 1).await;
+    let error = answer.into_body().collect().await.unwrap_err();
+    assert!(error.to_string().contains("body"), "{error}");
+    // The connection goes on.
+    assert_eq!(get(&server, &mut sender, "/healthz", "").await.status(), 200);
+}
+
+/// Waits until so many answers have been given up.
+async fn answers_stalled(server: &Running, count: usize) {
+    let series = format!("tidings_answers_stalled_total {count}");
+    while !server.get("/metrics").answer().await.text().lines().any(|line| line == series) {}
+}
+
+#[tokio::test]
+async fn a_stream_of_hypers_over_http_1_that_is_not_read_is_closed() {
+    let server = start().await;
+    let mut stalled = connect(&server).await;
+    let request = "GET /topics/fat HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\n";
+    stalled.write_all(request.as_bytes()).await.unwrap();
+    stalled.read_exact(&mut [0; 15]).await.unwrap();
+    for _ in 0..16 {
+        server.publish("fat", &"x".repeat(1_000_000)).await;
+    }
+    // What the kernels take of it is taken at once, and then there is no progress.
+    server.tick(STALLED);
+    server.one_ends_as("client-stalled").await;
+    assert!(rest(stalled).await < 16_000_000);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_shard_that_is_not_read_is_closed() {
+    let server = start().await;
+    let mut stalled = connect(&server).await;
+    let request = "GET /topics/fat HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stalled.write_all(request.as_bytes()).await.unwrap();
+    stalled.read_exact(&mut [0; 15]).await.unwrap();
+    for _ in 0..16 {
+        server.publish("fat", &"x".repeat(1_000_000)).await;
+    }
+    server.tick(STALLED);
+    server.one_ends_as("client-stalled").await;
+    assert!(rest(stalled).await < 16_000_000);
+}
+
+/// A page of JSON, also after a wait, is an answer like any other.
+#[tokio::test]
+async fn an_answer_that_is_not_read_is_closed() {
+    let server = start_with(|config, _| config.stall_timeout = Duration::from_millis(100)).await;
+    for _ in 0..16 {
+        server.publish("fat", &"x".repeat(1_000_000)).await;
+    }
+    for (stalled_before, query) in ["", "?wait=50s&after=earliest"].into_iter().enumerate() {
+        let mut stalled = connect(&server).await;
+        let request = format!(
+            "GET /topics/fat{query} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n"
+        );
+        stalled.write_all(request.as_bytes()).await.unwrap();
+        answers_stalled(&server, stalled_before + 1).await;
+        assert!(rest(stalled).await < 16_000_000);
+    }
+}
