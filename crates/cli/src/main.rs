@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod follow;
 mod listen;
+mod log;
 mod message;
 mod print;
 mod publish;
@@ -17,7 +18,6 @@ mod state_file;
 mod terminal;
 
 use std::error::Error;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -25,6 +25,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Command, ServeArgs};
 use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
+use crate::log::Log;
 use crate::message::tell;
 use crate::sentence::sentence;
 
@@ -72,13 +73,14 @@ type CommandResult = Result<(), Box<dyn Error>>;
 
 fn serve(args: &ServeArgs, site: serve::Site) -> Result<CommandResult, Mistakes> {
     let config = ServeConfig::check(args)?;
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        // Colors are for people. A file or a journal would be full of escape codes.
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(config.log)
-        .init();
-    Ok(serve::run(config, site))
+    Ok(match Log::start(config.log) {
+        Ok(log) => {
+            let served = serve::run(config, site, &log);
+            log.finish();
+            served
+        }
+        Err(error) => Err(error.into()),
+    })
 }
 
 /// Prints help if it was requested; otherwise reports the mistake in one sentence.

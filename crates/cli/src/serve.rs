@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::config::ServeConfig;
 use crate::demo;
 use crate::demo::keyed::Keyed;
+use crate::log::Log;
 use crate::signals::Signals;
 
 /// The pages and endpoints besides the native API.
@@ -25,27 +26,29 @@ pub(crate) enum Site {
 }
 
 /// Serves until SIGINT or SIGTERM. A second signal does not wait for streams to end.
-pub(crate) fn run(mut config: ServeConfig, site: Site) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(mut config: ServeConfig, site: Site, log: &Log) -> Result<(), Box<dyn Error>> {
     let descriptors = raise_descriptor_limit();
     if let Some(descriptors) = descriptors {
         config.server =
             config.server.within_descriptors(usize::try_from(descriptors).unwrap_or(usize::MAX));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config, site, descriptors))
+    runtime.block_on(serve(config, site, descriptors, log))
 }
 
 async fn serve(
     config: ServeConfig,
     site: Site,
     descriptors: Option<u64>,
+    log: &Log,
 ) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new()?;
     // Sent when the terminal goes away, and by habit to make a server read its configuration again.
     // Receiving it keeps it from ending the process; there is nothing to read again.
     let _hangups = signal(SignalKind::hangup())?;
     let hub = Hub::new(config.hub.clone());
-    let mut server = Server::bind(config.server.clone(), hub.clone()).await?;
+    let server = Server::bind(config.server.clone(), hub.clone()).await?;
+    let mut server = server.with_lost_log_lines(log.lost());
     let keyed = Keyed::new(&hub).with_page("demo.html");
     if site == Site::Demo {
         server = server.with_routes(Arc::new(keyed.clone()));

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::program::{Program, drill, post};
+use crate::program::{Program, drill};
 use crate::reader::Reader;
 
 /// A limit as low as a careless shell sets it.
@@ -74,26 +74,58 @@ fn heads_that_never_come_give_way_to_publishers() {
     });
 }
 
-/// Sends a request on a connection that stays open.
-async fn ask(program: &Program) -> TcpStream {
-    let mut socket = TcpStream::connect(program.address).await.unwrap();
-    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    socket
+/// More connections than there are descriptors, each of which has sent the same.
+async fn flood(program: &Program, request: &str) -> Vec<TcpStream> {
+    let mut open = Vec::new();
+    for _ in 0..2 * DESCRIPTORS {
+        let mut socket = TcpStream::connect(program.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        open.push(socket);
+    }
+    open
 }
 
-/// Waits until a connection is answered; `false` if the program has no descriptor for it.
-async fn is_answered(program: &Program, socket: &mut TcpStream) -> bool {
-    let no_descriptor_left = async {
-        while program.descriptors() < DESCRIPTORS {
-            tokio::task::yield_now().await;
+/// Sends single bytes on every connection for as long as it is polled.
+async fn drip(open: &mut [TcpStream]) {
+    loop {
+        for socket in &mut *open {
+            // It may have been closed.
+            let _ = socket.write_all(b" ").await;
         }
-    };
-    let mut answer = [0; 1024];
-    tokio::select! {
-        biased;
-        read = socket.read(&mut answer) => read.unwrap() > 0,
-        () = no_descriptor_left => false,
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Idle connections locked everybody out for 14 s, half-sent bodies for 59 s, and dripping NDJSON
+/// for as long as it dripped.
+#[test]
+fn quiet_connections_give_way_to_publishers_and_streams_stay() {
+    const HALF: &str =
+        "POST /topics/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx";
+    const CHUNKED: &str = "POST /topics/slow HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\nx";
+    const NDJSON: &str = "POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000000\r\n\r\n ";
+    const IDLE: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const IDLE_HYPER: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\n";
+    const REFUSED: &str =
+        "POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\nx";
+    drill(async {
+        for request in [IDLE, IDLE_HYPER, HALF, CHUNKED, NDJSON, REFUSED] {
+            let program = Program::start_with_descriptors(DESCRIPTORS, &[]);
+            let mut reader = Reader::open(program.address, "/topics/news", None).await.unwrap();
+            let mut open = flood(&program, request).await;
+            let publishing = async {
+                for n in 0..3 {
+                    program.publish("news", &n.to_string()).await;
+                    assert_eq!(reader.next().await.unwrap().data(), n.to_string());
+                }
+                assert!(program.metric("tidings_connections_evicted_total").await > 0);
+            };
+            tokio::select! {
+                () = publishing => {}
+                () = drip(&mut open), if request == NDJSON => {}
+            }
+        }
+    });
 }
 
 #[test]
@@ -102,37 +134,16 @@ fn accepting_pauses_while_there_are_none_and_recovers() {
         let started = Instant::now();
         let program = Program::start_with_descriptors(DESCRIPTORS, &[]);
         let mut reader = Reader::open(program.address, "/topics/news", None).await.unwrap();
-        let mut publisher = ask(&program).await;
-        assert!(is_answered(&program, &mut publisher).await);
-
-        // More connections than there are descriptors, none of them a stream.
-        let mut open = Vec::new();
-        loop {
-            let mut socket = ask(&program).await;
-            let is_answered = is_answered(&program, &mut socket).await;
-            open.push(socket);
-            if !is_answered {
-                break;
-            }
-        }
-        for _ in 0..DESCRIPTORS / 4 {
-            open.push(ask(&program).await);
-        }
-        // Accepted connections are served.
+        let open = flood(&program, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         for n in 0..100 {
-            let request =
-                post("news", &n.to_string()).replacen("\r\n", "\r\nHost: localhost\r\n", 1);
-            publisher.write_all(request.as_bytes()).await.unwrap();
+            program.publish("news", &n.to_string()).await;
             assert_eq!(reader.next().await.unwrap().data(), n.to_string());
         }
-        // When some of the others close, waiting connections are served.
-        open.drain(..DESCRIPTORS / 2);
-        let mut last = open.pop().unwrap();
-        assert!(last.read(&mut [0; 1024]).await.unwrap() > 0);
         let failed = program.metric("tidings_accept_failed_total").await;
         let pauses = started.elapsed().as_millis() / Duration::from_millis(100).as_millis();
         assert!(failed > 0, "descriptors did not run out");
         assert!(u128::from(failed) <= pauses + 1, "{failed} failures in {pauses} pauses");
+        drop(open);
         program.publish("news", "after").await;
         assert_eq!(reader.next().await.unwrap().data(), "after");
     });

@@ -9,6 +9,7 @@
 mod descriptors;
 mod herd;
 mod leak;
+mod log;
 mod program;
 mod reader;
 mod stalled;

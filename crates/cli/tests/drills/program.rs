@@ -5,7 +5,7 @@ use std::fs;
 use std::future::Future;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,15 @@ impl Program {
         // The log would contain a line for each failure.
         command.stderr(Stdio::null());
         Self::spawn(command, args)
+    }
+
+    /// Starts the program with a standard error that nobody reads; the end that is not read.
+    pub(crate) fn start_unread(args: &[&str]) -> (Self, ChildStderr) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        command.stderr(Stdio::piped());
+        let mut program = Self::spawn(command, args);
+        let unread = program.child.stderr.take().unwrap();
+        (program, unread)
     }
 
     fn spawn(mut command: Command, args: &[&str]) -> Self {
