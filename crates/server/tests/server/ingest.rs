@@ -161,6 +161,35 @@ async fn a_silent_publisher_is_given_up() {
     assert_eq!(server.held("a"), ["1"]);
 }
 
+/// A byte now and then held a connection for ever.
+#[tokio::test]
+async fn a_body_that_drips_is_given_up() {
+    let server = start_with(|config, _| {
+        config.body_timeout = std::time::Duration::from_millis(50);
+    })
+    .await;
+    for (path, content_type) in
+        [("/events", "application/x-ndjson"), ("/events?topic=a", "text/event-stream")]
+    {
+        let publisher = server.stalled(path, content_type, " ").await;
+        let (mut answers, mut body) = publisher.into_split();
+        let drip = async {
+            let mut pace = tokio::time::interval(std::time::Duration::from_millis(2));
+            loop {
+                // The server may have closed the connection.
+                let _ = body.write_all(b"1\r\n \r\n").await;
+                pace.tick().await;
+            }
+        };
+        let mut answer = [0; 12];
+        tokio::select! {
+            read = answers.read_exact(&mut answer) => drop(read.unwrap()),
+            () = drip => {}
+        }
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_publishes_what_was_whole() {
     let server = start().await;
