@@ -62,7 +62,7 @@ impl Engine {
         Ok(Self { shards, next: AtomicUsize::new(0), failure })
     }
 
-    /// Whether a shard has failed.
+    /// The failure of a shard, if there is one.
     pub(crate) fn failure(&self) -> &Failure {
         &self.failure
     }

@@ -87,12 +87,13 @@ async fn flood(program: &Program, request: &str) -> Vec<TcpStream> {
 
 /// Sends single bytes on every connection for as long as it is polled.
 async fn drip(open: &mut [TcpStream]) {
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
     loop {
+        pace.tick().await;
         for socket in &mut *open {
             // It may have been closed.
             let _ = socket.write_all(b" ").await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

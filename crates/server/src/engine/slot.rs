@@ -14,9 +14,9 @@ use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
 
-/// What a stream holds while it is open.
+/// A stream's right to be open.
 pub(crate) trait Permit {
-    /// What the socket of an ended stream holds until it is closed.
+    /// The right of an ended stream's socket to stay until it is closed.
     type Lingering: fmt::Debug;
 
     /// Ends the stream, whose socket stays for a moment.

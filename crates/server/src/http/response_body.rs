@@ -33,7 +33,7 @@ enum Kind {
 struct Pieces(Bytes);
 
 impl Pieces {
-    /// As much as a stream yields at once.
+    /// The size of a piece: no more than a stream yields at once.
     const BYTES_MAX: usize = 64 * 1024;
 
     fn next(&mut self) -> Option<Bytes> {

@@ -35,7 +35,7 @@ struct Open {
     heads: BTreeMap<u64, Arc<Activity>>,
 }
 
-/// What one connection is doing, and whether it is to be closed.
+/// The activity of one connection, and whether the connection is to be closed.
 #[derive(Debug)]
 pub(crate) struct Activity {
     started: Instant,
@@ -54,7 +54,7 @@ pub(crate) struct Activity {
 #[repr(u8)]
 enum Cut {
     No,
-    /// As soon as it is quiet.
+    /// Yes, as soon as it is quiet.
     WhenQuiet,
     AtOnce,
 }

@@ -259,7 +259,7 @@ impl RequestBody {
     }
 }
 
-/// What was not read of a body.
+/// The unread rest of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// So many bytes, which its client sends.
