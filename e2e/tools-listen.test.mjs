@@ -298,6 +298,13 @@ test('a state file that is a mount of its own is written in place', async (t) =>
   assert.equal(program.stderr, '');
 });
 
+test('a server that never answers is left after the idle timeout, which is told in a pipe', async (t) => {
+  const node = await startUpstream(t);
+  node.answer('/silent', () => {});
+  const program = startTidings(t, ['listen', `${node.origin}/silent`, '--idle-timeout', '100ms']);
+  await program.printed(/^tidings: no response within 100ms; retrying in [0-9.]+ s\n/);
+});
+
 test('a pipe gets the data and nothing else', async (t) => {
   const hub = await startHub(t);
   await hub.publish('news', 'one');
