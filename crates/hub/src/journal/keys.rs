@@ -11,6 +11,8 @@ use crate::time::Time;
 /// Spans remembered at most, over all requests: a request whose events were committed one after the
 /// other is one span, however many they are. About 10 MB.
 pub(super) const SPANS_MAX: usize = 100_000;
+/// Maximum spans of one request, so that it cannot displace the keys of all others.
+pub(super) const REQUEST_SPANS_MAX: usize = SPANS_MAX / 10;
 /// How long a request is remembered after its last event: far beyond every publisher's retries.
 pub(super) const AGE_MAX: Duration = Duration::from_secs(600);
 
@@ -21,13 +23,17 @@ pub(super) const AGE_MAX: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(super) struct Keys {
     requests: HashMap<Arc<str>, Request>,
-    oldest_first: VecDeque<Arc<str>>,
+    /// Every request once, with the time of its last event when it was added here. A request with later
+    /// events is moved to the back when its turn comes, so that it keeps no younger one alive.
+    oldest_first: VecDeque<(Arc<str>, Time)>,
     spans: usize,
 }
 
 struct Request {
     spans: Vec<Span>,
     time: Time,
+    /// Set once it has had too many spans: none of its events is remembered from then on.
+    is_forgotten: bool,
 }
 
 /// Events of one request with rising numbers at rising sequences, without a hole in either.
@@ -36,6 +42,18 @@ struct Span {
     index: u64,
     sequence: Sequence,
     len: u64,
+}
+
+/// A span with its request, as a journal keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg(feature = "disk")]
+pub(super) struct KeySpan {
+    pub(super) text: Arc<str>,
+    pub(super) index: u64,
+    pub(super) sequence: Sequence,
+    pub(super) len: u64,
+    /// The commit time of its last event.
+    pub(super) time: Time,
 }
 
 impl Keys {
@@ -50,35 +68,76 @@ impl Keys {
 
     /// Remembers a key that was not found, and forgets what is too old or too much.
     pub(super) fn remember(&mut self, key: &IdempotencyKey, sequence: Sequence, now: Time) {
-        self.forget(now, key.text());
-        let request = self.requests.entry(Arc::clone(key.text())).or_insert_with(|| {
-            self.oldest_first.push_back(Arc::clone(key.text()));
-            Request { spans: Vec::new(), time: now }
+        self.insert(key.text(), Span { index: key.index(), sequence, len: 1 }, now);
+    }
+
+    /// Remembers a span that a journal has kept. Call it with the oldest span first.
+    #[cfg(feature = "disk")]
+    pub(super) fn restore(&mut self, span: &KeySpan) {
+        let KeySpan { text, index, sequence, len, time } = span;
+        self.insert(text, Span { index: *index, sequence: *sequence, len: *len }, *time);
+    }
+
+    /// Forgets the key that was remembered last, because its event was not committed.
+    #[cfg(feature = "disk")]
+    pub(super) fn take_back(&mut self, key: &IdempotencyKey) {
+        let Some(request) = self.requests.get_mut(key.text()) else { return };
+        let after = request.spans.partition_point(|span| span.index <= key.index());
+        let Some(at) = after.checked_sub(1) else { return };
+        let span = &mut request.spans[at];
+        if key.index() + 1 == span.index + span.len {
+            span.len -= 1;
+            if span.len == 0 {
+                request.spans.remove(at);
+                self.spans -= 1;
+            }
+        }
+    }
+
+    fn insert(&mut self, text: &Arc<str>, span: Span, now: Time) {
+        self.forget(now, text);
+        let request = self.requests.entry(Arc::clone(text)).or_insert_with(|| {
+            self.oldest_first.push_back((Arc::clone(text), now));
+            Request { spans: Vec::new(), time: now, is_forgotten: false }
         });
         request.time = now;
-        let at = request.spans.partition_point(|span| span.index <= key.index());
-        if let Some(last) = at.checked_sub(1).map(|before| &mut request.spans[before])
-            && key.index() == last.index + last.len
-            && sequence.get() == last.sequence.get() + last.len
-        {
-            last.len += 1;
+        if request.is_forgotten {
             return;
         }
-        request.spans.insert(at, Span { index: key.index(), sequence, len: 1 });
+        let at = request.spans.partition_point(|other| other.index <= span.index);
+        if let Some(last) = at.checked_sub(1).map(|before| &mut request.spans[before])
+            && span.index == last.index + last.len
+            && span.sequence.get() == last.sequence.get() + last.len
+        {
+            last.len += span.len;
+            return;
+        }
+        if request.spans.len() == REQUEST_SPANS_MAX {
+            self.spans -= REQUEST_SPANS_MAX;
+            request.spans = Vec::new();
+            request.is_forgotten = true;
+            return;
+        }
+        request.spans.insert(at, span);
         self.spans += 1;
     }
 
     fn forget(&mut self, now: Time, current: &Arc<str>) {
         let horizon = now.saturating_sub(AGE_MAX);
-        while let Some(oldest) = self.oldest_first.front()
+        while let Some((oldest, time)) = self.oldest_first.front()
+            && (*time < horizon || self.spans >= SPANS_MAX)
             && let Some(request) = self.requests.get(oldest)
-            && (request.time < horizon || self.spans >= SPANS_MAX)
-            // The one that is being published outlives its beginning.
-            && oldest != current
         {
-            self.spans -= request.spans.len();
-            self.requests.remove(oldest);
-            self.oldest_first.pop_front();
+            // A request with later events gets another turn. The current request outlives its
+            // beginning, but not a long pause.
+            let goes_on = request.time > *time || (oldest == current && *time >= horizon);
+            let time = request.time;
+            let Some((oldest, _)) = self.oldest_first.pop_front() else { return };
+            if goes_on {
+                self.oldest_first.push_back((oldest, time));
+            } else if let Some(request) = self.requests.remove(&oldest) {
+                self.spans -= request.spans.len();
+            }
         }
     }
 }
@@ -152,5 +211,55 @@ mod tests {
         assert_eq!(keys.find(&key(SPANS_MAX)), Some(sequence(SPANS_MAX as u64 + 1)));
         assert_eq!(keys.spans, SPANS_MAX);
         assert_eq!(keys.oldest_first.len(), SPANS_MAX);
+    }
+
+    #[test]
+    fn a_request_that_goes_on_keeps_no_younger_one_alive() {
+        let mut keys = Keys::default();
+        let long = IdempotencyKey::new("long").unwrap();
+        let key = |number: u64| IdempotencyKey::new(&number.to_string()).unwrap();
+        for number in 0..3_000 {
+            keys.remember(&long.at(number), sequence(2 * number + 1), at(number * 1_000));
+            keys.remember(&key(number), sequence(2 * number + 2), at(number * 1_000));
+        }
+        // Those of the last ten minutes, and as many again that wait for their turn.
+        assert!(keys.requests.len() <= 1_200, "{} requests", keys.requests.len());
+        assert_eq!(keys.oldest_first.len(), keys.requests.len());
+        assert_eq!(keys.find(&long), Some(sequence(1)));
+        assert_eq!(keys.find(&key(0)), None);
+        assert_eq!(keys.find(&key(2_999)), Some(sequence(6_000)));
+    }
+
+    #[test]
+    fn a_request_in_too_many_pieces_is_forgotten_and_pushes_out_nobody() {
+        let mut keys = Keys::default();
+        let long = IdempotencyKey::new("long").unwrap();
+        keys.remember(&IdempotencyKey::new("a").unwrap(), sequence(1), at(0));
+        for index in 0..=REQUEST_SPANS_MAX as u64 {
+            assert_eq!(keys.find(&long), (index > 0).then(|| sequence(2)));
+            keys.remember(&long.at(index), sequence(2 * index + 2), at(0));
+        }
+        assert_eq!(keys.find(&long), None);
+        keys.remember(&long.at(1_000_000), sequence(1_000_000), at(0));
+        assert_eq!(keys.find(&long.at(1_000_000)), None);
+        assert_eq!(keys.find(&IdempotencyKey::new("a").unwrap()), Some(sequence(1)));
+        assert_eq!(keys.spans, 1);
+    }
+
+    #[test]
+    #[cfg(feature = "disk")]
+    fn keys_of_what_was_not_committed_are_taken_back_from_the_last() {
+        let mut keys = Keys::default();
+        let key = IdempotencyKey::new("a").unwrap();
+        for (index, number) in [(0, 1), (1, 2), (2, 5)] {
+            keys.remember(&key.at(index), sequence(number), at(0));
+        }
+        keys.take_back(&key.at(2));
+        keys.take_back(&key.at(1));
+        assert_eq!(keys.find(&key), Some(sequence(1)));
+        assert_eq!(keys.find(&key.at(1)), None);
+        keys.remember(&key.at(1), sequence(2), at(0));
+        assert_eq!(keys.find(&key.at(1)), Some(sequence(2)));
+        assert_eq!(keys.spans, 1);
     }
 }
