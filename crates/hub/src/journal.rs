@@ -6,6 +6,8 @@
 //!
 //! [`MemoryJournal`] is the journal of a hub that forgets everything when it ends.
 
+#[cfg(feature = "disk")]
+pub mod disk;
 mod keys;
 mod memory;
 
@@ -16,6 +18,8 @@ use std::task::{Context, Poll};
 
 use tidings_proto::{Event, EventId};
 
+#[cfg(feature = "disk")]
+pub use self::disk::{DiskConfig, DiskJournal};
 pub use self::memory::MemoryJournal;
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::{Draft, Topics};

@@ -1,0 +1,403 @@
+//! The journal on disk: acknowledged events survive the process and the machine.
+//!
+//! A folder of segments, each a file of about 16 MiB that holds records in groups. Submissions that
+//! arrive during a sync are written and synced together by the next one, and answered after it. A full
+//! segment gets a footer, an index by topic and ID. `docs/journal.md` draws every byte.
+//!
+//! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `record`,
+//! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
+//! records; `catalog` holds all segments; `portion`, `appender` and `seal` write; `survey` and
+//! `recovery` open; `fetch` and `read` read; `queue`, `writer`, `readers` and `feed` connect threads.
+//! Only these last four use threads, so the rest behaves the same in every run.
+//!
+//! Not here: serving subscribers from the files. A hub reads this journal through its feed only,
+//! beginning at the oldest entry when it is opened.
+
+mod answer;
+mod appender;
+mod blocks;
+mod bytes;
+mod catalog;
+mod check;
+mod create;
+mod damage;
+mod feed;
+mod fetch;
+mod folder;
+mod footer;
+mod group;
+mod head;
+mod index;
+mod keyspans;
+mod portion;
+mod queue;
+mod read;
+mod readers;
+mod record;
+mod recovery;
+mod scan;
+mod seal;
+mod segment;
+mod storage;
+mod survey;
+mod trailer;
+mod writer;
+
+use std::fmt;
+use std::future::ready;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tidings_proto::EventId;
+
+use self::answer::{Giver, answer};
+use self::appender::{Appender, Limits};
+use self::catalog::Catalog;
+pub use self::check::{Checked, Dumped, check, dump, new_epoch};
+pub use self::damage::{Damage, Damaged, Lost};
+use self::feed::{DiskFeed, Fed, closed};
+pub use self::folder::Folder;
+use self::queue::Queue;
+use self::read::{PageMax, find, page};
+use self::readers::Readers;
+use self::recovery::recover;
+use self::seal::seal;
+use self::segment::Selection;
+use self::storage::Failure;
+pub use self::storage::{Access, Storage, StorageFile, StorageLock};
+use self::survey::{failed, refused};
+use self::writer::{Broken, Writer};
+use super::{
+    Committing, Durability, Evict, Feed, Journal, JournalError, JournalFuture, Opened, Outcome,
+    Submission,
+};
+use crate::cursor::Sequence;
+use crate::time::Time;
+use crate::topic::Topic;
+
+/// How a disk journal keeps its files.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DiskConfig {
+    /// Maximum size of the segments in bytes, 10 GiB by default. The oldest segments are removed as a
+    /// whole, so the folder takes at most this size plus two segments.
+    pub bytes_max: u64,
+    /// Size in bytes at which a segment is full, 16 MiB by default. Segments are removed as a whole, and
+    /// the newest one is read completely when the journal is opened.
+    pub segment_bytes: u64,
+    /// Maximum size in bytes of submissions that wait to be written, 64 MiB by default: some seconds of
+    /// work for a slow disk. Further submissions are refused.
+    pub queue_bytes_max: usize,
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        Self { bytes_max: 10 << 30, segment_bytes: 16 << 20, queue_bytes_max: 64 << 20 }
+    }
+}
+
+impl DiskConfig {
+    /// Sets the maximum size of the segments.
+    #[must_use]
+    pub fn with_bytes_max(mut self, bytes_max: u64) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+
+    /// Sets the size at which a segment is full, at most 1 GiB.
+    #[must_use]
+    pub fn with_segment_bytes(mut self, segment_bytes: u64) -> Self {
+        self.segment_bytes = segment_bytes.min(SEGMENT_BYTES_MAX);
+        self
+    }
+}
+
+/// Positions in a segment, including the end of its last record, must fit a `u32`.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Bytes after which a sync is due, so that no publisher waits long for the events of others.
+const PORTION_BYTES: usize = 1024 * 1024;
+/// Committed entries kept in memory for the feed; a feed that is further behind reads files.
+const FED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Reader threads: one may wait for the disk while the other serves cached pages.
+const READER_THREADS: usize = 2;
+/// Maximum bytes of one read; a larger entry is read alone.
+const READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// A journal in a folder. Clones share it. Dropping the last clone writes pending submissions and
+/// releases the folder.
+///
+/// Only one process can open a folder at a time.
+///
+/// If a write or a sync fails, the contents of the disk are uncertain, so the journal stops writing:
+/// every append is answered with [`Outcome::Unknown`], reading continues, and [`DiskJournal::failure`]
+/// returns the reason. Opening the journal again determines what is on the disk. A full disk is the
+/// exception: the append is undone and answered with [`Outcome::Unknown`], and the next append is
+/// attempted.
+///
+/// # Examples
+///
+/// ```no_run
+/// use tidings_hub::journal::{DiskConfig, DiskJournal};
+/// use tidings_hub::Hub;
+///
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// let journal = DiskJournal::new("data", DiskConfig::default());
+/// let hub = Hub::builder().open(Box::new(journal.clone())).await?;
+/// for damage in journal.damage() {
+///     eprintln!("{damage}");
+/// }
+/// # drop(hub);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct DiskJournal {
+    owner: Arc<Owner>,
+}
+
+/// State that ends with the last clone.
+struct Owner {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// State shared with the writer's thread.
+struct Shared {
+    storage: Arc<dyn Storage>,
+    config: DiskConfig,
+    queue: Arc<Queue>,
+    broken: Arc<Broken>,
+    open: OnceLock<Open>,
+}
+
+struct Open {
+    catalog: Arc<Catalog>,
+    readers: Arc<Readers>,
+    fed: Arc<Fed>,
+    cut_bytes: u64,
+}
+
+impl DiskJournal {
+    /// Makes a journal for the folder at a path. Opening it creates the folder if it does not exist;
+    /// before that, the file system is not touched.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, config: DiskConfig) -> Self {
+        Self::with_storage(Folder::new(path), config)
+    }
+
+    /// Makes a journal on a storage other than the file system.
+    #[must_use]
+    pub fn with_storage(storage: impl Storage, config: DiskConfig) -> Self {
+        let shared = Shared {
+            storage: Arc::new(storage),
+            queue: Arc::new(Queue::new(config.queue_bytes_max)),
+            config,
+            broken: Arc::default(),
+            open: OnceLock::new(),
+        };
+        Self { owner: Arc::new(Owner { shared: Arc::new(shared), writer: Mutex::default() }) }
+    }
+
+    /// Returns the damage found so far, at most a thousand findings.
+    #[must_use]
+    pub fn damage(&self) -> Vec<Damage> {
+        self.open_state().map_or_else(Vec::new, |open| open.catalog.damage())
+    }
+
+    /// Returns the number of bytes that opening cut off: an incomplete write that was never
+    /// acknowledged.
+    #[must_use]
+    pub fn cut_bytes(&self) -> u64 {
+        self.open_state().map_or(0, |open| open.cut_bytes)
+    }
+
+    /// Returns the place before the oldest entry, which advances as segments are removed.
+    #[must_use]
+    pub fn oldest(&self) -> Sequence {
+        self.open_state().map_or(Sequence::ZERO, |open| open.catalog.oldest())
+    }
+
+    /// Returns the size of the segments in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.open_state().map_or(0, |open| open.catalog.bytes())
+    }
+
+    /// Returns the reason why the journal has stopped writing, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.owner.shared.broken.why()
+    }
+
+    fn open_state(&self) -> Option<&Open> {
+        self.owner.shared.open.get()
+    }
+}
+
+impl fmt::Debug for DiskJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.owner.shared.config;
+        f.debug_struct("DiskJournal").field("config", config).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if let Some(writer) = self.writer.lock().take() {
+            // The panic of a thread has been reported already.
+            drop(writer.join());
+        }
+    }
+}
+
+/// Runs the writer's thread: opens the journal and writes to it until it is closed.
+fn write(shared: &Shared, giver: Giver<Result<Opened, JournalError>>) {
+    let storage = &shared.storage;
+    let opening = || {
+        let failed = |error| failed("the journal's folder", error);
+        storage.create_folder().map_err(failed)?;
+        let lock = storage.lock().map_err(failed)?;
+        let lock = lock.ok_or_else(|| refused("the journal's folder", "is in use"))?;
+        let (writer, open) = prepare(shared)?;
+        Ok((lock, writer, open))
+    };
+    let (_lock, writer, open) = match opening() {
+        Ok(opened) => opened,
+        Err(error) => return giver.give(Err(error)),
+    };
+    let catalog = &open.catalog;
+    let (epoch, oldest, tail) = (catalog.head.epoch, catalog.oldest(), catalog.tail());
+    let opened = Opened::new(epoch, oldest, tail, Durability::Synced);
+    // Only one such thread is ever started, so the cell is empty.
+    drop(shared.open.set(open));
+    giver.give(Ok(opened));
+    writer.run();
+}
+
+fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
+    let recovered = recover(Arc::clone(&shared.storage))?;
+    let catalog = recovered.catalog;
+    let config = &shared.config;
+    let limits = Limits { segment_bytes: config.segment_bytes, portion_bytes: PORTION_BYTES };
+    let mut appender = Appender::new(Arc::clone(&catalog), limits, recovered.start);
+    // A crash came after a segment's last record and before its footer.
+    while let Some(segment) = appender.unsealed() {
+        match seal(&catalog, segment) {
+            Ok(()) => appender.sealed(),
+            // Sealing is attempted again before the next segment begins.
+            Err(Failure::Refused(_)) => break,
+            Err(Failure::Broken(error)) => return Err(failed(&segment.name(), error)),
+        }
+    }
+    let readers = Readers::start(READER_THREADS);
+    let readers = readers.map_err(|error| failed("the journal's threads", error))?;
+    let readers = Arc::new(readers);
+    let fed = Arc::new(Fed::new(catalog.tail(), FED_BYTES_MAX));
+    let open = Open {
+        catalog: Arc::clone(&catalog),
+        readers: Arc::clone(&readers),
+        fed: Arc::clone(&fed),
+        cut_bytes: recovered.cut_bytes,
+    };
+    let writer = Writer {
+        catalog,
+        appender,
+        queue: Arc::clone(&shared.queue),
+        fed,
+        readers,
+        bytes_max: config.bytes_max,
+        broken: Arc::clone(&shared.broken),
+        sealing: None,
+    };
+    Ok((writer, open))
+}
+
+impl Journal for DiskJournal {
+    fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
+        let mut writer = self.owner.writer.lock();
+        if writer.is_some() {
+            return Box::pin(ready(Err(refused("the journal", "has been opened already"))));
+        }
+        let (giver, answer) = answer();
+        let shared = Arc::clone(&self.owner.shared);
+        let thread = thread::Builder::new().name("journal-writer".into());
+        match thread.spawn(move || write(&shared, giver)) {
+            Ok(started) => *writer = Some(started),
+            Err(error) => {
+                return Box::pin(ready(Err(failed("the journal's threads", error))));
+            }
+        }
+        Box::pin(async { answer.await.unwrap_or_else(|| Err(closed())) })
+    }
+
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing {
+        let submissions: SmallVec<[Submission; 1]> = batch.collect();
+        let count = submissions.len();
+        if count == 0 {
+            return Committing::All(Vec::new());
+        }
+        let shared = &self.owner.shared;
+        if shared.broken.why().is_some() {
+            return Committing::All(vec![Outcome::Unknown; count]);
+        }
+        match shared.queue.submit(submissions, now) {
+            Some(answer) => Committing::Waiting(Box::pin(async move {
+                answer.await.unwrap_or_else(|| vec![Outcome::Unknown; count])
+            })),
+            None => Committing::All(vec![Outcome::Unknown; count]),
+        }
+    }
+
+    /// Entries in memory are handed to the feed that asks first; a second feed reads them from files.
+    fn follow(&self, after: Sequence) -> Box<dyn Feed> {
+        match self.open_state() {
+            Some(open) => Box::new(DiskFeed {
+                fed: Arc::clone(&open.fed),
+                catalog: Arc::clone(&open.catalog),
+                readers: Arc::clone(&open.readers),
+                after,
+                reading: None,
+            }),
+            None => Box::new(feed::Unopened),
+        }
+    }
+
+    fn read<'a>(
+        &'a self,
+        topics: &'a [Topic],
+        after: Sequence,
+        entries_max: usize,
+    ) -> JournalFuture<'a, Result<Vec<super::Entry>, JournalError>> {
+        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
+        let (catalog, topics) = (Arc::clone(&open.catalog), topics.to_vec());
+        let max = PageMax { entries: entries_max, bytes: READ_BYTES_MAX };
+        let answer =
+            open.readers.ask(move || page(&catalog, Selection::Topics(&topics), after, max));
+        Box::pin(async {
+            let page = answer.await.ok_or_else(closed)?;
+            Ok(page.map_err(|error| failed("the journal", error))?.entries)
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        id: &'a EventId,
+    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>> {
+        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
+        let (catalog, id) = (Arc::clone(&open.catalog), id.clone());
+        let answer = open.readers.ask(move || find(&catalog, &id, Sequence::ZERO));
+        Box::pin(async {
+            let found = answer.await.ok_or_else(closed)?;
+            found.map_err(|error| failed("the journal", error))
+        })
+    }
+
+    fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
+        let answer = self.owner.shared.queue.evict(what);
+        Box::pin(async { answer.await.unwrap_or_else(|| Err(closed())) })
+    }
+}

@@ -1,0 +1,189 @@
+//! Appending records to the newest segment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::catalog::Catalog;
+use super::create::create;
+use super::group::GroupHeader;
+use super::index::MemoryIndex;
+use super::portion::Portion;
+use super::segment::Segment;
+use super::storage::{Failure, StorageFile};
+use crate::cursor::Sequence;
+use crate::draft::Draft;
+use crate::journal::keys::Keys;
+use crate::journal::{Entry, Outcome, Submission};
+use crate::time::Time;
+
+/// Writes submissions to the newest segment in portions. The records of a portion are synced together.
+pub(super) struct Appender {
+    catalog: Arc<Catalog>,
+    limits: Limits,
+    segment: Arc<Segment>,
+    file: Arc<dyn StorageFile>,
+    /// The position of the next portion; everything before it is synced.
+    end: u64,
+    /// The newest synced record.
+    tail: Sequence,
+    time: Time,
+    keys: Keys,
+    portion: Portion,
+    /// Full segments that are not sealed yet.
+    unsealed: VecDeque<Arc<Segment>>,
+}
+
+/// The sizes at which a portion and a segment are full.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) segment_bytes: u64,
+    pub(super) portion_bytes: usize,
+}
+
+/// Maximum elements of an index in memory, records and topic postings together: about 30 MB if every
+/// record has a topic of its own, 3 MB if records share topics.
+const INDEX_WEIGHT_MAX: usize = 1 << 19;
+/// Maximum data of one record, so that lengths and positions fit a `u32`.
+const DATA_BYTES_MAX: usize = 1 << 30;
+
+/// The state in which recovery leaves the newest segment.
+pub(super) struct Start {
+    pub(super) segment: Arc<Segment>,
+    pub(super) file: Arc<dyn StorageFile>,
+    pub(super) time: Time,
+    pub(super) keys: Keys,
+    pub(super) unsealed: VecDeque<Arc<Segment>>,
+}
+
+impl Appender {
+    pub(super) fn new(catalog: Arc<Catalog>, limits: Limits, start: Start) -> Self {
+        let tail = catalog.tail();
+        let Start { segment, file, time, keys, unsealed } = start;
+        let end = segment.file_bytes();
+        let portion = Portion::new(segment.salt, end, tail);
+        Self { catalog, limits, segment, file, end, tail, time, keys, portion, unsealed }
+    }
+
+    /// Adds a submission to the portion, unless its idempotency key is known. The outcome is valid once
+    /// the portion is committed. `None` if the submission is too large for a segment.
+    pub(super) fn push(&mut self, submission: Submission, now: Time) -> Option<Outcome> {
+        if let Submission::Event(Draft { event, idempotency, .. }) = &submission {
+            if let Some(sequence) = idempotency.as_ref().and_then(|key| self.keys.find(key)) {
+                return Some(Outcome::Duplicate(sequence));
+            }
+            if event.data().len() > DATA_BYTES_MAX {
+                return None;
+            }
+        }
+        // The wall clock may be set back, but commit times never decrease.
+        self.time = self.time.max(now);
+        let sequence = self.portion.next();
+        if let Some(key) = self.portion.push(submission, self.time) {
+            self.keys.remember(&key, sequence, self.time);
+        }
+        Some(Outcome::Committed(sequence))
+    }
+
+    pub(super) fn is_portion_empty(&self) -> bool {
+        self.portion.is_empty()
+    }
+
+    /// Returns whether the portion must be committed before the next push.
+    pub(super) fn is_portion_full(&self) -> bool {
+        self.portion.bytes() >= self.limits.portion_bytes
+            || self.portion.end() >= self.limits.segment_bytes
+    }
+
+    /// Returns whether the next segment must begin before the next push.
+    pub(super) fn is_segment_full(&self) -> bool {
+        let weight = self.segment.with_memory(MemoryIndex::weight).unwrap_or_default();
+        self.tail >= self.segment.base
+            && (self.end >= self.limits.segment_bytes || weight >= INDEX_WEIGHT_MAX)
+    }
+
+    /// Writes and syncs the portion, and returns its entries.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]: nothing of the portion is committed. After [`Failure::Broken`], do not write again.
+    pub(super) fn commit(&mut self) -> Result<Vec<Entry>, Failure> {
+        if self.portion.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Err(failure) = self.write() {
+            for key in self.portion.keys().iter().rev() {
+                self.keys.take_back(key);
+            }
+            self.restart_portion();
+            return Err(failure);
+        }
+        self.end = self.portion.end();
+        self.segment.add(self.end, |index| self.portion.add_to(index));
+        let entries = self.portion.take_entries();
+        self.tail = entries.last().map_or(self.tail, |last| last.sequence);
+        self.catalog.set_tail(self.tail);
+        self.restart_portion();
+        Ok(entries)
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
+        if let Err(error) = self.file.write_all_at(self.portion.close(), self.end) {
+            let failure = Failure::of_write(error);
+            if matches!(failure, Failure::Refused(_)) {
+                // A partial write must not reappear after a crash: its events are not committed.
+                self.file.truncate(self.end).map_err(Failure::Broken)?;
+            }
+            return Err(failure);
+        }
+        self.file.sync().map_err(Failure::Broken)
+    }
+
+    fn restart_portion(&mut self) {
+        self.portion.restart(self.segment.salt, self.end, self.tail);
+    }
+
+    /// Writes an empty group. It proves that the records before it were synced, so that later damage to
+    /// them is not mistaken for an incomplete write.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub(super) fn mark(&mut self) -> Result<(), Failure> {
+        let first = self.tail.next();
+        let group = GroupHeader { body_bytes: 0, count: 0, first, synced: self.tail };
+        let bytes = group.encode(self.segment.salt, self.end);
+        self.file.write_all_at(&bytes, self.end).map_err(Failure::Broken)?;
+        self.file.sync().map_err(Failure::Broken)?;
+        self.end += bytes.len() as u64;
+        self.segment.add(self.end, |_| {});
+        self.restart_portion();
+        Ok(())
+    }
+
+    /// Begins the next segment and adds the current one to the unsealed segments.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]. After [`Failure::Refused`] the current segment remains.
+    pub(super) fn roll(&mut self) -> Result<(), Failure> {
+        let Catalog { storage, head, .. } = &*self.catalog;
+        let (segment, file) = create(&**storage, head.identity, self.tail.next(), self.time)?;
+        self.end = segment.file_bytes();
+        self.file = file;
+        let full = std::mem::replace(&mut self.segment, Arc::clone(&segment));
+        self.unsealed.push_back(full);
+        self.catalog.push(segment);
+        self.restart_portion();
+        Ok(())
+    }
+
+    /// Returns the oldest unsealed segment.
+    pub(super) fn unsealed(&self) -> Option<&Arc<Segment>> {
+        self.unsealed.front()
+    }
+
+    /// Records that the oldest unsealed segment is now sealed.
+    pub(super) fn sealed(&mut self) {
+        self.unsealed.pop_front();
+    }
+}

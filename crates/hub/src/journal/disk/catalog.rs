@@ -1,0 +1,113 @@
+//! The list of segments, shared by all threads.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::damage::Damage;
+use super::head::Head;
+use super::segment::Segment;
+use super::storage::{Failure, Storage};
+use crate::cursor::Sequence;
+
+/// The segments of an open journal, the oldest first. The last one is being written to.
+pub(super) struct Catalog {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) head: Head,
+    segments: RwLock<VecDeque<Arc<Segment>>>,
+    damage: Mutex<Vec<Damage>>,
+    /// The newest synced record.
+    tail: AtomicU64,
+}
+
+/// Maximum findings kept; `check` lists all of them.
+const DAMAGE_MAX: usize = 1000;
+
+impl Catalog {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        head: Head,
+        segments: VecDeque<Arc<Segment>>,
+        damage: Vec<Damage>,
+    ) -> Self {
+        let tail = segments.back().map_or(Sequence::ZERO, |segment| segment.last());
+        Self {
+            storage,
+            head,
+            segments: RwLock::new(segments),
+            damage: Mutex::new(damage),
+            tail: AtomicU64::new(tail.get()),
+        }
+    }
+
+    pub(super) fn tail(&self) -> Sequence {
+        Sequence::new(self.tail.load(Ordering::Acquire)).unwrap_or(Sequence::MAX)
+    }
+
+    pub(super) fn set_tail(&self, tail: Sequence) {
+        self.tail.store(tail.get(), Ordering::Release);
+    }
+
+    /// Returns the place before the oldest record.
+    pub(super) fn oldest(&self) -> Sequence {
+        self.segments.read().front().map_or(Sequence::ZERO, |segment| segment.base.before())
+    }
+
+    /// Returns the segments that may hold records after a sequence, the oldest first.
+    pub(super) fn after(&self, after: Sequence) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read();
+        // The segment that contains `after`, or the first one.
+        let from = segments.partition_point(|segment| segment.base <= after).saturating_sub(1);
+        segments.range(from..).cloned().collect()
+    }
+
+    pub(super) fn push(&self, segment: Arc<Segment>) {
+        self.segments.write().push_back(segment);
+    }
+
+    /// Returns the size of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.read().iter().map(|segment| segment.file_bytes()).sum()
+    }
+
+    /// Removes the oldest segment if it is complete, is not the last one, and `is_due` agrees. Returns
+    /// whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub(super) fn remove_first(
+        &self,
+        is_due: impl FnOnce(&Segment) -> bool,
+    ) -> Result<bool, Failure> {
+        let first = {
+            let segments = self.segments.read();
+            match segments.front() {
+                Some(first) if segments.len() > 1 => Arc::clone(first),
+                _ => return Ok(false),
+            }
+        };
+        if !first.is_complete() || !is_due(&first) {
+            return Ok(false);
+        }
+        self.storage.remove(&first.name()).map_err(Failure::Refused)?;
+        // Synced for each segment: otherwise a crash could restore an older segment but not a newer one.
+        self.storage.sync_folder().map_err(Failure::Broken)?;
+        self.segments.write().pop_front();
+        Ok(true)
+    }
+
+    /// Records a finding, unless it is known.
+    pub(super) fn report(&self, found: Damage) {
+        let mut damage = self.damage.lock();
+        if damage.len() < DAMAGE_MAX && !damage.contains(&found) {
+            damage.push(found);
+        }
+    }
+
+    pub(super) fn damage(&self) -> Vec<Damage> {
+        self.damage.lock().clone()
+    }
+}

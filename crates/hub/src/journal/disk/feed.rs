@@ -1,0 +1,172 @@
+//! The feed: committed entries for the hub, from memory or from files.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use parking_lot::Mutex;
+
+use super::answer::Answer;
+use super::catalog::Catalog;
+use super::read::{Page, PageMax, page};
+use super::readers::Readers;
+use super::segment::Selection;
+use super::survey::failed;
+use crate::cursor::Sequence;
+use crate::journal::{Content, Entry, Feed, JournalError};
+
+/// Committed entries that no feed has taken.
+///
+/// Taking moves the entries, so only one feed gets them. A feed whose place is older reads files.
+pub(super) struct Fed {
+    state: Mutex<State>,
+    bytes_max: usize,
+}
+
+struct State {
+    /// All entries committed after `after`.
+    entries: Vec<Entry>,
+    after: Sequence,
+    bytes: usize,
+    waker: Option<Waker>,
+}
+
+impl Fed {
+    pub(super) fn new(tail: Sequence, bytes_max: usize) -> Self {
+        let state = State { entries: Vec::new(), after: tail, bytes: 0, waker: None };
+        Self { state: Mutex::new(state), bytes_max }
+    }
+
+    /// Adds committed entries. If too many have not been taken, all are dropped, and the feed reads them
+    /// from files.
+    pub(super) fn push(&self, entries: Vec<Entry>) {
+        let Some(last) = entries.last().map(|entry| entry.sequence) else { return };
+        let waker = {
+            let mut state = self.state.lock();
+            state.bytes += entries.iter().map(bytes_of).sum::<usize>();
+            if state.bytes > self.bytes_max {
+                state.entries = Vec::new();
+                state.bytes = 0;
+                state.after = last;
+            } else if state.entries.is_empty() {
+                state.entries = entries;
+            } else {
+                state.entries.extend(entries);
+            }
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Estimates the memory an entry takes.
+fn bytes_of(entry: &Entry) -> usize {
+    let data = match &entry.content {
+        Content::Event(event) => event.data().len(),
+        Content::Close => 0,
+    };
+    size_of::<Entry>() + data
+}
+
+/// A reader of committed entries.
+pub(super) struct DiskFeed {
+    pub(super) fed: Arc<Fed>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) readers: Arc<Readers>,
+    pub(super) after: Sequence,
+    /// The page being read from files, if the place is older than the entries in memory.
+    pub(super) reading: Option<Answer<std::io::Result<Page>>>,
+}
+
+/// The size of a page: about a millisecond of work for the reader and for the hub.
+const PAGE_MAX: PageMax = PageMax { entries: 4096, bytes: 1024 * 1024 };
+
+impl DiskFeed {
+    /// Takes the entries in memory. Returns `false` if the place is older than they are.
+    fn take(&mut self, entries: &mut Vec<Entry>, waker: Option<&Waker>) -> bool {
+        let mut state = self.fed.state.lock();
+        if self.after < state.after {
+            return false;
+        }
+        let taken = std::mem::take(&mut state.entries);
+        state.bytes = 0;
+        if let Some(last) = taken.last() {
+            state.after = last.sequence;
+        }
+        let new = taken.into_iter().filter(|entry| entry.sequence > self.after);
+        let before = entries.len();
+        entries.extend(new);
+        self.after = self.after.max(state.after);
+        if entries.len() == before {
+            state.waker = waker.cloned().or(state.waker.take());
+        }
+        true
+    }
+}
+
+impl Feed for DiskFeed {
+    fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+        if self.reading.is_none() {
+            self.take(entries, None);
+        }
+        Ok(())
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        entries: &mut Vec<Entry>,
+    ) -> Poll<Result<(), JournalError>> {
+        let before = entries.len();
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let read = ready!(std::pin::Pin::new(reading).poll(cx));
+                self.reading = None;
+                let page = match read {
+                    Some(Ok(page)) => page,
+                    Some(Err(error)) => {
+                        return Poll::Ready(Err(failed("the journal", error)));
+                    }
+                    None => return Poll::Ready(Err(closed())),
+                };
+                self.after = self.after.max(page.through);
+                if !page.entries.is_empty() {
+                    entries.extend(page.entries);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            if self.take(entries, Some(cx.waker())) {
+                return match entries.len() > before {
+                    true => Poll::Ready(Ok(())),
+                    false => Poll::Pending,
+                };
+            }
+            let (catalog, after) = (Arc::clone(&self.catalog), self.after);
+            self.reading =
+                Some(self.readers.ask(move || page(&catalog, Selection::All, after, PAGE_MAX)));
+        }
+    }
+}
+
+/// The error of a journal that is not open.
+pub(super) fn closed() -> JournalError {
+    JournalError::new("the journal is closed", None)
+}
+
+/// The feed of a journal that has not been opened.
+pub(super) struct Unopened;
+
+impl Feed for Unopened {
+    fn try_next(&mut self, _entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+        Err(closed())
+    }
+
+    fn poll_next(
+        &mut self,
+        _cx: &mut Context<'_>,
+        _entries: &mut Vec<Entry>,
+    ) -> Poll<Result<(), JournalError>> {
+        Poll::Ready(Err(closed()))
+    }
+}

@@ -1,0 +1,138 @@
+//! A portion: records that are written and synced together.
+
+use super::bytes::Salt;
+use super::group::{BODY_BYTES, GroupHeader};
+use super::index::MemoryIndex;
+use super::record::encode;
+use crate::cursor::Sequence;
+use crate::draft::IdempotencyKey;
+use crate::journal::{Content, Entry, Submission};
+use crate::time::Time;
+
+/// Encoded records that will be written at a position of a segment's file.
+pub(super) struct Portion {
+    salt: Salt,
+    at: u64,
+    /// The newest record before the portion.
+    synced: Sequence,
+    bytes: Vec<u8>,
+    group: Option<OpenGroup>,
+    records: Vec<Pushed>,
+    /// The idempotency keys of the records, in order.
+    keys: Vec<IdempotencyKey>,
+}
+
+/// The group to which records are added.
+struct OpenGroup {
+    /// The position in the portion.
+    at: usize,
+    first: Sequence,
+    count: u32,
+}
+
+struct Pushed {
+    entry: Entry,
+    at: u64,
+    end: u64,
+    is_keyed: bool,
+}
+
+impl Portion {
+    pub(super) fn new(salt: Salt, at: u64, synced: Sequence) -> Self {
+        let (bytes, records, keys) = (Vec::new(), Vec::new(), Vec::new());
+        Self { salt, at, synced, bytes, group: None, records, keys }
+    }
+
+    /// Begins another portion, in the same memory.
+    pub(super) fn restart(&mut self, salt: Salt, at: u64, synced: Sequence) {
+        /// Capacity that is kept, enough for most portions.
+        const BYTES_KEPT: usize = 1024 * 1024;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.shrink_to(BYTES_KEPT);
+        *self = Self { bytes, ..Self::new(salt, at, synced) };
+    }
+
+    /// Returns the sequence of the next record.
+    pub(super) fn next(&self) -> Sequence {
+        self.records.last().map_or(self.synced, |last| last.entry.sequence).next()
+    }
+
+    /// Adds a record and returns its idempotency key.
+    pub(super) fn push(&mut self, submission: Submission, time: Time) -> Option<IdempotencyKey> {
+        let sequence = self.next();
+        let is_open = |group: &OpenGroup| self.bytes.len() - group.at < BODY_BYTES;
+        if !self.group.as_ref().is_some_and(is_open) {
+            self.close_group();
+            self.group = Some(OpenGroup { at: self.bytes.len(), first: sequence, count: 0 });
+            self.bytes.extend_from_slice(&[0; GroupHeader::BYTES]);
+        }
+        if let Some(group) = &mut self.group {
+            group.count += 1;
+        }
+        let at = self.end();
+        encode(&mut self.bytes, self.salt, sequence, time, &submission);
+        let (entry, key) = into_entry(submission, sequence, time);
+        self.records.push(Pushed { entry, at, end: self.end(), is_keyed: key.is_some() });
+        self.keys.extend(key.clone());
+        key
+    }
+
+    fn close_group(&mut self) {
+        let Some(OpenGroup { at, first, count }) = self.group.take() else { return };
+        let body = at + GroupHeader::BYTES;
+        let body_bytes = (self.bytes.len() - body) as u32;
+        let header = GroupHeader { body_bytes, count, first, synced: self.synced };
+        let header = header.encode(self.salt, self.at + at as u64);
+        self.bytes[at..body].copy_from_slice(&header);
+    }
+
+    /// Completes the portion and returns its bytes.
+    pub(super) fn close(&mut self) -> &[u8] {
+        self.close_group();
+        &self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns the end of the portion in the file.
+    pub(super) fn end(&self) -> u64 {
+        self.at + self.bytes.len() as u64
+    }
+
+    pub(super) fn keys(&self) -> &[IdempotencyKey] {
+        &self.keys
+    }
+
+    /// Adds the records to the index of the segment.
+    pub(super) fn add_to(&self, index: &mut MemoryIndex) {
+        for Pushed { entry, at, end, is_keyed } in &self.records {
+            index.push(entry, *at, *end, *is_keyed);
+        }
+    }
+
+    /// Takes the entries.
+    pub(super) fn take_entries(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.records).into_iter().map(|pushed| pushed.entry).collect()
+    }
+}
+
+fn into_entry(
+    submission: Submission,
+    sequence: Sequence,
+    time: Time,
+) -> (Entry, Option<IdempotencyKey>) {
+    let (topics, private, content, key) = match submission {
+        Submission::Event(draft) => {
+            (draft.topics, draft.private, Content::Event(draft.event), draft.idempotency)
+        }
+        Submission::Close(topic) => (topic.into(), false, Content::Close, None),
+    };
+    (Entry { sequence, time, topics, private, content }, key)
+}

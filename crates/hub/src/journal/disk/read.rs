@@ -1,0 +1,206 @@
+//! Reading pages of entries and finding IDs.
+
+use std::io;
+use std::sync::Arc;
+
+use tidings_proto::EventId;
+
+use super::catalog::Catalog;
+use super::damage::{Damage, Damaged, Lost};
+use super::fetch::fetch;
+use super::record::Decoded;
+use super::segment::{Located, Segment, Selection};
+use super::storage::StorageFile;
+use crate::cursor::Sequence;
+use crate::journal::{Content, Entry};
+
+/// The maximum size of a page. A larger entry is read alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageMax {
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
+}
+
+/// Entries read from the journal.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    pub(super) entries: Vec<Entry>,
+    /// The place to continue after: everything up to here has been read or passed over.
+    pub(super) through: Sequence,
+    /// Losses up to that place. Their topics are unknown.
+    pub(super) lost: Vec<Lost>,
+}
+
+/// Reads the selected entries after a place, in order. An empty page has reached the tail.
+pub(super) fn page(
+    catalog: &Catalog,
+    selection: Selection<'_>,
+    after: Sequence,
+    max: PageMax,
+) -> io::Result<Page> {
+    // Entries committed during the read may be left to the next page.
+    let tail = catalog.tail();
+    let mut reading = Reading {
+        page: Page { through: after.max(catalog.oldest()), ..Page::default() },
+        max,
+        bytes: 0,
+        is_full: false,
+    };
+    for segment in catalog.after(reading.page.through) {
+        reading.page.lost.extend(Lost::between(reading.page.through, segment.base));
+        reading.read_segment(catalog, &segment, selection)?;
+        if reading.is_full {
+            return Ok(reading.page);
+        }
+        // Later entries of the segment may have been committed after they were looked for.
+        let last = segment.last();
+        reading.page.through = reading.page.through.max(last.min(tail));
+    }
+    Ok(reading.page)
+}
+
+struct Reading {
+    page: Page,
+    max: PageMax,
+    bytes: usize,
+    is_full: bool,
+}
+
+impl Reading {
+    fn read_segment(
+        &mut self,
+        catalog: &Catalog,
+        segment: &Segment,
+        selection: Selection<'_>,
+    ) -> io::Result<()> {
+        let Some(file) = open(catalog, segment)? else { return Ok(()) };
+        let before = self.page.through;
+        self.read_records(catalog, segment, (&file, selection))?;
+        let lost = or_index_anew(catalog, segment, &file, |file| segment.lost(file))?;
+        let through = if self.is_full { self.page.through } else { segment.last() };
+        self.page
+            .lost
+            .extend(lost.into_iter().filter(|lost| lost.last > before && lost.first <= through));
+        Ok(())
+    }
+
+    fn read_records(
+        &mut self,
+        catalog: &Catalog,
+        segment: &Segment,
+        (file, selection): (&Arc<dyn StorageFile>, Selection<'_>),
+    ) -> io::Result<()> {
+        /// Records that are located before they are read.
+        const LOCATED_MAX: usize = 4096;
+        loop {
+            let after = self.page.through;
+            let wanted = self.max.entries.saturating_sub(self.page.entries.len()).min(LOCATED_MAX);
+            if wanted == 0 {
+                self.is_full = true;
+                return Ok(());
+            }
+            let located = or_index_anew(catalog, segment, file, |file| {
+                segment.locate(file, &catalog.head.identity, selection, (after, wanted))
+            })?;
+            self.read_located(catalog, segment, file, &located)?;
+            if self.is_full || located.len() < wanted {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_located(
+        &mut self,
+        catalog: &Catalog,
+        segment: &Segment,
+        file: &Arc<dyn StorageFile>,
+        located: &[Located],
+    ) -> io::Result<()> {
+        fetch(&**file, segment.salt, located, &mut |record, found| {
+            match found {
+                Some(Decoded::Known(known)) => {
+                    let bytes = (record.end - record.at) as usize;
+                    if self.bytes + bytes > self.max.bytes && !self.page.entries.is_empty() {
+                        self.is_full = true;
+                        return false;
+                    }
+                    self.bytes += bytes;
+                    self.page.entries.push(known.entry);
+                }
+                Some(Decoded::Unknown) => {}
+                None => {
+                    let lost = Lost { first: record.sequence, last: record.sequence };
+                    self.page.lost.push(lost);
+                    catalog.report(Damage {
+                        file: segment.name(),
+                        at: record.at,
+                        what: Damaged::Records,
+                        lost: Some(lost),
+                    });
+                }
+            }
+            self.page.through = record.sequence;
+            true
+        })
+    }
+}
+
+/// Finds the earliest event with an ID after a place.
+pub(super) fn find(
+    catalog: &Catalog,
+    id: &EventId,
+    after: Sequence,
+) -> io::Result<Option<Sequence>> {
+    for segment in catalog.after(after) {
+        let Some(file) = open(catalog, &segment)? else { continue };
+        let located = or_index_anew(catalog, &segment, &file, |file| {
+            segment.locate_id(file, &catalog.head.identity, id.as_str())
+        })?;
+        let mut found = None;
+        for record in located.iter().filter(|record| record.sequence > after) {
+            fetch(&*file, segment.salt, std::slice::from_ref(record), &mut |record, decoded| {
+                // Different IDs may have the same hash.
+                if let Some(Decoded::Known(known)) = decoded
+                    && let Content::Event(event) = &known.entry.content
+                    && event.id() == Some(id)
+                {
+                    found = Some(record.sequence);
+                }
+                true
+            })?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Opens a segment's file. `None` if the segment has just been removed.
+fn open(catalog: &Catalog, segment: &Segment) -> io::Result<Option<Arc<dyn StorageFile>>> {
+    match segment.open(&*catalog.storage) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks something up in a segment's index, and computes the index again if it is damaged.
+fn or_index_anew<T>(
+    catalog: &Catalog,
+    segment: &Segment,
+    file: &Arc<dyn StorageFile>,
+    look_up: impl Fn(&dyn StorageFile) -> io::Result<T>,
+) -> io::Result<T> {
+    match look_up(&**file) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            if let Some(trailer) = segment.trailer() {
+                let (file, at) = (segment.name(), trailer.footer_at);
+                catalog.report(Damage { file, at, what: Damaged::Footer, lost: None });
+            }
+            segment.index_anew(&**file, catalog.head.identity)?;
+            look_up(&**file)
+        }
+        found => found,
+    }
+}

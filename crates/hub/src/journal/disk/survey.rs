@@ -1,0 +1,263 @@
+//! Examines a journal's folder without changing it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::bytes::{Identity, Salt, VERSION};
+use super::damage::{Damage, Damaged, Lost};
+use super::head::{self, Head, HeadFound};
+use super::index::MemoryIndex;
+use super::scan::{Scan, Scanned, Step};
+use super::segment::{HeaderFound, SegmentHeader, add_step, base_of, name_of};
+use super::storage::{Access, Storage, StorageFile};
+use super::trailer::Trailer;
+use crate::cursor::{Epoch, Sequence};
+use crate::journal::JournalError;
+
+/// The contents of a journal's folder.
+pub(super) struct Survey {
+    /// `None` if there is no journal yet.
+    pub(super) head: Option<Head>,
+    /// Reported if the head is damaged, and `head` was made from the segments.
+    pub(super) damage: Option<Damage>,
+    /// The first sequence of each segment, in order.
+    pub(super) bases: Vec<Sequence>,
+}
+
+/// The file of a segment.
+pub(super) struct Examined {
+    pub(super) base: Sequence,
+    pub(super) salt: Salt,
+    pub(super) file: Arc<dyn StorageFile>,
+    pub(super) file_bytes: u64,
+    pub(super) is_header_sound: bool,
+    pub(super) contents: Contents,
+}
+
+pub(super) enum Contents {
+    Sealed(Trailer),
+    Unsealed {
+        index: Box<MemoryIndex>,
+        scanned: Scanned,
+        damage: Vec<Damage>,
+        /// Whether the file has only zeros, because its creation was interrupted.
+        is_blank: bool,
+    },
+}
+
+impl Survey {
+    pub(super) fn new(storage: &dyn Storage) -> Result<Self, JournalError> {
+        let names = storage.list().map_err(|error| failed("the journal's folder", error))?;
+        let mut bases: Vec<Sequence> = names.iter().filter_map(|name| base_of(name)).collect();
+        bases.sort_unstable();
+        let found = Head::read(storage).map_err(|error| failed(head::NAME, error))?;
+        let (head, damage) = match found {
+            HeadFound::Sound(head) => (Some(head), None),
+            HeadFound::Newer(version) => return Err(newer(head::NAME, version)),
+            HeadFound::Nothing if bases.is_empty() => (None, None),
+            HeadFound::Unsound if bases.is_empty() => {
+                return Err(refused(head::NAME, "is not the head of a journal"));
+            }
+            HeadFound::Nothing | HeadFound::Unsound => {
+                let identity = identity_by_segments(storage, &bases)?;
+                // A new epoch, because the old one is unknown.
+                let head = Head { identity, epoch: Epoch::random() };
+                let file = head::NAME.into();
+                (Some(head), Some(Damage { file, at: 0, what: Damaged::Head, lost: None }))
+            }
+        };
+        Ok(Self { head, damage, bases })
+    }
+}
+
+fn identity_by_segments(
+    storage: &dyn Storage,
+    bases: &[Sequence],
+) -> Result<Identity, JournalError> {
+    for &base in bases {
+        let name = name_of(base);
+        let read = || {
+            let file = storage.open(&name, Access::Read)?;
+            let mut bytes = vec![0; SegmentHeader::BYTES.min(file.size()? as usize)];
+            file.read_exact_at(&mut bytes, 0)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|error| failed(&name, error))?;
+        match SegmentHeader::find(&bytes) {
+            HeaderFound::Sound(header) => return Ok(header.identity),
+            HeaderFound::Newer(version) => return Err(newer(&name, version)),
+            HeaderFound::Unsound => {}
+        }
+    }
+    Err(refused(head::NAME, "is missing, and no segment says which journal it is of"))
+}
+
+impl Examined {
+    /// Reads a segment's trailer, or all its records if it has none.
+    pub(super) fn new(
+        storage: &dyn Storage,
+        head: &Head,
+        base: Sequence,
+        access: Access,
+    ) -> Result<Self, JournalError> {
+        let name = name_of(base);
+        let failed = |error| failed(&name, error);
+        let file = storage.open(&name, access).map_err(failed)?;
+        let file_bytes = file.size().map_err(failed)?;
+        if file_bytes > u64::from(u32::MAX) {
+            return Err(refused(&name, "is larger than any segment"));
+        }
+        let mut bytes = vec![0; SegmentHeader::BYTES.min(file_bytes as usize)];
+        file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+        let is_header_sound = match SegmentHeader::find(&bytes) {
+            HeaderFound::Sound(header) if header.identity != head.identity => {
+                return Err(refused(&name, "is a segment of another journal"));
+            }
+            HeaderFound::Sound(header) if header.base != base => {
+                return Err(refused(&name, "does not start with the entry of its name"));
+            }
+            HeaderFound::Sound(_) => true,
+            HeaderFound::Newer(version) => return Err(newer(&name, version)),
+            HeaderFound::Unsound => false,
+        };
+        let salt = Salt::new(&head.identity, base);
+        let contents = match read_trailer(&*file, file_bytes, salt).map_err(failed)? {
+            Some(trailer) => Contents::Sealed(trailer),
+            None => {
+                let mut bytes = vec![0; file_bytes as usize];
+                file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+                Contents::scan(&bytes, head, base, salt)
+            }
+        };
+        Ok(Self { base, salt, file, file_bytes, is_header_sound, contents })
+    }
+
+    /// Returns the newest sequence, or the place before the segment.
+    pub(super) fn last(&self) -> Sequence {
+        match &self.contents {
+            Contents::Sealed(trailer) => trailer.last,
+            Contents::Unsealed { index, .. } => index.last(),
+        }
+    }
+
+    /// Returns whether neither the header nor any group is sound.
+    pub(super) fn is_unrecognizable(&self) -> bool {
+        match &self.contents {
+            Contents::Sealed(_) => false,
+            Contents::Unsealed { index, .. } => !self.is_header_sound && index.last() < self.base,
+        }
+    }
+
+    /// Reports damage other than to records. `followers` is the number of later segments.
+    pub(super) fn damage(&self, followers: usize) -> Vec<Damage> {
+        let found = |at, what| Damage { file: name_of(self.base), at, what, lost: None };
+        let mut damage = Vec::new();
+        // An interrupted creation of the newest segment is not damage.
+        let is_creation = followers == 0 && self.is_unrecognizable();
+        if !self.is_header_sound && !is_creation {
+            damage.push(found(0, Damaged::Header));
+        }
+        // Each segment is sealed before the second one after it begins.
+        if let Contents::Unsealed { scanned, .. } = &self.contents
+            && followers > 1
+        {
+            damage.push(found(scanned.end, Damaged::Footer));
+        }
+        damage
+    }
+
+    /// Returns the end of the segment.
+    pub(super) fn edge(&self) -> Edge {
+        let torn_at = match &self.contents {
+            // The file has damaged bytes after its last sound record.
+            Contents::Unsealed { scanned, .. } if scanned.end < self.file_bytes => {
+                Some((name_of(self.base), scanned.end))
+            }
+            _ => None,
+        };
+        Edge { last: self.last(), torn_at }
+    }
+}
+
+/// The end of a segment.
+pub(super) struct Edge {
+    pub(super) last: Sequence,
+    /// The file and the position of damaged bytes at the end.
+    torn_at: Option<(String, u64)>,
+}
+
+impl Edge {
+    /// The end of an empty segment.
+    pub(super) fn before(base: Sequence) -> Self {
+        Self { last: base.before(), torn_at: None }
+    }
+
+    /// Reports the sequences missing before the next segment.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] if the segments overlap.
+    pub(super) fn missing(self, next: Sequence) -> Result<Option<Damage>, JournalError> {
+        if next <= self.last {
+            return Err(refused(&name_of(next), "overlaps with the segment before it"));
+        }
+        Ok(Lost::between(self.last, next).map(|lost| match self.torn_at {
+            Some((file, at)) => Damage { file, at, what: Damaged::Records, lost: Some(lost) },
+            None => {
+                let file = name_of(lost.first);
+                Damage { file, at: 0, what: Damaged::Missing, lost: Some(lost) }
+            }
+        }))
+    }
+}
+
+impl Contents {
+    fn scan(bytes: &[u8], head: &Head, base: Sequence, salt: Salt) -> Self {
+        let start = SegmentHeader::BYTES;
+        let mut index = MemoryIndex::new(head.identity, base, start as u64);
+        let mut losses = Vec::new();
+        let scanned = Scan { bytes, salt, base, start }.run(&mut |step| {
+            if let Step::Lost { at, lost } = &step {
+                losses.push((*at, *lost));
+            }
+            add_step(&mut index, &step);
+        });
+        let damage = losses.into_iter().map(|(at, lost)| {
+            let what =
+                if lost.first > scanned.synced { Damaged::Unsynced } else { Damaged::Records };
+            Damage { file: name_of(base), at, what, lost: Some(lost) }
+        });
+        let damage = damage.collect();
+        let is_blank = bytes.len() < start || bytes.iter().all(|&byte| byte == 0);
+        Self::Unsealed { index: Box::new(index), scanned, damage, is_blank }
+    }
+}
+
+fn read_trailer(
+    file: &dyn StorageFile,
+    file_bytes: u64,
+    salt: Salt,
+) -> io::Result<Option<Trailer>> {
+    let bytes_min = SegmentHeader::BYTES + Trailer::BYTES;
+    if file_bytes < bytes_min as u64 {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; Trailer::BYTES];
+    file.read_exact_at(&mut bytes, file_bytes - Trailer::BYTES as u64)?;
+    Ok(Trailer::decode(&bytes, salt, file_bytes))
+}
+
+/// Makes the error for a failed read or write.
+pub(super) fn failed(name: &str, error: io::Error) -> JournalError {
+    JournalError::new(format!("{name} cannot be read or written"), Some(Box::new(error)))
+}
+
+/// Makes the error for a file that is not accepted.
+pub(super) fn refused(name: &str, why: &str) -> JournalError {
+    JournalError::new(format!("{name} {why}"), None)
+}
+
+fn newer(name: &str, version: u32) -> JournalError {
+    let why = format!("is of version {version}; this program knows version {VERSION} and older");
+    refused(name, &why)
+}

@@ -1,0 +1,216 @@
+//! The writer: a thread that commits submissions in order, with as few syncs as possible.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use parking_lot::Mutex;
+
+use super::appender::Appender;
+use super::catalog::Catalog;
+use super::feed::Fed;
+use super::queue::{Queue, Request};
+use super::readers::Readers;
+use super::seal::seal;
+use super::storage::Failure;
+use super::survey::failed;
+use crate::journal::{Evict, JournalError, Outcome};
+
+/// The state of the writer's thread.
+pub(super) struct Writer {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) appender: Appender,
+    pub(super) queue: Arc<Queue>,
+    pub(super) fed: Arc<Fed>,
+    pub(super) readers: Arc<Readers>,
+    /// Maximum size of all segments.
+    pub(super) bytes_max: u64,
+    pub(super) broken: Arc<Broken>,
+    pub(super) sealing: Option<Receiver<Result<(), Failure>>>,
+}
+
+/// The reason why the journal has stopped writing, if it has.
+#[derive(Default)]
+pub(super) struct Broken(Mutex<Option<Arc<str>>>);
+
+impl Broken {
+    pub(super) fn why(&self) -> Option<Arc<str>> {
+        self.0.lock().clone()
+    }
+
+    fn set(&self, error: &std::io::Error) {
+        self.0.lock().get_or_insert_with(|| error.to_string().into());
+    }
+}
+
+/// A request with submissions in the open portion.
+struct Pushed {
+    request: Request,
+    outcomes: Vec<Outcome>,
+    /// The first of the outcomes that depend on the open portion.
+    from: usize,
+}
+
+impl Writer {
+    /// Runs until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let mut before = 0;
+        while let Some(work) = self.queue.take(before) {
+            before = work.requests.len();
+            for (what, giver) in work.evictions {
+                giver.give(self.evict(&what));
+            }
+            self.write(work.requests.into());
+        }
+        if let Some(sealing) = self.sealing.take() {
+            let sealed = sealing.recv();
+            self.note_sealed(sealed.ok());
+        }
+        if self.broken.why().is_none()
+            && let Err(Failure::Broken(error) | Failure::Refused(error)) = self.appender.mark()
+        {
+            self.broken.set(&error);
+        }
+        self.readers.close();
+    }
+
+    fn write(&mut self, requests: Vec<Request>) {
+        let mut portion = Vec::new();
+        for mut request in requests {
+            let submissions = std::mem::take(&mut request.submissions);
+            let count = submissions.len();
+            let outcomes = Vec::with_capacity(count);
+            portion.push(Pushed { request, outcomes, from: 0 });
+            for submission in submissions {
+                if self.appender.is_portion_full() && !self.commit(&mut portion, count) {
+                    break;
+                }
+                if !self.make_room() {
+                    self.fail(&mut portion, count);
+                    break;
+                }
+                let Some(pushed) = portion.last_mut() else { break };
+                let outcome = self.appender.push(submission, pushed.request.now);
+                // Only this submission is too large; the others are committed.
+                pushed.outcomes.push(outcome.unwrap_or(Outcome::Unknown));
+            }
+        }
+        self.commit(&mut portion, 0);
+    }
+
+    /// Commits the open portion and answers its requests. The last request has `count` submissions; if
+    /// more of them are to be pushed, it remains in the next portion. Returns `false` if the commit
+    /// failed.
+    fn commit(&mut self, portion: &mut Vec<Pushed>, count: usize) -> bool {
+        if self.broken.why().is_some() {
+            self.fail(portion, count);
+            return false;
+        }
+        match self.appender.commit() {
+            Ok(entries) => self.fed.push(entries),
+            Err(failure) => {
+                self.note(failure);
+                self.fail(portion, count);
+                return false;
+            }
+        }
+        let unfinished = portion.pop_if(|last| last.outcomes.len() < count);
+        for pushed in portion.drain(..) {
+            pushed.request.giver.give(pushed.outcomes);
+        }
+        if let Some(mut last) = unfinished {
+            last.from = last.outcomes.len();
+            portion.push(last);
+        }
+        true
+    }
+
+    /// Answers the requests of a portion that was not committed. The last request has `count`
+    /// submissions; the rest of them fail as well, so that they are not committed out of order.
+    fn fail(&mut self, portion: &mut Vec<Pushed>, count: usize) {
+        if let Some(last) = portion.last_mut() {
+            let count = count.max(last.outcomes.len());
+            last.outcomes.resize(count, Outcome::Unknown);
+        }
+        for mut pushed in portion.drain(..) {
+            pushed.outcomes[pushed.from..].fill(Outcome::Unknown);
+            pushed.request.giver.give(pushed.outcomes);
+        }
+    }
+
+    fn note(&self, failure: Failure) {
+        if let Failure::Broken(error) = failure {
+            self.broken.set(&error);
+        }
+    }
+
+    /// Begins the next segment if the current one is full. Returns `false` if no record can be pushed.
+    fn make_room(&mut self) -> bool {
+        if self.broken.why().is_some() {
+            return false;
+        }
+        if !self.appender.is_portion_empty() || !self.appender.is_segment_full() {
+            return true;
+        }
+        // Segments are sealed one at a time, to bound the indexes held in memory.
+        if let Some(sealing) = self.sealing.take() {
+            let sealed = sealing.recv();
+            self.note_sealed(sealed.ok());
+        }
+        if self.appender.unsealed().is_some() {
+            self.start_sealing();
+            let sealed = self.sealing.take().and_then(|sealing| sealing.recv().ok());
+            self.note_sealed(sealed);
+            if self.appender.unsealed().is_some() {
+                return false;
+            }
+        }
+        while self.catalog.bytes() > self.bytes_max {
+            match self.catalog.remove_first(|_| true) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(failure) => {
+                    self.note(failure);
+                    break;
+                }
+            }
+        }
+        if let Err(failure) = self.appender.roll() {
+            self.note(failure);
+            return false;
+        }
+        self.start_sealing();
+        true
+    }
+
+    fn start_sealing(&mut self) {
+        let Some(segment) = self.appender.unsealed().cloned() else { return };
+        let catalog = Arc::clone(&self.catalog);
+        let (sealed, sealing) = sync_channel(1);
+        // Sending fails only if the writer has ended.
+        drop(self.readers.ask(move || drop(sealed.send(seal(&catalog, &segment)))));
+        self.sealing = Some(sealing);
+    }
+
+    fn note_sealed(&mut self, sealed: Option<Result<(), Failure>>) {
+        match sealed {
+            Some(Ok(())) => self.appender.sealed(),
+            Some(Err(failure)) => self.note(failure),
+            None => {}
+        }
+    }
+
+    fn evict(&mut self, what: &Evict) -> Result<(), JournalError> {
+        let Evict::Through(through) = what;
+        loop {
+            match self.catalog.remove_first(|segment| segment.last() <= *through) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(Failure::Refused(error)) => return Err(failed("a segment", error)),
+                Err(Failure::Broken(error)) => {
+                    self.broken.set(&error);
+                    return Err(failed("the journal's folder", error));
+                }
+            }
+        }
+    }
+}

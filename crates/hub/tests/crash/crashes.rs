@@ -1,0 +1,178 @@
+//! Crashes at any moment.
+
+use tidings_hub::journal::disk::{Damage, Damaged, check};
+
+use crate::disk::SimulatedDisk;
+use crate::support::{
+    append, batch, committed, dumped, event, fed, for_seeds, open, said, said_by, sequence, small,
+    submit,
+};
+
+/// A run of publishers: the submissions, and when they were acknowledged.
+struct Run {
+    disk: SimulatedDisk,
+    submitted: Vec<String>,
+    /// Counts of operations on the disk, with the number of events acknowledged by then.
+    acknowledged: Vec<(usize, usize)>,
+}
+
+fn run(random: &mut fastrand::Rng, requests: usize) -> Run {
+    let disk = SimulatedDisk::default();
+    let (journal, _) = open(disk.clone(), small()).unwrap();
+    let mut run = Run { disk, submitted: Vec::new(), acknowledged: Vec::new() };
+    let mut request = 0;
+    while request < requests {
+        // Some requests are submitted while others wait.
+        let mut waiting = Vec::new();
+        for _ in 0..random.usize(1..4) {
+            let batch = batch(random, request);
+            run.submitted.extend(batch.iter().map(said_by));
+            waiting.push(submit(&journal, batch, request as u64));
+            request += 1;
+        }
+        let mut last = 0;
+        for answer in waiting {
+            last = committed(&smol::block_on(answer)).into_iter().fold(last, u64::max);
+        }
+        run.acknowledged.push((run.disk.done(), last as usize));
+    }
+    drop(journal);
+    run
+}
+
+/// Checks the image of a crash after `done` operations, and returns its next sequence.
+fn check_image(run: &Run, done: usize, image: &SimulatedDisk) -> u64 {
+    let (entries, damage) = dumped(image).unwrap();
+    let acknowledged = run.acknowledged.iter().take_while(|(at, _)| *at <= done).last();
+    let acknowledged = acknowledged.map_or(0, |(_, count)| *count as u64);
+    let mut expected = 1;
+    for entry in &entries {
+        let number = entry.sequence.get();
+        assert!(number >= expected, "{number} comes after {expected}");
+        for missing in expected..number {
+            assert!(missing > acknowledged, "{missing} was acknowledged and is gone");
+            assert!(told(&damage, missing), "{missing} is missing, and nothing says so");
+        }
+        assert_eq!(said(entry), run.submitted[number as usize - 1]);
+        expected = number + 1;
+    }
+    assert!(expected > acknowledged, "{acknowledged} were acknowledged, {expected} is next");
+    // A crash never damages records that were synced.
+    for found in damage {
+        assert_eq!(found.what, Damaged::Unsynced, "{found}, after {done}");
+    }
+    expected
+}
+
+fn told(damage: &[Damage], number: u64) -> bool {
+    damage
+        .iter()
+        .filter_map(|found| found.lost)
+        .any(|lost| (lost.first..=lost.last).contains(&sequence(number)))
+}
+
+#[test]
+fn after_a_crash_at_any_moment_what_was_acknowledged_is_there() {
+    for_seeds(6, |random| {
+        let run = run(random, 30);
+        for done in 0..=run.disk.done() {
+            for _ in 0..3 {
+                check_image(&run, done, &run.disk.crash(done, random));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_journal_goes_on_after_a_crash_and_crashes_again() {
+    for_seeds(6, |random| {
+        let mut run = run(random, 12);
+        for round in 1..9 {
+            let done = random.usize(..=run.disk.done());
+            let image = run.disk.crash(done, random);
+            let next = check_image(&run, done, &image) as usize;
+            let (journal, opened) = open(image.clone(), small()).unwrap();
+            assert!((opened.tail.get() as usize) < next);
+            let held = fed(&journal, opened.oldest, opened.tail);
+            assert!(
+                held.iter().all(|entry| {
+                    said(entry) == run.submitted[entry.sequence.get() as usize - 1]
+                })
+            );
+
+            // Submissions that are neither acknowledged nor recovered are gone.
+            run.submitted.truncate(opened.tail.get() as usize);
+            run.acknowledged = vec![(0, 0)];
+            run.disk = image;
+            for request in 0..6 {
+                let batch = batch(random, round * 1000 + request);
+                run.submitted.extend(batch.iter().map(said_by));
+                let numbers = committed(&append(&journal, batch, request as u64));
+                run.acknowledged.push((run.disk.done(), *numbers.last().unwrap() as usize));
+            }
+            // The losses of this crash would be mistaken for losses of the next one.
+            let (entries, damage) = dumped(&run.disk).unwrap();
+            drop(journal);
+            if !damage.is_empty() {
+                break;
+            }
+            assert_eq!(entries.len(), run.submitted.len());
+        }
+    });
+}
+
+#[test]
+fn a_journal_that_is_closed_and_opened_again_goes_on_where_it_was() {
+    for_seeds(3, |random| {
+        let disk = SimulatedDisk::default();
+        let (mut submitted, mut epoch) = (Vec::new(), None);
+        for request in 0..20 {
+            let (journal, opened) = open(disk.clone(), small()).unwrap();
+            assert_eq!(*epoch.get_or_insert(opened.epoch), opened.epoch);
+            assert_eq!(opened.tail.get() as usize, submitted.len());
+            assert_eq!((journal.cut_bytes(), journal.damage()), (0, vec![]));
+            let held = fed(&journal, opened.oldest, opened.tail);
+            assert_eq!(held.iter().map(said).collect::<Vec<_>>(), submitted);
+            let batch = batch(random, request);
+            submitted.extend(batch.iter().map(said_by));
+            committed(&append(&journal, batch, 0));
+        }
+        let checked = check(&disk).unwrap();
+        assert_eq!((checked.entries as usize, checked.torn_bytes), (submitted.len(), 0));
+        assert_eq!(checked.damage, []);
+    });
+}
+
+#[test]
+fn a_tail_that_is_torn_at_any_byte_is_cut() {
+    let disk = SimulatedDisk::default();
+    let (journal, _) = open(disk.clone(), small()).unwrap();
+    for number in 1..=3 {
+        append(&journal, vec![event("a", &number.to_string())], 0);
+    }
+    let name = format!("{:020}.segment", 1);
+    let whole = disk.files()[&name].len();
+    // Three records in one group, to be cut off in the middle.
+    append(&journal, (4..=6).map(|number| event("a", &number.to_string())).collect(), 0);
+    // Copied before closing the journal adds a group, which would prove that the records were synced.
+    let files = disk.files();
+    drop(journal);
+    let mut counts = Vec::new();
+    for size in whole..files[&name].len() {
+        let mut torn = files.clone();
+        torn.get_mut(&name).unwrap().truncate(size);
+        let torn = SimulatedDisk::with_files(torn);
+        let (journal, opened) = open(torn.clone(), small()).unwrap();
+        assert_eq!(journal.damage(), []);
+        counts.push(opened.tail.get());
+        // The journal continues after the last whole record.
+        let next = opened.tail.get() + 1;
+        assert_eq!(committed(&append(&journal, vec![event("a", "on")], 0)), [next]);
+        drop(journal);
+        let (entries, damage) = dumped(&torn).unwrap();
+        assert_eq!((entries.len() as u64, damage), (next, vec![]));
+        assert_eq!(check(&torn).unwrap().torn_bytes, 0);
+    }
+    assert!(counts.is_sorted());
+    assert_eq!((counts.first(), counts.last()), (Some(&3), Some(&5)));
+}

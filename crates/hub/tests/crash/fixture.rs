@@ -1,0 +1,86 @@
+//! Journals written by earlier versions of the program.
+
+use std::time::Duration;
+
+use tidings_hub::journal::disk::check;
+use tidings_hub::journal::{Journal as _, Outcome, Submission};
+use tidings_hub::{Draft, Event, EventId, EventType, IdempotencyKey, Topics};
+
+use crate::disk::SimulatedDisk;
+use crate::support::{append, at, dumped, fed, open, said, said_by, sequence, small, topic};
+
+/// The submissions in the journals of `fixtures`, in segments of 1,024 bytes. Each was committed a
+/// millisecond after the one before it.
+fn submissions() -> Vec<Submission> {
+    let topics = Topics::new(["orders/7", "orders/7/lines", "grüße"].map(topic)).unwrap();
+    let full = Event::new("{\"state\":\"packed\"}\nsecond line")
+        .with_id(EventId::new("order-7").unwrap())
+        .with_type(EventType::new("order").unwrap())
+        .with_retry(Duration::from_millis(2500));
+    let key = IdempotencyKey::new("5f0c").unwrap();
+    let mut submissions = vec![
+        Submission::Event(Draft::new(topic("news"), Event::new("first"))),
+        Submission::Event(
+            Draft::new(topics, full).with_private(true).with_idempotency_key(key.at(3)),
+        ),
+        Submission::Close(topic("orders/7")),
+        Submission::Event(Draft::new(topic("news"), Event::new(""))),
+    ];
+    submissions.extend((0..40).map(|number: u64| {
+        let event = Event::new(format!("event {number} of many"));
+        let event = event.with_id(EventId::new(number.to_string()).unwrap());
+        let draft = Draft::new(topic(&format!("many/{}", number % 5)), event);
+        Submission::Event(
+            draft.with_idempotency_key(IdempotencyKey::new("many").unwrap().at(number)),
+        )
+    }));
+    submissions
+}
+
+/// The journal that version 1 wrote and closed.
+fn version_1() -> SimulatedDisk {
+    macro_rules! files {
+        ($($name:literal),*) => {
+            [$(($name.to_owned(), include_bytes!(concat!("fixtures/v1/", $name)).to_vec())),*]
+        };
+    }
+    SimulatedDisk::with_files(files!(
+        "journal",
+        "00000000000000000001.segment",
+        "00000000000000000014.segment",
+        "00000000000000000027.segment",
+        "00000000000000000040.segment"
+    ))
+}
+
+#[test]
+fn a_journal_of_version_1_is_read_as_it_was_written() {
+    let disk = version_1();
+    let checked = check(&disk).unwrap();
+    assert_eq!((checked.segments, checked.entries, checked.torn_bytes), (4, 44, 0));
+    assert_eq!(checked.damage, []);
+    let (entries, _) = dumped(&disk).unwrap();
+    for (number, (entry, submission)) in (0..).zip(entries.iter().zip(submissions())) {
+        assert_eq!(said(entry), said_by(&submission));
+        assert_eq!((entry.sequence, entry.time), (sequence(number + 1), at(number)));
+    }
+}
+
+#[test]
+fn a_journal_of_version_1_is_continued() {
+    let disk = version_1();
+    let (journal, opened) = open(disk.clone(), small()).unwrap();
+    assert_eq!((opened.epoch.get(), opened.tail), (0x0a19_6c78_0412_1a20, sequence(44)));
+    let find = |id: &str| smol::block_on(journal.find(&EventId::new(id).unwrap())).unwrap();
+    assert_eq!((find("order-7"), find("39")), (Some(sequence(2)), Some(sequence(44))));
+    let read = smol::block_on(journal.read(&[topic("grüße")], sequence(0), 9)).unwrap();
+    assert_eq!(read.len(), 1);
+    // Its idempotency keys are known, and nothing is published twice.
+    let outcomes = append(&journal, submissions().split_off(4), 44);
+    let expected: Vec<_> = (5..=44).map(|n| Outcome::Duplicate(sequence(n))).collect();
+    assert_eq!(outcomes, expected);
+    append(&journal, submissions(), 44);
+    assert_eq!(fed(&journal, opened.oldest, sequence(47)).len(), 47);
+    drop(journal);
+    assert_eq!(check(&disk).unwrap().damage, []);
+}
