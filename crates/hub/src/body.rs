@@ -247,7 +247,9 @@ impl Body {
             Source::Subscriber(subscriber) => Some(subscriber.reader().take_started_after()),
             Source::Stream(_) => None,
         };
-        let headers = stream_headers(started_after.as_ref().map(Option::as_deref));
+        let epoch = self.source.hub().epoch();
+        let place = started_after.as_ref().map(|after| (epoch, after.as_deref()));
+        let headers = stream_headers(place);
         let mut response = Response::new(self);
         *response.headers_mut() = headers;
         response

@@ -80,6 +80,13 @@ impl Epoch {
     }
 }
 
+impl fmt::Display for Epoch {
+    /// Fifteen hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:015x}", self.0)
+    }
+}
+
 /// A place in a history: everything up to and including `sequence` has been seen.
 ///
 /// Spelled as an event ID it is `urn:uuid:` and a version-8 UUID (RFC 9562, section 5.8) of 4 bits of
@@ -198,6 +205,12 @@ mod tests {
                 prop_assert_eq!(cursor.to_string(), text);
             }
         }
+    }
+
+    #[test]
+    fn an_epoch_has_fifteen_digits() {
+        assert_eq!(Epoch::new(0xab).unwrap().to_string(), "0000000000000ab");
+        assert_eq!(Epoch::new(Epoch::MAX).unwrap().to_string(), "f".repeat(15));
     }
 
     #[test]

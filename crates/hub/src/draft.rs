@@ -8,6 +8,7 @@ use tidings_proto::{Event, EventId};
 
 use crate::cursor::{Cursor, Epoch};
 use crate::topic::{InvalidTopic, Topic, is_control_or_format};
+use crate::via::Via;
 
 /// An event that a publisher asks a hub to commit.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct Draft {
     pub(crate) private: bool,
     pub(crate) event: Event,
     pub(crate) idempotency: Option<IdempotencyKey>,
+    pub(crate) via: Option<Via>,
 }
 
 impl Draft {
@@ -25,7 +27,7 @@ impl Draft {
     /// its place in the hub's history.
     #[must_use]
     pub fn new(topics: impl Into<Topics>, event: Event) -> Self {
-        Self { topics: topics.into(), private: false, event, idempotency: None }
+        Self { topics: topics.into(), private: false, event, idempotency: None, via: None }
     }
 
     /// Marks the event as private: for subscribers whose grant names its topic.
@@ -39,6 +41,13 @@ impl Draft {
     #[must_use]
     pub fn with_idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.idempotency = Some(key);
+        self
+    }
+
+    /// Names the hops that the event came by, if it was read from another hub.
+    #[must_use]
+    pub fn with_via(mut self, via: Via) -> Self {
+        self.via = Some(via);
         self
     }
 
@@ -66,6 +75,12 @@ impl Draft {
         self.idempotency.as_ref()
     }
 
+    /// The hops that the event came by, if it was read from another hub.
+    #[must_use]
+    pub fn via(&self) -> Option<&Via> {
+        self.via.as_ref()
+    }
+
     /// Checks the event by a hub's rules.
     pub(crate) fn check(&self, bytes_max: usize, epoch: Epoch) -> Result<(), Refused> {
         let event = &self.event;
@@ -73,6 +88,9 @@ impl Draft {
         let bytes = event.data().len() + event.event_type().as_str().len() + id_bytes;
         if bytes > bytes_max {
             return Err(Refused::TooLarge { bytes, bytes_max });
+        }
+        if self.via.as_ref().is_some_and(|via| via.has(epoch, self.topics.as_slice())) {
+            return Err(Refused::RelayLoop);
         }
         match event.id() {
             Some(id) => check_id(id, epoch).map_err(Refused::Id),
@@ -191,6 +209,8 @@ pub enum Refused {
         /// The largest size allowed.
         bytes_max: usize,
     },
+    /// It has come back to a topic that it was read from. Pass over it.
+    RelayLoop,
 }
 
 impl fmt::Display for Refused {
@@ -202,6 +222,9 @@ impl fmt::Display for Refused {
             Self::TooLarge { bytes, bytes_max } => {
                 write!(f, "an event has at most {bytes_max} bytes, this one has {bytes}")
             }
+            Self::RelayLoop => f.write_str(
+                "this event has come back to a topic that it was relayed from: relays form a loop",
+            ),
         }
     }
 }

@@ -27,7 +27,7 @@ pub use crate::on_end::OnEnd;
 pub use crate::reader::{Read, Reader, ReaderState};
 use crate::start::Start;
 use crate::stream_text::{Client, write_heartbeat};
-pub use crate::stream_text::{stream_headers, without_id};
+pub use crate::stream_text::{EPOCH, epoch_value, stream_headers, without_id};
 use crate::subscriber::Subscriber;
 use crate::topic::Topic;
 use crate::view::View;

@@ -6,6 +6,7 @@ use crate::cursor::Sequence;
 use crate::history::{Held, History};
 use crate::time::Time;
 use crate::topic::Topic;
+use crate::via::Via;
 
 /// An event that history holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct HeldEvent {
     pub topic: Topic,
     /// Whether it is for readers whose grant names its topic.
     pub is_private: bool,
+    /// The hops that it came by, if it was read from another hub.
+    pub via: Option<Via>,
     /// Type, data and reconnection time; the ID too.
     pub event: Event,
 }
@@ -51,9 +54,10 @@ impl Raw {
 
     pub(crate) fn decode(self) -> Option<HeldEvent> {
         let mut decoder = Decoder::with_limits(crate::unlimited());
-        let (mut input, mut retry, mut event) = (&self.frame[..], None, None);
+        let (mut input, mut via, mut retry, mut event) = (&self.frame[..], None, None, None);
         while let Ok(Some(item)) = decoder.decode(&mut input) {
             match item {
+                Item::Comment(text) => via = Via::of_comment(text),
                 Item::Retry(time) => retry = Some(time),
                 Item::Event(found) => event = found.to_event().ok(),
                 _ => {}
@@ -64,6 +68,7 @@ impl Raw {
             event = event.with_retry(retry);
         }
         let Self { id, sequence, time, topic, is_private, .. } = self;
-        Some(HeldEvent { event: event.with_id(id.clone()), id, sequence, time, topic, is_private })
+        let event = event.with_id(id.clone());
+        Some(HeldEvent { id, sequence, time, topic, is_private, via, event })
     }
 }

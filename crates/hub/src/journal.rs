@@ -25,6 +25,7 @@ use crate::cursor::{Epoch, Sequence};
 use crate::draft::{Draft, Topics};
 use crate::time::Time;
 use crate::topic::Topic;
+use crate::via::Via;
 
 /// A future that a journal's method returns; it names no executor.
 pub type JournalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -196,15 +197,18 @@ pub struct Entry {
     pub topics: Topics,
     /// Whether only subscribers whose grant names its topic are sent it.
     pub private: bool,
+    /// The hops that the event came by, which a journal keeps like the event itself.
+    pub via: Option<Via>,
     /// Its content.
     pub content: Content,
 }
 
 impl Entry {
-    /// A public entry; [`Entry::private`] says otherwise.
+    /// A public entry; [`Entry::private`] says otherwise. It came by no hops unless [`Entry::via`]
+    /// names some.
     #[must_use]
     pub fn new(sequence: Sequence, time: Time, topics: Topics, content: Content) -> Self {
-        Self { sequence, time, topics, private: false, content }
+        Self { sequence, time, topics, private: false, via: None, content }
     }
 }
 

@@ -82,6 +82,7 @@ mod stream_text;
 mod subscriber;
 mod time;
 mod topic;
+mod via;
 mod view;
 mod watch;
 
@@ -109,6 +110,7 @@ pub use crate::stream_text::Client;
 pub use crate::subscriber::{Found, Subscriber};
 pub use crate::time::{Now, Time};
 pub use crate::topic::{InvalidTopic, Topic};
+pub use crate::via::{InvalidVia, Via};
 pub use crate::view::View;
 
 /// Limits for reading back what was checked when it was published.

@@ -6,7 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use tidings_proto::{Event, EventId, HEARTBEAT, encode_id_block, encode_retry};
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Epoch};
 use crate::history::TopicKey;
 use crate::reader::{Read, Reader};
 use crate::start::EARLIEST;
@@ -49,17 +49,19 @@ pub(crate) fn write_preamble(reconnection_time: Duration, out: &mut Vec<u8>) {
 /// The headers of a response that is an event stream, those against proxies that buffer or transform
 /// among them.
 ///
-/// `started_after` is for streams of a history: the last event before the first one sent, which the
-/// header `Last-Event-ID` names, or `earliest` where there is none.
+/// `place` is for streams of a history: its epoch, which the header `Tidings-Epoch` names for relays,
+/// and the last event before the first one sent, which the header `Last-Event-ID` names, or `earliest`
+/// where there is none.
 #[must_use]
-pub fn stream_headers(started_after: Option<Option<&EventId>>) -> HeaderMap {
+pub fn stream_headers(place: Option<(Epoch, Option<&EventId>)>) -> HeaderMap {
     const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
     const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-    let mut headers = HeaderMap::with_capacity(4);
+    let mut headers = HeaderMap::with_capacity(5);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert(ACCEL, HeaderValue::from_static("no"));
-    if let Some(id) = started_after {
+    if let Some((epoch, id)) = place {
+        headers.insert(EPOCH, epoch_value(epoch));
         let id = id.map_or(EARLIEST, |id| id.as_str());
         // IDs are checked to be fit for a header when they are published.
         if let Ok(value) = HeaderValue::from_bytes(id.as_bytes()) {
@@ -67,6 +69,15 @@ pub fn stream_headers(started_after: Option<Option<&EventId>>) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The header of a response that names the hub's epoch: relays make a hop of it.
+pub const EPOCH: HeaderName = HeaderName::from_static("tidings-epoch");
+
+/// The value of the header [`EPOCH`].
+#[must_use]
+pub fn epoch_value(epoch: Epoch) -> HeaderValue {
+    epoch.to_string().parse().expect("hexadecimal digits are legal in a header")
 }
 
 impl Reader {

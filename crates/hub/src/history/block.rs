@@ -23,6 +23,7 @@ use crate::cursor::{Cursor, Epoch, SPELLED_BYTES, Sequence};
 use crate::history::TopicKey;
 use crate::journal::{Content, Entry};
 use crate::time::Time;
+use crate::via::Via;
 
 /// A piece of history. A shared block never changes.
 pub struct Block {
@@ -218,7 +219,9 @@ impl Block {
         if !self.slots[index].given_id {
             return None;
         }
-        let line = self.frame(index).split(|&byte| byte == b'\n').next()?;
+        let mut lines = self.frame(index).split(|&byte| byte == b'\n');
+        // The comment that shows the hops of a relayed event comes before its fields.
+        let line = lines.find(|line| !line.starts_with(b":"))?;
         std::str::from_utf8(line.strip_prefix(ID_LINE)?).ok()
     }
 
@@ -303,7 +306,8 @@ impl BlockBuilder {
         let start = self.begin(entry.sequence, entry.time);
         let (kind, given_id) = match &entry.content {
             Content::Event(event) => {
-                self.encode(event, Cursor { epoch, sequence: entry.sequence });
+                let via = entry.via.as_ref();
+                self.encode(event, Cursor { epoch, sequence: entry.sequence }, via);
                 (Kind::Event, event.id().is_some())
             }
             Content::Close => (Kind::Close, false),
@@ -395,7 +399,7 @@ impl BlockBuilder {
         (time.unix_millis() - self.base_time.unix_millis()) as u32
     }
 
-    fn encode(&mut self, event: &Event, cursor: Cursor) {
+    fn encode(&mut self, event: &Event, cursor: Cursor, via: Option<&Via>) {
         // What an event is beside its data, more or less: it saves a second look at the data.
         const BESIDE: usize = ID_LINE.len() + SPELLED_BYTES + b"\ndata: \n\n".len();
         let head = self.bytes.len();
@@ -403,6 +407,9 @@ impl BlockBuilder {
         self.bytes.reserve(BESIDE + event.data().len() + guess + 2 * CRLF.len());
         self.bytes.extend_from_slice(&[b'0'; 16 + CRLF.len()][..guess + CRLF.len()]);
         let frame = self.bytes.len();
+        if let Some(via) = via {
+            via.write_comment(&mut self.bytes);
+        }
         if event.id().is_none() {
             self.bytes.extend_from_slice(ID_LINE);
             self.bytes.extend_from_slice(&cursor.spell());
@@ -445,6 +452,7 @@ mod tests {
             time: Time::from_unix_millis(millis),
             topics: Topics::new(topics.iter().map(|name| Topic::new(name).unwrap())).unwrap(),
             private: false,
+            via: None,
             content: Content::Event(Event::new(data)),
         }
     }

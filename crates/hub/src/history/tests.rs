@@ -34,6 +34,7 @@ impl Fixture {
             time: Time::from_unix_millis(self.time),
             topics: Topics::new(topics).unwrap(),
             private: false,
+            via: None,
             content: Content::Event(event),
         };
         let mut builder = BlockBuilder::default();

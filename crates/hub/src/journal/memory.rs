@@ -72,7 +72,7 @@ impl Default for MemoryJournal {
 
 impl State {
     fn commit(&mut self, submission: Submission) -> Outcome {
-        let (topics, private, content) = match submission {
+        let (topics, private, via, content) = match submission {
             Submission::Event(draft) => {
                 if let Some(sequence) =
                     draft.idempotency.as_ref().and_then(|key| self.keys.find(key))
@@ -82,12 +82,12 @@ impl State {
                 if let Some(key) = &draft.idempotency {
                     self.keys.remember(key, self.tail.next(), self.time);
                 }
-                (draft.topics, draft.private, Content::Event(draft.event))
+                (draft.topics, draft.private, draft.via, Content::Event(draft.event))
             }
-            Submission::Close(topic) => (topic.into(), false, Content::Close),
+            Submission::Close(topic) => (topic.into(), false, None, Content::Close),
         };
         self.tail = self.tail.next();
-        let entry = Entry { sequence: self.tail, time: self.time, topics, private, content };
+        let entry = Entry { sequence: self.tail, time: self.time, topics, private, via, content };
         if let Some(fed) = &mut self.fed {
             fed.push(entry);
         }

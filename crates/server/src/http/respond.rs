@@ -129,7 +129,7 @@ impl OpenedStream for Box<ShardStream> {
             complete(spec.on_end);
             return None;
         }
-        let mut headers = stream_headers(Some(reader.started_after()));
+        let mut headers = stream_headers(Some((context.hub.epoch(), reader.started_after())));
         headers.extend(head);
         let framing = match request.version {
             Version::HTTP_09 | Version::HTTP_10 => Framing::Close,
