@@ -28,6 +28,8 @@ mod phase;
 mod router;
 mod server;
 mod socket;
+mod turn;
+mod work;
 
 pub use crate::api::extra::{AnswerFuture, ExtraRoutes};
 pub use crate::config::{Hosts, Origins, Others, ServerConfig, TimeSource};

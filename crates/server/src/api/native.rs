@@ -2,7 +2,10 @@
 
 mod event_parts;
 mod ingest;
+mod json_array;
 mod json_event;
+mod lines;
+mod marks;
 mod ndjson;
 mod page;
 mod paging;
@@ -10,8 +13,10 @@ pub(super) mod publish;
 mod publish_headers;
 mod publish_json;
 pub(super) mod publish_many;
+mod query_topics;
 mod relay;
 mod report;
 pub(super) mod stream;
 pub(super) mod subscribers;
+mod text_lines;
 pub(super) mod topics;

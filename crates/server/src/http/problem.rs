@@ -89,6 +89,8 @@ kinds! {
     MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed",
     /// None of the accepted formats is available.
     NotAcceptable = NOT_ACCEPTABLE "not-acceptable" "Not acceptable",
+    /// An event that came back to the hub by relays.
+    RelayLoop = CONFLICT "relay-loop" "Relay loop",
     /// A body that did not arrive in time.
     BodyTimeout = REQUEST_TIMEOUT "body-timeout" "Body timed out",
     /// A body that ended too early.
@@ -255,6 +257,7 @@ impl From<&Refused> for Problem {
                 let detail = format!("the key cannot be used: {invalid}");
                 Self::new(ProblemKind::InvalidTopic, detail)
             }
+            Refused::RelayLoop => Self::new(ProblemKind::RelayLoop, reason.to_string()),
             _ => Self::invalid_event(&reason.to_string()),
         }
     }

@@ -9,7 +9,7 @@ mod query;
 
 pub(crate) use self::accept::{Format, essence};
 pub use self::body::RequestBody;
-pub(crate) use self::body::{Rest, utf8};
+pub(crate) use self::body::{Rest, utf8, without_mark};
 pub use self::caller::Caller;
 pub(crate) use self::headers::Given;
 pub(crate) use self::path::topic;

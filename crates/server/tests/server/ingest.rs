@@ -213,3 +213,35 @@ async fn an_empty_id_in_an_event_stream_is_no_id() {
     assert_eq!(answer.status, 201, "{}", answer.text());
     assert_eq!(server.held("a"), ["a", "b", "c"]);
 }
+
+#[tokio::test]
+async fn each_line_of_a_text_is_an_event_as_soon_as_it_has_come() {
+    let server = start().await;
+    let mut stream = server.stream("/topics/a").await;
+    let target = "/events?topic=a&topic=b&type=progress";
+    let publisher = server.stalled(target, "text/plain", "one\r\n\ntwo\nthr").await;
+    let first = stream.event().await;
+    assert_eq!((first.event_type(), first.data()), ("progress", "one"));
+    assert_eq!(stream.data().await, "two");
+    drop(publisher);
+    // Without a content type that says so, as ffmpeg and shell loops send it.
+    for kind in ["", "application/x-www-form-urlencoded", "application/json"] {
+        let post = server.post("/events?topic=a&lines", "{\nlast").content_type(kind);
+        let answer = post.answer().await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["committed"]), (201, &json!(2)));
+    }
+    assert_eq!(server.held("b"), ["one", "two"]);
+    assert_eq!(server.held("a")[2..], ["{", "last", "{", "last", "{", "last"]);
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_ends_the_request_with_its_number() {
+    let server = start_with(|_, hub| hub.event_bytes_max = 10).await;
+    let text = "one\n0123456789x\nthree\n";
+    let answer = server.post("/events?topic=a", text).content_type("text/plain").answer().await;
+    answer.problem(413, "event-too-large");
+    assert_eq!((&answer.json()["line"], &answer.json()["committed"]), (&json!(2), &json!(1)));
+    assert_eq!(server.held("a"), ["one"]);
+    let nowhere = server.post("/events?lines", "one\n").answer().await;
+    nowhere.problem(400, "missing-parameter");
+}

@@ -121,3 +121,17 @@ async fn parameters_out_of_bounds_are_refused() {
         answer.problem(400, "invalid-parameter");
     }
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_before_json_is_read_over() {
+    let server = start().await;
+    for (kind, body) in [
+        ("application/json", "\u{feff}{\"topic\":\"a\",\"data\":1}"),
+        ("application/json", "\u{feff}[{\"topic\":\"a\",\"data\":2}]"),
+        ("application/x-ndjson", "\u{feff}{\"topic\":\"a\",\"data\":3}\n"),
+    ] {
+        let answer = server.post("/events", body).content_type(kind).answer().await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    assert_eq!(server.held("a"), ["1", "2", "3"]);
+}

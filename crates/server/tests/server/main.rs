@@ -21,6 +21,7 @@ mod ops;
 mod plain;
 mod protocols;
 mod publish;
+mod relayed;
 mod resume;
 mod routes;
 mod shutdown;

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use http::Response;
-use tidings_hub::{Draft, IdempotencyKey};
-use tokio::task::yield_now;
+use tidings_hub::Draft;
 
+use super::marks::Marks;
 use super::report::Report;
 use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::RequestBody;
 use crate::http::respond::accept_events;
+use crate::turn::{TURN_BYTES, Turn};
 
 /// Reads events from a body while the body arrives.
 pub(super) trait EventReader: Send {
@@ -24,59 +25,69 @@ pub(super) trait EventReader: Send {
 /// A streamed request on its way into the hub.
 pub(super) struct Ingest<'a> {
     context: &'a Context,
-    key: Option<IdempotencyKey>,
+    marks: Marks,
     report: Report,
 }
 
 impl<'a> Ingest<'a> {
-    pub(super) fn new(context: &'a Context, key: Option<IdempotencyKey>) -> Self {
-        Self { context, key, report: Report::default() }
+    pub(super) fn new(context: &'a Context, marks: Marks) -> Self {
+        Self { context, marks, report: Report::default() }
     }
 
-    /// Publishes chunk by chunk. The next chunk is read once the events of the previous one are
-    /// committed: this is the publisher's backpressure.
+    /// Publishes a body while it arrives.
     pub(super) async fn run(
         mut self,
         body: &mut RequestBody,
         mut reader: Box<dyn EventReader>,
     ) -> Response<Bytes> {
-        let stopped = loop {
-            let mut drafts = Vec::new();
-            let (read, is_end) = match body.chunk().await {
-                Ok(Some(chunk)) => (reader.read(&chunk, &mut drafts), false),
-                Ok(None) => (reader.end(&mut drafts), true),
-                Err(problem) => break Some(problem),
-            };
-            // Events before the first refused one stay published.
-            let committed = self.commit(drafts).await;
-            if let Err(problem) = committed.and(read.map_err(|p| self.report.place(p))) {
-                break Some(problem);
-            }
-            if is_end {
-                break None;
-            }
-            // The next chunk may have arrived, and other connections would wait for the last.
-            yield_now().await;
-        };
-        match stopped {
-            None => self.report.into_response(),
-            Some(problem) => {
+        match self.publish(body, &mut *reader).await {
+            Ok(()) => self.report.into_response(),
+            Err(problem) => {
                 self.context.metrics.refused(problem.kind());
                 self.report.into_refusal(problem)
             }
         }
     }
 
+    /// The next chunk is read once the events of the previous one are committed: this is the
+    /// publisher's backpressure. A chunk is read in portions, so that one request neither publishes
+    /// any number of events at once nor keeps its thread to itself.
+    async fn publish(
+        &mut self,
+        body: &mut RequestBody,
+        reader: &mut dyn EventReader,
+    ) -> Result<(), Problem> {
+        let mut turn = Turn::default();
+        while let Some(chunk) = body.chunk().await? {
+            for portion in chunk.chunks(TURN_BYTES) {
+                let mut drafts = Vec::new();
+                let read = reader.read(portion, &mut drafts);
+                self.commit_until(drafts, read).await?;
+                turn.spend(portion.len()).await;
+            }
+        }
+        let mut drafts = Vec::new();
+        let read = reader.end(&mut drafts);
+        self.commit_until(drafts, read).await
+    }
+
+    /// Commits the events before the first refused one; they stay published.
+    async fn commit_until(
+        &mut self,
+        drafts: Vec<Draft>,
+        read: Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        self.commit(drafts).await?;
+        read.map_err(|problem| self.report.place(problem))
+    }
+
     async fn commit(&mut self, mut drafts: Vec<Draft>) -> Result<(), Problem> {
         let hub = &self.context.hub;
-        let checked = drafts.iter().map(|draft| hub.check(draft)).enumerate();
-        let wrong = checked.into_iter().find_map(|(index, checked)| Some((index, checked.err()?)));
+        let first = self.report.committed;
+        drafts = (first..).zip(drafts).map(|(i, draft)| self.marks.put_on(draft, i)).collect();
+        let wrong = drafts.iter().enumerate().find_map(|(i, d)| Some((i, hub.check(d).err()?)));
         if let Some((index, _)) = wrong {
             drafts.truncate(index);
-        }
-        if let Some(key) = &self.key {
-            let keyed = (self.report.committed..).zip(drafts);
-            drafts = keyed.map(|(i, draft)| draft.with_idempotency_key(key.at(i))).collect();
         }
         if !drafts.is_empty() {
             accept_events(self.context)?;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use memchr::memchr_iter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidings_hub::{Draft, Topics};
@@ -10,6 +11,7 @@ use tidings_hub::{Draft, Topics};
 use super::event_parts::EventParts;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request;
+use crate::work;
 
 /// One event in JSON.
 #[derive(Deserialize)]
@@ -39,12 +41,28 @@ impl TextPosition {
         Self { lines: line.saturating_sub(1), bytes: 0 }
     }
 
+    /// So many bytes after the beginning of the text or part.
+    pub(super) fn on_line(bytes: usize) -> Self {
+        Self { lines: 0, bytes }
+    }
+
+    /// The position after a text, which is looked at once.
+    pub(super) fn after(text: &str) -> Self {
+        work::looked_at(text.len());
+        let ends = memchr_iter(b'\n', text.as_bytes());
+        let (lines, line) = ends.fold((0, 0), |(lines, _), end| (lines + 1, end + 1));
+        Self { lines, bytes: text.len() - line }
+    }
+
+    /// The position where reading a text or part stopped; the library counts lines from one.
+    pub(super) fn of_error(error: &serde_json::Error) -> Self {
+        Self { lines: error.line().saturating_sub(1), bytes: error.column() }
+    }
+
     /// The position where a part of a text starts.
-    pub(super) fn of(part: &str, text: &str) -> Self {
+    fn of(part: &str, text: &str) -> Self {
         let at = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-        let before = &text.as_bytes()[..at.min(text.len())];
-        let bytes = before.iter().rev().take_while(|&&byte| byte != b'\n').count();
-        Self { lines: before.iter().filter(|&&byte| byte == b'\n').count(), bytes }
+        Self::after(&text[..at.min(text.len())])
     }
 
     /// Its line, counted from one.
@@ -53,7 +71,7 @@ impl TextPosition {
     }
 
     /// The position of a part within the part that stands here.
-    fn then(self, inner: Self) -> Self {
+    pub(super) fn then(self, inner: Self) -> Self {
         let bytes = if inner.lines == 0 { self.bytes + inner.bytes } else { inner.bytes };
         Self { lines: self.lines + inner.lines, bytes }
     }
@@ -71,7 +89,8 @@ pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem
     let event: JsonEvent<'_> =
         serde_json::from_str(json).map_err(|error| invalid_json(&error, position))?;
     let topics = topics(event.topic, event.topics)?;
-    let data = data(event.data, position.then(TextPosition::of(event.data.get(), json)))?;
+    let data = data(event.data)
+        .map_err(|e| invalid_json(&e, position.then(TextPosition::of(event.data.get(), json))))?;
     let parts = EventParts {
         event_type: event.r#type,
         id: event.id,
@@ -83,13 +102,16 @@ pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem
 
 /// The problem of JSON that cannot be read, with the position where reading stopped.
 pub(super) fn invalid_json(error: &serde_json::Error, position: TextPosition) -> Problem {
-    // The library counts from one in the part it was given.
-    let inner = TextPosition { lines: error.line().saturating_sub(1), bytes: error.column() };
-    let TextPosition { lines, bytes: column } = position.then(inner);
-    let line = lines + 1;
     let whole = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    let reason = whole.strip_suffix(&position).unwrap_or(&whole);
+    let suffix = format!(" at line {} column {}", error.line(), error.column());
+    let reason = whole.strip_suffix(&suffix).unwrap_or(&whole);
+    invalid_json_at(reason, position.then(TextPosition::of_error(error)))
+}
+
+/// The problem of JSON that cannot be read, for a reason that the library would give.
+pub(super) fn invalid_json_at(reason: &str, position: TextPosition) -> Problem {
+    let TextPosition { lines, bytes: column } = position;
+    let line = lines + 1;
     let detail = format!("the JSON cannot be used: {reason} at line {line} column {column}");
     Problem::new(ProblemKind::InvalidJson, detail).with("line", line).with("column", column)
 }
@@ -116,13 +138,11 @@ fn topics(
 }
 
 /// A string is the data; any other value is published as its text.
-fn data(value: &RawValue, position: TextPosition) -> Result<Cow<'_, str>, Problem> {
-    let text = value.get();
-    if text.starts_with('"') {
-        let string = serde_json::from_str::<String>(text).map(Cow::Owned);
-        return string.map_err(|error| invalid_json(&error, position));
+fn data(value: &RawValue) -> serde_json::Result<Cow<'_, str>> {
+    match value.get() {
+        text if text.starts_with('"') => serde_json::from_str(text).map(Cow::Owned),
+        text => Ok(Cow::Borrowed(text)),
     }
-    Ok(Cow::Borrowed(text))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
-use tidings_hub::{Gap, HeldEvent, Page, Start, View};
+use tidings_hub::{Gap, HeldEvent, Page, Start, Via, View};
 use tokio::time::{Instant, timeout_at};
 
 use super::paging::{LIMIT, limit};
@@ -108,6 +108,9 @@ struct JsonPageEvent<'a> {
     data: &'a str,
     /// Milliseconds since 1970.
     time: u64,
+    /// The hops of a relayed event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<&'a str>,
 }
 
 impl<'a> From<&'a HeldEvent> for JsonPageEvent<'a> {
@@ -118,6 +121,7 @@ impl<'a> From<&'a HeldEvent> for JsonPageEvent<'a> {
             topic: delivery.topic.as_str(),
             data: delivery.event.data(),
             time: delivery.time.unix_millis(),
+            via: delivery.via.as_ref().map(Via::as_str),
         }
     }
 }

@@ -29,19 +29,15 @@ pub(crate) async fn one(
         id: query_or_header(&query, "id", headers.event_id())?,
         retry: query.one("retry")?.map(retry).transpose()?,
     };
-    let key = headers.idempotency_key()?;
+    let marks = headers.marks()?;
     headers.refuse_coding()?;
 
     let bytes_max = context.hub.config().event_bytes_max;
     let data = request.body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
     let event = parts.into_event(utf8(&data)?)?;
-    let mut draft = Draft::new(topic, event);
-    if let Some(key) = key {
-        draft = draft.with_idempotency_key(key);
-    }
     accept_events(context)?;
     context.tick();
-    let published = context.hub.publish(draft).await?;
+    let published = context.hub.publish(marks.put_on(Draft::new(topic, event), 0)).await?;
 
     let mut id = Vec::new();
     published.write_id(&mut id);

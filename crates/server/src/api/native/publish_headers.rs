@@ -1,8 +1,9 @@
 //! The headers of a request that publishes.
 
 use http::{HeaderMap, HeaderValue};
-use tidings_hub::IdempotencyKey;
+use tidings_hub::{IdempotencyKey, InvalidVia, Via};
 
+use super::marks::Marks;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Given;
 
@@ -13,6 +14,7 @@ pub(super) struct PublishHeaders<'a> {
     event_type: Given<'a>,
     event_id: Given<'a>,
     idempotency_key: Given<'a>,
+    relay_via: Given<'a>,
     is_coded: bool,
 }
 
@@ -30,6 +32,7 @@ impl<'a> PublishHeaders<'a> {
             match name.as_str() {
                 EVENT_TYPE => found.event_type.add(value),
                 EVENT_ID => found.event_id.add(value),
+                RELAY_VIA => found.relay_via.add(value),
                 IDEMPOTENCY_KEY => found.idempotency_key.add(value),
                 CONTENT_ENCODING => {
                     found.is_coded |= !value.as_bytes().eq_ignore_ascii_case(b"identity");
@@ -48,8 +51,23 @@ impl<'a> PublishHeaders<'a> {
         Single { name: EVENT_ID, given: self.event_id }
     }
 
+    /// The marks for all events of the request.
+    pub(super) fn marks(&self) -> Result<Marks, Problem> {
+        Ok(Marks { key: self.idempotency_key()?, via: self.via()? })
+    }
+
+    /// The hops that the events came by, if a relay publishes them.
+    fn via(&self) -> Result<Option<Via>, Problem> {
+        let header = Single { name: RELAY_VIA, given: self.relay_via };
+        let Some(text) = header.text()? else { return Ok(None) };
+        Via::new(text).map(Some).map_err(|error| match error {
+            InvalidVia::TooLong => Problem::new(ProblemKind::RelayLoop, error.to_string()),
+            _ => header.problem(&error.to_string()),
+        })
+    }
+
     /// The idempotency key: a request that repeats it publishes nothing.
-    pub(super) fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+    fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
         let header = Single { name: IDEMPOTENCY_KEY, given: self.idempotency_key };
         let Some(text) = header.text()? else { return Ok(None) };
         IdempotencyKey::new(text).map(Some).map_err(|error| {
@@ -92,6 +110,7 @@ impl<'a> Single<'a> {
 
 const EVENT_TYPE: &str = "event-type";
 const EVENT_ID: &str = "event-id";
+const RELAY_VIA: &str = "relay-via";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const CONTENT_ENCODING: &str = "content-encoding";
 
@@ -152,6 +171,19 @@ mod tests {
             assert_eq!(problem.kind(), ProblemKind::InvalidParameter);
             assert_eq!(problem.to_members()["header"], name);
         }
+    }
+
+    #[test]
+    fn hops_are_read_refused_as_a_mistake_or_refused_as_a_loop() {
+        let read = |value: &str| {
+            let headers =
+                HeaderMap::from_iter([(RELAY_VIA.parse().unwrap(), value.parse().unwrap())]);
+            PublishHeaders::of(&headers).marks().map(|marks| marks.via.unwrap())
+        };
+        assert_eq!(read("1/a,2/b").unwrap().as_str(), "1/a, 2/b");
+        assert_eq!(read("a").unwrap_err().kind(), ProblemKind::InvalidParameter);
+        let many = vec!["1/a"; Via::HOPS_MAX + 1].join(",");
+        assert_eq!(read(&many).unwrap_err().kind(), ProblemKind::RelayLoop);
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use http::Response;
-use serde_json::value::RawValue;
 use tidings_hub::{Draft, PublishError};
 
-use super::json_event::{TextPosition, draft, invalid_json};
+use super::json_array::JsonArray;
+use super::json_event::{TextPosition, draft};
 use super::publish_headers::PublishHeaders;
 use super::report::Report;
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{Request, utf8};
+use crate::http::request::{Request, utf8, without_mark};
 use crate::http::respond::accept_events;
+use crate::turn::Turn;
 
 /// `POST /events` with `application/json`.
 pub(super) async fn events(
@@ -20,14 +21,11 @@ pub(super) async fn events(
     headers: &PublishHeaders<'_>,
 ) -> Result<Response<Bytes>, Problem> {
     request.query(&[])?;
-    let key = headers.idempotency_key()?;
+    let marks = headers.marks()?;
     let bytes =
         request.body.whole(context.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
-    let text = utf8(&bytes)?;
-    let mut drafts = drafts(text)?;
-    if let Some(key) = key {
-        drafts = (0..).zip(drafts).map(|(i, d)| d.with_idempotency_key(key.at(i))).collect();
-    }
+    let drafts = drafts(utf8(without_mark(&bytes))?).await?;
+    let drafts = (0..).zip(drafts).map(|(i, draft)| marks.put_on(draft, i)).collect();
     accept_events(context)?;
     context.tick();
     let committed = context.hub.publish_all(drafts).await;
@@ -40,25 +38,46 @@ pub(super) async fn events(
     Ok(report.into_response())
 }
 
-fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
-    if !text.trim_ascii_start().starts_with('[') {
+/// Reads the events of a text, and lets others have their turn meanwhile.
+async fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
+    let Some(mut array) = JsonArray::new(text) else {
         return Ok(vec![draft(text, TextPosition::default())?]);
+    };
+    let (mut drafts, mut turn) = (Vec::new(), Turn::default());
+    while let Some((value, position)) = array.next()? {
+        let draft = draft(value, position).map_err(|problem| {
+            problem.with("index", drafts.len()).or_with("line", position.line())
+        })?;
+        drafts.push(draft);
+        turn.spend(value.len()).await;
     }
-    // The syntax of the whole text is checked first, so that a mistake is reported by its line and
-    // column in the whole text.
-    let values: Vec<&RawValue> = serde_json::from_str(text)
-        .map_err(|error| invalid_json(&error, TextPosition::default()))?;
-    let drafts = values.iter().enumerate().map(|(index, value)| {
-        let position = TextPosition::of(value.get(), text);
-        draft(value.get(), position)
-            .map_err(|problem| problem.with("index", index).or_with("line", position.line()))
-    });
-    drafts.collect()
+    Ok(drafts)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context as TaskContext, Poll, Waker};
+
     use super::*;
+    use crate::turn::TURN_BYTES;
+    use crate::work;
+
+    /// Reads a text, and counts the turns that it takes.
+    fn turns(text: &str) -> (Result<Vec<Draft>, Problem>, usize) {
+        let mut read = pin!(super::drafts(text));
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        for turns in 1.. {
+            if let Poll::Ready(drafts) = read.as_mut().poll(&mut cx) {
+                return (drafts, turns);
+            }
+        }
+        unreachable!("reading ends")
+    }
+
+    fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
+        turns(text).0
+    }
 
     #[test]
     fn broken_syntax_is_told_by_line_and_column_of_the_whole() {
@@ -90,5 +109,26 @@ mod tests {
         assert_eq!(drafts("\n[]").unwrap().len(), 0);
         let two = "[{\"topic\":\"a\",\"data\":1},{\"topic\":\"b\",\"data\":[2]}]";
         assert_eq!(drafts(two).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_largest_array_is_looked_at_once_and_read_in_turns() {
+        const BYTES: usize = 8 * 1024 * 1024;
+        let event = "{\"topic\":\"a\",\"data\":1},\n";
+        let text = |bytes: usize| {
+            let events = event.repeat((bytes - 2) / event.len());
+            format!("[{}]", events.trim_end_matches(",\n"))
+        };
+        let looked = |text: &str| {
+            let mut taken = 0;
+            let looked = work::of(|| taken = turns(text).1);
+            (looked, taken)
+        };
+        let (half, _) = looked(&text(BYTES / 2));
+        let whole = text(BYTES);
+        let (all, turns) = looked(&whole);
+        assert!(all <= 3 * whole.len(), "{all} for {} bytes", whole.len());
+        assert!(all <= 2 * half + event.len() * 10, "{all} after {half}");
+        assert!(turns > BYTES / (2 * TURN_BYTES), "{turns} turns");
     }
 }

@@ -1,18 +1,22 @@
 //! Publishing many events with one request.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Response;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
 use super::ingest::{EventReader, Ingest};
-use super::ndjson::Lines;
+use super::lines::Lines;
+use super::ndjson::JsonLines;
 use super::publish_headers::PublishHeaders;
 use super::publish_json;
 use super::relay::EventStream;
+use super::text_lines::{LINES, TextLines};
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{Request, essence};
+use crate::http::request::{Query, Request, essence};
 
 /// `POST /events`: the content type says how the events are written.
 pub(crate) async fn events(
@@ -23,17 +27,32 @@ pub(crate) async fn events(
     let headers = PublishHeaders::of(&head.headers);
     headers.refuse_coding()?;
     let bytes_max = context.hub.config().event_bytes_max;
-    let reader: Box<dyn EventReader> = match essence(&head.headers).as_deref() {
+    let kind = match essence(&head.headers) {
+        _ if asks_for_lines(head)? => Some(Cow::Borrowed(TEXT)),
+        essence => essence.map(Cow::Owned),
+    };
+    let reader: Box<dyn EventReader> = match kind.as_deref() {
         Some("application/json") => return publish_json::events(context, request, &headers).await,
         Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => {
             request.query(&[])?;
-            Box::new(Lines::new(bytes_max))
+            Box::new(Lines::new(JsonLines::new(bytes_max)))
         }
         Some("text/event-stream") => Box::new(EventStream::new(request, bytes_max)?),
+        Some(TEXT) => {
+            let query = request.query(&["topic", "type", LINES])?;
+            Box::new(Lines::new(TextLines::new(&query, bytes_max)?))
+        }
         _ => return Err(unsupported(head)),
     };
-    let key = headers.idempotency_key()?;
-    Ok(Ingest::new(context, key).run(request.body, reader).await)
+    let marks = headers.marks()?;
+    Ok(Ingest::new(context, marks).run(request.body, reader).await)
+}
+
+/// The content type of lines.
+const TEXT: &str = "text/plain";
+
+fn asks_for_lines(head: &Parts) -> Result<bool, Problem> {
+    Ok(Query::parse(head.uri.query())?.all(LINES).next().is_some())
 }
 
 fn unsupported(head: &Parts) -> Problem {
@@ -43,7 +62,8 @@ fn unsupported(head: &Parts) -> Problem {
     };
     let detail = format!(
         "events are taken as application/json (an object or an array), application/x-ndjson (an \
-         object a line) or text/event-stream (with ?topic=), {given}; one event whose data is the \
+         object a line), text/event-stream or text/plain (an event a line; both with ?topic=), {given}; \
+         &lines takes lines whatever the content type; one event whose data is the \
          body is published by POST /topics/{{topic}}"
     );
     Problem::new(ProblemKind::UnsupportedContent, detail)

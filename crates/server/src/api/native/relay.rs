@@ -6,8 +6,9 @@ use tidings_hub::{Draft, Event, Topics};
 use tidings_proto::{Decoder, Item, LimitExceeded, Limits};
 
 use super::ingest::EventReader;
+use super::query_topics::query_topics;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::{Request, topic};
+use crate::http::request::Request;
 
 /// Decodes a body as an event source does. Types and IDs are kept; comments and reconnection times
 /// were for the connection they came on.
@@ -20,14 +21,7 @@ impl EventStream {
     /// For the topics of the query.
     pub(super) fn new(request: &Request<'_>, event_bytes_max: usize) -> Result<Self, Problem> {
         let query = request.query(&["topic"])?;
-        let topics = query.all("topic").map(topic).collect::<Result<Vec<_>, _>>()?;
-        if topics.is_empty() {
-            let detail = "an event stream does not say its topic: add ?topic= to the address";
-            return Err(Problem::new(ProblemKind::MissingParameter, detail));
-        }
-        let topics = Topics::new(topics).ok_or_else(|| {
-            Problem::invalid_event(&format!("an event has at most {} topics", Topics::MAX))
-        })?;
+        let topics = query_topics(&query, "an event stream does not say its topic")?;
         let limits =
             Limits::default().with_event_bytes_max(event_bytes_max).with_comment_bytes_max(0);
         Ok(Self { decoder: Decoder::with_limits(limits), topics })

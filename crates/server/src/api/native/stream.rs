@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use http::header::VARY;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use tidings_hub::engine::{EPOCH, epoch_value};
 use tidings_hub::{TopicFilter, View};
 
 use super::page;
@@ -51,6 +52,7 @@ async fn answer(
             // Boxed: every other request would carry the room for it.
             let mut response = Box::pin(page::page(context, query, view, stream.start)).await?;
             response.headers_mut().extend(vary());
+            response.headers_mut().insert(EPOCH, epoch_value(context.hub.epoch()));
             Ok(response.into())
         }
     }

@@ -309,6 +309,11 @@ async fn next_of_sized(
     Ok(Some(socket.buffer.split_to(len).freeze()))
 }
 
+/// The bytes without a byte order mark, which a reader of JSON may ignore (RFC 8259, section 8.1).
+pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
+}
+
 /// The bytes as text, or a problem that names the first byte that is not UTF-8.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| {
