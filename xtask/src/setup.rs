@@ -28,6 +28,7 @@ pub(crate) enum Need {
     Haproxy,
     Caddy,
     Apache,
+    Promtool,
     Php,
     Ruby,
     Go,
@@ -103,6 +104,9 @@ impl Need {
             Self::Haproxy => Program::new("haproxy", &["-v"], "haproxy", "HAProxy"),
             Self::Caddy => Program::new("caddy", &["version"], "caddy", "Caddy"),
             Self::Apache => Program::new("apache2", &["-v"], "apache2", "Apache"),
+            Self::Promtool => {
+                Program::new("promtool", &["--version"], "prometheus", "Prometheus's promtool")
+            }
             Self::Php => Program::new("php", &["--version"], "php-cli", "PHP"),
             Self::Ruby => Program::new("ruby", &["--version"], "ruby", "Ruby"),
             Self::Go => Program::new("go", &["version"], "golang-go", "Go"),

@@ -102,6 +102,7 @@ const STEPS: [Step; 13] = [
             Need::Haproxy,
             Need::Caddy,
             Need::Apache,
+            Need::Promtool,
             Need::Php,
             Need::Ruby,
             Need::Go,

@@ -1,4 +1,7 @@
-//! The server's metrics, in the text format of Prometheus.
+//! The server's metrics, in the text formats of Prometheus.
+
+mod classic;
+mod process;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,79 +11,81 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
 
+use self::process::ProcessNumbers;
 use crate::engine::Engine;
 use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
 use crate::http::problem::ProblemKind;
-use crate::net::stalls::Stalls;
+use crate::http::request::MetricsFormat;
 
 /// The server's own counters, beside those of the hub.
 pub(crate) struct Metrics {
     registry: Registry,
-    refused: Family<[(&'static str, &'static str); 1], Counter>,
+    refused: Refusals,
     accept_failed: Counter,
     connections_evicted: Counter,
 }
 
 impl Metrics {
-    pub(crate) fn new(
-        hub: &Hub,
-        streams: &Arc<Streams>,
-        engine: &Arc<Engine>,
-        stalls: &Arc<Stalls>,
-    ) -> Self {
-        let mut registry = Registry::with_prefix("tidings");
+    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>, engine: &Arc<Engine>) -> Self {
+        let mut whole = Registry::default();
+        whole.register_collector(Box::new(ProcessNumbers::new()));
+        let registry = whole.sub_registry_with_prefix("tidings");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program that is running", build);
         let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
         registry.register_collector(Box::new(numbers));
         let (engine, streams) = (Arc::clone(engine), Arc::clone(streams));
         registry.register_collector(Box::new(StreamEnds { engine, streams }));
-        registry.register_collector(Box::new(StalledAnswers(Arc::clone(stalls))));
-        let refused = Family::default();
-        registry.register(
-            "refused",
-            "Requests refused, by the name of the problem",
-            refused.clone(),
-        );
+        let refused = Refusals::default();
+        registry.register_collector(Box::new(refused.clone()));
         let accept_failed = Counter::default();
         let help = "Connections not accepted for lack of descriptors or memory";
         registry.register("accept_failed", help, accept_failed.clone());
-        let connections_evicted = Counter::default();
-        let help = "Quiet connections closed for lack of descriptors";
-        registry.register("connections_evicted", help, connections_evicted.clone());
-        // A series that appears only with its first refusal would hide that refusal from rates.
-        for kind in ProblemKind::ALL {
-            drop(refused.get_or_create(&[("problem", kind.name())]));
-        }
-        Self { registry, refused, accept_failed, connections_evicted }
+        Self { registry: whole, refused, accept_failed }
     }
 
     pub(crate) fn refused(&self, kind: ProblemKind) {
-        self.refused.get_or_create(&[("problem", kind.name())]).inc();
+        self.refused.0[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn accept_failed(&self) {
         self.accept_failed.inc();
     }
 
-    pub(crate) fn connections_evicted(&self, count: usize) {
-        self.connections_evicted.inc_by(count as u64);
-    }
-
-    /// Adds the number of log lines that were lost.
-    pub(crate) fn count_lost_log_lines(&mut self, lines: Arc<AtomicU64>) {
-        self.registry.register_collector(Box::new(LostLogLines(lines)));
-    }
-
-    /// The metrics as text (OpenMetrics 1.0).
-    pub(crate) fn to_text(&self) -> String {
+    /// The metrics as text.
+    pub(crate) fn to_text(&self, format: MetricsFormat) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to memory cannot fail");
-        text
+        match format {
+            MetricsFormat::OpenMetrics => text,
+            MetricsFormat::Classic => classic::of_open_metrics(&text),
+        }
+    }
+}
+
+/// Refused requests, by the problem's kind.
+///
+/// All kinds are there from the start, in the order of their declaration: a series that appears only
+/// with its first refusal would hide that refusal from rates.
+#[derive(Clone, Debug, Default)]
+struct Refusals(Arc<[AtomicU64; ProblemKind::ALL.len()]>);
+
+impl Collector for Refusals {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Requests refused, by the name of the problem";
+        let counter = ConstCounter::new(0_u64);
+        let mut family = encoder.encode_descriptor("refused", help, None, counter.metric_type())?;
+        for (kind, count) in ProblemKind::ALL.iter().zip(&*self.0) {
+            let count = ConstCounter::new(count.load(Ordering::Relaxed));
+            count.encode(family.encode_family(&[("problem", kind.name())])?)?;
+        }
+        Ok(())
     }
 }
 

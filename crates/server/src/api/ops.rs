@@ -1,12 +1,13 @@
 //! Health, readiness and metrics, for operators and their monitoring.
 
 use bytes::Bytes;
+use http::header::VARY;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::http::problem::Problem;
-use crate::http::request::Request;
+use crate::http::request::{MetricsFormat, Request};
 use crate::http::response::{JSON, no_store};
 use crate::phase::Phase;
 
@@ -44,6 +45,15 @@ pub(crate) fn metrics(
 ) -> Result<Response<Bytes>, Problem> {
     static OPEN_METRICS: HeaderValue =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    static CLASSIC: HeaderValue =
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     request.query(&[])?;
-    Ok(no_store(&OPEN_METRICS, context.metrics.to_text()))
+    let format = MetricsFormat::accepted(&request.head.headers);
+    let content_type = match format {
+        MetricsFormat::OpenMetrics => &OPEN_METRICS,
+        MetricsFormat::Classic => &CLASSIC,
+    };
+    let mut response = no_store(content_type, context.metrics.to_text(format));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
 }

@@ -7,7 +7,7 @@ mod headers;
 mod path;
 mod query;
 
-pub(crate) use self::accept::{Format, essence};
+pub(crate) use self::accept::{Format, MetricsFormat, essence};
 pub use self::body::RequestBody;
 pub(crate) use self::body::{Rest, utf8, without_mark};
 pub use self::caller::Caller;

@@ -18,7 +18,8 @@ async fn metrics_count_in_the_words_of_the_vocabulary() {
     stream.event().await;
     server.get("/nothing").answer().await;
     let answer = server.get("/metrics").answer().await;
-    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(answer.headers.get_all("vary").iter().collect::<Vec<_>>(), ["Accept", "Origin"]);
     let text = answer.text();
     for line in [
         "tidings_subscribers 1",
@@ -35,7 +36,45 @@ async fn metrics_count_in_the_words_of_the_vocabulary() {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
     assert!(text.contains("\ntidings_history_bytes "));
-    assert!(text.ends_with("# EOF\n"));
+    // Labels are in one order, whatever was refused first.
+    let problems: Vec<_> =
+        text.lines().filter(|line| line.starts_with("tidings_refused_total{")).collect();
+    assert!(problems[0].contains("unknown-parameter"), "{problems:?}");
+    assert!(problems.last().unwrap().contains("journal-failed"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_is_accepted() {
+    let server = start().await;
+    let get = server.get("/metrics").header("accept", "application/openmetrics-text;version=1.0.0");
+    let open = get.answer().await;
+    assert!(open.header("content-type").starts_with("application/openmetrics-text"));
+    assert!(open.text().ends_with("# EOF\n"));
+    assert!(open.text().contains("\n# TYPE tidings_refused counter\n"));
+    let classic = server.get("/metrics").answer().await.text();
+    assert!(classic.contains("\n# TYPE tidings_refused_total counter\n"));
+    assert!(!classic.contains("# EOF") && !classic.contains("# UNIT"));
+    for text in [open.text(), classic] {
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(text.contains(&format!("\ntidings_build_info{{version=\"{version}\"}} 1\n")));
+        if cfg!(target_os = "linux") {
+            for name in
+                ["cpu_seconds_total", "resident_memory_bytes", "start_time_seconds", "max_fds"]
+            {
+                assert!(text.contains(&format!("\nprocess_{name} ")), "{name} is not in\n{text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_load_balancer_probes_an_address() {
+    let server = start().await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = server.get(path).host("10.1.2.3:4000").answer().await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    server.get("/metrics").host("10.1.2.3:4000").answer().await.problem(421, "foreign-host");
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
+use crate::work;
+
 /// A format in which events can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -36,6 +38,28 @@ impl Format {
     }
 }
 
+/// A format of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricsFormat {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus's text, version 0.0.4.
+    Classic,
+}
+
+impl MetricsFormat {
+    /// OpenMetrics for clients that prefer it, as Prometheus does; the classic format, which every tool
+    /// reads, for all others.
+    pub(crate) fn accepted(headers: &HeaderMap) -> Self {
+        let ranges: Vec<_> = headers.get_all(ACCEPT).iter().flat_map(ranges).collect();
+        let open = weigh(&ranges, "application", "openmetrics-text");
+        match open > weigh(&ranges, "text", "plain") {
+            true => Self::OpenMetrics,
+            false => Self::Classic,
+        }
+    }
+}
+
 /// The header, if it is there once.
 fn only(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(ACCEPT).iter();
@@ -59,6 +83,7 @@ struct Range {
 
 fn ranges(value: &HeaderValue) -> Vec<Range> {
     let text = value.to_str().unwrap_or_default();
+    work::looked_at(text.len());
     text.split(',').filter_map(range).collect()
 }
 
@@ -140,5 +165,24 @@ mod tests {
         check("image/png, application/xml", None);
         check("text/event-stream;q=0, application/json;q=0", None);
         check("nonsense, text/html", None);
+    }
+
+    #[test]
+    fn metrics_are_open_metrics_for_those_that_prefer_it() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                          application/openmetrics-text;version=0.0.1;q=0.4,\
+                          text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for (accept, format) in [
+            (prometheus, MetricsFormat::OpenMetrics),
+            ("application/openmetrics-text", MetricsFormat::OpenMetrics),
+            ("text/plain, application/openmetrics-text;q=0.5", MetricsFormat::Classic),
+            ("text/plain;version=0.0.4", MetricsFormat::Classic),
+            ("*/*", MetricsFormat::Classic),
+            ("text/html", MetricsFormat::Classic),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(MetricsFormat::accepted(&headers), format, "{accept}");
+        }
+        assert_eq!(MetricsFormat::accepted(&HeaderMap::new()), MetricsFormat::Classic);
     }
 }
