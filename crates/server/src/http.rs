@@ -6,6 +6,7 @@ pub(crate) mod authority;
 pub(crate) mod common_headers;
 pub(crate) mod cors;
 pub(crate) mod problem;
+pub(crate) mod refusal_log;
 pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod response;

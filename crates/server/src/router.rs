@@ -14,7 +14,8 @@ use crate::context::Context;
 use crate::http::admit::{Asked, Intent, admit};
 use crate::http::answer::Answer;
 use crate::http::cors::{Cors, preflight_method};
-use crate::http::problem::{Problem, ProblemKind};
+use crate::http::problem::Problem;
+use crate::http::refusal_log::RefusalLog;
 use crate::http::request::{Caller, Request, RequestBody};
 use crate::http::respond::{Handled, OpenedStream, respond};
 use crate::http::response::no_content;
@@ -23,11 +24,12 @@ use crate::http::response::no_content;
 pub(crate) struct Router {
     pub(crate) context: Context,
     extra: Option<Arc<dyn ExtraRoutes>>,
+    refusals: RefusalLog,
 }
 
 impl Router {
     pub(crate) fn new(context: Context, extra: Option<Arc<dyn ExtraRoutes>>) -> Self {
-        Self { context, extra }
+        Self { context, extra, refusals: RefusalLog::default() }
     }
 
     /// Answers a request. The order is fixed: admission, then the route and its limits. The sender
@@ -62,11 +64,13 @@ impl Router {
             version: head.version,
             target: head.uri.authority().map(|authority| authority.as_str()),
             headers: &head.headers,
+            is_probe: route.is_some_and(Route::is_probe),
         };
         let context = &self.context;
         let admitted = match admit(&context.config.hosts, &context.config.origins, &asked) {
             Ok(admitted) => admitted,
             Err(refused) => {
+                self.refusals.log(&refused);
                 let problem = refused.into_problem();
                 context.metrics.refused(problem.kind());
                 // No CORS headers: the page may not even read the reason.
@@ -79,7 +83,7 @@ impl Router {
         }
         if preflight.is_some() && admitted.cors != Cors::Same {
             let mut response = no_content();
-            admitted.cors.apply_preflight(response.headers_mut());
+            admitted.cors.apply_preflight(&head.headers, response.headers_mut());
             return (response.into(), admitted.cors);
         }
         let answer = self.route(request, route).await.unwrap_or_else(|problem| {
@@ -98,6 +102,12 @@ impl Router {
             && let Some(answer) = extra.answer(request.reborrow())
         {
             return answer.await;
+        }
+        if let Some(clean) = request.head.uri.path().strip_suffix('/')
+            && Route::of(clean).is_some_and(Route::is_clean)
+            && let Some(redirect) = request.without_final_slash()
+        {
+            return Ok(redirect);
         }
         let Some(route) = route else { return Err(Problem::not_found()) };
         let context = &self.context;

@@ -69,7 +69,7 @@ impl Keyed {
     }
 
     fn connect(&self, request: &Request<'_>, path: &str) -> Result<Answer, Problem> {
-        let stream = request.stream(&request.query(&Request::LAST_EVENT_ID)?)?;
+        let stream = request.stream(&request.stream_query(&Request::LAST_EVENT_ID)?)?;
         let key = key(path)?;
         let greeting = greeting("connect", &format!("{key} is connected"));
         let emitter = self.connected.connect(key.clone(), stream).map_err(Refused::Topic)?;
@@ -78,7 +78,7 @@ impl Keyed {
 
     fn stream(&self, request: &Request<'_>) -> Result<Answer, Problem> {
         let [id, camel_case, upper_case] = Request::LAST_EVENT_ID;
-        let query = request.query(&["user", id, camel_case, upper_case])?;
+        let query = request.stream_query(&["user", id, camel_case, upper_case])?;
         let stream = request.stream(&query)?;
         let user = query.one("user")?.filter(|user| !user.is_empty()).unwrap_or(DEFAULT_USER);
         let greeting = Event::new(format!("hello, {user}"));
@@ -125,6 +125,12 @@ impl ExtraRoutes for Keyed {
     fn answer<'a>(&'a self, request: Request<'a>) -> Option<AnswerFuture<'a>> {
         let route = Route::of(request.head.uri.path())?;
         Some(Box::pin(async move {
+            if let Some(clean) = request.head.uri.path().strip_suffix('/')
+                && Route::of(clean).is_some()
+                && let Some(redirect) = request.without_final_slash()
+            {
+                return Ok(redirect);
+            }
             request.require_method(route.methods())?;
             match route {
                 _ if request.head.method == Method::OPTIONS => Ok(Answer::allowed(route.methods())),
@@ -147,7 +153,7 @@ enum Route<'a> {
 
 impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
-        if path == "/stream-sse" {
+        if path == "/stream-sse" || path == "/stream-sse/" {
             return Some(Self::Stream);
         }
         let (call, key) = path.strip_prefix('/')?.split_once('/')?;

@@ -1,5 +1,7 @@
 //! The paths of the hub's own routes.
 
+use crate::http::request::topic_of_path;
+
 /// The path of one of the hub's own routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
@@ -34,6 +36,21 @@ impl<'a> Route<'a> {
                 None => Self::Asset(path.strip_prefix("/assets/")?),
             },
         })
+    }
+
+    /// Returns whether something may be at the path, which a path with a slash more is redirected to.
+    pub(crate) fn is_clean(self) -> bool {
+        match self {
+            Self::Topic(path) => topic_of_path(path).is_ok(),
+            Self::Asset(_) | Self::Index | Self::Server => false,
+            _ => true,
+        }
+    }
+
+    /// Returns whether the route answers for any host. Load balancers probe an address, and the
+    /// answers are no secret.
+    pub(crate) fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Ready)
     }
 
     /// Returns whether even reading it is a matter of managing the server. Pages of any origin may be

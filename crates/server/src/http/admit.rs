@@ -21,6 +21,8 @@ pub(crate) struct Asked<'a> {
     /// The host in the request's target, which HTTP/2 always sends and HTTP/1.1 rarely.
     pub(crate) target: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
+    /// Whether any host is answered.
+    pub(crate) is_probe: bool,
 }
 
 /// The intent of a request; for a preflight, the intent of the request that it announces.
@@ -137,6 +139,10 @@ fn served_authority(
 ) -> Result<Option<Authority>, NotAdmitted> {
     if host.is_repeated() {
         return Err(NotAdmitted::NoHost);
+    }
+    if asked.is_probe && (asked.target.is_some() || host.first().is_some()) {
+        let header = || host.first().and_then(|value| value.to_str().ok());
+        return Ok(asked.target.or_else(header).and_then(Authority::parse));
     }
     let header = match host.first() {
         Some(value) => Some(value.to_str().map_err(|_| NotAdmitted::Host(shown(value)))?),

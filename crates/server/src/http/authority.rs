@@ -20,6 +20,15 @@ pub(crate) enum Host {
     Address(IpAddr),
 }
 
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
 impl Authority {
     /// Reads `host[:port]` (RFC 9110, section 7.2); `None` for any other text.
     pub(crate) fn parse(text: &str) -> Option<Self> {

@@ -3,7 +3,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
 };
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -35,7 +35,10 @@ impl Cors {
     }
 
     /// Adds the headers that answer a preflight, beside those of [`Cors::apply`].
-    pub(crate) fn apply_preflight(&self, headers: &mut HeaderMap) {
+    ///
+    /// A listed origin may send any header it asks for: tracing and monitoring add their own to every
+    /// request of a page, and headers that the API does not read have no effect.
+    pub(crate) fn apply_preflight(&self, asked: &HeaderMap, headers: &mut HeaderMap) {
         let (methods, names) = match self {
             Self::Same => return,
             Self::Listed(_) => ("GET, HEAD, POST, DELETE", REQUEST_HEADERS),
@@ -43,6 +46,11 @@ impl Cors {
         };
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(names));
+        if let Self::Listed(_) = self {
+            for names in asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
+                headers.append(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+            }
+        }
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
     }
 }
@@ -57,7 +65,7 @@ pub(crate) fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<M
 }
 
 /// Headers of an answer that a page may read beside the safelisted ones.
-const EXPOSED: &str = "Last-Event-ID, Idempotency-Replayed, Retry-After";
+const EXPOSED: &str = "Last-Event-ID, Idempotency-Replayed, Retry-After, Tidings-Epoch";
 /// Headers that requests may carry: all headers that the API reads.
 const REQUEST_HEADERS: &str = "Last-Event-ID, Cache-Control, Content-Type, Authorization, \
                                Idempotency-Key, Event-Type, Event-Id";

@@ -16,9 +16,13 @@ pub(crate) use self::path::topic;
 pub use self::path::topic_of_path;
 pub use self::query::Query;
 
+use bytes::Bytes;
+use http::header::LOCATION;
 use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
 use tidings_hub::StreamRequest;
 
+use crate::http::answer::Answer;
 use crate::http::problem::Problem;
 
 /// A request that has been admitted.
@@ -52,6 +56,35 @@ impl Request<'_> {
         let query = Query::parse(self.head.uri.query())?;
         query.only(known)?;
         Ok(query)
+    }
+
+    /// Reads the query of a stream: parameters that resemble one of `known` or one of the hub's own
+    /// streams are refused, because a misspelled one would lose its reader's place in silence; all
+    /// others are ignored, because a refusal ends a browser's EventSource for good.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::query`].
+    pub fn stream_query(&self, known: &[&str]) -> Result<Query, Problem> {
+        let query = Query::parse(self.head.uri.query())?;
+        query.only_for_stream(known)?;
+        Ok(query)
+    }
+
+    /// The redirect (308) of a path that ends with a slash to the same path without it; `None` for
+    /// other paths. It is relative, so that it holds beneath a proxy's prefix, too.
+    #[must_use]
+    pub fn without_final_slash(&self) -> Option<Answer> {
+        let clean = self.head.uri.path().strip_suffix('/')?;
+        let last = clean.rsplit('/').next().filter(|last| !matches!(*last, "" | "." | ".."))?;
+        let query = self.head.uri.query().map_or(String::new(), |query| format!("?{query}"));
+        let location = HeaderValue::try_from(format!("../{last}{query}")).ok()?;
+        let detail =
+            "this path has no final slash: follow the redirect (curl -L), or leave it out\n";
+        let mut response = Response::new(Bytes::from_static(detail.as_bytes()));
+        *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+        response.headers_mut().insert(LOCATION, location);
+        Some(Answer::Text(response))
     }
 
     /// The place where a stream for this client starts, and the kind of client. The last event ID comes

@@ -199,6 +199,8 @@ async fn an_unknown_query_parameter_is_named_with_the_nearest_one() {
         (server.get("/topics/a?lasteventid=7"), ["'lasteventid'", "'lastEventI"]),
         (server.get("/events?topics=a"), ["'topics'", "'topic'"]),
         (server.post("/topics/a?tpye=x", "x"), ["'tpye'", "'type'"]),
+        (server.get("/topics/a?lastid=7"), ["'lastid'", "last_event_id"]),
+        (server.get("/topics/a?topic=b"), ["'topic'", "last_event_id"]),
         (server.get("/topics/a?limit=5"), ["'limit'", "Accept: application/json"]),
         (server.get("/healthz?verbose=1"), ["'verbose'", "takes none"]),
     ] {

@@ -77,6 +77,21 @@ async fn a_preflight_for_publishing_allows_every_header_the_api_reads() {
 }
 
 #[tokio::test]
+async fn a_listed_origin_may_send_the_headers_that_monitoring_adds() {
+    let server = listed().await;
+    let asked = "sentry-trace,traceparent,x-requested-with";
+    let answer = preflight(&server, "/topics/a", "POST", asked).await;
+    let names: Vec<_> = answer.headers.get_all("access-control-allow-headers").iter().collect();
+    assert!(names.iter().any(|names| *names == asked), "{names:?}");
+    assert!(allows(&answer, "last-event-id"));
+    // Any origin may read without credentials, and with the headers of reading alone.
+    let server = start_with(|config, _| config.origins.others = Others::Read).await;
+    let answer = preflight(&server, "/topics/a", "GET", asked).await;
+    assert_eq!(answer.headers.get_all("access-control-allow-headers").iter().count(), 1);
+    assert!(!allows(&answer, "traceparent"));
+}
+
+#[tokio::test]
 async fn c6_credentials_are_answered_with_the_one_origin_and_never_with_a_star() {
     let server = listed().await;
     let first = server.publish("a", "1").await;

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use tidings_hub::{Event, EventId, Start, Topic};
 use tidings_server::{AnswerFuture, ExtraRoutes, Problem, ProblemKind, Request, StreamAnswer};
 
-use crate::harness::{Running, start_server};
+use crate::harness::{Running, start, start_server};
 
 /// A GET that counts, a stream of a topic that greets, and a page.
 struct Extra {
@@ -91,4 +91,31 @@ async fn their_streams_are_opened_where_all_are() {
     let greeting = stream.event().await;
     assert_eq!((greeting.data(), greeting.id()), ("welcome", None));
     assert_eq!(stream.data().await, "news");
+}
+
+#[tokio::test]
+async fn a_final_slash_is_redirected_to_the_clean_path() {
+    let server = start().await;
+    for (path, clean) in [
+        ("/topics/a/b/?last_event_id=1", "../b?last_event_id=1"),
+        ("/topics/a%20b/", "../a%20b"),
+        ("/topics/", "../topics"),
+        ("/events/?topic=a", "../events?topic=a"),
+        ("/healthz/", "../healthz"),
+    ] {
+        for method in [Method::GET, Method::POST] {
+            let answer = server.request(method, path).answer().await;
+            let found = (answer.status.as_u16(), answer.header("location"));
+            assert_eq!(found, (308, clean), "{path}");
+        }
+    }
+    for (path, status) in [
+        ("/topics/a//", 400),
+        ("/topics/../", 400),
+        ("//topics/a/", 404),
+        ("//", 404),
+        ("/x/", 404),
+    ] {
+        assert_eq!(server.get(path).answer().await.status, status, "{path}");
+    }
 }

@@ -153,11 +153,23 @@ async fn nonsense_is_told() {
     let (server, _) = start().await;
     server.get("/connect/a%0Ab").answer().await.problem(400, "unclean-path");
     server.get("/connect/").answer().await.problem(400, "unclean-path");
-    server.get("/connect/a?user=b").answer().await.problem(400, "unknown-parameter");
-    server.get("/stream-sse?name=b").answer().await.problem(400, "unknown-parameter");
+    server.get("/connect/a?lastid=b").answer().await.problem(400, "unknown-parameter");
+    server.get("/stream-sse?uesr=b").answer().await.problem(400, "unknown-parameter");
     server.post("/connect/a", "").answer().await.problem(405, "method-not-allowed");
     server.post("/send/a", &b"\xff"[..]).answer().await.problem(400, "not-utf-8");
     let large = "x".repeat(HubConfig::default().event_bytes_max + 1);
     server.post("/send/a", large).answer().await.problem(413, "event-too-large");
     assert_eq!(server.hub.stats().published, 0);
+}
+
+#[tokio::test]
+async fn what_ends_no_event_source_of_the_hub_ends_none_here() {
+    let (server, _) = start().await;
+    for path in ["/connect/a?_=17", "/stream-sse?user=a&padding=x"] {
+        drop(server.stream(path).await);
+    }
+    for (path, clean) in [("/connect/a/?_=1", "../a?_=1"), ("/stream-sse/", "../stream-sse")] {
+        let answer = server.get(path).answer().await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (308, clean));
+    }
 }

@@ -92,7 +92,7 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
             );
             Err(Problem::new(ProblemKind::UnknownParameter, detail).with("parameter", *name))
         }
-        (Format::EventStream, None) => query.only(&known(&[])).map(|()| query),
+        (Format::EventStream, None) => query.only_for_stream(&known(&[])).map(|()| query),
         (Format::Json, _) => query.only(&known(&page::PARAMETERS)).map(|()| query),
     }
 }

@@ -10,6 +10,7 @@ struct Case {
     version: Version,
     target: Option<&'static str>,
     headers: HeaderMap,
+    is_probe: bool,
 }
 
 fn get() -> Case {
@@ -20,6 +21,7 @@ fn get() -> Case {
         version: Version::HTTP_11,
         target: None,
         headers: HeaderMap::new(),
+        is_probe: false,
     }
 }
 
@@ -64,8 +66,9 @@ impl Case {
     }
 
     fn admit(&self) -> Result<Admitted, NotAdmitted> {
-        let Self { intent, version, target, ref headers, .. } = *self;
-        admit(&self.hosts, &self.origins, &Asked { intent, version, target, headers })
+        let Self { intent, version, target, ref headers, is_probe, .. } = *self;
+        let asked = Asked { intent, version, target, headers, is_probe };
+        admit(&self.hosts, &self.origins, &asked)
     }
 
     #[track_caller]
@@ -327,4 +330,16 @@ fn methods_are_safe_except_where_a_get_acts() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
         assert_eq!(Intent::new(&method, false), Intent::Act);
     }
+}
+
+#[test]
+fn a_probe_is_answered_whatever_its_host() {
+    let probe = || Case { is_probe: true, ..get() };
+    for host in ["10.1.2.3:4000", "hub.internal", "", "a b", "[::1]", "localhost"] {
+        probe().host(host).passes(Cors::Same);
+    }
+    // The other checks hold.
+    probe().host("a.example").host("b.example").refuses(NotAdmitted::NoHost);
+    probe().refuses(NotAdmitted::NoHost);
+    probe().host("10.1.2.3").origin("http://evil.example").refuses(foreign("http://evil.example"));
 }

@@ -6,6 +6,7 @@ use tidings_hub::Topic;
 
 use super::query::percent_decode;
 use crate::http::problem::{Problem, ProblemKind};
+use crate::work;
 
 /// Reads the topic that follows `/topics/` in a path.
 ///
@@ -19,6 +20,7 @@ use crate::http::problem::{Problem, ProblemKind};
 pub fn topic_of_path(path: &str) -> Result<Topic, Problem> {
     let name = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
     // Bytes, because looking for characters costs several times as much.
+    work::looked_at(name.len());
     for segment in name.as_bytes().split(|&byte| byte == b'/') {
         match segment {
             b"" => return Err(unclean("it has an empty segment")),
@@ -162,6 +164,18 @@ mod tests {
     fn a_clean_path_can_still_be_no_topic() {
         for path in ["%E2%80%8B".to_owned(), "x".repeat(2000)] {
             assert_eq!(topic_of_path(&path).unwrap_err().kind(), ProblemKind::InvalidTopic);
+        }
+    }
+
+    #[test]
+    fn the_longest_path_is_looked_at_in_linear_time() {
+        let looked = |bytes: usize| {
+            [&"a/".repeat(bytes / 2), &"%41/".repeat(bytes / 4), &"%C3%BC".repeat(bytes / 6)]
+                .map(|path| work::of(|| drop(topic_of_path(&format!("{path}z")))))
+        };
+        // Twice the largest head.
+        for (once, twice) in looked(32 * 1024).into_iter().zip(looked(64 * 1024)) {
+            assert!(once > 0 && twice <= 2 * once + 16, "{once}, {twice}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::http::problem::{Problem, ProblemKind};
+use crate::work;
 
 /// The parameters of a query, decoded once.
 #[derive(Debug, Default)]
@@ -32,9 +33,25 @@ impl Query {
     /// Refuses every unknown parameter: a misspelled one would silently have no effect, and a
     /// reader would lose its place.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
-        let unknown = self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str()));
-        let Some((name, _)) = unknown else { return Ok(()) };
-        if name == "token" {
+        self.refuse(known, |name| !known.contains(&name))
+    }
+
+    /// Refuses the parameters of a stream that resemble one of ours and are not among `known`. All
+    /// others are ignored: browsers' scripts and proxies add some to make requests unique, polyfills
+    /// add their own, and an EventSource that is refused never comes back.
+    pub(crate) fn only_for_stream(&self, known: &[&str]) -> Result<(), Problem> {
+        let ours = || known.iter().chain(&STREAM_PARAMETERS);
+        self.refuse(known, |name| {
+            let is_ours = || name == TOKEN || ours().any(|ours| resembles(name, ours));
+            !known.contains(&name) && is_ours()
+        })
+    }
+
+    /// Refuses the first parameter whose name is wrong.
+    fn refuse(&self, known: &[&str], is_wrong: impl Fn(&str) -> bool) -> Result<(), Problem> {
+        let wrong = self.pairs.iter().find(|(name, _)| is_wrong(name));
+        let Some((name, _)) = wrong else { return Ok(()) };
+        if name == TOKEN {
             return Err(Problem::new(
                 ProblemKind::TokensNotConfigured,
                 "this server has no tokens configured, so it takes none: leave 'token' out",
@@ -91,6 +108,7 @@ fn decode(text: &str) -> Result<String, Problem> {
 /// Decodes `%XX`, once. Unlike browsers, which keep malformed text, it refuses it, because its
 /// meaning is unknown.
 pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, String> {
+    work::looked_at(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         rest = &rest[at + 1..];
@@ -102,29 +120,64 @@ pub(crate) fn percent_decode(text: &str) -> Result<Cow<'_, str>, String> {
     decoded.map_err(|error| format!("it is not UTF-8 at its byte {}", error.valid_up_to()))
 }
 
+/// Returns whether a name looks like a misspelling of one of ours.
+///
+/// Case, `_` and `-` do not count. A name resembles ours if it is the same but for an edit, or a quarter
+/// of its letters in a long one; or if it is at least half of our name with letters left out, as in
+/// `lastid`. A name of less than four letters is too short to tell.
+fn resembles(name: &str, ours: &str) -> bool {
+    const LETTERS_MIN: usize = 4;
+    let plain = |name: &str| -> Vec<char> {
+        let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
+        letters.take(NAME_SHOWN_BYTES_MAX).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let (name, ours) = (plain(name), plain(ours));
+    if name == ours {
+        return true;
+    }
+    let edits_max = if ours.len() < 8 { 1 } else { 1 + ours.len() / 4 };
+    name.len() >= LETTERS_MIN && (edits(&name, &ours) <= edits_max || is_shortened(&name, &ours))
+}
+
+/// Returns whether a name is another one with at most half of its letters left out.
+fn is_shortened(name: &[char], whole: &[char]) -> bool {
+    let mut letters = whole.iter();
+    name.len() * 2 >= whole.len() && name.iter().all(|c| letters.any(|letter| letter == c))
+}
+
 /// The known name that the client most likely meant.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |known: &str| edits(&name.to_lowercase(), &known.to_lowercase());
+    let lower = |name: &str| name.to_lowercase().chars().collect::<Vec<_>>();
+    let distance = |known: &str| edits(&lower(name), &lower(known));
     let (distance, nearest) = known.iter().map(|&known| (distance(known), known)).min()?;
     (distance <= 1 + nearest.len() / 4).then_some(nearest)
 }
 
-/// The edit distance: the number of characters to insert, remove or replace.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (removed, c) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = removed + 1;
+/// The edit distance: the number of characters to insert, remove, replace, or swap with their neighbor.
+fn edits(from: &[char], to: &[char]) -> usize {
+    work::looked_at(from.len() * to.len());
+    let mut rows = [vec![0; to.len() + 1], (0..=to.len()).collect(), vec![0; to.len() + 1]];
+    for (at, &c) in from.iter().enumerate() {
+        let [before, above, row] = &mut rows;
+        row[0] = at + 1;
         for (index, &wanted) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(c != wanted);
-            diagonal = row[index + 1];
-            row[index + 1] = replaced.min(diagonal + 1).min(row[index] + 1);
+            let replaced = above[index] + usize::from(c != wanted);
+            row[index + 1] = replaced.min(above[index + 1] + 1).min(row[index] + 1);
+            let is_swapped = at > 0 && index > 0 && c == to[index - 1] && from[at - 1] == wanted;
+            if is_swapped {
+                row[index + 1] = row[index + 1].min(before[index - 1] + 1);
+            }
         }
+        rows.rotate_left(1);
     }
-    row[to.len()]
+    rows[1][to.len()]
 }
 
+/// The parameters of streams. One of another call of ours would silently have no effect either.
+const STREAM_PARAMETERS: [&str; 5] =
+    ["topic", "match", "last_event_id", "lastEventId", "lastEventID"];
+/// The parameter for tokens, which are planned.
+const TOKEN: &str = "token";
 /// The maximum length of a foreign name in an answer, and in the comparison with known names.
 const NAME_SHOWN_BYTES_MAX: usize = 64;
 
@@ -204,11 +257,88 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_ignores_what_resembles_no_parameter_of_ours() {
+        let known = ["topic", "match", "last_event_id", "lastEventId", "lastEventID"];
+        for name in [
+            "_",
+            "t",
+            "v",
+            "ts",
+            "cb",
+            "id",
+            "padding",
+            "timestamp",
+            "time",
+            "rnd",
+            "random",
+            "nocache",
+            "cache",
+            "cachebuster",
+            "since",
+            "path",
+            "hash",
+            "client",
+            "clientId",
+            "utm_source",
+            "%D1%82%D0%B5%D0%BC%D0%B0",
+        ] {
+            let given = query(&format!("topic=a&{name}=1"));
+            assert!(given.only_for_stream(&known).is_ok(), "{name}");
+            assert!(given.only(&known).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_stream_refuses_what_looks_like_a_misspelling_of_ours() {
+        let known = ["last_event_id", "lastEventId", "lastEventID"];
+        for name in [
+            "lastid",
+            "last-event-id",
+            "Last-Event-ID",
+            "LASTEVENTID",
+            "lasteventid",
+            "last_evnt_id",
+            "lastEventIds",
+            "eventid",
+            "last_event",
+            "topics",
+            "topci",
+            "Topic",
+            "topic",
+            "matches",
+            "matchs",
+            "match",
+            "mtach",
+            "token",
+        ] {
+            let problem = query(&format!("_=1&{name}=1")).only_for_stream(&known);
+            // `matches` is two edits away from `match`, and a word of its own.
+            assert_eq!(problem.is_err(), name != "matches", "{name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_query_is_looked_at_in_linear_time() {
+        let looked = |bytes: usize| {
+            let text = "topicality=1&".repeat(bytes / 13);
+            work::of(|| drop(query(&text).only_for_stream(&STREAM_PARAMETERS)))
+        };
+        // Twice the largest head.
+        let (once, twice) = (looked(32 * 1024), looked(64 * 1024));
+        assert!(once > 32 * 1024 && twice <= 2 * once + once / 100, "{once}, {twice}");
+    }
+
+    #[test]
     fn edits_are_counted() {
-        for (from, to, count) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3)]
-        {
-            assert_eq!(edits(from, to), count);
+        for (from, to, count) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("topci", "topic", 1),
+        ] {
+            let letters = |text: &str| text.chars().collect::<Vec<_>>();
+            assert_eq!(edits(&letters(from), &letters(to)), count, "{from}, {to}");
         }
     }
 }
