@@ -59,6 +59,7 @@ function normalized(text) {
     .trimEnd()
     .replaceAll(ID, 'urn:uuid:EPOCH-$1')
     .replace(/^date: .*$/gm, 'date: DATE')
+    .replace(/^tidings-epoch: [0-9a-f]{15}$/gm, 'tidings-epoch: EPOCH')
     .replaceAll(/"time":\d{13}/g, '"time":0')
     .replaceAll(/"since":"\d{4}-[\d:T.-]+Z"/g, '"since":"DATE"')
     .replaceAll(/"address":"127\.0\.0\.1:\d+"/g, '"address":"ADDRESS"')
