@@ -22,9 +22,12 @@ async fn no_route_answers_to_a_foreign_host_or_origin() {
     let server = start().await;
     for path in PATHS {
         for method in [Method::GET, Method::POST, Method::OPTIONS, Method::PUT] {
-            let answer = server.request(method.clone(), path).host("evil.example").answer().await;
-            let detail = answer.problem(421, "foreign-host");
-            assert!(detail.contains("evil.example") && detail.contains("--allow-host"));
+            // Load balancers probe an address.
+            if !["/healthz", "/readyz"].contains(&path) {
+                let ask = server.request(method.clone(), path).host("evil.example");
+                let detail = ask.answer().await.problem(421, "foreign-host");
+                assert!(detail.contains("evil.example") && detail.contains("--allow-host"));
+            }
             let ask = server.request(method, path).header("origin", "http://evil.example");
             let detail = ask.answer().await.problem(403, "foreign-origin");
             assert!(detail.contains("http://evil.example") && detail.contains("--allow-origin"));
@@ -73,10 +76,10 @@ async fn a_request_without_a_host_is_refused_and_one_by_http_1_0_is_not() {
 async fn a_listed_host_is_served() {
     let name = HostName::parse("news.example").unwrap();
     let server = start_with(|config, _| config.hosts = Hosts::Listed(vec![name])).await;
-    assert_eq!(server.get("/healthz").host("news.example:80").answer().await.status, 200);
-    server.get("/healthz").host("other.example").answer().await.problem(421, "foreign-host");
+    assert_eq!(server.get("/topics").host("news.example:80").answer().await.status, 200);
+    server.get("/topics").host("other.example").answer().await.problem(421, "foreign-host");
     let server = start_with(|config, _| config.hosts = Hosts::Any).await;
-    assert_eq!(server.get("/healthz").host("other.example").answer().await.status, 200);
+    assert_eq!(server.get("/topics").host("other.example").answer().await.status, 200);
 }
 
 #[tokio::test]

@@ -134,7 +134,7 @@ async fn a_wildcard_inside_a_segment_is_refused() {
 #[tokio::test]
 async fn an_unclean_path_names_the_call_to_use() {
     let server = start().await;
-    for path in ["", "a//b", "a/", "a/../b", "a/./b", "a%2Fb", "%2e%2e", "a%00", "%ff", "%zz"] {
+    for path in ["a//b", "a//", "a/../b", "a/./b", "a%2Fb", "%2e%2e", "a%00", "%ff", "%zz"] {
         for method in [Method::GET, Method::POST] {
             let ask = server.request(method, &format!("/topics/{path}"));
             check(&server, ask, 400, "unclean-path", &["/events?topic=", "POST /events"]).await;
@@ -249,9 +249,9 @@ async fn a_wrong_method_names_the_right_ones() {
 #[tokio::test]
 async fn an_unknown_content_type_names_those_that_are_taken() {
     let server = start().await;
-    let taken = ["application/json", "application/x-ndjson", "text/event-stream"];
+    let taken = ["application/json", "application/x-ndjson", "text/event-stream", "text/plain"];
     let event = r#"{"topic":"a","data":1}"#;
-    for content_type in ["application/x-www-form-urlencoded", "text/plain", "application/xml", ""] {
+    for content_type in ["application/x-www-form-urlencoded", "text/html", "application/xml", ""] {
         let ask = server.post("/events", event).content_type(content_type);
         check(&server, ask, 415, "unsupported-content", &taken).await;
     }
