@@ -1,4 +1,4 @@
-//! What a request says about all its events.
+//! Marks that the headers of a request put on all its events.
 
 use tidings_hub::{Draft, IdempotencyKey, Via};
 
