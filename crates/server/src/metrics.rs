@@ -22,6 +22,7 @@ use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
 use crate::http::problem::ProblemKind;
 use crate::http::request::MetricsFormat;
+use crate::net::stalls::Stalls;
 
 /// The server's own counters, beside those of the hub.
 pub(crate) struct Metrics {

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::http::admit::{Asked, Intent, admit};
 use crate::http::answer::Answer;
 use crate::http::cors::{Cors, preflight_method};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemKind};
 use crate::http::refusal_log::RefusalLog;
 use crate::http::request::{Caller, Request, RequestBody};
 use crate::http::respond::{Handled, OpenedStream, respond};
