@@ -33,7 +33,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(hub: &Hub, streams: &Arc<Streams>, engine: &Arc<Engine>) -> Self {
+    pub(crate) fn new(
+        hub: &Hub,
+        streams: &Arc<Streams>,
+        engine: &Arc<Engine>,
+        stalls: &Arc<Stalls>,
+    ) -> Self {
         let mut whole = Registry::default();
         whole.register_collector(Box::new(ProcessNumbers::new()));
         let registry = whole.sub_registry_with_prefix("tidings");
@@ -43,12 +48,16 @@ impl Metrics {
         registry.register_collector(Box::new(numbers));
         let (engine, streams) = (Arc::clone(engine), Arc::clone(streams));
         registry.register_collector(Box::new(StreamEnds { engine, streams }));
+        registry.register_collector(Box::new(StalledAnswers(Arc::clone(stalls))));
         let refused = Refusals::default();
         registry.register_collector(Box::new(refused.clone()));
         let accept_failed = Counter::default();
         let help = "Connections not accepted for lack of descriptors or memory";
         registry.register("accept_failed", help, accept_failed.clone());
-        Self { registry: whole, refused, accept_failed }
+        let connections_evicted = Counter::default();
+        let help = "Quiet connections closed for lack of descriptors";
+        registry.register("connections_evicted", help, connections_evicted.clone());
+        Self { registry: whole, refused, accept_failed, connections_evicted }
     }
 
     pub(crate) fn refused(&self, kind: ProblemKind) {
@@ -57,6 +66,16 @@ impl Metrics {
 
     pub(crate) fn accept_failed(&self) {
         self.accept_failed.inc();
+    }
+
+    pub(crate) fn connections_evicted(&self, count: usize) {
+        self.connections_evicted.inc_by(count as u64);
+    }
+
+    /// Adds the number of log lines that were lost.
+    pub(crate) fn count_lost_log_lines(&mut self, lines: Arc<AtomicU64>) {
+        let registry = self.registry.sub_registry_with_prefix("tidings");
+        registry.register_collector(Box::new(LostLogLines(lines)));
     }
 
     /// The metrics as text.
