@@ -105,6 +105,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value = "1MiB")]
     pub(crate) event_bytes_max: String,
 
+    /// Maximum size of all request bodies that are held at the same time, such as 64MiB;
+    /// more are refused for a moment [default: 128MiB, or four of the largest events].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) bodies_bytes: Option<String>,
+
     /// Origin whose pages may publish and read, such as https://example.com; '*' lets every page
     /// read without credentials; may be repeated.
     #[arg(long, value_name = "ORIGIN")]

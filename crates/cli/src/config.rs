@@ -46,6 +46,9 @@ impl std::error::Error for Mistakes {}
 
 /// A larger event is a file. Also, sizes in a history are 32-bit numbers.
 const EVENT_BYTES_MAX: usize = 1 << 30;
+/// The largest events that request bodies must have room for: one that is read, one that is
+/// published meanwhile, and as much while their buffers grow.
+const LARGEST_EVENTS_MIN: usize = 4;
 /// More frequent heartbeats are traffic rather than signs of life.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 /// Healthy readers pause this long: a phone between two cells, a laptop with a closed lid.
@@ -88,6 +91,17 @@ impl ServeConfig {
                 n => Ok(n),
             }
         });
+        let bodies_min = hub.event_bytes_max.saturating_mul(LARGEST_EVENTS_MIN);
+        server.bodies_bytes_max = server.bodies_bytes_max.max(bodies_min);
+        if let Some(text) = &args.bodies_bytes {
+            checker.set(&mut server.bodies_bytes_max, "--bodies-bytes", text, |text| {
+                let why = "must hold four of the largest events (--event-bytes-max)";
+                bytes(text)?
+                    .checked_sub(bodies_min)
+                    .map(|more| bodies_min + more)
+                    .ok_or(why.to_owned())
+            });
+        }
         if let Some(text) = &args.history_events {
             let number = |text: &str| {
                 let why = |_| "must be a whole number of at least 1".to_owned();

@@ -95,6 +95,13 @@ impl Decoder {
         &self.last_event_id
     }
 
+    /// Returns the number of bytes that are kept of an event whose end has not come.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> usize {
+        let Kept { data, event_type, id, .. } = &self.kept;
+        self.unfinished.len() + data.len() + event_type.len() + id.len()
+    }
+
     /// Returns the limits in force.
     #[must_use]
     pub fn limits(&self) -> Limits {

@@ -35,6 +35,10 @@ pub struct ServerConfig {
     /// The maximum size of a JSON body of `POST /events`: 8 MiB by default. Such a body is held
     /// whole, because it is published entirely or not at all; streamed bodies have no such limit.
     pub json_bytes_max: usize,
+    /// The maximum number of bytes that request bodies hold together: 128 MiB by default,
+    /// half the history's default. A quarter is a reserve for bodies of at most 64 KiB. A body
+    /// that finds no room is refused at once.
+    pub bodies_bytes_max: usize,
     /// The maximum number of open streams: 100,000 by default, about as many as fit in the memory
     /// of a small machine; [`within_descriptors`](Self::within_descriptors) lowers it to the
     /// process's limit. Publishing and health checks do not count.
@@ -70,6 +74,7 @@ impl Default for ServerConfig {
             heads_max: 16 * 1024,
             body_timeout: Duration::from_secs(60),
             json_bytes_max: 8 * 1024 * 1024,
+            bodies_bytes_max: 128 * 1024 * 1024,
             streams_max: 100_000,
             stall_timeout: Duration::from_secs(60),
             filters_max: 100,

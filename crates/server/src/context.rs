@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 
+use crate::budget::Budget;
 use crate::config::{ServerConfig, TimeSource};
 use crate::engine::Engine;
 use crate::engine::streams::Streams;
@@ -16,6 +17,8 @@ use crate::phase::Phase;
 pub(crate) struct Context {
     pub(crate) hub: Hub,
     pub(crate) config: ServerConfig,
+    /// The bytes that request bodies hold.
+    pub(crate) bodies: Arc<Budget>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Arc<Engine>,
@@ -33,8 +36,9 @@ impl Context {
     ) -> Self {
         let streams = Streams::new(config.streams_max);
         let stalls = Arc::default();
-        let metrics = Metrics::new(&hub, &streams, &engine, &stalls);
-        Self { hub, config, streams, metrics, engine, stalls, phase }
+        let bodies = Budget::new(config.bodies_bytes_max);
+        let metrics = Metrics::new(&hub, &streams, &engine, (&stalls, &bodies));
+        Self { hub, config, bodies, streams, metrics, engine, stalls, phase }
     }
 
     /// The server's current phase.

@@ -18,6 +18,7 @@
 //! history, cursors and topics, which belong to the hub.
 
 mod api;
+mod budget;
 mod config;
 mod context;
 mod engine;

@@ -17,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
 
 use self::process::ProcessNumbers;
+use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
@@ -37,14 +38,15 @@ impl Metrics {
         hub: &Hub,
         streams: &Arc<Streams>,
         engine: &Arc<Engine>,
-        stalls: &Arc<Stalls>,
+        (stalls, bodies): (&Arc<Stalls>, &Arc<Budget>),
     ) -> Self {
         let mut whole = Registry::default();
         whole.register_collector(Box::new(ProcessNumbers::new()));
         let registry = whole.sub_registry_with_prefix("tidings");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that is running", build);
-        let numbers = HubNumbers { hub: hub.clone(), streams: Arc::clone(streams) };
+        let (streams_open, bodies) = (Arc::clone(streams), Arc::clone(bodies));
+        let numbers = HubNumbers { hub: hub.clone(), streams: streams_open, bodies };
         registry.register_collector(Box::new(numbers));
         let (engine, streams) = (Arc::clone(engine), Arc::clone(streams));
         registry.register_collector(Box::new(StreamEnds { engine, streams }));
@@ -113,6 +115,7 @@ impl Collector for Refusals {
 struct HubNumbers {
     hub: Hub,
     streams: Arc<Streams>,
+    bodies: Arc<Budget>,
 }
 
 impl Collector for HubNumbers {
@@ -125,6 +128,12 @@ impl Collector for HubNumbers {
             ("topics", "Topics known to the hub", None, int(stats.topics)),
             ("history_events", "Events held in history", None, stats.events_held as i64),
             ("history", "Bytes that history takes", Some(Unit::Bytes), int(stats.history_bytes)),
+            (
+                "bodies",
+                "Bytes that request bodies hold",
+                Some(Unit::Bytes),
+                int(self.bodies.held()),
+            ),
         ];
         for (name, help, unit, value) in gauges {
             let gauge = ConstGauge::new(value);

@@ -1,5 +1,6 @@
 //! Problems: errors as RFC 9457 describes them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -108,6 +109,8 @@ kinds! {
     Draining = SERVICE_UNAVAILABLE "draining" "Draining",
     /// The limit on open streams is reached.
     TooManyStreams = SERVICE_UNAVAILABLE "too-many-streams" "Too many streams",
+    /// The bytes that request bodies may hold together are held.
+    TooManyBytes = SERVICE_UNAVAILABLE "too-many-bytes" "Too many bytes held",
     /// The journal failed, and it is unknown what was committed.
     JournalFailed = SERVICE_UNAVAILABLE "journal-failed" "Journal failed",
 }
@@ -141,6 +144,16 @@ impl Problem {
     pub fn invalid_parameter(name: &str, why: &str) -> Self {
         let detail = format!("the query parameter '{name}' cannot be used: {why}");
         Self::new(ProblemKind::InvalidParameter, detail).with("parameter", name)
+    }
+
+    /// A body for which the budget has no room.
+    pub(crate) fn too_many_bytes() -> Self {
+        /// Spread, so that those who are refused do not all come back at once.
+        const SPREAD_MILLIS: RangeInclusive<u64> = 1000..=5000;
+        let detail = "other requests hold all the memory there is for bodies: try again \
+                      in a moment";
+        let after = Duration::from_millis(fastrand::u64(SPREAD_MILLIS));
+        Self::new(ProblemKind::TooManyBytes, detail).with_retry_after(after)
     }
 
     /// An event that breaks a rule.

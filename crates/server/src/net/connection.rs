@@ -130,7 +130,8 @@ async fn respond(
     let (head, incoming) = request.into_parts();
     let answering = peer.permit.answer();
     let activity = Arc::clone(peer.permit.activity());
-    let mut body = RequestBody::new(incoming, activity, router.context.config.body_timeout);
+    let mut body = RequestBody::new(incoming, activity, router.context.config.body_timeout)
+        .within(&router.context.bodies);
     let caller = Caller::new(peer.address);
     let (common, mut response) = match router.handle(&head, &mut body, &caller).await {
         Handled::Whole(Whole { common, response }) => (common, response.map(ResponseBody::whole)),

@@ -286,7 +286,8 @@ impl PlainConnection<'_> {
             self.head.body_bytes,
             activity.clone(),
             self.router.context.config.body_timeout,
-        );
+        )
+        .within(&self.router.context.bodies);
         let handled = {
             let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
             poll_fn(|cx| match handling.as_mut().poll(cx) {

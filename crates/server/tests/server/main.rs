@@ -6,6 +6,7 @@
 
 mod admission;
 mod bad_input;
+mod budget;
 mod connections;
 mod cors;
 mod gaps;

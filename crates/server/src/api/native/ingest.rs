@@ -18,6 +18,9 @@ pub(super) trait EventReader: Send {
     /// be published.
     fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem>;
 
+    /// The bytes that are kept of an event whose end has not arrived.
+    fn unfinished_bytes(&self) -> usize;
+
     /// Reads the remainder at the end of the body.
     fn end(&mut self, drafts: &mut Vec<Draft>) -> Result<(), Problem>;
 }
@@ -62,6 +65,7 @@ impl<'a> Ingest<'a> {
             for portion in chunk.chunks(TURN_BYTES) {
                 let mut drafts = Vec::new();
                 let read = reader.read(portion, &mut drafts);
+                let read = read.and(body.hold(reader.unfinished_bytes()));
                 self.commit_until(drafts, read).await?;
                 turn.spend(portion.len()).await;
             }

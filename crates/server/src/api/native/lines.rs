@@ -71,6 +71,10 @@ impl<F: LineFormat> EventReader for Lines<F> {
         self.keep(rest)
     }
 
+    fn unfinished_bytes(&self) -> usize {
+        self.unfinished.len()
+    }
+
     fn end(&mut self, drafts: &mut Vec<Draft>) -> Result<(), Problem> {
         let line = std::mem::take(&mut self.unfinished);
         if line.is_empty() { Ok(()) } else { self.line(&line, drafts) }

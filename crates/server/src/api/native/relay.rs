@@ -50,6 +50,10 @@ impl EventReader for EventStream {
         Ok(())
     }
 
+    fn unfinished_bytes(&self) -> usize {
+        self.decoder.unfinished_bytes()
+    }
+
     /// Discards an event that no blank line followed, as every client does (WHATWG HTML, section
     /// 9.2.6).
     fn end(&mut self, _: &mut Vec<Draft>) -> Result<(), Problem> {

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use memchr::memchr2;
 use tokio::time::{Instant, timeout};
 
+use crate::budget::{Budget, OverBudget, SMALL_BYTES_MAX, Share};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::net::connections::Activity;
 use crate::net::linger;
@@ -33,6 +34,8 @@ pub struct RequestBody {
     waited: Duration,
     /// The connection, which gives way to others while it waits for the body.
     activity: Option<Arc<Activity>>,
+    /// The bytes that are held for the body; none for one that arrived with its head.
+    share: Option<Share>,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,14 @@ impl RequestBody {
             bytes_since: 0,
             waited: Duration::ZERO,
             activity,
+            share: None,
         }
+    }
+
+    /// Counts the bytes that are held for the body in a budget.
+    pub(crate) fn within(mut self, budget: &Arc<Budget>) -> Self {
+        self.share = Some(budget.share(self.bytes_at_least() > SMALL_BYTES_MAX as u64));
+        self
     }
 
     /// A body that hyper reads.
@@ -151,15 +161,22 @@ impl RequestBody {
         if let Some(whole) = self.take_whole() {
             return Ok(whole);
         }
+        // Nor need one be read for which there is no room now.
+        let least = usize::try_from(self.bytes_at_least()).unwrap_or(usize::MAX);
+        if self.share.as_ref().is_some_and(|share| !share.could_be(least)) {
+            return Err(Problem::too_many_bytes());
+        }
         let time = self.timeout;
         let read = async {
             let first = self.next().await?.unwrap_or_default();
             // Most bodies arrive in one piece, which need not be copied.
             if self.ended && first.len() <= bytes_max {
+                self.hold(first.len())?;
                 return Ok(first);
             }
             let mut whole = BytesMut::from(first);
             while whole.len() <= bytes_max {
+                self.hold(whole.len())?;
                 match self.next().await? {
                     Some(chunk) => whole.extend_from_slice(&chunk),
                     None => return Ok(whole.freeze()),
@@ -189,6 +206,16 @@ impl RequestBody {
     ) -> Result<String, Problem> {
         let bytes = self.whole(bytes_max, too_large).await?;
         utf8(&bytes).map(str::to_owned)
+    }
+
+    /// Counts the bytes that are held for this body.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] if there is no room for them.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        let Some(share) = &mut self.share else { return Ok(()) };
+        share.set(bytes).map_err(|OverBudget| Problem::too_many_bytes())
     }
 
     /// Reads and discards the rest, for a while.
