@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 use tidings_proto::{Event, EventId};
@@ -9,6 +10,13 @@ use tidings_proto::{Event, EventId};
 use crate::cursor::{Cursor, Epoch};
 use crate::topic::{InvalidTopic, Topic, is_control_or_format};
 use crate::via::Via;
+
+/// Maximum size of an event type: it is a name, which consumers put into variables and tables.
+const EVENT_TYPE_BYTES_MAX: usize = 256;
+
+/// Maximum reconnection time of an event. Some clients never reconnect after a larger one: they wait as
+/// long as it says, or cannot count so far.
+const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An event that a publisher asks a hub to commit.
 #[derive(Clone, Debug)]
@@ -84,6 +92,12 @@ impl Draft {
     /// Checks the event by a hub's rules.
     pub(crate) fn check(&self, bytes_max: usize, epoch: Epoch) -> Result<(), Refused> {
         let event = &self.event;
+        if event.event_type().as_str().len() > EVENT_TYPE_BYTES_MAX {
+            return Err(Refused::EventType { bytes: event.event_type().as_str().len() });
+        }
+        if event.retry().is_some_and(|retry| retry > RETRY_MAX) {
+            return Err(Refused::Retry);
+        }
         let id_bytes = event.id().map_or(0, |id| id.as_str().len());
         let bytes = event.data().len() + event.event_type().as_str().len() + id_bytes;
         if bytes > bytes_max {
@@ -211,6 +225,13 @@ pub enum Refused {
     },
     /// It has come back to a topic that it was read from. Pass over it.
     RelayLoop,
+    /// Its event type has more than 256 bytes.
+    EventType {
+        /// The size of its event type.
+        bytes: usize,
+    },
+    /// Its reconnection time is longer than a day.
+    Retry,
 }
 
 impl fmt::Display for Refused {
@@ -225,6 +246,16 @@ impl fmt::Display for Refused {
             Self::RelayLoop => f.write_str(
                 "this event has come back to a topic that it was relayed from: relays form a loop",
             ),
+            Self::EventType { bytes } => {
+                write!(
+                    f,
+                    "an event type has at most {EVENT_TYPE_BYTES_MAX} bytes, this one has {bytes}"
+                )
+            }
+            Self::Retry => {
+                let millis = RETRY_MAX.as_millis();
+                write!(f, "a reconnection time is at most a day, {millis} milliseconds")
+            }
         }
     }
 }
@@ -311,6 +342,23 @@ mod tests {
         assert_eq!(check(&other.to_string()), Ok(()));
         for id in ["1", "a b", "…", "Earliest", "urn:uuid:1"] {
             assert_eq!(check(id), Ok(()), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_type_has_at_most_256_bytes_and_a_reconnection_time_at_most_a_day() {
+        let check = |event: Event| {
+            Draft::new(Topic::from_static("a"), event).check(usize::MAX, Epoch::random())
+        };
+        let typed = |bytes: usize| {
+            Event::new("x").with_type(tidings_proto::EventType::new("t".repeat(bytes)).unwrap())
+        };
+        assert_eq!(check(typed(256)), Ok(()));
+        assert_eq!(check(typed(257)), Err(Refused::EventType { bytes: 257 }));
+        let day = Duration::from_secs(86_400);
+        assert_eq!(check(Event::new("x").with_retry(day)), Ok(()));
+        for retry in [day + Duration::from_millis(1), Duration::from_millis(1 << 63)] {
+            assert_eq!(check(Event::new("x").with_retry(retry)), Err(Refused::Retry));
         }
     }
 
