@@ -187,8 +187,7 @@ impl Body {
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let at = self.source.hub().clock().uptime() + millis(timeout);
-        let watch = self.source.watch();
-        watch.end_at(at.min(watch.ends_at()));
+        self.source.watch().end_at(at);
         self
     }
 
@@ -272,10 +271,10 @@ impl Body {
         self.source.watch().register(cx.waker());
         let end = if self.source.watch().is_due(Due::Close) {
             Some(StreamEnd::Completed)
-        } else if self.source.watch().is_due(Due::TimeOut) {
-            Some(StreamEnd::TimedOut)
         } else {
-            self.write_events(cx, &mut out)
+            // What is there goes first: after a pause of the process, all timers are overdue.
+            let end = self.write_events(cx, &mut out);
+            end.or_else(|| self.source.watch().is_due(Due::TimeOut).then_some(StreamEnd::TimedOut))
         };
         if end.is_none() && out.is_empty() && self.source.watch().is_due(Due::Heartbeat) {
             self.write_heartbeat(&mut out);

@@ -20,10 +20,12 @@ use crate::cursor::{Cursor, Sequence};
 use crate::emitters::Emitter;
 pub use crate::emitters::EmitterParts;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
-use crate::history::{HintQueue, ReadMax};
+use crate::history::{HintQueue, ReadMax, Steps};
 use crate::hub::Hub;
+pub use crate::hub::TopicListing;
 pub use crate::lifetime::{drain_delay, lifetime, quiet_max, return_time};
 pub use crate::on_end::OnEnd;
+pub use crate::page::Paging;
 pub use crate::reader::{Read, Reader, ReaderState};
 use crate::start::Start;
 use crate::stream_text::{Client, write_heartbeat};
@@ -31,6 +33,15 @@ pub use crate::stream_text::{EPOCH, epoch_value, stream_headers, without_id};
 use crate::subscriber::Subscriber;
 use crate::topic::Topic;
 use crate::view::View;
+
+/// The limits of one slot's [read](Tap::read).
+#[derive(Clone, Copy, Debug)]
+pub struct TurnMax {
+    /// Bytes; one larger event is still read, alone.
+    pub bytes: usize,
+    /// Steps: entries looked at, or, for a view with patterns, an entry's topics times the filters.
+    pub steps: usize,
+}
 
 /// A shard's end of its hints.
 pub struct Tap {
@@ -82,16 +93,19 @@ impl Tap {
         Reader::open(&self.hub, view, start, Some(self.shard))
     }
 
-    /// Reads on for one of the shard's slots, as [`Reader::read`] does; `after` is its cursor.
+    /// Reads on for one of the shard's slots, as [`Reader::read`] does; `after` is its cursor. It looks at
+    /// no more than `max` allows, and says how much it looked at.
     pub fn read(
         &self,
         state: &mut ReaderState,
         after: &mut Sequence,
-        bytes_max: usize,
+        max: TurnMax,
         mut visit: impl FnMut(&Arc<Block>, usize),
-    ) -> Read {
-        let max = ReadMax { bytes: bytes_max, entries: usize::MAX };
-        state.read(&self.hub, after, max, |_, held| visit(held.block, held.index))
+    ) -> (Read, usize) {
+        let TurnMax { bytes, steps } = max;
+        let mut max = ReadMax { bytes, entries: usize::MAX, steps: Steps::new(steps) };
+        let read = state.read(&self.hub, after, &mut max, |_, held| visit(held.block, held.index));
+        (read, max.steps.taken())
     }
 
     /// Writes a heartbeat for a slot at the tail: a comment and, for an EventSource that reads several

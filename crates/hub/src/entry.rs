@@ -29,6 +29,7 @@ pub struct HeldEvent {
 }
 
 /// An event copied out of history, to be decoded outside its lock.
+#[derive(Debug)]
 pub(crate) struct Raw {
     frame: Box<[u8]>,
     id: EventId,

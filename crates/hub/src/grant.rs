@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_shard_is_told_of_private_events_and_its_limited_slots_read_without_those_hidden() {
-        use crate::engine::{Meeting, Tap};
+        use crate::engine::{Meeting, Tap, TurnMax};
 
         let hub = hub(None);
         let tap = Tap::open(&hub, 16, Waker::noop().clone());
@@ -197,7 +197,8 @@ mod tests {
             assert_eq!(run.has_private(), has_private);
             assert_eq!(run.meet(&hints[0].block, after), Meeting::Next);
             let mut sent = 0;
-            tap.read(&mut state, &mut after, usize::MAX, |_, _| sent += 1);
+            let all = TurnMax { bytes: usize::MAX, steps: usize::MAX };
+            tap.read(&mut state, &mut after, all, |_, _| sent += 1);
             assert_eq!(sent, usize::from(!has_private));
         }
         tap.release(state);

@@ -5,9 +5,13 @@
 //! telling whether a place has lost something ([`History::is_lost`]). Retention is in `retain`, the
 //! order of reading in `walk`. No lock, no clock, no waiting: that is the hub's.
 
+mod ages;
 mod block;
 mod evict;
+mod find_id;
 mod hints;
+mod ids;
+mod look_back;
 mod marks;
 mod pack;
 mod read;
@@ -16,6 +20,7 @@ mod retention;
 mod sequences;
 mod slots;
 mod split_table;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod topic_key;
@@ -23,25 +28,29 @@ mod topic_state;
 mod topics;
 mod walk;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
 use smallvec::SmallVec;
 
+use self::ages::Ages;
 pub use self::block::Block;
 pub(crate) use self::block::{BlockBuilder, Kind};
+pub(crate) use self::find_id::IdSearch;
 use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, Shards};
+use self::ids::IdIndex;
+pub(crate) use self::look_back::{Latest, LookBack};
 pub(crate) use self::marks::Mark;
 pub use self::marks::ShardIndex;
 pub(crate) use self::read::{ReadMax, ReadPosition, Stop};
 pub(crate) use self::resolved::{Resolved, Selection};
 pub use self::retention::Retention;
+pub(crate) use self::steps::Steps;
 pub use self::topic_key::TopicKey;
 pub(crate) use self::topic_state::EvictionStamp;
-use self::topic_state::TopicState;
 use self::topics::TopicTable;
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::TopicFilter;
@@ -59,12 +68,18 @@ pub(crate) struct History {
     loose: usize,
     tail: Sequence,
     topics: TopicTable,
-    /// Where publisher-given IDs are, the earliest first.
-    ids: HashMap<Box<str>, SmallVec<[Sequence; 1]>>,
+    /// Where publisher-given IDs are.
+    ids: IdIndex,
+    ages: Ages,
     /// Events that some of their topics still hold, with those that have let go of them, and when.
     partly_evicted: BTreeMap<Sequence, SmallVec<[(TopicKey, EvictionStamp); 2]>>,
-    /// Bytes that blocks and IDs cost.
+    /// Bytes that blocks cost.
     bytes: usize,
+    /// Bytes that the journal has in memory, which are charged to the history.
+    journal_bytes: usize,
+    /// Bytes that the entries of the newest block cost beside it, and of those that are joined with it:
+    /// above all, new topics.
+    newest_beside: usize,
     events: u64,
     published: u64,
     retention: Retention,
@@ -76,6 +91,9 @@ struct BlockState {
     /// Entries that some topic still holds.
     live: u32,
 }
+
+/// Topics listed at most while the history is locked: well below a millisecond.
+const TOPICS_OF_A_LOOK: usize = 1024;
 
 /// An entry in its block.
 #[derive(Clone, Copy)]
@@ -118,9 +136,12 @@ impl History {
             loose: 0,
             tail,
             topics: TopicTable::default(),
-            ids: HashMap::new(),
+            ids: IdIndex::default(),
+            ages: Ages::default(),
             partly_evicted: BTreeMap::new(),
             bytes: 0,
+            journal_bytes: 0,
+            newest_beside: 0,
             events: 0,
             published: 0,
             retention,
@@ -139,7 +160,12 @@ impl History {
 
     /// The cost of everything held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.topics.bytes
+        self.bytes
+            + self.topics.bytes
+            + self.ids.bytes()
+            + self.ages.bytes()
+            + self.partly_evicted.len() * PARTLY_EVICTED_BYTES
+            + self.journal_bytes
     }
 
     /// Counts evictions; see [`ReadPosition::told_at`].
@@ -161,27 +187,18 @@ impl History {
         self.topics.len()
     }
 
-    /// The topics that hold events: name, events, newest entry.
-    pub(crate) fn topics_held(&self) -> impl Iterator<Item = (&Topic, usize, Sequence)> {
-        let topics = self.topics.iter().map(|state| (state, self.events_of(state)));
-        topics
-            .filter(|(_, events)| *events > 0)
-            .map(|(state, events)| (&state.name, events, state.newest()))
-    }
-
-    /// How many events a topic holds: its entries but for the ends among them.
-    fn events_of(&self, state: &TopicState) -> usize {
-        if !state.holds(state.past().ended_through) {
-            return state.entries.len();
+    /// Some of the topics that hold events: name, events, newest entry. `from` is a number among all
+    /// topics, from which at most [`TOPICS_OF_A_LOOK`] are looked at; the answer is where to go on.
+    pub(crate) fn topics_held(
+        &self,
+        from: usize,
+        mut visit: impl FnMut(&Topic, usize, Sequence),
+    ) -> Option<usize> {
+        let (states, next) = self.topics.some(from, TOPICS_OF_A_LOOK);
+        for state in states.filter(|state| state.events() > 0) {
+            visit(&state.name, state.events(), state.newest());
         }
-        let is_event = |held: Held<'_>| held.block.kind(held.index) == Kind::Event;
-        state.entries.iter().filter(|&sequence| is_event(self.held(sequence))).count()
-    }
-
-    /// The earliest held event with this publisher-given ID that a grant allows.
-    pub(crate) fn find_id(&self, id: &str, grant: Option<&Grant>) -> Option<Sequence> {
-        let mut sequences = self.ids.get(id)?.iter().copied();
-        sequences.find(|&sequence| self.is_allowed(grant, || self.held(sequence)))
+        next
     }
 
     /// Looks up a view's topics, and adds those that are not known.
@@ -240,6 +257,7 @@ impl History {
         builder: &mut BlockBuilder,
         appended: &mut Appended,
     ) {
+        let before = self.bytes() - self.bytes;
         let mut watched: SmallVec<[Watched; 1]> = SmallVec::new();
         let mut keys: SmallVec<[TopicKey; 4]> = SmallVec::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -259,11 +277,24 @@ impl History {
         }
 
         let at = self.push_run(builder);
+        self.newest_beside += (self.bytes() - self.bytes).saturating_sub(before);
         let Some(back) = self.blocks.back() else { return };
         self.tail = back.block.last();
         let is_marked = |topic, shard| self.topics.get(topic).is_some_and(|s| s.marks.has(shard));
         self.shards.offer(&back.block, at, &mut watched, is_marked, &mut appended.taps);
         self.enforce(at);
+    }
+
+    /// Notes when the entries from `first` on are appended, in milliseconds of the hub's steady clock.
+    pub(crate) fn note_time(&mut self, first: Sequence, time: i64) {
+        if let Some(age_max) = self.retention.age_max {
+            self.ages.note(first, time, age_max);
+        }
+    }
+
+    /// Charges what the journal has in memory to the history.
+    pub(crate) fn charge_journal(&mut self, bytes: usize) {
+        self.journal_bytes = bytes;
     }
 
     /// Records an entry's ID, or the end that it stands for.
@@ -273,8 +304,7 @@ impl History {
                 self.events += 1;
                 self.published += 1;
                 if let Some(id) = event.id() {
-                    self.bytes += id_bytes(id.as_str());
-                    self.ids.entry(id.as_str().into()).or_default().push(entry.sequence);
+                    self.ids.insert(id.as_str(), keys, entry.sequence);
                 }
             }
             crate::journal::Content::Close => {
@@ -318,7 +348,7 @@ impl History {
     }
 }
 
-/// The bytes that a publisher-given ID costs: its text and its entry in the index.
-fn id_bytes(id: &str) -> usize {
-    id.len() + size_of::<(Box<str>, SmallVec<[Sequence; 1]>)>() + 17
-}
+/// Bytes that an event costs which only some of its topics hold: its entry in a tree whose nodes are two
+/// thirds full.
+const PARTLY_EVICTED_BYTES: usize =
+    3 * size_of::<(Sequence, SmallVec<[(TopicKey, EvictionStamp); 2]>)>() / 2;

@@ -22,6 +22,8 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use self::builder::HubBuilder;
 use self::clock::Clock;
 use self::committer::Committer;
+#[cfg(feature = "engine")]
+pub use self::stats::TopicListing;
 pub use self::stats::{HubStats, TopicInfo};
 use crate::cursor::Epoch;
 use crate::history::{History, Retention};
@@ -111,7 +113,7 @@ impl Hub {
             epoch: opened.epoch,
             durability: opened.durability,
             journal,
-            committer: Mutex::new(Committer::new(opened.epoch, feed)),
+            committer: Mutex::new(Committer::new(&opened, feed, now.time)),
             history: RwLock::new(history),
             scans: WatchList::default(),
             everybody: WatchList::default(),

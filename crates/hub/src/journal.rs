@@ -23,7 +23,7 @@ pub use self::disk::{DiskConfig, DiskJournal};
 pub use self::memory::MemoryJournal;
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::{Draft, Topics};
-use crate::time::Time;
+use crate::time::{Now, Time};
 use crate::topic::Topic;
 use crate::via::Via;
 
@@ -41,12 +41,12 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Submits drafts in order, at the call; the answer is one outcome for each.
     ///
-    /// `now` dates them where the journal has no clock of its own.
+    /// `now` dates them where the journal has no clock of its own, and is steady where their age counts.
     ///
     /// # Cancel safety
     ///
     /// Dropping the answer takes nothing back: the drafts are committed all the same.
-    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing;
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing;
 
     /// The committed entries after a sequence, in strictly rising order, without end.
     ///
@@ -66,6 +66,12 @@ pub trait Journal: Send + Sync + 'static {
         &'a self,
         id: &'a EventId,
     ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>>;
+
+    /// The bytes that the journal has in memory, for idempotency keys above all. They count as the
+    /// history's.
+    fn bytes(&self) -> usize {
+        0
+    }
 
     /// Drops entries. The hub decides which.
     fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>>;

@@ -3,7 +3,7 @@
 use crate::cursor::Cursor;
 use crate::entry::{HeldEvent, Raw};
 use crate::gap::Gap;
-use crate::history::ReadMax;
+use crate::history::{Latest, ReadMax, Steps};
 use crate::hub::Hub;
 use crate::reader::{Read, Reader};
 use crate::start::Start;
@@ -21,29 +21,71 @@ pub struct Page {
     pub place: Cursor,
 }
 
-impl Page {
-    fn read(hub: &Hub, view: &View, start: Start, events_max: usize) -> Self {
-        let latest = start == Start::Tail;
-        let mut reader = Reader::open(hub, view, start, None);
+/// A page on its way, for a server that lets others have their turn between two looks at history.
+///
+/// Each [step](Paging::step) holds the history's lock for well below a millisecond, however large the
+/// history is and whatever the view's patterns match.
+#[derive(Debug)]
+pub struct Paging {
+    reader: Reader,
+    /// The look for the latest events, which comes before reading.
+    latest: Option<Latest>,
+    found: Vec<Raw>,
+    bytes: usize,
+    events_max: usize,
+    gap: Option<Gap>,
+}
+
+impl Paging {
+    /// Begins to read some of a view's events; see [`Hub::page`].
+    #[must_use]
+    pub fn new(hub: &Hub, view: &View, start: Start, events_max: usize) -> Self {
+        let is_latest = start == Start::Tail;
+        let mut reader = Reader::begin(hub, view, start, None);
         reader.read_past_closes();
-        if latest {
-            reader.rewind(events_max);
-        }
-        let mut found = Vec::new();
-        let mut gap = None;
-        loop {
-            let max = ReadMax { bytes: PAGE_BYTES_MAX, entries: events_max };
-            let read =
-                reader.read_held(max, |history, held| found.extend(Raw::copy(history, held)));
-            match read {
-                Read::Gap(told) => gap = Some(told),
-                // A long walk without a match ends early; a page does not.
-                Read::Full if found.is_empty() && events_max > 0 => {}
-                Read::Full | Read::Tail | Read::Closed => break,
+        let latest = is_latest.then(|| Latest::new(reader.after(), events_max));
+        Self { reader, latest, found: Vec::new(), bytes: 0, events_max, gap: None }
+    }
+
+    /// Looks at some of history; `false` if the page is complete.
+    pub fn step(&mut self) -> bool {
+        if let Some(latest) = &mut self.latest {
+            if !self.reader.rewind(latest) {
+                return true;
             }
+            self.latest = None;
         }
-        let events = found.into_iter().filter_map(Raw::decode).collect();
-        Self { events, gap, place: reader.cursor() }
+        let mut max = ReadMax {
+            bytes: PAGE_BYTES_MAX.saturating_sub(self.bytes),
+            entries: self.events_max - self.found.len(),
+            steps: Steps::default(),
+        };
+        let (found, bytes) = (&mut self.found, &mut self.bytes);
+        let read = self.reader.read_held(&mut max, |history, held| {
+            *bytes += held.block.chunk(held.index).len();
+            found.extend(Raw::copy(history, held));
+        });
+        match read {
+            Read::Gap(gap) => {
+                self.gap = Some(gap);
+                true
+            }
+            // A look ends after its steps; a page ends when it is full.
+            Read::Full => {
+                max.steps.is_over()
+                    && self.found.len() < self.events_max
+                    && self.bytes < PAGE_BYTES_MAX
+            }
+            Read::Tail | Read::Closed => false,
+        }
+    }
+
+    /// The page as far as it was read.
+    #[must_use]
+    pub fn finish(self) -> Page {
+        let place = self.reader.cursor();
+        let events = self.found.into_iter().filter_map(Raw::decode).collect();
+        Page { events, gap: self.gap, place }
     }
 }
 
@@ -54,9 +96,12 @@ impl Hub {
     /// Reads some of a view's events at once, in order: after a start, or the latest for
     /// [`Start::Tail`]; `events_max` and about 8 MiB at most, one event at least if there is one.
     ///
-    /// [`Page::place`] is where to go on, by another page or by subscribing after it.
+    /// [`Page::place`] is where to go on, by another page or by subscribing after it. A view with patterns
+    /// may have to look at all of history, on the caller's thread; publishers do not wait for it.
     #[must_use]
     pub fn page(&self, view: impl Into<View>, start: Start, events_max: usize) -> Page {
-        Page::read(self, &view.into(), start, events_max)
+        let mut paging = Paging::new(self, &view.into(), start, events_max);
+        while paging.step() {}
+        paging.finish()
     }
 }

@@ -16,8 +16,9 @@ use crate::topic::Topic;
 impl Hub {
     /// Publishes an event. It is submitted at the call; the future yields where it was committed.
     ///
-    /// Never waits for readers. In memory the event is committed or refused, and its readers are woken,
-    /// before the call returns.
+    /// Never waits for readers. In memory the event is committed and in history, or refused, before the
+    /// call returns. Its readers are woken by this call, unless another publisher's call has committed
+    /// the event along with its own: that call then wakes them, perhaps a moment after this one returns.
     ///
     /// # Cancel safety
     ///

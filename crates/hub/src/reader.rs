@@ -7,10 +7,9 @@ use tidings_proto::EventId;
 
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
-use crate::grant::Grant;
 use crate::history::{
-    Block, EvictionStamp, Held, History, Mark, ReadMax, ReadPosition, Resolved, ShardIndex, Stop,
-    TopicKey,
+    Block, EvictionStamp, Held, History, IdSearch, Latest, LookBack, Mark, ReadMax, ReadPosition,
+    Resolved, ShardIndex, Steps, Stop, TopicKey,
 };
 use crate::hub::Hub;
 use crate::start::Start;
@@ -50,7 +49,7 @@ pub struct ReaderState {
 pub enum Read {
     /// The cursor stands at the tail.
     Tail,
-    /// The read took as much as it may; there may be more.
+    /// The read took as much as it may, or looked at as much; there may be more.
     Full,
     /// The stream of this topic was ended; nothing comes after.
     Closed,
@@ -61,21 +60,39 @@ pub enum Read {
 
 impl Reader {
     pub(crate) fn open(hub: &Hub, view: &View, start: Start, shard: Option<ShardIndex>) -> Self {
+        let mut reader = Self::begin(hub, view, start, shard);
+        if reader.state().asked.is_none() {
+            reader.started_after = reader.last_id().map(Box::new);
+        }
+        reader
+    }
+
+    /// Opens a reader that nobody asks for the event before its first.
+    pub(crate) fn begin(hub: &Hub, view: &View, start: Start, shard: Option<ShardIndex>) -> Self {
+        // Before history is locked for the marks: it may take several looks.
+        let found = Origin::find(hub, view, start);
         let mut history = hub.write();
         let resolved = history.resolve(view);
         if let Some(shard) = shard {
             history.mark(shard, &resolved, Mark::Set);
         }
-        let (position, asked) = locate(&history, resolved.grant(), &start);
-        let started_after = match asked {
-            Some(_) => None,
-            None => history.last_id(&resolved, position.after).map(Box::new),
-        };
+        let (position, asked) = found.locate(&history);
         drop(history);
         let ReadPosition { after, told_at, joined } = position;
         let asked = asked.map(Box::new);
         let state = Some(ReaderState { resolved, told_at, joined, asked });
-        Self { hub: hub.clone(), after, state, started_after, shard }
+        Self { hub: hub.clone(), after, state, started_after: None, shard }
+    }
+
+    /// The ID of the view's last event up to the cursor, if it is held.
+    fn last_id(&self) -> Option<EventId> {
+        let mut back = LookBack::from(self.after);
+        loop {
+            // Locked anew for each look.
+            if let Some(found) = self.hub.read().last_id(&self.state().resolved, &mut back) {
+                return found;
+            }
+        }
     }
 
     /// Takes the reader apart for a shard: its cursor, and its state.
@@ -89,23 +106,25 @@ impl Reader {
     /// `visit` is called with the block and the index of each event, under the history's lock: it should
     /// copy the event, or share the block of a large one, and nothing else.
     pub fn read(&mut self, bytes_max: usize, mut visit: impl FnMut(&Arc<Block>, usize)) -> Read {
-        let max = ReadMax { bytes: bytes_max, entries: usize::MAX };
-        self.read_held(max, |_, held| visit(held.block, held.index))
+        let mut max = ReadMax { bytes: bytes_max, entries: usize::MAX, steps: Steps::default() };
+        self.read_held(&mut max, |_, held| visit(held.block, held.index))
     }
 
     pub(crate) fn read_held(
         &mut self,
-        max: ReadMax,
+        max: &mut ReadMax,
         visit: impl FnMut(&History, Held<'_>),
     ) -> Read {
         let state = self.state.as_mut().expect(WHOLE);
         state.read(&self.hub, &mut self.after, max, visit)
     }
 
-    /// Moves back to before the view's latest events, `events_max` at most; what was evicted before
-    /// them is no gap.
-    pub(crate) fn rewind(&mut self, events_max: usize) {
-        self.after = self.hub.read().before_latest(&self.state().resolved, events_max);
+    /// Moves back to before the view's latest events; what was evicted before them is no gap. `false` if
+    /// that takes another look.
+    pub(crate) fn rewind(&mut self, latest: &mut Latest) -> bool {
+        let is_over = self.hub.read().find_latest(&self.state().resolved, latest);
+        self.after = latest.after;
+        is_over
     }
 
     /// Reads on over the ends of the topic's streams: for readers that have no stream to end.
@@ -155,10 +174,22 @@ impl Reader {
 
     /// Returns whether a gap is to be told before anything else is read.
     #[must_use]
-    pub fn has_gap(&self) -> bool {
-        let state = self.state();
-        let position = state.position(self.after);
-        state.asked.is_some() || self.hub.read().is_lost(&state.resolved, position)
+    pub fn has_gap(&mut self) -> bool {
+        let state = self.state.as_mut().expect(WHOLE);
+        if state.asked.is_some() {
+            return true;
+        }
+        loop {
+            // Locked anew for each look.
+            let history = self.hub.read();
+            let mut position = state.position(self.after);
+            let mut steps = Steps::default();
+            let looked = history.look_for_loss(&state.resolved, &mut position, &mut steps);
+            state.told_at = position.told_at;
+            if let Some(is_lost) = looked {
+                return is_lost;
+            }
+        }
     }
 
     /// Returns whether the stream at this place was closed while its reader was away.
@@ -211,31 +242,31 @@ impl ReaderState {
         &mut self,
         hub: &Hub,
         after: &mut Sequence,
-        max: ReadMax,
+        max: &mut ReadMax,
         mut visit: impl FnMut(&History, Held<'_>),
     ) -> Read {
         let history = hub.read();
-        let cursor =
-            |position: ReadPosition| Cursor { epoch: history.epoch(), sequence: position.after };
+        let cursor = |sequence: Sequence| Cursor { epoch: history.epoch(), sequence };
         let mut position = self.position(*after);
-        let asked = match self.asked.take() {
-            Some(asked) => *asked,
-            None => {
-                let visit = |held: Held<'_>| visit(&history, held);
-                let stop = history.read(&self.resolved, &mut position, max, visit);
-                let before = std::mem::replace(after, position.after);
-                match stop {
-                    Stop::Tail => return Read::Tail,
-                    Stop::Full => return Read::Full,
-                    Stop::Closed => return Read::Closed,
-                    Stop::Gap => Cursor { sequence: before, ..cursor(position) }.to_string().into(),
-                }
+        if self.asked.is_none() {
+            let visit = |held: Held<'_>| visit(&history, held);
+            let stop = history.read(&self.resolved, &mut position, max, visit);
+            let before = std::mem::replace(after, position.after);
+            self.told_at = position.told_at;
+            match stop {
+                Stop::Tail => return Read::Tail,
+                Stop::Full => return Read::Full,
+                Stop::Closed => return Read::Closed,
+                Stop::Gap => self.asked = Some(Box::new(cursor(before).to_string().into())),
             }
-        };
-        let oldest = history.pass_lost(&self.resolved, &mut position);
+        }
+        // What is asked for is kept until the oldest event is found, however many looks that takes.
+        let passed = history.pass_lost(&self.resolved, &mut position, &mut max.steps);
         (*after, self.told_at) = (position.after, position.told_at);
+        let Some(oldest) = passed else { return Read::Full };
+        let Some(asked) = self.asked.take() else { return Read::Full };
         hub.count_gap();
-        Read::Gap(Gap { asked, oldest, place: cursor(position) })
+        Read::Gap(Gap { asked: *asked, oldest, place: cursor(position.after) })
     }
 
     pub(crate) fn resolved(&self) -> &Resolved {
@@ -278,34 +309,69 @@ impl Hub {
 
     /// Returns whether the topic's streams were closed after a start.
     pub(crate) fn is_closed(&self, topic: &Topic, start: &Start) -> bool {
-        let history = self.read();
         // An emitter's reader may read all of its topic.
-        let (position, _) = locate(&history, None, start);
+        let found = Origin::find(self, &topic.clone().into(), start.clone());
+        let history = self.read();
+        let (position, _) = found.locate(&history);
         history.is_topic_ended(topic, position)
     }
 }
 
-/// Finds the position at which a subscription starts, and the last event ID if it leads nowhere.
-fn locate(
-    history: &History,
-    grant: Option<&Grant>,
-    start: &Start,
-) -> (ReadPosition, Option<Box<str>>) {
-    let tail =
-        ReadPosition { after: history.tail(), told_at: history.stamp(), joined: history.tail() };
-    let oldest = ReadPosition { after: Sequence::ZERO, ..tail };
-    let id = match start {
-        Start::Tail => return (tail, None),
-        Start::Oldest => return (oldest, None),
-        Start::After(id) => id,
-    };
-    let own = Cursor::parse(id).filter(|cursor| cursor.epoch == history.epoch());
-    let found = match own {
-        Some(cursor) => Some(cursor.sequence).filter(|sequence| *sequence <= history.tail()),
-        None => history.find_id(id, grant),
-    };
-    match found {
-        Some(after) => (ReadPosition { after, joined: after, ..ReadPosition::default() }, None),
-        None => (oldest, Some(Gap::asked(id).into())),
+/// Where a subscription starts, with the last event ID looked up.
+enum Origin {
+    Tail,
+    Oldest,
+    /// A place in this history, and the ID that spells or has it.
+    After(Sequence, Box<str>),
+    /// The ID leads nowhere.
+    Unknown(Box<str>),
+}
+
+impl Origin {
+    /// Looks up the last event ID: what it spells, or the earliest held event of the view that has it.
+    fn find(hub: &Hub, view: &View, start: Start) -> Self {
+        let id = match start {
+            Start::Tail => return Self::Tail,
+            Start::Oldest => return Self::Oldest,
+            Start::After(id) => id,
+        };
+        match Cursor::parse(&id).filter(|cursor| cursor.epoch == hub.epoch()) {
+            Some(cursor) => Self::After(cursor.sequence, id),
+            None => match find_given(hub, view, &id) {
+                Some(sequence) => Self::After(sequence, id),
+                None => Self::Unknown(id),
+            },
+        }
+    }
+
+    /// The position at which the subscription starts, and the last event ID if it leads nowhere.
+    fn locate(self, history: &History) -> (ReadPosition, Option<Box<str>>) {
+        let tail = ReadPosition {
+            after: history.tail(),
+            told_at: history.stamp(),
+            joined: history.tail(),
+        };
+        let oldest = ReadPosition { after: Sequence::ZERO, ..tail };
+        match self {
+            Self::Tail => (tail, None),
+            Self::Oldest => (oldest, None),
+            Self::After(after, _) if after <= history.tail() => {
+                (ReadPosition { after, joined: after, ..ReadPosition::default() }, None)
+            }
+            Self::After(_, id) | Self::Unknown(id) => (oldest, Some(Gap::asked(&id).into())),
+        }
+    }
+}
+
+/// Finds the earliest held event of a view with a publisher-given ID.
+fn find_given(hub: &Hub, view: &View, id: &str) -> Option<Sequence> {
+    let mut after = Sequence::ZERO;
+    loop {
+        // Locked anew for each look.
+        match hub.read().find_id(id, view, after, &mut Steps::default()) {
+            IdSearch::Found(sequence) => return Some(sequence),
+            IdSearch::Unknown => return None,
+            IdSearch::More(through) => after = through,
+        }
     }
 }

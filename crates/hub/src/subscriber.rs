@@ -12,7 +12,7 @@ use crate::closer::Closer;
 use crate::cursor::Cursor;
 use crate::entry::{HeldEvent, Raw};
 use crate::gap::Gap;
-use crate::history::ReadMax;
+use crate::history::{ReadMax, Steps};
 use crate::hub::Hub;
 use crate::reader::{Read, Reader};
 use crate::start::Start;
@@ -158,14 +158,15 @@ impl Subscriber {
     }
 
     fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Option<Found>> {
-        const ONE: ReadMax = ReadMax { bytes: usize::MAX, entries: 1 };
+        let mut one = ReadMax { bytes: usize::MAX, entries: 1, steps: Steps::default() };
         // Before any look, so that what comes after it still wakes.
         self.watch.register(cx.waker());
         if self.watch.is_due(Due::TimeOut) || self.watch.is_due(Due::Close) {
             return Poll::Ready(None);
         }
         let mut found = None;
-        let read = self.reader.read_held(ONE, |history, held| found = Raw::copy(history, held));
+        let read =
+            self.reader.read_held(&mut one, |history, held| found = Raw::copy(history, held));
         if let Some(found) = found {
             self.reader.hub().count_delivered(1);
             return Poll::Ready(found.decode().map(Found::Event));

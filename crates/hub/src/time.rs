@@ -29,6 +29,13 @@ impl Time {
     }
 }
 
+impl Time {
+    /// The time that has passed since an earlier time; none since a later one.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
 impl fmt::Display for Time {
     /// Writes the time as in RFC 3339, in UTC and to the millisecond: `2026-11-21T10:52:13.042Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

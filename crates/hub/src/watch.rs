@@ -97,8 +97,10 @@ impl Watch {
         self.ends_at.load(Ordering::Relaxed)
     }
 
+    /// Ends the stream at a time, unless it ends earlier. An end is never put off, so that the limits
+    /// of a stream that is being opened and a drain may come in any order.
     pub(crate) fn end_at(&self, at: u64) {
-        self.ends_at.store(at, Ordering::Relaxed);
+        self.ends_at.fetch_min(at, Ordering::Relaxed);
     }
 }
 
@@ -269,6 +271,15 @@ mod tests {
         assert_eq!(list.len(), watches.len());
         keys.into_iter().for_each(|key| list.remove(key));
         assert_eq!(list.len(), 0);
+    }
+
+    #[test]
+    fn an_end_is_never_put_off() {
+        let watch = Watch::new(None, 0);
+        for (at, ends_at) in [(70, 70), (90, 70), (50, 50), (u64::MAX, 50)] {
+            watch.end_at(at);
+            assert_eq!(watch.ends_at(), ends_at);
+        }
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::task::{Context, Poll, Waker};
 use allocation_counter::{AllocationInfo, measure};
 use futures_core::Stream;
 use tidings_hub::engine::Tap;
-use tidings_hub::{Body, Draft, Event, Hub, HubConfig, Start, Topic, TopicFilter, View};
+use tidings_hub::{
+    Body, Draft, Event, EventId, Hub, HubConfig, IdempotencyKey, Start, Topic, TopicFilter, Topics,
+    View,
+};
 use tidings_testkit::stepped::ready;
 
 /// Enough that what a hub has once does not show.
@@ -69,6 +72,76 @@ fn what_history_is_charged_for_is_what_it_takes() {
             );
         }
     }
+}
+
+/// The newest block is always held, and topics come before it: more than that the history may not take
+/// beyond its budget.
+const OVERSHOOT_MAX: usize = 1024 * 1024;
+
+/// Publishes drafts to a hub with a budget of 8 MiB, and checks what was allocated at most and is left.
+#[track_caller]
+fn check_budget(what: &str, drafts: impl Iterator<Item = Vec<Draft>>) {
+    const BUDGET: usize = 8 * 1024 * 1024;
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = BUDGET;
+    let hub = Hub::new(config);
+    let (mut charged_max, mut taken_max) = (0, 0);
+    let mut taken = 0;
+    for drafts in drafts {
+        // A draft that was made outside gives back here what it was made of.
+        let made = measure(|| drop(drafts.clone())).bytes_max;
+        let published = measure(|| drop(hub.publish_all(drafts)));
+        taken += published.bytes_current + i64::try_from(made).unwrap();
+        taken_max = taken_max.max(taken);
+        charged_max = charged_max.max(hub.stats().history_bytes);
+    }
+    let (taken_max, limit) = (usize::try_from(taken_max).unwrap(), BUDGET + OVERSHOOT_MAX);
+    assert!(charged_max <= limit, "{what}: {charged_max} charged");
+    assert!(taken_max <= limit, "{what}: {taken_max} taken, {charged_max} charged");
+    assert!(charged_max > BUDGET / 2, "{what}: {charged_max} charged");
+}
+
+/// A block of small events with many new topics each brought 55 MB beyond the budget with it.
+#[test]
+fn the_budget_holds_for_the_names_of_new_topics_in_the_newest_block() {
+    let drafts = |batch: usize, batches: usize| {
+        (0..batches).map(move |number| {
+            let draft = |event: usize| {
+                let names = (0..20).map(|at| format!("{number}/{event}/{at}/{}", "n".repeat(500)));
+                let topics = Topics::new(names.map(|name| Topic::new(name).unwrap())).unwrap();
+                Draft::new(topics, Event::new("x"))
+            };
+            (0..batch).map(draft).collect()
+        })
+    };
+    check_budget("one by one", drafts(1, 1500));
+    check_budget("in batches", drafts(50, 50));
+}
+
+/// They were outside the budget: 55 MB for 150,000.
+#[test]
+fn the_budget_holds_for_idempotency_keys() {
+    let topic = Topic::new("a").unwrap();
+    check_budget(
+        "keys",
+        (0..40_000).map(|number| {
+            let key = IdempotencyKey::new(&format!("{number}{}", "k".repeat(200))).unwrap();
+            vec![Draft::new(topic.clone(), Event::new("x".repeat(200))).with_idempotency_key(key)]
+        }),
+    );
+}
+
+#[test]
+fn the_budget_holds_for_publisher_given_ids() {
+    let topics: Vec<_> = (0..50).map(|number| Topic::new(number.to_string()).unwrap()).collect();
+    check_budget(
+        "IDs",
+        (0..40_000).map(|number: usize| {
+            let id = EventId::new(format!("{number}{}", "i".repeat(90))).unwrap();
+            let topics = Topics::new(topics[number % 40..].iter().take(5).cloned()).unwrap();
+            vec![Draft::new(topics, Event::new("x".repeat(100)).with_id(id))]
+        }),
+    );
 }
 
 #[test]

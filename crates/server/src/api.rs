@@ -29,7 +29,7 @@ pub(crate) async fn read(
     match route {
         Route::Topic(path) => stream::topic(context, request, path).await,
         Route::Events => stream::events(context, request).await,
-        Route::Topics => topics::list(context, request).map(Answer::from),
+        Route::Topics => topics::list(context, request).await.map(Answer::from),
         Route::Health => ops::health(context, request).map(Answer::from),
         Route::Ready => ops::ready(context, request).map(Answer::from),
         Route::Metrics => ops::metrics(context, request).map(Answer::from),

@@ -100,9 +100,10 @@ impl Engine {
         &self,
         shard: usize,
         from: usize,
+        questions: usize,
         visit: impl FnMut(Seen<'_>),
     ) -> Option<usize> {
-        self.shards[shard].see(from, visit)
+        self.shards[shard].see(from, questions, visit)
     }
 
     /// Closes all streams of a subject.

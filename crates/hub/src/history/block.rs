@@ -32,6 +32,8 @@ pub struct Block {
     slots: SmallVec<[Slot; 1]>,
     /// The topics of entries that have more than one.
     more_topics: Vec<Box<[TopicKey]>>,
+    /// How many those are.
+    more_topics_len: u32,
     first: Sequence,
     base_time: Time,
 }
@@ -64,6 +66,10 @@ pub(crate) enum Kind {
 /// Minimum growth of a block: a few small events.
 const GROWTH_BYTES_MIN: usize = 1024;
 const GROWTH_ENTRIES_MIN: usize = 7;
+
+/// A part of what a new topic costs beside its name, and less than what an event costs: a run of usual
+/// events is as long as its bytes let it be, and one of small events with many new topics each is cut.
+const NEW_TOPIC_BYTES: usize = 64;
 
 const CRLF: &[u8] = b"\r\n";
 /// How the line of an event ID begins.
@@ -145,7 +151,11 @@ impl Block {
         // The block itself, its reference counts, and the heads of three allocations.
         const BLOCK_BYTES: usize = size_of::<Block>() + 16 + 3 * 16;
         let slots = if self.slots.spilled() { self.slots.capacity() } else { 0 };
-        BLOCK_BYTES + self.bytes.capacity() + slots * size_of::<Slot>()
+        BLOCK_BYTES
+            + self.bytes.capacity()
+            + slots * size_of::<Slot>()
+            + self.more_topics.capacity() * size_of::<Box<[TopicKey]>>()
+            + self.more_topics_len as usize * size_of::<TopicKey>()
     }
 
     /// Returns whether a following run fits, so that the block has at most `bytes_max` bytes.
@@ -178,6 +188,7 @@ impl Block {
         let more_topics = self.more_topics.len() as u32;
         self.bytes.extend_from_slice(&run.bytes);
         self.more_topics.append(&mut run.more_topics);
+        self.more_topics_len += std::mem::take(&mut run.more_topics_len);
         for slot in &run.slots {
             self.slots.push(Slot {
                 start: slot.start + bytes as u32,
@@ -265,6 +276,9 @@ pub(crate) struct BlockBuilder {
     bytes: Vec<u8>,
     slots: Vec<Slot>,
     more_topics: Vec<Box<[TopicKey]>>,
+    more_topics_len: u32,
+    /// Bytes that the topics of the entries may cost if all of them are new.
+    topic_bytes: usize,
     first: Sequence,
     base_time: Time,
 }
@@ -297,6 +311,7 @@ impl BlockBuilder {
     pub(crate) fn fits(&self, sequence: Sequence, time: Time) -> bool {
         self.slots.is_empty()
             || (self.bytes.len() < Block::BYTES_MAX
+                && self.topic_bytes < Block::BYTES_MAX
                 && u32::try_from(sequence.get() - self.first.get()).is_ok()
                 && u32::try_from(time.unix_millis() - self.base_time.unix_millis()).is_ok())
     }
@@ -304,6 +319,9 @@ impl BlockBuilder {
     /// Encodes a journal's entry. Its topics are filled in later, by [`BlockBuilder::set_topics`].
     pub(crate) fn push(&mut self, entry: &Entry, epoch: Epoch) {
         let start = self.begin(entry.sequence, entry.time);
+        for topic in entry.topics.as_slice() {
+            self.topic_bytes += topic.as_str().len() + NEW_TOPIC_BYTES;
+        }
         let (kind, given_id) = match &entry.content {
             Content::Event(event) => {
                 let via = entry.via.as_ref();
@@ -328,6 +346,7 @@ impl BlockBuilder {
             [topic] => SlotTopics::One(*topic),
             _ => {
                 self.more_topics.push(topics.into());
+                self.more_topics_len += topics.len() as u32;
                 SlotTopics::More((self.more_topics.len() - 1) as u32)
             }
         };
@@ -353,6 +372,7 @@ impl BlockBuilder {
             bytes: self.bytes,
             slots: self.slots.into(),
             more_topics: self.more_topics,
+            more_topics_len: self.more_topics_len,
             first: self.first,
             base_time: self.base_time,
         };
@@ -369,6 +389,7 @@ impl BlockBuilder {
             bytes: self.bytes.as_slice().into(),
             slots: SmallVec::from_slice(&self.slots),
             more_topics: std::mem::take(&mut self.more_topics),
+            more_topics_len: std::mem::take(&mut self.more_topics_len),
             first: self.first,
             base_time: self.base_time,
         }
@@ -381,6 +402,8 @@ impl BlockBuilder {
         self.slots.clear();
         self.slots.shrink_to(Self::ENTRIES_KEPT);
         self.more_topics.clear();
+        self.more_topics_len = 0;
+        self.topic_bytes = 0;
     }
 
     fn begin(&mut self, sequence: Sequence, time: Time) -> u32 {

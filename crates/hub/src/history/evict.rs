@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Block, History, Kind, TopicKey, id_bytes};
-use crate::time::Time;
+use super::{Block, History, Kind, TopicKey};
 
 /// Entries that one call looks at for their age at most, so that no publisher waits long.
-const EXPIRE_ENTRIES_MAX: usize = 10_000;
+const EXPIRE_ENTRIES_MAX: usize = 1024;
 
 impl History {
     /// Brings the history within its limits after a run was appended, which stands in the last block
@@ -27,30 +26,34 @@ impl History {
         // Topics that hold nothing any more may take a quarter of the budget.
         while self.bytes() > self.retention.bytes_max {
             let forget = self.topics.tombstone_bytes() > self.retention.bytes_max / 4;
-            if !(forget && self.topics.forget_one() || self.evict_front_block()) {
+            if !(forget && self.topics.forget_one()
+                || self.evict_front_block()
+                || self.topics.forget_one())
+            {
                 break;
             }
         }
         self.topics.finish_eviction();
     }
 
-    /// Evicts events that are too old, some thousands at most; `true` if there are more.
-    pub(crate) fn expire(&mut self, now: Time) -> bool {
+    /// Evicts events that are too old at `now` by the hub's steady clock, about a thousand at most; `true`
+    /// if there are more.
+    pub(crate) fn expire(&mut self, now: i64) -> bool {
         let Some(age_max) = self.retention.age_max else { return false };
-        let horizon = now.saturating_sub(age_max);
+        let through = self.ages.through(now, self.tail, age_max);
         let mut looked_at = 0;
         self.topics.begin_eviction();
         while let Some(front) = self.blocks.front().map(|state| Arc::clone(&state.block))
-            && front.time(0) < horizon
+            && front.first() <= through
             && looked_at < EXPIRE_ENTRIES_MAX
         {
             looked_at += front.len();
-            if front.time(front.len() - 1) < horizon {
+            if front.last() <= through {
                 self.evict_block();
                 continue;
             }
             let dead: u32 = (0..front.len())
-                .take_while(|&index| front.time(index) < horizon)
+                .take_while(|&index| front.sequence(index) <= through)
                 .map(|index| u32::from(self.evict_entry(&front, index)))
                 .sum();
             self.blocks[0].live -= dead;
@@ -138,14 +141,8 @@ impl History {
             let before = let_go.iter().find(|(other, _)| *other == key);
             self.topics.bury_event(key, sequence, before.map_or(now, |(_, at)| *at));
         }
-        if let Some(id) = block.given_id(index)
-            && let Some(sequences) = self.ids.get_mut(id)
-        {
-            sequences.retain(|held| *held != sequence);
-            if sequences.is_empty() {
-                self.ids.remove(id);
-            }
-            self.bytes -= id_bytes(id);
+        if let Some(id) = block.given_id(index) {
+            self.ids.remove(id, block.topics(index), sequence);
         }
     }
 

@@ -12,16 +12,21 @@ impl History {
     /// Puts a run into the last block if that is not shared and has room, and otherwise into a block of
     /// its own. The answer is the run's first index in the block.
     pub(super) fn push_run(&mut self, run: &mut BlockBuilder) -> usize {
-        if let Some(at) = self.extend_last(run) {
+        // The newest block is never evicted, and so are the topics of its entries.
+        let is_costly = self.newest_beside > self.retention.block_bytes_max();
+        if !is_costly && let Some(at) = self.extend_last(run) {
             return at;
         }
         let small = self.retention.block_bytes_max() / 4;
         let last_is_small = self.blocks.back().is_none_or(|last| last.block.bytes() < small);
-        if run.bytes() >= small || !last_is_small || self.loose >= LOOSE_MAX {
+        if is_costly || run.bytes() >= small || !last_is_small || self.loose >= LOOSE_MAX {
             self.pack();
-            if let Some(at) = self.extend_last(run) {
+            if !is_costly && let Some(at) = self.extend_last(run) {
                 return at;
             }
+        }
+        if self.loose == 0 {
+            self.newest_beside = 0;
         }
         let live = run.len() as u32;
         let block = Arc::new(run.take());

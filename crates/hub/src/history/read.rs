@@ -3,7 +3,7 @@
 use tidings_proto::EventId;
 
 use super::topic_state::TopicState;
-use super::{EvictionStamp, Held, History, Kind, Resolved, Selection, TopicKey};
+use super::{EvictionStamp, Held, History, Kind, Resolved, Selection, Steps, TopicKey};
 use crate::cursor::Sequence;
 use crate::filter::TopicFilter;
 use crate::grant::Grant;
@@ -27,6 +27,8 @@ pub(crate) struct ReadMax {
     /// Bytes of chunks; one larger event is still read, alone.
     pub(crate) bytes: usize,
     pub(crate) entries: usize,
+    /// Steps of looking, whatever is found; those taken are subtracted.
+    pub(crate) steps: Steps,
 }
 
 /// Why a read ended.
@@ -43,26 +45,25 @@ pub(crate) enum Stop {
     Gap,
 }
 
-/// Entries that one walk passes at most while the lock is held: well below a millisecond.
-const WALK_MAX: usize = 8192;
-
 impl History {
     /// Reads what the view has after the place, in rising order, and advances the position.
     pub(crate) fn read<'a>(
         &'a self,
         view: &'a Resolved,
         position: &mut ReadPosition,
-        max: ReadMax,
+        max: &mut ReadMax,
         mut visit: impl FnMut(Held<'a>),
     ) -> Stop {
         if self.is_end_evicted(view, *position) {
             return Stop::Closed;
         }
-        if self.is_lost(view, *position) {
-            return Stop::Gap;
+        match self.look_for_loss(view, position, &mut max.steps) {
+            Some(false) => {}
+            Some(true) => return Stop::Gap,
+            None => return Stop::Full,
         }
         let (mut bytes, mut entries) = (0, 0);
-        for (walked, step) in self.forward(view, position.after).enumerate() {
+        for step in self.forward(view, position.after) {
             let Held { block, index } = step.held;
             if step.in_view {
                 match block.kind(index) {
@@ -81,7 +82,7 @@ impl History {
                 }
             }
             position.after = step.held.sequence();
-            if walked == WALK_MAX {
+            if !max.steps.take(step.cost) {
                 return Stop::Full;
             }
         }
@@ -90,12 +91,20 @@ impl History {
     }
 
     /// Returns whether the reader has lost an event of its view after the position, and has not been told
-    /// so. An event that all of its topics have evicted counts even if it was private: what is evicted
-    /// is no longer known.
-    pub(crate) fn is_lost(&self, view: &Resolved, position: ReadPosition) -> bool {
+    /// so; `None` if that takes more steps. An event that all of its topics have evicted counts even if it
+    /// was private: what is evicted is no longer known.
+    ///
+    /// What has been looked at is not looked at again: nothing is lost by an earlier eviction alone, so
+    /// the position counts it as told.
+    pub(crate) fn look_for_loss(
+        &self,
+        view: &Resolved,
+        position: &mut ReadPosition,
+        steps: &mut Steps,
+    ) -> Option<bool> {
         let grant = view.grant();
-        let ReadPosition { after, told_at, .. } = position;
-        match view.selection() {
+        let ReadPosition { after, told_at, .. } = *position;
+        let is_lost = match view.selection() {
             // Every event that the topic has evicted is lost to a reader of this topic alone.
             Selection::One(key) => {
                 self.topics.get(*key).is_some_and(|state| state.past().is_evicted(after, told_at))
@@ -104,20 +113,57 @@ impl History {
                 let states = || keys.iter().filter_map(|&key| self.topics.get(key));
                 states().any(|state| state.past().is_evicted(after, told_at))
                     && (states().any(|state| state.past().is_dead(after, told_at))
-                        || self.is_partly_lost(position, grant, |key| keys.contains(&key)))
+                        || self.is_partly_lost(*position, grant, |key| keys.contains(&key)))
             }
             Selection::Scan(view) => {
-                let matches = |state: &TopicState| view.matches(state.name.as_str());
-                let states =
-                    || self.topics.evicted_after(after, told_at).filter(|state| matches(state));
                 (self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at)
-                    || states().any(|state| state.past().is_dead(after, told_at))
-                    || (states().next().is_some()
-                        && self.is_partly_lost(position, grant, |key| {
-                            self.topics.get(key).is_some_and(matches)
-                        }))
+                    || self.is_scan_lost(view, position, grant, steps)?
             }
+        };
+        if !is_lost {
+            position.told_at = self.topics.stamp;
         }
+        Some(is_lost)
+    }
+
+    /// The part of [`History::look_for_loss`] for views with patterns, which know no topics: it looks at
+    /// all that have lost something since the reader looked last.
+    fn is_scan_lost(
+        &self,
+        view: &View,
+        position: &mut ReadPosition,
+        grant: Option<&Grant>,
+        steps: &mut Steps,
+    ) -> Option<bool> {
+        let ReadPosition { after, told_at, .. } = *position;
+        let matches = |state: &TopicState| view.matches(state.name.as_str());
+        let mut looked_at = told_at;
+        let mut has_steps = true;
+        // An event that some topics hold may have been let go of before the latest eviction of its
+        // topic, so only a look at everything tells whether it is lost.
+        let may_pause = self.partly_evicted.range(after.next()..).next().is_none();
+        for (stamp, state) in self.topics.evicted_since(told_at) {
+            // Topics of one eviction are looked at together: a stamp cannot tell them apart.
+            if may_pause && !has_steps && stamp != looked_at {
+                position.told_at = looked_at;
+                return None;
+            }
+            looked_at = stamp;
+            has_steps = steps.take(view.filters().len());
+            if !state.past().is_evicted(after, told_at) || !matches(state) {
+                continue;
+            }
+            let in_view = |key| self.topics.get(key).is_some_and(matches);
+            return Some(
+                state.past().is_dead(after, told_at)
+                    || self
+                        .topics
+                        .evicted_since(told_at)
+                        .any(|(_, state)| state.past().is_dead(after, told_at) && matches(state))
+                    || self.is_partly_lost(*position, grant, in_view),
+            );
+        }
+        Some(false)
     }
 
     /// Returns whether an event after the position is held by a topic, but by none of the view's.
@@ -138,59 +184,37 @@ impl History {
         })
     }
 
-    /// Moves the position past all lost events, up to the first one held. The answer is that event's ID.
+    /// Moves the position past all lost events, up to the first one held. The answer is that event's ID,
+    /// if there is one; `None` if that takes more steps.
     ///
     /// A reader that comes back with this position is told of no loss before it.
     pub(crate) fn pass_lost(
         &self,
         view: &Resolved,
         position: &mut ReadPosition,
-    ) -> Option<EventId> {
+        steps: &mut Steps,
+    ) -> Option<Option<EventId>> {
         position.told_at = self.topics.stamp;
         if self.is_end_evicted(view, *position) {
-            return None;
+            return Some(None);
         }
-        for (walked, step) in self.forward(view, position.after).enumerate() {
+        for step in self.forward(view, position.after) {
             let sequence = step.held.sequence();
             if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
                 position.after = position.after.max(sequence.before());
                 let oldest = step.held.block.id(step.held.index, self.epoch);
-                return Some(oldest);
+                return Some(Some(oldest));
             }
             if step.in_view && ends(view, *position, sequence) {
-                return None;
+                return Some(None);
             }
             position.after = sequence;
-            if walked == WALK_MAX {
+            if !steps.take(step.cost) {
                 return None;
             }
         }
         position.after = self.tail;
-        None
-    }
-
-    /// The place from which a read yields the view's latest events, `events` at most.
-    pub(crate) fn before_latest(&self, view: &Resolved, events: usize) -> Sequence {
-        let mut after = self.tail;
-        let mut found = 0;
-        for step in self.backward(view, self.tail).take(WALK_MAX) {
-            if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
-                if found == events {
-                    break;
-                }
-                found += 1;
-                after = step.held.sequence().before();
-            }
-        }
-        after
-    }
-
-    /// The ID of the view's last event up to a place, if it is held.
-    pub(crate) fn last_id(&self, view: &Resolved, through: Sequence) -> Option<EventId> {
-        self.backward(view, through)
-            .take(WALK_MAX)
-            .find(|step| step.in_view && step.held.block.kind(step.held.index) == Kind::Event)
-            .map(|step| step.held.block.id(step.held.index, self.epoch))
+        Some(None)
     }
 
     /// The topic that readers see for an entry: the first that is still known.

@@ -25,6 +25,11 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// The idempotency keys of a journal in memory may take a quarter of the budget.
+    pub(crate) fn keys_bytes_max(&self) -> usize {
+        self.bytes_max / 4
+    }
+
     /// A block is let go of whole, so a small budget has small blocks.
     pub(super) fn block_bytes_max(&self) -> usize {
         (self.bytes_max / 32).clamp(1, Block::BYTES_MAX)

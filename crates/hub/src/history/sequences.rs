@@ -53,10 +53,6 @@ impl Sequences {
         self.get(self.len().checked_sub(1)?)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Sequence> {
-        (0..self.len()).filter_map(|at| self.get(at))
-    }
-
     /// How many are at or before a place: where in the list the first one after it is.
     pub(super) fn through(&self, place: Sequence) -> usize {
         match &self.0 {

@@ -95,11 +95,17 @@ impl Slots {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &TopicState> {
-        self.pieces.iter().flatten().filter_map(|slot| match slot {
-            Slot::Held(state) => Some(state),
-            Slot::Vacant(..) => None,
-        })
+    /// The topics in `count` slots from one on, and the slot after them if there is one.
+    pub(super) fn some(
+        &self,
+        from: usize,
+        count: usize,
+    ) -> (impl Iterator<Item = &TopicState>, Option<usize>) {
+        let slots = self.pieces.len() * PIECE_SLOTS;
+        let to = from.saturating_add(count).min(slots);
+        let states =
+            (from..to).filter_map(|slot| self.at(u32::try_from(slot).ok()?)).map(|(_, s)| s);
+        (states, Some(to).filter(|to| *to < slots))
     }
 }
 
@@ -126,7 +132,10 @@ mod tests {
         assert_ne!(again, keys[7]);
         assert!(slots.get(keys[7]).is_none() && slots.get_mut(keys[7]).is_none());
         assert_eq!(slots.get(again).map(|state| state.name.as_str()), Some("again"));
-        assert_eq!(slots.iter().count(), 200);
+        let (first, next) = slots.some(0, 150);
+        assert_eq!((first.count(), next), (150, Some(150)));
+        let (rest, next) = slots.some(150, 150);
+        assert_eq!((rest.count(), next), (50, None));
         for (n, &key) in keys.iter().enumerate().filter(|(n, _)| *n != 7) {
             assert_eq!(slots.get(key).map(|state| state.name.as_str()), Some(&*n.to_string()));
         }

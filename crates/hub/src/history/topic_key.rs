@@ -18,6 +18,9 @@ impl Default for TopicKey {
 }
 
 impl TopicKey {
+    /// A number that no other one is below.
+    pub(super) const MIN: Self = Self { slot: 0, version: NonZeroU32::MIN };
+
     pub(super) fn slot(self) -> u32 {
         self.slot
     }

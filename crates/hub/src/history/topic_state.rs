@@ -50,6 +50,8 @@ pub(super) struct Past {
     pub(super) evicted_end: Sequence,
     /// The newest entry of any kind that is no longer held.
     pub(super) let_go_through: Sequence,
+    /// How many entries that ended the topic's streams are held.
+    pub(super) ends_held: u32,
 }
 
 impl Past {
@@ -82,6 +84,11 @@ impl TopicState {
             holders: 0,
             version: key.version,
         }
+    }
+
+    /// How many events it holds: its entries but for the ends among them.
+    pub(super) fn events(&self) -> usize {
+        self.entries.len() - self.past.ends_held as usize
     }
 
     pub(super) fn past(&self) -> &Past {

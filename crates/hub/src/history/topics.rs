@@ -20,8 +20,8 @@ pub(super) struct TopicTable {
     hasher: RandomState,
     /// The loss that an unknown topic may have had.
     unknown: Arc<Past>,
-    /// Topics that have lost events, by the newest they lost.
-    evictions: BTreeSet<(Sequence, TopicKey)>,
+    /// Topics that have lost events, by the latest eviction that took from them.
+    evictions: BTreeSet<(EvictionStamp, TopicKey)>,
     /// Topics that the eviction under way has taken from.
     evicting: Vec<TopicKey>,
     /// Those of them that hold nothing and that nobody reads: kept so that nobody is told of a
@@ -74,8 +74,13 @@ impl TopicTable {
         self.slots.get_mut(key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &TopicState> {
-        self.slots.iter()
+    /// The topics in `count` slots from one on, and where to go on.
+    pub(super) fn some(
+        &self,
+        from: usize,
+        count: usize,
+    ) -> (impl Iterator<Item = &TopicState>, Option<usize>) {
+        self.slots.some(from, count)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -133,7 +138,9 @@ impl TopicTable {
     pub(super) fn note_end(&mut self, key: TopicKey, sequence: Sequence) {
         if let Some(state) = self.slots.get_mut(key) {
             self.bytes -= state.bytes();
-            Arc::make_mut(&mut state.past).ended_through = sequence;
+            let past = Arc::make_mut(&mut state.past);
+            past.ended_through = sequence;
+            past.ends_held += 1;
             self.bytes += state.bytes();
         }
     }
@@ -151,11 +158,12 @@ impl TopicTable {
         let past = Arc::make_mut(&mut state.past);
         if !lost {
             past.evicted_end = sequence;
+            past.ends_held -= 1;
             return;
         }
         if past.evicted_at != self.stamp {
             // Ordered anew once an eviction, however many of its events go.
-            self.evictions.remove(&(past.evicted_through, key));
+            self.evictions.remove(&(past.evicted_at, key));
             self.evicting.push(key);
             past.evicted_at = self.stamp;
         }
@@ -171,7 +179,7 @@ impl TopicTable {
     pub(super) fn finish_eviction(&mut self) {
         for key in self.evicting.drain(..) {
             if let Some(state) = self.slots.get(key) {
-                self.evictions.insert((state.past.evicted_through, key));
+                self.evictions.insert((state.past.evicted_at, key));
             }
         }
     }
@@ -213,17 +221,14 @@ impl TopicTable {
         }
     }
 
-    /// The topics that have let go of an event after a place, since a stamp.
-    pub(super) fn evicted_after(
+    /// The topics that have let go of an event since a stamp, by the latest eviction that took from them.
+    pub(super) fn evicted_since(
         &self,
-        after: Sequence,
         told_at: EvictionStamp,
-    ) -> impl Iterator<Item = &TopicState> {
+    ) -> impl Iterator<Item = (EvictionStamp, &TopicState)> {
         self.evictions
-            // Whichever way the key sorts, the filter leaves what lies after the place.
-            .range((after, TopicKey::default())..)
-            .filter_map(|&(_, key)| self.slots.get(key))
-            .filter(move |state| state.past.is_evicted(after, told_at))
+            .range((told_at.next(), TopicKey::MIN)..)
+            .filter_map(|&(stamp, key)| Some((stamp, self.slots.get(key)?)))
     }
 
     /// Takes the topic from the tombstones, if it is one: before it is read or published to.
@@ -238,7 +243,7 @@ impl TopicTable {
         let Some(state) = self.slots.remove(key) else { return };
         let hash = self.hash(&state.name);
         self.names.remove(hash, |&slot| slot == key.slot());
-        self.evictions.remove(&(state.past.evicted_through, key));
+        self.evictions.remove(&(state.past.evicted_at, key));
         self.bytes -= state.bytes();
     }
 }

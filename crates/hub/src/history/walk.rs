@@ -12,6 +12,15 @@ pub(super) struct Step<'a> {
     pub(super) held: Held<'a>,
     /// Whether the view has the entry: walks of patterns pass every entry there is.
     pub(super) in_view: bool,
+    /// How many [steps](super::Steps) it took.
+    pub(super) cost: usize,
+}
+
+impl<'a> Step<'a> {
+    fn of_scan(history: &History, view: &crate::view::View, held: Held<'a>) -> Self {
+        let cost = view.filters().len() * held.block.topics(held.index).len();
+        Self { held, in_view: history.scan_matches(view, held), cost }
+    }
 }
 
 impl History {
@@ -103,7 +112,7 @@ impl<'a> Iterator for Forward<'a> {
             Self::One { history, list, next } => {
                 let sequence = list.get(*next)?;
                 *next += 1;
-                Some(Step { held: history.held(sequence), in_view: true })
+                Some(Step { held: history.held(sequence), in_view: true, cost: 1 })
             }
             Self::Many { history, heads, lists } => {
                 let Reverse((sequence, _, _)) = *heads.peek()?;
@@ -116,7 +125,7 @@ impl<'a> Iterator for Forward<'a> {
                         heads.push(Reverse((following, at, next + 1)));
                     }
                 }
-                Some(Step { held: history.held(sequence), in_view: true })
+                Some(Step { held: history.held(sequence), in_view: true, cost: 1 })
             }
             Self::Scan { history, view, block, index } => {
                 let current = &history.blocks.get(*block)?.block;
@@ -125,7 +134,7 @@ impl<'a> Iterator for Forward<'a> {
                 if *index == current.len() {
                     (*block, *index) = (*block + 1, 0);
                 }
-                Some(Step { held, in_view: history.scan_matches(view, held) })
+                Some(Step::of_scan(history, view, held))
             }
         }
     }
@@ -185,7 +194,7 @@ impl<'a> Iterator for Backward<'a> {
                         heads.push((sequence, at, before));
                     }
                 }
-                Some(Step { held: history.held(sequence), in_view: true })
+                Some(Step { held: history.held(sequence), in_view: true, cost: 1 })
             }
             Self::Scan { history, view, block, index } => {
                 while *index == 0 {
@@ -194,7 +203,7 @@ impl<'a> Iterator for Backward<'a> {
                 }
                 *index -= 1;
                 let held = Held { block: &history.blocks[*block].block, index: *index };
-                Some(Step { held, in_view: history.scan_matches(view, held) })
+                Some(Step::of_scan(history, view, held))
             }
         }
     }

@@ -50,6 +50,7 @@ impl HubBuilder {
     #[must_use]
     pub fn build(self) -> Hub {
         let journal = self.memory.unwrap_or_default();
+        journal.limit_keys(self.config.retention.keys_bytes_max());
         let opened = journal.opened();
         let now = self.now.unwrap_or_else(Now::read);
         Hub::with_opened(self.config, Box::new(journal), opened, now)

@@ -76,6 +76,12 @@ impl Clock {
         self.uptime.load(Ordering::Acquire)
     }
 
+    /// Both clocks, as the last tick told them.
+    pub(super) fn now(&self) -> Now {
+        let instant = self.started + Duration::from_millis(self.uptime());
+        Now { instant, time: self.time() }
+    }
+
     pub(super) fn time(&self) -> Time {
         Time::from_unix_millis(self.time.load(Ordering::Acquire))
     }

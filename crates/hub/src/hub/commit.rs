@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::history::Appended;
+use crate::hub::committer::Committed;
 use crate::hub::{Hub, Inner};
 use crate::journal::{Committing, JournalError, Submission};
 
@@ -24,17 +25,17 @@ impl Hub {
         if self.inner.committer.lock().is_in_step() {
             return pending().await;
         }
-        let Inner { committer, history, scans, .. } = &*self.inner;
         loop {
-            let appended = poll_fn(|cx| committer.lock().poll_commit(cx, history, scans));
+            let committer = &self.inner.committer;
+            let appended = poll_fn(|cx| committer.lock().poll_commit(cx, self.inner.committed()));
             self.wake(appended.await?);
         }
     }
 
     pub(crate) fn submit(&self, submissions: &mut dyn Iterator<Item = Submission>) -> Committing {
-        let Inner { journal, committer, history, scans, clock, .. } = &*self.inner;
-        let committing = journal.append(submissions, clock.time());
-        let appended = committer.lock().try_commit(history, scans);
+        let Inner { journal, committer, clock, .. } = &*self.inner;
+        let committing = journal.append(submissions, clock.now());
+        let appended = committer.lock().try_commit(self.inner.committed());
         // `None` if another publisher has committed our entries. An error is reported to the follower of
         // the journal, whose next call fails as well.
         if let Ok(Some(appended)) = appended {
@@ -55,5 +56,12 @@ impl Hub {
         if !appended.topics.is_empty() {
             self.inner.scans.wake_matching(&appended.topics);
         }
+    }
+}
+
+impl Inner {
+    fn committed(&self) -> Committed<'_> {
+        let Self { history, scans, clock, journal, .. } = self;
+        Committed { history, scans, uptime: clock.uptime(), journal_bytes: journal.bytes() }
     }
 }

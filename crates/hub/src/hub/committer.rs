@@ -4,9 +4,10 @@ use std::task::{Context, Poll};
 
 use parking_lot::RwLock;
 
-use crate::cursor::Epoch;
+use crate::cursor::{Epoch, Sequence};
 use crate::history::{Appended, BlockBuilder, History};
-use crate::journal::{Entry, Feed, JournalError};
+use crate::journal::{Entry, Feed, JournalError, Opened};
+use crate::time::{Time, millis};
 use crate::watch::WatchList;
 
 /// The journal's feed, and buffers that are reused from commit to commit.
@@ -15,14 +16,28 @@ pub(super) struct Committer {
     feed: Box<dyn Feed>,
     entries: Vec<Entry>,
     run: BlockBuilder,
+    /// The newest entry of an earlier process, and the wall clock's time when the journal was opened.
+    recovered: (Sequence, Time),
+}
+
+/// Everything that a commit is made with beside the entries.
+#[derive(Clone, Copy)]
+pub(super) struct Committed<'a> {
+    pub(super) history: &'a RwLock<History>,
+    pub(super) scans: &'a WatchList,
+    /// The hub's steady clock, in milliseconds.
+    pub(super) uptime: u64,
+    /// Bytes that the journal has in memory.
+    pub(super) journal_bytes: usize,
 }
 
 /// Maximum room kept for entries, about 10 KB: only batches have more at once.
 const ENTRIES_KEPT: usize = 64;
 
 impl Committer {
-    pub(super) fn new(epoch: Epoch, feed: Box<dyn Feed>) -> Self {
-        Self { epoch, feed, entries: Vec::new(), run: BlockBuilder::default() }
+    pub(super) fn new(opened: &Opened, feed: Box<dyn Feed>, now: Time) -> Self {
+        let (entries, run) = (Vec::new(), BlockBuilder::default());
+        Self { epoch: opened.epoch, feed, entries, run, recovered: (opened.tail, now) }
     }
 
     /// Returns the feed's [`Feed::is_in_step`].
@@ -33,24 +48,22 @@ impl Committer {
     /// Commits the entries that the feed has, if any. The caller wakes the readers, with no lock held.
     pub(super) fn try_commit(
         &mut self,
-        history: &RwLock<History>,
-        scans: &WatchList,
+        with: Committed<'_>,
     ) -> Result<Option<Appended>, JournalError> {
         self.feed.try_next(&mut self.entries)?;
-        Ok(if self.entries.is_empty() { None } else { Some(self.commit(history, scans)) })
+        Ok(if self.entries.is_empty() { None } else { Some(self.commit(with)) })
     }
 
     /// Waits for entries, and commits them.
     pub(super) fn poll_commit(
         &mut self,
         cx: &mut Context<'_>,
-        history: &RwLock<History>,
-        scans: &WatchList,
+        with: Committed<'_>,
     ) -> Poll<Result<Appended, JournalError>> {
-        self.feed.poll_next(cx, &mut self.entries).map_ok(|()| self.commit(history, scans))
+        self.feed.poll_next(cx, &mut self.entries).map_ok(|()| self.commit(with))
     }
 
-    fn commit(&mut self, history: &RwLock<History>, scans: &WatchList) -> Appended {
+    fn commit(&mut self, with: Committed<'_>) -> Appended {
         let mut appended = Appended::default();
         let mut rest = self.entries.as_slice();
         while !rest.is_empty() {
@@ -62,16 +75,33 @@ impl Committer {
                 self.run.push(entry, self.epoch);
             }
             let (entries, after) = rest.split_at(self.run.len());
-            history.write().append(entries, &mut self.run, &mut appended);
+            let mut history = with.history.write();
+            self.note_times(&mut history, entries, with.uptime);
+            history.charge_journal(with.journal_bytes);
+            history.append(entries, &mut self.run, &mut appended);
+            drop(history);
             self.run.clear();
             rest = after;
         }
-        if !scans.is_empty() {
+        if !with.scans.is_empty() {
             let topics = self.entries.iter().flat_map(|entry| entry.topics.as_slice());
             appended.topics.extend(topics.cloned());
         }
         self.entries.clear();
         self.entries.shrink_to(ENTRIES_KEPT);
         appended
+    }
+
+    /// Entries are as old as the steady clock says. Those of an earlier process were as old at the start as
+    /// the wall clock said then.
+    fn note_times(&self, history: &mut History, entries: &[Entry], uptime: u64) {
+        let (recovered_through, opened_at) = self.recovered;
+        for entry in entries {
+            if entry.sequence > recovered_through {
+                return history.note_time(entry.sequence, uptime as i64);
+            }
+            let age = opened_at.since(entry.time);
+            history.note_time(entry.sequence, -(millis(age) as i64));
+        }
     }
 }

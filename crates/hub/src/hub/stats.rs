@@ -1,5 +1,6 @@
 //! Statistics of a hub.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cursor::Sequence;
@@ -57,21 +58,59 @@ impl Hub {
 
     /// The topics that hold events, in the order of their names: after `after`, `max` at most.
     ///
-    /// For operators and pages: it looks at every topic there is.
+    /// For operators and pages: it looks at every topic there is, on the caller's thread; publishers do not
+    /// wait for it. A topic that is published to for the first time meanwhile may be missing.
     #[must_use]
     pub fn topics(&self, after: Option<&str>, max: usize) -> Vec<TopicInfo> {
-        let history = self.read();
-        let mut topics: Vec<_> = history
-            .topics_held()
-            .filter(|(name, ..)| after.is_none_or(|after| name.as_str() > after))
-            .collect();
-        topics.sort_unstable_by_key(|(name, ..)| *name);
-        topics.truncate(max);
-        let info = |(name, events, newest): (&Topic, usize, Sequence)| TopicInfo {
-            topic: name.clone(),
-            events,
-            newest,
-        };
-        topics.into_iter().map(info).collect()
+        let mut listing = TopicListing::new(after, max);
+        while listing.step(self) {}
+        listing.finish()
+    }
+}
+
+/// A list of topics on its way, for a server that lets others have their turn between two looks.
+///
+/// Each [step](TopicListing::step) looks at some of the topics, and holds the history's lock for well below
+/// a millisecond.
+#[derive(Debug)]
+pub struct TopicListing {
+    after: Option<Box<str>>,
+    max: usize,
+    /// Where to go on among all topics.
+    next: usize,
+    /// The first names found so far, `max` at most.
+    found: BTreeMap<Topic, (usize, Sequence)>,
+}
+
+impl TopicListing {
+    /// Begins to list the topics that hold events; see [`Hub::topics`].
+    #[must_use]
+    pub fn new(after: Option<&str>, max: usize) -> Self {
+        Self { after: after.map(Into::into), max, next: 0, found: BTreeMap::new() }
+    }
+
+    /// Looks at some of the topics; `false` if all have been looked at.
+    pub fn step(&mut self, hub: &Hub) -> bool {
+        let Self { after, max, found, .. } = self;
+        let next = hub.read().topics_held(self.next, |name, events, newest| {
+            let is_after = after.as_ref().is_none_or(|after| name.as_str() > &**after);
+            let is_among_first =
+                found.len() < *max || found.last_key_value().is_some_and(|(last, _)| name < last);
+            if is_after && is_among_first {
+                found.insert(name.clone(), (events, newest));
+                if found.len() > *max {
+                    found.pop_last();
+                }
+            }
+        });
+        self.next = next.unwrap_or(self.next);
+        next.is_some()
+    }
+
+    /// The topics found, in the order of their names.
+    #[must_use]
+    pub fn finish(self) -> Vec<TopicInfo> {
+        let info = |(topic, (events, newest))| TopicInfo { topic, events, newest };
+        self.found.into_iter().map(info).collect()
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 use crate::time::Time;
@@ -27,10 +29,15 @@ pub(super) struct Keys {
     /// events is moved to the back when its turn comes, so that it keeps no younger one alive.
     oldest_first: VecDeque<(Arc<str>, Time)>,
     spans: usize,
+    /// Bytes of the keys' texts.
+    text_bytes: usize,
+    /// Maximum of [`Keys::bytes`]; `None` for no limit but that on spans.
+    bytes_max: Option<usize>,
 }
 
 struct Request {
-    spans: Vec<Span>,
+    /// One lies in place, as nearly all requests have one.
+    spans: SmallVec<[Span; 1]>,
     time: Time,
     /// Set once it has had too many spans: none of its events is remembered from then on.
     is_forgotten: bool,
@@ -66,6 +73,28 @@ impl Keys {
         if offset < span.len { Sequence::new(span.sequence.get() + offset) } else { None }
     }
 
+    /// Bytes that the keys take at most: the tables as empty as they may be, and the texts.
+    pub(super) fn bytes(&self) -> usize {
+        // A slot in a hash table that is at least 7/16 full, a place in a list that is half full, and
+        // what a reference-counted text costs beside its bytes.
+        const REQUEST_BYTES: usize = (size_of::<(Arc<str>, Request)>() + 1) * 16 / 7
+            + 2 * size_of::<(Arc<str>, Time)>()
+            + 2 * size_of::<usize>();
+        let further_spans = self.spans.saturating_sub(self.requests.len());
+        self.requests.len() * REQUEST_BYTES
+            + self.text_bytes
+            + further_spans * 2 * size_of::<Span>()
+    }
+
+    /// Limits the bytes that the keys take; the oldest requests are forgotten beyond them.
+    pub(super) fn limit(&mut self, bytes_max: usize) {
+        self.bytes_max = Some(bytes_max);
+    }
+
+    fn is_full(&self) -> bool {
+        self.spans >= SPANS_MAX || self.bytes_max.is_some_and(|max| self.bytes() > max)
+    }
+
     /// Remembers a key that was not found, and forgets what is too old or too much.
     pub(super) fn remember(&mut self, key: &IdempotencyKey, sequence: Sequence, now: Time) {
         self.insert(key.text(), Span { index: key.index(), sequence, len: 1 }, now);
@@ -98,7 +127,8 @@ impl Keys {
         self.forget(now, text);
         let request = self.requests.entry(Arc::clone(text)).or_insert_with(|| {
             self.oldest_first.push_back((Arc::clone(text), now));
-            Request { spans: Vec::new(), time: now, is_forgotten: false }
+            self.text_bytes += text.len();
+            Request { spans: SmallVec::new(), time: now, is_forgotten: false }
         });
         request.time = now;
         if request.is_forgotten {
@@ -114,7 +144,7 @@ impl Keys {
         }
         if request.spans.len() == REQUEST_SPANS_MAX {
             self.spans -= REQUEST_SPANS_MAX;
-            request.spans = Vec::new();
+            request.spans = SmallVec::new();
             request.is_forgotten = true;
             return;
         }
@@ -125,7 +155,7 @@ impl Keys {
     fn forget(&mut self, now: Time, current: &Arc<str>) {
         let horizon = now.saturating_sub(AGE_MAX);
         while let Some((oldest, time)) = self.oldest_first.front()
-            && (*time < horizon || self.spans >= SPANS_MAX)
+            && (*time < horizon || self.is_full())
             && let Some(request) = self.requests.get(oldest)
         {
             // A request with later events gets another turn. The current request outlives its
@@ -137,7 +167,20 @@ impl Keys {
                 self.oldest_first.push_back((oldest, time));
             } else if let Some(request) = self.requests.remove(&oldest) {
                 self.spans -= request.spans.len();
+                self.text_bytes -= oldest.len();
             }
+        }
+        self.shrink();
+    }
+
+    /// Gives back room after a burst.
+    fn shrink(&mut self) {
+        /// Room for so many requests is kept.
+        const KEPT: usize = 1024;
+        let len = self.requests.len().max(KEPT);
+        if self.requests.capacity() > len * 4 {
+            self.requests.shrink_to(len * 2);
+            self.oldest_first.shrink_to(len * 2);
         }
     }
 }

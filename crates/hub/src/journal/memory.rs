@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use super::{
     Opened, Outcome, Submission,
 };
 use crate::cursor::{Epoch, Sequence};
-use crate::time::Time;
+use crate::time::{Now, Time};
 use crate::topic::Topic;
 
 /// A journal that orders events and keeps none: committing and feeding are one step.
@@ -26,12 +27,18 @@ use crate::topic::Topic;
 pub struct MemoryJournal {
     epoch: Epoch,
     state: Arc<Mutex<State>>,
+    /// The bytes of the keys, so that the history can be charged without waiting for the state.
+    keys_bytes: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
 struct State {
     tail: Sequence,
     time: Time,
+    /// Both clocks at the first append: the keys' age counts from there, by the steady clock.
+    since: Option<Now>,
+    /// The steady clock as a time, by which keys age.
+    steady: Time,
     keys: Keys,
     /// Committed and not yet fed; nothing is kept before a feed follows.
     fed: Option<Vec<Entry>>,
@@ -48,7 +55,12 @@ impl MemoryJournal {
     /// An empty journal of a given epoch, for tests that repeat.
     #[must_use]
     pub fn with_epoch(epoch: Epoch) -> Self {
-        Self { epoch, state: Arc::default() }
+        Self { epoch, state: Arc::default(), keys_bytes: Arc::default() }
+    }
+
+    /// Limits the bytes that the idempotency keys take.
+    pub(crate) fn limit_keys(&self, bytes_max: usize) {
+        self.state.lock().keys.limit(bytes_max);
     }
 
     /// Where it stands; opening memory cannot fail.
@@ -80,7 +92,7 @@ impl State {
                     return Outcome::Duplicate(sequence);
                 }
                 if let Some(key) = &draft.idempotency {
-                    self.keys.remember(key, self.tail.next(), self.time);
+                    self.keys.remember(key, self.tail.next(), self.steady);
                 }
                 (draft.topics, draft.private, draft.via, Content::Event(draft.event))
             }
@@ -92,6 +104,14 @@ impl State {
             fed.push(entry);
         }
         Outcome::Committed(self.tail)
+    }
+
+    /// Takes in what the clocks say. A wall clock may be set: commit times never go back, and keys age by
+    /// the steady clock.
+    fn advance(&mut self, now: Now) {
+        self.time = self.time.max(now.time);
+        let since = *self.since.get_or_insert(now);
+        self.steady = (since + now.instant.saturating_duration_since(since.instant)).time;
     }
 
     /// Moves what is fed to a list; an empty one is given in exchange, so that its room is used again.
@@ -106,12 +126,11 @@ impl Journal for MemoryJournal {
         Box::pin(ready(Ok(self.opened())))
     }
 
-    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing {
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing {
         let Some(first) = batch.next() else { return Committing::All(Vec::new()) };
         let more = batch.size_hint().0;
         let mut state = self.state.lock();
-        // A wall clock may be set back; commit times never go back.
-        state.time = state.time.max(now);
+        state.advance(now);
         if let Some(fed) = &mut state.fed {
             fed.reserve(1 + more);
         }
@@ -125,6 +144,7 @@ impl Journal for MemoryJournal {
                 Committing::All(outcomes)
             }
         };
+        self.keys_bytes.store(state.keys.bytes(), Ordering::Relaxed);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -152,6 +172,10 @@ impl Journal for MemoryJournal {
         _id: &'a EventId,
     ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>> {
         Box::pin(ready(Ok(None)))
+    }
+
+    fn bytes(&self) -> usize {
+        self.keys_bytes.load(Ordering::Relaxed)
     }
 
     fn evict(&self, _what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
@@ -198,8 +222,9 @@ mod tests {
     fn append<const N: usize>(
         journal: &MemoryJournal,
         batch: [Submission; N],
-        now: Time,
+        time: Time,
     ) -> Vec<Outcome> {
+        let now = Now { time, ..Now::read() };
         match journal.append(&mut batch.into_iter(), now) {
             Committing::One(outcome) => vec![outcome],
             Committing::All(outcomes) => outcomes,

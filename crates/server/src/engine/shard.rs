@@ -25,14 +25,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::engine::{Drained, Hint, OnEnd, Read, Tap, lifetime, without_id};
+use tidings_hub::engine::{Drained, Hint, OnEnd, Read, Tap, TurnMax, lifetime, without_id};
 use tidings_hub::{HubConfig, StreamEnd};
 use tidings_proto::encode;
 
 use super::gathered::Gathered;
 use super::lists::Lists;
 use super::reason::Reason;
-use super::slot::{Adopted, Cold, Extras, Hot, Permit, Slots, Subscription, Tick};
+use super::slot::{Adopted, Cold, Extras, Hot, Permit, Room, Slots, Subscription, Tick};
 use super::socket::Socket;
 use super::stream_spec::StreamSpec;
 use super::sweep::Sweeps;
@@ -91,8 +91,13 @@ pub(crate) struct Shard<S, P: Permit> {
     delivered: u64,
 }
 
-/// Bytes read from history for one write.
-const READ_BYTES_MAX: usize = 64 * 1024;
+/// The limits of one slot's read: bytes of one write, and steps of looking, which take about as long.
+const READ_MAX: TurnMax = TurnMax { bytes: 64 * 1024, steps: 1024 };
+/// Steps of looking that count as one write, so that slots whose patterns match little do not keep the
+/// others waiting.
+const STEPS_OF_A_WRITE: usize = 64;
+/// Bytes that count as one write more.
+const BYTES_OF_A_WRITE: usize = 8 * 1024;
 /// Room for a preamble with a place.
 const PREAMBLE_BYTES: usize = 128;
 /// The maximum number of bytes after a request that are discarded. More is an attack, not a
@@ -185,7 +190,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             sent_at: self.now,
             framing,
             is_behind: true,
-            is_writable: true,
+            room: Room::Some,
             is_queued: false,
         };
         let mut cold = Cold {
@@ -247,8 +252,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     /// Handles a socket that the kernel reports writable.
     pub(crate) fn handle_writable(&mut self, key: usize) {
         let Some(hot) = self.slots.hot(key) else { return };
-        if !hot.is_writable {
-            hot.is_writable = true;
+        if !hot.is_writable() {
+            hot.room = Room::Some;
             hot.sent_at = self.now;
             enqueue(key as u32, hot, &mut self.ready);
         }
@@ -351,20 +356,21 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         }
     }
 
-    /// Does a slice of the next sweep; returns the number of slots visited.
+    /// Does a slice of the next sweep; returns how much of the slice it took.
     fn sweep(&mut self, slice: usize) -> usize {
         let Some(mut sweep) = self.sweeps.take() else { return 0 };
         // From the end: a slot that is removed is replaced by one that has been visited.
         let list = self.lists.of(sweep.topic);
         let to = sweep.next.map_or(list.len(), |next| next.min(list.len()));
-        let from = to.saturating_sub(slice);
+        let each = write_cost(sweep.chunked.bytes().len());
+        let from = to.saturating_sub((slice / each).max(1));
         for &key in list[from..to].iter().rev() {
             let (hot, cold) = self.slots.both(key as usize);
             match offer(hot, cold, &mut sweep, self.now) {
                 Ok(Offered::Nothing) => {}
                 Ok(Offered::Delivered(events)) => {
                     self.delivered += events;
-                    if !hot.is_writable {
+                    if !hot.is_writable() {
                         self.refused.push(key);
                     }
                 }
@@ -381,48 +387,64 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         } else {
             self.sweeps.finish(sweep);
         }
-        to - from
+        (to - from) * each
     }
 
-    /// Lets slots that are behind read; returns their number.
+    /// Lets slots that are behind read; returns how much of the slice that took.
     fn read(&mut self, slice: usize) -> usize {
-        for visited in 0..slice {
-            let Some(key) = self.ready.pop_front() else { return visited };
-            self.catch_up(key as usize);
+        let mut taken = 0;
+        while taken < slice {
+            let Some(key) = self.ready.pop_front() else { break };
+            taken += self.catch_up(key as usize);
         }
-        slice
+        taken
     }
 
-    /// Writes a slot's rest and then, once, the events that come next for it.
-    fn catch_up(&mut self, key: usize) {
+    /// Writes a slot's rest and then, once, the events that come next for it; returns what that cost, in
+    /// writes of small events.
+    fn catch_up(&mut self, key: usize) -> usize {
         let Some((hot, cold)) = self.slots.get(key).filter(|(hot, _)| hot.is_queued) else {
-            return;
+            return 1;
         };
         hot.is_queued = false;
+        let is_trial = hot.room == Room::Trial;
         match write_rest(hot, cold, self.now) {
-            Ok(true) => {}
-            Ok(false) => return self.refused.push(key as u32),
-            Err(_) => return drop(self.remove(key, Reason::ConnectionFailed)),
+            Ok(true) => match cold.ending {
+                None => return self.read_on(key, is_trial),
+                Some(reason) => self.finish(key, reason),
+            },
+            Ok(false) => self.refuse(key, is_trial),
+            Err(_) => drop(self.remove(key, Reason::ConnectionFailed)),
         }
-        if let Some(reason) = cold.ending {
-            return self.finish(key, reason);
-        }
-        let (gathered, framing) = (&mut self.gathered, hot.framing);
+        1
+    }
+
+    /// Writes, once, the events that come next for a slot; returns what that cost.
+    fn read_on(&mut self, key: usize, is_trial: bool) -> usize {
+        let (gathered, (hot, cold)) = (&mut self.gathered, self.slots.both(key));
+        let (mut after, framing) = (hot.after, hot.framing);
         gathered.clear();
-        let mut after = hot.after;
-        let read = self.tap.read(&mut cold.reader, &mut after, READ_BYTES_MAX, |block, index| {
-            gathered.push(block, index, framing);
-        });
-        if !gathered.is_empty() {
+        let (read, steps) =
+            self.tap.read(&mut cold.reader, &mut after, READ_MAX, |block, index| {
+                gathered.push(block, index, framing);
+            });
+        let cost = write_cost(gathered.bytes().len()) + steps / STEPS_OF_A_WRITE;
+        if gathered.is_empty() {
+            hot.room = Room::Some;
+        } else {
             let delivered = deliver(hot, cold, gathered, self.now);
             // Its blocks must not outlive their time in history.
             gathered.clear();
             match delivered {
                 Ok(delivered) => self.delivered += delivered,
-                Err(_) => return drop(self.remove(key, Reason::ConnectionFailed)),
+                Err(_) => {
+                    drop(self.remove(key, Reason::ConnectionFailed));
+                    return cost;
+                }
             }
-            if !hot.is_writable {
-                return self.refused.push(key as u32);
+            if !hot.is_writable() {
+                self.refuse(key, is_trial);
+                return cost;
             }
         }
         hot.after = after;
@@ -435,6 +457,19 @@ impl<S: Socket, P: Permit> Shard<S, P> {
                 enqueue(key as u32, hot, &mut self.ready);
             }
         }
+        cost
+    }
+
+    /// Handles a socket that is full: it is waited for, unless it has accepted nothing for too long and
+    /// was [tried once more](Room::Trial).
+    fn refuse(&mut self, key: usize, is_trial: bool) {
+        let (hot, _) = self.slots.both(key);
+        let quiet = self.now.saturating_sub(hot.sent_at);
+        if is_trial && quiet >= ticks(self.config.stall_timeout) {
+            drop(self.remove(key, Reason::ClientStalled));
+        } else {
+            self.refused.push(key as u32);
+        }
     }
 }
 
@@ -446,10 +481,15 @@ impl<S, P: Permit> Drop for Shard<S, P> {
 
 fn enqueue<S>(key: u32, hot: &mut Hot<S>, ready: &mut VecDeque<u32>) {
     hot.is_behind = true;
-    if hot.is_writable && !hot.is_queued {
+    if hot.is_writable() && !hot.is_queued {
         hot.is_queued = true;
         ready.push_back(key);
     }
+}
+
+/// The cost of writing so many bytes, in writes of small events.
+fn write_cost(bytes: usize) -> usize {
+    1 + bytes / BYTES_OF_A_WRITE
 }
 
 /// A duration in the shard's ticks, rounded up so that no timeout is early.

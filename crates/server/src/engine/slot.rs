@@ -78,6 +78,18 @@ impl Extras {
 /// Tenths of a second of the shard's clock: thirteen years of them fit.
 pub(super) type Tick = u32;
 
+/// Whether a socket accepts bytes, as far as the shard knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It has accepted everything since it was last writable.
+    Some,
+    /// It has refused some bytes.
+    None,
+    /// It refused bytes a stall timeout ago and is tried once more. After a pause of the whole process
+    /// this tells clients that have read everything meanwhile from those that accept nothing.
+    Trial,
+}
+
 /// The hot part: everything that a delivery uses.
 #[derive(Debug)]
 pub(super) struct Hot<S> {
@@ -89,8 +101,8 @@ pub(super) struct Hot<S> {
     pub(super) framing: Framing,
     /// Whether it is not at the tail or has a rest to write.
     pub(super) is_behind: bool,
-    /// Whether the socket has not refused any bytes since it was last writable.
-    pub(super) is_writable: bool,
+    /// Whether the socket accepts bytes.
+    pub(super) room: Room,
     /// Whether it is in the queue of the slots that read.
     pub(super) is_queued: bool,
 }
@@ -184,6 +196,13 @@ impl Rest {
             Self::Own { bytes, .. } => bytes.extend_from_slice(more),
             Self::Shared { end, .. } => end.extend_from_slice(more),
         }
+    }
+}
+
+impl<S> Hot<S> {
+    /// Returns whether the socket may accept bytes.
+    pub(super) fn is_writable(&self) -> bool {
+        self.room != Room::None
     }
 }
 

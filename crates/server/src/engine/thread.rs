@@ -131,10 +131,15 @@ impl ShardThread {
     }
 
     /// Visits a portion of the streams; see [`Shard::see`].
-    pub(super) fn see(&self, from: usize, visit: impl FnMut(Seen<'_>)) -> Option<usize> {
+    pub(super) fn see(
+        &self,
+        from: usize,
+        questions: usize,
+        visit: impl FnMut(Seen<'_>),
+    ) -> Option<usize> {
         let mut shard = self.shared.shard.lock();
         shard.set_now(self.shared.hub.uptime());
-        shard.see(from, visit)
+        shard.see(from, questions, visit)
     }
 
     /// Closes all streams of a subject.

@@ -101,12 +101,17 @@ impl Reference {
         *same_id.find(|sequence| self.events[*sequence].data == data).expect("it was published")
     }
 
-    /// Where the hub finds a last event ID: what it spells, or the earliest held event of that ID.
-    fn locate(&self, id: &str) -> Option<u64> {
+    /// Where the hub finds a last event ID: what it spells, or the earliest event of that ID that a topic
+    /// of the view holds.
+    fn locate(&self, id: &str, view: &View) -> Option<u64> {
         match Cursor::parse(id).filter(|cursor| cursor.epoch == self.epoch) {
             Some(cursor) => Some(cursor.sequence.get()).filter(|s| *s <= self.tail),
             None => {
-                let held = |sequence: &u64| self.events[sequence].held.iter().any(|held| *held);
+                let held = |sequence: &u64| {
+                    let event = &self.events[sequence];
+                    let mut topics = event.topics.iter().zip(&event.held);
+                    topics.any(|(topic, held)| *held && view.matches(topic.as_str()))
+                };
                 self.by_id.get(id)?.iter().copied().find(held)
             }
         }
@@ -143,7 +148,7 @@ impl Expectation {
         let (after, joined, lost_place) = match start {
             Start::Tail => (tail, tail, None),
             Start::Oldest => (0, tail, None),
-            Start::After(id) => match reference.locate(id) {
+            Start::After(id) => match reference.locate(id, &view) {
                 Some(after) => (after, after, None),
                 // It is told cut to a length; all that is asked for here is ASCII.
                 None => (0, tail, Some(id[..id.len().min(Gap::ASKED_BYTES_MAX)].to_owned())),

@@ -1,5 +1,6 @@
 //! One random schedule: publish, close, evict, step the time, and let readers read.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub struct Schedule {
     pub counts: Counts,
     now: Now,
     topics: Vec<Topic>,
+    /// How many events of each topic have an ID, in schedules whose publishers number them from 1; so
+    /// events of different topics have the same IDs.
+    numbers: Option<HashMap<Topic, u64>>,
     keys: u32,
     limits: Limits,
     /// How often, in percent, something is evicted between two steps.
@@ -84,6 +88,7 @@ impl Schedule {
             topics: names.map(|name| Topic::new(name).unwrap()).to_vec(),
             reference: Reference::new(epoch),
             left: Vec::new(),
+            numbers: rng.bool().then(HashMap::new),
             keys: 0,
             limits,
             pressure,
@@ -179,17 +184,30 @@ impl Schedule {
     fn draft(&mut self, len_max: usize) -> Draft {
         let data = format!("{}{}", self.rng.u32(..), "x".repeat(self.rng.usize(0..len_max)));
         let mut event = Event::new(data);
-        if self.rng.u32(0..5) == 0 {
-            event = event.with_id(EventId::new(self.given_id()).unwrap());
-            self.counts.add("publisher-given IDs", 1);
-        }
         let count = if self.rng.u32(0..4) == 0 { self.rng.usize(2..4) } else { 1 };
         let topics: Vec<_> = (0..count).map(|_| self.topic()).collect();
+        let with_id = if self.numbers.is_some() { 4 } else { 1 };
+        if self.rng.u32(0..5) < with_id {
+            let id = match &mut self.numbers {
+                Some(numbers) => {
+                    let number = numbers.entry(topics[0].clone()).or_default();
+                    *number += 1;
+                    number.to_string()
+                }
+                None => self.given_id(),
+            };
+            event = event.with_id(EventId::new(id).unwrap());
+            self.counts.add("publisher-given IDs", 1);
+        }
         Draft::new(Topics::new(topics).unwrap(), event).with_private(self.rng.bool())
     }
 
     /// One of few, so that events share them; some are of another hub's making, as a relay's are.
     fn given_id(&mut self) -> String {
+        if let Some(numbers) = &self.numbers {
+            let newest = numbers.values().copied().max().unwrap_or_default();
+            return self.rng.u64(0..newest + 2).to_string();
+        }
         match self.rng.u64(0..14) {
             foreign @ 0..4 => {
                 let sequence = Sequence::new(foreign).unwrap();

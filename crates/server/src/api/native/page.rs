@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
+use tidings_hub::engine::Paging;
 use tidings_hub::{Gap, HeldEvent, Page, Start, Via, View};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::paging::{LIMIT, limit};
@@ -36,7 +38,7 @@ pub(super) async fn page(
         Some(id) => Start::resume(Some(id)),
         None => start,
     };
-    let mut page = context.hub.page(view.clone(), start, limit);
+    let mut page = read(context, &view, start, limit).await;
     if page.events.is_empty() && page.gap.is_none() && !wait.is_zero() {
         // A waiting reader costs as much as a stream, so it needs a permit too.
         let _permit = stream_permit(context)?;
@@ -49,6 +51,15 @@ pub(super) async fn page(
     };
     let body = serde_json::to_vec(&read).expect("texts and numbers make JSON");
     Ok(no_store(&JSON, body))
+}
+
+/// Reads a page. Others have their turn between two looks at history.
+async fn read(context: &Context, view: &View, start: Start, limit: usize) -> Page {
+    let mut paging = Paging::new(&context.hub, view, start, limit);
+    while paging.step() {
+        yield_now().await;
+    }
+    paging.finish()
 }
 
 /// Waits until something is published after the page, for a time.
@@ -69,7 +80,7 @@ async fn wait_for(
         }
     };
     match timeout_at(Instant::now() + wait, found).await {
-        Ok(true) => context.hub.page(view, start, limit),
+        Ok(true) => read(context, &view, start, limit).await,
         _ => empty,
     }
 }

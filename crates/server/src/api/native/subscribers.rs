@@ -21,7 +21,7 @@ pub(crate) async fn list(
     request: &Request<'_>,
 ) -> Result<Response<Bytes>, Problem> {
     let query = request.query(&["topic", "subject", "limit", "after"])?;
-    let named = Selection::new(&query)?;
+    let named = Selection::new(context, &query)?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT), limit)?;
     let from = query.one("after")?.map_or(Ok(Position::default()), position)?;
     context.tick();
@@ -49,7 +49,8 @@ pub(crate) async fn close(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<Bytes>, Problem> {
-    let Selection { topics, subjects } = Selection::new(&request.query(&["topic", "subject"])?)?;
+    let query = request.query(&["topic", "subject"])?;
+    let Selection { topics, subjects } = Selection::new(context, &query)?;
     match (topics.is_empty(), subjects.is_empty()) {
         (true, true) => {
             let detail = "name the streams to close: topic= names a topic, subject= a subject";
@@ -72,6 +73,7 @@ pub(crate) async fn close(
         context.hub.close(subject.ends().clone()).await?;
         context.engine.close_subject(&subject);
         context.streams.close_bodies(&subject);
+        yield_now().await;
     }
     Ok(no_content())
 }
@@ -84,7 +86,15 @@ struct Selection {
 }
 
 impl Selection {
-    fn new(query: &Query) -> Result<Self, Problem> {
+    fn new(context: &Context, query: &Query) -> Result<Self, Problem> {
+        // Each of them is compared with each stream, as each filter of a stream is with each event.
+        let max = context.config.filters_max;
+        for name in ["topic", "subject"] {
+            if query.all(name).nth(max).is_some() {
+                let detail = format!("at most {max} of them are named in one request");
+                return Err(Problem::invalid_parameter(name, &detail));
+            }
+        }
         let topics = query.all("topic").map(topic);
         let subjects = query.all("subject").map(|name| {
             Subject::new(name).map_err(|error| {
@@ -95,6 +105,10 @@ impl Selection {
             topics: topics.collect::<Result<_, _>>()?,
             subjects: subjects.collect::<Result<_, _>>()?,
         })
+    }
+
+    fn len(&self) -> usize {
+        self.topics.len() + self.subjects.len()
     }
 
     fn is_nobody(&self) -> bool {
@@ -150,7 +164,7 @@ impl Page {
         let now = context.hub.time();
         let shards = context.engine.shards();
         let next = match at.part {
-            part if part < shards => context.engine.see(part, at.key, |seen| {
+            part if part < shards => context.engine.see(part, at.key, self.named.len(), |seen| {
                 let position = Position { key: seen.key, ..at };
                 if self.named.has(seen.subject(), |topic| seen.reads(topic)) {
                     self.find(position, || Subscriber::of_shard(&seen, now));

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
+use tidings_hub::engine::TopicListing;
 use tidings_hub::{Cursor, TopicInfo};
+use tokio::task::yield_now;
 
 use super::paging::{LIMIT_MAX, limit};
 use crate::context::Context;
@@ -12,11 +14,18 @@ use crate::http::request::Request;
 use crate::http::response::{JSON, no_store};
 
 /// `GET /topics`: lists topics in the order of their names, after a given one.
-pub(crate) fn list(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
+pub(crate) async fn list(
+    context: &Context,
+    request: &Request<'_>,
+) -> Result<Response<Bytes>, Problem> {
     let query = request.query(&["after", "limit"])?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT_MAX), limit)?;
     // One more than asked for shows whether there are more.
-    let mut held = context.hub.topics(query.one("after")?, limit + 1);
+    let mut listing = TopicListing::new(query.one("after")?, limit + 1);
+    while listing.step(&context.hub) {
+        yield_now().await;
+    }
+    let mut held = listing.finish();
     let has_more = held.len() > limit;
     held.truncate(limit);
     let topics: Vec<_> = held.iter().map(|info| JsonTopic::new(context, info)).collect();

@@ -8,7 +8,7 @@ use tidings_hub::engine::{drain_delay, quiet_max, return_time};
 use tidings_proto::encode_retry;
 
 use super::super::reason::Reason;
-use super::super::slot::{Permit, Rest, Tick};
+use super::super::slot::{Permit, Rest, Room, Tick};
 use super::super::socket::Socket;
 use super::{Shard, enqueue, framed, ticks};
 
@@ -22,7 +22,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     pub(crate) fn drain(&mut self, over: Duration) {
         self.is_closing = true;
         for cold in self.slots.iter_cold() {
-            cold.ends_at = self.now.saturating_add(ticks(drain_delay(over)));
+            cold.ends_at = cold.ends_at.min(self.now.saturating_add(ticks(drain_delay(over))));
         }
         self.next_pass = self.now;
     }
@@ -92,14 +92,15 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let is_over = self.now >= cold.ends_at;
         match cold.ending {
             // If the socket is writable, the end is in the queue, however long the queue is.
-            Some(reason) if is_over && !hot.is_writable => drop(self.remove(key, reason)),
+            Some(reason) if is_over && !hot.is_writable() => drop(self.remove(key, reason)),
             Some(_) => {}
             None if is_over => {
                 let reason = if self.is_closing { Reason::Drained } else { Reason::TimedOut };
                 self.end(key, reason);
             }
-            None if !hot.is_writable && quiet >= ticks(self.config.stall_timeout) => {
-                drop(self.remove(key, Reason::ClientStalled));
+            None if !hot.is_writable() && quiet >= ticks(self.config.stall_timeout) => {
+                hot.room = Room::Trial;
+                enqueue(key as u32, hot, &mut self.ready);
             }
             None if !hot.is_behind && is_quiet() => {
                 cold.put_first(framed(hot.framing, |text| {

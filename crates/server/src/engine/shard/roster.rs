@@ -33,14 +33,16 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     }
 
     /// Visits a portion of the streams, starting at a number; returns the number of the next
-    /// portion.
+    /// portion. The more questions are asked about each stream, the smaller is the portion.
     pub(crate) fn see(
         &mut self,
         from: usize,
+        questions: usize,
         mut visit: impl FnMut(Seen<'_, S, P>),
     ) -> Option<usize> {
         let (tap, now) = (&self.tap, self.now);
-        let to = self.slots.bound().min(from.saturating_add(PORTION));
+        let portion = (PORTION / questions.max(1)).max(1);
+        let to = self.slots.bound().min(from.saturating_add(portion));
         for key in from..to {
             if let Some((hot, cold)) = self.slots.get(key) {
                 visit(Seen { key, tap, now, hot, cold });

@@ -5,7 +5,7 @@ use std::io;
 use tidings_hub::engine::Meeting;
 
 use super::super::gathered::{Framing, Gathered};
-use super::super::slot::{Cold, Hot, Rest, Tick};
+use super::super::slot::{Cold, Hot, Rest, Room, Tick};
 use super::super::socket::{Socket, write_some};
 use super::super::sweep::Sweep;
 
@@ -59,17 +59,18 @@ pub(super) fn write_rest<S: Socket, P>(
     while !rest.unwritten().is_empty() {
         let unwritten = rest.unwritten();
         let written = write_some(&mut hot.socket, unwritten)?;
-        hot.is_writable = written == unwritten.len();
+        let is_written = written == unwritten.len();
         if written > 0 {
             hot.sent_at = now;
             rest.advance(written);
         }
-        if !hot.is_writable {
+        if !is_written {
+            hot.room = Room::None;
             return Ok(false);
         }
     }
     cold.rest = None;
-    hot.is_writable = true;
+    hot.room = Room::Some;
     Ok(true)
 }
 
@@ -86,6 +87,7 @@ pub(super) fn deliver<S: Socket, P>(
         hot.sent_at = now;
     }
     if written == gathered.bytes().len() {
+        hot.room = Room::Some;
         hot.after = gathered.last().unwrap_or(hot.after);
         return Ok(gathered.len() as u64);
     }
@@ -95,6 +97,6 @@ pub(super) fn deliver<S: Socket, P>(
         cold.rest = Some(Box::new(rest));
     }
     hot.is_behind = true;
-    hot.is_writable = false;
+    hot.room = Room::None;
     Ok(cut.begun)
 }

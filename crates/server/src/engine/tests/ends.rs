@@ -162,6 +162,21 @@ fn t46_a_streams_hooks_are_told_once_how_it_ended() {
     assert_eq!(One::new().told(), [StreamEnd::ClientClosed], "the shard is gone");
 }
 
+/// After a pause of the process (suspend, container pause) its timers are overdue before it has heard of
+/// anything: readers that had taken everything meanwhile were closed as stalled.
+#[test]
+fn a_reader_that_has_taken_everything_during_a_pause_is_not_stalled() {
+    let mut one = One::new();
+    one.wire.borrow_mut().room = 0;
+    one.publish();
+    one.turn();
+    // The kernel would say so, but time is told first.
+    one.wire.borrow_mut().room = usize::MAX / 2;
+    one.step(Duration::from_secs(35));
+    assert!(one.wire.borrow().written.ends_with(b"data: x\n\n"));
+    assert!(!one.wire.borrow().is_closed);
+}
+
 #[test]
 fn an_end_that_its_client_does_not_take_is_told_as_the_end_it_is() {
     let mut one = One::new();

@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tidings_hub::engine::Tap;
-use tidings_hub::{Client, Draft, Event, Hub, Start, Topic};
+use tidings_hub::{Client, Draft, Event, Hub, Start, Topic, TopicFilter, View};
 
 use super::super::gathered::Framing;
 use super::super::shard::{Shard, ShardConfig};
@@ -91,13 +91,17 @@ impl Fixture {
 
     fn join(&mut self, topic: &'static str, subscribers: usize) {
         let view = Topic::new(topic).unwrap().into();
+        self.join_view(topic, &view, &Start::Tail, subscribers);
+    }
+
+    fn join_view(&mut self, topic: &'static str, view: &View, start: &Start, subscribers: usize) {
         for _ in 0..subscribers {
             self.shard.add(Adopted {
                 socket: Logged { topic, log: Rc::clone(&self.log) },
                 head: Vec::new(),
                 discarded: 0,
                 subscription: Subscription {
-                    reader: self.tap.subscribe(&view, Start::Tail),
+                    reader: self.tap.subscribe(view, start.clone()),
                     framing: Framing::Chunked,
                     spec: StreamSpec { client: Client::Other, ..StreamSpec::default() },
                     permit: (),
@@ -173,4 +177,40 @@ fn a_publisher_delivers_its_event_itself_in_the_middle_of_another_topics_fan_out
     let writes = fixture.log.writes.borrow();
     assert!(writes.len() <= before + INLINE_WRITES);
     assert!(writes[before..].contains(&"alone"), "{:?}", &writes[before..]);
+}
+
+/// A turn was counted in slots, each of which walked up to 8,192 entries for its pattern: 200 streams that
+/// caught up so kept all others of the shard waiting for 3.8 s.
+#[test]
+fn a_turn_ends_after_so_many_entries_however_few_of_them_a_pattern_matches() {
+    const READERS: usize = 20;
+    const EVENTS: usize = 10_000;
+    /// The steps that count as writes, and those that the last slot of a turn may take.
+    const STEPS_OF_A_TURN: usize = TURN_WRITES * 64 + 1024;
+    let mut fixture = Fixture::new(&[]);
+    (0..EVENTS).for_each(|_| publish(&fixture.log.hub, "crowded"));
+    let filters = ["none/*", "nothing/**"].map(|text| TopicFilter::pattern(text).unwrap());
+    fixture.join_view("pattern", &View::new(filters), &Start::Oldest, READERS);
+    let mut turns = 1;
+    while fixture.shard.turn(TURN_WRITES) {
+        turns += 1;
+    }
+    let steps = READERS * EVENTS * 2;
+    assert!(turns >= steps / STEPS_OF_A_TURN, "{steps} steps in {turns} turns");
+}
+
+#[test]
+fn a_turn_ends_after_so_many_bytes() {
+    const READERS: usize = 100;
+    const EVENT_BYTES: usize = 100_000;
+    let mut fixture = Fixture::new(&[]);
+    fixture.join("large", READERS);
+    while fixture.shard.turn(TURN_WRITES) {}
+    let event = Event::new("x".repeat(EVENT_BYTES));
+    drop(fixture.log.hub.publish(Draft::new(Topic::new("large").unwrap(), event)));
+    let mut turns = 1;
+    while fixture.shard.turn(TURN_WRITES) {
+        turns += 1;
+    }
+    assert!(turns >= READERS * EVENT_BYTES / (TURN_WRITES * 8 * 1024), "{turns} turns");
 }

@@ -1,0 +1,112 @@
+//! Looking back from a place: for the view's last event before it, and for its latest events.
+
+use tidings_proto::EventId;
+
+use super::walk::Step;
+use super::{History, Kind, Resolved, Steps};
+use crate::cursor::{Cursor, Sequence};
+
+/// Entries looked at for the latest events: what is further back is not among the latest of history.
+const LATEST_ENTRIES_MAX: usize = 8192;
+
+/// Steps taken for the last event before a stream: some milliseconds. A stream whose filters match nothing
+/// for so long starts after a place without an event.
+const LAST_STEPS_MAX: usize = 8 * Steps::MAX;
+
+/// A look back that takes several [`Steps`]: where it goes on, and how much it may still look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LookBack {
+    through: Sequence,
+    left: usize,
+}
+
+/// A look for the view's latest events: the place before those found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latest {
+    back: LookBack,
+    /// Events that are still to be found.
+    left: usize,
+    /// The place from which a read yields those found.
+    pub(crate) after: Sequence,
+}
+
+impl LookBack {
+    /// Looks at what is at or before a place.
+    pub(crate) fn from(through: Sequence) -> Self {
+        Self { through, left: LAST_STEPS_MAX }
+    }
+}
+
+impl Latest {
+    /// Looks for so many events, the newest first.
+    pub(crate) fn new(tail: Sequence, events: usize) -> Self {
+        let back = LookBack { through: tail, left: LATEST_ENTRIES_MAX };
+        Self { back, left: events, after: tail }
+    }
+}
+
+impl History {
+    /// The ID of the view's last event up to a place, if it is held; `None` if the look goes on. Where the
+    /// event is too far back, the answer is an ID that spells a place after it.
+    pub(crate) fn last_id(&self, view: &Resolved, back: &mut LookBack) -> Option<Option<EventId>> {
+        let mut found = None;
+        let is_over = self.look_back(
+            view,
+            back,
+            |step| step.cost,
+            |block, index| {
+                found = Some(block.id(index, self.epoch));
+                true
+            },
+        );
+        if is_over && found.is_none() && back.left == 0 {
+            found = Some(Cursor { epoch: self.epoch, sequence: back.through }.to_event_id());
+        }
+        is_over.then_some(found)
+    }
+
+    /// Looks for the view's latest events; `false` if the look goes on.
+    pub(crate) fn find_latest(&self, view: &Resolved, latest: &mut Latest) -> bool {
+        if latest.left == 0 {
+            return true;
+        }
+        let Latest { back, left, after } = latest;
+        self.look_back(
+            view,
+            back,
+            |_| 1,
+            |block, index| {
+                *after = block.sequence(index).before();
+                *left -= 1;
+                *left == 0
+            },
+        )
+    }
+
+    /// Shows the view's events, the newest first, until `visit` has seen enough; `false` if the look goes
+    /// on.
+    fn look_back(
+        &self,
+        view: &Resolved,
+        back: &mut LookBack,
+        weight: impl Fn(&Step<'_>) -> usize,
+        mut visit: impl FnMut(&super::Block, usize) -> bool,
+    ) -> bool {
+        let mut steps = Steps::default();
+        for step in self.backward(view, back.through) {
+            let is_event = step.held.block.kind(step.held.index) == Kind::Event;
+            if step.in_view && is_event && visit(step.held.block, step.held.index) {
+                return true;
+            }
+            back.through = step.held.sequence().before();
+            back.left = back.left.saturating_sub(weight(&step));
+            if back.left == 0 {
+                return true;
+            }
+            if !steps.take(step.cost) {
+                return false;
+            }
+        }
+        true
+    }
+}
