@@ -128,11 +128,15 @@ fn into_entry(
     sequence: Sequence,
     time: Time,
 ) -> (Entry, Option<IdempotencyKey>) {
-    let (topics, private, content, key) = match submission {
+    match submission {
         Submission::Event(draft) => {
-            (draft.topics, draft.private, Content::Event(draft.event), draft.idempotency)
+            let content = Content::Event(draft.event);
+            let mut entry = Entry::new(sequence, time, draft.topics, content);
+            (entry.private, entry.via) = (draft.private, draft.via);
+            (entry, draft.idempotency)
         }
-        Submission::Close(topic) => (topic.into(), false, Content::Close, None),
-    };
-    (Entry { sequence, time, topics, private, content }, key)
+        Submission::Close(topic) => {
+            (Entry::new(sequence, time, topic.into(), Content::Close), None)
+        }
+    }
 }

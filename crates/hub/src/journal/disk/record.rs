@@ -10,6 +10,7 @@ use crate::draft::{IdempotencyKey, Topics};
 use crate::journal::{Content, Entry, Submission};
 use crate::time::Time;
 use crate::topic::Topic;
+use crate::via::Via;
 
 /// Size of a record's header: its checksum and the length of its body.
 pub(super) const HEADER_BYTES: usize = 8;
@@ -22,7 +23,8 @@ const HAS_ID: u8 = 1 << 1;
 const HAS_TYPE: u8 = 1 << 2;
 const HAS_RETRY: u8 = 1 << 3;
 const HAS_KEY: u8 = 1 << 4;
-const KNOWN_FLAGS: u8 = (1 << 5) - 1;
+const HAS_VIA: u8 = 1 << 5;
+const KNOWN_FLAGS: u8 = (1 << 6) - 1;
 
 /// A decoded record.
 pub(super) struct Record {
@@ -58,7 +60,8 @@ pub(super) fn encode(
                     | flag(event.id().is_some(), HAS_ID)
                     | flag(!event.event_type().is_message(), HAS_TYPE)
                     | flag(event.retry().is_some(), HAS_RETRY)
-                    | flag(key.is_some(), HAS_KEY),
+                    | flag(key.is_some(), HAS_KEY)
+                    | flag(draft.via.is_some(), HAS_VIA),
             );
             put_place(out, time, draft.topics.as_slice());
             if let Some(id) = event.id() {
@@ -73,6 +76,9 @@ pub(super) fn encode(
             if let Some(key) = key {
                 put_text(out, key.text());
                 put_varint(out, key.index());
+            }
+            if let Some(via) = &draft.via {
+                put_text(out, via.as_str());
             }
             out.extend_from_slice(event.data().as_bytes());
         }
@@ -122,12 +128,9 @@ fn decode_body(body: &[u8], sequence: Sequence) -> Option<Decoded> {
     }
     let time = Time::from_unix_millis(input.varint()?);
     let topics = take_topics(&mut input)?;
-    let (content, key) = match kind {
-        KIND_EVENT => take_event(&mut input, flags)?,
-        _ => (Content::Close, None),
-    };
-    let private = flags & PRIVATE != 0;
-    let entry = Entry { sequence, time, topics, private, content };
+    let mut entry = Entry::new(sequence, time, topics, Content::Close);
+    entry.private = flags & PRIVATE != 0;
+    let key = if kind == KIND_EVENT { take_event(&mut input, flags, &mut entry)? } else { None };
     Some(Decoded::Known(Record { entry, key }))
 }
 
@@ -145,7 +148,12 @@ fn take_topics(input: &mut Input<'_>) -> Option<Topics> {
     }
 }
 
-fn take_event(input: &mut Input<'_>, flags: u8) -> Option<(Content, Option<IdempotencyKey>)> {
+/// Takes an event into its entry, and returns its idempotency key; `None` if it is damaged.
+fn take_event(
+    input: &mut Input<'_>,
+    flags: u8,
+    entry: &mut Entry,
+) -> Option<Option<IdempotencyKey>> {
     let has = |flag: u8| flags & flag != 0;
     let id = if has(HAS_ID) { Some(EventId::new(input.text()?).ok()?) } else { None };
     let event_type = if has(HAS_TYPE) { Some(EventType::new(input.text()?).ok()?) } else { None };
@@ -155,6 +163,9 @@ fn take_event(input: &mut Input<'_>, flags: u8) -> Option<(Content, Option<Idemp
     } else {
         None
     };
+    if has(HAS_VIA) {
+        entry.via = Some(Via::new(input.text()?).ok()?);
+    }
     let mut event = Event::new(std::str::from_utf8(input.0).ok()?);
     if let Some(id) = id {
         event = event.with_id(id);
@@ -165,7 +176,8 @@ fn take_event(input: &mut Input<'_>, flags: u8) -> Option<(Content, Option<Idemp
     if let Some(retry) = retry {
         event = event.with_retry(retry);
     }
-    Some((Content::Event(event), key))
+    entry.content = Content::Event(event);
+    Some(key)
 }
 
 #[cfg(test)]
@@ -191,6 +203,7 @@ mod tests {
             Submission::Event(
                 Draft::new(topics, full)
                     .with_private(true)
+                    .with_via(Via::new("0000000000000001/a, 0000000000000002/b%2Fc").unwrap())
                     .with_idempotency_key(IdempotencyKey::new("k").unwrap().at(300)),
             ),
             Submission::Close(topic("a")),
@@ -214,6 +227,7 @@ mod tests {
                     assert_eq!(draft.event, event);
                     assert_eq!(draft.topics, record.entry.topics);
                     assert_eq!(draft.private, record.entry.private);
+                    assert_eq!(draft.via, record.entry.via);
                     assert_eq!(draft.idempotency, record.key);
                 }
                 (Submission::Close(topic), Content::Close) => {
