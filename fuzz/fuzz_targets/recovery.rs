@@ -17,7 +17,7 @@ use tidings_hub::journal::disk::{Dumped, check, dump};
 use tidings_hub::journal::{
     Committing, DiskConfig, DiskJournal, Entry, Journal as _, Outcome, Submission,
 };
-use tidings_hub::{Draft, Event, EventId, IdempotencyKey, Sequence, Time, Topic};
+use tidings_hub::{Draft, Event, EventId, IdempotencyKey, Now, Sequence, Time, Topic};
 
 #[derive(Arbitrary, Debug)]
 enum Change {
@@ -43,7 +43,8 @@ fn open(disk: &SimulatedDisk) -> Option<(DiskJournal, Sequence, Sequence)> {
 }
 
 fn append(journal: &DiskJournal, submission: Submission) -> Vec<Outcome> {
-    match journal.append(&mut std::iter::once(submission), Time::from_unix_millis(1)) {
+    let now = Now { time: Time::from_unix_millis(1), ..Now::read() };
+    match journal.append(&mut std::iter::once(submission), now) {
         Committing::Waiting(outcomes) => smol::block_on(outcomes),
         other => panic!("{other:?}"),
     }

@@ -75,7 +75,7 @@ use super::{
     Submission,
 };
 use crate::cursor::Sequence;
-use crate::time::Time;
+use crate::time::Now;
 use crate::topic::Topic;
 
 /// How a disk journal keeps its files.
@@ -334,7 +334,7 @@ impl Journal for DiskJournal {
         Box::pin(async { answer.await.unwrap_or_else(|| Err(closed())) })
     }
 
-    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing {
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing {
         let submissions: SmallVec<[Submission; 1]> = batch.collect();
         let count = submissions.len();
         if count == 0 {
@@ -344,7 +344,7 @@ impl Journal for DiskJournal {
         if shared.broken.why().is_some() {
             return Committing::All(vec![Outcome::Unknown; count]);
         }
-        match shared.queue.submit(submissions, now) {
+        match shared.queue.submit(submissions, now.time) {
             Some(answer) => Committing::Waiting(Box::pin(async move {
                 answer.await.unwrap_or_else(|| vec![Outcome::Unknown; count])
             })),

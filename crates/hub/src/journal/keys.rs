@@ -155,7 +155,8 @@ impl Keys {
     fn forget(&mut self, now: Time, current: &Arc<str>) {
         let horizon = now.saturating_sub(AGE_MAX);
         while let Some((oldest, time)) = self.oldest_first.front()
-            && (*time < horizon || self.is_full())
+            // The request that is being published may fill the table alone.
+            && (*time < horizon || (self.is_full() && self.requests.len() > 1))
             && let Some(request) = self.requests.get(oldest)
         {
             // A request with later events gets another turn. The current request outlives its

@@ -9,7 +9,7 @@ use tidings_hub::journal::{
     Outcome, Submission,
 };
 use tidings_hub::{
-    Draft, Event, EventId, EventType, IdempotencyKey, Sequence, Time, Topic, Topics,
+    Draft, Event, EventId, EventType, IdempotencyKey, Now, Sequence, Time, Topic, Topics,
 };
 
 use crate::disk::SimulatedDisk;
@@ -50,7 +50,8 @@ pub(crate) fn submit(
     batch: Vec<Submission>,
     millis: u64,
 ) -> impl Future<Output = Vec<Outcome>> + use<> {
-    let committing = journal.append(&mut batch.into_iter(), at(millis));
+    let now = Now { time: at(millis), ..Now::read() };
+    let committing = journal.append(&mut batch.into_iter(), now);
     async {
         match committing {
             Committing::One(outcome) => vec![outcome],

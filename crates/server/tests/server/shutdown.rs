@@ -6,7 +6,7 @@ use tidings_hub::journal::{
     Committing, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture,
     MemoryJournal, Opened, Submission,
 };
-use tidings_hub::{EventId, Sequence, Time, Topic};
+use tidings_hub::{EventId, Now, Sequence, Topic};
 use tidings_server::TimeSource;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -183,7 +183,7 @@ impl Journal for Kept {
         })
     }
 
-    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Time) -> Committing {
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing {
         self.0.append(batch, now)
     }
 
