@@ -146,6 +146,8 @@ fn reads_files(path: &str) -> bool {
         || path == "crates/hub/src/journal/disk/folder.rs"
         // What the kernel tells of a server's processes, again and again as a run goes on.
         || path == "crates/bench/src/measure/processes.rs"
+        // The same about the hub's own process, for its metrics.
+        || path == "crates/server/src/metrics/process.rs"
 }
 
 fn is_configuration(path: &str) -> bool {

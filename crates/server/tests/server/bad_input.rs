@@ -327,3 +327,51 @@ async fn nothing_is_at_other_paths() {
         check(&server, ask, 404, "not-found", &["/topics/{topic}"]).await;
     }
 }
+
+/// Such a body was taken for plain text after its chunks were joined.
+#[tokio::test]
+async fn a_transfer_coding_that_is_not_read_is_501() {
+    let server = start().await;
+    for codings in ["gzip, chunked", "GZIP,chunked", "gzip\r\nTransfer-Encoding: chunked"] {
+        let answer = server
+            .raw(format!(
+                "POST /topics/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                 Transfer-Encoding: {codings}\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+            ))
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+        assert!(answer.contains("/problems/unsupported-transfer-coding"), "{answer}");
+    }
+    assert!(server.held("a").is_empty());
+}
+
+#[tokio::test]
+async fn a_length_beyond_any_number_is_413_without_its_body() {
+    let server = start().await;
+    for length in ["9223372036854775809", "18446744073709551615", "99999999999999999999999"] {
+        let answer = server
+            .raw(format!(
+                "POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+            ))
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_bare_cr_before_a_request_line_is_400() {
+    let server = start().await;
+    for start in ["\r", "\r\n\r", "\r\r\n"] {
+        let answer = server.raw(format!("{start}GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+}
+
+/// A browser with `https://` in its address bar waited for 15 s.
+#[tokio::test]
+async fn tls_is_answered_in_clear_text_and_closed() {
+    let server = start().await;
+    // The beginning of a ClientHello, of which more would come.
+    let answer = server.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("without TLS"), "{answer}");
+}
