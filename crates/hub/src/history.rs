@@ -2,7 +2,7 @@
 //!
 //! Events lie encoded in immutable [`Block`]s, in commit order; a topic is a list of sequences. Here
 //! are appending ([`History::append`]), reading a view from a place ([`History::read`]), and
-//! telling whether a place has lost something ([`History::is_lost`]). Retention is in `retain`, the
+//! telling whether a place has lost something ([`History::look_for_loss`]). Eviction is in `evict`, the
 //! order of reading in `walk`. No lock, no clock, no waiting: that is the hub's.
 
 mod ages;
