@@ -93,8 +93,9 @@ impl<K: Clone + Eq + Hash + fmt::Display + Send + 'static> Emitters<K> {
     /// Sends an event to the streams of every key that has one now: one event for each key, or none if
     /// the event is refused.
     ///
-    /// An event for everybody, including readers that are away for a moment, is better published to a
-    /// topic of its own.
+    /// Readers that are away now miss it. To reach them too, publish to a shared topic, which each page reads
+    /// by an event source of its own, or by one stream of several topics: see the
+    /// [guide](crate::docs::emitters).
     pub fn broadcast(&self, event: &Event) -> PublishingAll {
         let keys = self.keys();
         // A key that is connected makes a topic, so none is left out.

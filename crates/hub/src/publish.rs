@@ -99,7 +99,7 @@ pub struct PublishingAll {
     state: State<Vec<Option<EventId>>>,
 }
 
-/// Streams that are being closed: a future that is done when the close is committed.
+/// Streams that are being closed: a future of `Result<(), PublishError>`, done when the close is committed.
 ///
 /// # Cancel safety
 ///

@@ -39,3 +39,27 @@
 //! [`on_error`](crate::Emitter::on_error) if that was the cause, then
 //! [`on_completion`](crate::Emitter::on_completion). Each gets the key and the [reason](crate::StreamEnd).
 //! They run with no lock of the hub's held, so that they may send and close.
+//!
+//! After [`close`](crate::Emitters::close), a reader of that time that comes back is answered 204, which
+//! stops its EventSource. A new EventSource of the same key is welcome.
+//!
+//! # A user's own events and everybody's
+//!
+//! An emitter's stream carries its key's topic and nothing else. For events that everybody gets, publish to
+//! a shared topic, and let the page open a second EventSource for it. A page that should need only one
+//! connection reads both topics as one stream of the hub, without an emitter:
+//!
+//! ```
+//! use tidings_hub::{Body, Hub, InvalidTopic, StreamRequest, Topic, View};
+//!
+//! const EVERYBODY: Topic = Topic::from_static("everybody");
+//!
+//! fn listen(hub: &Hub, user: &str, request: StreamRequest) -> Result<Body, InvalidTopic> {
+//!     let own = Topic::new(format!("users/{user}"))?;
+//!     Ok(hub.stream(View::new([own.into(), EVERYBODY.into()]), request))
+//! }
+//! # let _ = listen(&Hub::default(), "alpha", StreamRequest::default())?;
+//! # Ok::<(), InvalidTopic>(())
+//! ```
+//!
+//! Such a stream is in no registry, and closing one of its topics does not end it.

@@ -98,7 +98,8 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
     }
 
     /// Calls `hook` with the key and the reason when the stream has ended, whatever ended it; instead of
-    /// one given before.
+    /// one given before. A stream that is [closed](Emitter::is_closed) already when its reader comes back
+    /// ends as well, as completed, when it is answered 204.
     #[must_use]
     pub fn on_completion(mut self, hook: impl FnOnce(&K, StreamEnd) + Send + 'static) -> Self {
         self.hooks.completion = Some(Box::new(hook));
