@@ -13,6 +13,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SERVERS", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
 
+    /// Also measure an earlier build of Tidings, to see what changed.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) before: Option<PathBuf>,
+
     /// Scenarios to run, such as 'fan-out-1000' [default: all].
     #[arg(long, value_name = "SCENARIOS", value_delimiter = ',')]
     pub(crate) scenario: Vec<String>,
@@ -47,7 +51,7 @@ impl Args {
 
     /// Returns whether the comparison is whole: everything at full size.
     pub(crate) fn is_whole(&self) -> bool {
-        !self.quick && self.only.is_empty() && self.scenario.is_empty()
+        !self.quick && self.before.is_none() && self.only.is_empty() && self.scenario.is_empty()
     }
 
     /// Returns the command line that repeats this comparison.
@@ -56,6 +60,9 @@ impl Args {
         let mut options = Vec::new();
         if !self.only.is_empty() {
             options.push(format!("--only {}", self.only.join(",")));
+        }
+        if self.before.is_some() {
+            options.push("--before PROGRAM".to_owned());
         }
         if !self.scenario.is_empty() {
             options.push(format!("--scenario {}", self.scenario.join(",")));

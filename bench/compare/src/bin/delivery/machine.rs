@@ -49,7 +49,7 @@ fn version(kind: Kind, lock: &str) -> Result<String, String> {
             Ok(format!("nchan {} of Debian, nginx {nginx}", said("dpkg-query", &module)?))
         }
         Kind::Starlette => said(&venv().join("bin/python").to_string_lossy(), &["-c", PACKAGES]),
-        Kind::Tidings | Kind::Limit | Kind::LimitMerged => Ok(String::new()),
+        Kind::Tidings | Kind::Before | Kind::Limit | Kind::LimitMerged => Ok(String::new()),
     }
 }
 

@@ -47,11 +47,15 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
+    if let Some(program) = &args.before {
+        servers::measure_before(program.canonicalize()?);
+    }
     let servers = chosen(&SERVERS, &args.only, |server| server.name)?;
     let scenarios = chosen(&SCENARIOS, &args.scenario, |scenario| scenario.name)?;
     let size = if args.quick { Size::Quick } else { Size::Full };
     let is_needed = |server: &&Server| scenarios.iter().any(|it| it.is_for(server, size, 0));
-    let servers: Vec<_> = servers.into_iter().filter(is_needed).collect();
+    let servers: Vec<_> =
+        servers.into_iter().filter(|server| server.is_given()).filter(is_needed).collect();
     run::check_machine(&scenarios, size)?;
     prepare::prepare(&servers)?;
     let machine = machine::describe(&servers)?;

@@ -17,7 +17,7 @@ pub(crate) fn prepare(servers: &[&Server]) -> Result<(), String> {
     for server in servers {
         // One at a time: built together, one server would get features that another asks for.
         match server.kind {
-            Kind::Tidings => {}
+            Kind::Tidings | Kind::Before => {}
             Kind::Limit | Kind::LimitMerged => cargo(here, &["--bin", "limit"])?,
             Kind::Axum => cargo(here, &["--package", "peer-axum"])?,
             Kind::AxumHttp2 => {

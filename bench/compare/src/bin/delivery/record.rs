@@ -11,7 +11,7 @@ use crate::figures::{Better, Column};
 use crate::machine::Machine;
 use crate::run::{Outcome, Run, faults};
 use crate::scenario::{Bound, Scenario, Size};
-use crate::servers::{SERVERS, Server};
+use crate::servers::{Kind, SERVERS, Server};
 use crate::stats::Middle;
 
 pub(crate) struct Record {
@@ -50,8 +50,8 @@ impl Record {
     /// Summarizes all scenarios in one table: Tidings, the yardstick, the best peer, the targets.
     pub(crate) fn summary(&self) -> String {
         let mut text = String::from(
-            "| scenario | figure | Tidings | limit | best peer | target | met |\n\
-             | --- | --- | ---: | ---: | ---: | --- | --- |\n",
+            "| scenario | figure | Tidings | before | limit | best peer | target | met |\n\
+             | --- | --- | ---: | ---: | ---: | ---: | --- | --- |\n",
         );
         for scenario in &self.scenarios {
             let rows = self.rows(scenario);
@@ -76,10 +76,11 @@ impl Record {
                     format!("{} ({})", shown(Some(row)), row.server.title)
                 });
                 text += &format!(
-                    "| {} | {} | {} | {} | {best} | {} | {} |\n",
+                    "| {} | {} | {} | {} | {} | {best} | {} | {} |\n",
                     scenario.name,
                     about.title,
                     shown(rows.iter().find(|row| row.server.is_tidings())),
+                    shown(rows.iter().find(|row| row.server.kind == Kind::Before)),
                     shown(rows.iter().find(|row| row.server.kind == kind)),
                     targets.join("; "),
                     met.join("; "),

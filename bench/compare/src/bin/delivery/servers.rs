@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use tidings_bench_compare::root;
 
@@ -14,6 +15,8 @@ use crate::scratch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Tidings,
+    /// An earlier build of Tidings, which `--before` names.
+    Before,
     Limit,
     LimitMerged,
     Axum,
@@ -59,7 +62,7 @@ pub(crate) struct Pace {
     pub(crate) requests: f64,
 }
 
-pub(crate) const SERVERS: [Server; 9] = [
+pub(crate) const SERVERS: [Server; 10] = [
     Server {
         name: "tidings",
         title: "Tidings",
@@ -67,6 +70,14 @@ pub(crate) const SERVERS: [Server; 9] = [
         pace: Pace { single: 1.0, merged: 1.0, requests: 1.0 },
         abilities: &[Ability::Replay, Ability::Batches, Ability::Http2],
         note: None,
+    },
+    Server {
+        name: "before",
+        title: "Tidings before",
+        kind: Kind::Before,
+        pace: Pace { single: 1.0, merged: 1.0, requests: 1.0 },
+        abilities: &[Ability::Replay, Ability::Batches, Ability::Http2],
+        note: Some("an earlier build, to see what changed"),
     },
     Server {
         name: "limit",
@@ -152,13 +163,18 @@ impl Server {
     }
 
     pub(crate) fn is_peer(&self) -> bool {
-        !self.is_tidings() && !self.is_limit()
+        !self.is_tidings() && !self.is_limit() && self.kind != Kind::Before
     }
 
     /// Returns whether a fault of the server fails the comparison. The faults of peers are only
     /// reported.
     pub(crate) fn must_be_faultless(&self) -> bool {
-        !self.is_peer()
+        !self.is_peer() && self.kind != Kind::Before
+    }
+
+    /// Returns whether the server can take part: an earlier build must be given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.kind != Kind::Before || BEFORE.get().is_some()
     }
 
     /// Returns whether the server has an ability.
@@ -183,9 +199,8 @@ impl Server {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let built = |name: &str| here.join("target/release").join(name);
         match self.kind {
-            Kind::Tidings => {
-                vec![tidings().into(), "serve".into(), "--listen".into(), address.into()]
-            }
+            Kind::Tidings => serve(tidings(), address),
+            Kind::Before => serve(BEFORE.get().cloned().unwrap_or_default(), address),
             Kind::Limit => vec![built("limit").into(), address.into()],
             Kind::LimitMerged => vec![built("limit").into(), "--merge".into(), address.into()],
             Kind::Axum => vec![built("peer-axum").into(), address.into()],
@@ -209,7 +224,11 @@ impl Server {
         let root = format!("{}/", root().display());
         let command = self.command("127.0.0.1:PORT", Path::new("FOLDER"));
         let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-        words.join(" ").replace(&root, "")
+        let shown = words.join(" ").replace(&root, "");
+        match (self.kind, BEFORE.get()) {
+            (Kind::Before, Some(program)) => shown.replace(&*program.to_string_lossy(), "PROGRAM"),
+            _ => shown,
+        }
     }
 
     /// Returns the URL for subscribers; with `replay`, for reading from the first event.
@@ -265,6 +284,18 @@ fn uvicorn(address: &str, folder: &Path) -> Vec<OsString> {
     );
     command.push("--no-access-log".into());
     command
+}
+
+/// The earlier build that is measured beside this one.
+static BEFORE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Sets the earlier build that takes part.
+pub(crate) fn measure_before(program: PathBuf) {
+    BEFORE.get_or_init(|| program);
+}
+
+fn serve(program: PathBuf, address: &str) -> Vec<OsString> {
+    vec![program.into(), "serve".into(), "--memory".into(), "--listen".into(), address.into()]
 }
 
 /// The release build of the product.
