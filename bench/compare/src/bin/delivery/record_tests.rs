@@ -117,7 +117,7 @@ fn targets_are_held_against_the_limit_and_the_best_peer() {
     ] {
         let summary = record(runs([cpu; 3])).summary();
         let wanted = format!(
-            "| fan-out-1000 | CPU per delivery, µs | {cpu:.2} | 4.00 | 8.00 (axum) \
+            "| fan-out-1000 | CPU per delivery, µs | {cpu:.2} | – | 4.00 | 8.00 (axum) \
              | ≤ 1.10 × limit; better than every peer | {limit}; {peers} |"
         );
         assert!(summary.contains(&wanted), "{wanted} in:\n{summary}");

@@ -253,9 +253,9 @@ mod tests {
     #[test]
     fn only_who_can_replay_or_take_batches_is_asked_to() {
         for (name, able) in [
-            ("replay", &["tidings", "nchan"][..]),
-            ("publish-batches", &["tidings"]),
-            ("idle-http2", &["tidings", "axum-http2"]),
+            ("replay", &["tidings", "before", "nchan"][..]),
+            ("publish-batches", &["tidings", "before"]),
+            ("idle-http2", &["tidings", "before", "axum-http2"]),
         ] {
             let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
             let scenario = scenario.expect("a scenario");
