@@ -7,6 +7,7 @@
 
 mod ages;
 mod block;
+mod cost;
 mod evict;
 mod find_id;
 mod hints;
@@ -14,6 +15,7 @@ mod ids;
 mod look_back;
 mod marks;
 mod pack;
+mod partly;
 mod read;
 mod resolved;
 mod retention;
@@ -28,7 +30,7 @@ mod topic_state;
 mod topics;
 mod walk;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -45,6 +47,7 @@ use self::ids::IdIndex;
 pub(crate) use self::look_back::{Latest, LookBack};
 pub(crate) use self::marks::Mark;
 pub use self::marks::ShardIndex;
+use self::partly::PartlyEvicted;
 pub(crate) use self::read::{ReadMax, ReadPosition, Stop};
 pub(crate) use self::resolved::{Resolved, Selection};
 pub use self::retention::Retention;
@@ -71,8 +74,7 @@ pub(crate) struct History {
     /// Where publisher-given IDs are.
     ids: IdIndex,
     ages: Ages,
-    /// Events that some of their topics still hold, with those that have let go of them, and when.
-    partly_evicted: BTreeMap<Sequence, SmallVec<[(TopicKey, EvictionStamp); 2]>>,
+    partly_evicted: PartlyEvicted,
     /// Bytes that blocks cost.
     bytes: usize,
     /// Bytes that the journal has in memory, which are charged to the history.
@@ -138,7 +140,7 @@ impl History {
             topics: TopicTable::default(),
             ids: IdIndex::default(),
             ages: Ages::default(),
-            partly_evicted: BTreeMap::new(),
+            partly_evicted: PartlyEvicted::default(),
             bytes: 0,
             journal_bytes: 0,
             newest_beside: 0,
@@ -161,10 +163,10 @@ impl History {
     /// The cost of everything held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-            + self.topics.bytes
+            + self.topics.bytes()
             + self.ids.bytes()
             + self.ages.bytes()
-            + self.partly_evicted.len() * PARTLY_EVICTED_BYTES
+            + self.partly_evicted.bytes()
             + self.journal_bytes
     }
 
@@ -347,8 +349,3 @@ impl History {
         })
     }
 }
-
-/// Bytes that an event costs which only some of its topics hold: its entry in a tree whose nodes are two
-/// thirds full.
-const PARTLY_EVICTED_BYTES: usize =
-    3 * size_of::<(Sequence, SmallVec<[(TopicKey, EvictionStamp); 2]>)>() / 2;

@@ -148,8 +148,9 @@ impl Block {
 
     /// Bytes that the block costs, including unused room.
     pub(crate) fn cost(&self) -> usize {
-        // The block itself, its reference counts, and the heads of three allocations.
-        const BLOCK_BYTES: usize = size_of::<Block>() + 16 + 3 * 16;
+        // The block itself, its reference counts, the heads of three allocations, and its place in the
+        // history's list, which may be half full.
+        const BLOCK_BYTES: usize = size_of::<Block>() + 16 + 3 * 16 + 2 * 16;
         let slots = if self.slots.spilled() { self.slots.capacity() } else { 0 };
         BLOCK_BYTES
             + self.bytes.capacity()

@@ -104,8 +104,7 @@ impl History {
         let block = Arc::clone(&self.blocks[at].block);
         self.release_entry(&block, index, &[key]);
         if self.is_live(&block, index) {
-            let let_go = self.partly_evicted.entry(sequence).or_default();
-            let_go.push((key, self.topics.stamp));
+            self.partly_evicted.insert(sequence, key, self.topics.stamp);
             return;
         }
         self.forget_entry(&block, index);
@@ -123,6 +122,7 @@ impl History {
     }
 
     fn release_entry(&mut self, block: &Block, index: usize, holders: &[TopicKey]) {
+        self.topics.count_evicted(holders.len());
         for &key in holders {
             self.topics.pop(key, block.kind(index) == Kind::Event);
             self.topics.settle(key);
@@ -136,10 +136,9 @@ impl History {
         }
         let (sequence, now) = (block.sequence(index), self.topics.stamp);
         self.events -= 1;
-        let let_go = self.partly_evicted.remove(&sequence).unwrap_or_default();
         for &key in block.topics(index) {
-            let before = let_go.iter().find(|(other, _)| *other == key);
-            self.topics.bury_event(key, sequence, before.map_or(now, |(_, at)| *at));
+            let before = self.partly_evicted.remove(sequence, key);
+            self.topics.bury_event(key, sequence, before.unwrap_or(now));
         }
         if let Some(id) = block.given_id(index) {
             self.ids.remove(id, block.topics(index), sequence);

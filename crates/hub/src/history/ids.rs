@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 
 use super::TopicKey;
+use super::cost::tree_entry_bytes;
 use crate::cursor::Sequence;
 
 /// The places of IDs, under hashes with random keys, because IDs may be chosen by an attacker. What is
@@ -17,9 +18,6 @@ pub(super) struct IdIndex {
     places: BTreeSet<(u64, Sequence)>,
     hasher: RandomState,
 }
-
-/// Bytes that a place costs: nodes of the tree are two thirds full.
-const PLACE_BYTES: usize = 3 * size_of::<(u64, Sequence)>() / 2;
 
 impl IdIndex {
     pub(super) fn insert(&mut self, id: &str, topics: &[TopicKey], sequence: Sequence) {
@@ -37,7 +35,7 @@ impl IdIndex {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.places.len() * PLACE_BYTES
+        self.places.len() * tree_entry_bytes::<(u64, Sequence)>()
     }
 
     /// The places under an ID, or under an ID and a topic, from a sequence on.

@@ -1,5 +1,7 @@
 //! Reading a view from a position, and finding the events that the position has lost.
 
+use std::iter;
+
 use tidings_proto::EventId;
 
 use super::topic_state::TopicState;
@@ -113,7 +115,7 @@ impl History {
                 let states = || keys.iter().filter_map(|&key| self.topics.get(key));
                 states().any(|state| state.past().is_evicted(after, told_at))
                     && (states().any(|state| state.past().is_dead(after, told_at))
-                        || self.is_partly_lost(*position, grant, |key| keys.contains(&key)))
+                        || self.is_partly_lost(keys, position, grant, steps)?)
             }
             Selection::Scan(view) => {
                 (self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at)
@@ -126,6 +128,30 @@ impl History {
         Some(is_lost)
     }
 
+    /// The part of [`History::look_for_loss`] for events that other topics still hold, in a view of several
+    /// topics.
+    fn is_partly_lost(
+        &self,
+        keys: &[TopicKey],
+        position: &mut ReadPosition,
+        grant: Option<&Grant>,
+        steps: &mut Steps,
+    ) -> Option<bool> {
+        let ReadPosition { after, told_at, .. } = *position;
+        if !self.partly_evicted.is_after(after) {
+            return Some(false);
+        }
+        let evictions = self.partly_evicted.since(told_at);
+        look_through(position, steps, evictions, |(sequence, key), steps| {
+            steps.take(keys.len());
+            sequence > after
+                && keys.contains(&key)
+                && !self.is_held_in_view(sequence, grant, steps, |key| {
+                    (keys.contains(&key), keys.len())
+                })
+        })
+    }
+
     /// The part of [`History::look_for_loss`] for views with patterns, which know no topics: it looks at
     /// all that have lost something since the reader looked last.
     fn is_scan_lost(
@@ -136,52 +162,42 @@ impl History {
         steps: &mut Steps,
     ) -> Option<bool> {
         let ReadPosition { after, told_at, .. } = *position;
+        let cost = view.filters().len();
         let matches = |state: &TopicState| view.matches(state.name.as_str());
-        let mut looked_at = told_at;
-        let mut has_steps = true;
-        // An event that some topics hold may have been let go of before the latest eviction of its
-        // topic, so only a look at everything tells whether it is lost.
-        let may_pause = self.partly_evicted.range(after.next()..).next().is_none();
-        for (stamp, state) in self.topics.evicted_since(told_at) {
-            // Topics of one eviction are looked at together: a stamp cannot tell them apart.
-            if may_pause && !has_steps && stamp != looked_at {
-                position.told_at = looked_at;
-                return None;
+        let in_view = |key| (self.topics.get(key).is_some_and(matches), cost);
+        let dead = self.topics.dead_since(told_at).map(|(at, state)| (at, Eviction::Whole(state)));
+        let has_partly = self.partly_evicted.is_after(after);
+        let partly = has_partly.then(|| self.partly_evicted.since(told_at)).into_iter().flatten();
+        let partly = partly.map(|(at, (sequence, key))| (at, Eviction::Partly(sequence, key)));
+        look_through(position, steps, merge(dead, partly), |eviction, steps| {
+            steps.take(cost);
+            match eviction {
+                Eviction::Whole(state) => state.past().is_dead(after, told_at) && matches(state),
+                Eviction::Partly(sequence, key) => {
+                    sequence > after
+                        && in_view(key).0
+                        && !self.is_held_in_view(sequence, grant, steps, in_view)
+                }
             }
-            looked_at = stamp;
-            has_steps = steps.take(view.filters().len());
-            if !state.past().is_evicted(after, told_at) || !matches(state) {
-                continue;
-            }
-            let in_view = |key| self.topics.get(key).is_some_and(matches);
-            return Some(
-                state.past().is_dead(after, told_at)
-                    || self
-                        .topics
-                        .evicted_since(told_at)
-                        .any(|(_, state)| state.past().is_dead(after, told_at) && matches(state))
-                    || self.is_partly_lost(*position, grant, in_view),
-            );
-        }
-        Some(false)
+        })
     }
 
-    /// Returns whether an event after the position is held by a topic, but by none of the view's.
-    fn is_partly_lost(
+    /// Returns whether a topic of a view holds an event that another one has evicted, or the view's grant
+    /// does not allow it: then the view has lost nothing by that. `in_view` says what it costs as well.
+    fn is_held_in_view(
         &self,
-        position: ReadPosition,
+        sequence: Sequence,
         grant: Option<&Grant>,
-        in_view: impl Fn(TopicKey) -> bool,
+        steps: &mut Steps,
+        in_view: impl Fn(TopicKey) -> (bool, usize),
     ) -> bool {
-        self.partly_evicted.range(position.after.next()..).any(|(&sequence, let_go)| {
-            let Held { block, index } = self.held(sequence);
-            // Lost to the view when the last of the view's topics has evicted it.
-            let lost_at = let_go.iter().filter(|(key, _)| in_view(*key)).map(|(_, at)| *at).max();
-            let is_held = |key: &TopicKey| self.topics.get(*key).is_some_and(|s| s.holds(sequence));
-            lost_at.is_some_and(|at| at > position.told_at)
-                && self.is_allowed(grant, || Held { block, index })
-                && !block.topics(index).iter().any(|key| in_view(*key) && is_held(key))
-        })
+        let held = self.held(sequence);
+        let is_held = |&key: &TopicKey| {
+            let (in_view, cost) = in_view(key);
+            steps.take(cost);
+            in_view && self.topics.get(key).is_some_and(|state| state.holds(sequence))
+        };
+        held.block.topics(held.index).iter().any(is_held) || !self.is_allowed(grant, || held)
     }
 
     /// Moves the position past all lost events, up to the first one held. The answer is that event's ID,
@@ -272,4 +288,48 @@ fn ends(view: &Resolved, position: ReadPosition, sequence: Sequence) -> bool {
 
 fn is_behind_end(position: ReadPosition, sequence: Sequence) -> bool {
     sequence > position.after && sequence > position.joined
+}
+
+/// An eviction by which a reader may have lost something.
+enum Eviction<'a> {
+    /// The latest of the topic's events that no topic holds any more.
+    Whole(&'a TopicState),
+    /// One event, which the topic has evicted and another one holds.
+    Partly(Sequence, TopicKey),
+}
+
+/// Looks through evictions since the position was told of them, in their order, until one is a loss;
+/// `None` if that takes more steps. What has been looked at then counts as told.
+fn look_through<T>(
+    position: &mut ReadPosition,
+    steps: &mut Steps,
+    evictions: impl Iterator<Item = (EvictionStamp, T)>,
+    mut is_loss: impl FnMut(T, &mut Steps) -> bool,
+) -> Option<bool> {
+    let mut looked_at = position.told_at;
+    for (stamp, eviction) in evictions {
+        // Those of one stamp are looked at together: it cannot tell them apart.
+        if steps.is_over() && stamp != looked_at && looked_at != position.told_at {
+            position.told_at = looked_at;
+            return None;
+        }
+        looked_at = stamp;
+        if is_loss(eviction, steps) {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+/// Merges two lists of evictions that are in order.
+fn merge<T>(
+    first: impl Iterator<Item = (EvictionStamp, T)>,
+    second: impl Iterator<Item = (EvictionStamp, T)>,
+) -> impl Iterator<Item = (EvictionStamp, T)> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    iter::from_fn(move || match (first.peek(), second.peek()) {
+        (Some((one, _)), Some((other, _))) if other < one => second.next(),
+        (Some(_), _) => first.next(),
+        (None, _) => second.next(),
+    })
 }

@@ -15,6 +15,9 @@ pub(super) struct SplitTable<T> {
 /// costs beside them is little.
 const TABLE_LEN: usize = 256;
 
+/// A table that is not larger is not worth giving back.
+const BUCKETS_KEPT: usize = 16;
+
 impl<T> Default for SplitTable<T> {
     fn default() -> Self {
         Self { tables: vec![HashTable::new()], len: 0 }
@@ -36,10 +39,19 @@ impl<T> SplitTable<T> {
         self.len += 1;
     }
 
-    pub(super) fn remove(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<T> {
+    pub(super) fn remove(
+        &mut self,
+        hash: u64,
+        is_it: impl FnMut(&T) -> bool,
+        hash_of: impl Fn(&T) -> u64,
+    ) -> Option<T> {
         let at = table_of(hash, self.tables.len());
-        let (value, _) = self.tables[at].find_entry(hash, is_it).ok()?.remove();
+        let table = &mut self.tables[at];
+        let (value, _) = table.find_entry(hash, is_it).ok()?.remove();
         self.len -= 1;
+        if table.num_buckets() > BUCKETS_KEPT.max(table.len() * 8) {
+            table.shrink_to(table.len() * 2, hash_of);
+        }
         Some(value)
     }
 
@@ -100,14 +112,29 @@ mod tests {
         for number in 0..NUMBERS {
             assert_eq!(table.find(hash(&number), |n| *n == number), Some(&number));
             if number % 3 == 0 {
-                assert_eq!(table.remove(hash(&number), |n| *n == number), Some(number));
-                assert_eq!(table.remove(hash(&number), |n| *n == number), None);
+                assert_eq!(table.remove(hash(&number), |n| *n == number, hash), Some(number));
+                assert_eq!(table.remove(hash(&number), |n| *n == number, hash), None);
             }
         }
         for number in 0..NUMBERS {
             let found = table.find(hash(&number), |n| *n == number);
             assert_eq!(found.is_some(), number % 3 != 0);
         }
+    }
+
+    #[test]
+    fn tables_give_their_memory_back_once_they_are_empty() {
+        let mut table = SplitTable::default();
+        (0..20_000).for_each(|number| table.insert(hash(&number), number, hash));
+        let buckets = |table: &SplitTable<u64>| -> usize {
+            table.tables.iter().map(HashTable::num_buckets).sum()
+        };
+        assert!(buckets(&table) >= 20_000);
+        for number in 0..20_000 {
+            assert!(table.remove(hash(&number), |n| *n == number, hash).is_some());
+        }
+        let left = buckets(&table);
+        assert!(left <= table.tables.len() * BUCKETS_KEPT, "{left} buckets");
     }
 
     #[test]

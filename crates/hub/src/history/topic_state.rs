@@ -55,8 +55,11 @@ pub(super) struct Past {
 }
 
 impl Past {
+    /// Bytes that one costs.
+    pub(super) const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>();
+
     /// Returns whether the topic itself has lost or ended something.
-    fn is_own(&self) -> bool {
+    pub(super) fn is_own(&self) -> bool {
         self.let_go_through.max(self.ended_through) != Sequence::ZERO
     }
 
@@ -114,13 +117,10 @@ impl TopicState {
     pub(super) fn bytes(&self) -> usize {
         // Its slot by name, in tables that are at least 7/16 full.
         const INDEX_BYTES: usize = 2 * (size_of::<u32>() + 1);
-        const PAST_BYTES: usize = size_of::<Past>() + 2 * size_of::<usize>();
-        // Its place in the order of evictions, in a tree whose nodes are at least half full.
-        const ORDER_BYTES: usize = 2 * size_of::<(Sequence, TopicKey)>();
         if self.newest() == Sequence::ZERO {
             return 0;
         }
-        let past = if self.past.is_own() { PAST_BYTES + ORDER_BYTES } else { 0 };
+        let past = if self.past.is_own() { Past::BYTES } else { 0 };
         // The slot is as large as what is in it.
         size_of::<Self>() + INDEX_BYTES + past + self.name.heap_bytes() + self.entries.heap_bytes()
     }

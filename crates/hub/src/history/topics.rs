@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use super::TopicKey;
+use super::cost::tree_entry_bytes;
 use super::slots::Slots;
 use super::split_table::SplitTable;
 use super::topic_state::{EvictionStamp, Past, TopicState};
@@ -20,18 +21,27 @@ pub(super) struct TopicTable {
     hasher: RandomState,
     /// The loss that an unknown topic may have had.
     unknown: Arc<Past>,
-    /// Topics that have lost events, by the latest eviction that took from them.
-    evictions: BTreeSet<(EvictionStamp, TopicKey)>,
-    /// Topics that the eviction under way has taken from.
-    evicting: Vec<TopicKey>,
-    /// Those of them that hold nothing and that nobody reads: kept so that nobody is told of a
+    /// Earlier such losses, which topics without a loss of their own still share.
+    shared_pasts: usize,
+    /// Topics with events that no topic holds any more, by the latest eviction of one.
+    deaths: BTreeSet<(EvictionStamp, TopicKey)>,
+    /// Topics whose place among them the eviction under way has changed.
+    dying: Vec<TopicKey>,
+    /// Topics with a loss that hold nothing and that nobody reads: kept so that nobody is told of a
     /// gap that is none.
     tombstones: BTreeSet<(Sequence, TopicKey)>,
     tombstone_bytes: usize,
     pub(super) stamp: EvictionStamp,
-    /// Bytes that the topics cost.
-    pub(super) bytes: usize,
+    /// Entries that topics have evicted with this stamp.
+    evicted: usize,
+    /// Bytes that the topics cost by themselves.
+    bytes: usize,
+    /// Vacant slots of topics that were charged to the history.
+    vacant: usize,
 }
+
+/// Evicted entries that one stamp stands for at most. A reader looks at all of them at once.
+const STAMP_ENTRIES: usize = 1024;
 
 impl TopicTable {
     pub(super) fn find(&self, name: &Topic) -> Option<TopicKey> {
@@ -52,6 +62,15 @@ impl TopicTable {
         hash_of(&self.hasher, name)
     }
 
+    /// Bytes that everything here costs.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+            + (self.deaths.len() + self.dying.len()) * DEATH_BYTES
+            + self.tombstones.len() * TOMBSTONE_BYTES
+            + self.shared_pasts * Past::BYTES
+            + self.vacant * Slots::SLOT_BYTES
+    }
+
     fn find_or_create(&mut self, name: &Topic) -> TopicKey {
         let hash = self.hash(name);
         if let Some(key) = self.find_hashed(name, hash) {
@@ -60,6 +79,7 @@ impl TopicTable {
         let slots = &mut self.slots;
         let past = Arc::clone(&self.unknown);
         let key = slots.insert(|key| TopicState::new(key, name.clone(), past));
+        self.vacant = self.vacant.min(slots.vacant());
         let rehash =
             |slot: &u32| slots.at(*slot).map_or(0, |(_, state)| hash_of(&self.hasher, &state.name));
         self.names.insert(hash, key.slot(), rehash);
@@ -138,7 +158,7 @@ impl TopicTable {
     pub(super) fn note_end(&mut self, key: TopicKey, sequence: Sequence) {
         if let Some(state) = self.slots.get_mut(key) {
             self.bytes -= state.bytes();
-            let past = Arc::make_mut(&mut state.past);
+            let past = own_past(&self.unknown, &mut self.shared_pasts, &mut state.past);
             past.ended_through = sequence;
             past.ends_held += 1;
             self.bytes += state.bytes();
@@ -147,41 +167,44 @@ impl TopicTable {
 
     /// Takes the oldest entry out of the topic's list.
     ///
-    /// `lost` says whether its readers have lost something by it; an end is no loss. The caller settles the topic, and
-    /// ends with [`TopicTable::finish_eviction`].
+    /// `lost` says whether its readers have lost something by it; an end is no loss. The caller settles the topic.
     pub(super) fn pop(&mut self, key: TopicKey, lost: bool) {
         let Some(state) = self.slots.get_mut(key) else { return };
         let before = state.bytes();
         let Some(sequence) = state.entries.pop() else { return };
-        Arc::make_mut(&mut state.past).let_go_through = sequence;
-        self.bytes = self.bytes + state.bytes() - before;
-        let past = Arc::make_mut(&mut state.past);
-        if !lost {
+        let past = own_past(&self.unknown, &mut self.shared_pasts, &mut state.past);
+        past.let_go_through = sequence;
+        if lost {
+            (past.evicted_through, past.evicted_at) = (sequence, self.stamp);
+        } else {
             past.evicted_end = sequence;
             past.ends_held -= 1;
-            return;
         }
-        if past.evicted_at != self.stamp {
-            // Ordered anew once an eviction, however many of its events go.
-            self.evictions.remove(&(past.evicted_at, key));
-            self.evicting.push(key);
-            past.evicted_at = self.stamp;
-        }
-        past.evicted_through = sequence;
+        self.bytes = self.bytes + state.bytes() - before;
     }
 
     /// Begins an eviction: what it takes is newer than everything told so far.
     pub(super) fn begin_eviction(&mut self) {
         self.stamp = self.stamp.next();
+        self.evicted = 0;
+    }
+
+    /// Counts an entry that is evicted from so many topics.
+    pub(super) fn count_evicted(&mut self, topics: usize) {
+        if self.evicted >= STAMP_ENTRIES {
+            self.begin_eviction();
+        }
+        self.evicted += topics;
     }
 
     /// Puts the topics that lost something in their order.
     pub(super) fn finish_eviction(&mut self) {
-        for key in self.evicting.drain(..) {
+        for key in self.dying.drain(..) {
             if let Some(state) = self.slots.get(key) {
-                self.evictions.insert((state.past.evicted_at, key));
+                self.deaths.insert((state.past.dead_at, key));
             }
         }
+        self.dying.shrink_to(STAMP_ENTRIES);
     }
 
     /// Buries or drops the topic if it holds nothing and has no reader.
@@ -196,7 +219,7 @@ impl TopicTable {
     }
 
     pub(super) fn tombstone_bytes(&self) -> usize {
-        self.tombstone_bytes
+        self.tombstone_bytes + self.tombstones.len() * (TOMBSTONE_BYTES + DEATH_BYTES)
     }
 
     /// Forgets the topic that lost its events longest ago; from then on a place before that loss
@@ -204,6 +227,7 @@ impl TopicTable {
     pub(super) fn forget_one(&mut self) -> bool {
         let Some(&(evicted_through, key)) = self.tombstones.first() else { return false };
         self.unbury(key);
+        self.shared_pasts += usize::from(Arc::strong_count(&self.unknown) > 1);
         let unknown = Arc::make_mut(&mut self.unknown);
         unknown.evicted_through = unknown.evicted_through.max(evicted_through);
         unknown.evicted_at = self.stamp;
@@ -215,18 +239,23 @@ impl TopicTable {
     /// Notes that no topic holds one of this topic's events any more, since a stamp.
     pub(super) fn bury_event(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
         if let Some(state) = self.slots.get_mut(key) {
-            let past = Arc::make_mut(&mut state.past);
+            let past = own_past(&self.unknown, &mut self.shared_pasts, &mut state.past);
             past.dead_through = past.dead_through.max(sequence);
-            past.dead_at = past.dead_at.max(at);
+            if at > past.dead_at {
+                // Ordered anew once an eviction, however many of its events go.
+                self.deaths.remove(&(past.dead_at, key));
+                self.dying.push(key);
+                past.dead_at = at;
+            }
         }
     }
 
-    /// The topics that have let go of an event since a stamp, by the latest eviction that took from them.
-    pub(super) fn evicted_since(
+    /// The topics with an event that no topic holds any more since a stamp, by the latest such eviction.
+    pub(super) fn dead_since(
         &self,
         told_at: EvictionStamp,
     ) -> impl Iterator<Item = (EvictionStamp, &TopicState)> {
-        self.evictions
+        self.deaths
             .range((told_at.next(), TopicKey::MIN)..)
             .filter_map(|&(stamp, key)| Some((stamp, self.slots.get(key)?)))
     }
@@ -242,10 +271,34 @@ impl TopicTable {
     fn drop_topic(&mut self, key: TopicKey) {
         let Some(state) = self.slots.remove(key) else { return };
         let hash = self.hash(&state.name);
-        self.names.remove(hash, |&slot| slot == key.slot());
-        self.evictions.remove(&(state.past.evicted_at, key));
+        let slots = &self.slots;
+        let rehash =
+            |slot: &u32| slots.at(*slot).map_or(0, |(_, state)| hash_of(&self.hasher, &state.name));
+        self.names.remove(hash, |&slot| slot == key.slot(), rehash);
+        self.deaths.remove(&(state.past.dead_at, key));
         self.bytes -= state.bytes();
+        let was_charged = state.newest() != Sequence::ZERO;
+        self.vacant = (self.vacant + usize::from(was_charged)).min(slots.vacant());
+        self.shared_pasts -= usize::from(is_last_to_share(&self.unknown, &state.past));
     }
+}
+
+const DEATH_BYTES: usize = tree_entry_bytes::<(EvictionStamp, TopicKey)>();
+const TOMBSTONE_BYTES: usize = tree_entry_bytes::<(Sequence, TopicKey)>();
+
+/// The past of a topic that is about to have one of its own.
+fn own_past<'a>(
+    unknown: &Arc<Past>,
+    shared_pasts: &mut usize,
+    past: &'a mut Arc<Past>,
+) -> &'a mut Past {
+    *shared_pasts -= usize::from(is_last_to_share(unknown, past));
+    Arc::make_mut(past)
+}
+
+/// Returns whether a topic's past is an earlier loss of unknown topics that no other topic shares.
+fn is_last_to_share(unknown: &Arc<Past>, past: &Arc<Past>) -> bool {
+    !past.is_own() && !Arc::ptr_eq(past, unknown) && Arc::strong_count(past) == 1
 }
 
 /// Hashes with random keys, because names may be chosen by an attacker, and without the end mark that
