@@ -31,7 +31,7 @@ pub(super) struct Keys {
     spans: usize,
     /// Bytes of the keys' texts.
     text_bytes: usize,
-    /// Maximum of [`Keys::bytes`]; `None` for no limit but that on spans.
+    /// Maximum of [`Keys::bytes_needed`]; `None` for no limit but that on spans.
     bytes_max: Option<usize>,
 }
 
@@ -42,6 +42,9 @@ struct Request {
     /// Set once it has had too many spans: none of its events is remembered from then on.
     is_forgotten: bool,
 }
+
+const SLOT_BYTES: usize = size_of::<(Arc<str>, Request)>() + 1;
+const PLACE_BYTES: usize = size_of::<(Arc<str>, Time)>();
 
 /// Events of one request with rising numbers at rising sequences, without a hole in either.
 #[derive(Clone, Copy)]
@@ -73,13 +76,20 @@ impl Keys {
         if offset < span.len { Sequence::new(span.sequence.get() + offset) } else { None }
     }
 
-    /// Bytes that the keys take at most: the tables as empty as they may be, and the texts.
+    /// Bytes that the keys take, with the room that is left of a burst.
     pub(super) fn bytes(&self) -> usize {
+        let growing = 2 * self.requests.len();
+        let (slots, places) = (self.requests.capacity() * 8 / 7, self.oldest_first.capacity());
+        self.bytes_needed()
+            + slots.saturating_sub(growing * 8 / 7) * SLOT_BYTES
+            + places.saturating_sub(growing) * PLACE_BYTES
+    }
+
+    /// Bytes that the keys take at most while they grow: the tables as empty as they may be, and the texts.
+    fn bytes_needed(&self) -> usize {
         // A slot in a hash table that is at least 7/16 full, a place in a list that is half full, and
         // what a reference-counted text costs beside its bytes.
-        const REQUEST_BYTES: usize = (size_of::<(Arc<str>, Request)>() + 1) * 16 / 7
-            + 2 * size_of::<(Arc<str>, Time)>()
-            + 2 * size_of::<usize>();
+        const REQUEST_BYTES: usize = SLOT_BYTES * 16 / 7 + 2 * PLACE_BYTES + 2 * size_of::<usize>();
         let further_spans = self.spans.saturating_sub(self.requests.len());
         self.requests.len() * REQUEST_BYTES
             + self.text_bytes
@@ -92,7 +102,7 @@ impl Keys {
     }
 
     fn is_full(&self) -> bool {
-        self.spans >= SPANS_MAX || self.bytes_max.is_some_and(|max| self.bytes() > max)
+        self.spans >= SPANS_MAX || self.bytes_max.is_some_and(|max| self.bytes_needed() > max)
     }
 
     /// Remembers a key that was not found, and forgets what is too old or too much.
