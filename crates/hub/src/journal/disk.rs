@@ -38,6 +38,7 @@ mod recovery;
 mod scan;
 mod seal;
 mod segment;
+mod stats;
 mod storage;
 mod survey;
 mod trailer;
@@ -56,7 +57,7 @@ use tidings_proto::EventId;
 use self::answer::{Giver, answer};
 use self::appender::{Appender, Limits};
 use self::catalog::Catalog;
-pub use self::check::{Checked, Dumped, check, dump, new_epoch};
+pub use self::check::{Checked, Dumped, check, dump, epoch, new_epoch};
 pub use self::damage::{Damage, Damaged, Lost};
 use self::feed::{DiskFeed, Fed, closed};
 pub use self::folder::Folder;
@@ -66,6 +67,8 @@ use self::readers::Readers;
 use self::recovery::recover;
 use self::seal::seal;
 use self::segment::Selection;
+use self::stats::Tally;
+pub use self::stats::{DiskStats, Histogram};
 use self::storage::Failure;
 pub use self::storage::{Access, Storage, StorageFile, StorageLock};
 use self::survey::{failed, refused};
@@ -170,6 +173,7 @@ struct Shared {
     config: DiskConfig,
     queue: Arc<Queue>,
     broken: Arc<Broken>,
+    tally: Arc<Tally>,
     open: OnceLock<Open>,
 }
 
@@ -196,6 +200,7 @@ impl DiskJournal {
             queue: Arc::new(Queue::new(config.queue_bytes_max)),
             config,
             broken: Arc::default(),
+            tally: Arc::default(),
             open: OnceLock::new(),
         };
         Self { owner: Arc::new(Owner { shared: Arc::new(shared), writer: Mutex::default() }) }
@@ -224,6 +229,15 @@ impl DiskJournal {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.open_state().map_or(0, |open| open.catalog.bytes())
+    }
+
+    /// Returns statistics of the segments, and of the commits since the journal was opened.
+    #[must_use]
+    pub fn stats(&self) -> DiskStats {
+        let stats = self.owner.shared.tally.stats();
+        let Some(open) = self.open_state() else { return stats };
+        let (bytes, segments, entries) = open.catalog.sizes();
+        DiskStats { bytes, segments, entries, ..stats }
     }
 
     /// Returns the reason why the journal has stopped writing, if it has.
@@ -261,7 +275,8 @@ fn write(shared: &Shared, giver: Giver<Result<Opened, JournalError>>) {
         let failed = |error| failed("the journal's folder", error);
         storage.create_folder().map_err(failed)?;
         let lock = storage.lock().map_err(failed)?;
-        let lock = lock.ok_or_else(|| refused("the journal's folder", "is in use"))?;
+        let lock =
+            lock.ok_or_else(|| refused("the journal's folder", "is in use by another process"))?;
         let (writer, open) = prepare(shared)?;
         Ok((lock, writer, open))
     };
@@ -311,6 +326,7 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
         readers,
         bytes_max: config.bytes_max,
         broken: Arc::clone(&shared.broken),
+        tally: Arc::clone(&shared.tally),
         sealing: None,
     };
     Ok((writer, open))

@@ -117,7 +117,7 @@ fn a_folder_has_one_journal_at_a_time() {
     let (journal, _) = open(folder.clone(), DiskConfig::default()).unwrap();
     append(&journal, vec![event("a", "1")], 0);
     let error = open(folder.clone(), DiskConfig::default()).unwrap_err();
-    assert_eq!(error.to_string(), "the journal's folder is in use");
+    assert_eq!(error.to_string(), "the journal's folder is in use by another process");
     drop(journal);
     let (_journal, opened) = open(folder, DiskConfig::default()).unwrap();
     assert_eq!(opened.tail, sequence(1));

@@ -15,4 +15,5 @@ mod failures;
 mod fixture;
 mod keys;
 mod reading;
+mod stats;
 mod support;

@@ -157,7 +157,10 @@ fn a_dump_stops_when_it_is_told_to() {
 fn a_new_epoch_keeps_the_events() {
     let (disk, submitted) = filled(&mut fastrand::Rng::with_seed(1), 10);
     let (journal, before) = open(disk.clone(), small()).unwrap();
-    assert_eq!(new_epoch(&disk).unwrap_err().to_string(), "the journal's folder is in use");
+    assert_eq!(
+        new_epoch(&disk).unwrap_err().to_string(),
+        "the journal's folder is in use by another process"
+    );
     drop(journal);
     let epoch = new_epoch(&disk).unwrap();
     let (_journal, after) = open(disk, small()).unwrap();

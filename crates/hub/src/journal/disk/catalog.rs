@@ -72,6 +72,14 @@ impl Catalog {
         self.segments.read().iter().map(|segment| segment.file_bytes()).sum()
     }
 
+    /// Returns the size of all segments, their number, and the number of records.
+    pub(super) fn sizes(&self) -> (u64, usize, u64) {
+        let segments = self.segments.read();
+        let bytes = segments.iter().map(|segment| segment.file_bytes()).sum();
+        let oldest = segments.front().map_or(0, |segment| segment.base.before().get());
+        (bytes, segments.len(), self.tail().get().saturating_sub(oldest))
+    }
+
     /// Removes the oldest segment if it is complete, is not the last one, and `is_due` agrees. Returns
     /// whether it did.
     ///

@@ -88,6 +88,16 @@ pub fn dump(
     walk(storage, visit).map(drop)
 }
 
+/// Returns the epoch of a journal, which is part of the event IDs that the hub makes; `None` if there is
+/// no journal. If the head is damaged, the epoch is lost, and a new one is returned.
+///
+/// # Errors
+///
+/// Those of [`check`].
+pub fn epoch(storage: &dyn Storage) -> Result<Option<Epoch>, JournalError> {
+    Ok(Survey::new(storage)?.head.map(|head| head.epoch))
+}
+
 /// Gives a journal a new epoch and returns it. Clients that resume with an ID of the old epoch are told
 /// of a gap. Needed for a copy that continues beside the original, and for a backup that replaces it.
 ///
@@ -99,7 +109,7 @@ pub fn new_epoch(storage: &dyn Storage) -> Result<Epoch, JournalError> {
     let survey = Survey::new(storage)?;
     let Some(head) = survey.head else { return Err(refused(FOLDER, "holds no journal")) };
     let lock = storage.lock().map_err(|error| failed(FOLDER, error))?;
-    let _lock = lock.ok_or_else(|| refused(FOLDER, "is in use"))?;
+    let _lock = lock.ok_or_else(|| refused(FOLDER, "is in use by another process"))?;
     let head = Head { epoch: Epoch::random(), ..head };
     head.write(storage).map_err(|error| failed(FOLDER, error))?;
     Ok(head.epoch)

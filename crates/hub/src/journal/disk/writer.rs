@@ -11,9 +11,11 @@ use super::feed::Fed;
 use super::queue::{Queue, Request};
 use super::readers::Readers;
 use super::seal::seal;
+use super::stats::Tally;
 use super::storage::Failure;
 use super::survey::failed;
 use crate::journal::{Evict, JournalError, Outcome};
+use crate::time::Now;
 
 /// The state of the writer's thread.
 pub(super) struct Writer {
@@ -25,6 +27,7 @@ pub(super) struct Writer {
     /// Maximum size of all segments.
     pub(super) bytes_max: u64,
     pub(super) broken: Arc<Broken>,
+    pub(super) tally: Arc<Tally>,
     pub(super) sealing: Option<Receiver<Result<(), Failure>>>,
 }
 
@@ -105,8 +108,14 @@ impl Writer {
             self.fail(portion, count);
             return false;
         }
+        let started = Now::read().instant;
         match self.appender.commit() {
-            Ok(entries) => self.fed.push(entries),
+            Ok(entries) if entries.is_empty() => {}
+            Ok(entries) => {
+                let took = Now::read().instant.saturating_duration_since(started);
+                self.tally.committed(entries.len(), took);
+                self.fed.push(entries);
+            }
             Err(failure) => {
                 self.note(failure);
                 self.fail(portion, count);
@@ -138,8 +147,9 @@ impl Writer {
     }
 
     fn note(&self, failure: Failure) {
-        if let Failure::Broken(error) = failure {
-            self.broken.set(&error);
+        match failure {
+            Failure::Broken(error) => self.broken.set(&error),
+            Failure::Refused(_) => self.tally.refused(),
         }
     }
 
