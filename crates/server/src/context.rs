@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 
@@ -24,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) engine: Arc<Engine>,
     /// The responses that hyper writes.
     pub(crate) stalls: Arc<Stalls>,
+    /// The hub's journal, if it is on disk.
+    pub(crate) journal: Option<DiskJournal>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -38,7 +41,13 @@ impl Context {
         let stalls = Arc::default();
         let bodies = Budget::new(config.bodies_bytes_max);
         let metrics = Metrics::new(&hub, &streams, &engine, (&stalls, &bodies));
-        Self { hub, config, bodies, streams, metrics, engine, stalls, phase }
+        Self { hub, config, bodies, streams, metrics, engine, stalls, journal: None, phase }
+    }
+
+    /// Adds the hub's journal on disk, for health and metrics.
+    pub(crate) fn add_journal(&mut self, journal: DiskJournal) {
+        self.metrics.add_journal(journal.clone());
+        self.journal = Some(journal);
     }
 
     /// The server's current phase.

@@ -23,6 +23,7 @@ mod config;
 mod context;
 mod engine;
 mod http;
+mod journal;
 mod metrics;
 mod net;
 mod phase;

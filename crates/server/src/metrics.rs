@@ -1,6 +1,7 @@
 //! The server's metrics, in the text formats of Prometheus.
 
 mod classic;
+mod journal;
 mod process;
 
 use std::fmt;
@@ -15,7 +16,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
+use tidings_hub::journal::DiskJournal;
 
+use self::journal::JournalNumbers;
 use self::process::ProcessNumbers;
 use crate::budget::Budget;
 use crate::engine::Engine;
@@ -78,6 +81,12 @@ impl Metrics {
     pub(crate) fn count_lost_log_lines(&mut self, lines: Arc<AtomicU64>) {
         let registry = self.registry.sub_registry_with_prefix("tidings");
         registry.register_collector(Box::new(LostLogLines(lines)));
+    }
+
+    /// Adds the numbers of the journal on disk.
+    pub(crate) fn add_journal(&mut self, journal: DiskJournal) {
+        let registry = self.registry.sub_registry_with_prefix("tidings");
+        registry.register_collector(Box::new(JournalNumbers(journal)));
     }
 
     /// The metrics as text.

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, Now};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ use crate::api::extra::ExtraRoutes;
 use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
 use crate::engine::Engine;
+use crate::journal::JournalWatch;
 use crate::net::connections::Connections;
 use crate::net::listener::{bare, listen};
 use crate::phase::Phase;
@@ -33,6 +35,7 @@ pub struct Server {
     hub: Hub,
     extra: Option<Arc<dyn ExtraRoutes>>,
     lost_log_lines: Option<Arc<AtomicU64>>,
+    journal: Option<DiskJournal>,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
 }
@@ -58,7 +61,8 @@ impl Server {
             addresses.push(bound);
             listeners.push(listener);
         }
-        Ok(Self { config, hub, extra: None, lost_log_lines: None, listeners, addresses })
+        let (extra, lost_log_lines, journal) = (None, None, None);
+        Ok(Self { config, hub, extra, lost_log_lines, journal, listeners, addresses })
     }
 
     /// The hub that is served.
@@ -78,6 +82,14 @@ impl Server {
     #[must_use]
     pub fn with_lost_log_lines(mut self, lines: Arc<AtomicU64>) -> Self {
         self.lost_log_lines = Some(lines);
+        self
+    }
+
+    /// Adds the journal that the hub was opened with: health and metrics then tell of it, and its
+    /// damage and failures are logged.
+    #[must_use]
+    pub fn with_journal(mut self, journal: DiskJournal) -> Self {
+        self.journal = Some(journal);
         self
     }
 
@@ -114,12 +126,15 @@ impl Server {
         engine: Arc<Engine>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { config, hub, extra, listeners, lost_log_lines, .. } = self;
+        let Self { config, hub, extra, listeners, lost_log_lines, journal, .. } = self;
         let (phase, phases) = watch::channel(Phase::Serving);
         let open = Connections::new(config.heads_max);
         let mut context = Context::new(config, hub, Arc::clone(&engine), phases);
         if let Some(lines) = lost_log_lines {
             context.metrics.count_lost_log_lines(lines);
+        }
+        if let Some(journal) = journal {
+            context.add_journal(journal);
         }
         let router = Arc::new(Router::new(context, extra));
         let mut tasks = JoinSet::new();
@@ -180,6 +195,7 @@ async fn keep_time(router: Arc<Router>) {
     let run = context.hub.run();
     pin!(run);
     let mut follows = true;
+    let mut journal = context.journal.clone().map(JournalWatch::new);
     let mut phases = context.phases();
     loop {
         let tick = if context.phase() == Phase::Serving { TICK } else { DRAINING_TICK };
@@ -196,6 +212,9 @@ async fn keep_time(router: Arc<Router>) {
             () = sleep(tick) => {}
         }
         context.hub.tick(Now::read());
+        if let Some(journal) = &mut journal {
+            journal.look(Instant::now());
+        }
     }
 }
 

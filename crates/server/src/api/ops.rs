@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::VARY;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
+use tidings_hub::journal::DiskJournal;
 
 use crate::context::Context;
 use crate::http::problem::Problem;
@@ -11,15 +12,27 @@ use crate::http::request::{MetricsFormat, Request};
 use crate::http::response::{JSON, no_store};
 use crate::phase::Phase;
 
-/// `GET /healthz`: whether the process works. The answer names the durability of its journal.
+/// `GET /healthz`: whether the process works. The answer names the durability of its journal, and the
+/// damage that was found in it.
 pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
+    /// Findings that are listed; a metric has their number.
+    const DAMAGE_MAX: usize = 100;
     request.query(&[])?;
-    let durability = context.hub.durability().to_string();
-    let (status, text) = match context.engine.failure().is_failed() {
-        false => (StatusCode::OK, "ok"),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
+    let failure = context.journal.as_ref().and_then(DiskJournal::failure);
+    let (status, text) = match (context.engine.failure().is_failed(), &failure) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
+        // A new process opens the journal again, which determines what is on the disk.
+        (false, Some(_)) => (StatusCode::SERVICE_UNAVAILABLE, "journal-failed"),
+        (false, None) => (StatusCode::OK, "ok"),
     };
-    let body = json!({ "status": text, "durability": durability });
+    let mut body = json!({ "status": text, "durability": context.hub.durability().to_string() });
+    if let Some(reason) = failure {
+        body["failure"] = json!(&*reason);
+    }
+    let damage = context.journal.as_ref().map(DiskJournal::damage).unwrap_or_default();
+    if !damage.is_empty() {
+        body["damage"] = damage.iter().take(DAMAGE_MAX).map(ToString::to_string).collect();
+    }
     let mut response = no_store(&JSON, format!("{body}\n"));
     *response.status_mut() = status;
     Ok(response)

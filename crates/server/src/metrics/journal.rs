@@ -1,0 +1,54 @@
+//! The metrics of a journal on disk.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use tidings_hub::journal::DiskJournal;
+use tidings_hub::journal::disk::Histogram;
+
+/// The journal's numbers, read when the metrics are requested.
+#[derive(Debug)]
+pub(super) struct JournalNumbers(pub(super) DiskJournal);
+
+impl Collector for JournalNumbers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Self(journal) = self;
+        let stats = journal.stats();
+        let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let failed = i64::from(journal.failure().is_some());
+        let gauges = [
+            ("journal", "Size of the journal's segments", Some(Unit::Bytes), stats.bytes as i64),
+            ("journal_segments", "Segments of the journal", None, int(stats.segments)),
+            ("journal_entries", "Entries in the journal", None, stats.entries as i64),
+            ("journal_damage", "Damage found in the journal", None, int(journal.damage().len())),
+            ("journal_failed", "Whether the journal has stopped writing", None, failed),
+        ];
+        for (name, help, unit, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            let kind = gauge.metric_type();
+            gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)?;
+        }
+        let refused = ConstCounter::new(stats.refused);
+        let (help, kind) = ("Commits refused because the disk was full", refused.metric_type());
+        refused.encode(encoder.encode_descriptor("journal_refused", help, None, kind)?)?;
+        let help = "Time to write and sync the events of one commit";
+        let seconds = (&stats.commit_seconds, Some(Unit::Seconds));
+        histogram(&mut encoder, ("journal_commit", help), seconds)?;
+        let help = "Entries of one commit";
+        histogram(&mut encoder, ("journal_commit_entries", help), (&stats.commit_entries, None))
+    }
+}
+
+fn histogram(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    (values, unit): (&Histogram, Option<Unit>),
+) -> Result<(), fmt::Error> {
+    let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
+    metric.encode_histogram::<NoLabelSet>(values.sum, values.count, &values.buckets, None)
+}
