@@ -153,7 +153,7 @@ test('a second signal ends the program at once, still with status 0', async (t) 
 test('a port in use gives one sentence and a nonzero status', async (t) => {
   const hub = await startHub(t);
   for (const command of ['serve', 'demo']) {
-    const second = await runTidings([command, '--listen', hub.host]);
+    const second = await runTidings([command, '--memory', '--listen', hub.host]);
     assert.equal(second.code, 1);
     assert.equal(second.stdout, '');
     assert.match(second.stderr, new RegExp(`^tidings: .*${hub.host}.*\n$`));

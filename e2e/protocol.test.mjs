@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -94,7 +95,7 @@ test('every fenced block of the page is an example that is run', () => {
 });
 
 test('every example is what the program prints', async (t) => {
-  const hub = await startHub(t);
+  const hub = await startHub(t, { args: ['--data', path.join(await makeFolder(t), 'data')] });
   const cwd = await makeFolder(t);
   // Where the page spells an ID, the command is given this history's.
   let epoch = 'urn:uuid:none-';

@@ -18,13 +18,14 @@ const LISTENING = /http:\/\/((?:127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):(\d+)
 
 /**
  * Starts `tidings serve` (or another `command`) on a free port of loopback, and waits until it
- * listens. It is stopped when the test `t` is over.
+ * listens. It is stopped when the test `t` is over. Events are in memory unless `args` name a folder.
  *
  * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
  * @param {{ command?: string, args?: string[], listen?: string, env?: object, program?: string }} options
  */
 export async function startHub(t, { command = 'serve', args = [], listen = '127.0.0.1:0', env, program = TIDINGS } = {}) {
-  const process = new Program(program, [command, '--listen', listen, ...args], { env });
+  const kept = command === 'serve' && !args.includes('--data') ? ['--memory'] : [];
+  const process = new Program(program, [command, '--listen', listen, ...kept, ...args], { env });
   t.after(() => process.stop());
   const [, host, port] = await process.printed(LISTENING);
   return new Hub(process, host, Number(port));

@@ -3,12 +3,14 @@
 #![expect(rustdoc::bare_urls, reason = "--help shows these texts as they stand")]
 
 pub(crate) mod bench;
+mod journal;
 mod tools;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::bench::BenchArgs;
+pub(crate) use self::journal::{DataArgs, FolderArgs, JournalArgs, JournalCommand};
 pub(crate) use self::tools::{ListenArgs, PublishArgs, RelayArgs};
 
 /// Server-Sent Events for everyone: a hub to run beside any backend, and tools to listen and
@@ -24,7 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a hub: publish and subscribe over HTTP.
     Serve(ServeArgs),
-    /// Run a hub with keyed endpoints, and a page that shows them live.
+    /// Run a hub with keyed endpoints, and a page that shows them live. Its events are in memory.
+    #[command(mut_args(hide_data))]
     Demo(ServeArgs),
     /// Follow an event stream of any server; print each event or pass it to a command.
     Listen(ListenArgs),
@@ -34,6 +37,8 @@ pub(crate) enum Command {
     Relay(RelayArgs),
     /// Load a server of event streams, check every delivery, and measure.
     Bench(BenchArgs),
+    /// Check or dump the events that a hub keeps on disk.
+    Journal(JournalArgs),
     /// Generate shell completions.
     Completions(CompletionsArgs),
     /// Generate a manual page: 'tidings man | man -l -'.
@@ -51,9 +56,16 @@ pub(crate) struct ManArgs {
     /// Command to describe [default: the whole program].
     #[arg(value_parser = [
         "serve", "demo", "listen", "publish", "relay", "bench", "bench-idle", "bench-fan-out", "bench-churn",
-        "bench-replay", "bench-slow", "bench-publish", "completions", "man",
+        "bench-replay", "bench-slow", "bench-publish", "journal", "journal-check", "journal-dump",
+        "journal-new-epoch", "completions", "man",
     ])]
     pub(crate) command: Option<String>,
+}
+
+/// Hides the options of the journal on disk from the help of `demo`, which has none.
+fn hide_data(arg: clap::Arg) -> clap::Arg {
+    let is_of_disk = ["data", "memory_bytes"].contains(&arg.get_id().as_str());
+    arg.hide(is_of_disk)
 }
 
 /// The arguments of `serve` and `demo` as written. `Config` is what they mean.
@@ -68,14 +80,8 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) open: bool,
 
-    /// Keep events in memory only: they are lost when the process ends. This is the only journal so
-    /// far.
-    #[arg(long)]
-    pub(crate) memory: bool,
-
-    /// Maximum size of the history, such as 64MiB; the oldest events are evicted.
-    #[arg(long, value_name = "BYTES", default_value = "256MiB")]
-    pub(crate) history_bytes: String,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 
     /// Maximum number of events kept per topic [default: unlimited].
     #[arg(long, value_name = "N")]

@@ -2,6 +2,7 @@
 
 mod address;
 mod bench;
+mod journal;
 mod tools;
 
 use std::fmt;
@@ -14,9 +15,10 @@ use tidings_hub::HubConfig;
 use tidings_server::{HostName, Hosts, Origin, Origins, Others, ServerConfig};
 use tracing::level_filters::LevelFilter;
 
-use crate::args::ServeArgs;
+use crate::args::{DataArgs, ServeArgs};
 
 pub(crate) use self::bench::{BenchConfig, Output};
+pub(crate) use self::journal::{DataFolder, JournalConfig};
 pub(crate) use self::tools::{
     Color, DataSource, Exec, ExecInput, FileFormat, Input, Interactive, ListenConfig, OnFailure,
     PublishConfig, RelayConfig, Sink, Template,
@@ -26,6 +28,7 @@ pub(crate) use self::tools::{
 #[derive(Debug)]
 pub(crate) struct ServeConfig {
     pub(crate) hub: HubConfig,
+    pub(crate) journal: JournalConfig,
     pub(crate) server: ServerConfig,
     /// Whether an address to listen on can be reached from other machines.
     pub(crate) is_exposed: bool,
@@ -74,7 +77,7 @@ impl ServeConfig {
                 ));
             }
         }
-        checker.set(&mut hub.retention.bytes_max, "--history-bytes", &args.history_bytes, bytes);
+        let journal = checker.journal(&args.data, &mut hub.retention.bytes_max);
         checker.set(&mut hub.heartbeat_interval, "--heartbeat", &args.heartbeat, |text| {
             at_least(HEARTBEAT_MIN, duration(text)?)
         });
@@ -123,9 +126,36 @@ impl ServeConfig {
         });
 
         if mistakes.is_empty() {
-            Ok(Self { hub, server, is_exposed, log })
+            Ok(Self { hub, journal, server, is_exposed, log })
         } else {
             Err(Mistakes(mistakes))
+        }
+    }
+
+    /// Checks the arguments of `demo`, which keeps its events in memory.
+    pub(crate) fn check_demo(mut args: ServeArgs) -> Result<Self, Mistakes> {
+        let of_disk = [
+            ("--data", args.data.data.is_some()),
+            ("--memory-bytes", args.data.memory_bytes.is_some()),
+        ];
+        let mistake = |flag| {
+            format!(
+                "{flag}: the demo keeps its events in memory; 'tidings serve' keeps them on disk"
+            )
+        };
+        let mut mistakes: Vec<String> = of_disk
+            .iter()
+            .filter(|(_, is_given)| *is_given)
+            .map(|(flag, _)| mistake(flag))
+            .collect();
+        args.data = DataArgs { memory: true, data: None, memory_bytes: None, ..args.data };
+        match Self::check(&args) {
+            Ok(config) if mistakes.is_empty() => Ok(config),
+            Ok(_) => Err(Mistakes(mistakes)),
+            Err(more) => {
+                mistakes.extend(more.0);
+                Err(Mistakes(mistakes))
+            }
         }
     }
 }
@@ -151,6 +181,23 @@ impl Checker<'_> {
             Ok(value) => *target = value,
             Err(why) => self.mistake(format!("{flag} {text}: {why}")),
         }
+    }
+
+    /// Returns the journal, and sets the bound of the history in memory.
+    fn journal(&mut self, args: &DataArgs, memory_bytes: &mut usize) -> JournalConfig {
+        let mut history_bytes = None;
+        if let Some(text) = &args.history_bytes {
+            self.set(&mut history_bytes, "--history-bytes", text, |text| bytes(text).map(Some));
+        }
+        if let Some(text) = &args.memory_bytes {
+            self.set(memory_bytes, "--memory-bytes", text, bytes);
+        }
+        if args.memory {
+            *memory_bytes = history_bytes.unwrap_or(*memory_bytes);
+            return JournalConfig::Memory;
+        }
+        let history_bytes = history_bytes.map(|bytes| bytes as u64);
+        JournalConfig::on_disk(args.data.as_deref(), history_bytes)
     }
 
     /// Returns the address, or all addresses of a name that this machine has.
@@ -270,6 +317,43 @@ mod tests {
         assert!(!config.is_exposed);
         assert_eq!(config.server.hosts, Hosts::Listed(Vec::new()));
         assert_eq!(config.hub.retention.bytes_max, 256 << 20);
+    }
+
+    #[test]
+    fn events_are_kept_on_disk_unless_they_are_to_be_in_memory() {
+        let on_disk = |line: &str| {
+            let config = check(line).unwrap();
+            let JournalConfig::Disk(folder) = config.journal else { panic!("{line}: in memory") };
+            (folder, config.hub.retention.bytes_max)
+        };
+        let (folder, memory_bytes) = on_disk("");
+        assert_eq!((folder.path, memory_bytes), ("tidings-data".into(), 256 << 20));
+        assert!(folder.config.bytes_max <= 10 << 30);
+        let (folder, memory_bytes) =
+            on_disk("--data d --history-bytes 100GiB --memory-bytes 64MiB");
+        assert_eq!((folder.path, memory_bytes), ("d".into(), 64 << 20));
+        assert_eq!((folder.config.bytes_max, folder.config.segment_bytes), (100 << 30, 16 << 20));
+        let (folder, _) = on_disk("--history-bytes 32MiB");
+        assert_eq!((folder.config.bytes_max, folder.config.segment_bytes), (32 << 20, 2 << 20));
+        for (line, bytes) in [("--memory", 256 << 20), ("--memory --history-bytes 1MiB", 1 << 20)] {
+            let config = check(line).unwrap();
+            assert!(matches!(config.journal, JournalConfig::Memory), "{line}");
+            assert_eq!(config.hub.retention.bytes_max, bytes, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_demo_is_in_memory() {
+        let demo = |line: &str| {
+            let words = ["tidings", "demo"].into_iter().chain(line.split_whitespace());
+            let Command::Demo(args) = Cli::parse_from(words).command else { panic!("a demo") };
+            ServeConfig::check_demo(args)
+        };
+        let config = demo("--history-bytes 1MiB").unwrap();
+        assert!(matches!(config.journal, JournalConfig::Memory));
+        assert_eq!(config.hub.retention.bytes_max, 1 << 20);
+        let mistakes = demo("--data d --memory-bytes 1MiB --retry x").unwrap_err();
+        assert_eq!(mistakes.0.len(), 3, "{mistakes}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod bench;
 mod config;
 mod demo;
 mod follow;
+mod journal;
 mod listen;
 mod log;
 mod message;
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command, ServeArgs};
-use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
+use crate::args::{Cli, Command};
+use crate::config::{BenchConfig, ListenConfig, PublishConfig, RelayConfig, ServeConfig};
 use crate::log::Log;
 use crate::message::tell;
 use crate::sentence::sentence;
@@ -45,12 +46,17 @@ fn main() -> ExitCode {
         Err(error) => return refuse_arguments(&error),
     };
     let done = match cli.command {
-        Command::Serve(args) => serve(&args, serve::Site::Hub),
-        Command::Demo(args) => serve(&args, serve::Site::Demo),
+        Command::Serve(args) => {
+            ServeConfig::check(&args).map(|config| serve(config, serve::Site::Hub))
+        }
+        Command::Demo(args) => {
+            ServeConfig::check_demo(args).map(|config| serve(config, serve::Site::Demo))
+        }
         Command::Listen(args) => ListenConfig::check(&args).map(listen::run),
         Command::Publish(args) => PublishConfig::check(&args).map(publish::run),
         Command::Relay(args) => RelayConfig::check(&args).map(relay::run),
         Command::Bench(args) => BenchConfig::check(&args).map(bench::run),
+        Command::Journal(args) => Ok(journal::run(args.command)),
         Command::Completions(args) => Ok(print::completions(&args)),
         Command::Man(args) => Ok(print::man(&args)),
     };
@@ -71,16 +77,11 @@ fn main() -> ExitCode {
 /// The result of a command that was started.
 type CommandResult = Result<(), Box<dyn Error>>;
 
-fn serve(args: &ServeArgs, site: serve::Site) -> Result<CommandResult, Mistakes> {
-    let config = ServeConfig::check(args)?;
-    Ok(match Log::start(config.log) {
-        Ok(log) => {
-            let served = serve::run(config, site, &log);
-            log.finish();
-            served
-        }
-        Err(error) => Err(error.into()),
-    })
+fn serve(config: ServeConfig, site: serve::Site) -> CommandResult {
+    let log = Log::start(config.log)?;
+    let served = serve::run(config, site, &log);
+    log.finish();
+    served
 }
 
 /// Prints help if it was requested; otherwise reports the mistake in one sentence.

@@ -52,6 +52,22 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(harmless).collect()
 }
 
+/// Escapes the control characters that JSON allows in strings: DEL and those of ISO 6429, among which
+/// is another spelling of ESC [. The line may be shown on a terminal.
+pub(crate) fn without_controls(json: &str) -> String {
+    if !json.contains(char::is_control) {
+        return json.to_owned();
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for char in json.chars() {
+        match char.is_control() {
+            true => escaped.push_str(&format!("\\u{:04x}", u32::from(char))),
+            false => escaped.push(char),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +78,13 @@ mod tests {
         assert_eq!(message(&"ü".repeat(1_000)), "ü".repeat(1_000));
         assert_eq!(message(&"ü".repeat(1_001)), format!("{}…", "ü".repeat(1_000)));
         assert_eq!(name(&"i".repeat(257)), format!("{}…", "i".repeat(256)));
+    }
+
+    #[test]
+    fn json_has_no_control_characters_and_means_the_same() {
+        let text = "\u{1b}[2J\u{9b}2J\u{7f}\n\"ü";
+        let json = without_controls(&serde_json::to_string(text).unwrap());
+        assert!(!json.contains(char::is_control), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 }

@@ -29,10 +29,11 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Box<dyn Error>> {
     Ok(print(&page)?)
 }
 
-/// Finds the command of this name. The page of a scenario of `bench` is named `bench-…`.
+/// Finds the command of this name. The page of a scenario of `bench` is named `bench-…`, that of a
+/// command of `journal` likewise.
 fn find<'a>(program: &'a clap::Command, name: &str) -> Option<&'a clap::Command> {
-    match name.strip_prefix("bench-") {
-        Some(scenario) => program.find_subcommand("bench")?.find_subcommand(scenario),
+    match name.split_once('-') {
+        Some((group, command)) => program.find_subcommand(group)?.find_subcommand(command),
         None => program.find_subcommand(name),
     }
 }

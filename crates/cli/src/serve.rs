@@ -6,13 +6,15 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tidings_hub::Hub;
+use tidings_hub::journal::DiskJournal;
 use tidings_server::{Hosts, Server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::config::ServeConfig;
+use crate::config::{DataFolder, JournalConfig, ServeConfig};
 use crate::demo;
 use crate::demo::keyed::Keyed;
+use crate::journal::unusable;
 use crate::log::Log;
 use crate::signals::Signals;
 
@@ -46,14 +48,17 @@ async fn serve(
     // Sent when the terminal goes away, and by habit to make a server read its configuration again.
     // Receiving it keeps it from ending the process; there is nothing to read again.
     let _hangups = signal(SignalKind::hangup())?;
-    let hub = Hub::new(config.hub.clone());
+    let (hub, journal) = open(&config).await?;
     let server = Server::bind(config.server.clone(), hub.clone()).await?;
     let mut server = server.with_lost_log_lines(log.lost());
+    if let Some(journal) = journal {
+        server = server.with_journal(journal);
+    }
     let keyed = Keyed::new(&hub).with_page("demo.html");
     if site == Site::Demo {
         server = server.with_routes(Arc::new(keyed.clone()));
     }
-    greet(&config, site, &server, &hub, descriptors)?;
+    greet(&config, site, &server, descriptors)?;
     let feeds = match site {
         Site::Hub => None,
         Site::Demo => Some(tokio::spawn(demo::feed(hub, keyed))),
@@ -80,6 +85,17 @@ async fn serve(
     Ok(served?)
 }
 
+/// Opens the journal, and makes the hub on it.
+async fn open(config: &ServeConfig) -> Result<(Hub, Option<DiskJournal>), Box<dyn Error>> {
+    let JournalConfig::Disk(folder) = &config.journal else {
+        return Ok((Hub::new(config.hub.clone()), None));
+    };
+    let journal = DiskJournal::new(&folder.path, folder.config.clone());
+    let hub = Hub::builder().config(config.hub.clone()).open(Box::new(journal.clone())).await;
+    let hub = hub.map_err(|error| unusable(&folder.path, error))?;
+    Ok((hub, Some(journal)))
+}
+
 /// Prints a line. Standard output may be closed.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
@@ -95,7 +111,6 @@ fn greet(
     config: &ServeConfig,
     site: Site,
     server: &Server,
-    hub: &Hub,
     descriptors: Option<u64>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -114,8 +129,9 @@ fn greet(
         }
     };
     writeln!(out, "{who}")?;
-    let mib = config.hub.retention.bytes_max.div_ceil(1 << 20);
-    writeln!(out, "history: {mib} MiB in memory; durability: {}", durability(hub))?;
+    for line in kept(config) {
+        writeln!(out, "{line}")?;
+    }
     if let Some(descriptors) = descriptors {
         let streams = config.server.streams_max;
         writeln!(out, "descriptors: {descriptors}; streams: {streams} at most")?;
@@ -150,11 +166,32 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn durability(hub: &Hub) -> &'static str {
-    match hub.durability() {
-        tidings_hub::journal::Durability::Process => "none (events are lost when the process ends)",
-        tidings_hub::journal::Durability::Synced => "events survive a restart of this machine",
-        _ => "events survive the loss of one machine",
+/// Describes where events are kept, and what they survive.
+fn kept(config: &ServeConfig) -> [String; 2] {
+    let memory = size(config.hub.retention.bytes_max as u64);
+    match &config.journal {
+        JournalConfig::Memory => [
+            format!("history: {memory} in memory"),
+            "durability: none (events are lost when the process ends)".to_owned(),
+        ],
+        JournalConfig::Disk(DataFolder { path, config }) => [
+            format!(
+                "history: {} in the folder {}, {memory} of it in memory",
+                size(config.bytes_max),
+                path.display()
+            ),
+            "durability: synced (acknowledged events survive crashes of the process and the machine)"
+                .to_owned(),
+        ],
+    }
+}
+
+/// Writes a size in whole units, rounded down: no more is promised than is kept.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{} KiB", bytes >> 10),
+        0x10_0000..0x2_8000_0000 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tidings_client::{Closed, Open, Signal};
 
 use crate::follow::explained;
+use crate::message::without_controls;
 use crate::sentence::sentence;
 
 /// One line of output. Members may be added, but existing ones never change.
@@ -77,22 +78,6 @@ pub(super) fn line(signal: &Signal) -> Option<String> {
     Some(without_controls(&line) + "\n")
 }
 
-/// Escapes the control characters that JSON allows in strings: DEL and those of ISO 6429, among which
-/// is another spelling of ESC [. The line may be shown on a terminal.
-fn without_controls(json: &str) -> String {
-    if !json.contains(char::is_control) {
-        return json.to_owned();
-    }
-    let mut escaped = String::with_capacity(json.len() + 16);
-    for char in json.chars() {
-        match char.is_control() {
-            true => escaped.push_str(&format!("\\u{:04x}", u32::from(char))),
-            false => escaped.push(char),
-        }
-    }
-    escaped
-}
-
 fn opened(open: &Open) -> JsonLine<'_> {
     let mut headers = BTreeMap::new();
     for name in open.headers.keys() {
@@ -130,17 +115,4 @@ fn ended(closed: &Closed) -> JsonLine<'static> {
         _ => (sentence(closed), None, None),
     };
     JsonLine::Closed { why, message, status, body }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_has_no_control_characters_and_means_the_same() {
-        let text = "\u{1b}[2J\u{9b}2J\u{7f}\n\"ü";
-        let json = without_controls(&serde_json::to_string(text).unwrap());
-        assert!(!json.contains(char::is_control), "{json}");
-        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-    }
 }
