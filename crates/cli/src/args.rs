@@ -6,6 +6,8 @@ pub(crate) mod bench;
 mod journal;
 mod tools;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     /// Run a hub with keyed endpoints, and a page that shows them live. Its events are in memory.
     #[command(mut_args(hide_data))]
     Demo(ServeArgs),
+    /// Check the configuration of serve, and show each value with its source.
+    Check(ServeArgs),
     /// Follow an event stream of any server; print each event or pass it to a command.
     Listen(ListenArgs),
     /// Publish events to a hub, each exactly once.
@@ -55,8 +59,8 @@ pub(crate) struct CompletionsArgs {
 pub(crate) struct ManArgs {
     /// Command to describe [default: the whole program].
     #[arg(value_parser = [
-        "serve", "demo", "listen", "publish", "relay", "bench", "bench-idle", "bench-fan-out", "bench-churn",
-        "bench-replay", "bench-slow", "bench-publish", "journal", "journal-check", "journal-dump",
+        "serve", "demo", "check", "listen", "publish", "relay", "bench", "bench-idle", "bench-fan-out",
+        "bench-churn", "bench-replay", "bench-slow", "bench-publish", "journal", "journal-check", "journal-dump",
         "journal-new-epoch", "completions", "man",
     ])]
     pub(crate) command: Option<String>,
@@ -68,11 +72,17 @@ fn hide_data(arg: clap::Arg) -> clap::Arg {
     arg.hide(is_of_disk)
 }
 
-/// The arguments of `serve` and `demo` as written. `Config` is what they mean.
-#[derive(Args, Debug, Default)]
+/// The arguments of `serve` and `demo` as written. `ServeConfig` is what they mean, together with the
+/// configuration file and the environment.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = SERVE_HELP)]
 pub(crate) struct ServeArgs {
-    /// Address to listen on; port 0 picks a free port; may be repeated.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000")]
+    /// Configuration file in TOML; 'tidings check' shows what it means.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Address to listen on; port 0 picks a free port; may be repeated [default: 127.0.0.1:4000].
+    #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Vec<String>,
 
     /// Let everyone who can reach the address publish and read. Required to listen on addresses
@@ -91,25 +101,26 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) history_age: Option<String>,
 
-    /// Heartbeat interval: send a comment after at most this much silence.
-    #[arg(long, value_name = "TIME", default_value = "15s")]
-    pub(crate) heartbeat: String,
+    /// Heartbeat interval: send a comment after at most this much silence [default: 15s].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) heartbeat: Option<String>,
 
-    /// Reconnection time announced to clients.
-    #[arg(long, value_name = "TIME", default_value = "2s")]
-    pub(crate) retry: String,
+    /// Reconnection time announced to clients [default: 2s].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) retry: Option<String>,
 
     /// Maximum age of a stream, such as 1h; clients reconnect by themselves [default: unlimited].
     #[arg(long, value_name = "TIME")]
     pub(crate) max_age: Option<String>,
 
-    /// Close a connection whose client reads nothing for this long; it can reconnect and resume.
-    #[arg(long, value_name = "TIME", default_value = "60s")]
-    pub(crate) stall_timeout: String,
+    /// Close a connection whose client reads nothing for this long; it can reconnect and resume
+    /// [default: 60s].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) stall_timeout: Option<String>,
 
-    /// Maximum size of an event.
-    #[arg(long, value_name = "BYTES", default_value = "1MiB")]
-    pub(crate) event_bytes_max: String,
+    /// Maximum size of an event [default: 1MiB].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) event_bytes_max: Option<String>,
 
     /// Maximum size of all request bodies that are held at the same time, such as 64MiB;
     /// more are refused for a moment [default: 128MiB, or four of the largest events].
@@ -125,7 +136,43 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
 
-    /// Level of the log on standard error: error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log: String,
+    /// Level of the log on standard error: error, warn, info, debug or trace [default: warn].
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
 }
+
+impl ServeArgs {
+    /// The flags that settings have, without their dashes, and the texts given with each.
+    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 17] {
+        let one = |text: &Option<String>| text.iter().cloned().collect();
+        let path =
+            |path: &Option<PathBuf>| path.iter().map(|it| it.display().to_string()).collect();
+        let switch = |is_on: bool| if is_on { vec!["true".to_owned()] } else { Vec::new() };
+        [
+            ("listen", self.listen.clone()),
+            ("open", switch(self.open)),
+            ("data", path(&self.data.data)),
+            ("memory", switch(self.data.memory)),
+            ("history-bytes", one(&self.data.history_bytes)),
+            ("memory-bytes", one(&self.data.memory_bytes)),
+            ("history-events", one(&self.history_events)),
+            ("history-age", one(&self.history_age)),
+            ("heartbeat", one(&self.heartbeat)),
+            ("retry", one(&self.retry)),
+            ("max-age", one(&self.max_age)),
+            ("stall-timeout", one(&self.stall_timeout)),
+            ("event-bytes-max", one(&self.event_bytes_max)),
+            ("bodies-bytes", one(&self.bodies_bytes)),
+            ("allow-origin", self.allow_origin.clone()),
+            ("allow-host", self.allow_host.clone()),
+            ("log", one(&self.log)),
+        ]
+    }
+}
+
+const SERVE_HELP: &str = "\
+Sources:
+  Every option is also a variable of the environment, such as TIDINGS_HISTORY_BYTES (lists have
+  commas), and a key of the configuration file, such as history_bytes. --allow-host is 'hosts'
+  there, and --allow-origin is 'origins'. Flags win over the environment, and that over the file.
+  SIGHUP reads them again: hosts, origins and limits change without ending a stream.";

@@ -1,13 +1,18 @@
-//! The meaning of the command line. Everything is checked here, and all mistakes are reported at once.
+//! The meaning of the command line, the environment and the configuration file. Everything is
+//! checked here, and all mistakes are reported at once.
 
 mod address;
 mod bench;
+mod file;
 mod journal;
+mod settings;
 mod tools;
 
+use std::env;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -15,6 +20,9 @@ use tidings_hub::HubConfig;
 use tidings_server::{HostName, Hosts, Origin, Origins, Others, ServerConfig};
 use tracing::level_filters::LevelFilter;
 
+use self::file::ConfigFile;
+pub(crate) use self::settings::Settings;
+use self::settings::{SETTINGS, Setting, Value};
 use crate::args::{DataArgs, ServeArgs};
 
 pub(crate) use self::bench::{BenchConfig, Output};
@@ -33,6 +41,8 @@ pub(crate) struct ServeConfig {
     /// Whether an address to listen on can be reached from other machines.
     pub(crate) is_exposed: bool,
     pub(crate) log: LevelFilter,
+    /// The settings that it was made of.
+    pub(crate) settings: Settings,
 }
 
 /// All mistakes of a command line, one sentence each.
@@ -49,6 +59,8 @@ impl std::error::Error for Mistakes {}
 
 /// A larger event is a file. Also, sizes in a history are 32-bit numbers.
 const EVENT_BYTES_MAX: usize = 1 << 30;
+/// The bound of a history in memory: about a million events of 100 bytes.
+const DEFAULT_MEMORY_BYTES: usize = 256 << 20;
 /// The largest events that request bodies must have room for: one that is read, one that is
 /// published meanwhile, and as much while their buffers grow.
 const LARGEST_EVENTS_MIN: usize = 4;
@@ -60,102 +72,239 @@ const STALL_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl ServeConfig {
-    /// Checks the arguments.
-    pub(crate) fn check(args: &ServeArgs) -> Result<Self, Mistakes> {
+    /// Reads and checks everything that configures a hub: the arguments, the environment, and the
+    /// configuration file that one of them names.
+    pub(crate) fn read(args: &ServeArgs) -> Result<Self, Mistakes> {
+        Self::of(args, Keeps::OnDisk, variable)
+    }
+
+    /// The same for `demo`, which keeps its events in memory.
+    pub(crate) fn read_demo(args: &ServeArgs) -> Result<Self, Mistakes> {
+        Self::of(args, Keeps::InMemory, variable)
+    }
+
+    fn of(
+        args: &ServeArgs,
+        keeps: Keeps,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
+        let mut args = args.clone();
+        if keeps == Keeps::InMemory {
+            args.data = in_memory(args.data, &mut mistakes);
+        }
+        let args = &args;
+        let named = || environment(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+        let path = args.config.clone().or_else(|| named().map(PathBuf::from));
+        let file = path.map(|path| ConfigFile::read(&path, &mut mistakes)).unwrap_or_default();
+        let mut settings = Settings::merge(args, environment, file.settings, &mut mistakes);
+        if keeps == Keeps::InMemory {
+            // A file may serve both commands.
+            settings.remove(&OF_DISK);
+        }
+        let config = ServeChecker { settings: &settings, mistakes: &mut mistakes }.check();
+        if mistakes.is_empty() { Ok(Self { settings, ..config }) } else { Err(Mistakes(mistakes)) }
+    }
+
+    /// Warns of values that are legal and unwise.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.is_exposed {
+            warnings.push(
+                "everyone who can reach this address may publish and read, because there is no \
+                 authentication"
+                    .to_owned(),
+            );
+        }
+        if self.server.hosts == Hosts::Any {
+            warnings.push(
+                "any host name passes, so that a page can reach the hub by pointing a name of its \
+                 own at it: list the hub's names in hosts"
+                    .to_owned(),
+            );
+        }
+        if self.server.origins.others == Others::Read {
+            warnings.push("every web page may read every topic: list the origins".to_owned());
+        }
+        if !self.is_exposed && self.settings.is_on("open") {
+            warnings.push("open has no effect on loopback addresses".to_owned());
+        }
+        let known: Vec<_> = SETTINGS.iter().map(Setting::variable).collect();
+        let others = env::vars_os().filter_map(|(variable, _)| variable.into_string().ok());
+        let unknown = others.filter(|variable| {
+            variable.starts_with("TIDINGS_")
+                && !known.contains(variable)
+                && !OTHER_VARIABLES.contains(&variable.as_str())
+        });
+        warnings.extend(unknown.map(|variable| format!("{variable} is no setting of the hub")));
+        warnings
+    }
+}
+
+/// The kinds of journals that the commands keep by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    OnDisk,
+    InMemory,
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+/// The keys of settings that are about a journal on disk.
+const OF_DISK: [&str; 2] = ["data", "memory_bytes"];
+
+/// The arguments of `demo` about its journal, which is in memory.
+fn in_memory(args: DataArgs, mistakes: &mut Vec<String>) -> DataArgs {
+    let of_disk =
+        [("--data", args.data.is_some()), ("--memory-bytes", args.memory_bytes.is_some())];
+    let given = of_disk.iter().filter(|(_, is_given)| *is_given);
+    mistakes.extend(given.map(|(flag, _)| {
+        format!("{flag}: the demo keeps its events in memory; 'tidings serve' keeps them on disk")
+    }));
+    DataArgs { memory: true, data: None, memory_bytes: None, ..args }
+}
+
+/// The variable that names the configuration file.
+const CONFIG_VARIABLE: &str = "TIDINGS_CONFIG";
+
+/// Variables that are no settings: the file, the hub of the other commands, and what commands that
+/// handle events are given.
+const OTHER_VARIABLES: [&str; 4] =
+    [CONFIG_VARIABLE, "TIDINGS_HUB", "TIDINGS_EVENT_TYPE", "TIDINGS_EVENT_ID"];
+
+/// Finds the meaning of settings and collects mistakes.
+struct ServeChecker<'a> {
+    settings: &'a Settings,
+    mistakes: &'a mut Vec<String>,
+}
+
+impl ServeChecker<'_> {
+    fn check(&mut self) -> ServeConfig {
         let mut hub = HubConfig::default();
         let mut server = ServerConfig::default();
-        let mut checker = Checker { mistakes: &mut mistakes };
-
-        server.listen = args.listen.iter().flat_map(|text| checker.addresses(text)).collect();
-        let is_exposed = server.listen.iter().any(|address| !address.ip().is_loopback());
-        for address in server.listen.iter().filter(|address| !address.ip().is_loopback()) {
-            if !args.open {
-                checker.mistake(format!(
-                    "--listen {address}: this address is reachable from other machines and there is \
-                     no authentication; --open lets everyone publish and read"
-                ));
-            }
-        }
-        let journal = checker.journal(&args.data, &mut hub.retention.bytes_max);
-        checker.set(&mut hub.heartbeat_interval, "--heartbeat", &args.heartbeat, |text| {
+        server.listen = self.all("listen", addresses).into_iter().flatten().collect();
+        let is_exposed = self.is_exposed(&server.listen);
+        let journal = self.journal(&mut hub.retention.bytes_max);
+        self.set(&mut hub.retention.topic_events_max, "history_events", |text| {
+            let why = |_| "must be a whole number of at least 1".to_owned();
+            NonZeroUsize::from_str(text).map(Some).map_err(why)
+        });
+        self.set(&mut hub.retention.age_max, "history_age", positive);
+        self.set(&mut hub.heartbeat_interval, "heartbeat", |text| {
             at_least(HEARTBEAT_MIN, duration(text)?)
         });
-        checker.set(&mut hub.reconnection_time, "--retry", &args.retry, |text| {
-            at_most(RETRY_MAX, duration(text)?)
-        });
-        checker.set(&mut server.stall_timeout, "--stall-timeout", &args.stall_timeout, |text| {
+        self.set(&mut hub.reconnection_time, "retry", |text| at_most(RETRY_MAX, duration(text)?));
+        self.set(&mut hub.stream_age_max, "max_age", positive);
+        self.set(&mut server.stall_timeout, "stall_timeout", |text| {
             at_least(STALL_MIN, duration(text)?)
         });
-        checker.set(&mut hub.event_bytes_max, "--event-bytes-max", &args.event_bytes_max, |text| {
-            match bytes(text)? {
-                0 => Err("must be at least 1".to_owned()),
-                n if n > EVENT_BYTES_MAX => Err("must be at most 1GiB".to_owned()),
-                n => Ok(n),
-            }
+        self.set(&mut hub.event_bytes_max, "event_bytes_max", |text| match bytes(text)? {
+            0 => Err("must be at least 1".to_owned()),
+            n if n > EVENT_BYTES_MAX => Err("must be at most 1GiB".to_owned()),
+            n => Ok(n),
         });
         let bodies_min = hub.event_bytes_max.saturating_mul(LARGEST_EVENTS_MIN);
         server.bodies_bytes_max = server.bodies_bytes_max.max(bodies_min);
-        if let Some(text) = &args.bodies_bytes {
-            checker.set(&mut server.bodies_bytes_max, "--bodies-bytes", text, |text| {
-                let why = "must hold four of the largest events (--event-bytes-max)";
-                bytes(text)?
-                    .checked_sub(bodies_min)
-                    .map(|more| bodies_min + more)
-                    .ok_or(why.to_owned())
-            });
-        }
-        if let Some(text) = &args.history_events {
-            let number = |text: &str| {
-                let why = |_| "must be a whole number of at least 1".to_owned();
-                NonZeroUsize::from_str(text).map(Some).map_err(why)
-            };
-            checker.set(&mut hub.retention.topic_events_max, "--history-events", text, number);
-        }
-        if let Some(text) = &args.history_age {
-            checker.set(&mut hub.retention.age_max, "--history-age", text, positive);
-        }
-        if let Some(text) = &args.max_age {
-            checker.set(&mut hub.stream_age_max, "--max-age", text, positive);
-        }
-        server.origins = checker.origins(&args.allow_origin);
-        server.hosts = checker.hosts(args, is_exposed);
+        self.set(&mut server.bodies_bytes_max, "bodies_bytes", |text| {
+            let why = "must hold four of the largest events (--event-bytes-max)";
+            let given = bytes(text)?;
+            if given < bodies_min { Err(why.to_owned()) } else { Ok(given) }
+        });
+        server.origins = self.origins();
+        server.hosts = self.hosts(is_exposed);
         let mut log = LevelFilter::WARN;
-        checker.set(&mut log, "--log", &args.log, |text| {
+        self.set(&mut log, "log", |text| {
             text.parse().map_err(|_| "must be one of error, warn, info, debug, trace".to_owned())
         });
+        ServeConfig { hub, journal, server, is_exposed, log, settings: Settings::default() }
+    }
 
-        if mistakes.is_empty() {
-            Ok(Self { hub, journal, server, is_exposed, log })
-        } else {
-            Err(Mistakes(mistakes))
+    /// Returns the journal, and sets the bound of the history in memory.
+    fn journal(&mut self, memory_bytes: &mut usize) -> JournalConfig {
+        let mut history_bytes = None;
+        self.set(&mut history_bytes, "history_bytes", |text| bytes(text).map(Some));
+        self.set(memory_bytes, "memory_bytes", bytes);
+        let memory = self.settings.get("memory").filter(|_| self.settings.is_on("memory"));
+        for key in OF_DISK {
+            // A later source may change its mind; the same one contradicts itself.
+            if let (Some(memory), Some(value)) = (memory, self.settings.get(key))
+                && !memory.is_after(value)
+            {
+                let why = "there is no journal on disk, because 'memory' says so";
+                self.mistakes.push(value.mistake(value.text(), why));
+            }
+        }
+        if memory.is_some() {
+            *memory_bytes = history_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
+            return JournalConfig::Memory;
+        }
+        let folder = self.settings.get("data").map(Value::path);
+        JournalConfig::on_disk(folder.as_deref(), history_bytes.map(|bytes| bytes as u64))
+    }
+
+    /// Sets the target to what a setting means, if it is given.
+    fn set<T>(&mut self, target: &mut T, key: &str, read: impl FnOnce(&str) -> Result<T, String>) {
+        let Some(value) = self.settings.get(key) else { return };
+        match read(value.text()) {
+            Ok(read) => *target = read,
+            Err(why) => self.mistakes.push(value.mistake(value.text(), &why)),
         }
     }
 
-    /// Checks the arguments of `demo`, which keeps its events in memory.
-    pub(crate) fn check_demo(mut args: ServeArgs) -> Result<Self, Mistakes> {
-        let of_disk = [
-            ("--data", args.data.data.is_some()),
-            ("--memory-bytes", args.data.memory_bytes.is_some()),
-        ];
-        let mistake = |flag| {
-            format!(
-                "{flag}: the demo keeps its events in memory; 'tidings serve' keeps them on disk"
-            )
-        };
-        let mut mistakes: Vec<String> = of_disk
-            .iter()
-            .filter(|(_, is_given)| *is_given)
-            .map(|(flag, _)| mistake(flag))
-            .collect();
-        args.data = DataArgs { memory: true, data: None, memory_bytes: None, ..args.data };
-        match Self::check(&args) {
-            Ok(config) if mistakes.is_empty() => Ok(config),
-            Ok(_) => Err(Mistakes(mistakes)),
-            Err(more) => {
-                mistakes.extend(more.0);
-                Err(Mistakes(mistakes))
+    /// The meanings of a list's texts.
+    fn all<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let mut all = Vec::new();
+        for (value, text) in self.settings.list(key) {
+            match read(text) {
+                Ok(read) => all.push(read),
+                Err(why) => self.mistakes.push(value.mistake(text, &why)),
             }
+        }
+        all
+    }
+
+    /// Returns whether an address can be reached from other machines, which must be allowed.
+    fn is_exposed(&mut self, listen: &[SocketAddr]) -> bool {
+        let mut exposed = listen.iter().filter(|address| !address.ip().is_loopback()).peekable();
+        let is_exposed = exposed.peek().is_some();
+        if let Some(value) = self.settings.get("listen")
+            && !self.settings.is_on("open")
+        {
+            self.mistakes.extend(exposed.map(|address| {
+                value.mistake(
+                    &address.to_string(),
+                    "this address is reachable from other machines and there is no \
+                     authentication; --open lets everyone publish and read",
+                )
+            }));
+        }
+        is_exposed
+    }
+
+    fn origins(&mut self) -> Origins {
+        let mut origins = Origins::default();
+        let listed = self.all("origins", |text| match text {
+            "*" => Ok(None),
+            text => Origin::parse(text).map(Some).map_err(|error| error.to_string()),
+        });
+        for origin in listed {
+            match origin {
+                Some(origin) => origins.listed.push(origin),
+                None => origins.others = Others::Read,
+            }
+        }
+        origins
+    }
+
+    fn hosts(&mut self, is_exposed: bool) -> Hosts {
+        let is_listed = self.settings.get("hosts").is_some();
+        let listed = self.all("hosts", |text| HostName::parse(text).map_err(|e| e.to_string()));
+        if is_exposed && self.settings.is_on("open") && !is_listed {
+            Hosts::Any
+        } else {
+            Hosts::Listed(listed)
         }
     }
 }
@@ -182,75 +331,29 @@ impl Checker<'_> {
             Err(why) => self.mistake(format!("{flag} {text}: {why}")),
         }
     }
+}
 
-    /// Returns the journal, and sets the bound of the history in memory.
-    fn journal(&mut self, args: &DataArgs, memory_bytes: &mut usize) -> JournalConfig {
-        let mut history_bytes = None;
-        if let Some(text) = &args.history_bytes {
-            self.set(&mut history_bytes, "--history-bytes", text, |text| bytes(text).map(Some));
-        }
-        if let Some(text) = &args.memory_bytes {
-            self.set(memory_bytes, "--memory-bytes", text, bytes);
-        }
-        if args.memory {
-            *memory_bytes = history_bytes.unwrap_or(*memory_bytes);
-            return JournalConfig::Memory;
-        }
-        let history_bytes = history_bytes.map(|bytes| bytes as u64);
-        JournalConfig::on_disk(args.data.as_deref(), history_bytes)
+/// Returns the address, or all addresses of a name that this machine has.
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(vec![address]);
     }
-
-    /// Returns the address, or all addresses of a name that this machine has.
-    fn addresses(&mut self, text: &str) -> Vec<SocketAddr> {
-        if let Ok(address) = text.parse() {
-            return vec![address];
-        }
-        let Some((name, Ok(_))) = text.rsplit_once(':').map(|(n, port)| (n, port.parse::<u16>()))
-        else {
-            self.mistake(format!(
-                "--listen {text}: must be an address and a port, such as 127.0.0.1:4000, [::1]:4000 or \
-                 localhost:4000"
-            ));
-            return Vec::new();
-        };
-        let resolved = text.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        let mut addresses = resolved.unwrap_or_default();
-        addresses.sort();
-        addresses.dedup();
-        // A name may have an IPv6 address although this machine has no IPv6.
-        addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_ok());
-        if addresses.is_empty() {
-            self.mistake(format!("--listen {text}: {name:?} is not a name of this machine"));
-        }
-        addresses
+    let Some((name, Ok(_))) = text.rsplit_once(':').map(|(n, port)| (n, port.parse::<u16>()))
+    else {
+        return Err("must be an address and a port, such as 127.0.0.1:4000, [::1]:4000 or \
+                    localhost:4000"
+            .to_owned());
+    };
+    let resolved = text.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let mut addresses = resolved.unwrap_or_default();
+    addresses.sort();
+    addresses.dedup();
+    // A name may have an IPv6 address although this machine has no IPv6.
+    addresses.retain(|address| UdpSocket::bind((address.ip(), 0)).is_ok());
+    if addresses.is_empty() {
+        return Err(format!("{name:?} is not a name of this machine"));
     }
-
-    fn origins(&mut self, texts: &[String]) -> Origins {
-        let mut origins = Origins::default();
-        for text in texts {
-            match Origin::parse(text) {
-                _ if text == "*" => origins.others = Others::Read,
-                Ok(origin) => origins.listed.push(origin),
-                Err(error) => self.mistake(format!("--allow-origin {text}: {error}")),
-            }
-        }
-        origins
-    }
-
-    fn hosts(&mut self, args: &ServeArgs, is_exposed: bool) -> Hosts {
-        let mut listed = Vec::new();
-        for text in &args.allow_host {
-            match HostName::parse(text) {
-                Ok(name) => listed.push(name),
-                Err(error) => self.mistake(format!("--allow-host {text}: {error}")),
-            }
-        }
-        if is_exposed && args.open && listed.is_empty() {
-            Hosts::Any
-        } else {
-            Hosts::Listed(listed)
-        }
-    }
+    Ok(addresses)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -298,6 +401,7 @@ fn bytes(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::settings::{Change, find};
     use super::*;
     use crate::args::{Cli, Command};
     use clap::Parser as _;
@@ -307,7 +411,7 @@ mod tests {
         let Command::Serve(args) = Cli::parse_from(words).command else {
             panic!("serve was asked for")
         };
-        ServeConfig::check(&args)
+        ServeConfig::of(&args, Keeps::OnDisk, |_| None)
     }
 
     #[test]
@@ -347,13 +451,29 @@ mod tests {
         let demo = |line: &str| {
             let words = ["tidings", "demo"].into_iter().chain(line.split_whitespace());
             let Command::Demo(args) = Cli::parse_from(words).command else { panic!("a demo") };
-            ServeConfig::check_demo(args)
+            ServeConfig::of(&args, Keeps::InMemory, |_| None)
         };
         let config = demo("--history-bytes 1MiB").unwrap();
         assert!(matches!(config.journal, JournalConfig::Memory));
         assert_eq!(config.hub.retention.bytes_max, 1 << 20);
         let mistakes = demo("--data d --memory-bytes 1MiB --retry x").unwrap_err();
         assert_eq!(mistakes.0.len(), 3, "{mistakes}");
+    }
+
+    #[test]
+    fn a_later_source_may_change_the_journal_and_one_source_names_one() {
+        let file = Written::new("journal", "data = \"events\"\nmemory_bytes = \"1MiB\"");
+        let JournalConfig::Disk(folder) = check_all("", &[], &file).unwrap().journal else {
+            panic!("on disk")
+        };
+        // Paths are those of the file.
+        assert_eq!(folder.path, file.0.join("events"));
+        let config = check_all("--memory", &[], &file).unwrap();
+        assert!(matches!(config.journal, JournalConfig::Memory));
+        assert_eq!(config.hub.retention.bytes_max, 256 << 20);
+        let both = Written::new("journals", "data = \"events\"\nmemory = true");
+        let mistakes = check_all("", &[], &both).unwrap_err().to_string();
+        assert!(mistakes.contains(":1: data = \"events\": there is no journal"), "{mistakes}");
     }
 
     #[test]
@@ -408,6 +528,153 @@ mod tests {
             "--log",
         ] {
             assert!(text.contains(flag), "{flag} is missing in {text}");
+        }
+    }
+
+    /// A configuration file, in a folder of its own that ends with it.
+    struct Written(PathBuf);
+
+    impl Written {
+        fn new(name: &str, text: &str) -> Self {
+            let folder = env::temp_dir().join(format!("tidings-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("tidings.toml"), text).unwrap();
+            Self(folder)
+        }
+
+        fn path(&self) -> String {
+            self.0.join("tidings.toml").display().to_string()
+        }
+    }
+
+    impl Drop for Written {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn check_all(
+        line: &str,
+        environment: &[(&str, &str)],
+        file: &Written,
+    ) -> Result<ServeConfig, Mistakes> {
+        let line = format!("tidings serve {line}");
+        let Command::Serve(mut args) = Cli::parse_from(line.split_whitespace()).command else {
+            panic!("serve was asked for")
+        };
+        args.config = Some(file.path().into());
+        let variable = |name: &str| environment.iter().find(|(found, _)| *found == name);
+        ServeConfig::of(&args, Keeps::OnDisk, |name| {
+            variable(name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let text = "retry = \"7s\"\nheartbeat = \"7s\"\nmax_age = \"7s\"\nhosts = [\"a\", \"b\"]";
+        let file = Written::new("precedence", text);
+        let environment = [
+            ("TIDINGS_RETRY", "8s"),
+            ("TIDINGS_HEARTBEAT", "8s"),
+            ("TIDINGS_ALLOW_HOST", "c, d"),
+            ("TIDINGS_MAX_AGE", ""),
+        ];
+        let config = check_all("--retry 9s", &environment, &file).unwrap();
+        assert_eq!(config.hub.reconnection_time, Duration::from_secs(9));
+        assert_eq!(config.hub.heartbeat_interval, Duration::from_secs(8));
+        assert_eq!(config.hub.stream_age_max, Some(Duration::from_secs(7)));
+        let names = ["c", "d"].map(|name| HostName::parse(name).unwrap());
+        assert_eq!(config.server.hosts, Hosts::Listed(names.into()));
+        let shown = config.settings.to_string();
+        for (value, source) in [
+            ("retry = \"9s\"", "--retry"),
+            ("heartbeat = \"8s\"", "TIDINGS_HEARTBEAT"),
+            ("hosts = [\"c\", \"d\"]", "TIDINGS_ALLOW_HOST"),
+            ("max_age = \"7s\"", &format!("{}:3", file.path())),
+            ("log = \"warn\"", "default"),
+            ("# history_events: unlimited", "default"),
+        ] {
+            let line = shown.lines().find(|line| line.starts_with(value));
+            assert!(line.is_some_and(|line| line.ends_with(&format!(" # {source}"))), "{shown}");
+        }
+    }
+
+    #[test]
+    fn mistakes_of_all_sources_are_told_at_once_with_their_places() {
+        let file = Written::new("mistakes", "\nheartbeat = \"soon\"\nlog = \"loud\"\nlimit = 1");
+        let environment = [("TIDINGS_OPEN", "maybe"), ("TIDINGS_RETRY", "2d")];
+        let mistakes = check_all("--max-age 0s", &environment, &file).unwrap_err();
+        let starts = [
+            format!("{}:4: unknown key 'limit'", file.path()),
+            "TIDINGS_OPEN=maybe: ".to_owned(),
+            format!("{}:2: heartbeat = \"soon\": must be a time", file.path()),
+            "TIDINGS_RETRY=2d: must be at most".to_owned(),
+            "--max-age 0s: ".to_owned(),
+            format!("{}:3: log = \"loud\": ", file.path()),
+        ];
+        assert_eq!(mistakes.0.len(), starts.len(), "{mistakes}");
+        for (mistake, start) in mistakes.0.iter().zip(starts) {
+            assert!(mistake.starts_with(&start), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_a_configuration_file_of_the_same_meaning() {
+        let text =
+            "listen = [\"127.0.0.1:0\"]\norigins = [\"https://a.example\", \"*\"]\nopen = true";
+        let config = check_all("", &[], &Written::new("first", text)).unwrap();
+        let shown = Written::new("second", &config.settings.to_string());
+        let again = check_all("", &[], &shown).unwrap();
+        assert_eq!(format!("{:?}", again.server), format!("{:?}", config.server));
+        assert_eq!(again.settings.needing_restart(&config.settings), Vec::<&str>::new());
+        assert!(config.warnings().iter().any(|warning| warning.contains("every web page")));
+    }
+
+    #[test]
+    fn a_new_value_is_taken_up_or_needs_a_restart() {
+        let old = check("--retry 1s --allow-host a").unwrap().settings;
+        let new = check("--retry 2s --heartbeat 1s --allow-host b").unwrap().settings;
+        assert_eq!(old.needing_restart(&new), ["heartbeat", "retry"]);
+        let reloaded = old.clone().reloaded(new.clone());
+        assert_eq!(reloaded.get("hosts").unwrap().text(), "b");
+        assert_eq!(reloaded.get("retry").unwrap().text(), "1s");
+        assert_eq!(reloaded.needing_restart(&new), ["heartbeat", "retry"]);
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_and_the_other_way_round() {
+        let Command::Serve(args) = Cli::parse_from(["tidings", "serve"]).command else {
+            panic!("serve was asked for")
+        };
+        let flags = args.flags().map(|(flag, _)| flag.to_owned());
+        assert_eq!(SETTINGS.iter().map(|it| it.flag).collect::<Vec<_>>(), flags);
+        let command = <Cli as clap::CommandFactory>::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        let known = serve.get_arguments().filter_map(|argument| argument.get_long());
+        let known: Vec<_> = known.filter(|long| !["config", "help"].contains(long)).collect();
+        assert_eq!(known, flags);
+    }
+
+    #[test]
+    fn the_example_file_names_every_key_with_its_default() {
+        let example = include_str!("../../../docs/tidings.toml");
+        let lines = example.lines().filter_map(|line| line.strip_prefix("# "));
+        let is_key =
+            |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| find(key).is_some());
+        let text = lines.filter(is_key).map(|line| format!("{line}\n")).collect::<String>();
+        let config = check_all("", &[], &Written::new("example", &text)).unwrap();
+        for setting in SETTINGS {
+            let value = config.settings.get(setting.key);
+            let value = value.unwrap_or_else(|| panic!("{} is missing", setting.key));
+            assert!(!value.is_default(), "{}", setting.key);
+            if let settings::Default::Text(default) = setting.default {
+                assert_eq!(value.text(), default, "{}", setting.key);
+            }
+            let is_marked = example.split("\n\n").any(|paragraph| {
+                paragraph.contains(&format!("\n# {} = ", setting.key))
+                    && paragraph.contains("[reload]")
+            });
+            assert_eq!(is_marked, setting.change == Change::Reload, "{}", setting.key);
         }
     }
 

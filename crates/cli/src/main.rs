@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command};
-use crate::config::{BenchConfig, ListenConfig, PublishConfig, RelayConfig, ServeConfig};
+use crate::args::{Cli, Command, ServeArgs};
+use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
 use crate::log::Log;
 use crate::message::tell;
 use crate::sentence::sentence;
@@ -47,11 +47,12 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Serve(args) => {
-            ServeConfig::check(&args).map(|config| serve(config, serve::Site::Hub))
+            ServeConfig::read(&args).map(|config| serve(&args, config, serve::Site::Hub))
         }
         Command::Demo(args) => {
-            ServeConfig::check_demo(args).map(|config| serve(config, serve::Site::Demo))
+            ServeConfig::read_demo(&args).map(|config| serve(&args, config, serve::Site::Demo))
         }
+        Command::Check(args) => check(&args),
         Command::Listen(args) => ListenConfig::check(&args).map(listen::run),
         Command::Publish(args) => PublishConfig::check(&args).map(publish::run),
         Command::Relay(args) => RelayConfig::check(&args).map(relay::run),
@@ -77,11 +78,19 @@ fn main() -> ExitCode {
 /// The result of a command that was started.
 type CommandResult = Result<(), Box<dyn Error>>;
 
-fn serve(config: ServeConfig, site: serve::Site) -> CommandResult {
+fn serve(args: &ServeArgs, config: ServeConfig, site: serve::Site) -> CommandResult {
     let log = Log::start(config.log)?;
-    let served = serve::run(config, site, &log);
+    let served = serve::run(args, config, site, &log);
     log.finish();
     served
+}
+
+/// Shows the configuration, and warns of what is legal and unwise.
+fn check(args: &ServeArgs) -> Result<CommandResult, Mistakes> {
+    let config = ServeConfig::read(args)?;
+    let shown = print::print(config.settings.to_string().as_bytes());
+    config.warnings().iter().for_each(|warning| tell(&format!("warning: {warning}")));
+    Ok(shown.map_err(Into::into))
 }
 
 /// Prints help if it was requested; otherwise reports the mistake in one sentence.

@@ -1,17 +1,21 @@
 //! `tidings serve` and `tidings demo`: a hub behind HTTP, until a signal ends it.
 
+use std::convert::Infallible;
 use std::error::Error;
+use std::future::pending;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tidings_hub::Hub;
 use tidings_hub::journal::DiskJournal;
-use tidings_server::{Hosts, Server};
-use tokio::signal::unix::{SignalKind, signal};
+use tidings_server::{Control, Hosts, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tracing::error;
 
-use crate::config::{DataFolder, JournalConfig, ServeConfig};
+use crate::args::ServeArgs;
+use crate::config::{DataFolder, JournalConfig, Mistakes, ServeConfig, Settings};
 use crate::demo;
 use crate::demo::keyed::Keyed;
 use crate::journal::unusable;
@@ -28,32 +32,39 @@ pub(crate) enum Site {
 }
 
 /// Serves until SIGINT or SIGTERM. A second signal does not wait for streams to end.
-pub(crate) fn run(mut config: ServeConfig, site: Site, log: &Log) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(
+    args: &ServeArgs,
+    mut config: ServeConfig,
+    site: Site,
+    log: &Log,
+) -> Result<(), Box<dyn Error>> {
     let descriptors = raise_descriptor_limit();
     if let Some(descriptors) = descriptors {
         config.server =
             config.server.within_descriptors(usize::try_from(descriptors).unwrap_or(usize::MAX));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config, site, descriptors, log))
+    runtime.block_on(serve(args, config, site, descriptors, log))
 }
 
 async fn serve(
+    args: &ServeArgs,
     config: ServeConfig,
     site: Site,
     descriptors: Option<u64>,
     log: &Log,
 ) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::new()?;
-    // Sent when the terminal goes away, and by habit to make a server read its configuration again.
-    // Receiving it keeps it from ending the process; there is nothing to read again.
-    let _hangups = signal(SignalKind::hangup())?;
+    // Sent to make a server read its configuration again, and when a terminal goes away: a hub
+    // outlives the terminal that it was started from.
+    let hangups = signal(SignalKind::hangup())?;
     let (hub, journal) = open(&config).await?;
     let server = Server::bind(config.server.clone(), hub.clone()).await?;
     let mut server = server.with_lost_log_lines(log.lost());
     if let Some(journal) = journal {
         server = server.with_journal(journal);
     }
+    let control = server.control();
     let keyed = Keyed::new(&hub).with_page("demo.html");
     if site == Site::Demo {
         server = server.with_routes(Arc::new(keyed.clone()));
@@ -67,9 +78,15 @@ async fn serve(
     let (end, ended) = oneshot::channel();
     // Dropping the sender ends serving as well.
     let serving = server.serve(async { drop(ended.await) });
-    tokio::pin!(serving);
+    let read = || match site {
+        Site::Hub => ServeConfig::read(args),
+        Site::Demo => ServeConfig::read_demo(args),
+    };
+    let reloading = reload(read, config.settings, hangups, control);
+    tokio::pin!(serving, reloading);
     let served = tokio::select! {
         served = &mut serving => served,
+        never = &mut reloading => match never {},
         signal = signals.next() => {
             say(&format!("{}: ending streams; a second signal ends the process at once", signal.name));
             let _ = end.send(());
@@ -94,6 +111,39 @@ async fn open(config: &ServeConfig) -> Result<(Hub, Option<DiskJournal>), Box<dy
     let hub = Hub::builder().config(config.hub.clone()).open(Box::new(journal.clone())).await;
     let hub = hub.map_err(|error| unusable(&folder.path, error))?;
     Ok((hub, Some(journal)))
+}
+
+/// Reads the configuration again at each hangup, and makes the server take up what can change.
+async fn reload(
+    read: impl Fn() -> Result<ServeConfig, Mistakes>,
+    mut settings: Settings,
+    mut hangups: Signal,
+    control: Control,
+) -> Infallible {
+    loop {
+        if hangups.recv().await.is_none() {
+            return pending().await;
+        }
+        match read() {
+            Ok(new) => {
+                control.reload(&new.server);
+                let restart = settings.needing_restart(&new.settings);
+                let more = match restart.as_slice() {
+                    [] => String::new(),
+                    keys => format!("; a restart is needed for {}", keys.join(", ")),
+                };
+                say(&format!("SIGHUP: configuration reloaded{more}"));
+                // Those of the process stay what they are until it is restarted.
+                settings = settings.reloaded(new.settings);
+            }
+            Err(mistakes) => {
+                for mistake in mistakes.to_string().lines() {
+                    error!(mistake, "configuration not reloaded");
+                }
+                say("SIGHUP: configuration not reloaded, the old one stays in force");
+            }
+        }
+    }
 }
 
 /// Prints a line. Standard output may be closed.

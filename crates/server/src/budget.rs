@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// so that events can be published whatever large bodies hold.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    bytes_max: usize,
+    bytes_max: AtomicUsize,
     held: AtomicUsize,
 }
 
@@ -33,12 +33,17 @@ impl Budget {
     const RESERVE_PART: usize = 4;
 
     pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { bytes_max, held: AtomicUsize::new(0) })
+        Arc::new(Self { bytes_max: AtomicUsize::new(bytes_max), held: AtomicUsize::new(0) })
     }
 
     /// The bytes that are held now.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// Changes the budget. What is held stays held.
+    pub(crate) fn set_max(&self, bytes_max: usize) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 
     /// A share that holds nothing yet. One that is known to become large never uses the reserve.
@@ -47,7 +52,8 @@ impl Budget {
     }
 
     fn max(&self, is_large: bool) -> usize {
-        self.bytes_max - if is_large { self.bytes_max / Self::RESERVE_PART } else { 0 }
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        bytes_max - if is_large { bytes_max / Self::RESERVE_PART } else { 0 }
     }
 }
 

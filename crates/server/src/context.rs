@@ -6,10 +6,10 @@ use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 
-use crate::budget::Budget;
 use crate::config::{ServerConfig, TimeSource};
 use crate::engine::Engine;
 use crate::engine::streams::Streams;
+use crate::live::Control;
 use crate::metrics::Metrics;
 use crate::net::stalls::Stalls;
 use crate::phase::Phase;
@@ -18,8 +18,8 @@ use crate::phase::Phase;
 pub(crate) struct Context {
     pub(crate) hub: Hub,
     pub(crate) config: ServerConfig,
-    /// The bytes that request bodies hold.
-    pub(crate) bodies: Arc<Budget>,
+    /// The part of the configuration that can change.
+    pub(crate) control: Control,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Arc<Engine>,
@@ -33,15 +33,16 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(
         config: ServerConfig,
+        control: Control,
         hub: Hub,
         engine: Arc<Engine>,
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let streams = Streams::new(config.streams_max);
         let stalls = Arc::default();
-        let bodies = Budget::new(config.bodies_bytes_max);
-        let metrics = Metrics::new(&hub, &streams, &engine, (&stalls, &bodies));
-        Self { hub, config, bodies, streams, metrics, engine, stalls, journal: None, phase }
+        let metrics = Metrics::new(&hub, &streams, &engine, (&stalls, control.bodies()));
+        let journal = None;
+        Self { hub, config, control, streams, metrics, engine, stalls, journal, phase }
     }
 
     /// Adds the hub's journal on disk, for health and metrics.

@@ -67,7 +67,8 @@ impl Router {
             is_probe: route.is_some_and(Route::is_probe),
         };
         let context = &self.context;
-        let admitted = match admit(&context.config.hosts, &context.config.origins, &asked) {
+        let live = context.control.live();
+        let admitted = match admit(&live.hosts, &live.origins, &asked) {
             Ok(admitted) => admitted,
             Err(refused) => {
                 self.refusals.log(&refused);
@@ -77,6 +78,7 @@ impl Router {
                 return (problem.into(), Cors::Same);
             }
         };
+        drop(live);
         if let Err(problem) = refuse_codings(head) {
             context.metrics.refused(problem.kind());
             return (problem.into(), admitted.cors);

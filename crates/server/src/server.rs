@@ -23,6 +23,7 @@ use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::journal::JournalWatch;
+use crate::live::Control;
 use crate::net::connections::Connections;
 use crate::net::listener::{bare, listen};
 use crate::phase::Phase;
@@ -36,6 +37,7 @@ pub struct Server {
     extra: Option<Arc<dyn ExtraRoutes>>,
     lost_log_lines: Option<Arc<AtomicU64>>,
     journal: Option<DiskJournal>,
+    control: Control,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
 }
@@ -61,8 +63,9 @@ impl Server {
             addresses.push(bound);
             listeners.push(listener);
         }
+        let control = Control::new(&config);
         let (extra, lost_log_lines, journal) = (None, None, None);
-        Ok(Self { config, hub, extra, lost_log_lines, journal, listeners, addresses })
+        Ok(Self { config, hub, extra, lost_log_lines, journal, control, listeners, addresses })
     }
 
     /// The hub that is served.
@@ -91,6 +94,12 @@ impl Server {
     pub fn with_journal(mut self, journal: DiskJournal) -> Self {
         self.journal = Some(journal);
         self
+    }
+
+    /// A handle that changes the configuration while the server runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// The addresses that the server listens on, in the order of the configuration, with their
@@ -126,10 +135,10 @@ impl Server {
         engine: Arc<Engine>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { config, hub, extra, listeners, lost_log_lines, journal, .. } = self;
+        let Self { config, hub, extra, listeners, lost_log_lines, journal, control, .. } = self;
         let (phase, phases) = watch::channel(Phase::Serving);
         let open = Connections::new(config.heads_max);
-        let mut context = Context::new(config, hub, Arc::clone(&engine), phases);
+        let mut context = Context::new(config, control, hub, Arc::clone(&engine), phases);
         if let Some(lines) = lost_log_lines {
             context.metrics.count_lost_log_lines(lines);
         }
@@ -316,7 +325,9 @@ mod tests {
         let engine = Arc::new(Engine::start(&hub, &config).unwrap());
         engine.break_one();
         engine.failure().failed().await;
-        let router = Arc::new(Router::new(Context::new(config, hub, engine, phases), None));
+        let control = Control::new(&config);
+        let context = Context::new(config, control, hub, engine, phases);
+        let router = Arc::new(Router::new(context, None));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let open = Connections::new(1);

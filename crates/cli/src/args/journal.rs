@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 /// Where `serve` keeps events, as written. `JournalConfig` is what it means.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct DataArgs {
     /// Folder for events, which survive crashes and restarts; it is created if it does not exist. A
     /// folder serves one hub at a time [default: tidings-data].

@@ -12,4 +12,5 @@ mod leak;
 mod log;
 mod program;
 mod reader;
+mod reload;
 mod stalled;

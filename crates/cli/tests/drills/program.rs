@@ -5,7 +5,7 @@ use std::fs;
 use std::future::Future;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 /// A running `tidings serve`, which ends with the drill.
 pub(crate) struct Program {
     child: Child,
+    /// The rest of its output.
+    lines: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
     /// The output at the start.
     pub(crate) greeting: String,
@@ -73,7 +75,19 @@ impl Program {
             assert_ne!(lines.read_line(&mut greeting).unwrap(), 0, "it ended: {greeting}");
         }
         let address = greeting.split("http://").nth(1).unwrap().lines().next().unwrap();
-        Self { child, address: address.parse().unwrap(), greeting }
+        Self { child, lines, address: address.parse().unwrap(), greeting }
+    }
+
+    /// Sends SIGHUP and returns the line that the program prints about it.
+    pub(crate) fn hang_up(&mut self) -> String {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        let mut line = String::new();
+        while !line.starts_with("SIGHUP") {
+            line.clear();
+            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        line
     }
 
     /// Returns the number of open descriptors.

@@ -131,7 +131,7 @@ async fn respond(
     let answering = peer.permit.answer();
     let activity = Arc::clone(peer.permit.activity());
     let mut body = RequestBody::new(incoming, activity, router.context.config.body_timeout)
-        .within(&router.context.bodies);
+        .within(router.context.control.bodies());
     let caller = Caller::new(peer.address);
     let (common, mut response) = match router.handle(&head, &mut body, &caller).await {
         Handled::Whole(Whole { common, response }) => (common, response.map(ResponseBody::whole)),

@@ -287,7 +287,7 @@ impl PlainConnection<'_> {
             activity.clone(),
             self.router.context.config.body_timeout,
         )
-        .within(&self.router.context.bodies);
+        .within(self.router.context.control.bodies());
         let handled = {
             let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
             poll_fn(|cx| match handling.as_mut().poll(cx) {

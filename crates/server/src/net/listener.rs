@@ -163,6 +163,7 @@ mod tests {
     use crate::config::ServerConfig;
     use crate::context::Context;
     use crate::engine::Engine;
+    use crate::live::Control;
     use crate::phase::Phase;
 
     /// Fails as configured, records when, and then waits forever.
@@ -192,7 +193,8 @@ mod tests {
         let hub = Hub::default();
         let config = ServerConfig::default();
         let engine = Engine::start(&hub, &config).unwrap();
-        let context = Context::new(config, hub, Arc::new(engine), phases);
+        let control = Control::new(&config);
+        let context = Context::new(config, control, hub, Arc::new(engine), phases);
         let router = Arc::new(Router::new(context, None));
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());

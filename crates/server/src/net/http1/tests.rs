@@ -11,6 +11,7 @@ use super::*;
 use crate::config::ServerConfig;
 use crate::context::Context;
 use crate::engine::Engine;
+use crate::live::Control;
 use crate::net::connections::Connections;
 
 /// A connection of a server, and its client.
@@ -32,7 +33,8 @@ impl Wire {
         let (phase, phases) = watch::channel(Phase::Serving);
         let (hub, config) = (Hub::default(), ServerConfig::default());
         let engine = Engine::start(&hub, &config).unwrap();
-        let context = Context::new(config, hub.clone(), engine.into(), phases);
+        let control = Control::new(&config);
+        let context = Context::new(config, control, hub.clone(), engine.into(), phases);
         let (router, permit) = (Router::new(context, None), Connections::new(1).enter());
         Self { hub, router, permit, _phase: phase, socket, client }
     }
