@@ -20,7 +20,7 @@ use crate::cursor::{Cursor, Sequence};
 use crate::emitters::Emitter;
 pub use crate::emitters::EmitterParts;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
-use crate::history::{HintQueue, ReadMax, Steps};
+use crate::history::{HintQueue, HintsMax, ReadMax, Steps};
 use crate::hub::Hub;
 pub use crate::hub::TopicListing;
 pub use crate::lifetime::{drain_delay, lifetime, quiet_max, return_time};
@@ -77,11 +77,12 @@ impl Subscriber {
 }
 
 impl Tap {
-    /// Opens a tap for a shard: `hints_max` blocks may wait in it before it overflows, and `waker` is
-    /// woken, with no lock held, when a block is pushed.
+    /// Opens a tap for a shard: `hints_max` blocks, or blocks of a sixteenth of the history's bytes, may
+    /// wait in it before it overflows, and `waker` is woken, with no lock held, when a block is pushed.
     #[must_use]
     pub fn open(hub: &Hub, hints_max: usize, waker: Waker) -> Self {
-        let queue = Arc::new(HintQueue::new(hints_max, waker));
+        let bytes = hub.config().retention.hints_bytes_max();
+        let queue = Arc::new(HintQueue::new(HintsMax { hints: hints_max, bytes }, waker));
         let shard = hub.write().shards.add(Arc::clone(&queue));
         Self { hub: hub.clone(), shard, queue }
     }

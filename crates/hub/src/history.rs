@@ -42,7 +42,7 @@ pub(crate) use self::block::{BlockBuilder, Kind};
 pub(crate) use self::find_id::IdSearch;
 use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
-pub(crate) use self::hints::{HintQueue, Shards};
+pub(crate) use self::hints::{HintQueue, HintsMax, Shards};
 use self::ids::IdIndex;
 pub(crate) use self::look_back::{Latest, LookBack};
 pub(crate) use self::marks::Mark;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use allocation_counter::{AllocationInfo, measure};
 use futures_core::Stream;
-use tidings_hub::engine::Tap;
+use tidings_hub::engine::{Drained, Tap};
 use tidings_hub::{
     Body, Draft, Event, EventId, Hub, HubConfig, IdempotencyKey, Retention, Start, Topic,
     TopicFilter, Topics, View,
@@ -186,6 +186,31 @@ fn the_budget_holds_for_topics_that_have_been() {
     let topic = Topic::new("large").unwrap();
     let large = (0..16_000).map(|_| vec![Draft::new(topic.clone(), Event::new("x".repeat(1024)))]);
     check_budget("small topics, large events", small.chain(large));
+}
+
+/// A shard that was slow kept up to 4,096 large events that the history had evicted.
+#[test]
+fn events_that_wait_for_a_shard_take_at_most_a_sixteenth_more_than_the_budget() {
+    const EVENT: usize = 100_000;
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = BUDGET;
+    let hub = Hub::new(config);
+    let tap = Tap::open(&hub, 4096, Waker::noop().clone());
+    let topic = Topic::new("a").unwrap();
+    let _reader = tap.subscribe(&topic.clone().into(), Start::Tail);
+    let mut taken_max = 0;
+    let mut taken = 0;
+    for _ in 0..300 {
+        let published = measure(|| {
+            let draft = Draft::new(topic.clone(), Event::new("x".repeat(EVENT)));
+            ready(pin!(hub.publish(draft))).unwrap();
+        });
+        taken += published.bytes_current;
+        taken_max = taken_max.max(taken);
+    }
+    let taken_max = usize::try_from(taken_max).unwrap();
+    assert!(taken_max <= BUDGET + BUDGET / 16 + 2 * EVENT, "{taken_max} taken");
+    assert_eq!(tap.drain(&mut Vec::new()), Drained::Dropped);
 }
 
 #[test]

@@ -175,12 +175,22 @@ pub enum Drained {
 pub(crate) struct HintQueue {
     state: Mutex<QueueState>,
     waker: Waker,
-    hints_max: usize,
+    max: HintsMax,
+}
+
+/// The limits of the hints that wait for a shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HintsMax {
+    pub(crate) hints: usize,
+    /// Bytes of their blocks, which live on even if history has evicted them.
+    pub(crate) bytes: usize,
 }
 
 #[derive(Default)]
 struct QueueState {
     hints: Vec<Hint>,
+    /// Bytes of the hints' blocks.
+    bytes: usize,
     dropped: bool,
 }
 
@@ -269,22 +279,21 @@ impl Shards {
 }
 
 impl HintQueue {
-    pub(crate) fn new(hints_max: usize, waker: Waker) -> Self {
-        Self { state: Mutex::default(), waker, hints_max }
+    pub(crate) fn new(max: HintsMax, waker: Waker) -> Self {
+        Self { state: Mutex::default(), waker, max }
     }
 
     /// Moves the hints since the last drain to `hints`.
     pub(crate) fn drain(&self, hints: &mut Vec<Hint>) -> Drained {
         let mut state = self.state.lock();
         hints.append(&mut state.hints);
+        state.bytes = 0;
         if std::mem::take(&mut state.dropped) { Drained::Dropped } else { Drained::Hints }
     }
 
     /// Drops all hints.
     pub(crate) fn overflow(&self) {
-        let mut state = self.state.lock();
-        state.hints.clear();
-        state.dropped = true;
+        self.state.lock().drop_all();
     }
 
     fn push(&self, hint: Hint) {
@@ -292,11 +301,19 @@ impl HintQueue {
         if state.dropped {
             return;
         }
-        if state.hints.len() == self.hints_max {
-            state.hints.clear();
-            state.dropped = true;
+        state.bytes += hint.block.bytes();
+        if state.hints.len() == self.max.hints || state.bytes > self.max.bytes {
+            state.drop_all();
         } else {
             state.hints.push(hint);
         }
+    }
+}
+
+impl QueueState {
+    fn drop_all(&mut self) {
+        self.hints.clear();
+        self.bytes = 0;
+        self.dropped = true;
     }
 }

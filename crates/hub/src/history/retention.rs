@@ -30,6 +30,12 @@ impl Retention {
         self.bytes_max / 4
     }
 
+    /// Blocks that wait for one shard may take a sixteenth more than the budget.
+    #[cfg(feature = "engine")]
+    pub(crate) fn hints_bytes_max(&self) -> usize {
+        self.bytes_max / 16
+    }
+
     /// A block is let go of whole, so a small budget has small blocks.
     pub(super) fn block_bytes_max(&self) -> usize {
         (self.bytes_max / 32).clamp(1, Block::BYTES_MAX)
