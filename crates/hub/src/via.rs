@@ -35,15 +35,14 @@ impl Via {
             if !is_hop(hop) {
                 return Err(InvalidVia::Hop);
             }
-            count += 1;
-            if count > Self::HOPS_MAX || hops.len() + SEPARATOR.len() + hop.len() > Self::BYTES_MAX
-            {
-                return Err(InvalidVia::TooLong);
-            }
             if !hops.is_empty() {
                 hops.push_str(SEPARATOR);
             }
             hops.push_str(hop);
+            count += 1;
+            if count > Self::HOPS_MAX || hops.len() > Self::BYTES_MAX {
+                return Err(InvalidVia::TooLong);
+            }
         }
         if hops.is_empty() { Err(InvalidVia::Hop) } else { Ok(Self(hops.into())) }
     }
@@ -168,7 +167,7 @@ mod tests {
         let hops = |count: usize| vec!["1/a"; count].join(",");
         assert!(Via::new(&hops(Via::HOPS_MAX)).is_ok());
         assert_eq!(Via::new(&hops(Via::HOPS_MAX + 1)), Err(InvalidVia::TooLong));
-        let long = |bytes: usize| format!("1/{}", "x".repeat(bytes - 4));
+        let long = |bytes: usize| format!("1/{}", "x".repeat(bytes - "1/".len()));
         assert!(Via::new(&long(Via::BYTES_MAX)).is_ok());
         assert_eq!(Via::new(&long(Via::BYTES_MAX + 1)), Err(InvalidVia::TooLong));
     }

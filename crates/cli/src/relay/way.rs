@@ -7,11 +7,7 @@
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidings_client::Signal;
-
-/// The maximum number of hops and their size, as hubs have them. A longer way is not a way but a
-/// mistake in the arrangement of relays.
-const HOPS_MAX: usize = 16;
-const VIA_BYTES_MAX: usize = 4 << 10;
+use tidings_hub::Via;
 
 /// A comma separates hops, and a slash the epoch from the topic.
 const HOP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -33,7 +29,7 @@ pub(super) enum Onward {
     Publish(Option<HeaderValue>),
     /// Nothing: it was read here before.
     Loop,
-    /// Nothing: it has passed as many relays as it may.
+    /// Nothing: it has passed as many relays as hubs let it.
     TooFar,
 }
 
@@ -65,7 +61,7 @@ impl Way {
         let Some(hops) = text.strip_prefix("via ") else { return };
         let hops = hops.split(',').map(str::trim).filter(|hop| !hop.is_empty());
         // One more than the limit is enough to know that there are too many.
-        self.via = hops.take(HOPS_MAX + 1).map(str::to_owned).collect();
+        self.via = hops.take(Via::HOPS_MAX + 1).map(str::to_owned).collect();
     }
 
     /// Returns what to do with the next event, which this way belongs to.
@@ -78,7 +74,7 @@ impl Way {
             hops.push(here.clone());
         }
         let via = hops.join(", ");
-        if hops.len() > HOPS_MAX || via.len() > VIA_BYTES_MAX {
+        if hops.len() > Via::HOPS_MAX || via.len() > Via::BYTES_MAX {
             return Onward::TooFar;
         }
         if hops.is_empty() {
@@ -154,7 +150,19 @@ mod tests {
         assert!(matches!(way.take(), Onward::Publish(Some(_))));
         way.comment(&via(16));
         assert_eq!(way.take(), Onward::TooFar);
-        way.comment(&format!("via e2/{}", "x".repeat(5_000)));
+    }
+
+    /// The relay's own limit was higher than the hub's, which refused what the relay sent.
+    #[test]
+    fn a_way_is_as_long_as_hubs_let_it_be_and_not_one_byte_longer() {
+        let mut way = at("a", Some("e1"));
+        let room = Via::BYTES_MAX - "e2/, e1/a".len();
+        way.comment(&format!("via e2/{}", "x".repeat(room)));
+        let Onward::Publish(Some(via)) = way.take() else { panic!("it has room") };
+        let via = via.to_str().expect("hops are ASCII");
+        assert_eq!(via.len(), Via::BYTES_MAX);
+        assert!(Via::new(via).is_ok());
+        way.comment(&format!("via e2/{}", "x".repeat(room + 1)));
         assert_eq!(way.take(), Onward::TooFar);
     }
 }
