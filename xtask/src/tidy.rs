@@ -1,11 +1,12 @@
 //! House rules that the compiler does not check.
 //!
 //! [`bans`] lists forbidden words, [`length`] limits the length of files, [`imports`] finds circles of
-//! imports, [`words`] checks the wording, [`map`] checks the paths in ARCHITECTURE.md, and [`rows`]
-//! demands a test for every rule of the event stream. Each is a function of the files' text, so that
-//! its own tests can show that it fails.
+//! imports, [`words`] checks the wording, [`map`] checks the paths in ARCHITECTURE.md, [`claims`] the
+//! tests that documents name, and [`rows`] demands a test for every rule of the event stream. Each is a
+//! function of the files' text, so that its own tests can show that it fails.
 
 mod bans;
+mod claims;
 mod imports;
 mod length;
 mod map;
@@ -28,6 +29,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let mut findings = bans::findings(&sources);
     findings.extend(length::findings(&sources));
     findings.extend(map::findings(&sources));
+    findings.extend(claims::findings(&sources));
     findings.extend(rows::findings(&sources)?);
     findings.extend(imports::findings(&sources));
     findings.extend(words::findings(&sources));
@@ -66,4 +68,19 @@ fn sources(root: &Path) -> Result<Vec<Source>, Failure> {
         // A file that is not text is a picture, or was deleted and not yet committed.
         .filter_map(|path| Some(Source::new(path, fs::read_to_string(root.join(path)).ok()?)))
         .collect())
+}
+
+/// Asserts on which lines of `text`, as the file `path`, something is found.
+#[cfg(test)]
+#[track_caller]
+fn check_lines(
+    findings: impl Fn(&[Source]) -> Vec<Finding>,
+    path: &str,
+    text: &str,
+    lines: &[usize],
+) {
+    let found = findings(&[Source::new(path, text.into())]);
+    let places: Vec<_> = found.iter().map(|finding| finding.place.clone()).collect();
+    let expected: Vec<_> = lines.iter().map(|line| format!("{path}:{line}")).collect();
+    assert_eq!(places, expected, "{found:?}");
 }

@@ -278,3 +278,68 @@ fn every_body_tells_how_it_ended() {
     drop(body);
     assert_eq!(told.load(Ordering::Relaxed), 1);
 }
+
+/// After a pause of the process all of a body's timers are overdue.
+#[test]
+fn a_body_sends_what_is_there_before_an_overdue_end() {
+    let mut config = HubConfig::default();
+    config.stream_age_max = Some(Duration::from_secs(60));
+    let mut hub = SteppedHub::new(config);
+    let mut body = hub.body("a", Start::Tail);
+    piece(&mut body);
+    let id = hub.publish_id("a", "x");
+    hub.step(Duration::from_secs(3600));
+    assert_eq!(piece(&mut body).unwrap(), format!("id: {id}\ndata: x\n\n"));
+    assert_eq!(piece(&mut body), None);
+    assert_eq!(body.stream_end(), Some(StreamEnd::TimedOut));
+}
+
+#[test]
+fn a_body_that_waits_for_events_stays_open_however_long() {
+    let mut hub = SteppedHub::new(HubConfig::default());
+    let mut body = hub.body("a", Start::Tail);
+    piece(&mut body);
+    for _ in 0..24 {
+        hub.step(Duration::from_secs(3600));
+        assert_eq!(piece(&mut body).unwrap(), ":\n");
+    }
+    let id = hub.publish_id("a", "x");
+    assert_eq!(piece(&mut body).unwrap(), format!("id: {id}\ndata: x\n\n"));
+}
+
+/// A server that closes a connection whose client takes nothing drops its body.
+#[test]
+fn a_body_that_is_dropped_ends_once_as_closed_by_its_client_and_gives_its_place_back() {
+    let hub = SteppedHub::new(HubConfig::default());
+    let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&ends);
+    let mut body = hub.body("a", Start::Tail).on_end(move |end| told.lock().unwrap().push(end));
+    piece(&mut body);
+    for _ in 0..100 {
+        hub.publish("a", &"x".repeat(10_000));
+    }
+    assert!(!piece(&mut body).unwrap().is_empty());
+    assert_eq!(hub.hub.stats().subscribers, 1);
+    drop(body);
+    assert_eq!(*ends.lock().unwrap(), [StreamEnd::ClientClosed]);
+    assert_eq!(hub.hub.stats().subscribers, 0);
+}
+
+/// The hub cannot close the connection of a client that takes nothing. The client loses nothing that it is
+/// not told of.
+#[test]
+fn a_body_that_is_not_asked_for_long_goes_on_where_it_was_or_tells_a_gap() {
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = 100_000;
+    let mut hub = SteppedHub::new(config);
+    let mut bodies = ["quiet", "busy"].map(|topic| hub.body(topic, Start::Tail));
+    bodies.iter_mut().for_each(|body| drop(piece(body)));
+    for _ in 0..200 {
+        hub.publish("busy", &"x".repeat(1000));
+    }
+    let id = hub.publish_id("quiet", "held");
+    hub.step(Duration::from_secs(3600));
+    let [quiet, busy] = bodies.each_mut().map(|body| piece(body).unwrap());
+    assert_eq!(quiet, format!("id: {id}\ndata: held\n\n"));
+    assert!(busy.contains("\nevent: gap\n"), "{busy}");
+}

@@ -282,3 +282,22 @@ fn a_stream_at_the_tail_holds_no_buffer() {
         assert_eq!(taken.bytes_current, 0, "{filters:?}");
     }
 }
+
+/// The piece that a body has given is its server's; the next one is made when it is asked for.
+#[test]
+fn bodies_that_are_not_asked_hold_nothing_however_much_is_published() {
+    const BODIES: usize = 1000;
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = 1024 * 1024;
+    let hub = Hub::new(config);
+    let topic = Topic::new("a").unwrap();
+    let mut bodies: Vec<_> =
+        (0..BODIES).map(|_| hub.subscribe(topic.clone(), Start::Tail).into_body()).collect();
+    bodies.iter_mut().for_each(|body| assert!(poll(body) > 0));
+    publish(&hub, &topic);
+    let taken = measure(|| (0..20_000).for_each(|_| publish(&hub, &topic)));
+    let history = i64::try_from(hub.stats().history_bytes).unwrap();
+    assert!(taken.bytes_current <= history, "{} bytes", taken.bytes_current);
+    let taken = measure(|| drop(bodies));
+    assert!(taken.bytes_current <= 0);
+}

@@ -127,7 +127,7 @@ fn conformance_rows(sources: &[Source]) -> Result<BTreeSet<String>, Failure> {
 }
 
 /// The names of functions with an attribute `test`.
-fn rust_test_names(source: &Source) -> Vec<String> {
+pub(super) fn rust_test_names(source: &Source) -> Vec<String> {
     let mut names = Vec::new();
     let mut is_test = false;
     for line in source.code.lines().map(str::trim) {

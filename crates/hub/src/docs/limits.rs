@@ -14,3 +14,8 @@
 //! The number of streams is for the program to limit: [`HubStats::subscribers`](crate::HubStats::subscribers)
 //! counts them. So are routes, sockets and tokens: who may publish to a topic and who may read it is decided
 //! in your handler, before it calls the hub.
+//!
+//! So is a client that takes nothing. The hub queues nothing for it and sends it no timer's end, because a body
+//! is not asked for more until its client has taken what it was given; but the hub owns no connection that it
+//! could close. Close it in your server: over HTTP/1.1 by a timeout for writes (and on Linux `TCP_USER_TIMEOUT`,
+//! for clients that are gone), over HTTP/2 by resetting the stream. The body is dropped then, and its hooks run.
