@@ -122,6 +122,25 @@ async fn parameters_out_of_bounds_are_refused() {
     }
 }
 
+/// Publishers that number the events of each topic from 1: a poll was placed by another topic's event.
+#[tokio::test]
+async fn an_id_that_another_topics_event_has_is_no_place_of_a_poll() {
+    let server = start().await;
+    for (topic, id) in [("b", "1"), ("a", "1"), ("b", "2"), ("a", "2"), ("b", "3")] {
+        let post = server.post(&format!("/topics/{topic}"), format!("{topic}{id}"));
+        post.header("event-id", id).answer().await;
+    }
+    let after = async |id: &str| {
+        get(&server, &format!("/topics/a?after={id}")).answer().await.json()
+    };
+    let page = after("1").await;
+    assert_eq!(page["events"].as_array().unwrap().len(), 1);
+    assert_eq!((&page["events"][0]["data"], page.get("gap")), (&json!("a2"), None));
+    let page = after("3").await;
+    assert_eq!(page["gap"]["asked"], "3");
+    assert_eq!(page["events"].as_array().unwrap().len(), 2);
+}
+
 #[tokio::test]
 async fn a_byte_order_mark_before_json_is_read_over() {
     let server = start().await;

@@ -233,6 +233,21 @@ async fn nonsense_is_told() {
     assert_eq!((head.status.as_u16(), head.text().as_str()), (200, ""));
 }
 
+/// A list of thousands of topics was compared with every stream.
+#[tokio::test]
+async fn a_hundred_topics_and_subjects_are_named_in_one_request_and_no_more() {
+    let server = start().await;
+    for name in ["topic", "subject"] {
+        let query = |count: usize| {
+            let names: Vec<_> = (0..count).map(|number| format!("{name}={number}")).collect();
+            format!("?{}", names.join("&"))
+        };
+        assert_eq!(list(&server, &query(100)).await["subscribers"], json!([]));
+        let answer = server.get(&format!("/subscribers{}", query(101))).answer().await;
+        assert!(answer.problem(400, "invalid-parameter").contains("at most 100"));
+    }
+}
+
 #[tokio::test]
 async fn pages_that_may_only_read_are_not_told_who_listens() {
     let server = start_server(|config, _| config.origins.others = Others::Read, |s| s).await;
