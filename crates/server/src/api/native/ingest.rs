@@ -105,3 +105,20 @@ impl<'a> Ingest<'a> {
         }
     }
 }
+
+/// Reads a body that comes in two chunks: the data of its events, and the mistake that ended it.
+#[cfg(test)]
+pub(super) fn read_cut(
+    mut reader: impl EventReader,
+    text: &[u8],
+    cut: usize,
+) -> (Vec<String>, Option<Problem>) {
+    let mut drafts = Vec::new();
+    let (first, second) = text.split_at(cut);
+    let read = reader
+        .read(first, &mut drafts)
+        .and_then(|()| reader.read(second, &mut drafts))
+        .and_then(|()| reader.end(&mut drafts));
+    let data = drafts.iter().map(|draft| draft.event().data().to_owned()).collect();
+    (data, read.err())
+}

@@ -40,21 +40,13 @@ impl LineFormat for JsonLines {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ingest::EventReader as _;
+    use super::super::ingest::{EventReader as _, read_cut};
     use super::super::lines::Lines;
     use super::*;
     use crate::http::problem::ProblemKind;
 
     fn read(text: &[u8], cut: usize) -> (Vec<String>, Option<Problem>) {
-        let mut lines = Lines::new(JsonLines::new(1024));
-        let mut drafts = Vec::new();
-        let (first, second) = text.split_at(cut);
-        let read = lines
-            .read(first, &mut drafts)
-            .and_then(|()| lines.read(second, &mut drafts))
-            .and_then(|()| lines.end(&mut drafts));
-        let data = drafts.iter().map(|draft| draft.event().data().to_owned()).collect();
-        (data, read.err())
+        read_cut(Lines::new(JsonLines::new(1024)), text, cut)
     }
 
     #[test]
