@@ -116,15 +116,10 @@ const FUNCTION_STARTS: [&str; 9] =
 #[cfg(test)]
 mod tests {
     use super::findings;
-    use crate::tidy::source::Source;
 
-    /// Asserts on which lines of `text`, as the file `path`, something is found.
     #[track_caller]
     fn check(path: &str, text: &str, lines: &[usize]) {
-        let found = findings(&[Source::new(path, text.into())]);
-        let places: Vec<_> = found.iter().map(|finding| finding.place.clone()).collect();
-        let expected: Vec<_> = lines.iter().map(|line| format!("{path}:{line}")).collect();
-        assert_eq!(places, expected, "{found:?}");
+        crate::tidy::check_lines(findings, path, text, lines);
     }
 
     #[test]
