@@ -2,4 +2,5 @@
 
 pub(crate) mod causes;
 pub(crate) mod data;
+pub(crate) mod faults;
 pub(crate) mod ledger;

@@ -8,7 +8,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::check::causes::Causes;
-use crate::check::ledger::{Faults, Ledger};
+use crate::check::faults::Faults;
+use crate::check::ledger::Ledger;
 use crate::config::{Config, Scenario};
 use crate::measure::clock::seconds;
 use crate::measure::latency::{Latencies, Percentiles};

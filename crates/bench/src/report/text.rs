@@ -194,7 +194,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::check::ledger::Faults;
+    use crate::check::faults::Faults;
 
     const LATENCY: Percentiles =
         Percentiles { p50: 0.0123, p90: 1.234, p99: 12.34, p999: 123.4, max: 1234.5 };

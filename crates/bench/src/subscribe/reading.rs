@@ -91,7 +91,8 @@ impl Reading {
 mod tests {
     use super::*;
     use crate::check::data::Shape;
-    use crate::check::ledger::{Faults, Scope};
+    use crate::check::faults::Faults;
+    use crate::check::ledger::Scope;
 
     /// Makes events as stream text, with various other fields, comments and line ends.
     fn events(ledger: &mut Ledger, count: usize) -> Vec<String> {
