@@ -1,0 +1,125 @@
+//! Measures publishing that is synced to disk before it is acknowledged.
+//!
+//! ```text
+//!   load (64 connections, or batches) ──▶ each server on core 0, on a folder of its own ──▶ record
+//!   raw  (append and fdatasync)       ──▶ the same disk
+//! ```
+//!
+//! `wire` has the protocols, `load` the connections, `server` how each server is started so that it
+//! syncs before it acknowledges, `full` what is measured with a large journal.
+
+mod args;
+mod full;
+mod load;
+mod raw;
+mod record;
+mod replay;
+mod server;
+mod wire;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use clap::Parser;
+use tidings_bench_compare::{host, process, root};
+
+use args::Args;
+use load::{Load, Published, Until};
+use record::{Record, Row};
+use server::{Programs, Server};
+use wire::Wire;
+
+/// The loads: name, connections, and events that are sent together.
+const LOADS: [(&str, usize, usize); 3] = [
+    ("one connection, one event at a time", 1, 1),
+    ("64 connections, one event at a time each", 64, 1),
+    ("16 connections, 100 events at a time each", 16, 100),
+];
+/// The core of the load.
+const CORE: &str = "1";
+
+fn main() -> ExitCode {
+    match compare(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("durable: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
+    let tidings = program(args)?;
+    let own = std::process::id().to_string();
+    Command::new("taskset").args(["-pc", CORE, &own]).output()?;
+    let programs = Programs { tidings, nats: args.nats.clone() };
+    let folder = args.data();
+    fs::create_dir_all(&folder)?;
+    let host = host::describe()?;
+    let mut rows = Vec::new();
+    for (name, connections, batch) in LOADS {
+        let raw = raw::append(&folder, connections * batch, args.time())?;
+        rows.push(shown(Row { load: name, server: "append and fdatasync", published: raw }));
+        for (server, wire) in [
+            ("Tidings", Wire::Tidings),
+            ("Redis Streams, appendfsync always", Wire::Redis),
+            ("NATS JetStream, sync_interval always", Wire::Nats),
+        ] {
+            let published = measure(&programs, &folder, wire, (connections, batch, args.time()))?;
+            rows.push(shown(Row { load: name, server, published }));
+        }
+    }
+    let full = full::measure(&programs, &folder, args.held, args.time())?;
+    fs::remove_dir_all(&folder)?;
+    let versions =
+        [said("redis-server", &["--version"])?, said(args.nats.as_os_str(), &["--version"])?];
+    let record = Record { command: args.command(), host, versions, rows, full };
+    fs::write(args.out(), record.page())?;
+    println!("written: {}", args.out().display());
+    Ok(())
+}
+
+/// Returns the program to measure, built if it is this one.
+fn program(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
+    if let Some(program) = &args.program {
+        return Ok(program.canonicalize()?);
+    }
+    match process::cargo_build(root(), &["--bin", "tidings"]).status()?.success() {
+        true => Ok(root().join("target/release/tidings")),
+        false => Err("tidings cannot be built".into()),
+    }
+}
+
+/// Measures a server on an empty folder.
+fn measure(
+    programs: &Programs,
+    folder: &Path,
+    wire: Wire,
+    (connections, batch, time): (usize, usize, Duration),
+) -> Result<Published, Box<dyn Error>> {
+    let folder = folder.join(format!("{wire:?}"));
+    let server = Server::start(programs, wire, &folder)?;
+    wire.set_up(server.address)?;
+    let load = Load { connections, batch, until: Until::Time(time) };
+    let published = load.run(server.wire, server.address)?;
+    drop(server);
+    fs::remove_dir_all(&folder)?;
+    Ok(published)
+}
+
+/// Shows a row on standard error.
+fn shown(row: Row) -> Row {
+    eprintln!("{}", row.line());
+    row
+}
+
+fn said(
+    program: impl AsRef<std::ffi::OsStr>,
+    arguments: &[&str],
+) -> Result<String, Box<dyn Error>> {
+    let output = Command::new(program).args(arguments).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+}
