@@ -145,6 +145,18 @@ impl Tap {
         self.queue.drain(hints)
     }
 
+    /// Returns whether history has the entry at a sequence, so that its memory is in history's budget.
+    #[must_use]
+    pub fn holds(&self, sequence: Sequence) -> bool {
+        self.hub.read().has(sequence)
+    }
+
+    /// Maximum bytes of blocks that history has evicted and the shard keeps.
+    #[must_use]
+    pub fn evicted_bytes_max(&self) -> usize {
+        self.hub.config().retention.rests_bytes_max()
+    }
+
     /// Counts events that the shard has handed to its subscribers.
     pub fn count_delivered(&self, events: u64) {
         self.hub.count_delivered(events);

@@ -324,6 +324,15 @@ impl History {
         (block, index)
     }
 
+    /// Returns whether a block has the entry at a sequence, whether or not a topic lists it.
+    #[cfg(feature = "engine")]
+    pub(crate) fn has(&self, sequence: Sequence) -> bool {
+        let (at, index) = self.position_after(sequence.before());
+        self.blocks.get(at).is_some_and(|state| {
+            index < state.block.len() && state.block.sequence(index) == sequence
+        })
+    }
+
     /// The entry at a sequence that some topic lists.
     fn held(&self, sequence: Sequence) -> Held<'_> {
         let (block, index) = self.position_after(sequence.before());

@@ -36,6 +36,12 @@ impl Retention {
         self.bytes_max / 16
     }
 
+    /// Evicted blocks that one shard keeps for slow readers may take an eighth more than the budget.
+    #[cfg(feature = "engine")]
+    pub(crate) fn rests_bytes_max(&self) -> usize {
+        self.bytes_max / 8
+    }
+
     /// A block is let go of whole, so a small budget has small blocks.
     pub(super) fn block_bytes_max(&self) -> usize {
         (self.bytes_max / 32).clamp(1, Block::BYTES_MAX)

@@ -67,6 +67,10 @@ pub(super) struct SharedEvent {
 }
 
 impl SharedEvent {
+    pub(super) fn sequence(&self) -> Sequence {
+        self.block.sequence(self.index)
+    }
+
     /// The event, framed.
     pub(super) fn bytes(&self) -> &[u8] {
         self.framing.event(&self.block, self.index)

@@ -29,6 +29,7 @@ use tidings_hub::engine::{Drained, Hint, OnEnd, Read, Tap, TurnMax, lifetime, wi
 use tidings_hub::{HubConfig, StreamEnd};
 use tidings_proto::encode;
 
+use super::evicted::EvictedRests;
 use super::gathered::Gathered;
 use super::lists::Lists;
 use super::reason::Reason;
@@ -77,6 +78,7 @@ pub(crate) struct Shard<S, P: Permit> {
     /// The next slot of the pass over all slots; `None` between passes.
     pass: Option<usize>,
     next_pass: Tick,
+    evicted: EvictedRests,
     is_closing: bool,
     /// Sockets of ended streams, and the time until which they wait for their clients to close.
     lingering: Vec<(S, P::Lingering, Tick)>,
@@ -118,6 +120,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             now: 0,
             pass: None,
             next_pass: 0,
+            evicted: EvictedRests::default(),
             is_closing: false,
             lingering: Vec::new(),
             broken: Vec::new(),

@@ -165,6 +165,14 @@ impl Rest {
         })
     }
 
+    /// The large event that it is the rest of, which its block keeps in memory.
+    pub(super) fn shared_event(&self) -> Option<&SharedEvent> {
+        match self {
+            Self::Own { .. } => None,
+            Self::Shared { event, .. } => Some(event),
+        }
+    }
+
     /// The bytes to write next; empty if everything is written.
     pub(super) fn unwritten(&self) -> &[u8] {
         match self {

@@ -130,9 +130,8 @@ async fn an_id_that_another_topics_event_has_is_no_place_of_a_poll() {
         let post = server.post(&format!("/topics/{topic}"), format!("{topic}{id}"));
         post.header("event-id", id).answer().await;
     }
-    let after = async |id: &str| {
-        get(&server, &format!("/topics/a?after={id}")).answer().await.json()
-    };
+    let after =
+        async |id: &str| get(&server, &format!("/topics/a?after={id}")).answer().await.json();
     let page = after("1").await;
     assert_eq!(page["events"].as_array().unwrap().len(), 1);
     assert_eq!((&page["events"][0]["data"], page.get("gap")), (&json!("a2"), None));

@@ -1,4 +1,4 @@
-//! The pass over all slots: heartbeats, ends, and clients that accept no bytes.
+//! The pass over all slots: heartbeats, ends, clients that accept no bytes, and what is kept for them.
 //!
 //! One pass every second or so, in portions, instead of a timer for each slot.
 
@@ -76,11 +76,37 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             return;
         };
         let to = from + PASS_SLOTS;
-        (from..to.min(self.slots.bound())).for_each(|key| self.visit(key));
+        for key in from..to.min(self.slots.bound()) {
+            self.note_rest(key);
+            self.visit(key);
+        }
         self.pass = Some(to).filter(|to| *to < self.slots.bound());
         if self.pass.is_none() {
+            self.limit_rests();
             self.let_go();
             self.next_pass = self.now + self.pass_interval();
+        }
+    }
+
+    /// Notes the slot if it has the rest of an evicted event.
+    fn note_rest(&mut self, key: usize) {
+        let Some((_, cold)) = self.slots.get(key) else { return };
+        let event = cold.rest.as_deref().and_then(Rest::shared_event);
+        if let Some(event) = event.filter(|event| !self.tap.holds(event.sequence())) {
+            self.evicted.add(event, key);
+        }
+    }
+
+    /// Closes slots whose rests keep too much memory, after a pass over all of them.
+    fn limit_rests(&mut self) {
+        for key in self.evicted.take_beyond(self.tap.evicted_bytes_max()) {
+            let key = key as usize;
+            // It may have ended during the pass, and its number may be another slot's.
+            let rest = self.slots.get(key).and_then(|(_, cold)| cold.rest.as_deref());
+            let event = rest.and_then(Rest::shared_event);
+            if event.is_some_and(|event| !self.tap.holds(event.sequence())) {
+                drop(self.remove(key, Reason::ClientStalled));
+            }
         }
     }
 

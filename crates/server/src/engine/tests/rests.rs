@@ -15,6 +15,7 @@ use tidings_testkit::stepped::ready;
 
 use super::{FakeSocket, Wire, dechunk};
 use crate::engine::gathered::Framing;
+use crate::engine::reason::Reason;
 use crate::engine::shard::{Shard, ShardConfig};
 use crate::engine::slot::{Adopted, Subscription};
 use crate::engine::stream_spec::StreamSpec;
@@ -140,6 +141,43 @@ fn a_large_event_that_history_has_let_go_of_is_written_to_its_end_wherever_it_is
             assert!(is_ended || text.contains("data: the next\n\n"), "the next one is lost");
         }
     }
+}
+
+/// Readers that had each stopped at another event kept those that the history had evicted: 1,000 of them
+/// kept 1 GB of events of 1 MB.
+#[test]
+fn rests_of_evicted_events_take_at_most_an_eighth_more_than_the_budget() {
+    const READERS: usize = 150;
+    const EVENT_BYTES: usize = 20_000;
+    const BUDGET: usize = 40 * EVENT_BYTES;
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = BUDGET;
+    let mut readers = Readers::new(READERS, config);
+    let set_room = |readers: &Readers, at: usize, room: usize| {
+        let mut wire = readers.wires[at].2.borrow_mut();
+        wire.room = room;
+        wire.written.clear();
+    };
+    let mut kept = 0;
+    for at in 0..READERS {
+        // One more reader stops in each event; the others take everything.
+        (at..READERS).for_each(|reader| set_room(&readers, reader, usize::MAX));
+        set_room(&readers, at, 1000);
+        readers.publish("x".repeat(EVENT_BYTES));
+        readers.turns();
+        readers.shard.set_now(Duration::from_secs(2 * (at as u64 + 1)));
+        readers.turns();
+        let stopped = readers.wires[..=at].iter();
+        kept = stopped.filter(|(_, _, wire)| !wire.borrow().is_closed).count() * EVENT_BYTES;
+        assert!(kept <= BUDGET + BUDGET / 8 + EVENT_BYTES, "{kept} bytes at {at}");
+    }
+    assert!(kept > BUDGET, "{kept} bytes are few");
+    let reasons = readers.shard.take_end_reasons();
+    assert!(!reasons.is_empty() && reasons.iter().all(|reason| *reason == Reason::ClientStalled));
+    // Those that stopped last stay, and are written what they have not taken.
+    set_room(&readers, READERS - 1, 0);
+    readers.make_room(2 * EVENT_BYTES);
+    assert!(readers.wires[READERS - 1].2.borrow().written.len() > EVENT_BYTES - 1000);
 }
 
 /// An event that is a small part of its block would make the whole block live on.
