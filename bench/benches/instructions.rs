@@ -58,12 +58,12 @@ fn len_of_all(workload: Workload) -> (usize, Workload) {
 #[bench::nobody_reads(args = (published(1).without_readers()), config = recorded(2_730_818))]
 #[bench::full(args = (published(1000).with_history_full()), config = recorded(4_282_424))]
 fn publish(mut published: Published) -> Published {
-    let Published { hub, drafts, tap, hints, .. } = &mut published;
+    let Published { hub, drafts, tap, hints, slots, .. } = &mut published;
     for draft in black_box(drafts.drain(..)) {
         let publishing = hub.publish(draft);
         let committed = pin!(publishing).poll(&mut Context::from_waker(Waker::noop()));
         assert!(black_box(committed).is_ready());
-        tap.drain(hints);
+        tap.drain(hints, slots);
         hints.clear();
     }
     published
@@ -87,6 +87,7 @@ struct Published {
     drafts: Vec<Draft>,
     tap: Tap,
     hints: Vec<Hint>,
+    slots: Vec<u32>,
     readers: Vec<Reader>,
 }
 
@@ -102,7 +103,7 @@ fn published(topics: usize) -> Published {
     let readers = readers.collect();
     let drafts = (0..EVENTS).map(|number| Draft::new(topic(number % topics), event(number)));
     let drafts = drafts.collect();
-    Published { hub, drafts, tap, hints: Vec::new(), readers }
+    Published { hub, drafts, tap, hints: Vec::new(), slots: Vec::new(), readers }
 }
 
 /// The number of topics.
@@ -122,7 +123,7 @@ impl Published {
             let draft = Draft::new(topic(number % TOPICS), event(number));
             drop(self.hub.publish(draft));
         }
-        self.tap.drain(&mut self.hints);
+        self.tap.drain(&mut self.hints, &mut self.slots);
         self.hints = Vec::new();
         self
     }

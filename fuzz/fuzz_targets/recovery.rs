@@ -15,19 +15,41 @@ use disk::SimulatedDisk;
 use libfuzzer_sys::fuzz_target;
 use tidings_hub::journal::disk::{Dumped, check, dump};
 use tidings_hub::journal::{
-    Committing, DiskConfig, DiskJournal, Entry, Journal as _, Outcome, Submission,
+    Committing, DiskConfig, DiskJournal, Entry, Journal as _, Outcome, PageMax, Submission,
+    TopicSet,
 };
 use tidings_hub::{Draft, Event, EventId, IdempotencyKey, Now, Sequence, Time, Topic};
 
 #[derive(Arbitrary, Debug)]
 enum Change {
-    Flip { file: u8, at: u16, bits: u8 },
-    Cut { file: u8, at: u16 },
-    Insert { file: u8, at: u16, bytes: Vec<u8> },
-    Copy { from: u8, to: u8 },
-    Remove { file: u8 },
+    Flip {
+        file: u8,
+        at: u16,
+        bits: u8,
+    },
+    Cut {
+        file: u8,
+        at: u16,
+    },
+    Insert {
+        file: u8,
+        at: u16,
+        bytes: Vec<u8>,
+    },
+    Copy {
+        from: u8,
+        to: u8,
+    },
+    Remove {
+        file: u8,
+    },
     /// A group at the end of the newest segment.
-    Group { count: u8, skipped: u8, synced: u8, records: Vec<Vec<u8>> },
+    Group {
+        count: u8,
+        skipped: u8,
+        synced: u8,
+        records: Vec<Vec<u8>>,
+    },
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -97,9 +119,10 @@ fuzz_target!(|changes: Vec<Change>| {
     assert!(fed.is_sorted_by(|a, b| a.sequence < b.sequence));
     let topics: Vec<Topic> =
         (0..3).map(|n| Topic::new(format!("topic/{n}")).expect("a topic")).collect();
-    smol::block_on(journal.read(&topics, Sequence::ZERO, 100)).expect("it reads past damage");
+    let (topics, max) = (TopicSet::Topics(topics.into()), PageMax::new(100, 1 << 20));
+    smol::block_on(journal.read(topics, Sequence::ZERO, max)).expect("it reads past damage");
     let id = EventId::new("7").expect("an ID");
-    smol::block_on(journal.find(&id)).expect("it reads past damage");
+    smol::block_on(journal.find(&id, Sequence::ZERO)).expect("it reads past damage");
     drop((journal, feed));
 
     // Opened again it is the same, and nothing is repaired twice.

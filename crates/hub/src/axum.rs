@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::draft::Refused;
 use crate::emitters::Emitter;
 use crate::filter::InvalidPattern;
+use crate::journal::NotCommitted;
 use crate::publish::{PublishError, Published};
 use crate::request::{InvalidLastEventId, StreamRequest};
 use crate::topic::InvalidTopic;
@@ -46,11 +47,19 @@ impl IntoResponse for Published {
     }
 }
 
-/// Status 400 or 413 with a sentence for the publisher, or 503 if the journal failed.
+/// Status 400 or 413 with a sentence for the publisher, 507 if the journal has no room, or 503 if it failed.
 impl IntoResponse for PublishError {
     fn into_response(self) -> Response {
         match self {
             Self::Refused { reason, .. } => reason.into_response(),
+            Self::NotCommitted(why) => {
+                let status = match why {
+                    NotCommitted::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                    NotCommitted::Full => StatusCode::INSUFFICIENT_STORAGE,
+                    NotCommitted::Busy | NotCommitted::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                (status, self.to_string()).into_response()
+            }
             Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response(),
         }
     }

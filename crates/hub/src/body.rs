@@ -314,15 +314,15 @@ impl Body {
                             large = Some(HeldFrame { block: Arc::clone(block), index });
                         }
                     };
-                    match subscriber.reader().read(PIECE_BYTES_MAX, visit) {
+                    match subscriber.read(PIECE_BYTES_MAX, visit) {
                         // It is read alone, and whatever comes after it is found by the next poll.
                         _ if large.is_some() => break None,
                         Read::Gap(gap) => gap.write(out),
                         Read::Closed => break Some(StreamEnd::Completed),
-                        Read::Tail if subscriber.watch().is_due(Due::Drain) => {
+                        Read::Tail | Read::Waiting if subscriber.watch().is_due(Due::Drain) => {
                             break Some(StreamEnd::Drained);
                         }
-                        Read::Tail => break None,
+                        Read::Tail | Read::Waiting => break None,
                         Read::Full => {
                             // A long walk without a match: go on, but let other tasks run in between.
                             if out.is_empty() {

@@ -21,12 +21,13 @@ use crate::emitters::Emitter;
 pub use crate::emitters::EmitterParts;
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
 use crate::history::{HintQueue, HintsMax, ReadMax, Steps};
-use crate::hub::Hub;
 pub use crate::hub::TopicListing;
+use crate::hub::{Hub, Wait};
 pub use crate::lifetime::{drain_delay, lifetime, quiet_max, return_time};
 pub use crate::on_end::OnEnd;
 pub use crate::page::Paging;
 pub use crate::reader::{Read, Reader, ReaderState};
+use crate::seen::Seen;
 use crate::start::Start;
 use crate::stream_text::{Client, write_heartbeat};
 pub use crate::stream_text::{EPOCH, epoch_value, stream_headers, without_id};
@@ -96,16 +97,21 @@ impl Tap {
 
     /// Reads on for one of the shard's slots, as [`Reader::read`] does; `after` is its cursor. It looks at
     /// no more than `max` allows, and says how much it looked at.
+    ///
+    /// After [`Read::Waiting`] the slot's number, `slot`, is [drained](Tap::drain) from the tap when it can
+    /// go on.
     pub fn read(
         &self,
-        state: &mut ReaderState,
-        after: &mut Sequence,
+        slot: u32,
+        (state, after): (&mut ReaderState, &mut Sequence),
         max: TurnMax,
         mut visit: impl FnMut(&Arc<Block>, usize),
     ) -> (Read, usize) {
         let TurnMax { bytes, steps } = max;
         let mut max = ReadMax { bytes, entries: usize::MAX, steps: Steps::new(steps) };
-        let read = state.read(&self.hub, after, &mut max, |_, held| visit(held.block, held.index));
+        let wait = Wait::Slot(&self.queue, slot);
+        let visit = |seen: Seen<'_>| visit(seen.block(), seen.index());
+        let read = state.read(&self.hub, after, (&mut max, wait), visit);
         (read, max.steps.taken())
     }
 
@@ -119,8 +125,9 @@ impl Tap {
         client: Client,
         out: &mut Vec<u8>,
     ) {
-        let cursor = Cursor { epoch: self.hub.epoch(), sequence: after };
-        write_heartbeat(state.topics(), cursor, client, out);
+        let has_place = state.topics().len() != 1 && !state.is_unsettled();
+        let place = has_place.then(|| Cursor { epoch: self.hub.epoch(), sequence: after });
+        write_heartbeat(place, client, out);
     }
 
     /// The view that a slot reads, by the names of its topics, for lists of subscribers.
@@ -140,9 +147,10 @@ impl Tap {
         state.release(&self.hub, Some(self.shard));
     }
 
-    /// Moves the hints since the last drain to `hints`.
-    pub fn drain(&self, hints: &mut Vec<Hint>) -> Drained {
-        self.queue.drain(hints)
+    /// Moves the hints since the last drain to `hints`, and the numbers of slots that waited for the journal
+    /// and can go on to `slots`. Their slots may be others' by now.
+    pub fn drain(&self, hints: &mut Vec<Hint>, slots: &mut Vec<u32>) -> Drained {
+        self.queue.drain(hints, slots)
     }
 
     /// Returns whether history has the entry at a sequence, so that its memory is in history's budget.

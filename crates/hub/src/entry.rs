@@ -2,8 +2,8 @@
 
 use tidings_proto::{Decoder, Event, EventId, Item};
 
-use crate::cursor::Sequence;
-use crate::history::{Held, History};
+use crate::cursor::{Epoch, Sequence};
+use crate::seen::Seen;
 use crate::time::Time;
 use crate::topic::Topic;
 use crate::via::Via;
@@ -41,14 +41,14 @@ pub(crate) struct Raw {
 
 impl Raw {
     /// `None` for an entry that no topic holds any more, which no reader finds.
-    pub(crate) fn copy(history: &History, held: Held<'_>) -> Option<Self> {
-        let Held { block, index } = held;
+    pub(crate) fn copy(seen: Seen<'_>, epoch: Epoch) -> Option<Self> {
+        let (block, index) = (seen.block(), seen.index());
         Some(Self {
             frame: block.frame(index).into(),
-            id: block.id(index, history.epoch()),
+            id: block.id(index, epoch),
             sequence: block.sequence(index),
             time: block.time(index),
-            topic: history.topic_of(held)?.clone(),
+            topic: seen.topic()?.clone(),
             is_private: block.is_private(index),
         })
     }

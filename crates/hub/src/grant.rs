@@ -91,6 +91,14 @@ mod tests {
         views.map(|view| view.with_grant(grant.clone()))
     }
 
+    /// The value of a future that does not wait.
+    fn ready<T>(future: impl Future<Output = T>) -> T {
+        match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("memory is read at once"),
+        }
+    }
+
     fn read(subscriber: &mut Subscriber) -> Vec<String> {
         let mut context = Context::from_waker(Waker::noop());
         let mut found = Vec::new();
@@ -117,7 +125,7 @@ mod tests {
             let mut replay = hub.subscribe(view.clone(), Start::Oldest);
             assert_eq!(read(&mut replay), expected, "{view:?} replayed");
             for start in [Start::Oldest, Start::Tail] {
-                let page = hub.page(view.clone(), start, 10);
+                let page = ready(hub.page(view.clone(), start, 10));
                 let page: Vec<_> = page.events.iter().map(|found| found.event.data()).collect();
                 assert_eq!(page, expected, "{view:?} as a page");
             }
@@ -192,13 +200,13 @@ mod tests {
         for (data, has_private) in [("public", false), ("private", true)] {
             publish(&hub, &["a"], data);
             let mut hints = Vec::new();
-            tap.drain(&mut hints);
+            tap.drain(&mut hints, &mut Vec::new());
             let [run] = hints[0].runs() else { panic!("one topic has one run") };
             assert_eq!(run.has_private(), has_private);
             assert_eq!(run.meet(&hints[0].block, after), Meeting::Next);
             let mut sent = 0;
             let all = TurnMax { bytes: usize::MAX, steps: usize::MAX };
-            tap.read(&mut state, &mut after, all, |_, _| sent += 1);
+            tap.read(0, (&mut state, &mut after), all, |_, _| sent += 1);
             assert_eq!(sent, usize::from(!has_private));
         }
         tap.release(state);

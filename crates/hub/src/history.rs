@@ -12,7 +12,9 @@ mod evict;
 mod find_id;
 mod hints;
 mod ids;
+mod kept;
 mod look_back;
+mod losses;
 mod marks;
 mod pack;
 mod partly;
@@ -44,11 +46,13 @@ use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, HintsMax, Shards};
 use self::ids::IdIndex;
+pub(crate) use self::kept::{Kept, KeptPage, KeptStop, is_matched};
 pub(crate) use self::look_back::{Latest, LookBack};
+use self::losses::Losses;
 pub(crate) use self::marks::Mark;
 pub use self::marks::ShardIndex;
 use self::partly::PartlyEvicted;
-pub(crate) use self::read::{ReadMax, ReadPosition, Stop};
+pub(crate) use self::read::{Passed, ReadMax, ReadPosition, Stop};
 pub(crate) use self::resolved::{Resolved, Selection};
 pub use self::retention::Retention;
 pub(crate) use self::steps::Steps;
@@ -85,6 +89,11 @@ pub(crate) struct History {
     events: u64,
     published: u64,
     retention: Retention,
+    /// Whether the journal keeps what memory lets go of.
+    keeps: bool,
+    /// The newest entry that the journal alone keeps.
+    released_through: Sequence,
+    losses: Losses,
     pub(crate) shards: Shards,
 }
 
@@ -118,6 +127,8 @@ pub(crate) struct Appended {
     pub(crate) taps: SmallVec<[Waker; 2]>,
     /// The topics, if a subscriber has patterns.
     pub(crate) topics: Vec<Topic>,
+    /// Whether something was lost that may concern every reader.
+    pub(crate) concerns_all: bool,
 }
 
 impl Appended {
@@ -131,13 +142,14 @@ impl Appended {
 }
 
 impl History {
+    /// Creates the history of a journal, which is followed from `tail` on.
     pub(crate) fn new(epoch: Epoch, tail: Sequence, retention: Retention) -> Self {
         Self {
             epoch,
             blocks: VecDeque::new(),
             loose: 0,
             tail,
-            topics: TopicTable::default(),
+            topics: TopicTable::new(tail),
             ids: IdIndex::default(),
             ages: Ages::default(),
             partly_evicted: PartlyEvicted::default(),
@@ -147,8 +159,50 @@ impl History {
             events: 0,
             published: 0,
             retention,
+            keeps: false,
+            released_through: tail,
+            losses: Losses::default(),
             shards: Shards::default(),
         }
+    }
+
+    /// Notes what the journal keeps: `oldest` is the place before its oldest entry, and `keeps` says
+    /// whether entries can be read from it.
+    pub(crate) fn with_past(mut self, oldest: Sequence, keeps: bool) -> Self {
+        self.keeps = keeps;
+        self.raise_floor(oldest);
+        self
+    }
+
+    /// Returns whether the journal keeps what memory lets go of.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// The place up to which nothing can be read.
+    pub(crate) fn floor(&self) -> Sequence {
+        self.losses.floor()
+    }
+
+    /// Returns whether the history holds everything that can be read.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.keeps || self.released_through <= self.floor()
+    }
+
+    /// Notes committed entries that can no longer be read, up to `last`.
+    pub(crate) fn lose(&mut self, last: Sequence) {
+        self.topics.begin_eviction();
+        self.losses.damage(last, self.topics.stamp);
+        self.topics.finish_eviction();
+    }
+
+    /// Notes the same of entries that the feed would have handed over next. Shards look for it; the caller
+    /// wakes the other readers.
+    pub(crate) fn lose_next(&mut self, last: Sequence, appended: &mut Appended) {
+        self.lose(last);
+        self.tail = self.tail.max(last);
+        self.shards.overflow(&mut appended.taps);
+        appended.concerns_all = true;
     }
 
     pub(crate) fn epoch(&self) -> Epoch {

@@ -9,8 +9,11 @@ mod clock;
 mod commit;
 mod committer;
 mod drive;
+mod locating;
+mod reads;
 mod stats;
 mod tick;
+mod waiter;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,9 +25,12 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use self::builder::HubBuilder;
 use self::clock::Clock;
 use self::committer::Committer;
+pub(crate) use self::locating::Locating;
+use self::reads::Reads;
 #[cfg(feature = "engine")]
 pub use self::stats::TopicListing;
 pub use self::stats::{HubStats, TopicInfo};
+pub(crate) use self::waiter::Wait;
 use crate::cursor::Epoch;
 use crate::history::{History, Retention};
 use crate::journal::{Durability, Journal, Opened};
@@ -37,8 +43,12 @@ use crate::watch::{Due, Watch, WatchList};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HubConfig {
-    /// The bounds of history.
+    /// The bounds of history. On a journal that keeps its entries, [`Retention::bytes_max`] bounds what of
+    /// them is in memory, and the journal has a bound of its own.
     pub retention: Retention,
+    /// Maximum size of the pages that readers behind memory share: 64 MiB by default, enough for some
+    /// hundreds of places.
+    pub pages_bytes_max: usize,
     /// The longest silence before a comment is sent: 15 s by default, below the idle timeouts of common
     /// proxies, as the standard advises (WHATWG HTML, section 9.2.7).
     pub heartbeat_interval: Duration,
@@ -57,6 +67,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             retention: Retention::default(),
+            pages_bytes_max: 64 * 1024 * 1024,
             heartbeat_interval: Duration::from_secs(15),
             reconnection_time: Duration::from_secs(2),
             stream_age_max: None,
@@ -80,6 +91,8 @@ struct Inner {
     epoch: Epoch,
     durability: Durability,
     journal: Box<dyn Journal>,
+    /// The journal's reads for readers that are behind.
+    reads: Reads,
     /// Its lock makes one publisher at a time the committer. Taken before `history`, never after.
     committer: Mutex<Committer>,
     history: RwLock<History>,
@@ -97,6 +110,10 @@ struct Counters {
     gaps: AtomicU64,
 }
 
+/// The most of a journal that is read into memory when it is opened: a fraction of a second of work.
+/// Everything older is read when it is asked for.
+const WARM_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 impl Hub {
     /// A hub that keeps its events in memory. [`Hub::builder`] makes other hubs.
     #[must_use]
@@ -105,10 +122,19 @@ impl Hub {
     }
 
     fn with_opened(config: HubConfig, journal: Box<dyn Journal>, opened: Opened, now: Now) -> Self {
-        let history = History::new(opened.epoch, opened.oldest, config.retention.clone());
-        let feed = journal.follow(opened.oldest);
+        let keeps = journal.oldest().is_some();
+        let from = if keeps {
+            let bytes = WARM_BYTES_MAX.min(config.retention.bytes_max / 4);
+            journal.newest(bytes).min(opened.tail).max(opened.oldest)
+        } else {
+            opened.oldest
+        };
+        let history = History::new(opened.epoch, from, config.retention.clone());
+        let history = history.with_past(opened.oldest, keeps);
+        let feed = journal.follow(from);
         let clock = Clock::new(now, config.heartbeat_interval);
         let inner = Inner {
+            reads: Reads::new(config.pages_bytes_max),
             config,
             epoch: opened.epoch,
             durability: opened.durability,
@@ -147,6 +173,10 @@ impl Hub {
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, History> {
         self.inner.history.write()
+    }
+
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.inner.reads
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -4,33 +4,43 @@
 //! feed is the only source of a hub's history: [`Journal::append`] answers the publisher and nothing
 //! else, so that fan-out always comes after commit, on one machine and on many.
 //!
+//! A journal either keeps its entries, so that the hub reads those that its memory has let go of by
+//! [pages](Journal::read), or it keeps nothing, and the hub's memory is the only past. [`Journal::oldest`]
+//! tells which.
+//!
 //! [`MemoryJournal`] is the journal of a hub that forgets everything when it ends.
 
+mod committing;
 #[cfg(feature = "disk")]
 pub mod disk;
+mod entry;
+mod error;
 mod keys;
 mod memory;
+mod pages;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::ready;
 use std::task::{Context, Poll};
 
-use tidings_proto::{Event, EventId};
+use tidings_proto::EventId;
 
+pub use self::committing::{Committing, NotCommitted, Outcome, Submission};
 #[cfg(feature = "disk")]
 pub use self::disk::{DiskConfig, DiskJournal};
+pub use self::entry::{Content, Entry};
+pub use self::error::{JournalError, JournalFuture};
 pub use self::memory::MemoryJournal;
+pub use self::pages::{JournalPage, Lost, PageMax, TopicSet};
 use crate::cursor::{Epoch, Sequence};
-use crate::draft::{Draft, Topics};
-use crate::time::{Now, Time};
-use crate::topic::Topic;
-use crate::via::Via;
-
-/// A future that a journal's method returns; it names no executor.
-pub type JournalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::time::Now;
 
 /// Where a hub's events are committed.
+///
+/// The methods with a default are for journals that keep their entries; a journal that keeps nothing needs
+/// none of them. A hub on a journal that keeps its entries must be [driven](crate::docs::driving): its
+/// driver follows the feed and polls the futures of [`Journal::read`], [`Journal::find`] and
+/// [`Journal::tail`].
 pub trait Journal: Send + Sync + 'static {
     /// Recovers the kept entries and returns the journal's state. Called once, before all other methods.
     ///
@@ -41,7 +51,8 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Submits drafts in order, at the call; the answer is one outcome for each.
     ///
-    /// `now` dates them where the journal has no clock of its own, and is steady where their age counts.
+    /// The answer may come before the feed has the entries, or after. `now` dates the entries where the
+    /// journal has no clock of its own, and is steady where their age counts.
     ///
     /// # Cancel safety
     ///
@@ -50,22 +61,55 @@ pub trait Journal: Send + Sync + 'static {
 
     /// The committed entries after a sequence, in strictly rising order, without end.
     ///
-    /// Sequences need not be dense: a journal may use numbers for matters of its own.
+    /// Sequences need not be dense: a journal may use numbers for matters of its own. A hub has one feed
+    /// of its journal. A feed that begins before [`Journal::oldest`] begins there.
     fn follow(&self, after: Sequence) -> Box<dyn Feed>;
 
-    /// Reads entries of some topics from where they are kept, at most `entries_max`.
-    fn read<'a>(
-        &'a self,
-        topics: &'a [Topic],
-        after: Sequence,
-        entries_max: usize,
-    ) -> JournalFuture<'a, Result<Vec<Entry>, JournalError>>;
+    /// The place before the oldest entry that can be read; `None` if the journal keeps nothing once its feed
+    /// has handed it over, so that the hub's memory is the only past.
+    ///
+    /// The place never goes back, and a page never begins after it: an entry is gone only after this method
+    /// has said so. Asked often, so it must be cheap.
+    fn oldest(&self) -> Option<Sequence> {
+        None
+    }
 
-    /// Where the earliest event with this publisher-given ID is kept.
-    fn find<'a>(
-        &'a self,
-        id: &'a EventId,
-    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>>;
+    /// The place after which about so many bytes of the newest entries are kept. A hub follows the journal
+    /// from there when it opens it.
+    fn newest(&self, bytes: usize) -> Sequence {
+        let _ = bytes;
+        Sequence::ZERO
+    }
+
+    /// The newest committed entry: no draft that was answered as committed, by this journal or by another
+    /// one on the same entries, is after it. Asked for places that the feed has not reached.
+    fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {
+        Box::pin(ready(Ok(Sequence::ZERO)))
+    }
+
+    /// Reads the next entries after a place that lie in one of some topics, from where they are kept.
+    ///
+    /// A page that ends at [`JournalPage::through`] need not be full. It is beyond the place asked for
+    /// unless nothing was committed after it.
+    fn read(
+        &self,
+        topics: TopicSet,
+        after: Sequence,
+        max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
+        let _ = (topics, max);
+        Box::pin(ready(Ok(JournalPage::new(Vec::new(), after))))
+    }
+
+    /// The earliest event after a place that has this publisher-given ID.
+    fn find(
+        &self,
+        id: &EventId,
+        after: Sequence,
+    ) -> JournalFuture<'static, Result<Option<Entry>, JournalError>> {
+        let _ = (id, after);
+        Box::pin(ready(Ok(None)))
+    }
 
     /// The bytes that the journal has in memory, for idempotency keys above all. They count as the
     /// history's.
@@ -73,54 +117,13 @@ pub trait Journal: Send + Sync + 'static {
         0
     }
 
-    /// Drops entries. The hub decides which.
+    /// Drops entries. The hub decides which; a journal may keep them longer.
     fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>>;
-}
-
-/// A request of a hub to its journal.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Submission {
-    /// An event.
-    Event(Draft),
-    /// Closes the streams of exactly this topic that are open now.
-    Close(Topic),
-}
-
-/// Drafts on their way to being committed.
-#[non_exhaustive]
-pub enum Committing {
-    /// The only draft is done. A journal in memory answers so, without an allocation.
-    One(Outcome),
-    /// All are done.
-    All(Vec<Outcome>),
-    /// The journal is still committing.
-    Waiting(JournalFuture<'static, Vec<Outcome>>),
-}
-
-impl fmt::Debug for Committing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Committing")
-    }
 }
 
 /// The committed entries of a journal, one batch after the other.
 pub trait Feed: Send {
-    /// Adds the entries committed and not yet taken to a list: how a publisher whose commit is done
-    /// brings it into history by itself.
-    ///
-    /// # Errors
-    ///
-    /// As [`Feed::poll_next`].
-    fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError>;
-
-    /// Returns whether [`Feed::try_next`] yields all committed entries as soon as their append has
-    /// returned. Publishers then bring their own events into history, and no follower is needed.
-    fn is_in_step(&self) -> bool {
-        false
-    }
-
-    /// Waits for the next committed entries and adds them to a list, or what there is.
+    /// Waits for the next committed entries and adds them to a list, or for losses.
     ///
     /// # Errors
     ///
@@ -130,6 +133,36 @@ pub trait Feed: Send {
         cx: &mut Context<'_>,
         entries: &mut Vec<Entry>,
     ) -> Poll<Result<(), JournalError>>;
+
+    /// Takes the losses found since the last call, before the entries that [`Feed::poll_next`] has added:
+    /// committed entries that can no longer be read. Their topics are unknown, so every reader that stands
+    /// before one of them is told of a gap.
+    fn take_lost(&mut self) -> Vec<Lost> {
+        Vec::new()
+    }
+
+    /// The place up to which the feed has handed over everything there is, if that is after the newest entry
+    /// it has handed over: the last sequences may be no entries.
+    fn through(&self) -> Sequence {
+        Sequence::ZERO
+    }
+
+    /// Adds the entries committed and not yet taken to a list, without waiting: how a publisher whose commit
+    /// is done at once brings it into history by itself. A feed that cannot tell adds none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Feed::poll_next`].
+    fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+        let _ = entries;
+        Ok(())
+    }
+
+    /// Returns whether [`Feed::try_next`] yields all committed entries as soon as their append has
+    /// returned. Publishers then bring their own events into history, and no follower is needed.
+    fn is_in_step(&self) -> bool {
+        false
+    }
 }
 
 /// The state of a journal after it was opened.
@@ -179,89 +212,10 @@ impl fmt::Display for Durability {
     }
 }
 
-/// The fate of a draft.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It is committed at this sequence.
-    Committed(Sequence),
-    /// Its idempotency key has been seen; the first one was committed at this sequence.
-    Duplicate(Sequence),
-    /// The journal failed and cannot say: it may appear in the feed or not.
-    Unknown,
-}
-
-/// A committed entry, as a feed hands it over.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Entry {
-    /// Where it stands; above every earlier entry's.
-    pub sequence: Sequence,
-    /// When it was committed; never before an earlier entry.
-    pub time: Time,
-    /// Its topics, the canonical one first.
-    pub topics: Topics,
-    /// Whether only subscribers whose grant names its topic are sent it.
-    pub private: bool,
-    /// The hops that the event came by, which a journal keeps like the event itself.
-    pub via: Option<Via>,
-    /// Its content.
-    pub content: Content,
-}
-
-impl Entry {
-    /// A public entry; [`Entry::private`] says otherwise. It came by no hops unless [`Entry::via`]
-    /// names some.
-    #[must_use]
-    pub fn new(sequence: Sequence, time: Time, topics: Topics, content: Content) -> Self {
-        Self { sequence, time, topics, private: false, via: None, content }
-    }
-}
-
-/// The content of an entry. Readers skip kinds that they do not know.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Content {
-    /// An event, with its publisher-given ID if it has one.
-    Event(Event),
-    /// Closes the streams of exactly this topic that were open when it was committed.
-    Close,
-}
-
 /// Entries that a journal must drop.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Evict {
     /// Every entry up to and including a sequence.
     Through(Sequence),
-}
-
-/// Why a journal cannot be opened or cannot go on.
-#[derive(Debug)]
-pub struct JournalError {
-    message: Box<str>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl JournalError {
-    /// An error of a journal: one clause about what failed, and its cause.
-    #[must_use]
-    pub fn new(
-        message: impl Into<Box<str>>,
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        Self { message: message.into(), source }
-    }
-}
-
-impl fmt::Display for JournalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for JournalError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
 }

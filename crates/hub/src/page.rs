@@ -1,10 +1,13 @@
 //! Pages: some of a view's events, read at once.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
 use crate::cursor::Cursor;
 use crate::entry::{HeldEvent, Raw};
 use crate::gap::Gap;
 use crate::history::{Latest, ReadMax, Steps};
-use crate::hub::Hub;
+use crate::hub::{Hub, Wait};
 use crate::reader::{Read, Reader};
 use crate::start::Start;
 use crate::view::View;
@@ -24,7 +27,7 @@ pub struct Page {
 /// A page on its way, for a server that lets others have their turn between two looks at history.
 ///
 /// Each [step](Paging::step) holds the history's lock for well below a millisecond, however large the
-/// history is and whatever the view's patterns match.
+/// history is and whatever the view's patterns match. It waits where the journal has to read.
 #[derive(Debug)]
 pub struct Paging {
     reader: Reader,
@@ -48,10 +51,18 @@ impl Paging {
     }
 
     /// Looks at some of history; `false` if the page is complete.
-    pub fn step(&mut self) -> bool {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next step goes on.
+    pub async fn step(&mut self) -> bool {
+        poll_fn(|cx| self.poll_step(cx)).await
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if let Some(latest) = &mut self.latest {
             if !self.reader.rewind(latest) {
-                return true;
+                return Poll::Ready(true);
             }
             self.latest = None;
         }
@@ -60,12 +71,13 @@ impl Paging {
             entries: self.events_max - self.found.len(),
             steps: Steps::default(),
         };
-        let (found, bytes) = (&mut self.found, &mut self.bytes);
-        let read = self.reader.read_held(&mut max, |history, held| {
-            *bytes += held.block.chunk(held.index).len();
-            found.extend(Raw::copy(history, held));
+        let (found, bytes, epoch) = (&mut self.found, &mut self.bytes, self.reader.hub().epoch());
+        let read = self.reader.read_seen(&mut max, Wait::Task(cx.waker()), |seen| {
+            *bytes += seen.block().chunk(seen.index()).len();
+            found.extend(Raw::copy(seen, epoch));
         });
-        match read {
+        Poll::Ready(match read {
+            Read::Waiting => return Poll::Pending,
             Read::Gap(gap) => {
                 self.gap = Some(gap);
                 true
@@ -77,7 +89,7 @@ impl Paging {
                     && self.bytes < PAGE_BYTES_MAX
             }
             Read::Tail | Read::Closed => false,
-        }
+        })
     }
 
     /// The page as far as it was read.
@@ -97,11 +109,23 @@ impl Hub {
     /// [`Start::Tail`]; `events_max` and about 8 MiB at most, one event at least if there is one.
     ///
     /// [`Page::place`] is where to go on, by another page or by subscribing after it. A view with patterns
-    /// may have to look at all of history, on the caller's thread; publishers do not wait for it.
-    #[must_use]
-    pub fn page(&self, view: impl Into<View>, start: Start, events_max: usize) -> Page {
-        let mut paging = Paging::new(self, &view.into(), start, events_max);
-        while paging.step() {}
-        paging.finish()
+    /// may have to look at all of history, on the caller's thread; publishers do not wait for it. The future
+    /// waits only for a journal that keeps its entries.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub fn page<V: Into<View>>(
+        &self,
+        view: V,
+        start: Start,
+        events_max: usize,
+    ) -> impl Future<Output = Page> + Send + use<V> {
+        let (hub, view) = (self.clone(), view.into());
+        async move {
+            let mut paging = Paging::new(&hub, &view, start, events_max);
+            while paging.step().await {}
+            paging.finish()
+        }
     }
 }

@@ -10,7 +10,7 @@ use tidings_proto::EventId;
 use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::{Draft, Refused};
 use crate::hub::Hub;
-use crate::journal::{Committing, Outcome, Submission};
+use crate::journal::{Committing, NotCommitted, Outcome, Submission};
 use crate::topic::Topic;
 
 impl Hub {
@@ -137,6 +137,9 @@ pub enum PublishError {
         /// The rule it breaks.
         reason: Refused,
     },
+    /// Nothing was written of the event, and it will not appear. It may be published again, unless it is
+    /// too large.
+    NotCommitted(NotCommitted),
     /// The journal failed, so the event may have been committed or not. Publish it again with the same
     /// idempotency key.
     Unknown,
@@ -183,6 +186,7 @@ impl Published {
         let (sequence, is_duplicate) = match outcome {
             Outcome::Committed(sequence) => (sequence, false),
             Outcome::Duplicate(sequence) => (sequence, true),
+            Outcome::NotCommitted(why) => return Err(PublishError::NotCommitted(why)),
             Outcome::Unknown => return Err(PublishError::Unknown),
         };
         Ok(Self { epoch, given_id, sequence, is_duplicate })
@@ -247,6 +251,7 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { index, .. } => write!(f, "event {index} was refused"),
+            Self::NotCommitted(why) => write!(f, "nothing was published: {why}"),
             Self::Unknown => {
                 f.write_str("the journal failed, so the event may have been committed or not")
             }
@@ -258,7 +263,7 @@ impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { reason, .. } => Some(reason),
-            Self::Unknown => None,
+            Self::NotCommitted(_) | Self::Unknown => None,
         }
     }
 }

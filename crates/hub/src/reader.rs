@@ -1,5 +1,7 @@
 //! Readers: the cursors behind subscribers and the slots of shards.
 
+mod behind;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,10 +10,12 @@ use tidings_proto::EventId;
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
 use crate::history::{
-    Block, EvictionStamp, Held, History, IdSearch, Latest, LookBack, Mark, ReadMax, ReadPosition,
-    Resolved, ShardIndex, Steps, Stop, TopicKey,
+    Block, EvictionStamp, Held, Latest, LookBack, Mark, Passed, ReadMax, ReadPosition, Resolved,
+    ShardIndex, Steps, Stop, TopicKey,
 };
-use crate::hub::Hub;
+use crate::hub::{Hub, Locating, Wait};
+use crate::origin::{Located, Origin};
+use crate::seen::Seen;
 use crate::start::Start;
 use crate::topic::Topic;
 use crate::view::View;
@@ -39,9 +43,25 @@ pub struct ReaderState {
     told_at: EvictionStamp,
     /// Ends of the topic's streams up to here are other streams' ends.
     joined: Sequence,
-    /// The last event ID of the start, if it led nowhere and the gap is not yet told. Boxed twice to
-    /// take a pointer's width, because it is rare.
-    asked: Option<Box<Box<str>>>,
+    /// A start that is not settled, or a gap that is not yet told. Boxed, because it is rare.
+    asked: Option<Box<Asked>>,
+}
+
+/// A place that a reader asks for and does not stand at.
+enum Asked {
+    /// It led nowhere, or something after it is lost: a gap is to be told.
+    Lost(Box<str>),
+    /// The journal is looking it up.
+    Locating(Locating),
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(id) => f.debug_tuple("Lost").field(id).finish(),
+            Self::Locating(locating) => f.debug_tuple("Locating").field(&locating.id()).finish(),
+        }
+    }
 }
 
 /// The outcome of one [`Reader::read`].
@@ -56,19 +76,27 @@ pub enum Read {
     /// Events that should have come next are no longer held. Told once; the next read goes on with
     /// what is.
     Gap(Gap),
+    /// The journal is reading what comes next. The reader is woken when it can go on.
+    Waiting,
 }
 
 impl Reader {
     pub(crate) fn open(hub: &Hub, view: &View, start: Start, shard: Option<ShardIndex>) -> Self {
+        let asked = match &start {
+            Start::After(id) => EventId::new(&**id).ok(),
+            Start::Located(located) => EventId::new(located.id()).ok(),
+            Start::Tail | Start::Oldest => None,
+        };
         let mut reader = Self::begin(hub, view, start, shard);
         if reader.state().asked.is_none() {
-            reader.started_after = reader.last_id().map(Box::new);
+            reader.started_after = reader.last_id(asked).map(Box::new);
         }
         reader
     }
 
     /// Opens a reader that nobody asks for the event before its first.
     pub(crate) fn begin(hub: &Hub, view: &View, start: Start, shard: Option<ShardIndex>) -> Self {
+        hub.note_oldest();
         // Before history is locked for the marks: it may take several looks.
         let found = Origin::find(hub, view, start);
         let mut history = hub.write();
@@ -76,21 +104,35 @@ impl Reader {
         if let Some(shard) = shard {
             history.mark(shard, &resolved, Mark::Set);
         }
-        let (position, asked) = found.locate(&history);
+        let (position, located) = found.locate(&history);
         drop(history);
         let ReadPosition { after, told_at, joined } = position;
-        let asked = asked.map(Box::new);
+        let asked = match located {
+            Located::Here => None,
+            Located::Nowhere(id) => Some(Box::new(Asked::Lost(Gap::asked(&id).into()))),
+            Located::Asked { id, spelled } => {
+                let locating = Locating::new(id, view.clone(), spelled);
+                hub.reads().locate(&locating);
+                Some(Box::new(Asked::Locating(locating)))
+            }
+        };
         let state = Some(ReaderState { resolved, told_at, joined, asked });
         Self { hub: hub.clone(), after, state, started_after: None, shard }
     }
 
-    /// The ID of the view's last event up to the cursor, if it is held.
-    fn last_id(&self) -> Option<EventId> {
+    /// The ID of the view's last event up to the cursor, if it is held. If the journal alone may have it,
+    /// the answer is the ID that was asked for, or one that spells the place.
+    fn last_id(&self, asked: Option<EventId>) -> Option<EventId> {
         let mut back = LookBack::from(self.after);
         loop {
             // Locked anew for each look.
-            if let Some(found) = self.hub.read().last_id(&self.state().resolved, &mut back) {
-                return found;
+            let history = self.hub.read();
+            if let Some(found) = history.last_id(&self.state().resolved, &mut back) {
+                let is_kept = history.keeps()
+                    && self.after > history.floor()
+                    && history.is_behind(&self.state().resolved, history.floor());
+                let place = || asked.unwrap_or_else(|| self.cursor().to_event_id());
+                return found.or_else(|| is_kept.then(place));
             }
         }
     }
@@ -105,18 +147,35 @@ impl Reader {
     ///
     /// `visit` is called with the block and the index of each event, under the history's lock: it should
     /// copy the event, or share the block of a large one, and nothing else.
-    pub fn read(&mut self, bytes_max: usize, mut visit: impl FnMut(&Arc<Block>, usize)) -> Read {
-        let mut max = ReadMax { bytes: bytes_max, entries: usize::MAX, steps: Steps::default() };
-        self.read_held(&mut max, |_, held| visit(held.block, held.index))
+    ///
+    /// It waits for nothing: [`Read::Waiting`] ends the read of a place that the journal is to read.
+    pub fn read(&mut self, bytes_max: usize, visit: impl FnMut(&Arc<Block>, usize)) -> Read {
+        self.read_or_wait(bytes_max, Wait::Never, visit)
     }
 
-    pub(crate) fn read_held(
+    pub(crate) fn read_or_wait(
+        &mut self,
+        bytes_max: usize,
+        wait: Wait<'_>,
+        mut visit: impl FnMut(&Arc<Block>, usize),
+    ) -> Read {
+        let mut max = ReadMax { bytes: bytes_max, entries: usize::MAX, steps: Steps::default() };
+        self.read_seen(&mut max, wait, |seen| visit(seen.block(), seen.index()))
+    }
+
+    pub(crate) fn read_seen(
         &mut self,
         max: &mut ReadMax,
-        visit: impl FnMut(&History, Held<'_>),
+        wait: Wait<'_>,
+        visit: impl FnMut(Seen<'_>),
     ) -> Read {
         let state = self.state.as_mut().expect(WHOLE);
-        state.read(&self.hub, &mut self.after, max, visit)
+        state.read(&self.hub, &mut self.after, (max, wait), visit)
+    }
+
+    /// Returns whether the place of the reader is still to be found, or a gap to be told.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.state().is_unsettled()
     }
 
     /// Moves back to before the view's latest events; what was evicted before them is no gap. `false` if
@@ -176,8 +235,10 @@ impl Reader {
     #[must_use]
     pub fn has_gap(&mut self) -> bool {
         let state = self.state.as_mut().expect(WHOLE);
-        if state.asked.is_some() {
-            return true;
+        match state.asked.as_deref() {
+            Some(Asked::Lost(_)) => return true,
+            Some(Asked::Locating(_)) => return false,
+            None => {}
         }
         loop {
             // Locked anew for each look.
@@ -238,35 +299,52 @@ impl ReaderState {
         self.resolved.grant().is_some()
     }
 
+    /// Returns whether the place is still to be found, or a gap to be told: a reader has no other place to
+    /// be given meanwhile.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.asked.is_some()
+    }
+
     pub(crate) fn read(
         &mut self,
         hub: &Hub,
         after: &mut Sequence,
-        max: &mut ReadMax,
-        mut visit: impl FnMut(&History, Held<'_>),
+        (max, wait): (&mut ReadMax, Wait<'_>),
+        mut visit: impl FnMut(Seen<'_>),
     ) -> Read {
+        if self.asked.is_some() && !self.settle_start(hub, after, wait) {
+            return Read::Waiting;
+        }
         let history = hub.read();
-        let cursor = |sequence: Sequence| Cursor { epoch: history.epoch(), sequence };
         let mut position = self.position(*after);
         if self.asked.is_none() {
-            let visit = |held: Held<'_>| visit(&history, held);
-            let stop = history.read(&self.resolved, &mut position, max, visit);
+            let visit_held = |held: Held<'_>| visit(Seen::Held(&history, held));
+            let stop = history.read(&self.resolved, &mut position, max, visit_held);
             let before = std::mem::replace(after, position.after);
             self.told_at = position.told_at;
             match stop {
                 Stop::Tail => return Read::Tail,
                 Stop::Full => return Read::Full,
                 Stop::Closed => return Read::Closed,
-                Stop::Gap => self.asked = Some(Box::new(cursor(before).to_string().into())),
+                Stop::Behind => {
+                    drop(history);
+                    return self.read_kept(hub, after, (max, wait), visit);
+                }
+                Stop::Gap => {
+                    let before = Cursor { epoch: history.epoch(), sequence: before };
+                    self.asked = Some(Box::new(Asked::Lost(before.to_string().into())));
+                }
             }
         }
         // What is asked for is kept until the oldest event is found, however many looks that takes.
         let passed = history.pass_lost(&self.resolved, &mut position, &mut max.steps);
         (*after, self.told_at) = (position.after, position.told_at);
-        let Some(oldest) = passed else { return Read::Full };
-        let Some(asked) = self.asked.take() else { return Read::Full };
-        hub.count_gap();
-        Read::Gap(Gap { asked: *asked, oldest, place: cursor(position.after) })
+        drop(history);
+        match passed {
+            Passed::To(oldest) => self.tell_gap(hub, *after, oldest),
+            Passed::Looking => Read::Full,
+            Passed::Behind => self.pass_kept(hub, after, (max, wait)),
+        }
     }
 
     pub(crate) fn resolved(&self) -> &Resolved {
@@ -314,64 +392,5 @@ impl Hub {
         let history = self.read();
         let (position, _) = found.locate(&history);
         history.is_topic_ended(topic, position)
-    }
-}
-
-/// Where a subscription starts, with the last event ID looked up.
-enum Origin {
-    Tail,
-    Oldest,
-    /// A place in this history, and the ID that spells or has it.
-    After(Sequence, Box<str>),
-    /// The ID leads nowhere.
-    Unknown(Box<str>),
-}
-
-impl Origin {
-    /// Looks up the last event ID: what it spells, or the earliest held event of the view that has it.
-    fn find(hub: &Hub, view: &View, start: Start) -> Self {
-        let id = match start {
-            Start::Tail => return Self::Tail,
-            Start::Oldest => return Self::Oldest,
-            Start::After(id) => id,
-        };
-        match Cursor::parse(&id).filter(|cursor| cursor.epoch == hub.epoch()) {
-            Some(cursor) => Self::After(cursor.sequence, id),
-            None => match find_given(hub, view, &id) {
-                Some(sequence) => Self::After(sequence, id),
-                None => Self::Unknown(id),
-            },
-        }
-    }
-
-    /// The position at which the subscription starts, and the last event ID if it leads nowhere.
-    fn locate(self, history: &History) -> (ReadPosition, Option<Box<str>>) {
-        let tail = ReadPosition {
-            after: history.tail(),
-            told_at: history.stamp(),
-            joined: history.tail(),
-        };
-        let oldest = ReadPosition { after: Sequence::ZERO, ..tail };
-        match self {
-            Self::Tail => (tail, None),
-            Self::Oldest => (oldest, None),
-            Self::After(after, _) if after <= history.tail() => {
-                (ReadPosition { after, joined: after, ..ReadPosition::default() }, None)
-            }
-            Self::After(_, id) | Self::Unknown(id) => (oldest, Some(Gap::asked(&id).into())),
-        }
-    }
-}
-
-/// Finds the earliest held event of a view with a publisher-given ID.
-fn find_given(hub: &Hub, view: &View, id: &str) -> Option<Sequence> {
-    let mut after = Sequence::ZERO;
-    loop {
-        // Locked anew for each look.
-        match hub.read().find_id(id, view, after, &mut Steps::default()) {
-            IdSearch::Found(sequence) => return Some(sequence),
-            IdSearch::Unknown => return None,
-            IdSearch::More(through) => after = through,
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Sequence};
 
 /// The last event ID that asks for everything held.
 pub(crate) const EARLIEST: &str = "earliest";
@@ -20,6 +20,23 @@ pub enum Start {
     /// publisher-given ID. If the ID leads nowhere, the subscriber is told of a gap and then sent
     /// everything held.
     After(Box<str>),
+    /// After an event whose ID [`Hub::locate`](crate::Hub::locate) has looked up.
+    Located(LocatedId),
+}
+
+/// A last event ID that was looked up: the place that it means, if it means one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedId {
+    pub(crate) id: Box<str>,
+    pub(crate) place: Option<Sequence>,
+}
+
+impl LocatedId {
+    /// The ID.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl Start {

@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderValue};
 use tidings_proto::{Event, EventId, HEARTBEAT, encode_id_block, encode_retry};
 
 use crate::cursor::{Cursor, Epoch};
-use crate::history::TopicKey;
 use crate::reader::{Read, Reader};
 use crate::start::EARLIEST;
 
@@ -94,13 +93,14 @@ impl Reader {
             if let Read::Gap(gap) = self.read(0, |_, _| {}) {
                 gap.write(out);
             }
-        } else if client == Client::EventSource {
+        } else if client == Client::EventSource && !self.is_unsettled() {
             self.write_place(out);
         }
     }
 
     pub(crate) fn write_heartbeat(&self, client: Client, out: &mut Vec<u8>) {
-        write_heartbeat(self.topics(), self.cursor(), client, out);
+        let has_place = self.topics().len() != 1 && !self.is_unsettled();
+        write_heartbeat(has_place.then(|| self.cursor()), client, out);
     }
 
     fn write_place(&self, out: &mut Vec<u8>) {
@@ -108,17 +108,12 @@ impl Reader {
     }
 }
 
-/// Writes a heartbeat for a reader of these topics at the tail: a comment and, for an EventSource that
-/// reads several topics, a fresh place. Without it, evictions from other topics would become a gap.
-pub(crate) fn write_heartbeat(
-    topics: &[TopicKey],
-    cursor: Cursor,
-    client: Client,
-    out: &mut Vec<u8>,
-) {
+/// Writes a heartbeat: a comment and, for an EventSource that reads several topics, a fresh place. Without
+/// it, evictions from other topics would become a gap.
+pub(crate) fn write_heartbeat(place: Option<Cursor>, client: Client, out: &mut Vec<u8>) {
     out.extend_from_slice(HEARTBEAT);
-    if client == Client::EventSource && topics.len() != 1 {
-        write_place(cursor, out);
+    if let Some(place) = place.filter(|_| client == Client::EventSource) {
+        write_place(place, out);
     }
 }
 

@@ -12,8 +12,8 @@ use crate::closer::Closer;
 use crate::cursor::Cursor;
 use crate::entry::{HeldEvent, Raw};
 use crate::gap::Gap;
-use crate::history::{ReadMax, Steps};
-use crate::hub::Hub;
+use crate::history::{Block, ReadMax, Steps};
+use crate::hub::{Hub, Wait};
 use crate::reader::{Read, Reader};
 use crate::start::Start;
 use crate::topic::Topic;
@@ -149,6 +149,11 @@ impl Subscriber {
         &mut self.reader
     }
 
+    /// Reads as [`Reader::read`] does. The subscriber is woken when the journal has what comes next.
+    pub(crate) fn read(&mut self, bytes_max: usize, visit: impl FnMut(&Arc<Block>, usize)) -> Read {
+        self.reader.read_or_wait(bytes_max, Wait::Watch(&self.watch), visit)
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         self.reader.hub()
     }
@@ -164,9 +169,9 @@ impl Subscriber {
         if self.watch.is_due(Due::TimeOut) || self.watch.is_due(Due::Close) {
             return Poll::Ready(None);
         }
-        let mut found = None;
-        let read =
-            self.reader.read_held(&mut one, |history, held| found = Raw::copy(history, held));
+        let (mut found, epoch) = (None, self.reader.hub().epoch());
+        let wait = Wait::Watch(&self.watch);
+        let read = self.reader.read_seen(&mut one, wait, |seen| found = Raw::copy(seen, epoch));
         if let Some(found) = found {
             self.reader.hub().count_delivered(1);
             return Poll::Ready(found.decode().map(Found::Event));
@@ -174,8 +179,9 @@ impl Subscriber {
         match read {
             Read::Gap(gap) => Poll::Ready(Some(Found::Gap(gap))),
             Read::Closed => Poll::Ready(None),
-            Read::Tail if self.watch.is_due(Due::Drain) => Poll::Ready(None),
-            Read::Tail => Poll::Pending,
+            // Its place resumes elsewhere, whether or not the journal can be read.
+            Read::Tail | Read::Waiting if self.watch.is_due(Due::Drain) => Poll::Ready(None),
+            Read::Tail | Read::Waiting => Poll::Pending,
             // A long walk without a match: go on, but let others run in between.
             Read::Full => {
                 cx.waker().wake_by_ref();

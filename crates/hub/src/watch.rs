@@ -41,6 +41,9 @@ pub(crate) enum Due {
     Close = 8,
 }
 
+/// The bit of a subscriber that is listed as waiting for the journal.
+const WAITING: u8 = 16;
+
 impl Watch {
     pub(crate) fn new(scan: Option<View>, now: u64) -> Self {
         Self {
@@ -74,6 +77,18 @@ impl Watch {
     /// Notes what is due, and wakes the subscriber. No lock is held when the waker runs.
     pub(crate) fn wake_for(&self, what: Due) {
         self.mark_due(what);
+        let waker = self.waker.lock().take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Notes that the subscriber is listed as waiting for the journal; `false` if it is already.
+    pub(crate) fn begin_waiting(&self) -> bool {
+        self.due.fetch_or(WAITING, Ordering::AcqRel) & WAITING == 0
+    }
+
+    /// Wakes the subscriber, which is no longer listed. No lock is held when the waker runs.
+    pub(crate) fn end_waiting(&self) {
+        self.due.fetch_and(!WAITING, Ordering::AcqRel);
         let waker = self.waker.lock().take();
         waker.into_iter().for_each(Waker::wake);
     }

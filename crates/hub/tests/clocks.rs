@@ -124,7 +124,7 @@ fn commit_times_never_go_back() {
     machine.publish("first");
     machine.set_back();
     machine.publish("second");
-    let page = machine.hub.page(Topic::from_static("a"), Start::Tail, 2);
+    let page = ready(machine.hub.page(Topic::from_static("a"), Start::Tail, 2));
     let times: Vec<_> = page.events.iter().map(|event| event.time).collect();
     assert_eq!(times.len(), 2);
     assert!(times[0] <= times[1], "{times:?}");

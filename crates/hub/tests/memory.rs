@@ -210,7 +210,7 @@ fn events_that_wait_for_a_shard_take_at_most_a_sixteenth_more_than_the_budget() 
     }
     let taken_max = usize::try_from(taken_max).unwrap();
     assert!(taken_max <= BUDGET + BUDGET / 16 + 2 * EVENT, "{taken_max} taken");
-    assert_eq!(tap.drain(&mut Vec::new()), Drained::Dropped);
+    assert_eq!(tap.drain(&mut Vec::new(), &mut Vec::new()), Drained::Dropped);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn publishing_one_event_allocates_for_what_it_leaves_and_for_nothing_else() {
             for draft in drafts {
                 ready(pin!(hub.publish(draft))).unwrap();
                 if !is_busy {
-                    tap.drain(&mut hints);
+                    tap.drain(&mut hints, &mut Vec::new());
                     hints.clear();
                 }
             }

@@ -9,6 +9,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod driver;
 mod reference;
 mod schedule;
 mod text;
@@ -39,17 +40,21 @@ impl Counts {
 }
 
 /// Cases that every kind of readers must meet, or the schedules show less than they claim.
-const MET: [&str; 12] = [
+const MET: [&str; 16] = [
     "duplicates",
     "ends",
+    "entries fed late",
     "evictions by age",
     "evictions by bytes",
     "evictions by count",
+    "evictions of the journal",
     "foreign epochs",
     "gaps",
     "merged filters",
+    "places past the feed",
     "places past the tail",
     "publisher-given IDs",
+    "reads of the journal",
     "resumes",
     "streams cut in an event",
 ];

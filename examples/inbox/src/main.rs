@@ -82,7 +82,7 @@ async fn latest(
     State(hub): State<Hub>,
     Path(user): Path<String>,
 ) -> Result<Json<Vec<Letter>>, Refusal> {
-    let page = hub.page(inbox(&user)?, Start::Tail, 10);
+    let page = hub.page(inbox(&user)?, Start::Tail, 10).await;
     let letters = page.events.iter().map(|held| serde_json::from_str(held.event.data()));
     Ok(Json(letters.collect::<Result<_, _>>().map_err(Refusal::bad_request)?))
 }

@@ -37,6 +37,9 @@
 //! such as its size; its [`Refused`](crate::Refused) is the sentence to show a publisher.
 //! [`Hub::publish_all`](crate::Hub::publish_all) takes several events and publishes all of them or none.
 //!
+//! [`PublishError::NotCommitted`](crate::PublishError::NotCommitted) means that a journal has written nothing of
+//! it, so that it can simply be published again.
+//!
 //! # Repeating
 //!
 //! A [`Draft`](crate::Draft) with an [`IdempotencyKey`](crate::IdempotencyKey) can be repeated: the second

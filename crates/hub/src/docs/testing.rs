@@ -22,7 +22,7 @@
 //! let published = hub.publish(Draft::new(ORDER, Event::new("packed"))).await?;
 //! let text = format!("id: {}\ndata: packed\n\n", published.id());
 //! assert_eq!(body.next().await.ok_or("ended")?, text);
-//! assert_eq!(hub.page(ORDER, Start::Oldest, 10).events[0].event.data(), "packed");
+//! assert_eq!(hub.page(ORDER, Start::Oldest, 10).await.events[0].event.data(), "packed");
 //!
 //! hub.tick(now + Duration::from_secs(61));
 //! assert_eq!(body.next().await, None);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::topics::LetGo;
 use super::{Block, History, Kind, TopicKey};
+use crate::cursor::Sequence;
 
 /// Entries that one call looks at for their age at most, so that no publisher waits long.
 const EXPIRE_ENTRIES_MAX: usize = 1024;
@@ -41,6 +43,9 @@ impl History {
     pub(crate) fn expire(&mut self, now: i64) -> bool {
         let Some(age_max) = self.retention.age_max else { return false };
         let through = self.ages.through(now, self.tail, age_max);
+        if self.keeps {
+            self.raise_floor(through);
+        }
         let mut looked_at = 0;
         self.topics.begin_eviction();
         while let Some(front) = self.blocks.front().map(|state| Arc::clone(&state.block))
@@ -63,13 +68,64 @@ impl History {
         looked_at >= EXPIRE_ENTRIES_MAX
     }
 
-    /// Evicts the oldest block, but never the newest.
+    /// Notes that everything up to a place can no longer be read.
+    pub(crate) fn raise_floor(&mut self, floor: Sequence) {
+        if floor > self.losses.floor() {
+            self.topics.begin_eviction();
+            self.losses.raise_floor(floor, self.topics.stamp);
+            self.topics.finish_eviction();
+        }
+    }
+
+    /// Evicts the oldest block, but never the newest. It is no loss if the journal keeps it.
     fn evict_front_block(&mut self) -> bool {
         if self.blocks.len() < 2 {
             return false;
         }
-        self.evict_block();
+        if self.keeps {
+            self.release_block();
+        } else {
+            self.evict_block();
+        }
         true
+    }
+
+    /// Lets go of the oldest block, whose entries the journal keeps.
+    fn release_block(&mut self) {
+        let Some(front) = self.blocks.pop_front() else { return };
+        self.loose = self.loose.min(self.blocks.len());
+        self.bytes -= front.block.cost();
+        self.released_through = front.block.last();
+        for index in 0..front.block.len() {
+            self.release_to_journal(&front.block, index);
+        }
+    }
+
+    /// Takes an entry from all its topics, whose readers find it in the journal.
+    fn release_to_journal(&mut self, block: &Block, index: usize) {
+        let sequence = block.sequence(index);
+        let is_end = block.kind(index) != Kind::Event;
+        let mut is_held = false;
+        for &key in block.topics(index) {
+            if self.topics.get(key).is_some_and(|state| state.holds(sequence)) {
+                self.topics.pop(key, LetGo::Released { is_end });
+                self.topics.settle(key);
+                is_held = true;
+            }
+        }
+        if is_end || !is_held {
+            return;
+        }
+        self.events -= 1;
+        // The topics that had evicted it count it as lost: which of them it was is no longer known.
+        for &key in block.topics(index) {
+            if let Some(at) = self.partly_evicted.remove(sequence, key) {
+                self.topics.bury_event(key, sequence, at);
+            }
+        }
+        if let Some(id) = block.given_id(index) {
+            self.ids.remove(id, block.topics(index), sequence);
+        }
     }
 
     fn evict_block(&mut self) {
@@ -124,7 +180,8 @@ impl History {
     fn release_entry(&mut self, block: &Block, index: usize, holders: &[TopicKey]) {
         self.topics.count_evicted(holders.len());
         for &key in holders {
-            self.topics.pop(key, block.kind(index) == Kind::Event);
+            let is_event = block.kind(index) == Kind::Event;
+            self.topics.pop(key, if is_event { LetGo::Event } else { LetGo::End });
             self.topics.settle(key);
         }
     }

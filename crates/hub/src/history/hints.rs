@@ -192,6 +192,8 @@ struct QueueState {
     /// Bytes of the hints' blocks.
     bytes: usize,
     dropped: bool,
+    /// Slots for which the journal has looked something up. They are never dropped.
+    slots: Vec<u32>,
 }
 
 /// The shards of a hub, as its history sees them.
@@ -272,6 +274,14 @@ impl Shards {
         }
     }
 
+    /// Drops the hints of all shards, and adds their wakers to a list.
+    pub(super) fn overflow(&self, taps: &mut SmallVec<[Waker; 2]>) {
+        for (_, shard) in &self.shards {
+            shard.queue.overflow();
+            taps.push(shard.queue.waker.clone());
+        }
+    }
+
     /// Wakers of all shards.
     pub(crate) fn wakers(&self) -> Vec<Waker> {
         self.shards.iter().map(|(_, shard)| shard.queue.waker.clone()).collect()
@@ -283,12 +293,19 @@ impl HintQueue {
         Self { state: Mutex::default(), waker, max }
     }
 
-    /// Moves the hints since the last drain to `hints`.
-    pub(crate) fn drain(&self, hints: &mut Vec<Hint>) -> Drained {
+    /// Moves the hints since the last drain to `hints`, and the slots to `slots`.
+    pub(crate) fn drain(&self, hints: &mut Vec<Hint>, slots: &mut Vec<u32>) -> Drained {
         let mut state = self.state.lock();
         hints.append(&mut state.hints);
         state.bytes = 0;
+        slots.append(&mut state.slots);
         if std::mem::take(&mut state.dropped) { Drained::Dropped } else { Drained::Hints }
+    }
+
+    /// Adds a slot that may read on; the answer is the waker, to be woken when no lock is held.
+    pub(crate) fn push_slot(&self, slot: u32) -> &Waker {
+        self.state.lock().slots.push(slot);
+        &self.waker
     }
 
     /// Drops all hints.

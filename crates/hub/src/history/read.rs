@@ -45,6 +45,19 @@ pub(crate) enum Stop {
     /// An event that should have been read has been evicted. Nothing was read;
     /// [`History::pass_lost`] advances the position.
     Gap,
+    /// The journal alone keeps the entries that come next. Nothing was read.
+    Behind,
+}
+
+/// The outcome of passing lost events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// The next event that is held, if there is one.
+    To(Option<EventId>),
+    /// It takes more steps.
+    Looking,
+    /// The journal alone keeps the entries that come next.
+    Behind,
 }
 
 impl History {
@@ -63,6 +76,9 @@ impl History {
             Some(false) => {}
             Some(true) => return Stop::Gap,
             None => return Stop::Full,
+        }
+        if self.keeps && self.is_behind(view, position.after) {
+            return Stop::Behind;
         }
         let (mut bytes, mut entries) = (0, 0);
         for step in self.forward(view, position.after) {
@@ -88,8 +104,24 @@ impl History {
                 return Stop::Full;
             }
         }
-        position.after = self.tail;
+        // A place past the tail waits for the feed.
+        position.after = position.after.max(self.tail);
         Stop::Tail
+    }
+
+    /// Returns whether something after the position may have been lost since the reader looked for losses.
+    pub(crate) fn has_lost_more(&self, position: &ReadPosition) -> bool {
+        self.losses.is_lost(position.after, position.told_at, || true)
+    }
+
+    /// Returns whether the view may have entries after a place that the history no longer holds.
+    pub(crate) fn is_behind(&self, view: &Resolved, after: Sequence) -> bool {
+        let is_behind = |&key: &TopicKey| self.topics.released_through(key) > after;
+        match view.selection() {
+            Selection::One(key) => is_behind(key),
+            Selection::Many(keys) => keys.iter().any(is_behind),
+            Selection::Scan(_) => self.released_through > after,
+        }
     }
 
     /// Returns whether the reader has lost an event of its view after the position, and has not been told
@@ -106,6 +138,10 @@ impl History {
     ) -> Option<bool> {
         let grant = view.grant();
         let ReadPosition { after, told_at, .. } = *position;
+        // First, because a look that pauses counts what it has looked at as told.
+        if self.losses.is_lost(after, told_at, || self.is_behind(view, after)) {
+            return Some(true);
+        }
         let is_lost = match view.selection() {
             // Every event that the topic has evicted is lost to a reader of this topic alone.
             Selection::One(key) => {
@@ -200,8 +236,7 @@ impl History {
         held.block.topics(held.index).iter().any(is_held) || !self.is_allowed(grant, || held)
     }
 
-    /// Moves the position past all lost events, up to the first one held. The answer is that event's ID,
-    /// if there is one; `None` if that takes more steps.
+    /// Moves the position past all lost events, up to the first one held.
     ///
     /// A reader that comes back with this position is told of no loss before it.
     pub(crate) fn pass_lost(
@@ -209,28 +244,31 @@ impl History {
         view: &Resolved,
         position: &mut ReadPosition,
         steps: &mut Steps,
-    ) -> Option<Option<EventId>> {
+    ) -> Passed {
         position.told_at = self.topics.stamp;
         if self.is_end_evicted(view, *position) {
-            return Some(None);
+            return Passed::To(None);
+        }
+        if self.keeps && self.is_behind(view, position.after) {
+            return Passed::Behind;
         }
         for step in self.forward(view, position.after) {
             let sequence = step.held.sequence();
             if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
                 position.after = position.after.max(sequence.before());
                 let oldest = step.held.block.id(step.held.index, self.epoch);
-                return Some(Some(oldest));
+                return Passed::To(Some(oldest));
             }
             if step.in_view && ends(view, *position, sequence) {
-                return Some(None);
+                return Passed::To(None);
             }
             position.after = sequence;
             if !steps.take(step.cost) {
-                return None;
+                return Passed::Looking;
             }
         }
-        position.after = self.tail;
-        Some(None)
+        position.after = position.after.max(self.tail);
+        Passed::To(None)
     }
 
     /// The topic that readers see for an entry: the first that is still known.
@@ -282,7 +320,7 @@ impl History {
 }
 
 /// Returns whether an end of a topic's streams at `sequence` ends the stream at the position.
-fn ends(view: &Resolved, position: ReadPosition, sequence: Sequence) -> bool {
+pub(super) fn ends(view: &Resolved, position: ReadPosition, sequence: Sequence) -> bool {
     matches!(view.selection(), Selection::One(_)) && is_behind_end(position, sequence)
 }
 

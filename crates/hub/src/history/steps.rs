@@ -26,6 +26,11 @@ impl Steps {
         self.left > 0
     }
 
+    /// Takes all that are left: the look goes on elsewhere.
+    pub(super) fn end(&mut self) {
+        self.left = 0;
+    }
+
     /// Returns whether all have been taken.
     pub(crate) fn is_over(&self) -> bool {
         self.left == 0

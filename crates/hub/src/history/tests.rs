@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidings_proto::{Event, EventId};
 
 use super::{
-    Appended, Block, BlockBuilder, Held, History, IdSearch, Latest, LookBack, ReadMax,
+    Appended, Block, BlockBuilder, Held, History, IdSearch, Latest, LookBack, Passed, ReadMax,
     ReadPosition, Resolved, Retention, Steps, Stop,
 };
 use crate::cursor::{Cursor, Epoch, Sequence};
@@ -414,7 +414,7 @@ fn the_oldest_event_after_a_gap_is_found_however_far_it_is() {
     let mut looks = 0;
     let oldest = loop {
         let mut steps = Steps::default();
-        if let Some(oldest) = history.history.pass_lost(&view, &mut place, &mut steps) {
+        if let Passed::To(oldest) = history.history.pass_lost(&view, &mut place, &mut steps) {
             break oldest;
         }
         assert_eq!(steps.taken(), Steps::MAX);

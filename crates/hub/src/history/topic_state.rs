@@ -50,6 +50,8 @@ pub(super) struct Past {
     pub(super) evicted_end: Sequence,
     /// The newest entry of any kind that is no longer held.
     pub(super) let_go_through: Sequence,
+    /// The newest entry of any kind that was let go of and that the journal keeps.
+    pub(super) released_through: Sequence,
     /// How many entries that ended the topic's streams are held.
     pub(super) ends_held: u32,
 }

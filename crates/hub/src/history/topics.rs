@@ -21,6 +21,8 @@ pub(super) struct TopicTable {
     hasher: RandomState,
     /// The loss that an unknown topic may have had.
     unknown: Arc<Past>,
+    /// The newest entry of an unknown topic that may be kept by the journal alone.
+    unknown_released: Sequence,
     /// Earlier such losses, which topics without a loss of their own still share.
     shared_pasts: usize,
     /// Topics with events that no topic holds any more, by the latest eviction of one.
@@ -43,7 +45,30 @@ pub(super) struct TopicTable {
 /// Evicted entries that one stamp stands for at most. A reader looks at all of them at once.
 const STAMP_ENTRIES: usize = 1024;
 
+/// How a topic lets go of its oldest entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LetGo {
+    /// An event is lost to its readers.
+    Event,
+    /// An end of the topic's streams, which is no loss.
+    End,
+    /// The journal keeps the entry; it may be an end.
+    Released { is_end: bool },
+}
+
 impl TopicTable {
+    /// Creates a table of no topics, whose entries up to `released` the journal may keep.
+    pub(super) fn new(released: Sequence) -> Self {
+        Self { unknown_released: released, ..Self::default() }
+    }
+
+    /// The newest entry of a topic that the journal alone keeps, as far as is known: there may be none.
+    pub(super) fn released_through(&self, key: TopicKey) -> Sequence {
+        let past = self.get(key).map(|state| state.past());
+        past.filter(|past| past.is_own())
+            .map_or(self.unknown_released, |past| past.released_through)
+    }
+
     pub(super) fn find(&self, name: &Topic) -> Option<TopicKey> {
         self.find_hashed(name, self.hash(name))
     }
@@ -158,27 +183,44 @@ impl TopicTable {
     pub(super) fn note_end(&mut self, key: TopicKey, sequence: Sequence) {
         if let Some(state) = self.slots.get_mut(key) {
             self.bytes -= state.bytes();
-            let past = own_past(&self.unknown, &mut self.shared_pasts, &mut state.past);
+            let released = self.unknown_released;
+            let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
             past.ended_through = sequence;
             past.ends_held += 1;
             self.bytes += state.bytes();
         }
     }
 
-    /// Takes the oldest entry out of the topic's list.
-    ///
-    /// `lost` says whether its readers have lost something by it; an end is no loss. The caller settles the topic.
-    pub(super) fn pop(&mut self, key: TopicKey, lost: bool) {
+    /// Notes an entry, found in the journal, that ended the topic's streams.
+    pub(super) fn note_released_end(&mut self, key: TopicKey, sequence: Sequence) {
+        if let Some(state) = self.slots.get_mut(key) {
+            self.bytes -= state.bytes();
+            let released = self.unknown_released;
+            let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
+            past.ended_through = past.ended_through.max(sequence);
+            past.let_go_through = past.let_go_through.max(sequence);
+            self.bytes += state.bytes();
+        }
+    }
+
+    /// Takes the oldest entry out of the topic's list. The caller settles the topic.
+    pub(super) fn pop(&mut self, key: TopicKey, how: LetGo) {
         let Some(state) = self.slots.get_mut(key) else { return };
         let before = state.bytes();
         let Some(sequence) = state.entries.pop() else { return };
-        let past = own_past(&self.unknown, &mut self.shared_pasts, &mut state.past);
+        let released = self.unknown_released;
+        let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
         past.let_go_through = sequence;
-        if lost {
-            (past.evicted_through, past.evicted_at) = (sequence, self.stamp);
-        } else {
-            past.evicted_end = sequence;
-            past.ends_held -= 1;
+        match how {
+            LetGo::Event => (past.evicted_through, past.evicted_at) = (sequence, self.stamp),
+            LetGo::End => {
+                past.evicted_end = sequence;
+                past.ends_held -= 1;
+            }
+            LetGo::Released { is_end } => {
+                past.released_through = sequence;
+                past.ends_held -= u32::from(is_end);
+            }
         }
         self.bytes = self.bytes + state.bytes() - before;
     }
@@ -211,7 +253,7 @@ impl TopicTable {
     pub(super) fn settle(&mut self, key: TopicKey) {
         let Some(state) = self.slots.get(key).filter(|state| state.is_idle()) else { return };
         let lost_nothing = state.past.evicted_through <= self.forgotten_through();
-        if lost_nothing && state.past.evicted_end == Sequence::ZERO {
+        if lost_nothing && state.past.ended_through == Sequence::ZERO {
             self.drop_topic(key);
         } else if self.tombstones.insert((state.past.evicted_through, key)) {
             self.tombstone_bytes += state.bytes();
@@ -239,7 +281,8 @@ impl TopicTable {
     /// Notes that no topic holds one of this topic's events any more, since a stamp.
     pub(super) fn bury_event(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
         if let Some(state) = self.slots.get_mut(key) {
-            let past = own_past(&self.unknown, &mut self.shared_pasts, &mut state.past);
+            let released = self.unknown_released;
+            let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
             past.dead_through = past.dead_through.max(sequence);
             if at > past.dead_at {
                 // Ordered anew once an eviction, however many of its events go.
@@ -270,6 +313,7 @@ impl TopicTable {
 
     fn drop_topic(&mut self, key: TopicKey) {
         let Some(state) = self.slots.remove(key) else { return };
+        self.unknown_released = self.unknown_released.max(state.past.released_through);
         let hash = self.hash(&state.name);
         let slots = &self.slots;
         let rehash =
@@ -289,11 +333,17 @@ const TOMBSTONE_BYTES: usize = tree_entry_bytes::<(Sequence, TopicKey)>();
 /// The past of a topic that is about to have one of its own.
 fn own_past<'a>(
     unknown: &Arc<Past>,
+    unknown_released: Sequence,
     shared_pasts: &mut usize,
     past: &'a mut Arc<Past>,
 ) -> &'a mut Past {
     *shared_pasts -= usize::from(is_last_to_share(unknown, past));
-    Arc::make_mut(past)
+    let is_own = past.is_own();
+    let past = Arc::make_mut(past);
+    if !is_own {
+        past.released_through = unknown_released;
+    }
+    past
 }
 
 /// Returns whether a topic's past is an earlier loss of unknown topics that no other topic shares.

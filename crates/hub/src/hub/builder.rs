@@ -56,14 +56,17 @@ impl HubBuilder {
         Hub::with_opened(self.config, Box::new(journal), opened, now)
     }
 
-    /// Opens a journal and makes a hub on it. History fills as [`Hub::run`] follows the journal.
+    /// Opens a journal and makes a hub on it. When it is made, its history has the newest entries that the
+    /// journal kept; new ones come as [`Hub::run`] follows the journal, which [`Hub::drive_with`] does.
     ///
     /// # Errors
     ///
-    /// Those of [`Journal::open`].
+    /// Those of [`Journal::open`], and of its feed.
     pub async fn open(self, journal: Box<dyn Journal>) -> Result<Hub, JournalError> {
         let opened = journal.open().await?;
         let now = self.now.unwrap_or_else(Now::read);
-        Ok(Hub::with_opened(self.config, journal, opened, now))
+        let hub = Hub::with_opened(self.config, journal, opened, now);
+        hub.warm(opened.tail).await?;
+        Ok(hub)
     }
 }

@@ -2,20 +2,25 @@
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker, ready};
 
+use crate::cursor::Sequence;
 use crate::history::Appended;
 use crate::hub::committer::Committed;
+use crate::hub::reads::Source;
 use crate::hub::{Hub, Inner};
 use crate::journal::{Committing, JournalError, Submission};
 
+/// Batches that are committed before others have their turn.
+const BATCHES_OF_A_TURN: usize = 16;
+
 impl Hub {
-    /// Follows the journal into history, for as long as the hub is to live. A hub in memory needs no
-    /// follower: each publisher brings its events into history.
+    /// Follows the journal into history, and lets it read for readers that are behind, for as long as the
+    /// hub is to live. A hub in memory needs no follower: each publisher brings its events into history.
     ///
     /// # Errors
     ///
-    /// [`JournalError`] when the journal cannot go on.
+    /// [`JournalError`] when the journal cannot go on. [`Hub::drive_with`] goes on without it.
     ///
     /// # Cancel safety
     ///
@@ -25,11 +30,48 @@ impl Hub {
         if self.inner.committer.lock().is_in_step() {
             return pending().await;
         }
-        loop {
-            let committer = &self.inner.committer;
-            let appended = poll_fn(|cx| committer.lock().poll_commit(cx, self.inner.committed()));
-            self.wake(appended.await?);
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = self.poll_follow(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.poll_reads(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Brings what the feed has into history, and then has others have their turn. Never done but with an
+    /// error, or when it is polled again.
+    fn poll_follow(&self, cx: &mut Context<'_>) -> Poll<Result<(), JournalError>> {
+        for _ in 0..BATCHES_OF_A_TURN {
+            let polled = self.inner.committer.lock().poll_commit(cx, self.inner.committed());
+            self.wake(ready!(polled)?);
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Fills the history with the newest entries that the journal had when it was opened.
+    pub(super) async fn warm(&self, tail: Sequence) -> Result<(), JournalError> {
+        let committer = &self.inner.committer;
+        poll_fn(|cx| {
+            while self.read().tail() < tail {
+                let mut committer = committer.lock();
+                match committer.poll_commit(cx, self.inner.committed()) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if committer.has_passed(tail) => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Lets the journal read for those that are behind, after its feed has failed.
+    pub(super) fn poll_reads(&self, cx: &mut Context<'_>) {
+        self.inner.reads.poll(self.inner.source(), cx);
     }
 
     pub(crate) fn submit(&self, submissions: &mut dyn Iterator<Item = Submission>) -> Committing {
@@ -53,6 +95,9 @@ impl Hub {
             appended.watchers.dedup_by_key(|list| Arc::as_ptr(list));
         }
         appended.watchers.iter().for_each(|list| list.wake_all());
+        if appended.concerns_all {
+            self.inner.everybody.wake_all();
+        }
         if !appended.topics.is_empty() {
             self.inner.scans.wake_matching(&appended.topics);
         }
@@ -60,6 +105,10 @@ impl Hub {
 }
 
 impl Inner {
+    pub(super) fn source(&self) -> Source<'_> {
+        Source { epoch: self.epoch, journal: &*self.journal, history: &self.history }
+    }
+
     fn committed(&self) -> Committed<'_> {
         let Self { history, scans, clock, journal, .. } = self;
         Committed { history, scans, uptime: clock.uptime(), journal_bytes: journal.bytes() }

@@ -16,6 +16,8 @@ pub(super) struct Committer {
     feed: Box<dyn Feed>,
     entries: Vec<Entry>,
     run: BlockBuilder,
+    /// The newest commit time.
+    time: Time,
     /// The newest entry of an earlier process, and the wall clock's time when the journal was opened.
     recovered: (Sequence, Time),
 }
@@ -37,7 +39,14 @@ const ENTRIES_KEPT: usize = 64;
 impl Committer {
     pub(super) fn new(opened: &Opened, feed: Box<dyn Feed>, now: Time) -> Self {
         let (entries, run) = (Vec::new(), BlockBuilder::default());
-        Self { epoch: opened.epoch, feed, entries, run, recovered: (opened.tail, now) }
+        let recovered = (opened.tail, now);
+        Self { epoch: opened.epoch, feed, entries, run, time: Time::default(), recovered }
+    }
+
+    /// Returns the place up to which the feed has handed over everything, if it is the end of all that was
+    /// committed when the journal was opened.
+    pub(super) fn has_passed(&self, tail: Sequence) -> bool {
+        self.feed.through() >= tail
     }
 
     /// Returns the feed's [`Feed::is_in_step`].
@@ -60,11 +69,24 @@ impl Committer {
         cx: &mut Context<'_>,
         with: Committed<'_>,
     ) -> Poll<Result<Appended, JournalError>> {
-        self.feed.poll_next(cx, &mut self.entries).map_ok(|()| self.commit(with))
+        let polled = self.feed.poll_next(cx, &mut self.entries);
+        polled.map_ok(|()| {
+            let lost = self.feed.take_lost();
+            let mut appended = self.commit(with);
+            if let Some(last) = lost.iter().map(|lost| lost.last).max() {
+                with.history.write().lose_next(last, &mut appended);
+            }
+            appended
+        })
     }
 
     fn commit(&mut self, with: Committed<'_>) -> Appended {
         let mut appended = Appended::default();
+        // A journal's clock may have been set back.
+        for entry in &mut self.entries {
+            entry.time = entry.time.max(self.time);
+            self.time = entry.time;
+        }
         let mut rest = self.entries.as_slice();
         while !rest.is_empty() {
             // Encoded before history is locked, so that readers wait only while it is copied.

@@ -17,9 +17,13 @@ impl Hub {
     /// The ticks should come some times a second; what they yield does not matter. The future is done
     /// when the ticks are over. It is the one task a hub needs, and holds the hub as a clone does.
     ///
+    /// If the journal cannot go on, that is logged once, and the hub's time goes on: streams stay open, and
+    /// what is held can be read.
+    ///
     /// # Errors
     ///
-    /// [`JournalError`] when the journal cannot go on. A hub in memory has no such error.
+    /// [`JournalError`], when the ticks are over, if the journal could not go on. A hub in memory has no
+    /// such error.
     ///
     /// # Cancel safety
     ///
@@ -47,6 +51,7 @@ impl Hub {
         async move {
             let mut ticks = pin!(ticks);
             let mut run = pin!(hub.run());
+            let mut failed = None;
             poll_fn(|cx| {
                 match ticks.as_mut().poll_next(cx) {
                     Poll::Ready(Some(_)) => {
@@ -54,10 +59,19 @@ impl Hub {
                         // The ticks have kept no waker: they are asked again, others first.
                         cx.waker().wake_by_ref();
                     }
-                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Ready(None) => return Poll::Ready(failed.take().map_or(Ok(()), Err)),
                     Poll::Pending => {}
                 }
-                run.as_mut().poll(cx)
+                if failed.is_some() {
+                    hub.poll_reads(cx);
+                } else if let Poll::Ready(Err(error)) = run.as_mut().poll(cx) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "journal cannot be followed"
+                    );
+                    failed = Some(error);
+                }
+                Poll::Pending
             })
             .await
         }
@@ -96,7 +110,7 @@ mod tokio_timer {
         ///
         /// # Errors
         ///
-        /// [`JournalError`] when the journal cannot go on. A hub in memory has no such error.
+        /// As [`Hub::drive_with`]; these ticks are never over.
         ///
         /// # Panics
         ///

@@ -30,9 +30,18 @@ impl Hub {
             ends || quiet
         });
         while self.write().expire(uptime as i64) {}
+        if self.read().keeps() {
+            self.note_oldest();
+            self.inner.reads.try_again();
+        }
         // Shards have no clock; they do their due work when they are woken.
         let taps = self.read().shards.wakers();
         taps.into_iter().for_each(Waker::wake);
+    }
+
+    /// Notes what the journal no longer keeps.
+    pub(crate) fn note_oldest(&self) {
+        self.inner.source().note_oldest();
     }
 
     /// The wall clock's time, as the last tick told it.

@@ -10,8 +10,7 @@
 //! `recovery` open; `fetch` and `read` read; `queue`, `writer`, `readers` and `feed` connect threads.
 //! Only these last four use threads, so the rest behaves the same in every run.
 //!
-//! Not here: serving subscribers from the files. A hub reads this journal through its feed only,
-//! beginning at the oldest entry when it is opened.
+//! A hub follows this journal from its newest entries on, and reads older ones by pages.
 
 mod answer;
 mod appender;
@@ -62,7 +61,7 @@ pub use self::damage::{Damage, Damaged, Lost};
 use self::feed::{DiskFeed, Fed, closed};
 pub use self::folder::Folder;
 use self::queue::Queue;
-use self::read::{PageMax, find, page};
+use self::read::{find, page};
 use self::readers::Readers;
 use self::recovery::recover;
 use self::seal::seal;
@@ -74,12 +73,11 @@ pub use self::storage::{Access, Storage, StorageFile, StorageLock};
 use self::survey::{failed, refused};
 use self::writer::{Broken, Writer};
 use super::{
-    Committing, Durability, Evict, Feed, Journal, JournalError, JournalFuture, Opened, Outcome,
-    Submission,
+    Committing, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture, JournalPage,
+    NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
 use crate::cursor::Sequence;
 use crate::time::Now;
-use crate::topic::Topic;
 
 /// How a disk journal keeps its files.
 #[derive(Clone, Debug)]
@@ -126,19 +124,17 @@ const PORTION_BYTES: usize = 1024 * 1024;
 const FED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Reader threads: one may wait for the disk while the other serves cached pages.
 const READER_THREADS: usize = 2;
-/// Maximum bytes of one read; a larger entry is read alone.
-const READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// A journal in a folder. Clones share it. Dropping the last clone writes pending submissions and
 /// releases the folder.
 ///
 /// Only one process can open a folder at a time.
 ///
-/// If a write or a sync fails, the contents of the disk are uncertain, so the journal stops writing:
-/// every append is answered with [`Outcome::Unknown`], reading continues, and [`DiskJournal::failure`]
-/// returns the reason. Opening the journal again determines what is on the disk. A full disk is the
-/// exception: the append is undone and answered with [`Outcome::Unknown`], and the next append is
-/// attempted.
+/// If a write or a sync fails, the contents of the disk are uncertain, so the journal stops writing: the
+/// append is answered with [`Outcome::Unknown`] and every later one with [`NotCommitted::Stopped`], reading
+/// continues, and [`DiskJournal::failure`] returns the reason. Opening the journal again determines what is
+/// on the disk. A full disk is the exception: the append is undone and answered with
+/// [`NotCommitted::Full`], and the next append is attempted.
 ///
 /// # Examples
 ///
@@ -357,14 +353,16 @@ impl Journal for DiskJournal {
             return Committing::All(Vec::new());
         }
         let shared = &self.owner.shared;
+        let refused = |why| Committing::All(vec![Outcome::NotCommitted(why); count]);
         if shared.broken.why().is_some() {
-            return Committing::All(vec![Outcome::Unknown; count]);
+            return refused(NotCommitted::Stopped);
         }
         match shared.queue.submit(submissions, now.time) {
-            Some(answer) => Committing::Waiting(Box::pin(async move {
+            Ok(answer) => Committing::Waiting(Box::pin(async move {
+                // The writer's thread has ended in the midst of it.
                 answer.await.unwrap_or_else(|| vec![Outcome::Unknown; count])
             })),
-            None => Committing::All(vec![Outcome::Unknown; count]),
+            Err(why) => refused(why),
         }
     }
 
@@ -377,35 +375,53 @@ impl Journal for DiskJournal {
                 readers: Arc::clone(&open.readers),
                 after,
                 reading: None,
+                lost: Vec::new(),
             }),
             None => Box::new(feed::Unopened),
         }
     }
 
-    fn read<'a>(
-        &'a self,
-        topics: &'a [Topic],
+    fn oldest(&self) -> Option<Sequence> {
+        Some(Self::oldest(self))
+    }
+
+    fn newest(&self, bytes: usize) -> Sequence {
+        self.open_state().map_or(Sequence::ZERO, |open| open.catalog.newest(bytes as u64))
+    }
+
+    fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {
+        Box::pin(ready(self.open_state().map(|open| open.catalog.tail()).ok_or_else(closed)))
+    }
+
+    fn read(
+        &self,
+        topics: TopicSet,
         after: Sequence,
-        entries_max: usize,
-    ) -> JournalFuture<'a, Result<Vec<super::Entry>, JournalError>> {
+        max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
         let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
-        let (catalog, topics) = (Arc::clone(&open.catalog), topics.to_vec());
-        let max = PageMax { entries: entries_max, bytes: READ_BYTES_MAX };
-        let answer =
-            open.readers.ask(move || page(&catalog, Selection::Topics(&topics), after, max));
+        let catalog = Arc::clone(&open.catalog);
+        let answer = open.readers.ask(move || {
+            let selection = match &topics {
+                TopicSet::All => Selection::All,
+                TopicSet::Topics(topics) => Selection::Topics(topics),
+            };
+            page(&catalog, selection, after, max)
+        });
         Box::pin(async {
             let page = answer.await.ok_or_else(closed)?;
-            Ok(page.map_err(|error| failed("the journal", error))?.entries)
+            page.map_err(|error| failed("the journal", error))
         })
     }
 
-    fn find<'a>(
-        &'a self,
-        id: &'a EventId,
-    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>> {
+    fn find(
+        &self,
+        id: &EventId,
+        after: Sequence,
+    ) -> JournalFuture<'static, Result<Option<Entry>, JournalError>> {
         let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
         let (catalog, id) = (Arc::clone(&open.catalog), id.clone());
-        let answer = open.readers.ask(move || find(&catalog, &id, Sequence::ZERO));
+        let answer = open.readers.ask(move || find(&catalog, &id, after));
         Box::pin(async {
             let found = answer.await.ok_or_else(closed)?;
             found.map_err(|error| failed("the journal", error))

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use tidings_proto::EventId;
 
 use super::keys::Keys;
 use super::{
@@ -16,7 +15,6 @@ use super::{
 };
 use crate::cursor::{Epoch, Sequence};
 use crate::time::{Now, Time};
-use crate::topic::Topic;
 
 /// A journal that orders events and keeps none: committing and feeding are one step.
 ///
@@ -158,22 +156,6 @@ impl Journal for MemoryJournal {
         Box::new(MemoryFeed { state: Arc::clone(&self.state) })
     }
 
-    fn read<'a>(
-        &'a self,
-        _topics: &'a [Topic],
-        _after: Sequence,
-        _entries_max: usize,
-    ) -> JournalFuture<'a, Result<Vec<Entry>, JournalError>> {
-        Box::pin(ready(Ok(Vec::new())))
-    }
-
-    fn find<'a>(
-        &'a self,
-        _id: &'a EventId,
-    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>> {
-        Box::pin(ready(Ok(None)))
-    }
-
     fn bytes(&self) -> usize {
         self.keys_bytes.load(Ordering::Relaxed)
     }
@@ -217,6 +199,7 @@ impl Feed for MemoryFeed {
 mod tests {
     use super::*;
     use crate::draft::{Draft, IdempotencyKey};
+    use crate::topic::Topic;
     use tidings_proto::Event;
 
     fn append<const N: usize>(

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use tidings_hub::journal::disk::{Damaged, Lost, check};
-use tidings_hub::journal::{DiskConfig, Journal as _, Submission};
+use tidings_hub::journal::{DiskConfig, Submission};
 use tidings_hub::{Draft, Event, EventId, Sequence, Topics};
 
 use crate::disk::SimulatedDisk;
-use crate::support::{append, dumped, event, fed, open, said, said_by, sequence, small, topic};
+use crate::support::{
+    append, dumped, event, fed, find, open, read, said, said_by, sequence, small, topic,
+};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -122,7 +124,7 @@ fn a_journal_with_damage_to_any_byte_opens_and_reads_past_it() {
                 let has_id =
                     |text: &&(u64, String)| text.1.contains(&format!("id: Some(EventId({id:?}))"));
                 let expected = held.iter().find(has_id).map(|(number, _)| sequence(*number));
-                let found = smol::block_on(journal.find(&EventId::new(id).unwrap())).unwrap();
+                let found = find(&journal, &id);
                 assert_eq!(found, expected, "{name}, byte {at}");
             }
             drop(journal);
@@ -142,7 +144,7 @@ fn read_all(journal: &tidings_hub::journal::DiskJournal, name: &str) -> Vec<u64>
     let topics = [topic(name)];
     let (mut all, mut after) = (Vec::new(), Sequence::ZERO);
     loop {
-        let entries = smol::block_on(journal.read(&topics, after, 3)).unwrap();
+        let entries = read(journal, &topics, after, 3);
         let Some(last) = entries.last() else { return all };
         after = last.sequence;
         all.extend(entries.iter().map(|entry| entry.sequence.get()));

@@ -3,11 +3,16 @@
 use std::error::Error as _;
 
 use tidings_hub::journal::disk::{Folder, check};
-use tidings_hub::journal::{DiskConfig, DiskJournal, Evict, Journal as _, Outcome, Submission};
+use tidings_hub::journal::{
+    DiskConfig, DiskJournal, Evict, Journal as _, NotCommitted, Outcome, PageMax, Submission,
+    TopicSet,
+};
 use tidings_hub::{Draft, Event, IdempotencyKey};
 
 use crate::disk::{Faults, SimulatedDisk};
 use crate::support::{append, committed, dumped, event, fed, open, sequence, small, topic};
+
+const FULL: Outcome = Outcome::NotCommitted(NotCommitted::Full);
 
 #[test]
 fn a_full_disk_refuses_whole_and_takes_what_comes_when_there_is_room() {
@@ -27,14 +32,14 @@ fn a_full_disk_refuses_whole_and_takes_what_comes_when_there_is_room() {
                     acknowledged += 1;
                     assert_eq!(sequence.get(), acknowledged);
                 }
-                [Outcome::Unknown] => break,
+                [FULL] => break,
                 ref other => panic!("{other:?}"),
             }
         }
         assert_eq!(journal.failure(), None);
         // A batch that does not fit leaves nothing behind.
         let three = (0..3).map(|index| keyed(acknowledged + index)).collect();
-        assert_eq!(append(&journal, three, 0), [Outcome::Unknown; 3]);
+        assert_eq!(append(&journal, three, 0), [FULL; 3]);
         let (entries, damage) = dumped(&disk).unwrap();
         assert_eq!((entries.len() as u64, damage), (acknowledged, vec![]));
     }
@@ -54,7 +59,8 @@ fn a_failed_sync_is_never_tried_again() {
     disk.set_faults(Faults { syncs_left: Some(0), ..Faults::default() });
     assert_eq!(append(&journal, vec![event("a", "2")], 0), [Outcome::Unknown]);
     disk.set_faults(Faults::default());
-    assert_eq!(append(&journal, vec![event("a", "3")], 0), [Outcome::Unknown]);
+    let stopped = Outcome::NotCommitted(NotCommitted::Stopped);
+    assert_eq!(append(&journal, vec![event("a", "3")], 0), [stopped]);
     assert_eq!(journal.failure().as_deref(), Some("no sync works"));
     // Reading continues, and only committed entries are delivered.
     let entries = fed(&journal, opened.oldest, sequence(1));
@@ -135,7 +141,8 @@ fn a_journal_is_opened_once() {
 fn a_journal_that_is_not_open_commits_nothing() {
     let journal = DiskJournal::with_storage(SimulatedDisk::default(), small());
     assert_eq!(journal.damage(), []);
-    let read = smol::block_on(journal.read(&[topic("a")], sequence(0), 1)).unwrap_err();
+    let max = PageMax::new(1, 1);
+    let read = smol::block_on(journal.read(TopicSet::All, sequence(0), max)).unwrap_err();
     assert_eq!(read.to_string(), "the journal is closed");
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use tidings_hub::journal::disk::check;
-use tidings_hub::journal::{Journal as _, Outcome, Submission};
+use tidings_hub::journal::{Outcome, Submission};
 use tidings_hub::{Draft, Event, EventId, EventType, IdempotencyKey, Topics};
 
 use crate::disk::SimulatedDisk;
-use crate::support::{append, at, dumped, fed, open, said, said_by, sequence, small, topic};
+use crate::support::{
+    append, at, dumped, fed, find, open, read, said, said_by, sequence, small, topic,
+};
 
 /// The submissions in the journals of `fixtures`, in segments of 1,024 bytes. Each was committed a
 /// millisecond after the one before it.
@@ -71,9 +73,9 @@ fn a_journal_of_version_1_is_continued() {
     let disk = version_1();
     let (journal, opened) = open(disk.clone(), small()).unwrap();
     assert_eq!((opened.epoch.get(), opened.tail), (0x0a19_6c78_0412_1a20, sequence(44)));
-    let find = |id: &str| smol::block_on(journal.find(&EventId::new(id).unwrap())).unwrap();
+    let find = |id: &str| find(&journal, id);
     assert_eq!((find("order-7"), find("39")), (Some(sequence(2)), Some(sequence(44))));
-    let read = smol::block_on(journal.read(&[topic("grüße")], sequence(0), 9)).unwrap();
+    let read = read(&journal, &[topic("grüße")], sequence(0), 9);
     assert_eq!(read.len(), 1);
     // Its idempotency keys are known, and nothing is published twice.
     let outcomes = append(&journal, submissions().split_off(4), 44);

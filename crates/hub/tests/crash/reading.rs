@@ -2,11 +2,12 @@
 
 use tidings_hub::journal::disk::{Dumped, dump, new_epoch};
 use tidings_hub::journal::{DiskConfig, DiskJournal, Durability, Journal as _, Submission};
-use tidings_hub::{Draft, Event, EventId, Hub, Sequence, Start, Topic, Topics};
+use tidings_hub::{Draft, Event, EventId, Found, Hub, Sequence, Start, Topic, Topics};
 
 use crate::disk::SimulatedDisk;
 use crate::support::{
-    append, at, committed, event, fed, filled, is_waiting, next, open, said, sequence, small, topic,
+    append, at, committed, event, fed, filled, find, is_waiting, next, open, read, said, sequence,
+    small, topic,
 };
 
 #[test]
@@ -67,19 +68,19 @@ fn topics_are_read_in_pages_across_segments() {
     let names = ["topic/1", "topic/4"];
     let topics = names.map(topic);
     for entries_max in [1, 2, 7, 1000] {
-        let (mut read, mut after) = (Vec::new(), Sequence::ZERO);
+        let (mut all, mut after) = (Vec::new(), Sequence::ZERO);
         loop {
-            let page = smol::block_on(journal.read(&topics, after, entries_max)).unwrap();
+            let page = read(&journal, &topics, after, entries_max);
             assert!(page.len() <= entries_max);
             let Some(last) = page.last() else { break };
             after = last.sequence;
-            read.extend(page);
+            all.extend(page);
         }
         let has_one = |text: &&String| names.iter().any(|name| text.contains(&format!("{name:?}")));
         let expected: Vec<_> = submitted.iter().filter(has_one).cloned().collect();
-        assert_eq!(read.iter().map(said).collect::<Vec<_>>(), expected);
+        assert_eq!(all.iter().map(said).collect::<Vec<_>>(), expected);
     }
-    let none = smol::block_on(journal.read(&[topic("none")], Sequence::ZERO, 9)).unwrap();
+    let none = read(&journal, &[topic("none")], Sequence::ZERO, 9);
     assert!(none.is_empty());
 }
 
@@ -93,9 +94,7 @@ fn the_earliest_event_with_an_id_is_found_and_others_are_not() {
     for number in 0..200 {
         append(&journal, vec![with_id(&number.to_string()), with_id("same")], 0);
     }
-    let find = |id: &str| {
-        smol::block_on(journal.find(&EventId::new(id).unwrap())).unwrap().map(Sequence::get)
-    };
+    let find = |id: &str| find(&journal, id).map(Sequence::get);
     assert_eq!(find("0"), Some(1));
     assert_eq!(find("150"), Some(301));
     assert_eq!(find("same"), Some(2));
@@ -111,8 +110,7 @@ fn more_topics_than_a_window_of_the_footer_are_found_each() {
         append(&journal, (start..start + 100).map(|number| event(&name(number), "x")).collect(), 0);
     }
     for number in (0..9_000).step_by(89) {
-        let entries =
-            smol::block_on(journal.read(&[topic(&name(number))], Sequence::ZERO, 10)).unwrap();
+        let entries = read(&journal, &[topic(&name(number))], Sequence::ZERO, 10);
         let numbers: Vec<u64> = entries.iter().map(|entry| entry.sequence.get()).collect();
         assert_eq!(numbers, [number + 1]);
     }
@@ -127,7 +125,7 @@ fn an_event_of_many_topics_and_one_larger_than_a_segment_come_back() {
     let large = event("large", &"x".repeat(100_000));
     append(&journal, vec![many, large, event("a", "after")], 0);
     let read = |name: &str| {
-        let entries = smol::block_on(journal.read(&[topic(name)], Sequence::ZERO, 9)).unwrap();
+        let entries = read(&journal, &[topic(name)], Sequence::ZERO, 9);
         entries.iter().map(|entry| entry.sequence.get()).collect::<Vec<_>>()
     };
     assert_eq!((read("99"), read("large"), read("a")), (vec![1], vec![2], vec![3]));
@@ -179,16 +177,14 @@ fn a_hub_on_a_journal_has_its_events_after_a_restart() {
         let journal = DiskJournal::with_storage(disk.clone(), small());
         smol::block_on(async {
             let hub = Hub::builder().open(Box::new(journal)).await.unwrap();
-            let held = |hub: &Hub| hub.page(news.clone(), Start::Oldest, 10).events.len() as u64;
+            // Opening the journal has brought in what it had.
+            let page = hub.page(news.clone(), Start::Oldest, 10).await;
+            assert_eq!(page.events.len() as u64, round);
             let published = async {
-                while held(&hub) < round {
-                    smol::future::yield_now().await;
-                }
+                let mut live = hub.subscribe(news.clone(), Start::Tail);
                 let draft = Draft::new(news.clone(), Event::new(round.to_string()));
                 let published = hub.publish(draft).await.unwrap();
-                while held(&hub) < round + 1 {
-                    smol::future::yield_now().await;
-                }
+                assert!(matches!(live.next().await, Some(Found::Event(_))));
                 published.id()
             };
             let id = smol::future::or(published, async {
@@ -197,7 +193,7 @@ fn a_hub_on_a_journal_has_its_events_after_a_restart() {
             })
             .await;
             if let Some(place) = place.replace(id) {
-                let page = hub.page(news.clone(), Start::resume(Some(place.as_str())), 10);
+                let page = hub.page(news.clone(), Start::resume(Some(place.as_str())), 10).await;
                 assert_eq!((page.events.len(), page.gap), (1, None));
             }
         });

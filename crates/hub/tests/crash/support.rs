@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use tidings_hub::journal::disk::{Damage, Dumped, Storage, dump};
 use tidings_hub::journal::{
     Committing, Content, DiskConfig, DiskJournal, Entry, Feed, Journal, JournalError, Opened,
-    Outcome, Submission,
+    Outcome, PageMax, Submission, TopicSet,
 };
 use tidings_hub::{
     Draft, Event, EventId, EventType, IdempotencyKey, Now, Sequence, Time, Topic, Topics,
@@ -86,6 +86,24 @@ pub(crate) fn dumped(storage: &dyn Storage) -> Result<(Vec<Entry>, Vec<Damage>),
         ControlFlow::Continue(())
     })?;
     Ok((entries, damage))
+}
+
+/// Reads entries of some topics, at most `entries_max`.
+pub(crate) fn read(
+    journal: &DiskJournal,
+    topics: &[Topic],
+    after: Sequence,
+    entries_max: usize,
+) -> Vec<Entry> {
+    let max = PageMax::new(entries_max, 1 << 20);
+    smol::block_on(journal.read(TopicSet::Topics(topics.into()), after, max)).unwrap().entries
+}
+
+/// Finds the earliest event with an ID.
+pub(crate) fn find(journal: &DiskJournal, id: &str) -> Option<Sequence> {
+    let id = EventId::new(id).unwrap();
+    let found = smol::block_on(journal.find(&id, Sequence::ZERO)).unwrap();
+    found.map(|entry| entry.sequence)
 }
 
 /// Returns all entries of a journal's feed from a place to the tail.

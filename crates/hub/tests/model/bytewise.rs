@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream as _;
 use tidings_hub::Body;
-use tidings_testkit::model::{Counts, Expectation, Reference, Text};
+use tidings_testkit::model::{Expectation, Reference, Schedule, Text};
 use tidings_testkit::waker::Flag;
 
 pub(crate) struct Bytewise {
@@ -24,14 +24,18 @@ impl Bytewise {
     }
 
     /// Takes what is due now into the reader's buffer; `false` if there is nothing more.
-    pub(crate) fn take_piece(&mut self, reference: &Reference, counts: &mut Counts) -> bool {
+    pub(crate) fn take_piece(&mut self, schedule: &mut Schedule) -> bool {
         if self.text.expected.ended {
             return false;
         }
         self.flag.take();
         let mut cx = Context::from_waker(&self.waker);
-        match Pin::new(&mut self.body).poll_next(&mut cx) {
-            Poll::Pending if self.flag.take() => true,
+        let polled = Pin::new(&mut self.body).poll_next(&mut cx);
+        let is_woken =
+            polled.is_pending() && (self.flag.take() || schedule.drive() && self.flag.take());
+        let Schedule { reference, counts, .. } = schedule;
+        match polled {
+            Poll::Pending if is_woken => true,
             Poll::Pending => {
                 self.pending = true;
                 self.text.expected.at_tail(reference);

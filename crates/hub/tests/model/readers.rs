@@ -54,7 +54,7 @@ impl Readers for AsyncReaders {
             while reader.poll(schedule) {}
         }
         for reader in &mut self.bytewise {
-            while reader.take_piece(&schedule.reference, &mut schedule.counts) {}
+            while reader.take_piece(schedule) {}
             reader.text.take(usize::MAX);
         }
     }
@@ -64,6 +64,8 @@ impl AsyncReaders {
     fn subscribe(&mut self, schedule: &mut Schedule) {
         let (start, view, expected) = schedule.open();
         let subscriber = schedule.hub.subscribe(view, start);
+        // What an ID means is decided now.
+        schedule.drive();
         let (flag, waker) = Flag::new();
         self.subscribers.push(Async { subscriber, expected, flag, waker, pending: false });
     }
@@ -82,6 +84,7 @@ impl AsyncReaders {
         let (start, view, expected) = schedule.open();
         let client = if schedule.rng.bool() { Client::EventSource } else { Client::Other };
         let body = schedule.hub.subscribe(view, start).into_body().for_client(client);
+        schedule.drive();
         self.bytewise.push(Bytewise::new(body, expected));
     }
 
@@ -89,7 +92,7 @@ impl AsyncReaders {
     fn read_bytes(&mut self, schedule: &mut Schedule) {
         let Some(at) = any(self.bytewise.len(), schedule) else { return };
         for _ in 0..schedule.rng.usize(1..4) {
-            self.bytewise[at].take_piece(&schedule.reference, &mut schedule.counts);
+            self.bytewise[at].take_piece(schedule);
             schedule.press();
             self.check_woken(schedule);
         }
@@ -118,14 +121,16 @@ impl AsyncReaders {
 impl Async {
     /// Polls the subscriber once; `false` if it has nothing more.
     fn poll(&mut self, schedule: &mut Schedule) -> bool {
-        let Schedule { reference, counts, .. } = schedule;
         let Self { subscriber, expected, flag, waker, pending } = self;
         if expected.ended {
             return false;
         }
         flag.take();
-        match pin!(subscriber).poll_next(&mut Context::from_waker(waker)) {
-            Poll::Pending if flag.take() => true,
+        let polled = pin!(subscriber).poll_next(&mut Context::from_waker(waker));
+        let is_woken = polled.is_pending() && (flag.take() || schedule.drive() && flag.take());
+        let Schedule { reference, counts, .. } = schedule;
+        match polled {
+            Poll::Pending if is_woken => true,
             Poll::Pending => {
                 *pending = true;
                 expected.at_tail(reference);

@@ -3,8 +3,10 @@
 //! ```text
 //!            adopt                 cursor at the tail
 //!   (new) ─────────▶ BEHIND, ready ───────────────────▶ LIVE
-//!                     │  ▲      ▲                        │ run that does not follow its
-//!     socket is full  │  │      └────────────────────────┘ cursor, dropped tap, pattern
+//!                     │  ▲  │  ▲  ▲                      │ run that does not follow its
+//!     socket is full  │  │  │  │  └──────────────────────┘ cursor, dropped tap, pattern
+//!                     │  │  │  │ page, by the tap
+//!                     │  │  └──┴▶ BEHIND, waiting for its page
 //!                     ▼  │ writable
 //!                    BEHIND, blocked
 //! ```
@@ -73,6 +75,8 @@ pub(crate) struct Shard<S, P: Permit> {
     ready: VecDeque<u32>,
     sweeps: Sweeps,
     hints: Vec<Hint>,
+    /// Slots that waited for the journal and can go on.
+    answered: Vec<u32>,
     gathered: Gathered,
     now: Tick,
     /// The next slot of the pass over all slots; `None` between passes.
@@ -116,6 +120,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             ready: VecDeque::new(),
             sweeps: Sweeps::default(),
             hints: Vec::new(),
+            answered: Vec::new(),
             gathered: Gathered::default(),
             now: 0,
             pass: None,
@@ -326,11 +331,14 @@ impl<S: Socket, P: Permit> Shard<S, P> {
 
     fn take_hints(&mut self) {
         let mut hints = std::mem::take(&mut self.hints);
-        if self.tap.drain(&mut hints) == Drained::Dropped {
+        if self.tap.drain(&mut hints, &mut self.answered) == Drained::Dropped {
             self.sweeps.clear();
             for (key, hot) in self.slots.iter_hot().filter(|(_, hot)| !hot.is_behind) {
                 enqueue(key as u32, hot, &mut self.ready);
             }
+        }
+        while let Some(key) = self.answered.pop() {
+            self.enqueue(key as usize);
         }
         for hint in &hints {
             for (at, run) in hint.runs().iter().enumerate() {
@@ -428,7 +436,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let (mut after, framing) = (hot.after, hot.framing);
         gathered.clear();
         let (read, steps) =
-            self.tap.read(&mut cold.reader, &mut after, READ_MAX, |block, index| {
+            self.tap.read(key as u32, (&mut cold.reader, &mut after), READ_MAX, |block, index| {
                 gathered.push(block, index, framing);
             });
         let cost = write_cost(gathered.bytes().len()) + steps / STEPS_OF_A_WRITE;
@@ -454,6 +462,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         match read {
             Read::Tail => hot.is_behind = false,
             Read::Full => enqueue(key as u32, hot, &mut self.ready),
+            // Its tap brings it back when the journal has read on.
+            Read::Waiting => {}
             Read::Closed => self.end(key, Reason::Completed),
             Read::Gap(gap) => {
                 cold.put_first(framed(hot.framing, |text| gap.write(text)));

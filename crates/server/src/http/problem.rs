@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
+use tidings_hub::journal::NotCommitted;
 use tidings_hub::{InvalidLastEventId, InvalidTopic, PublishError, Refused};
 
 /// An error answer, which says what is wrong and what to do about it.
@@ -111,6 +112,12 @@ kinds! {
     TooManyStreams = SERVICE_UNAVAILABLE "too-many-streams" "Too many streams",
     /// The bytes that request bodies may hold together are held.
     TooManyBytes = SERVICE_UNAVAILABLE "too-many-bytes" "Too many bytes held",
+    /// Too much waits for the journal. Nothing was committed.
+    JournalBusy = SERVICE_UNAVAILABLE "journal-busy" "Journal busy",
+    /// The journal has no room. Nothing was committed.
+    JournalFull = INSUFFICIENT_STORAGE "journal-full" "Journal full",
+    /// The journal has stopped. Nothing was committed.
+    JournalStopped = SERVICE_UNAVAILABLE "journal-stopped" "Journal stopped",
     /// The journal failed, and it is unknown what was committed.
     JournalFailed = SERVICE_UNAVAILABLE "journal-failed" "Journal failed",
 }
@@ -250,11 +257,32 @@ impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Refused { reason, .. } => Self::from(&reason),
+            PublishError::NotCommitted(why) => Self::from(why),
             _ => Self::new(
                 ProblemKind::JournalFailed,
                 "the journal failed, so that the event may have been published or not; repeat it \
                  with the same Idempotency-Key",
             ),
+        }
+    }
+}
+
+impl From<NotCommitted> for Problem {
+    fn from(why: NotCommitted) -> Self {
+        /// A queue is worked off in a moment.
+        const BUSY: Duration = Duration::from_secs(1);
+        /// Room is made by people, or by the retention of other programs.
+        const FULL: Duration = Duration::from_secs(30);
+        let detail = format!("nothing was published: {why}");
+        match why {
+            NotCommitted::Full => {
+                Self::new(ProblemKind::JournalFull, detail).with_retry_after(FULL)
+            }
+            NotCommitted::TooLarge => Self::new(ProblemKind::EventTooLarge, detail),
+            NotCommitted::Busy => {
+                Self::new(ProblemKind::JournalBusy, detail).with_retry_after(BUSY)
+            }
+            _ => Self::new(ProblemKind::JournalStopped, detail).with_retry_after(FULL),
         }
     }
 }

@@ -37,7 +37,8 @@ async fn cr_lf_and_nul_in_an_id_or_type_are_refused() {
 #[tokio::test]
 async fn an_id_that_would_not_come_back_is_refused() {
     let server = start().await;
-    let own = server.hub.page(tidings_hub::Topic::new("a").unwrap(), <_>::default(), 1).place;
+    let topic = tidings_hub::Topic::new("a").unwrap();
+    let own = server.hub.page(topic, <_>::default(), 1).await.place;
     let long = "x".repeat(129);
     for (id, word) in [
         ("", "at least one"),

@@ -1,6 +1,8 @@
 //! A server on a free port, and a client that shows the bytes on the wire.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -158,6 +160,9 @@ impl Running {
     pub(crate) fn held(&self, topic: &str) -> Vec<String> {
         let topic = tidings_hub::Topic::new(topic).unwrap();
         let page = self.hub.page(topic, tidings_hub::Start::Oldest, usize::MAX);
+        let Poll::Ready(page) = pin!(page).poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("memory is read at once")
+        };
         page.events.iter().map(|delivery| delivery.event.data().to_owned()).collect()
     }
 }

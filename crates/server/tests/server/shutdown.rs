@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tidings_hub::journal::{
-    Committing, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture,
-    MemoryJournal, Opened, Submission,
+    Committing, Durability, Evict, Feed, Journal, JournalError, JournalFuture, MemoryJournal,
+    Opened, Submission,
 };
-use tidings_hub::{EventId, Now, Sequence, Topic};
+use tidings_hub::{Now, Sequence};
 use tidings_server::TimeSource;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -189,22 +189,6 @@ impl Journal for Kept {
 
     fn follow(&self, after: Sequence) -> Box<dyn Feed> {
         self.0.follow(after)
-    }
-
-    fn read<'a>(
-        &'a self,
-        topics: &'a [Topic],
-        after: Sequence,
-        entries_max: usize,
-    ) -> JournalFuture<'a, Result<Vec<Entry>, JournalError>> {
-        self.0.read(topics, after, entries_max)
-    }
-
-    fn find<'a>(
-        &'a self,
-        id: &'a EventId,
-    ) -> JournalFuture<'a, Result<Option<Sequence>, JournalError>> {
-        self.0.find(id)
     }
 
     fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {

@@ -1,8 +1,11 @@
 //! A history that keeps everything, and what it expects of every reader.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Included};
 
 use tidings_hub::{Cursor, Epoch, Gap, Hub, Sequence, Start, Topic, TopicInfo, View};
+
+use crate::stepped::ready;
 
 /// One published event.
 #[derive(Debug)]
@@ -26,8 +29,12 @@ pub struct Reference {
     pub events: BTreeMap<u64, Known>,
     /// The ends of topics' streams, by sequence.
     pub ends: BTreeMap<u64, Topic>,
-    /// The newest sequence.
+    /// The newest sequence in the hub's history.
     pub tail: u64,
+    /// The newest sequence that was committed. The journal's feed may be behind it.
+    pub committed: u64,
+    /// The place up to which the journal has dropped everything.
+    pub floor: u64,
     /// How often a topic has let go of an event.
     pub evictions: u64,
     /// The events of each ID, in order.
@@ -47,6 +54,8 @@ impl Reference {
             events: BTreeMap::new(),
             ends: BTreeMap::new(),
             tail: 0,
+            committed: 0,
+            floor: 0,
             evictions: 0,
             by_id: HashMap::new(),
             seen: Vec::new(),
@@ -54,11 +63,33 @@ impl Reference {
         }
     }
 
-    /// Takes in an event that was published next.
-    pub fn publish(&mut self, event: Known) {
-        self.tail += 1;
-        self.by_id.entry(event.id.clone()).or_default().push(self.tail);
-        self.events.insert(self.tail, event);
+    /// Takes in an event that was committed next.
+    pub fn publish(&mut self, sequence: u64, event: Known) {
+        assert!(sequence > self.committed);
+        self.committed = sequence;
+        self.by_id.entry(event.id.clone()).or_default().push(sequence);
+        self.events.insert(sequence, event);
+    }
+
+    /// Takes in an end of a topic's streams.
+    pub fn end(&mut self, sequence: u64, topic: Topic) {
+        assert!(sequence > self.committed);
+        self.committed = sequence;
+        self.ends.insert(sequence, topic);
+    }
+
+    /// The events of the hub's history after a place.
+    fn after(&self, place: u64) -> impl Iterator<Item = (&u64, &Known)> {
+        self.events.range((Excluded(place), Included(place.max(self.tail))))
+    }
+
+    /// Takes in that the journal has dropped everything up to a place.
+    pub fn evict_through(&mut self, place: u64) {
+        self.floor = place;
+        for (_, event) in self.events.range_mut(..=place) {
+            self.evictions += event.held.iter().filter(|held| **held).count() as u64;
+            event.held.fill(false);
+        }
     }
 
     /// Asks the hub which events it still holds for each topic, and checks that what it holds of a
@@ -75,7 +106,7 @@ impl Reference {
             if !is_given && info(&infos, topic) == info(&self.seen, topic) {
                 continue;
             }
-            let page = hub.page(topic.clone(), Start::Oldest, usize::MAX);
+            let page = ready(hub.page(topic.clone(), Start::Oldest, usize::MAX));
             let held: BTreeSet<u64> = page.events.iter().map(|e| e.sequence.get()).collect();
             let mut newest = true;
             for (sequence, event) in self.events.iter_mut().rev() {
@@ -105,7 +136,7 @@ impl Reference {
     /// of the view holds.
     fn locate(&self, id: &str, view: &View) -> Option<u64> {
         match Cursor::parse(id).filter(|cursor| cursor.epoch == self.epoch) {
-            Some(cursor) => Some(cursor.sequence.get()).filter(|s| *s <= self.tail),
+            Some(cursor) => Some(cursor.sequence.get()).filter(|s| *s <= self.committed),
             None => {
                 let held = |sequence: &u64| {
                     let event = &self.events[sequence];
@@ -128,6 +159,8 @@ pub struct Expectation {
     joined: u64,
     /// Events that were told as lost.
     told: BTreeSet<u64>,
+    /// The journal's floor when the latest gap was told.
+    told_floor: u64,
     /// The place that was asked for and leads nowhere.
     lost_place: Option<String>,
     /// Whether its stream has ended.
@@ -161,12 +194,14 @@ impl Expectation {
             after,
             joined,
             told: BTreeSet::new(),
+            told_floor: 0,
             lost_place,
             ended: false,
             last_id: cursor.to_string(),
         };
         if matches!(start, Start::Oldest) || new.lost_place.is_some() {
             new.told = new.lost(reference);
+            new.told_floor = reference.floor;
         }
         new
     }
@@ -190,13 +225,13 @@ impl Expectation {
     }
 
     fn lost(&self, reference: &Reference) -> BTreeSet<u64> {
-        let after = reference.events.range(self.after + 1..);
+        let after = reference.after(self.after);
         after.filter(|(_, e)| self.wants(e) && !self.is_held(e)).map(|(s, _)| *s).collect()
     }
 
     /// Returns whether there is something the reader has not been sent, or must be told.
     pub fn has_more(&self, reference: &Reference) -> bool {
-        let mut after = reference.events.range(self.after + 1..);
+        let mut after = reference.after(self.after);
         self.lost_place.is_some()
             || after.any(|(s, e)| self.wants(e) && (self.is_held(e) || !self.told.contains(s)))
             || self.end(reference).is_some()
@@ -205,14 +240,17 @@ impl Expectation {
     fn end(&self, reference: &Reference) -> Option<u64> {
         let [filter] = self.view.filters() else { return None };
         let tidings_hub::TopicFilter::Exact(topic) = filter else { return None };
-        let from = self.after.max(self.joined) + 1;
-        reference.ends.range(from..).find(|(_, ended)| *ended == topic).map(|(s, _)| *s)
+        // An end that the journal has dropped is not known any more.
+        let from = self.after.max(self.joined).max(reference.floor) + 1;
+        let mut ends = reference.ends.range(from..).take_while(|(s, _)| **s <= reference.tail);
+        ends.find(|(_, ended)| *ended == topic).map(|(s, _)| *s)
     }
 
     /// The reader was sent an event.
     pub fn event(&mut self, reference: &Reference, sequence: u64, id: &str, data: &str) {
         assert!(!self.ended, "{sequence} after the end");
         assert_eq!(self.lost_place, None, "{sequence} before the gap");
+        assert!(sequence <= reference.tail, "{sequence} is not in the history");
         assert!(sequence > self.after, "{sequence} doubled or out of order, after {}", self.after);
         let event = &reference.events[&sequence];
         assert!(self.wants(event), "{sequence} misdelivered");
@@ -236,11 +274,15 @@ impl Expectation {
         match self.lost_place.take() {
             Some(expected) => assert_eq!(asked, expected),
             None => {
-                assert!(!lost.is_subset(&self.told), "a false gap: {self:?} lost {lost:?}");
+                // Of what a journal has dropped, it is not known in which topics it lay.
+                let is_unknown = self.after < reference.floor && self.told_floor < reference.floor;
+                let is_lost = is_unknown || !lost.is_subset(&self.told);
+                assert!(is_lost, "a false gap: {self:?} lost {lost:?}");
             }
         }
         self.told.extend(lost);
-        let mut after = reference.events.range(self.after + 1..);
+        self.told_floor = reference.floor;
+        let mut after = reference.after(self.after);
         let held = after.find(|(_, e)| self.wants(e) && self.is_held(e));
         // What comes after the end of its topic is other streams'.
         let end = self.end(reference);
@@ -259,7 +301,12 @@ impl Expectation {
         assert_eq!(self.lost_place, None, "a place before the gap");
         assert_eq!(place.epoch, reference.epoch);
         let sequence = place.sequence.get();
-        assert!(sequence >= self.after, "the place is behind: {self:?}");
+        // Sequences that a journal has used for matters of its own are no places of the hub's.
+        let between = reference
+            .events
+            .range((Excluded(sequence.min(self.after)), Included(self.after)))
+            .next();
+        assert!(between.is_none() || sequence >= self.after, "{sequence} is behind: {self:?}");
         for (passed, event) in
             reference.events.range(self.after + 1..).take_while(|(s, _)| **s <= sequence)
         {
@@ -268,7 +315,7 @@ impl Expectation {
         }
         let end = self.end(reference);
         assert!(end.is_none_or(|end| end > sequence), "the place passes the end: {self:?}");
-        self.after = sequence;
+        self.after = self.after.max(sequence);
         self.last_id = place.to_string();
     }
 
@@ -286,7 +333,7 @@ impl Expectation {
         }
         assert_eq!(self.lost_place, None, "a lost place is not told");
         assert_eq!(self.end(reference), None, "an end is not seen");
-        for (sequence, event) in reference.events.range(self.after + 1..) {
+        for (sequence, event) in reference.after(self.after) {
             let ok = !self.wants(event) || (!self.is_held(event) && self.told.contains(sequence));
             assert!(ok, "{sequence} lost");
         }

@@ -1,4 +1,7 @@
 //! One random schedule: publish, close, evict, step the time, and let readers read.
+//!
+//! Half of the schedules are on a journal in memory, and half on one that keeps its entries, feeds them
+//! late, and drops them later.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -12,8 +15,10 @@ use tidings_hub::{
 };
 
 use super::Counts;
+use super::driver::Driver;
 use super::reference::{Expectation, Known, Reference};
 use crate::stepped::ready;
+use crate::stepped_journal::SteppedJournal;
 
 /// The readers of a schedule: what is tested against the reference.
 pub trait Readers {
@@ -50,6 +55,8 @@ pub struct Schedule {
     numbers: Option<HashMap<Topic, u64>>,
     keys: u32,
     limits: Limits,
+    /// A journal that keeps its entries, and what drives the hub on it.
+    kept: Option<(SteppedJournal, Driver)>,
     /// How often, in percent, something is evicted between two steps.
     pressure: u32,
 }
@@ -68,10 +75,15 @@ impl Schedule {
         let mut rng = Rng::with_seed(seed);
         let mut config = HubConfig::default();
         config.heartbeat_interval = Duration::from_secs(3);
-        let (bytes, count) = (rng.bool(), rng.bool());
-        let age_max = rng.bool().then(|| Duration::from_secs(rng.u64(1..30)));
+        let is_kept = rng.bool();
+        let (bytes, count) = (!is_kept && rng.bool(), !is_kept && rng.bool());
+        let age_max = (!is_kept && rng.bool()).then(|| Duration::from_secs(rng.u64(1..30)));
         if bytes {
             config.retention.bytes_max = rng.usize(8_000..25_000);
+        }
+        if is_kept {
+            config.retention.bytes_max = rng.usize(4_000..12_000);
+            config.pages_bytes_max = rng.usize(0..2_000_000);
         }
         if count {
             config.retention.topic_events_max = NonZeroUsize::new(rng.usize(1..6));
@@ -82,9 +94,17 @@ impl Schedule {
         let names = ["a", "b", "a/1", "a/2", "a/2/x", "b/1"];
         let epoch = Epoch::new(rng.u64(1..1 << 60)).unwrap();
         let now = Now { time: Time::from_unix_millis(1_700_000_000_000), ..Now::read() };
-        let hub =
-            Hub::builder().config(config).memory(MemoryJournal::with_epoch(epoch)).at(now).build();
-        Self {
+        let builder = Hub::builder().config(config).at(now);
+        let (hub, kept) = if is_kept {
+            let journal = SteppedJournal::new(epoch, rng.usize(1..30));
+            let hub = ready(builder.open(Box::new(journal.clone()))).unwrap();
+            let driver = Driver::new(&hub);
+            (hub, Some((journal, driver)))
+        } else {
+            (builder.memory(MemoryJournal::with_epoch(epoch)).build(), None)
+        };
+        let mut schedule = Self {
+            kept,
             topics: names.map(|name| Topic::new(name).unwrap()).to_vec(),
             reference: Reference::new(epoch),
             left: Vec::new(),
@@ -96,7 +116,9 @@ impl Schedule {
             rng,
             hub,
             now,
-        }
+        };
+        schedule.drive();
+        schedule
     }
 
     /// Runs the schedule of a seed; the answer is what it met.
@@ -106,13 +128,15 @@ impl Schedule {
         for _ in 0..steps {
             schedule.press();
             match schedule.rng.u32(0..100) {
-                0..29 => schedule.publish(),
+                0..25 => schedule.publish(),
+                25..29 => schedule.feed(),
                 29..32 => schedule.end(),
                 32..94 => readers.step(&mut schedule),
                 _ => schedule.tick(3_000),
             }
             readers.check_woken(&mut schedule);
         }
+        schedule.feed_all();
         readers.finish(&mut schedule);
         schedule.counts
     }
@@ -141,7 +165,68 @@ impl Schedule {
                 let draft = self.draft(2_000);
                 self.publish_drafts(vec![draft]);
             }
-            _ => {}
+            _ => self.drop_kept(),
+        }
+    }
+
+    /// Lets the journal drop something that the hub's memory holds no longer.
+    fn drop_kept(&mut self) {
+        /// More than memory holds.
+        const ENTRIES: u64 = 200;
+        let Some((journal, _)) = &self.kept else { return };
+        let Some(most) = self.reference.tail.checked_sub(ENTRIES) else { return };
+        let floor = journal.floor().get();
+        if floor < most {
+            let through = self.rng.u64(floor..=most);
+            journal.evict_through(Sequence::new(through).unwrap());
+            let before = self.reference.evictions;
+            self.reference.evict_through(through);
+            self.counts.add("evictions of the journal", self.reference.evictions - before);
+        }
+    }
+
+    /// Lets the journal and the hub's driver work until nothing moves; `false` if nothing did.
+    pub fn drive(&mut self) -> bool {
+        let Some((journal, driver)) = &mut self.kept else { return false };
+        let has_moved = driver.run(journal);
+        self.counts.add("reads of the journal", journal.take_reads());
+        has_moved
+    }
+
+    /// Lets the feed hand over some of what was committed.
+    fn feed(&mut self) {
+        let (tail, committed) = (self.reference.tail, self.reference.committed);
+        if tail < committed {
+            let through = self.rng.u64(tail..=committed);
+            self.feed_through(through);
+        }
+    }
+
+    fn feed_all(&mut self) {
+        self.feed_through(self.reference.committed);
+    }
+
+    fn feed_through(&mut self, through: u64) {
+        if let Some((journal, _)) = &self.kept {
+            journal.feed_through(Sequence::new(through).unwrap());
+            self.reference.tail = self.reference.tail.max(through);
+            self.drive();
+        }
+    }
+
+    /// Brings the latest commit into history: that of a hub in memory, and of others perhaps.
+    fn committed(&mut self) {
+        match &self.kept {
+            None => self.reference.tail = self.reference.committed,
+            Some((journal, _)) => {
+                if self.rng.u32(0..5) > 0 {
+                    self.feed();
+                } else {
+                    journal.skip(self.rng.u64(0..3));
+                    self.reference.committed = journal.committed().get();
+                    self.counts.add("entries fed late", 1);
+                }
+            }
         }
     }
 
@@ -158,7 +243,7 @@ impl Schedule {
         let published = ready(self.hub.publish_all(drafts_sent.clone())).unwrap();
         for (draft, published) in drafts.iter().zip(&published) {
             assert!(!published.is_duplicate);
-            assert_eq!(published.sequence.get(), self.reference.tail + 1);
+            assert!(self.kept.is_some() || published.sequence.get() == self.reference.tail + 1);
             let topics = draft.topics().as_slice().to_vec();
             let known = Known {
                 held: vec![true; topics.len()],
@@ -166,8 +251,12 @@ impl Schedule {
                 id: published.id().to_string(),
                 data: draft.event().data().to_owned(),
             };
-            self.reference.publish(known);
+            self.reference.publish(published.sequence.get(), known);
+            if self.kept.is_none() {
+                self.reference.tail = self.reference.committed;
+            }
         }
+        self.committed();
         if repeat {
             let again = ready(self.hub.publish_all(drafts_sent)).unwrap();
             assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id() == p.id()));
@@ -223,14 +312,23 @@ impl Schedule {
 
     fn end(&mut self) {
         let topic = self.topic();
+        let before = self.reference.committed;
         ready(self.hub.close(topic.clone())).unwrap();
-        self.reference.tail += 1;
-        self.reference.ends.insert(self.reference.tail, topic);
+        let sequence = match &self.kept {
+            Some((journal, _)) => journal.committed().get(),
+            None => before + 1,
+        };
+        self.reference.end(sequence, topic);
+        self.committed();
         self.observe();
     }
 
     /// Looks at what the hub still holds; the answer is how much it has evicted.
     fn observe(&mut self) -> u64 {
+        if self.kept.is_some() {
+            // It holds what the journal has not dropped.
+            return 0;
+        }
         let before = self.reference.evictions;
         self.reference.observe(&self.hub, &self.topics);
         self.reference.evictions - before
@@ -262,7 +360,7 @@ impl Schedule {
     #[must_use]
     pub fn keeps_everything(&self) -> bool {
         let Limits { bytes, count, age_max } = &self.limits;
-        !bytes && !count && age_max.is_none()
+        !bytes && !count && age_max.is_none() && self.kept.is_none()
     }
 
     /// Where a reader starts, its view, and what is expected of it.
@@ -275,7 +373,7 @@ impl Schedule {
     fn start(&mut self) -> (Start, View) {
         let view = self.view();
         let cursor = |epoch, sequence| Cursor { epoch, sequence: Sequence::new(sequence).unwrap() };
-        let tail = self.reference.tail;
+        let (tail, committed) = (self.reference.tail, self.reference.committed);
         let start = match self.rng.u32(0..20) {
             0..3 => Start::Tail,
             3..6 => Start::Oldest,
@@ -285,10 +383,15 @@ impl Schedule {
             }
             7 => {
                 self.counts.add("places past the tail", 1);
-                let past = [1, 2, 1_000, Sequence::MAX.get() - tail][self.rng.usize(0..4)];
-                cursor(self.reference.epoch, tail + past).into()
+                let past = [1, 2, 1_000, Sequence::MAX.get() - committed][self.rng.usize(0..4)];
+                cursor(self.reference.epoch, committed + past).into()
             }
             8 => cursor(self.reference.epoch, self.rng.u64(0..tail + 1)).into(),
+            // As a publisher that subscribes after its own event, of which the feed knows nothing yet.
+            13 if tail < committed => {
+                self.counts.add("places past the feed", 1);
+                cursor(self.reference.epoch, self.rng.u64(tail + 1..committed + 1)).into()
+            }
             9..12 => Start::After(self.given_id().into()),
             12 => Start::After("nowhere".repeat(self.rng.usize(1..60)).into()),
             _ => {

@@ -55,6 +55,18 @@ impl Catalog {
         self.segments.read().front().map_or(Sequence::ZERO, |segment| segment.base.before())
     }
 
+    /// Returns the place before the newest segments that have so many bytes together.
+    pub(super) fn newest(&self, bytes: u64) -> Sequence {
+        let segments = self.segments.read();
+        let mut left = bytes;
+        let is_enough = |segment: &&Arc<Segment>| {
+            left = left.saturating_sub(segment.file_bytes());
+            left == 0
+        };
+        let first = segments.iter().rev().find(is_enough).or_else(|| segments.front());
+        first.map_or(Sequence::ZERO, |segment| segment.base.before())
+    }
+
     /// Returns the segments that may hold records after a sequence, the oldest first.
     pub(super) fn after(&self, after: Sequence) -> Vec<Arc<Segment>> {
         let segments = self.segments.read();

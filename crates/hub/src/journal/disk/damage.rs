@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::cursor::Sequence;
+pub use crate::journal::Lost;
 
 /// A damaged part of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,30 +36,6 @@ pub enum Damaged {
     Footer,
     /// A segment's file, which is missing.
     Missing,
-}
-
-/// A range of lost entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lost {
-    /// The first lost sequence.
-    pub first: Sequence,
-    /// The last lost sequence.
-    pub last: Sequence,
-}
-
-impl Lost {
-    /// Returns the range between two sequences, or `None` if it is empty.
-    pub(super) fn between(after: Sequence, before: Sequence) -> Option<Self> {
-        (after.get() + 1 < before.get())
-            .then(|| Self { first: after.next(), last: before.before() })
-    }
-
-    /// Returns the number of lost entries.
-    #[must_use]
-    pub fn entries(&self) -> u64 {
-        self.last.get() - self.first.get() + 1
-    }
 }
 
 impl fmt::Display for Damage {

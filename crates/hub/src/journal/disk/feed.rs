@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 
 use super::answer::Answer;
 use super::catalog::Catalog;
-use super::read::{Page, PageMax, page};
+use super::read::page;
 use super::readers::Readers;
 use super::segment::Selection;
 use super::survey::failed;
 use crate::cursor::Sequence;
-use crate::journal::{Content, Entry, Feed, JournalError};
+use crate::journal::{Content, Entry, Feed, JournalError, JournalPage, Lost, PageMax};
 
 /// Committed entries that no feed has taken.
 ///
@@ -76,7 +76,9 @@ pub(super) struct DiskFeed {
     pub(super) readers: Arc<Readers>,
     pub(super) after: Sequence,
     /// The page being read from files, if the place is older than the entries in memory.
-    pub(super) reading: Option<Answer<std::io::Result<Page>>>,
+    pub(super) reading: Option<Answer<std::io::Result<JournalPage>>>,
+    /// Losses found that the hub has not taken.
+    pub(super) lost: Vec<Lost>,
 }
 
 /// The size of a page: about a millisecond of work for the reader and for the hub.
@@ -106,6 +108,14 @@ impl DiskFeed {
 }
 
 impl Feed for DiskFeed {
+    fn take_lost(&mut self) -> Vec<Lost> {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn through(&self) -> Sequence {
+        self.after
+    }
+
     fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
         if self.reading.is_none() {
             self.take(entries, None);
@@ -131,7 +141,8 @@ impl Feed for DiskFeed {
                     None => return Poll::Ready(Err(closed())),
                 };
                 self.after = self.after.max(page.through);
-                if !page.entries.is_empty() {
+                self.lost.extend(page.lost);
+                if !page.entries.is_empty() || !self.lost.is_empty() {
                     entries.extend(page.entries);
                     return Poll::Ready(Ok(()));
                 }
@@ -158,10 +169,6 @@ pub(super) fn closed() -> JournalError {
 pub(super) struct Unopened;
 
 impl Feed for Unopened {
-    fn try_next(&mut self, _entries: &mut Vec<Entry>) -> Result<(), JournalError> {
-        Err(closed())
-    }
-
     fn poll_next(
         &mut self,
         _cx: &mut Context<'_>,

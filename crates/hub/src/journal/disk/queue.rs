@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use smallvec::SmallVec;
 
 use super::answer::{Answer, Giver, answer};
-use crate::journal::{Evict, JournalError, Outcome, Submission};
+use crate::journal::{Evict, JournalError, NotCommitted, Outcome, Submission};
 use crate::time::Time;
 
 /// Submissions that the writer has not taken yet.
@@ -49,17 +49,24 @@ impl Queue {
         Self { state: Mutex::default(), changed: Condvar::new(), bytes_max }
     }
 
-    /// Queues submissions for the writer. `None` if the queue is full or closed.
+    /// Queues submissions for the writer.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCommitted`] if the queue is full or closed.
     pub(super) fn submit(
         &self,
         submissions: SmallVec<[Submission; 1]>,
         now: Time,
-    ) -> Option<Answer<Vec<Outcome>>> {
+    ) -> Result<Answer<Vec<Outcome>>, NotCommitted> {
         let bytes: usize = submissions.iter().map(bytes_of).sum();
         let mut state = self.state.lock();
+        if state.is_closed {
+            return Err(NotCommitted::Stopped);
+        }
         // A request larger than the queue is accepted while the queue is empty.
-        if state.is_closed || state.bytes > 0 && state.bytes + bytes > self.bytes_max {
-            return None;
+        if state.bytes > 0 && state.bytes + bytes > self.bytes_max {
+            return Err(NotCommitted::Busy);
         }
         let (giver, answer) = answer();
         state.bytes += bytes;
@@ -69,7 +76,7 @@ impl Queue {
         if is_enough {
             self.changed.notify_one();
         }
-        Some(answer)
+        Ok(answer)
     }
 
     pub(super) fn evict(&self, what: Evict) -> Answer<Result<(), JournalError>> {

@@ -12,24 +12,7 @@ use super::record::Decoded;
 use super::segment::{Located, Segment, Selection};
 use super::storage::StorageFile;
 use crate::cursor::Sequence;
-use crate::journal::{Content, Entry};
-
-/// The maximum size of a page. A larger entry is read alone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PageMax {
-    pub(super) entries: usize,
-    pub(super) bytes: usize,
-}
-
-/// Entries read from the journal.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) entries: Vec<Entry>,
-    /// The place to continue after: everything up to here has been read or passed over.
-    pub(super) through: Sequence,
-    /// Losses up to that place. Their topics are unknown.
-    pub(super) lost: Vec<Lost>,
-}
+use crate::journal::{Content, Entry, JournalPage, PageMax};
 
 /// Reads the selected entries after a place, in order. An empty page has reached the tail.
 pub(super) fn page(
@@ -37,11 +20,11 @@ pub(super) fn page(
     selection: Selection<'_>,
     after: Sequence,
     max: PageMax,
-) -> io::Result<Page> {
+) -> io::Result<JournalPage> {
     // Entries committed during the read may be left to the next page.
     let tail = catalog.tail();
     let mut reading = Reading {
-        page: Page { through: after.max(catalog.oldest()), ..Page::default() },
+        page: JournalPage::new(Vec::new(), after.max(catalog.oldest())),
         max,
         bytes: 0,
         is_full: false,
@@ -60,7 +43,7 @@ pub(super) fn page(
 }
 
 struct Reading {
-    page: Page,
+    page: JournalPage,
     max: PageMax,
     bytes: usize,
     is_full: bool,
@@ -146,11 +129,7 @@ impl Reading {
 }
 
 /// Finds the earliest event with an ID after a place.
-pub(super) fn find(
-    catalog: &Catalog,
-    id: &EventId,
-    after: Sequence,
-) -> io::Result<Option<Sequence>> {
+pub(super) fn find(catalog: &Catalog, id: &EventId, after: Sequence) -> io::Result<Option<Entry>> {
     for segment in catalog.after(after) {
         let Some(file) = open(catalog, &segment)? else { continue };
         let located = or_index_anew(catalog, &segment, &file, |file| {
@@ -158,13 +137,14 @@ pub(super) fn find(
         })?;
         let mut found = None;
         for record in located.iter().filter(|record| record.sequence > after) {
-            fetch(&*file, segment.salt, std::slice::from_ref(record), &mut |record, decoded| {
+            fetch(&*file, segment.salt, std::slice::from_ref(record), &mut |_, decoded| {
                 // Different IDs may have the same hash.
                 if let Some(Decoded::Known(known)) = decoded
                     && let Content::Event(event) = &known.entry.content
                     && event.id() == Some(id)
+                    && found.is_none()
                 {
-                    found = Some(record.sequence);
+                    found = Some(known.entry);
                 }
                 true
             })?;

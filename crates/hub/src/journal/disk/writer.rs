@@ -14,7 +14,7 @@ use super::seal::seal;
 use super::stats::Tally;
 use super::storage::Failure;
 use super::survey::failed;
-use crate::journal::{Evict, JournalError, Outcome};
+use crate::journal::{Evict, JournalError, NotCommitted, Outcome};
 use crate::time::Now;
 
 /// The state of the writer's thread.
@@ -87,14 +87,15 @@ impl Writer {
                 if self.appender.is_portion_full() && !self.commit(&mut portion, count) {
                     break;
                 }
-                if !self.make_room() {
-                    self.fail(&mut portion, count);
+                if let Err(why) = self.make_room() {
+                    self.fail(&mut portion, count, Outcome::NotCommitted(why));
                     break;
                 }
                 let Some(pushed) = portion.last_mut() else { break };
                 let outcome = self.appender.push(submission, pushed.request.now);
                 // Only this submission is too large; the others are committed.
-                pushed.outcomes.push(outcome.unwrap_or(Outcome::Unknown));
+                let too_large = Outcome::NotCommitted(NotCommitted::TooLarge);
+                pushed.outcomes.push(outcome.unwrap_or(too_large));
             }
         }
         self.commit(&mut portion, 0);
@@ -105,7 +106,7 @@ impl Writer {
     /// failed.
     fn commit(&mut self, portion: &mut Vec<Pushed>, count: usize) -> bool {
         if self.broken.why().is_some() {
-            self.fail(portion, count);
+            self.fail(portion, count, Outcome::NotCommitted(NotCommitted::Stopped));
             return false;
         }
         let started = Now::read().instant;
@@ -117,8 +118,13 @@ impl Writer {
                 self.fed.push(entries);
             }
             Err(failure) => {
+                // After a write or a sync that failed, the portion may be on the disk or not.
+                let outcome = match &failure {
+                    Failure::Refused(_) => Outcome::NotCommitted(NotCommitted::Full),
+                    Failure::Broken(_) => Outcome::Unknown,
+                };
                 self.note(failure);
-                self.fail(portion, count);
+                self.fail(portion, count, outcome);
                 return false;
             }
         }
@@ -134,14 +140,26 @@ impl Writer {
     }
 
     /// Answers the requests of a portion that was not committed. The last request has `count`
-    /// submissions; the rest of them fail as well, so that they are not committed out of order.
-    fn fail(&mut self, portion: &mut Vec<Pushed>, count: usize) {
-        if let Some(last) = portion.last_mut() {
-            let count = count.max(last.outcomes.len());
-            last.outcomes.resize(count, Outcome::Unknown);
+    /// submissions; the rest of them were not written, and are not committed out of order.
+    fn fail(&mut self, portion: &mut Vec<Pushed>, count: usize, outcome: Outcome) {
+        let after = match outcome {
+            Outcome::Unknown => Outcome::NotCommitted(NotCommitted::Stopped),
+            refused => refused,
+        };
+        let rest = portion.last().map_or(0, |last| count.saturating_sub(last.outcomes.len()));
+        let tail = self.catalog.tail();
+        for pending in portion.iter_mut().flat_map(|pushed| &mut pushed.outcomes[pushed.from..]) {
+            // A submission that is too large, or repeats one of another portion, has its outcome.
+            if let Outcome::Committed(sequence) | Outcome::Duplicate(sequence) = *pending
+                && sequence > tail
+            {
+                *pending = outcome;
+            }
         }
-        for mut pushed in portion.drain(..) {
-            pushed.outcomes[pushed.from..].fill(Outcome::Unknown);
+        if let Some(last) = portion.last_mut() {
+            last.outcomes.extend(std::iter::repeat_n(after, rest));
+        }
+        for pushed in portion.drain(..) {
             pushed.request.giver.give(pushed.outcomes);
         }
     }
@@ -153,13 +171,17 @@ impl Writer {
         }
     }
 
-    /// Begins the next segment if the current one is full. Returns `false` if no record can be pushed.
-    fn make_room(&mut self) -> bool {
+    /// Begins the next segment if the current one is full.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCommitted`] if no record can be pushed.
+    fn make_room(&mut self) -> Result<(), NotCommitted> {
         if self.broken.why().is_some() {
-            return false;
+            return Err(NotCommitted::Stopped);
         }
         if !self.appender.is_portion_empty() || !self.appender.is_segment_full() {
-            return true;
+            return Ok(());
         }
         // Segments are sealed one at a time, to bound the indexes held in memory.
         if let Some(sealing) = self.sealing.take() {
@@ -171,7 +193,7 @@ impl Writer {
             let sealed = self.sealing.take().and_then(|sealing| sealing.recv().ok());
             self.note_sealed(sealed);
             if self.appender.unsealed().is_some() {
-                return false;
+                return Err(self.no_room());
             }
         }
         while self.catalog.bytes() > self.bytes_max {
@@ -186,10 +208,18 @@ impl Writer {
         }
         if let Err(failure) = self.appender.roll() {
             self.note(failure);
-            return false;
+            return Err(self.no_room());
         }
         self.start_sealing();
-        true
+        Ok(())
+    }
+
+    /// Why no segment could be begun or sealed: the disk is full, unless the journal has failed.
+    fn no_room(&self) -> NotCommitted {
+        match self.broken.why() {
+            Some(_) => NotCommitted::Stopped,
+            None => NotCommitted::Full,
+        }
     }
 
     fn start_sealing(&mut self) {

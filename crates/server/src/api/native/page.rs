@@ -56,7 +56,7 @@ pub(super) async fn page(
 /// Reads a page. Others have their turn between two looks at history.
 async fn read(context: &Context, view: &View, start: Start, limit: usize) -> Page {
     let mut paging = Paging::new(&context.hub, view, start, limit);
-    while paging.step() {
+    while paging.step().await {
         yield_now().await;
     }
     paging.finish()

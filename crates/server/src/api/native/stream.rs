@@ -44,6 +44,8 @@ async fn answer(
     let stream = request.stream(query)?;
     match format {
         Format::EventStream => {
+            let mut stream = stream;
+            stream.start = context.hub.locate(&view, stream.start).await;
             let mut stream = StreamAnswer::new(view, stream);
             stream.head = vary();
             Ok(stream.into())

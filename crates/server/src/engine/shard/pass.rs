@@ -128,7 +128,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
                 hot.room = Room::Trial;
                 enqueue(key as u32, hot, &mut self.ready);
             }
-            None if !hot.is_behind && is_quiet() => {
+            // One that is behind and not in the queue waits for the journal, perhaps for long.
+            None if (!hot.is_behind || !hot.is_queued && hot.is_writable()) && is_quiet() => {
                 cold.put_first(framed(hot.framing, |text| {
                     self.tap.write_heartbeat(&cold.reader, hot.after, cold.client, text);
                 }));

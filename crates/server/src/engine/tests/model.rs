@@ -246,6 +246,7 @@ impl ShardReaders {
             is_closed: false,
         };
         self.adopt(line, client, (start, &view, expected));
+        schedule.drive();
         // As a shard's thread does: what the stream begins with is true now.
         self.settle(schedule);
     }
@@ -285,7 +286,12 @@ impl ShardReaders {
     }
 
     fn settle(&mut self, schedule: &mut Schedule) {
-        while self.portion(schedule) {}
+        loop {
+            while self.portion(schedule) {}
+            if !(schedule.drive() && self.woken.take()) {
+                break;
+            }
+        }
         self.woken.take();
         self.is_settled = true;
         self.check(schedule);

@@ -1,0 +1,187 @@
+//! Pages that the journal has read, and reading a view from them.
+
+use std::sync::Arc;
+
+use super::read::ends;
+use super::{Block, BlockBuilder, History, Kind, ReadMax, ReadPosition, Resolved, Selection};
+use crate::cursor::{Epoch, Sequence};
+use crate::draft::Topics;
+use crate::filter::TopicFilter;
+use crate::journal::{JournalPage, TopicSet};
+use crate::time::Time;
+use crate::topic::Topic;
+
+/// A page that the journal has read: its events are encoded once, for all readers that stand there. Its
+/// topics are names, so that it makes none known.
+#[derive(Debug)]
+pub(crate) struct KeptPage {
+    parts: Vec<Part>,
+    through: Sequence,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Part {
+    block: Arc<Block>,
+    topics: Vec<Topics>,
+}
+
+/// An event in a page.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept<'a> {
+    pub(crate) block: &'a Arc<Block>,
+    pub(crate) index: usize,
+    pub(crate) topics: &'a Topics,
+}
+
+/// Why reading a page ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeptStop {
+    /// It is over, or took as much as it may.
+    Full,
+    /// The topic's streams were closed here.
+    Closed(Sequence),
+}
+
+impl KeptPage {
+    pub(crate) fn new(page: JournalPage, epoch: Epoch) -> Self {
+        let mut parts = Vec::new();
+        let (mut run, mut topics) = (BlockBuilder::default(), Vec::new());
+        let mut time = Time::default();
+        for mut entry in page.entries {
+            // A journal's clock may have been set back.
+            entry.time = entry.time.max(time);
+            time = entry.time;
+            if !run.fits(entry.sequence, entry.time) {
+                let block = Arc::new(std::mem::take(&mut run).build());
+                parts.push(Part { block, topics: std::mem::take(&mut topics) });
+            }
+            run.push(&entry, epoch);
+            topics.push(entry.topics);
+        }
+        if !run.is_empty() {
+            parts.push(Part { block: Arc::new(run.build()), topics });
+        }
+        let bytes = parts.iter().map(Part::cost).sum::<usize>() + size_of::<Self>();
+        Self { parts, through: page.through, bytes }
+    }
+
+    /// The place up to which the page has everything.
+    pub(crate) fn through(&self) -> Sequence {
+        self.through
+    }
+
+    /// Bytes that the page costs.
+    pub(crate) fn cost(&self) -> usize {
+        self.bytes
+    }
+
+    fn after(&self, place: Sequence) -> impl Iterator<Item = Kept<'_>> {
+        let from = self.parts.partition_point(|part| part.block.last() <= place);
+        self.parts[from..].iter().flat_map(move |part| {
+            let first = part.block.index_at(place.next());
+            (first..part.block.len()).map(|index| Kept {
+                block: &part.block,
+                index,
+                topics: &part.topics[index],
+            })
+        })
+    }
+}
+
+impl Part {
+    fn cost(&self) -> usize {
+        let names = self.topics.iter().flat_map(Topics::as_slice);
+        self.block.cost()
+            + self.topics.capacity() * size_of::<Topics>()
+            + names.map(|name| size_of::<Topic>() + name.heap_bytes()).sum::<usize>()
+    }
+}
+
+impl History {
+    /// The topics whose entries a view reads from the journal.
+    pub(crate) fn topics_of(&self, view: &Resolved) -> TopicSet {
+        if view.has_pattern() {
+            return TopicSet::All;
+        }
+        let names = view.keys().iter().filter_map(|&key| self.topics.get(key));
+        TopicSet::Topics(names.map(|state| state.name.clone()).collect())
+    }
+
+    /// Reads what the view has after the place from a page, in rising order, and advances the position.
+    ///
+    /// Nothing beyond the history's own tail is read, so that a reader never stands before it and after it.
+    pub(crate) fn read_kept<'a>(
+        &'a self,
+        page: &'a KeptPage,
+        view: &Resolved,
+        position: &mut ReadPosition,
+        max: &mut ReadMax,
+        mut visit: impl FnMut(Kept<'a>),
+    ) -> KeptStop {
+        let (mut bytes, mut entries) = (0, 0);
+        for kept in page.after(position.after) {
+            let sequence = kept.block.sequence(kept.index);
+            if sequence > self.tail {
+                break;
+            }
+            if self.is_in_view_of(view, kept, sequence) {
+                match kept.block.kind(kept.index) {
+                    Kind::Event => {
+                        let chunk = kept.block.chunk(kept.index).len();
+                        if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
+                            return KeptStop::Full;
+                        }
+                        (bytes, entries) = (bytes + chunk, entries + 1);
+                        visit(kept);
+                    }
+                    Kind::Close if ends(view, *position, sequence) => {
+                        return KeptStop::Closed(sequence);
+                    }
+                    Kind::Close => {}
+                }
+            }
+            position.after = sequence;
+            if !max.steps.take(kept.topics.as_slice().len()) {
+                return KeptStop::Full;
+            }
+        }
+        position.after = position.after.max(page.through.min(self.tail));
+        max.steps.end();
+        KeptStop::Full
+    }
+
+    /// Returns whether a view has an entry of a page: one of its topics is in the view and has not evicted
+    /// it by a rule, and the view's grant allows it.
+    fn is_in_view_of(&self, view: &Resolved, kept: Kept<'_>, sequence: Sequence) -> bool {
+        let topics = kept.topics.as_slice();
+        let is_kept = |topic: &Topic| {
+            let state = self.topics.find(topic).and_then(|key| self.topics.get(key));
+            let evicted =
+                state.map_or(self.topics.forgotten_through(), |s| s.past().evicted_through);
+            sequence > evicted
+        };
+        let is_selected = |topic: &Topic| match view.selection() {
+            Selection::One(_) | Selection::Many(_) => {
+                self.topics.find(topic).is_some_and(|key| view.keys().contains(&key))
+            }
+            Selection::Scan(view) => view.matches(topic.as_str()),
+        };
+        topics.iter().any(|topic| is_selected(topic) && is_kept(topic))
+            && view.grant().is_none_or(|grant| {
+                grant.allows(topics.iter().map(Topic::as_str), kept.block.is_private(kept.index))
+            })
+    }
+
+    /// Notes an entry of a page that ended the streams of a view's only topic.
+    pub(crate) fn note_kept_end(&mut self, view: &Resolved, sequence: Sequence) {
+        if let Selection::One(key) = view.selection() {
+            self.topics.note_released_end(*key, sequence);
+        }
+    }
+}
+
+/// Returns whether the filters of a view match an entry's topics.
+pub(crate) fn is_matched(filters: &[TopicFilter], topics: &Topics) -> bool {
+    topics.as_slice().iter().any(|topic| filters.iter().any(|f| f.matches(topic.as_str())))
+}

@@ -1,0 +1,345 @@
+//! Reads: what the journal looks up for readers whose place history does not hold.
+//!
+//! A reader that is behind asks for a page and goes away; it is woken when the page is there. Pages lie
+//! in a cache, bounded together and shared by readers that stand at the same place; a page that is not
+//! used makes room for others and is read again if need be. Nobody holds a page while it waits for
+//! anything. The hub's driver polls the journal's futures, in the order in which readers asked.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::locating::Locating;
+use super::waiter::{Wait, Waiter, wake_all};
+use crate::cursor::{Epoch, Sequence};
+use crate::history::{History, KeptPage};
+use crate::journal::{Entry, Journal, JournalError, JournalPage, PageMax, TopicSet};
+
+/// The journal's reads for one hub.
+pub(crate) struct Reads {
+    state: Mutex<State>,
+    bytes_max: usize,
+    has_failed: AtomicBool,
+}
+
+/// Everything that reads are made with.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) epoch: Epoch,
+    pub(super) journal: &'a dyn Journal,
+    pub(super) history: &'a RwLock<History>,
+}
+
+#[derive(Default)]
+struct State {
+    pages: HashMap<TopicSet, BTreeMap<Sequence, Page>>,
+    /// Pages that have been read, by their latest use.
+    uses: BTreeMap<u64, Place>,
+    next_use: u64,
+    /// Bytes of the pages that have been read.
+    bytes: usize,
+    queue: VecDeque<Job>,
+    running: Vec<Running>,
+    in_flight: usize,
+    /// Jobs that failed, for the next tick.
+    failed: Vec<Job>,
+    driver: Option<Waker>,
+}
+
+type Place = (TopicSet, Sequence);
+
+enum Page {
+    Asked(Vec<Waiter>),
+    Read { page: Arc<KeptPage>, used: u64 },
+}
+
+#[derive(Clone)]
+enum Job {
+    Page(Place),
+    /// A look for an event ID, from a place on.
+    Locate(Locating, Sequence),
+}
+
+struct Running {
+    job: Job,
+    future: Pin<Box<dyn Future<Output = Result<Answer, JournalError>> + Send>>,
+}
+
+enum Answer {
+    Page(JournalPage),
+    Found(Option<Entry>),
+    Tail(Sequence),
+}
+
+/// Size of a page: less than a millisecond of work for the journal and for the hub.
+const PAGE_MAX: (usize, usize) = (2048, 256 * 1024);
+/// Reads under way at the same time: enough to keep a disk and a network busy.
+const IN_FLIGHT_MAX: usize = 8;
+/// Answers taken before others have their turn.
+const ANSWERS_OF_A_TURN: usize = 4;
+/// Jobs that wait at most. More wake those that wait longest, which ask again if they are still there.
+const QUEUE_MAX: usize = 16 * 1024;
+
+impl Reads {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { state: Mutex::default(), bytes_max, has_failed: AtomicBool::new(false) }
+    }
+
+    /// The page that continues after a place, or, without one, a promise to wake the waiter.
+    pub(crate) fn page(
+        &self,
+        topics: TopicSet,
+        after: Sequence,
+        wait: Wait<'_>,
+    ) -> Option<Arc<KeptPage>> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let near = state.pages.get_mut(&topics).and_then(|list| {
+            let (from, page) = list.range_mut(..=after).next_back()?;
+            Some((*from, page))
+        });
+        match near {
+            Some((_, Page::Read { page, used })) if page.through() > after => {
+                if let Some(place) = state.uses.remove(used) {
+                    *used = state.next_use;
+                    state.uses.insert(state.next_use, place);
+                    state.next_use += 1;
+                }
+                return Some(Arc::clone(page));
+            }
+            Some((from, Page::Asked(waiters))) if from == after => {
+                wait.join(waiters);
+                return None;
+            }
+            _ => {}
+        }
+        let mut waiters = Vec::new();
+        if wait.join(&mut waiters) {
+            let place = (topics, after);
+            state.pages.entry(place.0.clone()).or_default().insert(after, Page::Asked(waiters));
+            let (displaced, driver) = state.push(Job::Page(place));
+            driver.into_iter().for_each(Waker::wake);
+            wake_all(displaced);
+        }
+        None
+    }
+
+    /// Begins a look for the place of an event ID.
+    pub(crate) fn locate(&self, locating: &Locating) {
+        let (displaced, driver) =
+            self.state.lock().push(Job::Locate(locating.clone(), Sequence::ZERO));
+        driver.into_iter().for_each(Waker::wake);
+        wake_all(displaced);
+    }
+
+    /// Tries again what has failed.
+    pub(super) fn try_again(&self) {
+        let driver = {
+            let mut state = self.state.lock();
+            let failed = mem::take(&mut state.failed);
+            if failed.is_empty() {
+                return;
+            }
+            failed.into_iter().rev().for_each(|job| state.queue.push_front(job));
+            state.driver.take()
+        };
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// Starts reads, polls those under way, and hands out what they have found.
+    pub(super) fn poll(&self, source: Source<'_>, cx: &mut Context<'_>) {
+        let mut answers_left = ANSWERS_OF_A_TURN;
+        let mut running = {
+            let mut state = self.state.lock();
+            match &mut state.driver {
+                Some(driver) => driver.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            mem::take(&mut state.running)
+        };
+        loop {
+            let has_started = {
+                let mut state = self.state.lock();
+                state.start(source.journal, self.bytes_max);
+                let has_started = !state.running.is_empty();
+                running.append(&mut state.running);
+                has_started
+            };
+            let mut done = Vec::new();
+            let mut under_way = Vec::with_capacity(running.len());
+            for mut read in running {
+                match read.future.as_mut().poll(cx) {
+                    Poll::Ready(answer) => done.push((read.job, answer)),
+                    Poll::Pending => under_way.push(read),
+                }
+            }
+            running = under_way;
+            if done.is_empty() && !has_started {
+                break;
+            }
+            answers_left = answers_left.saturating_sub(done.len());
+            for (job, answer) in done {
+                self.state.lock().in_flight -= 1;
+                self.take(source, job, answer);
+            }
+            if answers_left == 0 {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        self.state.lock().running.append(&mut running);
+    }
+
+    fn take(&self, source: Source<'_>, job: Job, answer: Result<Answer, JournalError>) {
+        match (job, answer) {
+            (job, Err(error)) => {
+                if !self.has_failed.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "journal cannot be read; readers behind memory wait until it can"
+                    );
+                }
+                self.state.lock().failed.push(job);
+                return;
+            }
+            (Job::Page(place), Ok(Answer::Page(page))) => {
+                let page = source.check(place.1, page);
+                let page = Arc::new(KeptPage::new(page, source.epoch));
+                let waiters = self.state.lock().keep(place, page);
+                wake_all(waiters);
+            }
+            (Job::Locate(locating, _), Ok(Answer::Tail(tail))) => locating.compare(tail),
+            (Job::Locate(locating, _), Ok(Answer::Found(found))) => {
+                if let Some(after) = locating.note(found) {
+                    self.state.lock().queue.push_back(Job::Locate(locating, after));
+                }
+            }
+            (Job::Page(_) | Job::Locate(..), Ok(_)) => {
+                unreachable!("a job has an answer of its kind")
+            }
+        }
+        self.has_failed.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Source<'_> {
+    /// Notes the place before the oldest entry that the journal keeps.
+    pub(super) fn note_oldest(&self) {
+        if let Some(oldest) = self.journal.oldest()
+            && self.history.read().floor() < oldest
+        {
+            self.history.write().raise_floor(oldest);
+        }
+    }
+
+    /// Notes what a page says of losses, so that those that it concerns are told before they read it.
+    fn check(&self, after: Sequence, mut page: JournalPage) -> JournalPage {
+        self.note_oldest();
+        for lost in &page.lost {
+            self.history.write().lose(lost.last);
+        }
+        if page.through <= after {
+            // The journal has none of what the history has let go of.
+            let mut history = self.history.write();
+            page.through = history.tail().max(after.next());
+            history.lose(page.through);
+        }
+        page
+    }
+}
+
+impl State {
+    /// Queues a job. The answer is those to wake: waiters of a job that was displaced, and the driver.
+    fn push(&mut self, job: Job) -> (Vec<Waiter>, Option<Waker>) {
+        let mut displaced = Vec::new();
+        if self.queue.len() == QUEUE_MAX {
+            match self.queue.pop_front() {
+                Some(Job::Page(place)) => displaced = self.forget(&place),
+                // A look for an ID has one reader, which has no other way to go on.
+                Some(job @ Job::Locate(..)) => self.queue.push_back(job),
+                None => {}
+            }
+        }
+        self.queue.push_back(job);
+        (displaced, self.driver.take())
+    }
+
+    fn start(&mut self, journal: &dyn Journal, bytes_max: usize) {
+        while self.in_flight < IN_FLIGHT_MAX
+            && let Some(job) = self.queue.pop_front()
+        {
+            let future: Pin<Box<dyn Future<Output = _> + Send>> = match &job {
+                Job::Page((topics, after)) => {
+                    if !self.make_room(bytes_max) {
+                        self.queue.push_front(job);
+                        return;
+                    }
+                    let max = PageMax::new(PAGE_MAX.0, PAGE_MAX.1);
+                    let page = journal.read(topics.clone(), *after, max);
+                    Box::pin(async { page.await.map(Answer::Page) })
+                }
+                Job::Locate(locating, _) if locating.is_abandoned() => continue,
+                Job::Locate(locating, after) => match locating.given_id() {
+                    Some(id) => {
+                        let found = journal.find(&id, *after);
+                        Box::pin(async { found.await.map(Answer::Found) })
+                    }
+                    None => {
+                        let tail = journal.tail();
+                        Box::pin(async { tail.await.map(Answer::Tail) })
+                    }
+                },
+            };
+            self.in_flight += 1;
+            self.running.push(Running { job, future });
+        }
+    }
+
+    /// Makes room for one more page. The pages used longest ago go first.
+    fn make_room(&mut self, bytes_max: usize) -> bool {
+        let under_way = self.in_flight * PAGE_MAX.1;
+        while self.bytes + under_way + PAGE_MAX.1 > bytes_max {
+            let Some((_, place)) = self.uses.pop_first() else {
+                // One is read at a time, however small the bound.
+                return self.in_flight == 0;
+            };
+            self.forget(&place);
+        }
+        true
+    }
+
+    /// Forgets a page; the answer is those that wait for it.
+    fn forget(&mut self, (topics, after): &Place) -> Vec<Waiter> {
+        let Some(list) = self.pages.get_mut(topics) else { return Vec::new() };
+        let page = list.remove(after);
+        if list.is_empty() {
+            self.pages.remove(topics);
+        }
+        match page {
+            Some(Page::Asked(waiters)) => waiters,
+            Some(Page::Read { page, used }) => {
+                self.bytes -= page.cost();
+                self.uses.remove(&used);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Keeps a page that has been read; the answer is those that wait for it.
+    fn keep(&mut self, place: Place, page: Arc<KeptPage>) -> Vec<Waiter> {
+        let waiters = self.forget(&place);
+        let used = self.next_use;
+        self.next_use += 1;
+        self.bytes += page.cost();
+        self.pages.entry(place.0.clone()).or_default().insert(place.1, Page::Read { page, used });
+        self.uses.insert(used, place);
+        waiters
+    }
+}

@@ -1,0 +1,74 @@
+//! Submissions to a journal, and what becomes of them.
+
+use std::fmt;
+
+use super::error::JournalFuture;
+use crate::cursor::Sequence;
+use crate::draft::Draft;
+use crate::topic::Topic;
+
+/// A request of a hub to its journal.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Submission {
+    /// An event.
+    Event(Draft),
+    /// Closes the streams of exactly this topic that are open now.
+    Close(Topic),
+}
+
+/// Drafts on their way to being committed.
+#[non_exhaustive]
+pub enum Committing {
+    /// The only draft is done. A journal in memory answers so, without an allocation.
+    One(Outcome),
+    /// All are done.
+    All(Vec<Outcome>),
+    /// The journal is still committing.
+    Waiting(JournalFuture<'static, Vec<Outcome>>),
+}
+
+impl fmt::Debug for Committing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Committing")
+    }
+}
+
+/// The fate of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is committed at this sequence.
+    Committed(Sequence),
+    /// Its idempotency key has been seen; the first one was committed at this sequence.
+    Duplicate(Sequence),
+    /// It was not written, and never appears in the feed. It may be submitted again.
+    NotCommitted(NotCommitted),
+    /// The journal failed and cannot say: it may appear in the feed or not.
+    Unknown,
+}
+
+/// Why a journal has not committed a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotCommitted {
+    /// Too much is waiting to be committed. That passes by itself.
+    Busy,
+    /// There is no room where the journal keeps its entries.
+    Full,
+    /// The journal has failed, and commits nothing until it is opened again.
+    Stopped,
+    /// The event is larger than the journal takes.
+    TooLarge,
+}
+
+impl fmt::Display for NotCommitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too much is waiting to be committed",
+            Self::Full => "there is no room where the journal keeps its entries",
+            Self::Stopped => "the journal has failed and commits nothing until it is opened again",
+            Self::TooLarge => "the event is larger than the journal takes",
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Pages: entries that a journal reads from where it keeps them.
+
+use std::sync::Arc;
+
+use super::entry::Entry;
+use crate::cursor::Sequence;
+use crate::topic::Topic;
+
+/// The topics whose entries are to be read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TopicSet {
+    /// All there are.
+    All,
+    /// These.
+    Topics(Arc<[Topic]>),
+}
+
+impl TopicSet {
+    /// Returns whether the entries of a topic are to be read.
+    #[must_use]
+    pub fn has(&self, topic: &Topic) -> bool {
+        match self {
+            Self::All => true,
+            Self::Topics(topics) => topics.contains(topic),
+        }
+    }
+}
+
+/// The maximum size of a page. A larger entry is read alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageMax {
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of entries, as the journal counts them.
+    pub bytes: usize,
+}
+
+impl PageMax {
+    /// At most so many entries and bytes.
+    #[must_use]
+    pub fn new(entries: usize, bytes: usize) -> Self {
+        Self { entries, bytes }
+    }
+}
+
+/// Entries that a journal has read.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct JournalPage {
+    /// The entries, in strictly rising order.
+    pub entries: Vec<Entry>,
+    /// The place to continue after: everything up to here has been read or passed over.
+    pub through: Sequence,
+    /// Losses up to that place: committed entries that can no longer be read. Their topics are unknown.
+    pub lost: Vec<Lost>,
+}
+
+impl JournalPage {
+    /// A page without losses.
+    #[must_use]
+    pub fn new(entries: Vec<Entry>, through: Sequence) -> Self {
+        Self { entries, through, lost: Vec::new() }
+    }
+}
+
+/// A range of lost entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lost {
+    /// The first lost sequence.
+    pub first: Sequence,
+    /// The last lost sequence.
+    pub last: Sequence,
+}
+
+impl Lost {
+    /// The entries from one sequence to another, both included.
+    #[must_use]
+    pub fn new(first: Sequence, last: Sequence) -> Self {
+        Self { first, last }
+    }
+
+    /// Returns the range between two sequences, or `None` if it is empty.
+    pub(super) fn between(after: Sequence, before: Sequence) -> Option<Self> {
+        (after.get() + 1 < before.get())
+            .then(|| Self { first: after.next(), last: before.before() })
+    }
+
+    /// Returns the number of lost entries.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.last.get() - self.first.get() + 1
+    }
+}

@@ -1,0 +1,132 @@
+//! Origins: where a subscription starts in history.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use crate::cursor::{Cursor, Sequence};
+use crate::history::{History, IdSearch, ReadPosition, Steps};
+use crate::hub::{Hub, Locating, Wait};
+use crate::start::{LocatedId, Start};
+use crate::view::View;
+
+impl Hub {
+    /// Looks up the last event ID of a start, for a view, in the journal if need be. The start that it
+    /// yields is settled: a response made with it has the right head.
+    ///
+    /// It waits only on a journal that keeps its entries, for an ID that a publisher gave, or for one that
+    /// another subscriber has seen earlier than this hub. Without it, a subscriber looks up its ID by
+    /// itself, after it has been made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the look, and loses nothing.
+    pub async fn locate(&self, view: &View, start: Start) -> Start {
+        if !matches!(start, Start::After(_)) {
+            return start;
+        }
+        let origin = Origin::find(self, view, start.clone());
+        let (_, located) = origin.locate(&self.read());
+        let Located::Asked { id, spelled } = located else { return start };
+        let locating = Locating::new(id.clone(), view.clone(), spelled);
+        self.reads().locate(&locating);
+        let place = poll_fn(|cx| match locating.place(Wait::Task(cx.waker())) {
+            Some(place) => Poll::Ready(place),
+            None => Poll::Pending,
+        });
+        Start::Located(LocatedId { id, place: place.await })
+    }
+}
+
+/// Where a subscription starts, with the last event ID looked up.
+pub(crate) enum Origin {
+    Tail,
+    Oldest,
+    /// A place in this history, and the ID that spells or has it.
+    After(Sequence, Box<str>),
+    /// A place that the journal has confirmed.
+    Found(Sequence),
+    /// The ID leads nowhere.
+    Unknown(Box<str>),
+    /// The journal alone can tell.
+    Asked(Box<str>),
+}
+
+/// The place at which a subscription starts, as far as it is known.
+pub(crate) enum Located {
+    /// It is found.
+    Here,
+    /// The ID leads nowhere.
+    Nowhere(Box<str>),
+    /// The journal must be asked. `spelled` is the place that the ID spells, which the feed has not reached.
+    Asked { id: Box<str>, spelled: Option<Sequence> },
+}
+
+impl Origin {
+    /// Looks up the last event ID: what it spells, or the earliest held event of the view that has it.
+    pub(crate) fn find(hub: &Hub, view: &View, start: Start) -> Self {
+        let id = match start {
+            Start::Tail => return Self::Tail,
+            Start::Oldest => return Self::Oldest,
+            Start::Located(LocatedId { id, place }) => {
+                return match place {
+                    Some(place) => Self::Found(place),
+                    None => Self::Unknown(id),
+                };
+            }
+            Start::After(id) => id,
+        };
+        match Cursor::parse(&id).filter(|cursor| cursor.epoch == hub.epoch()) {
+            Some(cursor) => Self::After(cursor.sequence, id),
+            // The journal may have an earlier event of that ID than history, or a later one.
+            None if !hub.read().is_whole() => Self::Asked(id),
+            None => match find_given(hub, view, &id) {
+                Some(sequence) => Self::After(sequence, id),
+                None if hub.read().keeps() => Self::Asked(id),
+                None => Self::Unknown(id),
+            },
+        }
+    }
+
+    /// The position at which the subscription starts, as far as it is known.
+    pub(crate) fn locate(self, history: &History) -> (ReadPosition, Located) {
+        let tail = ReadPosition {
+            after: history.tail(),
+            told_at: history.stamp(),
+            joined: history.tail(),
+        };
+        let oldest = ReadPosition { after: Sequence::ZERO, ..tail };
+        match self {
+            Self::Tail => (tail, Located::Here),
+            Self::Oldest => (oldest, Located::Here),
+            Self::After(after, id) if after > history.tail() => {
+                let is_asked = history.keeps();
+                (
+                    oldest,
+                    if is_asked {
+                        Located::Asked { id, spelled: Some(after) }
+                    } else {
+                        Located::Nowhere(id)
+                    },
+                )
+            }
+            Self::After(after, _) | Self::Found(after) => {
+                (ReadPosition { after, joined: after, ..ReadPosition::default() }, Located::Here)
+            }
+            Self::Unknown(id) => (oldest, Located::Nowhere(id)),
+            Self::Asked(id) => (oldest, Located::Asked { id, spelled: None }),
+        }
+    }
+}
+
+/// Finds the earliest held event of a view with a publisher-given ID.
+fn find_given(hub: &Hub, view: &View, id: &str) -> Option<Sequence> {
+    let mut after = Sequence::ZERO;
+    loop {
+        // Locked anew for each look.
+        match hub.read().find_id(id, view, after, &mut Steps::default()) {
+            IdSearch::Found(sequence) => return Some(sequence),
+            IdSearch::Unknown => return None,
+            IdSearch::More(through) => after = through,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A hub on a journal that answers first, feeds later, and reads when it is told to.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream as _;
+use smol::stream;
+use tidings_hub::journal::{Journal as _, NotCommitted, Submission};
+use tidings_hub::{
+    Cursor, Draft, Epoch, Event, EventId, Found, Hub, HubConfig, Now, PublishError, Sequence,
+    Start, Subscriber, Time, Topic, TopicFilter, View,
+};
+use tidings_testkit::stepped::ready;
+use tidings_testkit::stepped_journal::SteppedJournal;
+use tidings_testkit::waker::Flag;
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+fn sequence(number: u64) -> Sequence {
+    Sequence::new(number).unwrap()
+}
+
+fn draft(name: &str, data: &str) -> Draft {
+    Draft::new(topic(name), Event::new(data))
+}
+
+/// A hub on a journal, and the future that drives it.
+struct Driven {
+    hub: Hub,
+    journal: SteppedJournal,
+    run: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Driven {
+    /// Opens a hub whose memory is small.
+    fn open(journal: &SteppedJournal) -> Self {
+        let mut config = HubConfig::default();
+        config.retention.bytes_max = 8_000;
+        let opening = Hub::builder().config(config).open(Box::new(journal.clone()));
+        let mut opening = pin!(opening);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(opening.as_mut().poll(&mut cx).is_pending(), "the feed has not reached the tail");
+        journal.feed();
+        let Poll::Ready(hub) = opening.poll(&mut cx) else { panic!("the feed has reached it") };
+        let hub = hub.unwrap();
+        let run = Box::pin({
+            let hub = hub.clone();
+            async move { hub.run().await.unwrap() }
+        });
+        Self { hub, journal: journal.clone(), run }
+    }
+
+    /// Opens a hub on a journal without a past.
+    fn open_empty(journal: &SteppedJournal) -> Self {
+        let hub = ready(Hub::builder().open(Box::new(journal.clone()))).unwrap();
+        let run = Box::pin({
+            let hub = hub.clone();
+            async move { hub.run().await.unwrap() }
+        });
+        let mut driven = Self { hub, journal: journal.clone(), run };
+        driven.work();
+        driven
+    }
+
+    /// Lets the hub and the journal work until nothing moves.
+    fn work(&mut self) {
+        let (flag, waker) = Flag::new();
+        waker.wake_by_ref();
+        while self.journal.go_on() | flag.take() {
+            assert!(self.run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+    }
+
+    /// Reads what a subscriber finds until it waits for something new: data, or `gap` with the oldest event's ID.
+    fn read(&mut self, subscriber: &mut Subscriber) -> Vec<String> {
+        let (flag, waker) = Flag::new();
+        let mut found = Vec::new();
+        loop {
+            match Pin::new(&mut *subscriber).poll_next(&mut Context::from_waker(&waker)) {
+                Poll::Ready(Some(Found::Event(held))) => found.push(held.event.data().to_owned()),
+                Poll::Ready(Some(Found::Gap(gap))) => {
+                    found.push(format!("gap {:?}", gap.oldest.as_ref().map(EventId::as_str)));
+                }
+                Poll::Ready(_) => return found,
+                Poll::Pending => {
+                    self.work();
+                    if !flag.take() {
+                        return found;
+                    }
+                }
+            }
+        }
+    }
+
+    fn cursor(&self, number: u64) -> Start {
+        Cursor { epoch: self.hub.epoch(), sequence: sequence(number) }.into()
+    }
+}
+
+/// A journal with a past: events numbered from 1 in topics `a` and `b` in turn.
+fn with_past(events: u64) -> SteppedJournal {
+    let journal = SteppedJournal::new(Epoch::new(7).unwrap(), 16);
+    for number in 1..=events {
+        let name = if number % 2 == 1 { "a" } else { "b" };
+        let event = Submission::Event(draft(name, &number.to_string()));
+        drop(journal.append(&mut std::iter::once(event), Now::read()));
+    }
+    journal
+}
+
+#[test]
+fn what_lies_before_the_oldest_entry_is_told_as_lost_after_a_restart() {
+    let journal = with_past(200);
+    journal.evict_through(sequence(100));
+    let mut driven = Driven::open(&journal);
+    let mut away = driven.hub.subscribe(topic("a"), driven.cursor(50));
+    let found = driven.read(&mut away);
+    assert_eq!(found.len(), 51);
+    let oldest = Cursor { epoch: driven.hub.epoch(), sequence: sequence(101) };
+    assert_eq!(found[..2], [format!("gap {:?}", Some(oldest.to_string())), "101".to_owned()]);
+    // One that was away for less, and one that asks for everything, have lost nothing.
+    for (start, first) in [(driven.cursor(120), "121"), (Start::Oldest, "101")] {
+        let mut back = driven.hub.subscribe(topic("a"), start);
+        assert_eq!(driven.read(&mut back)[0], first);
+    }
+}
+
+#[test]
+fn a_hub_is_made_when_its_feed_has_reached_the_tail() {
+    // Its memory is far smaller than its past, all of which is read from a place behind memory.
+    let journal = with_past(1_000).beginning_with(20);
+    let mut driven = Driven::open(&journal);
+    assert!(driven.hub.stats().events_held <= 20);
+    let all = View::from(TopicFilter::pattern("*").unwrap());
+    let mut back = driven.hub.subscribe(all, driven.cursor(300));
+    let expected: Vec<_> = (301..=1_000).map(|number| number.to_string()).collect();
+    assert_eq!(driven.read(&mut back), expected);
+    drop(driven.hub.publish(draft("b", "live")));
+    journal.feed();
+    assert_eq!(driven.read(&mut back), ["live"]);
+}
+
+#[test]
+fn a_place_that_the_feed_has_not_reached_is_waited_for() {
+    let journal = with_past(10);
+    let mut driven = Driven::open(&journal);
+    let own = ready(driven.hub.publish(draft("a", "own"))).unwrap();
+    let mut after_own = driven.hub.subscribe(topic("a"), Start::After(own.id().as_str().into()));
+    assert_eq!(driven.read(&mut after_own), [""; 0]);
+    ready(driven.hub.publish(draft("a", "next"))).unwrap();
+    journal.feed();
+    assert_eq!(driven.read(&mut after_own), ["next"]);
+    // A place that the journal does not have either leads nowhere.
+    let mut nowhere = driven.hub.subscribe(topic("b"), driven.cursor(5_000));
+    assert!(driven.read(&mut nowhere)[0].starts_with("gap "));
+}
+
+#[test]
+fn commit_times_that_go_back_are_clamped() {
+    let journal = with_past(0);
+    let mut driven = Driven::open_empty(&journal);
+    let (now, mut live) = (Now::read(), driven.hub.subscribe(topic("a"), Start::Tail));
+    for millis in [5_000, 3_000, 9_000] {
+        let now = Now { time: Time::from_unix_millis(millis), ..now };
+        let event = Submission::Event(draft("a", "x"));
+        drop(journal.append(&mut std::iter::once(event), now));
+    }
+    journal.feed();
+    assert_eq!(driven.read(&mut live), ["x"; 3]);
+    let page = ready(driven.hub.page(topic("a"), Start::Oldest, 10));
+    let times = page.events.iter().map(|event| event.time.unix_millis());
+    assert_eq!(times.collect::<Vec<_>>(), [5_000, 5_000, 9_000]);
+}
+
+#[test]
+fn entries_that_the_feed_has_lost_are_told_to_every_reader_before_them() {
+    let journal = with_past(4);
+    let mut driven = Driven::open(&journal);
+    let mut quiet = driven.hub.subscribe(topic("quiet"), Start::Tail);
+    assert_eq!(driven.read(&mut quiet), [""; 0]);
+    let (flag, waker) = Flag::new();
+    assert!(pin!(&mut quiet).poll_next(&mut Context::from_waker(&waker)).is_pending());
+    let lost = ready(driven.hub.publish(draft("a", "lost"))).unwrap();
+    journal.lose(lost.sequence);
+    journal.feed();
+    driven.work();
+    assert!(flag.take(), "its topic may have been the lost one's");
+    assert_eq!(driven.read(&mut quiet), ["gap None"]);
+    let mut after = driven.hub.subscribe(topic("quiet"), driven.cursor(lost.sequence.get()));
+    assert_eq!(driven.read(&mut after), [""; 0], "told once");
+}
+
+#[test]
+fn damage_that_a_page_finds_is_told_once_and_the_rest_is_read() {
+    let journal = with_past(300).beginning_with(10);
+    journal.lose(sequence(99));
+    let mut driven = Driven::open(&journal);
+    let mut back = driven.hub.subscribe(topic("a"), driven.cursor(50));
+    let found = driven.read(&mut back);
+    let gaps = found.iter().filter(|found| found.starts_with("gap")).count();
+    assert_eq!(gaps, 1, "{found:?}");
+    let events: Vec<_> = found.into_iter().filter(|found| !found.starts_with("gap")).collect();
+    let expected = (51..300).filter(|n| n % 2 == 1 && *n != 99).map(|n| n.to_string());
+    assert_eq!(events, expected.collect::<Vec<_>>());
+    let mut again = driven.hub.subscribe(topic("b"), driven.cursor(120));
+    assert_eq!(driven.read(&mut again)[0], "122", "nothing after its place is lost");
+}
+
+#[test]
+fn an_id_that_the_journal_alone_has_is_found_within_the_view() {
+    let journal = SteppedJournal::new(Epoch::new(7).unwrap(), 16).beginning_with(5);
+    for number in 1..=100_u64 {
+        for name in ["a", "b"] {
+            let event = Event::new(format!("{name}{number}"));
+            let id = EventId::new(number.to_string()).unwrap();
+            let event = Submission::Event(Draft::new(topic(name), event.with_id(id)));
+            drop(journal.append(&mut std::iter::once(event), Now::read()));
+        }
+    }
+    let mut driven = Driven::open(&journal);
+    for lookup in [false, true] {
+        let mut start = Start::After("40".into());
+        if lookup {
+            let view = View::from(topic("b"));
+            let hub = driven.hub.clone();
+            let mut locating = Box::pin(async move { hub.locate(&view, start).await });
+            let (_, waker) = Flag::new();
+            let mut cx = Context::from_waker(&waker);
+            assert!(locating.as_mut().poll(&mut cx).is_pending());
+            driven.work();
+            let Poll::Ready(located) = locating.as_mut().poll(&mut cx) else { panic!("found") };
+            start = located;
+        }
+        let mut back = driven.hub.subscribe(topic("b"), start);
+        if lookup {
+            assert_eq!(back.started_after().map(EventId::as_str), Some("40"));
+        }
+        let found = driven.read(&mut back);
+        assert_eq!((found.len(), &*found[0]), (60, "b41"));
+    }
+    let mut unknown = driven.hub.subscribe(topic("b"), Start::After("4711".into()));
+    let found = driven.read(&mut unknown);
+    assert_eq!((found.len(), &*found[0], &*found[1]), (101, "gap Some(\"1\")", "b1"));
+}
+
+#[test]
+fn a_topic_that_was_closed_behind_memory_ends_its_readers_streams() {
+    let journal = SteppedJournal::new(Epoch::new(7).unwrap(), 16).beginning_with(5);
+    let append = |submission| drop(journal.append(&mut std::iter::once(submission), Now::read()));
+    append(Submission::Event(draft("a", "first")));
+    append(Submission::Close(topic("a")));
+    (0..50).for_each(|_| append(Submission::Event(draft("b", "x"))));
+    let mut driven = Driven::open(&journal);
+    let mut back = driven.hub.subscribe(topic("a"), driven.cursor(1));
+    assert!(!back.is_closed(), "memory does not know yet");
+    assert_eq!(driven.read(&mut back), [""; 0]);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_eq!(pin!(&mut back).poll_next(&mut cx), Poll::Ready(None));
+    drop(back);
+    assert!(driven.hub.subscribe(topic("a"), driven.cursor(1)).is_closed());
+    assert!(!driven.hub.subscribe(topic("a"), Start::Tail).is_closed());
+}
+
+#[test]
+fn pages_are_shared_and_bounded() {
+    let journal = with_past(2_000).beginning_with(10);
+    let mut driven = Driven::open(&journal);
+    let mut readers: Vec<_> =
+        (0..100).map(|_| driven.hub.subscribe(topic("a"), Start::Oldest)).collect();
+    let wakers: Vec<_> = readers.iter().map(|_| Flag::new()).collect();
+    let mut counts = vec![0; readers.len()];
+    // All of them in turn, so that they stand at the same place.
+    let mut is_moving = true;
+    while is_moving {
+        is_moving = false;
+        for ((reader, (_, waker)), count) in readers.iter_mut().zip(&wakers).zip(&mut counts) {
+            let mut cx = Context::from_waker(waker);
+            while let Poll::Ready(Some(Found::Event(_))) = pin!(&mut *reader).poll_next(&mut cx) {
+                (*count, is_moving) = (*count + 1, true);
+            }
+        }
+        driven.work();
+        is_moving |= wakers.iter().any(|(flag, _)| flag.take());
+    }
+    assert_eq!(counts, [1_000; 100]);
+    let pages = journal.take_reads();
+    assert!(pages <= 1_000_u64.div_ceil(16) + 2, "{pages} pages for 100 readers");
+    assert!(driven.hub.stats().topics <= 2, "pages make no topics known");
+}
+
+#[test]
+fn a_journal_that_has_stopped_refuses_and_the_hub_goes_on() {
+    let journal = with_past(100).beginning_with(10);
+    let mut driven = Driven::open(&journal);
+    journal.stop();
+    let refused = ready(driven.hub.publish(draft("a", "late"))).unwrap_err();
+    assert_eq!(refused, PublishError::NotCommitted(NotCommitted::Stopped));
+    let hub = driven.hub.clone();
+    let before = hub.uptime();
+    // The ticks go on after the feed's end, and the error is the future's.
+    let drive = hub.drive_with(stream::repeat(()));
+    driven.run = Box::pin(async { drop(drive.await) });
+    let (_, waker) = Flag::new();
+    let mut cx = Context::from_waker(&waker);
+    while hub.uptime() == before {
+        assert!(driven.run.as_mut().poll(&mut cx).is_pending());
+        std::thread::yield_now();
+    }
+    let mut back = hub.subscribe(topic("a"), driven.cursor(50));
+    let mut count = 0;
+    while count < 25 {
+        match pin!(&mut back).poll_next(&mut cx) {
+            Poll::Ready(Some(Found::Event(_))) => count += 1,
+            other => assert_eq!(other, Poll::Pending),
+        }
+        journal.go_on();
+        assert!(driven.run.as_mut().poll(&mut cx).is_pending());
+    }
+    let ended = smol::block_on(hub.drive_with(stream::iter([(); 3])));
+    assert!(ended.is_err(), "told when its ticks are over");
+}
