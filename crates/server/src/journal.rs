@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::Damage;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 /// The least time between two warnings that the disk is full: publishers repeat their requests.
 const FULL_EVERY: Duration = Duration::from_secs(60);
@@ -14,6 +14,7 @@ const FULL_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct JournalWatch {
     journal: DiskJournal,
+    told_opened: bool,
     told_damage: usize,
     told_failure: bool,
     refused: u64,
@@ -23,11 +24,23 @@ pub(crate) struct JournalWatch {
 impl JournalWatch {
     /// Begins to watch. What was found while the journal was opened is logged at the first look.
     pub(crate) fn new(journal: DiskJournal) -> Self {
-        Self { journal, told_damage: 0, told_failure: false, refused: 0, told_refused: None }
+        Self {
+            journal,
+            told_opened: false,
+            told_damage: 0,
+            told_failure: false,
+            refused: 0,
+            told_refused: None,
+        }
     }
 
     /// Logs what is new.
     pub(crate) fn look(&mut self, now: Instant) {
+        let stats = self.journal.stats();
+        if !std::mem::replace(&mut self.told_opened, true) {
+            let (entries, bytes) = (stats.entries, stats.bytes);
+            info!(entries, bytes, cut_bytes = self.journal.cut_bytes(), "journal opened");
+        }
         for damage in self.journal.damage().iter().skip(self.told_damage) {
             self.told_damage += 1;
             tell(damage);
@@ -38,10 +51,10 @@ impl JournalWatch {
             self.told_failure = true;
             error!(%reason, "journal stopped writing");
         }
-        let refused = self.journal.stats().refused;
+        let refused = stats.refused;
         let is_due = self.told_refused.is_none_or(|told| now >= told + FULL_EVERY);
         if refused > self.refused && is_due {
-            warn!(refused = refused - self.refused, "disk full");
+            warn!(commits = refused - self.refused, "journal refused commits: the disk is full");
             (self.refused, self.told_refused) = (refused, Some(now));
         }
     }
