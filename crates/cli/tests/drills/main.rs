@@ -6,11 +6,17 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod behind;
+mod crash;
+mod crash_relay;
 mod descriptors;
+mod disk;
+mod folder;
 mod herd;
 mod leak;
 mod log;
 mod program;
+mod publisher;
 mod reader;
 mod reload;
 mod stalled;

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -44,7 +45,22 @@ pub(crate) fn drill(claim: impl Future<Output = ()>) {
 impl Program {
     /// Starts the program on a free port.
     pub(crate) fn start(args: &[&str]) -> Self {
-        Self::spawn(Command::new(env!("CARGO_BIN_EXE_tidings")), args)
+        Self::spawn(tidings(), args)
+    }
+
+    /// Starts the program on the address that an earlier one had.
+    pub(crate) fn start_at(address: SocketAddr, args: &[&str]) -> Self {
+        Self::spawn(tidings(), &[&["--listen", &address.to_string()], args].concat())
+    }
+
+    /// Starts the program with a limit on the size of each file, which writes then fail at as on a full
+    /// disk.
+    pub(crate) fn start_with_file_bytes(bytes: u64, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        // Blocks of 512 bytes. Without the trap, the signal would end the program.
+        let limit = format!("trap '' XFSZ && ulimit -S -f {} && exec \"$0\" \"$@\"", bytes / 512);
+        command.args(["-c", &limit, env!("CARGO_BIN_EXE_tidings")]);
+        Self::spawn(command, args)
     }
 
     /// Starts the program with a limit on descriptors that it cannot raise.
@@ -59,15 +75,22 @@ impl Program {
 
     /// Starts the program with a standard error that nobody reads; the end that is not read.
     pub(crate) fn start_unread(args: &[&str]) -> (Self, ChildStderr) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        let mut command = tidings();
         command.stderr(Stdio::piped());
         let mut program = Self::spawn(command, args);
         let unread = program.child.stderr.take().unwrap();
         (program, unread)
     }
 
+    /// Starts the program; in memory and on a free port unless `args` say otherwise.
     fn spawn(mut command: Command, args: &[&str]) -> Self {
-        command.args(["serve", "--memory", "--listen", "127.0.0.1:0"]).args(args);
+        command.arg("serve").args(args);
+        if !args.contains(&"--data") {
+            command.arg("--memory");
+        }
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
@@ -88,6 +111,24 @@ impl Program {
             assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "it ended");
         }
         line
+    }
+
+    /// Returns the process ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the program by SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends the program by SIGTERM, with status 0.
+    pub(crate) fn stop(mut self) {
+        let pid = Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// Returns the number of open descriptors.
@@ -147,6 +188,11 @@ impl Program {
     pub(crate) async fn metric_is(&self, series: &str, number: u64) {
         while self.metric(series).await != number {}
     }
+}
+
+/// Returns the command of the program under test.
+pub(crate) fn tidings() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tidings"))
 }
 
 /// Returns the request that publishes an event, without the headers that every request has.

@@ -66,17 +66,23 @@ impl Reader {
     ///
     /// The connection breaks, or the chunked coding is malformed.
     pub(crate) async fn next(&mut self) -> Option<EventBuf> {
+        self.try_next().await.unwrap()
+    }
+
+    /// Waits for the next event; `None` at the end of the stream, an error if the connection breaks.
+    pub(crate) async fn try_next(&mut self) -> io::Result<Option<EventBuf>> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 self.last_event_id = event.id().map(str::to_owned);
-                return Some(event);
+                return Ok(Some(event));
             }
             if self.is_over {
-                return None;
+                return Ok(None);
             }
             self.bytes.reserve(READ_BYTES);
-            let read = self.socket.read_buf(&mut self.bytes).await.unwrap();
-            assert!(read > 0, "the connection ended before the stream");
+            if self.socket.read_buf(&mut self.bytes).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             self.decode();
         }
     }
