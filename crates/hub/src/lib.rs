@@ -48,10 +48,8 @@
 //! has a page for each subject, such as [resuming](docs::resuming) and [testing](docs::testing), and the
 //! repository's folder `examples` has programs for axum, hyper, actix-web and smol.
 
-#![cfg_attr(
-    not(feature = "engine"),
-    allow(dead_code, unreachable_pub, unused_imports, reason = "what the feature `engine` uses")
-)]
+// The feature `engine` makes items of several modules reachable, which are unused without it.
+#![cfg_attr(not(feature = "engine"), allow(unreachable_pub, reason = "public with `engine`"))]
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -60,6 +58,7 @@ mod closer;
 mod cursor;
 pub mod docs;
 mod draft;
+#[cfg_attr(not(feature = "engine"), allow(unused_imports, reason = "used with `engine`"))]
 mod emitters;
 #[cfg(feature = "engine")]
 pub mod engine;
@@ -67,7 +66,12 @@ mod entry;
 mod filter;
 mod gap;
 mod grant;
+#[cfg_attr(
+    not(feature = "engine"),
+    allow(dead_code, unused_imports, reason = "used with `engine`")
+)]
 mod history;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod hub;
 pub mod journal;
 mod json;
@@ -76,11 +80,14 @@ mod on_end;
 mod origin;
 mod page;
 mod publish;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod reader;
 mod request;
 mod seen;
 mod start;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod stream_text;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod subscriber;
 mod time;
 mod topic;

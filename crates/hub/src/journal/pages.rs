@@ -83,6 +83,7 @@ impl Lost {
     }
 
     /// Returns the range between two sequences, or `None` if it is empty.
+    #[cfg(feature = "disk")]
     pub(super) fn between(after: Sequence, before: Sequence) -> Option<Self> {
         (after.get() + 1 < before.get())
             .then(|| Self { first: after.next(), last: before.before() })
