@@ -271,6 +271,11 @@ impl<S, P> Slots<S, P> {
         Some((self.hot.get_mut(key)?, self.cold.get_mut(key)?))
     }
 
+    /// Both parts of a slot, to look at.
+    pub(super) fn see(&self, key: usize) -> Option<(&Hot<S>, &Cold<P>)> {
+        Some((self.hot.get(key)?, self.cold.get(key)?))
+    }
+
     /// Both parts of a slot that exists.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidings_hub::engine::{drain_delay, quiet_max, return_time};
 use tidings_proto::encode_retry;
 
+use super::super::gathered::SharedEvent;
 use super::super::reason::Reason;
 use super::super::slot::{Permit, Rest, Room, Tick};
 use super::super::socket::Socket;
@@ -14,6 +15,9 @@ use super::{Shard, enqueue, framed, ticks};
 
 /// The number of slots that one turn of the pass visits.
 const PASS_SLOTS: usize = 1024;
+/// The time after which a client that accepts no bytes has stopped. One that is only slow, such as many
+/// that read a long past at once, is not closed for what is kept for it.
+const STOPPED: Duration = Duration::from_secs(5);
 /// The time that the client of an ended stream has to close the connection.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -88,13 +92,19 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         }
     }
 
-    /// Notes the slot if it has the rest of an evicted event.
+    /// Notes the slot if it has stopped in an event that history has evicted.
     fn note_rest(&mut self, key: usize) {
-        let Some((_, cold)) = self.slots.get(key) else { return };
-        let event = cold.rest.as_deref().and_then(Rest::shared_event);
-        if let Some(event) = event.filter(|event| !self.tap.holds(event.sequence())) {
-            self.evicted.add(event, key);
+        if let Some(event) = self.stopped_in(key) {
+            self.evicted.add(&event, key);
         }
+    }
+
+    /// The evicted event in which a slot's client has stopped taking bytes.
+    fn stopped_in(&self, key: usize) -> Option<SharedEvent> {
+        let (hot, cold) = self.slots.see(key)?;
+        let has_stopped = self.now.saturating_sub(hot.sent_at) >= ticks(STOPPED);
+        let event = cold.rest.as_deref().filter(|_| has_stopped)?.shared_event()?;
+        (!self.tap.holds(event.sequence())).then(|| event.clone())
     }
 
     /// Closes slots whose rests keep too much memory, after a pass over all of them.
@@ -102,9 +112,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         for key in self.evicted.take_beyond(self.tap.evicted_bytes_max()) {
             let key = key as usize;
             // It may have ended during the pass, and its number may be another slot's.
-            let rest = self.slots.get(key).and_then(|(_, cold)| cold.rest.as_deref());
-            let event = rest.and_then(Rest::shared_event);
-            if event.is_some_and(|event| !self.tap.holds(event.sequence())) {
+            if self.stopped_in(key).is_some() {
                 drop(self.remove(key, Reason::ClientStalled));
             }
         }

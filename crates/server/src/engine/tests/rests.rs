@@ -169,7 +169,8 @@ fn rests_of_evicted_events_take_at_most_an_eighth_more_than_the_budget() {
         readers.turns();
         let stopped = readers.wires[..=at].iter();
         kept = stopped.filter(|(_, _, wire)| !wire.borrow().is_closed).count() * EVENT_BYTES;
-        assert!(kept <= BUDGET + BUDGET / 8 + EVENT_BYTES, "{kept} bytes at {at}");
+        // Those of the last 5 s have not stopped yet.
+        assert!(kept <= BUDGET + BUDGET / 8 + 4 * EVENT_BYTES, "{kept} bytes at {at}");
     }
     assert!(kept > BUDGET, "{kept} bytes are few");
     let reasons = readers.shard.take_end_reasons();
