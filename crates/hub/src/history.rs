@@ -184,6 +184,11 @@ impl History {
         self.losses.floor()
     }
 
+    /// The newest entry that the journal alone keeps: everything after it that can be read is held.
+    pub(crate) fn released_through(&self) -> Sequence {
+        self.released_through
+    }
+
     /// Returns whether the history holds everything that can be read.
     pub(crate) fn is_whole(&self) -> bool {
         !self.keeps || self.released_through <= self.floor()

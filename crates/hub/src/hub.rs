@@ -25,7 +25,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use self::builder::HubBuilder;
 use self::clock::Clock;
 use self::committer::Committer;
-pub(crate) use self::locating::Locating;
+pub(crate) use self::locating::{Locating, Wanted};
 use self::reads::Reads;
 #[cfg(feature = "engine")]
 pub use self::stats::TopicListing;
@@ -173,6 +173,13 @@ impl Hub {
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, History> {
         self.inner.history.write()
+    }
+
+    /// Begins a look for a place in the journal.
+    pub(crate) fn begin_locating(&self, wanted: Wanted) -> Locating {
+        let locating = Locating::new(wanted);
+        self.inner.reads.locate(&locating);
+        locating
     }
 
     pub(crate) fn reads(&self) -> &Reads {

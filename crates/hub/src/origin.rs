@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use crate::cursor::{Cursor, Sequence};
 use crate::history::{History, IdSearch, ReadPosition, Steps};
-use crate::hub::{Hub, Locating, Wait};
+use crate::hub::{Hub, Wait, Wanted};
 use crate::start::{LocatedId, Start};
 use crate::view::View;
 
@@ -27,13 +27,20 @@ impl Hub {
         let origin = Origin::find(self, view, start.clone());
         let (_, located) = origin.locate(&self.read());
         let Located::Asked { id, spelled } = located else { return start };
-        let locating = Locating::new(id.clone(), view.clone(), spelled);
-        self.reads().locate(&locating);
+        let locating = self.begin_locating(wanted(id.clone(), view, spelled));
         let place = poll_fn(|cx| match locating.place(Wait::Task(cx.waker())) {
             Some(place) => Poll::Ready(place),
             None => Poll::Pending,
         });
         Start::Located(LocatedId { id, place: place.await })
+    }
+}
+
+/// The look for an ID's place in the journal.
+pub(crate) fn wanted(id: Box<str>, view: &View, spelled: Option<Sequence>) -> Wanted {
+    match spelled {
+        Some(place) => Wanted::Spelled { id, place },
+        None => Wanted::Given { id, view: view.clone() },
     }
 }
 

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use crate::cursor::Cursor;
 use crate::entry::{HeldEvent, Raw};
 use crate::gap::Gap;
-use crate::history::{Latest, ReadMax, Steps};
+use crate::history::{ReadMax, Steps};
 use crate::hub::{Hub, Wait};
-use crate::reader::{Read, Reader};
+use crate::reader::{Read, Reader, Rewind, Rewound};
 use crate::start::Start;
 use crate::view::View;
 
@@ -32,7 +32,7 @@ pub struct Page {
 pub struct Paging {
     reader: Reader,
     /// The look for the latest events, which comes before reading.
-    latest: Option<Latest>,
+    latest: Option<Rewind>,
     found: Vec<Raw>,
     bytes: usize,
     events_max: usize,
@@ -46,7 +46,7 @@ impl Paging {
         let is_latest = start == Start::Tail;
         let mut reader = Reader::begin(hub, view, start, None);
         reader.read_past_closes();
-        let latest = is_latest.then(|| Latest::new(reader.after(), events_max));
+        let latest = is_latest.then(|| Rewind::new(reader.after(), events_max));
         Self { reader, latest, found: Vec::new(), bytes: 0, events_max, gap: None }
     }
 
@@ -61,10 +61,11 @@ impl Paging {
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if let Some(latest) = &mut self.latest {
-            if !self.reader.rewind(latest) {
-                return Poll::Ready(true);
+            match self.reader.rewind(latest, Wait::Task(cx.waker())) {
+                Rewound::Done => self.latest = None,
+                Rewound::More => return Poll::Ready(true),
+                Rewound::Waiting => return Poll::Pending,
             }
-            self.latest = None;
         }
         let mut max = ReadMax {
             bytes: PAGE_BYTES_MAX.saturating_sub(self.bytes),

@@ -1,20 +1,22 @@
 //! Readers: the cursors behind subscribers and the slots of shards.
 
 mod behind;
+mod latest;
 
 use std::fmt;
 use std::sync::Arc;
 
 use tidings_proto::EventId;
 
+pub(crate) use self::latest::{Rewind, Rewound};
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
 use crate::history::{
-    Block, EvictionStamp, Held, Latest, LookBack, Mark, Passed, ReadMax, ReadPosition, Resolved,
+    Block, EvictionStamp, Held, LookBack, Mark, Passed, ReadMax, ReadPosition, Resolved,
     ShardIndex, Steps, Stop, TopicKey,
 };
 use crate::hub::{Hub, Locating, Wait};
-use crate::origin::{Located, Origin};
+use crate::origin::{Located, Origin, wanted};
 use crate::seen::Seen;
 use crate::start::Start;
 use crate::topic::Topic;
@@ -111,8 +113,7 @@ impl Reader {
             Located::Here => None,
             Located::Nowhere(id) => Some(Box::new(Asked::Lost(Gap::asked(&id).into()))),
             Located::Asked { id, spelled } => {
-                let locating = Locating::new(id, view.clone(), spelled);
-                hub.reads().locate(&locating);
+                let locating = hub.begin_locating(wanted(id, view, spelled));
                 Some(Box::new(Asked::Locating(locating)))
             }
         };
@@ -176,14 +177,6 @@ impl Reader {
     /// Returns whether the place of the reader is still to be found, or a gap to be told.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.state().is_unsettled()
-    }
-
-    /// Moves back to before the view's latest events; what was evicted before them is no gap. `false` if
-    /// that takes another look.
-    pub(crate) fn rewind(&mut self, latest: &mut Latest) -> bool {
-        let is_over = self.hub.read().find_latest(&self.state().resolved, latest);
-        self.after = latest.after;
-        is_over
     }
 
     /// Reads on over the ends of the topic's streams: for readers that have no stream to end.

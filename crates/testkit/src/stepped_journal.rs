@@ -282,6 +282,22 @@ impl Journal for SteppedJournal {
         })
     }
 
+    fn place_before(
+        &self,
+        topics: TopicSet,
+        through: Sequence,
+        entries: usize,
+    ) -> JournalFuture<'static, Result<Sequence, JournalError>> {
+        self.later(move |state| {
+            let has = |entry: &&Entry| entry.topics.as_slice().iter().any(|t| topics.has(t));
+            let before = state.entries.range(..=through).rev().map(|(_, entry)| entry).filter(has);
+            match before.take(entries).map(|entry| entry.sequence.before()).collect::<Vec<_>>() {
+                places if places.len() == entries => places.last().copied().unwrap_or(through),
+                _ => state.oldest,
+            }
+        })
+    }
+
     fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
         if let Evict::Through(through) = what {
             self.evict_through(through);

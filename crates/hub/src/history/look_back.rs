@@ -43,6 +43,11 @@ impl Latest {
         let back = LookBack { through: tail, left: LATEST_ENTRIES_MAX };
         Self { back, left: events, after: tail }
     }
+
+    /// Events that are to be found beneath the history, once all that it holds was looked at.
+    pub(crate) fn left_beneath(&self) -> usize {
+        if self.back.left == 0 { 0 } else { self.left }
+    }
 }
 
 impl History {

@@ -1,27 +1,34 @@
-//! Looking up a last event ID in the journal, where history does not have its place.
+//! Looking up a place in the journal that history does not have: that of a last event ID, or that before
+//! a view's latest events.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tidings_proto::EventId;
 
 use super::waiter::{Wait, Waiter, wake_all};
 use crate::cursor::Sequence;
 use crate::history::is_matched;
-use crate::journal::Entry;
+use crate::journal::{Entry, TopicSet};
 use crate::topic::Topic;
 use crate::view::View;
 
-/// A look for the place that a last event ID means. Clones share it.
+/// A look for a place. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Locating(Arc<Look>);
 
 struct Look {
-    id: Box<str>,
-    view: View,
-    /// The place that the ID spells, which the feed has not reached; `None` if a publisher gave the ID.
-    spelled: Option<Sequence>,
+    wanted: Wanted,
     state: Mutex<State>,
+}
+
+/// A place that is looked for.
+pub(crate) enum Wanted {
+    /// That of the earliest event of a view with an ID that a publisher gave.
+    Given { id: Box<str>, view: View },
+    /// One that an ID spells and that the feed has not reached.
+    Spelled { id: Box<str>, place: Sequence },
+    /// The place before the newest entries of some topics, up to and including a place.
+    Before { topics: TopicSet, through: Sequence, entries: usize },
 }
 
 #[derive(Default)]
@@ -32,13 +39,16 @@ struct State {
 }
 
 impl Locating {
-    pub(crate) fn new(id: Box<str>, view: View, spelled: Option<Sequence>) -> Self {
-        Self(Arc::new(Look { id, view, spelled, state: Mutex::default() }))
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        Self(Arc::new(Look { wanted, state: Mutex::default() }))
     }
 
-    /// The ID.
+    /// The ID whose place is looked for; an empty text if it is no ID's.
     pub(crate) fn id(&self) -> &str {
-        &self.0.id
+        match &self.0.wanted {
+            Wanted::Given { id, .. } | Wanted::Spelled { id, .. } => id,
+            Wanted::Before { .. } => "",
+        }
     }
 
     /// The outcome, or a promise to wake the waiter.
@@ -50,10 +60,8 @@ impl Locating {
         state.place
     }
 
-    /// The ID to look for, if a publisher gave it.
-    pub(super) fn given_id(&self) -> Option<EventId> {
-        let id = self.0.spelled.is_none().then(|| EventId::new(&*self.0.id));
-        id.and_then(Result::ok)
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.0.wanted
     }
 
     /// Returns whether nobody waits for the outcome any more.
@@ -61,18 +69,20 @@ impl Locating {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Notes the journal's newest entry: a place up to there is one.
-    pub(super) fn compare(&self, tail: Sequence) {
-        self.finish(self.0.spelled.filter(|place| *place <= tail));
+    /// Notes the journal's newest entry, up to which a spelled place is one, or the place before entries.
+    pub(super) fn note_place(&self, found: Sequence) {
+        self.finish(match &self.0.wanted {
+            Wanted::Spelled { place, .. } => Some(*place).filter(|place| *place <= found),
+            Wanted::Given { .. } | Wanted::Before { .. } => Some(found),
+        });
     }
 
     /// Notes an event that has the ID. If it is not in the view, the look goes on after it.
     pub(super) fn note(&self, found: Option<Entry>) -> Option<Sequence> {
-        let Some(entry) = found else {
+        let (Some(entry), Wanted::Given { view, .. }) = (found, &self.0.wanted) else {
             self.finish(None);
             return None;
         };
-        let view = &self.0.view;
         let mut names = entry.topics.as_slice().iter().map(Topic::as_str);
         let is_in_view = is_matched(view.filters(), &entry.topics)
             && view.grant().allows(&mut names, entry.private);

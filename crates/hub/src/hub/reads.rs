@@ -6,7 +6,7 @@
 //! anything. The hub's driver polls the journal's futures, in the order in which readers asked.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, RwLock};
+use tidings_proto::EventId;
 
-use super::locating::Locating;
+use super::locating::{Locating, Wanted};
 use super::waiter::{Wait, Waiter, wake_all};
 use crate::cursor::{Epoch, Sequence};
 use crate::history::{History, KeptPage};
@@ -62,7 +63,7 @@ enum Page {
 #[derive(Clone)]
 enum Job {
     Page(Place),
-    /// A look for an event ID, from a place on.
+    /// A look for a place, or for an event ID from a place on.
     Locate(Locating, Sequence),
 }
 
@@ -74,7 +75,7 @@ struct Running {
 enum Answer {
     Page(JournalPage),
     Found(Option<Entry>),
-    Tail(Sequence),
+    Place(Sequence),
 }
 
 /// Size of a page: less than a millisecond of work for the journal and for the hub.
@@ -130,7 +131,7 @@ impl Reads {
         None
     }
 
-    /// Begins a look for the place of an event ID.
+    /// Begins a look for a place.
     pub(crate) fn locate(&self, locating: &Locating) {
         let (displaced, driver) =
             self.state.lock().push(Job::Locate(locating.clone(), Sequence::ZERO));
@@ -214,7 +215,7 @@ impl Reads {
                 let waiters = self.state.lock().keep(place, page);
                 wake_all(waiters);
             }
-            (Job::Locate(locating, _), Ok(Answer::Tail(tail))) => locating.compare(tail),
+            (Job::Locate(locating, _), Ok(Answer::Place(place))) => locating.note_place(place),
             (Job::Locate(locating, _), Ok(Answer::Found(found))) => {
                 if let Some(after) = locating.note(found) {
                     self.state.lock().queue.push_back(Job::Locate(locating, after));
@@ -285,14 +286,22 @@ impl State {
                     Box::pin(async { page.await.map(Answer::Page) })
                 }
                 Job::Locate(locating, _) if locating.is_abandoned() => continue,
-                Job::Locate(locating, after) => match locating.given_id() {
-                    Some(id) => {
-                        let found = journal.find(&id, *after);
-                        Box::pin(async { found.await.map(Answer::Found) })
-                    }
-                    None => {
+                Job::Locate(locating, after) => match locating.wanted() {
+                    Wanted::Given { id, .. } => match EventId::new(&**id) {
+                        Ok(id) => {
+                            let found = journal.find(&id, *after);
+                            Box::pin(async { found.await.map(Answer::Found) })
+                        }
+                        // No event has such an ID.
+                        Err(_) => Box::pin(ready(Ok(Answer::Found(None)))),
+                    },
+                    Wanted::Spelled { .. } => {
                         let tail = journal.tail();
-                        Box::pin(async { tail.await.map(Answer::Tail) })
+                        Box::pin(async { tail.await.map(Answer::Place) })
+                    }
+                    Wanted::Before { topics, through, entries } => {
+                        let place = journal.place_before(topics.clone(), *through, *entries);
+                        Box::pin(async { place.await.map(Answer::Place) })
                     }
                 },
             };

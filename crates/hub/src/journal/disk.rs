@@ -61,7 +61,7 @@ pub use self::damage::{Damage, Damaged, Lost};
 use self::feed::{DiskFeed, Fed, closed};
 pub use self::folder::Folder;
 use self::queue::Queue;
-use self::read::{find, page};
+use self::read::{find, page, place_before};
 use self::readers::Readers;
 use self::recovery::recover;
 use self::seal::seal;
@@ -328,6 +328,13 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
     Ok((writer, open))
 }
 
+fn selection(topics: &TopicSet) -> Selection<'_> {
+    match topics {
+        TopicSet::All => Selection::All,
+        TopicSet::Topics(topics) => Selection::Topics(topics),
+    }
+}
+
 impl Journal for DiskJournal {
     fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
         let mut writer = self.owner.writer.lock();
@@ -401,13 +408,7 @@ impl Journal for DiskJournal {
     ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
         let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
         let catalog = Arc::clone(&open.catalog);
-        let answer = open.readers.ask(move || {
-            let selection = match &topics {
-                TopicSet::All => Selection::All,
-                TopicSet::Topics(topics) => Selection::Topics(topics),
-            };
-            page(&catalog, selection, after, max)
-        });
+        let answer = open.readers.ask(move || page(&catalog, selection(&topics), after, max));
         Box::pin(async {
             let page = answer.await.ok_or_else(closed)?;
             page.map_err(|error| failed("the journal", error))
@@ -425,6 +426,22 @@ impl Journal for DiskJournal {
         Box::pin(async {
             let found = answer.await.ok_or_else(closed)?;
             found.map_err(|error| failed("the journal", error))
+        })
+    }
+
+    fn place_before(
+        &self,
+        topics: TopicSet,
+        through: Sequence,
+        entries: usize,
+    ) -> JournalFuture<'static, Result<Sequence, JournalError>> {
+        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
+        let catalog = Arc::clone(&open.catalog);
+        let answer =
+            open.readers.ask(move || place_before(&catalog, selection(&topics), through, entries));
+        Box::pin(async {
+            let place = answer.await.ok_or_else(closed)?;
+            place.map_err(|error| failed("the journal", error))
         })
     }
 

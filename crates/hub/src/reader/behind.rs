@@ -72,6 +72,22 @@ impl ReaderState {
         }
     }
 
+    /// The page that continues after a position that is not the reader's own.
+    pub(super) fn page_for(
+        &self,
+        hub: &Hub,
+        position: &mut ReadPosition,
+        wait: Wait<'_>,
+    ) -> Option<Arc<KeptPage>> {
+        hub.note_oldest();
+        let topics = {
+            let history = hub.read();
+            position.after = position.after.max(history.floor());
+            history.topics_of(&self.resolved)
+        };
+        hub.reads().page(topics, position.after, wait)
+    }
+
     /// Reads what the journal alone has.
     pub(super) fn read_kept(
         &mut self,

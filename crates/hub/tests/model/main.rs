@@ -15,5 +15,5 @@ use crate::readers::AsyncReaders;
 
 #[test]
 fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
-    run::<AsyncReaders>(200, &["places without an event"]);
+    run::<AsyncReaders>(200, &["places without an event", "reads by pages"]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream as _;
-use tidings_hub::{Client, EventId, Found, Subscriber};
+use tidings_hub::{Client, EventId, Found, Start, Subscriber};
 use tidings_testkit::model::{Expectation, Readers, Schedule};
 use tidings_testkit::waker::Flag;
 
@@ -35,7 +35,8 @@ impl Readers for AsyncReaders {
             9..15 => self.open_bytewise(schedule),
             15..27 => self.read(schedule),
             27..36 => self.read_bytes(schedule),
-            36..39 => self.leave(schedule),
+            36 => read_pages(schedule),
+            37..39 => self.leave(schedule),
             _ => self.cut(schedule),
         }
     }
@@ -156,6 +157,36 @@ impl Async {
             }
             Poll::Ready(Some(_)) => unreachable!("there is nothing else to receive"),
         }
+    }
+}
+
+/// Reads everything after a start by pages, one after the other, as a client that polls does.
+fn read_pages(schedule: &mut Schedule) {
+    let (mut start, view, _) = schedule.open();
+    let (events_max, is_latest) = (schedule.rng.usize(1..20), start == Start::Tail);
+    loop {
+        let mut expected = Expectation::new(&schedule.reference, view.clone(), &start).past_ends();
+        let page = schedule.hub.page(view.clone(), start.clone(), events_max);
+        let page = schedule.wait(page);
+        assert!(page.events.len() <= events_max);
+        if is_latest {
+            let ids = page.events.iter().map(|held| held.id.as_str());
+            return expected.latest(&schedule.reference, events_max, ids);
+        }
+        if let Some(gap) = &page.gap {
+            let oldest = gap.oldest.as_ref().map(EventId::as_str);
+            expected.gap(&schedule.reference, &gap.asked, oldest, gap.place);
+        }
+        for held in &page.events {
+            let (sequence, id) = (held.sequence.get(), held.id.as_str());
+            expected.event(&schedule.reference, sequence, id, held.event.data());
+        }
+        if page.events.is_empty() {
+            expected.at_tail(&schedule.reference);
+            schedule.counts.add("reads by pages", 1);
+            return;
+        }
+        start = page.place.into();
     }
 }
 

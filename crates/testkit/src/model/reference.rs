@@ -206,6 +206,13 @@ impl Expectation {
         new
     }
 
+    /// Makes it that of a reader that polls, and so has no stream to end.
+    #[must_use]
+    pub fn past_ends(mut self) -> Self {
+        self.joined = u64::MAX - 1;
+        self
+    }
+
     /// The filters of the view that match an event: more than one must not double it.
     pub fn filters_matching(&self, event: &Known) -> usize {
         let matches = |filter: &&tidings_hub::TopicFilter| {
@@ -317,6 +324,19 @@ impl Expectation {
         assert!(end.is_none_or(|end| end > sequence), "the place passes the end: {self:?}");
         self.after = self.after.max(sequence);
         self.last_id = place.to_string();
+    }
+
+    /// The reader asked for the latest events, and was given those with these IDs.
+    pub fn latest<'a>(
+        &self,
+        reference: &Reference,
+        events_max: usize,
+        ids: impl Iterator<Item = &'a str>,
+    ) {
+        let held = reference.after(0).filter(|(_, e)| self.wants(e) && self.is_held(e));
+        let held: Vec<_> = held.map(|(_, event)| &*event.id).collect();
+        let latest = &held[held.len().saturating_sub(events_max)..];
+        assert_eq!(ids.collect::<Vec<_>>(), latest, "not the latest: {self:?}");
     }
 
     /// The stream ended.

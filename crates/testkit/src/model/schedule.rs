@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -191,6 +193,23 @@ impl Schedule {
         let has_moved = driver.run(journal);
         self.counts.add("reads of the journal", journal.take_reads());
         has_moved
+    }
+
+    /// The value of a future that waits for the journal at most.
+    ///
+    /// # Panics
+    ///
+    /// If it waits for something else.
+    pub fn wait<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(value) =
+                future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            {
+                return value;
+            }
+            assert!(self.drive(), "it waits, and nothing moves");
+        }
     }
 
     /// Lets the feed hand over some of what was committed.

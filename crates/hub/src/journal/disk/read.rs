@@ -156,6 +156,32 @@ pub(super) fn find(catalog: &Catalog, id: &EventId, after: Sequence) -> io::Resu
     Ok(None)
 }
 
+/// Finds the place before the newest selected records up to a place.
+pub(super) fn place_before(
+    catalog: &Catalog,
+    selection: Selection<'_>,
+    through: Sequence,
+    entries: usize,
+) -> io::Result<Sequence> {
+    let (mut left, mut place) = (entries, through.min(catalog.tail()));
+    for segment in catalog.after(Sequence::ZERO).iter().rev() {
+        if left == 0 {
+            break;
+        }
+        if segment.base > place {
+            continue;
+        }
+        let Some(file) = open(catalog, segment)? else { break };
+        let located = or_index_anew(catalog, segment, &file, |file| {
+            segment.locate_newest(file, &catalog.head.identity, selection, (through, left))
+        })?;
+        left = left.saturating_sub(located.len());
+        place = located.first().map_or(place, |first| first.sequence.before());
+    }
+    // There are fewer.
+    Ok(if left > 0 { catalog.oldest() } else { place })
+}
+
 /// Opens a segment's file. `None` if the segment has just been removed.
 fn open(catalog: &Catalog, segment: &Segment) -> io::Result<Option<Arc<dyn StorageFile>>> {
     match segment.open(&*catalog.storage) {

@@ -242,6 +242,40 @@ impl Segment {
         }
     }
 
+    /// Locates up to `max` of the newest selected records up to a sequence.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::locate`].
+    pub(super) fn locate_newest(
+        &self,
+        file: &dyn StorageFile,
+        identity: &Identity,
+        selection: Selection<'_>,
+        (through, max): (Sequence, usize),
+    ) -> io::Result<Vec<Located>> {
+        let index = self.index(file);
+        let end = index.position_after(through)?;
+        match selection {
+            Selection::All => {
+                let mut located = Vec::new();
+                let from = end.saturating_sub(u32::try_from(max).unwrap_or(u32::MAX));
+                index.place(from, (end - from) as usize, self.base, &mut located)?;
+                Ok(located)
+            }
+            Selection::Topics(topics) => {
+                let mut numbers = Vec::new();
+                for topic in topics {
+                    index.records_of(identity, topic, (0, usize::MAX), &mut numbers)?;
+                }
+                numbers.retain(|&number| number < end);
+                numbers.sort_unstable();
+                numbers.dedup();
+                index.place_all(&numbers[numbers.len().saturating_sub(max)..], self.base)
+            }
+        }
+    }
+
     /// Locates the records whose ID has the same hash, in order.
     pub(super) fn locate_id(
         &self,

@@ -1,0 +1,233 @@
+//! Replay from the journal on disk, behind a memory that is small.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+#[path = "crash/disk.rs"]
+#[expect(dead_code, reason = "the crash tests also simulate crashes and failures")]
+mod disk;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures_core::Stream as _;
+use tidings_hub::journal::{DiskConfig, DiskJournal};
+use tidings_hub::{
+    Draft, Event, EventId, Found, Hub, HubConfig, Page, Start, Subscriber, Topic, TopicFilter, View,
+};
+
+use crate::disk::SimulatedDisk;
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+/// Runs a test on a hub on a disk. Its memory holds some hundred events.
+fn on<T>(disk: &SimulatedDisk, test: impl AsyncFnOnce(Hub) -> T) -> T {
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = 64 * 1024;
+    let disk_config = DiskConfig::default().with_segment_bytes(64 * 1024);
+    let journal = DiskJournal::with_storage(disk.clone(), disk_config);
+    smol::block_on(async {
+        let hub = Hub::builder().config(config).open(Box::new(journal)).await.unwrap();
+        let run = async {
+            hub.run().await.unwrap();
+            unreachable!("a hub is followed until it is dropped")
+        };
+        smol::future::or(test(hub.clone()), run).await
+    })
+}
+
+/// Publishes events of a topic, whose data are their numbers; the answer is their IDs.
+async fn publish(hub: &Hub, name: &str, numbers: std::ops::Range<u64>) -> Vec<EventId> {
+    let mut ids = Vec::new();
+    let numbers: Vec<_> = numbers.collect();
+    for numbers in numbers.chunks(500) {
+        let event = |number: &u64| Draft::new(topic(name), Event::new(number.to_string()));
+        let published = hub.publish_all(numbers.iter().map(event).collect()).await.unwrap();
+        ids.extend(published.iter().map(|published| published.id()));
+    }
+    ids
+}
+
+/// The data that a subscriber finds until it has as many, `gap` for a gap.
+async fn read(subscriber: &mut Subscriber, count: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        found.push(match subscriber.next().await {
+            Some(Found::Event(held)) => held.event.data().to_owned(),
+            Some(Found::Gap(_)) => "gap".to_owned(),
+            other => panic!("{other:?}"),
+        });
+    }
+    found
+}
+
+/// Checks that a subscriber that has read everything finds nothing more.
+async fn assert_at_tail(subscriber: &mut Subscriber, hub: &Hub) {
+    let next = poll_fn(|cx| Poll::Ready(Pin::new(&mut *subscriber).poll_next(cx)));
+    assert!(next.await.is_pending());
+    assert_eq!(
+        subscriber.cursor().sequence,
+        hub.subscribe(topic("x"), Start::Tail).cursor().sequence
+    );
+}
+
+fn numbers(numbers: std::ops::Range<u64>) -> Vec<String> {
+    numbers.map(|number| number.to_string()).collect()
+}
+
+fn data(page: &Page) -> Vec<&str> {
+    page.events.iter().map(|held| held.event.data()).collect()
+}
+
+fn after(id: &EventId) -> Start {
+    Start::After(id.as_str().into())
+}
+
+#[test]
+fn a_replay_longer_than_any_queue_arrives_whole() {
+    let disk = SimulatedDisk::default();
+    on(&disk, async |hub| {
+        publish(&hub, "a", 0..20_000).await;
+        assert!(hub.stats().events_held < 1_000, "memory is small");
+        let all = View::from(TopicFilter::pattern("**").unwrap());
+        for view in [View::from(topic("a")), all] {
+            let mut replayed = hub.subscribe(view, Start::Oldest);
+            assert_eq!(read(&mut replayed, 20_000).await, numbers(0..20_000));
+            assert_at_tail(&mut replayed, &hub).await;
+        }
+    });
+}
+
+#[test]
+fn a_reader_that_is_five_behind_gets_exactly_five() {
+    let disk = SimulatedDisk::default();
+    on(&disk, async |hub| {
+        let ids = publish(&hub, "a", 0..12_000).await;
+        // Behind memory all the same: other topics fill it.
+        publish(&hub, "other", 0..2_000).await;
+        let place = after(&ids[11_994]);
+        let mut back = hub.subscribe(topic("a"), place.clone());
+        assert_eq!(read(&mut back, 5).await, numbers(11_995..12_000));
+        assert_at_tail(&mut back, &hub).await;
+        let page = hub.page(topic("a"), place, 1_000).await;
+        assert_eq!(data(&page), numbers(11_995..12_000));
+        assert_eq!(page.gap, None);
+    });
+}
+
+#[test]
+fn other_topics_do_not_use_up_a_topics_history() {
+    let disk = SimulatedDisk::default();
+    on(&disk, async |hub| {
+        let ids = publish(&hub, "quiet", 0..10).await;
+        publish(&hub, "loud", 0..12_000).await;
+        let mut replayed = hub.subscribe(topic("quiet"), Start::Oldest);
+        assert_eq!(read(&mut replayed, 10).await, numbers(0..10));
+        assert_at_tail(&mut replayed, &hub).await;
+        // As JSON: the latest, everything, and what is after a place, page by page.
+        let latest = hub.page(topic("quiet"), Start::Tail, 3).await;
+        assert_eq!(data(&latest), ["7", "8", "9"]);
+        let all = hub.page(topic("quiet"), Start::Oldest, 100).await;
+        assert_eq!((all.events.len(), &all.gap), (10, &None));
+        let mut place = after(&ids[1]);
+        for expected in [["2", "3", "4"], ["5", "6", "7"]] {
+            let page = hub.page(topic("quiet"), place, 3).await;
+            assert_eq!(data(&page), expected);
+            place = page.place.into();
+        }
+        // The latest of several topics, and of a pattern, which are the loud one's.
+        let several = View::new([topic("quiet").into(), topic("none").into()]);
+        assert_eq!(data(&hub.page(several, Start::Tail, 4).await), ["6", "7", "8", "9"]);
+        let all = View::from(TopicFilter::pattern("*").unwrap());
+        assert_eq!(data(&hub.page(all, Start::Tail, 2).await), ["11998", "11999"]);
+    });
+}
+
+#[test]
+fn the_latest_events_of_a_pattern_are_found_beneath_memory() {
+    let disk = SimulatedDisk::default();
+    on(&disk, async |hub| {
+        publish(&hub, "a/1", 0..700).await;
+        publish(&hub, "b/1", 0..3_000).await;
+        let view = View::from(TopicFilter::pattern("a/*").unwrap());
+        let latest = hub.page(view, Start::Tail, 600).await;
+        assert_eq!((latest.events.len(), data(&latest)[0]), (600, "100"));
+    });
+}
+
+#[test]
+fn a_wait_for_the_next_event_begins_behind_memory() {
+    let disk = SimulatedDisk::default();
+    on(&disk, async |hub| {
+        let ids = publish(&hub, "quiet", 0..2).await;
+        publish(&hub, "loud", 0..12_000).await;
+        // As reading as JSON with `wait` does: a page, which is empty, and a subscriber after it.
+        let page = hub.page(topic("quiet"), after(&ids[1]), 10).await;
+        assert_eq!((data(&page), &page.gap), (vec![], &None));
+        let mut waiting = hub.subscribe(topic("quiet"), page.place.into());
+        let (found, _) =
+            smol::future::zip(read(&mut waiting, 1), publish(&hub, "quiet", 2..3)).await;
+        assert_eq!(found, ["2"]);
+    });
+}
+
+#[test]
+fn resuming_right_after_a_restart_gets_what_was_missed() {
+    let disk = SimulatedDisk::default();
+    let ids = on(&disk, async |hub| publish(&hub, "a", 0..3_000).await);
+    for place in [2_999_usize, 2_998, 2_000, 0] {
+        on(&disk, async |hub| {
+            // Before anything is published.
+            let mut back = hub.subscribe(topic("a"), after(&ids[place]));
+            assert_eq!(back.started_after(), Some(&ids[place]));
+            let missed = numbers(place as u64 + 1..3_000);
+            assert_eq!(read(&mut back, missed.len()).await, missed);
+            assert_at_tail(&mut back, &hub).await;
+        });
+    }
+}
+
+#[test]
+fn an_unknown_id_is_a_told_gap_and_then_everything() {
+    let disk = SimulatedDisk::default();
+    on(&disk, async |hub| {
+        publish(&hub, "a", 0..3_000).await;
+        for id in ["nowhere", "urn:uuid:10000000-0000-8001-9000-000000000005"] {
+            let mut lost = hub.subscribe(topic("a"), Start::After(id.into()));
+            assert_eq!(lost.started_after(), None);
+            let found = read(&mut lost, 3_001).await;
+            assert_eq!((&*found[0], &found[1..]), ("gap", &numbers(0..3_000)[..]));
+        }
+    });
+}
+
+#[test]
+fn what_the_disk_has_dropped_is_a_told_gap() {
+    let disk = SimulatedDisk::default();
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = 64 * 1024;
+    let disk_config =
+        DiskConfig::default().with_segment_bytes(16 * 1024).with_bytes_max(128 * 1024);
+    let journal = DiskJournal::with_storage(disk, disk_config);
+    smol::block_on(async {
+        let hub = Hub::builder().config(config).open(Box::new(journal.clone())).await.unwrap();
+        let test = async {
+            let ids = publish(&hub, "a", 0..6_000).await;
+            let oldest = journal.oldest().get();
+            assert!(oldest > 1_000);
+            let mut back = hub.subscribe(topic("a"), after(&ids[5]));
+            let found = read(&mut back, 2).await;
+            assert_eq!(found, ["gap".to_owned(), oldest.to_string()]);
+            let mut held = hub.subscribe(topic("a"), after(&ids[oldest as usize + 10]));
+            assert_eq!(read(&mut held, 1).await, [(oldest + 11).to_string()]);
+            let mut all = hub.subscribe(topic("a"), Start::Oldest);
+            assert_eq!(read(&mut all, 1).await, [oldest.to_string()]);
+        };
+        smol::future::or(test, async {
+            hub.run().await.unwrap();
+            unreachable!("a hub is followed until it is dropped")
+        })
+        .await;
+    });
+}
