@@ -53,15 +53,15 @@ pub(crate) struct FolderArgs {
 }
 
 const JOURNAL_HELP: &str = "\
-'check' and 'dump' change nothing. They can run while a hub uses the journal; its last write may then appear
-incomplete.
+'check' and 'dump' change nothing. They can run while a hub uses the journal; its last write may then
+appear incomplete.
 
 Standard output:
   check      one line if the journal is sound. Otherwise standard error names each damaged file, the
              byte, and the lost entries
-  dump       one event per line, the oldest first: \"topic\" or \"topics\", \"data\", \"id\" as readers saw it,
-             and \"type\", \"retry\" and \"private\" if they were set. Times and idempotency keys are not
-             included. Damage is reported on standard error
+  dump       one event per line, the oldest first: \"topic\" or \"topics\", \"id\" as readers saw it,
+             \"data\", and \"type\", \"retry\" and \"private\" if they were set. Times and idempotency
+             keys are not included. Damage is reported on standard error
   new-epoch  one line. The hub must not be running
 
 Exit status:
