@@ -145,3 +145,43 @@ fn nats(input: &[u8]) -> io::Result<Option<(usize, usize)>> {
         _ => Ok(Some((0, line + 2))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(wire: Wire, answers: &str, events: usize) {
+        for cut in 0..=answers.len() {
+            let mut input = answers.as_bytes()[..cut].to_vec();
+            let first = wire.acknowledged(&mut input).unwrap();
+            input.extend_from_slice(&answers.as_bytes()[cut..]);
+            let second = wire.acknowledged(&mut input).unwrap();
+            assert_eq!((first + second, input.len()), (events, 0), "cut after byte {cut}");
+        }
+    }
+
+    #[test]
+    fn answers_are_counted_however_they_are_cut() {
+        let one = "HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nurn:1";
+        let many =
+            "HTTP/1.1 201 Created\r\ncontent-length: 25\r\n\r\n{\"committed\":12,\"ids\":[]}";
+        check(Wire::Tidings, &[one, many, one].concat(), 14);
+        check(Wire::Redis, "$3\r\n1-0\r\n$4\r\n12-3\r\n", 2);
+        let info = "INFO {}\r\n";
+        let message = "MSG _INBOX.1 1 16\r\n{\"seq\":1,\"x\":\"\"}\r\n";
+        check(Wire::Nats, &[info, message, "PING\r\n", message].concat(), 2);
+    }
+
+    #[test]
+    fn refusals_are_errors() {
+        for (wire, answer) in [
+            (Wire::Tidings, "HTTP/1.1 507 Insufficient Storage\r\ncontent-length: 0\r\n\r\n"),
+            (Wire::Redis, "-MISCONF errors writing to the AOF file\r\n"),
+            (Wire::Nats, "MSG _INBOX.1 1 12\r\n{\"error\":{}}\r\n"),
+            (Wire::Nats, "-ERR 'Unknown Protocol Operation'\r\n"),
+        ] {
+            assert!(wire.acknowledged(&mut answer.as_bytes().to_vec()).is_err(), "{answer}");
+        }
+    }
+}
