@@ -1,8 +1,9 @@
 //! Disks and folders that fail, and folders that are moved, copied and restored.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{ChildStderr, Command, Output};
 use std::sync::Arc;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -12,6 +13,13 @@ use crate::folder::{Scratch, dumped, journal, journal_prints, segments};
 use crate::program::{Program, drill, post, tidings};
 use crate::publisher::{Acknowledged, publish};
 use crate::reader::Reader;
+
+/// Returns the log of a program that has ended.
+fn logged(mut log: ChildStderr) -> String {
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    text
+}
 
 /// Runs `tidings serve` where it is refused at the start, and returns its one sentence.
 fn refused(args: &[&str]) -> String {
@@ -49,7 +57,7 @@ fn a_full_disk_refuses_events_and_takes_them_when_there_is_room() {
     drill(async {
         let scratch = Scratch::new();
         let folder = scratch.path("data");
-        let mut program = Program::start_with_file_bytes(BYTES, &["--data", &folder]);
+        let (program, log) = Program::start_with_file_bytes(BYTES, &["--data", &folder]);
         let mut live = Reader::open(program.address, "/topics/news", None).await.unwrap();
         let data = |number: usize| format!("{number:>1000}");
         let mut published = 0;
@@ -76,7 +84,9 @@ fn a_full_disk_refuses_events_and_takes_them_when_there_is_room() {
         prlimit(pid, Resource::Fsize, unlimited).unwrap();
         program.publish("news", "room").await;
         assert_eq!(live.next().await.unwrap().data(), "room");
-        program.kill();
+        drop(live);
+        program.stop();
+        assert_eq!(logged(log).matches("journal refused commits").count(), 1);
         let all: Vec<_> = dumped(&folder)["news"].iter().map(|(data, _)| data.clone()).collect();
         assert_eq!(all.len(), published + 1);
         assert_eq!(all[published], "room");
@@ -88,7 +98,8 @@ fn a_journal_that_cannot_go_on_stops_writing_and_says_so() {
     drill(async {
         let scratch = Scratch::new();
         let folder = scratch.path("data");
-        let program = Program::start(&["--data", &folder, "--history-bytes", "1MiB"]);
+        let args = ["--data", &folder, "--history-bytes", "1MiB"];
+        let (program, log) = Program::start_unread(&args);
         program.publish("news", "kept").await;
         fs::remove_dir_all(&folder).unwrap();
         // The next segment cannot be created.
@@ -109,6 +120,9 @@ fn a_journal_that_cannot_go_on_stops_writing_and_says_so() {
         let earliest = Some("earliest".to_owned());
         let mut reader = Reader::open(program.address, "/topics/news", earliest).await.unwrap();
         assert_eq!(reader.next().await.unwrap().data(), "kept");
+        drop(reader);
+        program.stop();
+        assert_eq!(logged(log).matches("journal stopped writing").count(), 1);
     });
 }
 
@@ -173,7 +187,7 @@ fn a_damaged_file_loses_what_was_damaged_and_is_told_of() {
         assert!(findings.contains(name) && findings.contains("entry 51 is lost"), "{findings}");
         assert!(findings.contains("99 entries are sound"), "{findings}");
 
-        let program = Program::start(&["--data", &folder]);
+        let (program, log) = Program::start_unread(&["--data", &folder]);
         let health = program.ask("GET /healthz HTTP/1.1\r\n\r\n").await;
         assert!(health.starts_with("HTTP/1.1 200 "), "{health}");
         assert!(health.contains("entry 51 is lost"), "{health}");
@@ -194,6 +208,11 @@ fn a_damaged_file_loses_what_was_damaged_and_is_told_of() {
         held.push("after".to_owned());
         assert_eq!((read, gaps), (held, 1));
         assert_eq!(program.metric("tidings_gaps_total").await, 1);
+        drop(reader);
+        program.stop();
+        let log = logged(log);
+        assert_eq!(log.matches("journal damaged").count(), 1, "{log}");
+        assert!(log.contains(name), "{log}");
     });
 }
 

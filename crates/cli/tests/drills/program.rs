@@ -54,13 +54,16 @@ impl Program {
     }
 
     /// Starts the program with a limit on the size of each file, which writes then fail at as on a full
-    /// disk.
-    pub(crate) fn start_with_file_bytes(bytes: u64, args: &[&str]) -> Self {
+    /// disk; and its log.
+    pub(crate) fn start_with_file_bytes(bytes: u64, args: &[&str]) -> (Self, ChildStderr) {
         let mut command = Command::new("sh");
         // Blocks of 512 bytes. Without the trap, the signal would end the program.
         let limit = format!("trap '' XFSZ && ulimit -S -f {} && exec \"$0\" \"$@\"", bytes / 512);
         command.args(["-c", &limit, env!("CARGO_BIN_EXE_tidings")]);
-        Self::spawn(command, args)
+        command.stderr(Stdio::piped());
+        let mut program = Self::spawn(command, args);
+        let log = program.child.stderr.take().unwrap();
+        (program, log)
     }
 
     /// Starts the program with a limit on descriptors that it cannot raise.
