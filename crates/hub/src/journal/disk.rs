@@ -314,6 +314,7 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
         fed: Arc::clone(&fed),
         cut_bytes: recovered.cut_bytes,
     };
+    shared.tally.keep_keys(appender.keys_bytes());
     let writer = Writer {
         catalog,
         appender,
@@ -443,6 +444,12 @@ impl Journal for DiskJournal {
             let place = answer.await.ok_or_else(closed)?;
             place.map_err(|error| failed("the journal", error))
         })
+    }
+
+    /// The index of the newest segment and what waits to be written are not among them: they have limits of
+    /// their own.
+    fn bytes(&self) -> usize {
+        self.owner.shared.tally.keys_bytes()
     }
 
     fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {

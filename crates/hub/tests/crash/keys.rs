@@ -1,6 +1,6 @@
 //! Idempotency keys across restarts.
 
-use tidings_hub::journal::{Outcome, Submission};
+use tidings_hub::journal::{Journal, Outcome, Submission};
 use tidings_hub::{Draft, Event, IdempotencyKey};
 
 use crate::disk::SimulatedDisk;
@@ -52,4 +52,23 @@ fn a_repetition_within_one_batch_is_a_duplicate() {
     let expected =
         [Outcome::Committed(first), Outcome::Duplicate(first), Outcome::Committed(second)];
     assert_eq!(outcomes, expected);
+}
+
+/// A history is charged for them, whose budget they would pass otherwise: 45 MB for 100,000.
+#[test]
+fn the_memory_of_keys_is_told_before_and_after_a_restart() {
+    const KEYS: usize = 1000;
+    let disk = SimulatedDisk::default();
+    let (journal, _) = open(disk.clone(), small()).unwrap();
+    append(&journal, vec![event("a", "x")], 0);
+    assert_eq!(Journal::bytes(&journal), 0);
+    let key = |number: usize| keyed(&format!("{number}{}", "k".repeat(200)), 0);
+    append(&journal, (0..KEYS).map(key).collect(), 0);
+    let bytes = Journal::bytes(&journal);
+    assert!((KEYS * 300..KEYS * 1000).contains(&bytes), "{bytes} bytes");
+    drop(journal);
+
+    let (journal, _) = open(disk, small()).unwrap();
+    let recovered = Journal::bytes(&journal);
+    assert!((KEYS * 300..KEYS * 1000).contains(&recovered), "{recovered} bytes");
 }

@@ -84,6 +84,11 @@ impl Appender {
         Some(Outcome::Committed(sequence))
     }
 
+    /// Returns the memory that the idempotency keys take.
+    pub(super) fn keys_bytes(&self) -> usize {
+        self.keys.bytes()
+    }
+
     pub(super) fn is_portion_empty(&self) -> bool {
         self.portion.is_empty()
     }

@@ -1,5 +1,6 @@
 //! Statistics of the writer, for operators.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -55,8 +56,12 @@ const SECONDS: [f64; 13] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 const ENTRIES: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
 
-/// Counts what the writer does.
-pub(super) struct Tally(Mutex<Counted>);
+/// Counts what the writer does and keeps.
+pub(super) struct Tally {
+    counted: Mutex<Counted>,
+    /// Bytes of the idempotency keys, so that the history can be charged without waiting for the writer.
+    keys_bytes: AtomicUsize,
+}
 
 struct Counted {
     seconds: Histogram,
@@ -67,24 +72,33 @@ struct Counted {
 impl Default for Tally {
     fn default() -> Self {
         let (seconds, entries) = (Histogram::new(&SECONDS), Histogram::new(&ENTRIES));
-        Self(Mutex::new(Counted { seconds, entries, refused: 0 }))
+        let counted = Mutex::new(Counted { seconds, entries, refused: 0 });
+        Self { counted, keys_bytes: AtomicUsize::new(0) }
     }
 }
 
 impl Tally {
     pub(super) fn committed(&self, entries: usize, took: Duration) {
-        let mut counted = self.0.lock();
+        let mut counted = self.counted.lock();
         counted.seconds.add(took.as_secs_f64());
         counted.entries.add(entries as f64);
     }
 
+    pub(super) fn keep_keys(&self, bytes: usize) {
+        self.keys_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn keys_bytes(&self) -> usize {
+        self.keys_bytes.load(Ordering::Relaxed)
+    }
+
     pub(super) fn refused(&self) {
-        self.0.lock().refused += 1;
+        self.counted.lock().refused += 1;
     }
 
     /// Returns the statistics, without those of the segments.
     pub(super) fn stats(&self) -> DiskStats {
-        let counted = self.0.lock();
+        let counted = self.counted.lock();
         DiskStats {
             commit_seconds: counted.seconds.clone(),
             commit_entries: counted.entries.clone(),

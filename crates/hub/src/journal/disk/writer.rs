@@ -115,6 +115,7 @@ impl Writer {
             Ok(entries) => {
                 let took = Now::read().instant.saturating_duration_since(started);
                 self.tally.committed(entries.len(), took);
+                self.tally.keep_keys(self.appender.keys_bytes());
                 self.fed.push(entries);
             }
             Err(failure) => {
