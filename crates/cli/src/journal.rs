@@ -39,13 +39,19 @@ fn run_check(folder: &Path) -> Result<(), Box<dyn Error>> {
 /// Describes a sound journal.
 fn sound(checked: &Checked) -> String {
     let Checked { entries, segments, torn_bytes, .. } = checked;
-    let mut line = format!("sound: {entries} entries in {segments} segments");
+    let entries = counted(*entries, ["entry", "entries"]);
+    let segments = counted(*segments as u64, ["segment", "segments"]);
+    let mut line = format!("sound: {entries} in {segments}");
     if *torn_bytes > 0 {
         line.push_str(&format!(
             "; an incomplete write of {torn_bytes} bytes at the end, which was never acknowledged"
         ));
     }
     line + "\n"
+}
+
+fn counted(number: u64, [one, many]: [&str; 2]) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn run_dump(folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -177,9 +183,8 @@ struct Damaged {
 
 impl fmt::Display for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { findings, entries } = self;
-        let places = if *findings == 1 { "place" } else { "places" };
-        write!(f, "the journal is damaged in {findings} {places}; {entries} entries are sound")
+        let places = counted(self.findings as u64, ["place", "places"]);
+        write!(f, "the journal is damaged in {places}; sound entries: {}", self.entries)
     }
 }
 
