@@ -1,10 +1,14 @@
 //! Looking for events that a view has lost.
 
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
 use tidings_proto::Event;
 
 use super::{Fixture, by_count};
+use crate::cursor::Sequence;
 use crate::filter::TopicFilter;
-use crate::history::{ReadPosition, Steps};
+use crate::history::{Passed, ReadPosition, Resolved, Steps};
 
 /// Every place of every view, compared with lists that forget nothing, and one step at a time.
 #[test]
@@ -42,6 +46,92 @@ fn an_event_is_lost_to_a_view_if_none_of_its_topics_holds_it() {
                 assert_eq!(is_lost, after < newest_lost, "{view:?} after {after} at {sequence}");
             }
         }
+    }
+}
+
+/// A reader that looks for losses now and then, a step at a time, and what it has been told.
+struct Reader {
+    view: Resolved,
+    /// The topics of its view.
+    topics: Vec<usize>,
+    position: ReadPosition,
+    told: BTreeSet<u64>,
+}
+
+impl Reader {
+    /// Takes one look, and compares its answer with the events that the view has lost.
+    fn look(&mut self, history: &Fixture, published: &[Vec<u64>]) {
+        let found =
+            history.history.look_for_loss(&self.view, &mut self.position, &mut Steps::new(1));
+        let Some(is_lost) = found else { return };
+        let held: BTreeSet<u64> = self
+            .topics
+            .iter()
+            .flat_map(|&topic| published[topic].iter().rev().take(2).copied())
+            .collect();
+        let events = self.topics.iter().flat_map(|&topic| &published[topic]).copied();
+        let after = self.position.after.get();
+        let lost: BTreeSet<u64> =
+            events.filter(|event| *event > after && !held.contains(event)).collect();
+        let untold: Vec<_> = lost.difference(&self.told).collect();
+        assert_eq!(is_lost, !untold.is_empty(), "{untold:?} after {after}");
+        if is_lost {
+            self.told.extend(lost);
+            let (view, position) = (&self.view, &mut self.position);
+            let mut pass = || history.history.pass_lost(view, position, &mut Steps::new(1));
+            while pass() == Passed::Looking {}
+        }
+    }
+}
+
+/// Looks pause while events are published and evicted, one by one and in batches of which one eviction has
+/// several stamps. Each loss is told once.
+#[test]
+fn each_loss_is_told_once_however_looks_and_evictions_are_mixed() {
+    const TOPICS: [&str; 5] = ["a", "b", "c/1", "c/2", "d"];
+    const VIEWS: [(&[&str], &[usize]); 5] = [
+        (&["a", "b"], &[0, 1]),
+        (&["b", "c/1", "d"], &[1, 2, 4]),
+        (&["c/*"], &[2, 3]),
+        (&["a", "c/*"], &[0, 2, 3]),
+        (&["**"], &[0, 1, 2, 3, 4]),
+    ];
+    for seed in 0..8 {
+        let mut rng = Rng::with_seed(seed);
+        let mut history = Fixture::new(by_count(2));
+        let mut published: [Vec<u64>; 5] = Default::default();
+        let mut readers = Vec::new();
+        for (filters, topics) in VIEWS {
+            for _ in 0..3 {
+                let view = history.view(filters);
+                let (topics, position) = (topics.to_vec(), ReadPosition::default());
+                readers.push(Reader { view, topics, position, told: BTreeSet::new() });
+            }
+        }
+        for _ in 0..300 {
+            let count = if rng.u32(0..60) == 0 { 600 } else { rng.usize(1..4) };
+            let mut batch = Vec::new();
+            for number in 0..count as u64 {
+                let sequence = history.history.tail().get() + 1 + number;
+                let chosen = rng.u32(1..32);
+                let chosen: Vec<_> = (0..5).filter(|topic| chosen >> topic & 1 == 1).collect();
+                chosen.iter().for_each(|&topic: &usize| published[topic].push(sequence));
+                batch.push(chosen.iter().map(|&topic| TOPICS[topic]).collect());
+            }
+            history.push_all(batch.into_iter());
+            for reader in &mut readers {
+                for _ in 0..rng.usize(0..8) {
+                    reader.look(&history, &published);
+                }
+                if rng.u32(0..10) == 0 {
+                    // It has read up to somewhere, or to the tail.
+                    let (after, tail) = (reader.position.after.get(), history.history.tail().get());
+                    let place = if rng.bool() { tail } else { rng.u64(after..=tail) };
+                    reader.position.after = Sequence::new(place).unwrap();
+                }
+            }
+        }
+        readers.iter().for_each(|reader| history.history.release(&reader.view));
     }
 }
 
