@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{ChildStderr, Command, Output};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ fn the_first_lines_say_where_events_are_and_what_they_survive() {
         ] {
             assert!(on_disk.greeting.contains(part), "{}", on_disk.greeting);
         }
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "the folder is its owner's alone");
         let in_memory = Program::start(&[]);
         for part in ["history: 256 MiB in memory\n", "durability: none (events are lost"] {
             assert!(in_memory.greeting.contains(part), "{}", in_memory.greeting);

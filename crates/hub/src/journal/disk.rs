@@ -181,8 +181,8 @@ struct Open {
 }
 
 impl DiskJournal {
-    /// Makes a journal for the folder at a path. Opening it creates the folder if it does not exist;
-    /// before that, the file system is not touched.
+    /// Makes a journal for the folder at a path. Opening it creates the folder, for its owner alone, if it
+    /// does not exist; before that, the file system is not touched.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, config: DiskConfig) -> Self {
         Self::with_storage(Folder::new(path), config)

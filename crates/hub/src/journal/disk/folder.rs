@@ -35,7 +35,11 @@ impl Storage for Folder {
         if self.path.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(&self.path)?;
+        let mut builder = fs::DirBuilder::new();
+        // Its events are for the readers that the hub lets in, not for all users of the machine.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&self.path)?;
         // The entry of the new folder is part of its parent.
         match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) => Self::new(parent).sync_folder(),
