@@ -8,6 +8,8 @@
 mod ages;
 mod block;
 mod cost;
+mod count;
+mod counts;
 mod evict;
 mod find_id;
 mod hints;
@@ -41,6 +43,7 @@ use smallvec::SmallVec;
 use self::ages::Ages;
 pub use self::block::Block;
 pub(crate) use self::block::{BlockBuilder, Kind};
+use self::counts::Counts;
 pub(crate) use self::find_id::IdSearch;
 use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
@@ -94,6 +97,7 @@ pub(crate) struct History {
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
     losses: Losses,
+    counts: Counts,
     pub(crate) shards: Shards,
 }
 
@@ -162,6 +166,7 @@ impl History {
             keeps: false,
             released_through: tail,
             losses: Losses::default(),
+            counts: Counts::default(),
             shards: Shards::default(),
         }
     }

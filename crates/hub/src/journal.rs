@@ -112,15 +112,15 @@ pub trait Journal: Send + Sync + 'static {
     }
 
     /// The place before the newest entries that lie in one of some topics, up to and including a place: so
-    /// many entries of these topics are between the two, or all that are kept.
+    /// many entries of these topics are between the two. `None` if fewer are kept.
     fn place_before(
         &self,
         topics: TopicSet,
         through: Sequence,
         entries: usize,
-    ) -> JournalFuture<'static, Result<Sequence, JournalError>> {
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
         let _ = (topics, through, entries);
-        Box::pin(ready(Ok(Sequence::ZERO)))
+        Box::pin(ready(Ok(None)))
     }
 
     /// The bytes that the journal has in memory, for idempotency keys above all. They count as the
@@ -130,7 +130,7 @@ pub trait Journal: Send + Sync + 'static {
     }
 
     /// Drops entries. The hub decides which; a journal may keep them longer.
-    fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>>;
+    fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>>;
 }
 
 /// The committed entries of a journal, one batch after the other.

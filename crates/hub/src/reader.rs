@@ -55,6 +55,8 @@ enum Asked {
     Lost(Box<str>),
     /// The journal is looking it up.
     Locating(Locating),
+    /// Everything that is held, of which the journal is counting how much that is.
+    Oldest,
 }
 
 impl fmt::Debug for Asked {
@@ -62,6 +64,7 @@ impl fmt::Debug for Asked {
         match self {
             Self::Lost(id) => f.debug_tuple("Lost").field(id).finish(),
             Self::Locating(locating) => f.debug_tuple("Locating").field(&locating.id()).finish(),
+            Self::Oldest => f.write_str("Oldest"),
         }
     }
 }
@@ -106,10 +109,13 @@ impl Reader {
         if let Some(shard) = shard {
             history.mark(shard, &resolved, Mark::Set);
         }
+        let is_oldest = matches!(found, Origin::Oldest);
         let (position, located) = found.locate(&history);
+        let is_uncounted = history.uncounted(&resolved, hub.clock().uptime()).is_some();
         drop(history);
         let ReadPosition { after, told_at, joined } = position;
         let asked = match located {
+            Located::Here if is_oldest && is_uncounted => Some(Box::new(Asked::Oldest)),
             Located::Here => None,
             Located::Nowhere(id) => Some(Box::new(Asked::Lost(Gap::asked(&id).into()))),
             Located::Asked { id, spelled } => {
@@ -230,7 +236,7 @@ impl Reader {
         let state = self.state.as_mut().expect(WHOLE);
         match state.asked.as_deref() {
             Some(Asked::Lost(_)) => return true,
-            Some(Asked::Locating(_)) => return false,
+            Some(Asked::Locating(_) | Asked::Oldest) => return false,
             None => {}
         }
         loop {

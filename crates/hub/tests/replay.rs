@@ -6,13 +6,16 @@
 mod disk;
 
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_core::Stream as _;
 use tidings_hub::journal::{DiskConfig, DiskJournal};
 use tidings_hub::{
-    Draft, Event, EventId, Found, Hub, HubConfig, Page, Start, Subscriber, Topic, TopicFilter, View,
+    Draft, Event, EventId, Found, Hub, HubBuilder, HubConfig, Now, Page, Start, Subscriber, Topic,
+    TopicFilter, View,
 };
 
 use crate::disk::SimulatedDisk;
@@ -21,14 +24,23 @@ fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
 }
 
-/// Runs a test on a hub on a disk. Its memory holds some hundred events.
-fn on<T>(disk: &SimulatedDisk, test: impl AsyncFnOnce(Hub) -> T) -> T {
+/// A configuration whose memory holds some hundred events.
+fn small() -> HubConfig {
     let mut config = HubConfig::default();
     config.retention.bytes_max = 64 * 1024;
+    config
+}
+
+/// Runs a test on a hub on a disk.
+fn on<T>(disk: &SimulatedDisk, test: impl AsyncFnOnce(Hub) -> T) -> T {
+    on_with(disk, Hub::builder().config(small()), test)
+}
+
+fn on_with<T>(disk: &SimulatedDisk, builder: HubBuilder, test: impl AsyncFnOnce(Hub) -> T) -> T {
     let disk_config = DiskConfig::default().with_segment_bytes(64 * 1024);
     let journal = DiskJournal::with_storage(disk.clone(), disk_config);
     smol::block_on(async {
-        let hub = Hub::builder().config(config).open(Box::new(journal)).await.unwrap();
+        let hub = builder.open(Box::new(journal)).await.unwrap();
         let run = async {
             hub.run().await.unwrap();
             unreachable!("a hub is followed until it is dropped")
@@ -205,13 +217,11 @@ fn an_unknown_id_is_a_told_gap_and_then_everything() {
 #[test]
 fn what_the_disk_has_dropped_is_a_told_gap() {
     let disk = SimulatedDisk::default();
-    let mut config = HubConfig::default();
-    config.retention.bytes_max = 64 * 1024;
     let disk_config =
         DiskConfig::default().with_segment_bytes(16 * 1024).with_bytes_max(128 * 1024);
     let journal = DiskJournal::with_storage(disk, disk_config);
     smol::block_on(async {
-        let hub = Hub::builder().config(config).open(Box::new(journal.clone())).await.unwrap();
+        let hub = Hub::builder().config(small()).open(Box::new(journal.clone())).await.unwrap();
         let test = async {
             let ids = publish(&hub, "a", 0..6_000).await;
             let oldest = journal.oldest().get();
@@ -229,5 +239,74 @@ fn what_the_disk_has_dropped_is_a_told_gap() {
             unreachable!("a hub is followed until it is dropped")
         })
         .await;
+    });
+}
+
+#[test]
+fn a_limit_on_a_topics_events_is_exact_on_disk() {
+    let disk = SimulatedDisk::default();
+    let limited = || {
+        let mut config = small();
+        config.retention.topic_events_max = NonZeroUsize::new(50);
+        Hub::builder().config(config)
+    };
+    let ids = on_with(&disk, limited(), async |hub| {
+        let ids = publish(&hub, "a", 0..200).await;
+        publish(&hub, "few", 0..10).await;
+        publish(&hub, "other", 0..20).await;
+        for number in 0..3_000 {
+            publish(&hub, &format!("others/{number}"), 0..1).await;
+        }
+        ids
+    });
+    on_with(&disk, limited(), async |hub| {
+        let mut all = hub.subscribe(topic("a"), Start::Oldest);
+        assert_eq!(read(&mut all, 50).await, numbers(150..200), "no gap");
+        assert_at_tail(&mut all, &hub).await;
+        let mut late = hub.subscribe(topic("a"), after(&ids[100]));
+        assert_eq!(read(&mut late, 2).await, ["gap", "150"]);
+        let mut in_time = hub.subscribe(topic("a"), after(&ids[149]));
+        assert_eq!(read(&mut in_time, 1).await, ["150"]);
+        assert_eq!(hub.page(topic("a"), Start::Tail, 100).await.events.len(), 50);
+        let several = View::new([topic("a").into(), topic("few").into()]);
+        let mut several = hub.subscribe(several, Start::Oldest);
+        let expected = [numbers(150..200), numbers(0..10)].concat();
+        assert_eq!(read(&mut several, 60).await, expected);
+        // It moves on with the topic.
+        publish(&hub, "a", 200..203).await;
+        hub.tick(Now::read() + Duration::from_secs(2));
+        let mut moved = hub.subscribe(topic("a"), Start::Oldest);
+        assert_eq!(read(&mut moved, 50).await, numbers(153..203));
+        let mut lost = hub.subscribe(topic("a"), Start::After("nowhere".into()));
+        assert_eq!(read(&mut lost, 2).await, ["gap", "153"]);
+    });
+}
+
+#[test]
+fn a_limit_on_the_age_of_events_holds_on_disk() {
+    let disk = SimulatedDisk::default();
+    const HOUR: Duration = Duration::from_secs(3600);
+    let aged = |now| {
+        let mut config = small();
+        config.retention.age_max = Some(24 * HOUR);
+        Hub::builder().config(config).at(now)
+    };
+    let start = Now::read();
+    let old = on_with(&disk, aged(start), async |hub| publish(&hub, "a", 0..3_000).await);
+    let later = start + 20 * HOUR;
+    let new = on_with(&disk, aged(later), async |hub| publish(&hub, "a", 3_000..6_000).await);
+    on_with(&disk, aged(start + 30 * HOUR), async |hub| {
+        let mut late = hub.subscribe(topic("a"), after(&old[5]));
+        assert_eq!(read(&mut late, 2).await, ["gap", "3000"]);
+        let mut all = hub.subscribe(topic("a"), Start::Oldest);
+        assert_eq!(read(&mut all, 3_000).await, numbers(3_000..6_000), "no gap");
+        let mut in_time = hub.subscribe(topic("a"), after(&new[0]));
+        assert_eq!(read(&mut in_time, 1).await, ["3001"]);
+        // While it runs, and in pages that were read before.
+        hub.tick(start + 45 * HOUR);
+        let mut none = hub.subscribe(topic("a"), after(&new[0]));
+        assert_eq!(read(&mut none, 1).await, ["gap"]);
+        publish(&hub, "a", 6_000..6_001).await;
+        assert_eq!(read(&mut none, 1).await, ["6000"]);
     });
 }

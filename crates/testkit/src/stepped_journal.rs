@@ -287,18 +287,16 @@ impl Journal for SteppedJournal {
         topics: TopicSet,
         through: Sequence,
         entries: usize,
-    ) -> JournalFuture<'static, Result<Sequence, JournalError>> {
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
         self.later(move |state| {
             let has = |entry: &&Entry| entry.topics.as_slice().iter().any(|t| topics.has(t));
             let before = state.entries.range(..=through).rev().map(|(_, entry)| entry).filter(has);
-            match before.take(entries).map(|entry| entry.sequence.before()).collect::<Vec<_>>() {
-                places if places.len() == entries => places.last().copied().unwrap_or(through),
-                _ => state.oldest,
-            }
+            let places: Vec<_> = before.take(entries).map(|e| e.sequence.before()).collect();
+            places.last().copied().filter(|_| places.len() == entries)
         })
     }
 
-    fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
+    fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
         if let Evict::Through(through) = what {
             self.evict_through(through);
         }

@@ -76,6 +76,14 @@ impl KeptPage {
         self.bytes
     }
 
+    /// The newest entry that was committed before a time.
+    pub(crate) fn newest_before(&self, time: Time) -> Option<Sequence> {
+        let part = self.parts.partition_point(|part| part.block.time(0) < time).checked_sub(1)?;
+        let block = &self.parts[part].block;
+        let old = (0..block.len()).take_while(|&index| block.time(index) < time).last()?;
+        Some(block.sequence(old))
+    }
+
     fn after(&self, place: Sequence) -> impl Iterator<Item = Kept<'_>> {
         let from = self.parts.partition_point(|part| part.block.last() <= place);
         self.parts[from..].iter().flat_map(move |part| {

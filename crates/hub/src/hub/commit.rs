@@ -106,7 +106,14 @@ impl Hub {
 
 impl Inner {
     pub(super) fn source(&self) -> Source<'_> {
-        Source { epoch: self.epoch, journal: &*self.journal, history: &self.history }
+        let age_max = self.config.retention.age_max;
+        Source {
+            epoch: self.epoch,
+            journal: &*self.journal,
+            history: &self.history,
+            expired_before: age_max.map(|age_max| self.clock.time().saturating_sub(age_max)),
+            uptime: self.clock.uptime(),
+        }
     }
 
     fn committed(&self) -> Committed<'_> {

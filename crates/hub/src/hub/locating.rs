@@ -70,10 +70,10 @@ impl Locating {
     }
 
     /// Notes the journal's newest entry, up to which a spelled place is one, or the place before entries.
-    pub(super) fn note_place(&self, found: Sequence) {
+    pub(super) fn note_place(&self, found: Option<Sequence>) {
         self.finish(match &self.0.wanted {
-            Wanted::Spelled { place, .. } => Some(*place).filter(|place| *place <= found),
-            Wanted::Given { .. } | Wanted::Before { .. } => Some(found),
+            Wanted::Spelled { place, .. } => Some(*place).filter(|place| Some(*place) <= found),
+            Wanted::Given { .. } | Wanted::Before { .. } => found,
         });
     }
 

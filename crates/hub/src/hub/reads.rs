@@ -20,7 +20,9 @@ use super::locating::{Locating, Wanted};
 use super::waiter::{Wait, Waiter, wake_all};
 use crate::cursor::{Epoch, Sequence};
 use crate::history::{History, KeptPage};
-use crate::journal::{Entry, Journal, JournalError, JournalPage, PageMax, TopicSet};
+use crate::journal::{Entry, Evict, Journal, JournalError, JournalPage, PageMax, TopicSet};
+use crate::time::Time;
+use crate::topic::Topic;
 
 /// The journal's reads for one hub.
 pub(crate) struct Reads {
@@ -35,6 +37,10 @@ pub(super) struct Source<'a> {
     pub(super) epoch: Epoch,
     pub(super) journal: &'a dyn Journal,
     pub(super) history: &'a RwLock<History>,
+    /// Entries that were committed before this time are too old.
+    pub(super) expired_before: Option<Time>,
+    /// The hub's steady clock, in milliseconds.
+    pub(super) uptime: u64,
 }
 
 #[derive(Default)]
@@ -45,6 +51,8 @@ struct State {
     next_use: u64,
     /// Bytes of the pages that have been read.
     bytes: usize,
+    /// Topics whose entries are being counted, with those that wait for it.
+    counts: HashMap<Topic, Vec<Waiter>>,
     queue: VecDeque<Job>,
     running: Vec<Running>,
     in_flight: usize,
@@ -65,6 +73,14 @@ enum Job {
     Page(Place),
     /// A look for a place, or for an event ID from a place on.
     Locate(Locating, Sequence),
+    /// A look for a topic's newest entry beyond so many, up to a place.
+    Count {
+        topic: Topic,
+        through: Sequence,
+        events_max: usize,
+    },
+    /// Dropping what nobody may read any more.
+    Evict(Sequence),
 }
 
 struct Running {
@@ -75,7 +91,8 @@ struct Running {
 enum Answer {
     Page(JournalPage),
     Found(Option<Entry>),
-    Place(Sequence),
+    Place(Option<Sequence>),
+    Done,
 }
 
 /// Size of a page: less than a millisecond of work for the journal and for the hub.
@@ -137,6 +154,54 @@ impl Reads {
             self.state.lock().push(Job::Locate(locating.clone(), Sequence::ZERO));
         driver.into_iter().for_each(Waker::wake);
         wake_all(displaced);
+    }
+
+    /// Has the entries of topics counted beneath the history: their limit is `events_max`. The waiter is
+    /// woken when one of them is.
+    pub(crate) fn count(
+        &self,
+        topics: Vec<Topic>,
+        (through, events_max): (Sequence, usize),
+        wait: Wait<'_>,
+    ) {
+        let mut drivers = Vec::new();
+        let mut all_displaced = Vec::new();
+        {
+            let mut state = self.state.lock();
+            for topic in topics {
+                if let Some(waiters) = state.counts.get_mut(&topic) {
+                    wait.join(waiters);
+                    continue;
+                }
+                let mut waiters = Vec::new();
+                if wait.join(&mut waiters) {
+                    state.counts.insert(topic.clone(), waiters);
+                    let (displaced, driver) = state.push(Job::Count { topic, through, events_max });
+                    all_displaced.extend(displaced);
+                    drivers.extend(driver);
+                }
+            }
+        }
+        drivers.into_iter().for_each(Waker::wake);
+        wake_all(all_displaced);
+    }
+
+    /// Has the journal drop everything up to a place.
+    pub(super) fn evict(&self, through: Sequence) {
+        let (displaced, driver) = self.state.lock().push(Job::Evict(through));
+        driver.into_iter().for_each(Waker::wake);
+        wake_all(displaced);
+    }
+
+    /// The newest entry of the cached pages that was committed before a time.
+    pub(super) fn newest_before(&self, time: Time) -> Option<Sequence> {
+        let state = self.state.lock();
+        let pages = state.pages.values().flat_map(BTreeMap::values);
+        let newest = pages.filter_map(|page| match page {
+            Page::Read { page, .. } => page.newest_before(time),
+            Page::Asked(_) => None,
+        });
+        newest.max()
     }
 
     /// Tries again what has failed.
@@ -221,9 +286,14 @@ impl Reads {
                     self.state.lock().queue.push_back(Job::Locate(locating, after));
                 }
             }
-            (Job::Page(_) | Job::Locate(..), Ok(_)) => {
-                unreachable!("a job has an answer of its kind")
+            (Job::Count { topic, through, .. }, Ok(Answer::Place(before))) => {
+                let beyond = before.map(Sequence::next);
+                source.history.write().note_count(&topic, through, (beyond, source.uptime));
+                let waiters = self.state.lock().counts.remove(&topic);
+                wake_all(waiters.unwrap_or_default());
             }
+            (Job::Evict(_), Ok(Answer::Done)) => {}
+            (_, Ok(_)) => unreachable!("a job has an answer of its kind"),
         }
         self.has_failed.store(false, Ordering::Relaxed);
     }
@@ -242,6 +312,12 @@ impl Source<'_> {
     /// Notes what a page says of losses, so that those that it concerns are told before they read it.
     fn check(&self, after: Sequence, mut page: JournalPage) -> JournalPage {
         self.note_oldest();
+        if let Some(time) = self.expired_before {
+            let old = page.entries.iter().take_while(|entry| entry.time < time).last();
+            if let Some(old) = old {
+                self.history.write().raise_floor(old.sequence);
+            }
+        }
         for lost in &page.lost {
             self.history.write().lose(lost.last);
         }
@@ -262,8 +338,11 @@ impl State {
         if self.queue.len() == QUEUE_MAX {
             match self.queue.pop_front() {
                 Some(Job::Page(place)) => displaced = self.forget(&place),
+                Some(Job::Count { topic, .. }) => {
+                    displaced = self.counts.remove(&topic).unwrap_or_default();
+                }
                 // A look for an ID has one reader, which has no other way to go on.
-                Some(job @ Job::Locate(..)) => self.queue.push_back(job),
+                Some(job @ (Job::Locate(..) | Job::Evict(_))) => self.queue.push_back(job),
                 None => {}
             }
         }
@@ -297,13 +376,22 @@ impl State {
                     },
                     Wanted::Spelled { .. } => {
                         let tail = journal.tail();
-                        Box::pin(async { tail.await.map(Answer::Place) })
+                        Box::pin(async { tail.await.map(|tail| Answer::Place(Some(tail))) })
                     }
                     Wanted::Before { topics, through, entries } => {
                         let place = journal.place_before(topics.clone(), *through, *entries);
                         Box::pin(async { place.await.map(Answer::Place) })
                     }
                 },
+                Job::Count { topic, through, events_max } => {
+                    let topics = TopicSet::Topics(Arc::new([topic.clone()]));
+                    let place = journal.place_before(topics, *through, *events_max + 1);
+                    Box::pin(async { place.await.map(Answer::Place) })
+                }
+                Job::Evict(through) => {
+                    let done = journal.evict(Evict::Through(*through));
+                    Box::pin(async { done.await.map(|()| Answer::Done) })
+                }
             };
             self.in_flight += 1;
             self.running.push(Running { job, future });

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Inner};
 use crate::lifetime::drain_delay;
 use crate::time::{Now, Time, millis};
 use crate::watch::Due;
@@ -31,12 +31,26 @@ impl Hub {
         });
         while self.write().expire(uptime as i64) {}
         if self.read().keeps() {
-            self.note_oldest();
+            self.expire_kept();
             self.inner.reads.try_again();
         }
         // Shards have no clock; they do their due work when they are woken.
         let taps = self.read().shards.wakers();
         taps.into_iter().for_each(Waker::wake);
+    }
+
+    /// Drops what is too old from pages and from the journal.
+    fn expire_kept(&self) {
+        let Inner { reads, history, journal, .. } = &*self.inner;
+        self.note_oldest();
+        let Some(time) = self.inner.source().expired_before else { return };
+        if let Some(old) = reads.newest_before(time) {
+            history.write().raise_floor(old);
+        }
+        let floor = history.read().floor();
+        if journal.oldest().is_some_and(|oldest| oldest < floor) {
+            reads.evict(floor);
+        }
     }
 
     /// Notes what the journal no longer keeps.

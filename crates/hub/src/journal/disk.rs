@@ -435,7 +435,7 @@ impl Journal for DiskJournal {
         topics: TopicSet,
         through: Sequence,
         entries: usize,
-    ) -> JournalFuture<'static, Result<Sequence, JournalError>> {
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
         let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
         let catalog = Arc::clone(&open.catalog);
         let answer =
@@ -452,7 +452,7 @@ impl Journal for DiskJournal {
         self.owner.shared.tally.keys_bytes()
     }
 
-    fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
+    fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
         let answer = self.owner.shared.queue.evict(what);
         Box::pin(async { answer.await.unwrap_or_else(|| Err(closed())) })
     }

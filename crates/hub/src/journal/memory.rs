@@ -160,7 +160,7 @@ impl Journal for MemoryJournal {
         self.keys_bytes.load(Ordering::Relaxed)
     }
 
-    fn evict(&self, _what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
+    fn evict(&self, _what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
         Box::pin(ready(Ok(())))
     }
 }

@@ -12,10 +12,32 @@ use crate::hub::{Hub, Wait};
 use crate::seen::Seen;
 
 impl ReaderState {
+    /// Has the topics of the view counted, if a limit on events may reach beneath history; `false` if that
+    /// must be waited for.
+    fn is_counted(&self, hub: &Hub, wait: Wait<'_>) -> bool {
+        let (uncounted, tail) = {
+            let history = hub.read();
+            (history.uncounted(&self.resolved, hub.clock().uptime()), history.tail())
+        };
+        let Some((topics, events_max)) = uncounted else { return true };
+        hub.reads().count(topics, (tail, events_max), wait);
+        false
+    }
+
     /// Takes the place that the journal has found; `false` if it is still looking.
     #[cold]
     pub(super) fn settle_start(&mut self, hub: &Hub, after: &mut Sequence, wait: Wait<'_>) -> bool {
-        let Some(Asked::Locating(locating)) = self.asked.as_deref() else { return true };
+        let locating = match self.asked.as_deref() {
+            Some(Asked::Locating(locating)) => locating,
+            Some(Asked::Oldest) if self.is_counted(hub, wait) => {
+                // What is beyond a limit is none of what is asked for.
+                self.told_at = hub.read().stamp();
+                self.asked = None;
+                return true;
+            }
+            Some(Asked::Oldest) => return false,
+            Some(Asked::Lost(_)) | None => return true,
+        };
         let Some(place) = locating.place(wait) else { return false };
         match place {
             Some(place) => {
@@ -57,6 +79,9 @@ impl ReaderState {
         wait: Wait<'_>,
     ) -> Result<(Arc<KeptPage>, ReadPosition), Read> {
         hub.note_oldest();
+        if !self.is_counted(hub, wait) {
+            return Err(Read::Waiting);
+        }
         let (topics, from) = {
             let history = hub.read();
             // What the journal has dropped meanwhile is told before anything after it is read.
@@ -80,6 +105,9 @@ impl ReaderState {
         wait: Wait<'_>,
     ) -> Option<Arc<KeptPage>> {
         hub.note_oldest();
+        if !self.is_counted(hub, wait) {
+            return None;
+        }
         let topics = {
             let history = hub.read();
             position.after = position.after.max(history.floor());

@@ -191,7 +191,7 @@ impl Journal for Kept {
         self.0.follow(after)
     }
 
-    fn evict(&self, what: Evict) -> JournalFuture<'_, Result<(), JournalError>> {
+    fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
         self.0.evict(what)
     }
 }

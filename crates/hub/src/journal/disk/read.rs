@@ -156,13 +156,13 @@ pub(super) fn find(catalog: &Catalog, id: &EventId, after: Sequence) -> io::Resu
     Ok(None)
 }
 
-/// Finds the place before the newest selected records up to a place.
+/// Finds the place before the newest selected records up to a place. `None` if there are fewer.
 pub(super) fn place_before(
     catalog: &Catalog,
     selection: Selection<'_>,
     through: Sequence,
     entries: usize,
-) -> io::Result<Sequence> {
+) -> io::Result<Option<Sequence>> {
     let (mut left, mut place) = (entries, through.min(catalog.tail()));
     for segment in catalog.after(Sequence::ZERO).iter().rev() {
         if left == 0 {
@@ -178,8 +178,7 @@ pub(super) fn place_before(
         left = left.saturating_sub(located.len());
         place = located.first().map_or(place, |first| first.sequence.before());
     }
-    // There are fewer.
-    Ok(if left > 0 { catalog.oldest() } else { place })
+    Ok((left == 0).then_some(place))
 }
 
 /// Opens a segment's file. `None` if the segment has just been removed.
