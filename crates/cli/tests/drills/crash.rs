@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::folder::{Scratch, dumped, journal_prints};
-use crate::program::{Program, drill, tidings};
+use crate::program::{Program, drill, lasting_address, tidings};
 use crate::publisher::{Acknowledged, publish};
 use crate::reader::Reader;
 
@@ -98,8 +98,8 @@ fn kill_at_start(random: &mut fastrand::Rng, address: &str, data: &[&str]) {
 /// were told of.
 async fn crash(args: &[&str], blanks: usize, seed: u64) -> (Vec<Vec<String>>, usize) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut program = Program::start(args);
-    let address = program.address;
+    let address = lasting_address();
+    let mut program = Program::start_at(address, args);
     let acknowledged = Acknowledged::new(address, PUBLISHERS, blanks);
     let mut publishers = JoinSet::new();
     for (publisher, batch_max) in BATCH_MAX.into_iter().enumerate() {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::crash::{pass, rounds};
 use crate::folder::{Scratch, dumped};
-use crate::program::{Program, drill, tidings};
+use crate::program::{Program, drill, lasting_address, tidings};
 use crate::publisher::{Acknowledged, publish};
 use crate::reader::Reader;
 
@@ -57,7 +57,8 @@ fn a_relay_with_a_state_file_loses_and_doubles_nothing_across_sigkill_of_either_
         let (here, there) = (scratch.path("upstream"), scratch.path("hub"));
         let state = scratch.path("state");
         let args = |folder| ["--data", folder, "--retry", "20ms"];
-        let (mut upstream, mut hub) = (Program::start(&args(&here)), Program::start(&args(&there)));
+        let start = |folder| Program::start_at(lasting_address(), &args(folder));
+        let (mut upstream, mut hub) = (start(&here), start(&there));
         let mut relay = Relay::start(&upstream, &hub, &state);
         let acknowledged = Acknowledged::new(upstream.address, 1, 0);
         let mut publishers = JoinSet::new();

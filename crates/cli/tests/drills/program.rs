@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::future::Future;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Program {
         Self::spawn(tidings(), args)
     }
 
-    /// Starts the program on the address that an earlier one had.
+    /// Starts the program on an address.
     pub(crate) fn start_at(address: SocketAddr, args: &[&str]) -> Self {
         Self::spawn(tidings(), &[&["--listen", &address.to_string()], args].concat())
     }
@@ -190,6 +190,19 @@ impl Program {
     /// Waits until a series has a value.
     pub(crate) async fn metric_is(&self, series: &str, number: u64) {
         while self.metric(series).await != number {}
+    }
+}
+
+/// Returns a free address for a program that will be started on it again and again: with a port that
+/// the system gives to no outgoing connection meanwhile.
+pub(crate) fn lasting_address() -> SocketAddr {
+    /// Below the ports of outgoing connections, which begin at 32,768 unless configured otherwise.
+    const PORTS: std::ops::Range<u16> = 10_000..32_000;
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(PORTS)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 
