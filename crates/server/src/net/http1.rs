@@ -11,12 +11,12 @@
 //! Heads are parsed by `httparse`, as hyper does. Requests that are not plain are left unread for
 //! hyper, and so are malformed ones, so that their answers are decided in one place.
 
+mod connection_turn;
 mod encode;
 mod head;
 mod patience;
 #[cfg(test)]
 mod tests;
-mod turn;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -31,10 +31,10 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
+use self::connection_turn::ConnectionTurn;
 use self::encode::After;
 use self::head::{Head, NotPlain};
 use self::patience::Patience;
-use self::turn::Turn;
 use crate::http::request::{Caller, RequestBody, Rest};
 use crate::http::respond::{Handled, ShardStream};
 use crate::net::connections::{Answering, ConnectionPermit};
@@ -139,7 +139,7 @@ impl PlainConnection<'_> {
         let closing = pin!(closing(&mut phases));
         let timer = pin!(sleep(config.head_timeout));
         let mut patience = Patience::new(closing, timer, config.head_timeout);
-        let mut turn = Turn::default();
+        let mut turn = ConnectionTurn::default();
         let mut answering: Option<Answering> = None;
         loop {
             if !self.permit.has_left() && self.socket.buffer.first() == Some(&TLS_HANDSHAKE) {
@@ -154,7 +154,7 @@ impl PlainConnection<'_> {
                     answering = None;
                     let came = poll_fn(|cx| match self.socket.poll_fill(cx) {
                         Poll::Pending => {
-                            turn = Turn::default();
+                            turn = ConnectionTurn::default();
                             patience.poll_over(self.permit, cx).map(|()| Ok(0))
                         }
                         // Bytes that have arrived count even if the wait is over.

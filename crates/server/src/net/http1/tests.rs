@@ -68,7 +68,7 @@ async fn answered_in_one_poll(requests: u64, request: &str) -> u64 {
 async fn a_client_that_pipelines_lets_others_have_turns() {
     let request = "POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
     let most = answered_in_one_poll(1000, request).await;
-    assert_eq!(most, u64::from(Turn::REQUESTS_MAX));
+    assert_eq!(most, u64::from(ConnectionTurn::REQUESTS_MAX));
 }
 
 /// The answer came after two seconds, in which the body was waited for. Time stands still here,

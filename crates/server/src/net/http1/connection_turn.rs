@@ -7,12 +7,12 @@ use tokio::task::yield_now;
 /// The requests of a client that pipelines have arrived whenever they are looked for, so its
 /// connection would never wait, and all others would.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct ConnectionTurn {
     requests: u32,
     bytes: u64,
 }
 
-impl Turn {
+impl ConnectionTurn {
     /// The maximum number of requests in a turn: about half a millisecond. Ending a turn costs a look at
     /// all sockets, so a client with some dozens of unanswered requests should not come to its end.
     pub(super) const REQUESTS_MAX: u32 = 128;
