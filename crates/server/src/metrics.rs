@@ -28,6 +28,9 @@ use crate::http::problem::ProblemKind;
 use crate::http::request::MetricsFormat;
 use crate::net::stalls::Stalls;
 
+/// How the names of the hub's and the server's metrics begin.
+const PREFIX: &str = "tidings";
+
 /// The server's own counters, beside those of the hub.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -45,7 +48,7 @@ impl Metrics {
     ) -> Self {
         let mut whole = Registry::default();
         whole.register_collector(Box::new(ProcessNumbers::new()));
-        let registry = whole.sub_registry_with_prefix("tidings");
+        let registry = whole.sub_registry_with_prefix(PREFIX);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that is running", build);
         let (streams_open, bodies) = (Arc::clone(streams), Arc::clone(bodies));
@@ -79,7 +82,7 @@ impl Metrics {
 
     /// Adds the number of log lines that were lost.
     pub(crate) fn count_lost_log_lines(&mut self, lines: Arc<AtomicU64>) {
-        let registry = self.registry.sub_registry_with_prefix("tidings");
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
         registry.register_collector(Box::new(LostLogLines(lines)));
     }
 
