@@ -42,5 +42,6 @@ pub use crate::http::answer::{Answer, StreamAnswer};
 pub use crate::http::authority::{HostName, InvalidHostName, InvalidOrigin, Origin};
 pub use crate::http::problem::{Problem, ProblemKind};
 pub use crate::http::request::{Caller, Query, Request, RequestBody, topic_of_path};
+pub use crate::http::respond::accept_events;
 pub use crate::live::Control;
 pub use crate::server::{BindError, Server};

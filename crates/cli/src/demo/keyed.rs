@@ -16,7 +16,7 @@ use tidings_hub::{
 };
 use tidings_server::{
     Answer, AnswerFuture, ExtraRoutes, Problem, ProblemKind, Request, StreamAnswer, Subject,
-    topic_of_path,
+    accept_events, topic_of_path,
 };
 
 /// The timeout of a stream of `/connect`.
@@ -97,6 +97,7 @@ impl Keyed {
             (None, text) => text,
         };
         let topics = topics(&key).map_err(Refused::Topic)?;
+        accept_events(&self.hub)?;
         self.hub.publish(Draft::new(topics, Event::new(data))).await?;
         Ok(Answer::no_content())
     }

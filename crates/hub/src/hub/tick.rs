@@ -88,4 +88,10 @@ impl Hub {
             delay == 0
         });
     }
+
+    /// Returns whether the hub has been [drained](Hub::drain).
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.clock.is_draining()
+    }
 }

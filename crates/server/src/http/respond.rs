@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use tidings_hub::engine::{OnEnd, stream_headers};
 use tidings_hub::journal::Durability;
-use tidings_hub::{Body, StreamEnd};
+use tidings_hub::{Body, Hub, StreamEnd};
 use tidings_proto::{encode_comment, encode_retry};
 
 use crate::context::Context;
@@ -209,30 +209,33 @@ fn complete(on_end: Option<OnEnd>) {
 pub(crate) fn stream_permit(context: &Context) -> Result<StreamPermit, Problem> {
     if context.phase() != Phase::Serving {
         let detail = "this server is shutting down: try again in a moment";
-        return Err(for_now(context, ProblemKind::Draining, detail));
+        return Err(for_now(&context.hub, ProblemKind::Draining, detail));
     }
     context.streams.enter().ok_or_else(|| {
         let detail = "the limit on open streams is reached: try again later";
-        for_now(context, ProblemKind::TooManyStreams, detail)
+        for_now(&context.hub, ProblemKind::TooManyStreams, detail)
     })
 }
 
-/// Refuses events that would be lost: those that are published while the server drains, unless its
+/// Refuses events that would be lost: those that are published while the hub drains, unless its
 /// journal keeps them for the readers of the next one.
-pub(crate) fn accept_events(context: &Context) -> Result<(), Problem> {
-    let is_kept = context.hub.durability() != Durability::Process;
-    if is_kept || context.phase() == Phase::Serving {
+///
+/// # Errors
+///
+/// A [`Problem`] that tells publishers to come back.
+pub fn accept_events(hub: &Hub) -> Result<(), Problem> {
+    if hub.durability() != Durability::Process || !hub.is_draining() {
         return Ok(());
     }
     let detail = "this server is shutting down and keeps no events: publish again in a moment";
-    Err(for_now(context, ProblemKind::Draining, detail))
+    Err(for_now(hub, ProblemKind::Draining, detail))
 }
 
 /// A temporary problem; its clients are told to return spread over a time.
-fn for_now(context: &Context, kind: ProblemKind, detail: &str) -> Problem {
+fn for_now(hub: &Hub, kind: ProblemKind, detail: &str) -> Problem {
     const SPREAD_MILLIS: u64 = 5000;
     let spread = Duration::from_millis(fastrand::u64(0..=SPREAD_MILLIS));
-    Problem::new(kind, detail).with_retry_after(context.hub.config().reconnection_time + spread)
+    Problem::new(kind, detail).with_retry_after(hub.config().reconnection_time + spread)
 }
 
 /// Refuses a stream for a temporary reason.

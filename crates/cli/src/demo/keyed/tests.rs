@@ -173,3 +173,14 @@ async fn what_ends_no_event_source_of_the_hub_ends_none_here() {
         assert_eq!((answer.status.as_u16(), answer.header("location")), (308, clean));
     }
 }
+
+/// It was answered 204, and no reader got the event.
+#[tokio::test]
+async fn what_is_sent_while_the_hub_drains_is_refused_as_other_events_are() {
+    let (server, _) = start().await;
+    server.hub.drain(Duration::ZERO);
+    let answer = server.post("/send/alpha", "too late").answer().await;
+    answer.problem(503, "draining");
+    assert!(answer.header("retry-after").parse::<u32>().is_ok());
+    assert!(server.held("connect/alpha").is_empty());
+}

@@ -94,7 +94,7 @@ impl<'a> Ingest<'a> {
             drafts.truncate(index);
         }
         if !drafts.is_empty() {
-            accept_events(self.context)?;
+            accept_events(&self.context.hub)?;
             self.context.tick();
             let published = hub.publish_all(drafts).await?;
             self.report.count(published);

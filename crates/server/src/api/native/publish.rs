@@ -35,7 +35,7 @@ pub(crate) async fn one(
     let bytes_max = context.hub.config().event_bytes_max;
     let data = request.body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
     let event = parts.into_event(utf8(&data)?)?;
-    accept_events(context)?;
+    accept_events(&context.hub)?;
     context.tick();
     let published = context.hub.publish(marks.put_on(Draft::new(topic, event), 0)).await?;
 

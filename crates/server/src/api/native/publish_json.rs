@@ -26,7 +26,7 @@ pub(super) async fn events(
         request.body.whole(context.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
     let drafts = drafts(utf8(without_mark(&bytes))?).await?;
     let drafts = (0..).zip(drafts).map(|(i, draft)| marks.put_on(draft, i)).collect();
-    accept_events(context)?;
+    accept_events(&context.hub)?;
     context.tick();
     let committed = context.hub.publish_all(drafts).await;
     let published = committed.map_err(|error| match error {
