@@ -122,8 +122,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES")]
     pub(crate) event_bytes_max: Option<String>,
 
-    /// Maximum size of all request bodies that are held at the same time, such as 64MiB;
-    /// more are refused for a moment [default: 128MiB, or four of the largest events].
+    /// Maximum size of all request bodies, and answers that are not read, that are held at the
+    /// same time, such as 64MiB; more are refused for a moment [default: 128MiB, or four of the largest events].
     #[arg(long, value_name = "BYTES")]
     pub(crate) bodies_bytes: Option<String>,
 

@@ -19,6 +19,7 @@ use std::task::Waker;
 use crate::cursor::{Cursor, Sequence};
 use crate::emitters::Emitter;
 pub use crate::emitters::EmitterParts;
+pub use crate::entry::{DataPart, RawEvent, RawFields};
 pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
 use crate::history::{HintQueue, HintsMax, ReadMax, Steps};
 pub use crate::hub::TopicListing;
@@ -112,6 +113,9 @@ impl Tap {
         let wait = Wait::Slot(&self.queue, slot);
         let visit = |seen: Seen<'_>| visit(seen.block(), seen.index());
         let read = state.read(&self.hub, after, (&mut max, wait), visit);
+        if max.steps.is_over() {
+            self.hub.count_cut_look();
+        }
         (read, max.steps.taken())
     }
 

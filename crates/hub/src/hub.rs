@@ -108,6 +108,7 @@ struct Inner {
 struct Counters {
     delivered: AtomicU64,
     gaps: AtomicU64,
+    looks_cut: AtomicU64,
 }
 
 /// The most of a journal that is read into memory when it is opened: a fraction of a second of work.
@@ -215,6 +216,11 @@ impl Hub {
 
     pub(crate) fn count_gap(&self) {
         self.inner.counters.gaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a look at history that ended when its steps were taken.
+    pub(crate) fn count_cut_look(&self) {
+        self.inner.counters.looks_cut.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts events that were handed to subscribers.

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use crate::cursor::Cursor;
-use crate::entry::{HeldEvent, Raw};
+use crate::entry::{HeldEvent, RawEvent};
 use crate::gap::Gap;
 use crate::history::{ReadMax, Steps};
 use crate::hub::{Hub, Wait};
@@ -24,19 +24,23 @@ pub struct Page {
     pub place: Cursor,
 }
 
-/// A page on its way, for a server that lets others have their turn between two looks at history.
+/// A page on its way, for a server that writes it as its reader takes it.
 ///
-/// Each [step](Paging::step) holds the history's lock for well below a millisecond, however large the
-/// history is and whatever the view's patterns match. It waits where the journal has to read.
+/// Each [step](Paging::poll_step) holds the history's lock for well below a millisecond, however large the
+/// history is and whatever the view's patterns match. Between two of them, any time may pass: a page
+/// that events are evicted from meanwhile ends before the gap.
 #[derive(Debug)]
 pub struct Paging {
     reader: Reader,
     /// The look for the latest events, which comes before reading.
     latest: Option<Rewind>,
-    found: Vec<Raw>,
-    bytes: usize,
-    events_max: usize,
+    /// Events and bytes that may still be read.
+    events_left: usize,
+    bytes_left: usize,
+    has_events: bool,
     gap: Option<Gap>,
+    /// Where the page ends, if the reader has gone further.
+    end: Option<Cursor>,
 }
 
 impl Paging {
@@ -46,59 +50,99 @@ impl Paging {
         let is_latest = start == Start::Tail;
         let mut reader = Reader::begin(hub, view, start, None);
         reader.read_past_closes();
-        let latest = is_latest.then(|| Rewind::new(reader.after(), events_max));
-        Self { reader, latest, found: Vec::new(), bytes: 0, events_max, gap: None }
+        Self {
+            latest: is_latest.then(|| Rewind::new(reader.after(), events_max)),
+            reader,
+            events_left: events_max,
+            bytes_left: PAGE_BYTES_MAX,
+            has_events: false,
+            gap: None,
+            end: None,
+        }
     }
 
-    /// Looks at some of history; `false` if the page is complete.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses nothing: the next step goes on.
-    pub async fn step(&mut self) -> bool {
-        poll_fn(|cx| self.poll_step(cx)).await
-    }
-
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Looks at some of history and adds the events found, about `bytes_max` bytes at most, or one larger
+    /// event; `false` if the page is complete. Pending where the journal has to read.
+    pub fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+        found: &mut Vec<RawEvent>,
+    ) -> Poll<bool> {
+        let wait = Wait::Task(cx.waker());
         if let Some(latest) = &mut self.latest {
-            match self.reader.rewind(latest, Wait::Task(cx.waker())) {
+            match self.reader.rewind(latest, wait) {
                 Rewound::Done => self.latest = None,
-                Rewound::More => return Poll::Ready(true),
+                Rewound::More => {
+                    self.reader.hub().count_cut_look();
+                    return Poll::Ready(true);
+                }
                 Rewound::Waiting => return Poll::Pending,
             }
         }
-        let mut max = ReadMax {
-            bytes: PAGE_BYTES_MAX.saturating_sub(self.bytes),
-            entries: self.events_max - self.found.len(),
-            steps: Steps::default(),
-        };
-        let (found, bytes, epoch) = (&mut self.found, &mut self.bytes, self.reader.hub().epoch());
-        let read = self.reader.read_seen(&mut max, Wait::Task(cx.waker()), |seen| {
-            *bytes += seen.block().chunk(seen.index()).len();
-            found.extend(Raw::copy(seen, epoch));
+        if self.is_full() {
+            return Poll::Ready(false);
+        }
+        let bytes = bytes_max.min(self.bytes_left);
+        let mut max = ReadMax { bytes, entries: self.events_left, steps: Steps::default() };
+        let epoch = self.reader.hub().epoch();
+        let Self { reader, events_left, bytes_left, has_events, end, .. } = self;
+        let read = reader.read_seen(&mut max, Wait::Task(cx.waker()), |seen| {
+            let bytes = seen.block().chunk(seen.index()).len();
+            if *has_events && bytes > *bytes_left {
+                let sequence = seen.block().sequence(seen.index()).before();
+                end.get_or_insert(Cursor { epoch, sequence });
+                return;
+            }
+            found.extend(RawEvent::copy(seen, epoch));
+            *events_left -= 1;
+            *bytes_left = bytes_left.saturating_sub(bytes);
+            *has_events = true;
         });
+        if max.steps.is_over() {
+            self.reader.hub().count_cut_look();
+        }
         Poll::Ready(match read {
             Read::Waiting => return Poll::Pending,
-            Read::Gap(gap) => {
-                self.gap = Some(gap);
-                true
-            }
-            // A look ends after its steps; a page ends when it is full.
-            Read::Full => {
-                max.steps.is_over()
-                    && self.found.len() < self.events_max
-                    && self.bytes < PAGE_BYTES_MAX
-            }
+            Read::Gap(gap) => self.meet(gap),
+            Read::Full => !self.is_full(),
             Read::Tail | Read::Closed => false,
         })
     }
 
-    /// The page as far as it was read.
+    /// Ends the page before one of the events found, which is left for the next page.
+    pub fn end_before(&mut self, event: &RawEvent) {
+        let sequence = event.sequence().before();
+        self.end = Some(Cursor { sequence, ..self.reader.cursor() });
+    }
+
+    /// The gap there is before the events.
     #[must_use]
-    pub fn finish(self) -> Page {
-        let place = self.reader.cursor();
-        let events = self.found.into_iter().filter_map(Raw::decode).collect();
-        Page { events, gap: self.gap, place }
+    pub fn gap(&self) -> Option<&Gap> {
+        self.gap.as_ref()
+    }
+
+    /// Where to go on: after the last of the events, once the page is complete.
+    #[must_use]
+    pub fn place(&self) -> Cursor {
+        self.end.unwrap_or_else(|| self.reader.cursor())
+    }
+
+    /// Takes a gap in: it is the page's if it comes first; after events, it is left for the next page.
+    /// Returns whether the page goes on.
+    fn meet(&mut self, gap: Gap) -> bool {
+        if self.has_events {
+            self.end = Cursor::parse(&gap.asked);
+            return false;
+        }
+        // Of two in a row, the place asked for is that of the first.
+        let asked = self.gap.take().map_or(gap.asked, |first| first.asked);
+        self.gap = Some(Gap { asked, ..gap });
+        true
+    }
+
+    fn is_full(&self) -> bool {
+        self.events_left == 0 || self.bytes_left == 0 || self.end.is_some()
     }
 }
 
@@ -122,11 +166,149 @@ impl Hub {
         start: Start,
         events_max: usize,
     ) -> impl Future<Output = Page> + Send + use<V> {
+        /// Bytes copied while publishers wait.
+        const STEP_BYTES: usize = 64 * 1024;
         let (hub, view) = (self.clone(), view.into());
         async move {
             let mut paging = Paging::new(&hub, &view, start, events_max);
-            while paging.step().await {}
-            paging.finish()
+            let mut found = Vec::new();
+            while poll_fn(|cx| paging.poll_step(cx, STEP_BYTES, &mut found)).await {}
+            let events = found.into_iter().filter_map(RawEvent::decode).collect();
+            Page { events, place: paging.place(), gap: paging.gap }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use tidings_proto::Event;
+
+    use super::*;
+    use crate::draft::Draft;
+    use crate::history::Retention;
+    use crate::hub::HubConfig;
+    use crate::topic::Topic;
+
+    const TOPIC: Topic = Topic::from_static("a");
+
+    /// A hub whose topics hold so many events.
+    fn hub(events_max: usize) -> Hub {
+        let topic_events_max = std::num::NonZeroUsize::new(events_max);
+        let retention = Retention { topic_events_max, ..Retention::default() };
+        Hub::new(HubConfig { retention, ..HubConfig::default() })
+    }
+
+    fn publish(hub: &Hub, data: &str) {
+        drop(hub.publish(Draft::new(TOPIC, Event::new(data))));
+    }
+
+    /// A page of a hub in memory, whose journal never has to read.
+    fn page(hub: &Hub, start: Start, events_max: usize) -> Page {
+        let mut page = pin!(hub.page(TOPIC, start, events_max));
+        match page.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(page) => page,
+            Poll::Pending => unreachable!("memory is read at once"),
+        }
+    }
+
+    fn step(paging: &mut Paging, bytes_max: usize, found: &mut Vec<RawEvent>) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        paging.poll_step(&mut cx, bytes_max, found) == Poll::Ready(true)
+    }
+
+    fn data(found: Vec<RawEvent>) -> Vec<String> {
+        let events = found.into_iter().filter_map(RawEvent::decode);
+        events.map(|held| held.event.data().to_owned()).collect()
+    }
+
+    /// All events from a start on, page by page, and the gaps that were told.
+    fn rest(hub: &Hub, mut start: Start) -> (Vec<String>, usize) {
+        let (mut all, mut gaps) = (Vec::new(), 0);
+        loop {
+            let page = page(hub, start, 2);
+            gaps += usize::from(page.gap.is_some());
+            if page.events.is_empty() {
+                return (all, gaps);
+            }
+            all.extend(page.events.iter().map(|held| held.event.data().to_owned()));
+            start = Start::from(page.place);
+        }
+    }
+
+    #[test]
+    fn a_page_that_events_are_evicted_from_ends_before_the_gap() {
+        let hub = hub(4);
+        (0..4).for_each(|n| publish(&hub, &n.to_string()));
+        let mut paging = Paging::new(&hub, &TOPIC.into(), Start::Oldest, 100);
+        let mut found = Vec::new();
+        assert!(step(&mut paging, 1, &mut found));
+        (4..8).for_each(|n| publish(&hub, &n.to_string()));
+        while step(&mut paging, 1, &mut found) {}
+        assert_eq!(data(found), ["0"]);
+        assert_eq!(paging.gap(), None);
+        let (later, gaps) = rest(&hub, Start::from(paging.place()));
+        assert_eq!((later.join(""), gaps), ("4567".to_owned(), 1));
+    }
+
+    #[test]
+    fn a_gap_before_the_first_event_is_the_pages_whatever_is_evicted_meanwhile() {
+        let hub = hub(2);
+        (0..4).for_each(|n| publish(&hub, &n.to_string()));
+        let mut paging = Paging::new(&hub, &TOPIC.into(), Start::resume(Some("nonsense")), 100);
+        let mut found = Vec::new();
+        assert!(step(&mut paging, 1, &mut found));
+        assert!(found.is_empty());
+        (4..8).for_each(|n| publish(&hub, &n.to_string()));
+        while step(&mut paging, 1, &mut found) {}
+        let gap = paging.gap().unwrap();
+        assert_eq!(&*gap.asked, "nonsense");
+        assert_eq!(gap.oldest.as_ref(), Some(found[0].id()));
+        assert_eq!(data(found), ["6", "7"]);
+    }
+
+    #[test]
+    fn a_page_is_the_same_in_whatever_steps_it_is_read() {
+        let hub = hub(1000);
+        (0..50).for_each(|n| publish(&hub, &"x".repeat(n * 10)));
+        for events_max in [1, 7, 100] {
+            let page = page(&hub, Start::Oldest, events_max);
+            for bytes_max in [1, 100, 10_000] {
+                let mut paging = Paging::new(&hub, &TOPIC.into(), Start::Oldest, events_max);
+                let mut found = Vec::new();
+                while step(&mut paging, bytes_max, &mut found) {}
+                assert_eq!(paging.place(), page.place);
+                let events: Vec<_> = found.into_iter().filter_map(RawEvent::decode).collect();
+                assert_eq!(events, page.events);
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_has_its_bytes_at_most_or_one_larger_event() {
+        let hub = Hub::new(HubConfig { event_bytes_max: 1 << 30, ..HubConfig::default() });
+        let part = PAGE_BYTES_MAX / 4;
+        for len in [PAGE_BYTES_MAX + 1, part, part, part, part, part] {
+            publish(&hub, &"x".repeat(len));
+        }
+        let mut start = Start::Oldest;
+        for expected in [1, 3, 2] {
+            let page = page(&hub, start, 100);
+            assert_eq!(page.events.len(), expected);
+            start = Start::from(page.place);
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_left_comes_on_the_next_page() {
+        let hub = hub(10);
+        (0..3).for_each(|n| publish(&hub, &n.to_string()));
+        let mut paging = Paging::new(&hub, &TOPIC.into(), Start::Oldest, 100);
+        let mut found = Vec::new();
+        while step(&mut paging, 1000, &mut found) {}
+        paging.end_before(&found[1]);
+        assert_eq!(rest(&hub, Start::from(paging.place())).0, ["1", "2"]);
     }
 }

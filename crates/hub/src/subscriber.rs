@@ -10,7 +10,7 @@ use tidings_proto::{Event, EventId};
 
 use crate::closer::Closer;
 use crate::cursor::Cursor;
-use crate::entry::{HeldEvent, Raw};
+use crate::entry::{HeldEvent, RawEvent};
 use crate::gap::Gap;
 use crate::history::{Block, ReadMax, Steps};
 use crate::hub::{Hub, Wait};
@@ -171,7 +171,8 @@ impl Subscriber {
         }
         let (mut found, epoch) = (None, self.reader.hub().epoch());
         let wait = Wait::Watch(&self.watch);
-        let read = self.reader.read_seen(&mut one, wait, |seen| found = Raw::copy(seen, epoch));
+        let read =
+            self.reader.read_seen(&mut one, wait, |seen| found = RawEvent::copy(seen, epoch));
         if let Some(found) = found {
             self.reader.hub().count_delivered(1);
             return Poll::Ready(found.decode().map(Found::Event));
@@ -184,6 +185,7 @@ impl Subscriber {
             Read::Tail | Read::Waiting => Poll::Pending,
             // A long walk without a match: go on, but let others run in between.
             Read::Full => {
+                self.reader.hub().count_cut_look();
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -55,7 +55,12 @@ impl Via {
 
     /// Reads the hops back from the comment that shows them.
     pub(crate) fn of_comment(comment: &str) -> Option<Self> {
-        comment.strip_prefix(COMMENT).map(|hops| Self(hops.into()))
+        Self::text_of_comment(comment).map(|hops| Self(hops.into()))
+    }
+
+    /// The hops, as text, that a comment shows.
+    pub(crate) fn text_of_comment(comment: &str) -> Option<&str> {
+        comment.strip_prefix(COMMENT)
     }
 
     /// Appends the comment line that shows the hops.

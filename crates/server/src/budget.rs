@@ -1,24 +1,36 @@
-//! The budget for the bytes that request bodies hold together.
+//! The budget for the bytes that request bodies and answers hold together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A number of bytes that all request bodies may hold together.
+/// A number of bytes that all request bodies, and all answers that are not taken, may hold together.
 ///
-/// A limit for each request bounds nothing if there are many. A part is a reserve for small bodies,
-/// so that events can be published whatever large bodies hold.
+/// A limit for each request bounds nothing if there are many. Parts are reserves, so that events can
+/// be published whatever large bodies and answers hold: see [`Claim`].
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes_max: AtomicUsize,
     held: AtomicUsize,
 }
 
-/// The bytes that one body holds. Dropping it gives them back.
+/// The bytes that one body or answer holds. Dropping it gives them back.
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
-    is_large: bool,
+    claim: Claim,
+}
+
+/// The use of the bytes, which decides how much of the budget may be held already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A body of at most [`SMALL_BYTES_MAX`]: all of the budget is for it. One that grows beyond
+    /// becomes large.
+    Small,
+    /// An answer of one piece: leaves an eighth to small bodies.
+    Answer,
+    /// A body or answer that is known to be large: leaves a quarter to small ones.
+    Large,
 }
 
 /// The budget has no room for so many bytes.
@@ -29,9 +41,6 @@ pub(crate) struct OverBudget;
 pub(crate) const SMALL_BYTES_MAX: usize = 64 * 1024;
 
 impl Budget {
-    /// The reserve, as a part of the budget: hundreds of small bodies at the same time.
-    const RESERVE_PART: usize = 4;
-
     pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self { bytes_max: AtomicUsize::new(bytes_max), held: AtomicUsize::new(0) })
     }
@@ -46,21 +55,16 @@ impl Budget {
         self.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 
-    /// A share that holds nothing yet. One that is known to become large never uses the reserve.
-    pub(crate) fn share(self: &Arc<Self>, is_large: bool) -> Share {
-        Share { budget: Arc::clone(self), bytes: 0, is_large }
-    }
-
-    fn max(&self, is_large: bool) -> usize {
-        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
-        bytes_max - if is_large { bytes_max / Self::RESERVE_PART } else { 0 }
+    /// A share that holds nothing yet.
+    pub(crate) fn share(self: &Arc<Self>, claim: Claim) -> Share {
+        Share { budget: Arc::clone(self), bytes: 0, claim }
     }
 }
 
 impl Share {
     /// Returns whether so many bytes would find room now.
     pub(crate) fn could_be(&self, bytes: usize) -> bool {
-        let max = self.budget.max(self.is_large || bytes > SMALL_BYTES_MAX);
+        let max = self.max(bytes);
         self.budget.held().saturating_add(bytes.saturating_sub(self.bytes)) <= max
     }
 
@@ -77,7 +81,7 @@ impl Share {
             }
             Some(0) => return Ok(()),
             Some(more) => {
-                let max = self.budget.max(self.is_large || bytes > SMALL_BYTES_MAX);
+                let max = self.max(bytes);
                 let grow = |held: usize| held.checked_add(more).filter(|held| *held <= max);
                 held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow)
                     .map_err(|_| OverBudget)?;
@@ -85,6 +89,18 @@ impl Share {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// How much of the budget may be held if this share has so many bytes.
+    fn max(&self, bytes: usize) -> usize {
+        let budget = self.budget.bytes_max.load(Ordering::Relaxed);
+        budget
+            - match self.claim {
+                _ if bytes > SMALL_BYTES_MAX => budget / 4,
+                Claim::Large => budget / 4,
+                Claim::Answer => budget / 8,
+                Claim::Small => 0,
+            }
     }
 }
 
@@ -101,14 +117,14 @@ mod tests {
     #[test]
     fn large_bodies_leave_a_reserve_for_small_ones() {
         let budget = Budget::new(4 * SMALL_BYTES_MAX);
-        let mut large = budget.share(false);
+        let mut large = budget.share(Claim::Small);
         assert_eq!(large.set(3 * SMALL_BYTES_MAX), Ok(()));
         assert_eq!(large.set(3 * SMALL_BYTES_MAX + 1), Err(OverBudget));
-        let mut small = budget.share(false);
+        let mut small = budget.share(Claim::Small);
         assert!(small.could_be(SMALL_BYTES_MAX) && !small.could_be(SMALL_BYTES_MAX + 1));
         assert_eq!(small.set(SMALL_BYTES_MAX), Ok(()));
         assert_eq!(budget.held(), 4 * SMALL_BYTES_MAX);
-        let mut another = budget.share(false);
+        let mut another = budget.share(Claim::Small);
         assert_eq!(another.set(1), Err(OverBudget));
         drop(small);
         assert_eq!(another.set(SMALL_BYTES_MAX), Ok(()));
@@ -116,13 +132,24 @@ mod tests {
         assert_eq!(another.set(SMALL_BYTES_MAX + 1), Err(OverBudget));
         // One that was large from the start has no part of the reserve.
         drop(another);
-        assert_eq!(budget.share(true).set(1), Err(OverBudget));
+        assert_eq!(budget.share(Claim::Large).set(1), Err(OverBudget));
+    }
+
+    #[test]
+    fn answers_of_one_piece_leave_room_for_small_bodies() {
+        let budget = Budget::new(8000);
+        let mut large = budget.share(Claim::Large);
+        assert_eq!((large.set(6001), large.set(6000)), (Err(OverBudget), Ok(())));
+        let mut answer = budget.share(Claim::Answer);
+        assert_eq!((answer.set(1001), answer.set(1000)), (Err(OverBudget), Ok(())));
+        let mut small = budget.share(Claim::Small);
+        assert_eq!((small.set(1001), small.set(1000)), (Err(OverBudget), Ok(())));
     }
 
     #[test]
     fn a_share_gives_back_what_it_holds() {
         let budget = Budget::new(1000);
-        let mut share = budget.share(false);
+        let mut share = budget.share(Claim::Small);
         for (bytes, held) in [(700, 700), (200, 200), (200, 200), (300, 300)] {
             assert_eq!((share.set(bytes), budget.held()), (Ok(()), held));
         }

@@ -35,9 +35,9 @@ pub struct ServerConfig {
     /// The maximum size of a JSON body of `POST /events`: 8 MiB by default. Such a body is held
     /// whole, because it is published entirely or not at all; streamed bodies have no such limit.
     pub json_bytes_max: usize,
-    /// The maximum number of bytes that request bodies hold together: 128 MiB by default,
-    /// half the history's default. A quarter is a reserve for bodies of at most 64 KiB. A body
-    /// that finds no room is refused at once.
+    /// The maximum number of bytes that request bodies, and answers that are not taken, hold
+    /// together: 128 MiB by default, half the history's default. A quarter is a reserve for what is
+    /// small. A body or an answer that finds no room is refused at once.
     pub bodies_bytes_max: usize,
     /// The maximum number of open streams: 100,000 by default, about as many as fit in the memory
     /// of a small machine; [`within_descriptors`](Self::within_descriptors) lowers it to the

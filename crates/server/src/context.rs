@@ -13,6 +13,7 @@ use crate::live::Control;
 use crate::metrics::Metrics;
 use crate::net::stalls::Stalls;
 use crate::phase::Phase;
+use crate::pins::Pins;
 
 /// The hub, the configuration, and everything that counts or writes streams.
 pub(crate) struct Context {
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) config: ServerConfig,
     /// The part of the configuration that can change.
     pub(crate) control: Control,
+    /// The blocks of history that answers hold.
+    pub(crate) pins: Arc<Pins>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Arc<Engine>,
@@ -42,7 +45,8 @@ impl Context {
         let stalls = Arc::default();
         let metrics = Metrics::new(&hub, &streams, &engine, (&stalls, control.bodies()));
         let journal = None;
-        Self { hub, config, control, streams, metrics, engine, stalls, journal, phase }
+        let pins = Pins::new(control.bodies());
+        Self { hub, config, control, pins, streams, metrics, engine, stalls, journal, phase }
     }
 
     /// Adds the hub's journal on disk, for health and metrics.

@@ -25,6 +25,7 @@ mod tests;
 mod thread;
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -95,14 +96,14 @@ impl Engine {
         self.shards.iter().map(ShardThread::len).sum()
     }
 
-    /// Visits a portion of a shard's streams, starting at a number; returns the number of the next
-    /// portion.
+    /// Visits a portion of a shard's streams, starting at a number, until `visit` breaks off; returns
+    /// the number of the next portion.
     pub(crate) fn see(
         &self,
         shard: usize,
         from: usize,
         questions: usize,
-        visit: impl FnMut(Seen<'_>),
+        visit: impl FnMut(Seen<'_>) -> ControlFlow<()>,
     ) -> Option<usize> {
         self.shards[shard].see(from, questions, visit)
     }

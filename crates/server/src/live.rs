@@ -37,9 +37,9 @@ impl Control {
         Self(Arc::new(Shared { live, bodies: Budget::new(config.bodies_bytes_max) }))
     }
 
-    /// Takes up what can change while the server runs: hosts, origins and the budget of request
-    /// bodies. Everything else in `config` is ignored. No stream and no request ends; requests that
-    /// come from now on are judged anew.
+    /// Takes up what can change while the server runs: hosts, origins and the budget of
+    /// bodies and answers. Everything else in `config` is ignored. No stream and no request ends;
+    /// requests that come from now on are judged anew.
     pub fn reload(&self, config: &ServerConfig) {
         self.0.live.store(Arc::new(Live::new(config)));
         self.0.bodies.set_max(config.bodies_bytes_max);
@@ -50,7 +50,7 @@ impl Control {
         self.0.live.load()
     }
 
-    /// The bytes that request bodies hold.
+    /// The bytes that request bodies and answers hold.
     pub(crate) fn bodies(&self) -> &Arc<Budget> {
         &self.0.bodies
     }

@@ -142,7 +142,7 @@ impl Collector for HubNumbers {
             ("history", "Bytes that history takes", Some(Unit::Bytes), int(stats.history_bytes)),
             (
                 "bodies",
-                "Bytes that request bodies hold",
+                "Bytes that request bodies, and answers not taken, hold",
                 Some(Unit::Bytes),
                 int(self.bodies.held()),
             ),
@@ -156,6 +156,7 @@ impl Collector for HubNumbers {
             ("events_published", "Events committed", stats.published),
             ("events_delivered", "Events handed to subscribers", stats.delivered),
             ("gaps", "Gaps told to subscribers", stats.gaps),
+            ("looks_cut", "Looks at history that let others have their turn", stats.looks_cut),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

@@ -20,3 +20,4 @@ mod publisher;
 mod reader;
 mod reload;
 mod stalled;
+mod unread;

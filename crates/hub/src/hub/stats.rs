@@ -25,6 +25,9 @@ pub struct HubStats {
     pub delivered: u64,
     /// Gaps told since the start.
     pub gaps: u64,
+    /// Looks at history that ended early since the start, to go on when others had had their turn: reads
+    /// whose patterns match little, and lists of many topics.
+    pub looks_cut: u64,
 }
 
 /// A topic that holds events.
@@ -53,6 +56,7 @@ impl Hub {
             published: history.published(),
             delivered: count(&self.inner.counters.delivered),
             gaps: count(&self.inner.counters.gaps),
+            looks_cut: count(&self.inner.counters.looks_cut),
         }
     }
 
@@ -103,6 +107,9 @@ impl TopicListing {
                 }
             }
         });
+        if next.is_some() {
+            hub.count_cut_look();
+        }
         self.next = next.unwrap_or(self.next);
         next.is_some()
     }

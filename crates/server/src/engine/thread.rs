@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -135,7 +136,7 @@ impl ShardThread {
         &self,
         from: usize,
         questions: usize,
-        visit: impl FnMut(Seen<'_>),
+        visit: impl FnMut(Seen<'_>) -> ControlFlow<()>,
     ) -> Option<usize> {
         let mut shard = self.shared.shard.lock();
         shard.set_now(self.shared.hub.uptime());

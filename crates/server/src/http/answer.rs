@@ -7,6 +7,7 @@ use tidings_hub::{Start, StreamRequest, View};
 
 use crate::engine::stream_spec::StreamSpec;
 use crate::engine::subject::Subject;
+use crate::http::pieces::AnswerPieces;
 use crate::http::problem::Problem;
 use crate::http::response::{allowed, no_content};
 
@@ -17,6 +18,8 @@ pub enum Answer {
     Response(Response<Bytes>),
     /// Plain text that must not be stored. The headers that say so are added to its own.
     Text(Response<Bytes>),
+    /// A response whose body is written as its client takes it.
+    Pieces(Box<Response<AnswerPieces>>),
     /// An event stream. The handler describes it; which part of the server writes it is decided later.
     Stream(Box<StreamAnswer>),
 }
@@ -84,5 +87,15 @@ impl From<StreamAnswer> for Answer {
 impl From<Response<Bytes>> for Answer {
     fn from(response: Response<Bytes>) -> Self {
         Self::Response(response)
+    }
+}
+
+impl From<Response<AnswerPieces>> for Answer {
+    fn from(response: Response<AnswerPieces>) -> Self {
+        let (head, pieces) = response.into_parts();
+        match pieces.into_uncounted() {
+            Ok(whole) => Self::Response(Response::from_parts(head, whole)),
+            Err(pieces) => Self::Pieces(Box::new(Response::from_parts(head, pieces))),
+        }
     }
 }

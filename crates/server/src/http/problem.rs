@@ -110,7 +110,7 @@ kinds! {
     Draining = SERVICE_UNAVAILABLE "draining" "Draining",
     /// The limit on open streams is reached.
     TooManyStreams = SERVICE_UNAVAILABLE "too-many-streams" "Too many streams",
-    /// The bytes that request bodies may hold together are held.
+    /// The bytes that request bodies and answers may hold together are held.
     TooManyBytes = SERVICE_UNAVAILABLE "too-many-bytes" "Too many bytes held",
     /// Too much waits for the journal. Nothing was committed.
     JournalBusy = SERVICE_UNAVAILABLE "journal-busy" "Journal busy",
@@ -153,12 +153,12 @@ impl Problem {
         Self::new(ProblemKind::InvalidParameter, detail).with("parameter", name)
     }
 
-    /// A body for which the budget has no room.
+    /// A body or an answer for which the budget has no room.
     pub(crate) fn too_many_bytes() -> Self {
         /// Spread, so that those who are refused do not all come back at once.
         const SPREAD_MILLIS: RangeInclusive<u64> = 1000..=5000;
-        let detail = "other requests hold all the memory there is for bodies: try again \
-                      in a moment";
+        let detail = "other requests hold all the memory there is for bodies and answers: try \
+                      again in a moment";
         let after = Duration::from_millis(fastrand::u64(SPREAD_MILLIS));
         Self::new(ProblemKind::TooManyBytes, detail).with_retry_after(after)
     }

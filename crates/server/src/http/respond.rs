@@ -17,6 +17,7 @@ use crate::engine::streams::{BodyStream, ListedStream, StreamPermit};
 use crate::engine::{Framing, Subscription};
 use crate::http::answer::{Answer, StreamAnswer};
 use crate::http::common_headers::CommonHeaders;
+use crate::http::pieces::AnswerPieces;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Caller;
 use crate::http::response::no_content;
@@ -28,6 +29,8 @@ use crate::phase::Phase;
 pub(crate) enum Handled<S> {
     /// A whole response.
     Whole(Whole),
+    /// A response whose body is written as its client takes it.
+    Pieces(Response<AnswerPieces>),
     /// The head of a stream, and the stream.
     Stream(S),
 }
@@ -66,6 +69,7 @@ impl<S: OpenedStream> Handled<S> {
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
         match self {
             Self::Whole(whole) => whole.response.headers_mut(),
+            Self::Pieces(response) => response.headers_mut(),
             Self::Stream(stream) => stream.headers_mut(),
         }
     }
@@ -73,6 +77,7 @@ impl<S: OpenedStream> Handled<S> {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Whole(whole) => whole.response.status(),
+            Self::Pieces(response) => response.status(),
             Self::Stream(_) => StatusCode::OK,
         }
     }
@@ -90,6 +95,7 @@ pub(crate) fn respond<S: OpenedStream>(
         Answer::Text(response) => {
             return Handled::Whole(Whole { common: CommonHeaders::NoStoreText, response });
         }
+        Answer::Pieces(response) => return in_pieces(request, *response),
         Answer::Stream(stream) => *stream,
     };
     let permit = match stream_permit(context) {
@@ -105,6 +111,14 @@ pub(crate) fn respond<S: OpenedStream>(
 
 fn whole<S>(response: Response<Bytes>) -> Handled<S> {
     Handled::Whole(Whole { common: CommonHeaders::Any, response })
+}
+
+/// A response in pieces. The answer to HEAD has the length that is known.
+fn in_pieces<S>(request: &Parts, response: Response<AnswerPieces>) -> Handled<S> {
+    if request.method == Method::HEAD {
+        return whole(response.map(|pieces| pieces.into_whole().unwrap_or_default()));
+    }
+    Handled::Pieces(response)
 }
 
 /// The answer for a stream that was ended while its reader was away: the one status that stops an

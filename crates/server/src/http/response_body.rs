@@ -12,10 +12,11 @@ use tidings_hub::{Body, StreamEnd};
 
 use crate::engine::reason::Reason;
 use crate::engine::streams::ListedStream;
+use crate::http::pieces::AnswerPieces;
 use crate::net::connections::Answering;
 use crate::net::stalls::Watched;
 
-/// The body of a response: whole, or a stream that hyper writes.
+/// The body of a response: that of an answer, or a stream that hyper writes.
 pub(crate) struct ResponseBody {
     kind: Kind,
     /// Its connection, and its progress; `None` until it is handed to hyper.
@@ -25,21 +26,8 @@ pub(crate) struct ResponseBody {
 enum Kind {
     // Both boxed, because the body is part of an HTTP/2 stream's task for as long as the stream is
     // open.
-    Whole(Box<Pieces>),
+    Answer(Box<AnswerPieces>),
     Stream(Box<Streamed>),
-}
-
-/// A whole body, which is handed over in pieces so that its client is seen to take it.
-struct Pieces(Bytes);
-
-impl Pieces {
-    /// The size of a piece: no more than a stream yields at once.
-    const BYTES_MAX: usize = 64 * 1024;
-
-    fn next(&mut self) -> Option<Bytes> {
-        let piece = self.0.split_to(self.0.len().min(Self::BYTES_MAX));
-        (!piece.is_empty()).then_some(piece)
-    }
 }
 
 struct Streamed {
@@ -49,7 +37,11 @@ struct Streamed {
 
 impl ResponseBody {
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self::new(Kind::Whole(Box::new(Pieces(bytes))))
+        Self::answer(AnswerPieces::whole(bytes))
+    }
+
+    pub(crate) fn answer(pieces: AnswerPieces) -> Self {
+        Self::new(Kind::Answer(Box::new(pieces)))
     }
 
     pub(crate) fn stream(body: Body, listed: ListedStream) -> Self {
@@ -67,7 +59,7 @@ impl ResponseBody {
 
     fn poll_kind(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match &mut self.kind {
-            Kind::Whole(pieces) => Poll::Ready(pieces.next()),
+            Kind::Answer(pieces) => pieces.poll_next(cx),
             Kind::Stream(streamed) => {
                 let Streamed { body, listed } = &mut **streamed;
                 let polled = Pin::new(body).poll_next(cx);
@@ -116,14 +108,17 @@ impl http_body::Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Whole(pieces) => pieces.0.is_empty(),
+            Kind::Answer(pieces) => pieces.is_over(),
             Kind::Stream(streamed) => http_body::Body::is_end_stream(&streamed.body),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Whole(pieces) => SizeHint::with_exact(pieces.0.len() as u64),
+            Kind::Answer(pieces) => match pieces.exact_len() {
+                Some(len) => SizeHint::with_exact(len as u64),
+                None => SizeHint::default(),
+            },
             Kind::Stream(_) => SizeHint::default(),
         }
     }
@@ -132,7 +127,7 @@ impl http_body::Body for ResponseBody {
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {
-            Kind::Whole(_) => "ResponseBody::Whole",
+            Kind::Answer(_) => "ResponseBody::Answer",
             Kind::Stream(_) => "ResponseBody::Stream",
         })
     }

@@ -135,6 +135,7 @@ async fn respond(
     let caller = Caller::new(peer.address);
     let (common, mut response) = match router.handle(&head, &mut body, &caller).await {
         Handled::Whole(Whole { common, response }) => (common, response.map(ResponseBody::whole)),
+        Handled::Pieces(response) => (CommonHeaders::Any, response.map(ResponseBody::answer)),
         Handled::Stream(response) => (CommonHeaders::Any, response),
     };
     let progress = router.context.stalls.enter(peer.cutter());

@@ -26,6 +26,7 @@ use std::task::{Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use http::header::CONNECTION;
+use http::{Response, Version};
 use mio::net::TcpStream as BareStream;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -35,6 +36,7 @@ use self::connection_turn::ConnectionTurn;
 use self::encode::After;
 use self::head::{Head, NotPlain};
 use self::patience::Patience;
+use crate::http::pieces::AnswerPieces;
 use crate::http::request::{Caller, RequestBody, Rest};
 use crate::http::respond::{Handled, ShardStream};
 use crate::net::connections::{Answering, ConnectionPermit};
@@ -43,6 +45,7 @@ use crate::net::takeover::take_over;
 use crate::phase::{Phase, closing};
 use crate::router::Router;
 use crate::socket::buffered::BufferedSocket;
+use crate::turn::Turn;
 
 /// The maximum number of bytes of answers that are collected before they are sent.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
@@ -201,23 +204,29 @@ impl PlainConnection<'_> {
         } else {
             self.handle_as_it_comes().await?
         };
-        let whole = match handled {
-            Handled::Whole(whole) => whole,
-            Handled::Stream(stream) => return Ok(Next::Stream(stream)),
-        };
-        let after = if whole.response.headers().contains_key(CONNECTION) {
-            After::Said
-        } else if self.head.is_last()
+        let is_last = self.head.is_last()
             || !matches!(rest, Rest::Bytes(..=REST_BYTES_MAX))
-            || self.router.context.phase() == Phase::Closing
-        {
-            After::Close
-        } else {
-            After::Keep
-        };
-        encode::response(&self.head.parts, &whole, after, &mut self.socket.unsent);
-        if self.socket.unsent.len() > UNSENT_BYTES_MAX {
-            self.send().await?;
+            || self.router.context.phase() == Phase::Closing;
+        let mut after = if is_last { After::Close } else { After::Keep };
+        match handled {
+            Handled::Whole(whole) => {
+                if whole.response.headers().contains_key(CONNECTION) {
+                    after = After::Said;
+                }
+                encode::response(&self.head.parts, &whole, after, &mut self.socket.unsent);
+                if self.socket.unsent.len() > UNSENT_BYTES_MAX {
+                    self.send().await?;
+                }
+            }
+            Handled::Pieces(response) => {
+                let is_sized = response.body().exact_len().is_some();
+                if !is_sized && self.head.parts.version == Version::HTTP_10 {
+                    // The end of the connection is the end of the body.
+                    after = After::Close;
+                }
+                self.send_pieces(response, after).await?;
+            }
+            Handled::Stream(stream) => return Ok(Next::Stream(stream)),
         }
         match rest {
             Rest::Bytes(0) | Rest::GivenUp if after == After::Keep => Ok(Next::Request),
@@ -228,6 +237,27 @@ impl PlainConnection<'_> {
                 Ok(if self.discard(bytes).await? { Next::Request } else { Next::Close })
             }
         }
+    }
+
+    /// Sends a response whose body is written piece by piece: each when the client has taken the one
+    /// before.
+    async fn send_pieces(
+        &mut self,
+        response: Response<AnswerPieces>,
+        after: After,
+    ) -> io::Result<()> {
+        let unsent = &mut self.socket.unsent;
+        let framing = encode::head_of_pieces(&self.head.parts, &response, after, unsent);
+        let mut pieces = response.into_body();
+        let mut turn = Turn::default();
+        // A piece counts in the budget until it is dropped.
+        while let Some(piece) = poll_fn(|cx| pieces.poll_next(cx)).await {
+            framing.frame(&piece, &mut self.socket.unsent);
+            self.send().await?;
+            turn.spend(piece.len()).await;
+        }
+        self.socket.unsent.extend_from_slice(framing.end());
+        Ok(())
     }
 
     /// Discards the rest of an answered request's body; returns whether all of it came.

@@ -15,13 +15,13 @@ async fn start() -> Running {
 }
 
 /// The bytes that are held, as the metrics tell.
-async fn held(server: &Running) -> usize {
+pub(crate) async fn held(server: &Running) -> usize {
     let metrics = server.get("/metrics").answer().await.text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("tidings_bodies_bytes "));
     line.unwrap().parse().unwrap()
 }
 
-async fn until_held(server: &Running, is_it: impl Fn(usize) -> bool) {
+pub(crate) async fn until_held(server: &Running, is_it: impl Fn(usize) -> bool) {
     while !is_it(held(server).await) {
         tokio::task::yield_now().await;
     }

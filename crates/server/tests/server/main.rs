@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod admission;
+mod answers;
 mod bad_input;
 mod budget;
 mod connections;

@@ -17,7 +17,7 @@ use crate::harness::{Running, Stream, start, start_with};
 const STALLED: Duration = Duration::from_secs(61);
 
 /// Opens an HTTP/2 connection whose streams have windows of so many bytes, and which answers PINGs.
-async fn http2(server: &Running, window: u32) -> SendRequest<Empty<Bytes>> {
+pub(crate) async fn http2(server: &Running, window: u32) -> SendRequest<Empty<Bytes>> {
     let socket = TcpStream::connect(server.address).await.unwrap();
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(window)
@@ -28,7 +28,7 @@ async fn http2(server: &Running, window: u32) -> SendRequest<Empty<Bytes>> {
     sender
 }
 
-async fn get(
+pub(crate) async fn get(
     server: &Running,
     sender: &mut SendRequest<Empty<Bytes>>,
     path: &str,
@@ -40,7 +40,7 @@ async fn get(
 }
 
 /// Connects with a receive buffer so small that the server notices soon that nothing is read.
-async fn connect(server: &Running) -> TcpStream {
+pub(crate) async fn connect(server: &Running) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(server.address).await.unwrap()

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Response;
-use serde::Serialize;
-use tidings_hub::engine::Paging;
-use tidings_hub::{Gap, HeldEvent, Page, Start, Via, View};
-use tokio::task::yield_now;
+use tidings_hub::{Start, View};
 use tokio::time::{Instant, timeout_at};
 
+use super::json_events::JsonEvents;
 use super::paging::{LIMIT, limit};
 use crate::context::Context;
+use crate::http::pieces::AnswerPieces;
 use crate::http::problem::Problem;
 use crate::http::request::Query;
 use crate::http::respond::stream_permit;
-use crate::http::response::{JSON, no_store};
+use crate::http::response::json_in_pieces;
 use crate::phase::closing;
 
 /// The query parameters of this form, beside those of a stream.
@@ -31,47 +29,28 @@ pub(super) async fn page(
     query: &Query,
     view: View,
     start: Start,
-) -> Result<Response<Bytes>, Problem> {
+) -> Result<Response<AnswerPieces>, Problem> {
     let limit = query.one("limit")?.map_or(Ok(LIMIT), limit)?;
     let wait = query.one("wait")?.map_or(Ok(Duration::ZERO), wait)?;
     let start = match query.one("after")? {
         Some(id) => Start::resume(Some(id)),
         None => start,
     };
-    let mut page = read(context, &view, start, limit).await;
-    if page.events.is_empty() && page.gap.is_none() && !wait.is_zero() {
+    let mut events = JsonEvents::begin(context, &view, start, limit).await?;
+    if events.is_empty() && !wait.is_zero() {
         // A waiting reader costs as much as a stream, so it needs a permit too.
         let _permit = stream_permit(context)?;
-        page = wait_for(context, view, page, wait, limit).await;
+        let place = Start::from(events.place());
+        if has_come(context, &view, place.clone(), wait).await {
+            events = JsonEvents::begin(context, &view, place, limit).await?;
+        }
     }
-    let read = JsonPage {
-        events: page.events.iter().map(JsonPageEvent::from).collect(),
-        last_event_id: page.place.to_string(),
-        gap: page.gap.as_ref().map(JsonGap::from),
-    };
-    let body = serde_json::to_vec(&read).expect("texts and numbers make JSON");
-    Ok(no_store(&JSON, body))
+    Ok(json_in_pieces(AnswerPieces::begin(context.control.bodies(), events).await?))
 }
 
-/// Reads a page. Others have their turn between two looks at history.
-async fn read(context: &Context, view: &View, start: Start, limit: usize) -> Page {
-    let mut paging = Paging::new(&context.hub, view, start, limit);
-    while paging.step().await {
-        yield_now().await;
-    }
-    paging.finish()
-}
-
-/// Waits until something is published after the page, for a time.
-async fn wait_for(
-    context: &Context,
-    view: View,
-    empty: Page,
-    wait: Duration,
-    limit: usize,
-) -> Page {
-    let start = Start::from(empty.place);
-    let mut subscriber = context.hub.subscribe(view.clone(), start.clone()).past_closes();
+/// Waits until something is published after a place, for a time.
+async fn has_come(context: &Context, view: &View, place: Start, wait: Duration) -> bool {
+    let mut subscriber = context.hub.subscribe(view.clone(), place).past_closes();
     let mut phases = context.phases();
     let found = async {
         tokio::select! {
@@ -79,10 +58,7 @@ async fn wait_for(
             () = closing(&mut phases) => false,
         }
     };
-    match timeout_at(Instant::now() + wait, found).await {
-        Ok(true) => read(context, &view, start, limit).await,
-        _ => empty,
-    }
+    timeout_at(Instant::now() + wait, found).await.unwrap_or(false)
 }
 
 fn wait(text: &str) -> Result<Duration, Problem> {
@@ -100,54 +76,6 @@ fn wait(text: &str) -> Result<Duration, Problem> {
             &format!("it is a time of at most {seconds} seconds, as in 30s or 500ms"),
         )
     })
-}
-
-#[derive(Serialize)]
-struct JsonPage<'a> {
-    events: Vec<JsonPageEvent<'a>>,
-    last_event_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gap: Option<JsonGap<'a>>,
-}
-
-/// An event as JSON shows it.
-#[derive(Serialize)]
-struct JsonPageEvent<'a> {
-    id: &'a str,
-    r#type: &'a str,
-    topic: &'a str,
-    data: &'a str,
-    /// Milliseconds since 1970.
-    time: u64,
-    /// The hops of a relayed event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    via: Option<&'a str>,
-}
-
-impl<'a> From<&'a HeldEvent> for JsonPageEvent<'a> {
-    fn from(delivery: &'a HeldEvent) -> Self {
-        Self {
-            id: delivery.id.as_str(),
-            r#type: delivery.event.event_type().as_str(),
-            topic: delivery.topic.as_str(),
-            data: delivery.event.data(),
-            time: delivery.time.unix_millis(),
-            via: delivery.via.as_ref().map(Via::as_str),
-        }
-    }
-}
-
-/// A gap as JSON tells it.
-#[derive(Serialize)]
-struct JsonGap<'a> {
-    asked: &'a str,
-    oldest: Option<&'a str>,
-}
-
-impl<'a> From<&'a Gap> for JsonGap<'a> {
-    fn from(gap: &'a Gap) -> Self {
-        Self { asked: &gap.asked, oldest: gap.oldest.as_ref().map(|id| id.as_str()) }
-    }
 }
 
 #[cfg(test)]

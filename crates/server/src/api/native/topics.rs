@@ -1,23 +1,27 @@
 //! Lists the topics that have events.
 
-use bytes::Bytes;
+use std::task::{Context as TaskContext, Poll};
+use std::vec::IntoIter;
+
 use http::Response;
 use serde::Serialize;
 use tidings_hub::engine::TopicListing;
-use tidings_hub::{Cursor, TopicInfo};
+use tidings_hub::{Cursor, Epoch, Topic, TopicInfo};
 use tokio::task::yield_now;
 
+use super::json_text::push_json;
 use super::paging::{LIMIT_MAX, limit};
 use crate::context::Context;
+use crate::http::pieces::{AnswerPieces, PIECE_BYTES, Piece, PieceSource};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::response::{JSON, no_store};
+use crate::http::response::json_in_pieces;
 
 /// `GET /topics`: lists topics in the order of their names, after a given one.
 pub(crate) async fn list(
     context: &Context,
     request: &Request<'_>,
-) -> Result<Response<Bytes>, Problem> {
+) -> Result<Response<AnswerPieces>, Problem> {
     let query = request.query(&["after", "limit"])?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT_MAX), limit)?;
     // One more than asked for shows whether there are more.
@@ -25,21 +29,19 @@ pub(crate) async fn list(
     while listing.step(&context.hub) {
         yield_now().await;
     }
-    let mut held = listing.finish();
-    let has_more = held.len() > limit;
-    held.truncate(limit);
-    let topics: Vec<_> = held.iter().map(|info| JsonTopic::new(context, info)).collect();
-    let next = if has_more { held.last().map(|info| info.topic.as_str()) } else { None };
-    let body = serde_json::to_vec(&JsonPage { topics, next }).expect("texts and numbers make JSON");
-    Ok(no_store(&JSON, body))
+    let topics = JsonTopics::new(context.hub.epoch(), listing.finish(), limit);
+    Ok(json_in_pieces(AnswerPieces::begin(context.control.bodies(), topics).await?))
 }
 
-#[derive(Serialize)]
-struct JsonPage<'a> {
-    topics: Vec<JsonTopic<'a>>,
-    /// The value of `after` that continues the list.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<&'a str>,
+/// The topics of one answer. Their names are shared with the hub, and are counted because the hub may
+/// forget them meanwhile.
+struct JsonTopics {
+    epoch: Epoch,
+    topics: IntoIter<TopicInfo>,
+    names_bytes: usize,
+    /// The name that continues the list.
+    next: Option<Topic>,
+    written: usize,
 }
 
 #[derive(Serialize)]
@@ -49,9 +51,44 @@ struct JsonTopic<'a> {
     last_event_id: String,
 }
 
-impl<'a> JsonTopic<'a> {
-    fn new(context: &Context, info: &'a TopicInfo) -> Self {
-        let newest = Cursor { epoch: context.hub.epoch(), sequence: info.newest };
-        Self { topic: info.topic.as_str(), events: info.events, last_event_id: newest.to_string() }
+impl JsonTopics {
+    fn new(epoch: Epoch, mut topics: Vec<TopicInfo>, limit: usize) -> Self {
+        let has_more = topics.len() > limit;
+        topics.truncate(limit);
+        let next = topics.last().filter(|_| has_more).map(|info| info.topic.clone());
+        let names_bytes = topics.iter().map(|info| info.topic.as_str().len()).sum();
+        Self { epoch, topics: topics.into_iter(), names_bytes, next, written: 0 }
+    }
+}
+
+impl PieceSource for JsonTopics {
+    fn poll_piece(&mut self, _: &mut TaskContext<'_>, out: &mut Vec<u8>) -> Poll<Piece> {
+        if self.written == 0 {
+            out.extend_from_slice(b"{\"topics\":[");
+        }
+        for info in self.topics.by_ref() {
+            if self.written > 0 {
+                out.push(b',');
+            }
+            self.written += 1;
+            let newest = Cursor { epoch: self.epoch, sequence: info.newest };
+            let topic = info.topic.as_str();
+            let last_event_id = newest.to_string();
+            push_json(&JsonTopic { topic, events: info.events, last_event_id }, out);
+            if out.len() >= PIECE_BYTES {
+                return Poll::Ready(Piece::More);
+            }
+        }
+        out.push(b']');
+        if let Some(next) = &self.next {
+            out.extend_from_slice(b",\"next\":");
+            push_json(next.as_str(), out);
+        }
+        out.push(b'}');
+        Poll::Ready(Piece::Last)
+    }
+
+    fn bytes(&self) -> usize {
+        self.names_bytes + self.topics.len() * size_of::<TopicInfo>()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Slots are visited in portions, so that the shard is never locked for long.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tidings_hub::View;
@@ -32,20 +33,23 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         self.slots.len()
     }
 
-    /// Visits a portion of the streams, starting at a number; returns the number of the next
-    /// portion. The more questions are asked about each stream, the smaller is the portion.
+    /// Visits a portion of the streams, starting at a number, until `visit` breaks off; returns the
+    /// number of the next portion. The more questions are asked about each stream, the smaller is the portion.
     pub(crate) fn see(
         &mut self,
         from: usize,
         questions: usize,
-        mut visit: impl FnMut(Seen<'_, S, P>),
+        mut visit: impl FnMut(Seen<'_, S, P>) -> ControlFlow<()>,
     ) -> Option<usize> {
         let (tap, now) = (&self.tap, self.now);
         let portion = (PORTION / questions.max(1)).max(1);
-        let to = self.slots.bound().min(from.saturating_add(portion));
+        let mut to = self.slots.bound().min(from.saturating_add(portion));
         for key in from..to {
-            if let Some((hot, cold)) = self.slots.get(key) {
-                visit(Seen { key, tap, now, hot, cold });
+            if let Some((hot, cold)) = self.slots.get(key)
+                && visit(Seen { key, tap, now, hot, cold }).is_break()
+            {
+                to = key + 1;
+                break;
             }
         }
         Some(to).filter(|to| *to < self.slots.bound())

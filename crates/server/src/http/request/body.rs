@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use memchr::memchr2;
 use tokio::time::{Instant, timeout};
 
-use crate::budget::{Budget, OverBudget, SMALL_BYTES_MAX, Share};
+use crate::budget::{Budget, Claim, OverBudget, SMALL_BYTES_MAX, Share};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::net::connections::Activity;
 use crate::net::linger;
@@ -66,7 +66,8 @@ impl RequestBody {
 
     /// Counts the bytes that are held for the body in a budget.
     pub(crate) fn within(mut self, budget: &Arc<Budget>) -> Self {
-        self.share = Some(budget.share(self.bytes_at_least() > SMALL_BYTES_MAX as u64));
+        let is_small = self.bytes_at_least() <= SMALL_BYTES_MAX as u64;
+        self.share = Some(budget.share(if is_small { Claim::Small } else { Claim::Large }));
         self
     }
 

@@ -5,11 +5,12 @@ use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use httpdate::HttpDate;
 
 use crate::engine::Framing;
 use crate::http::common_headers::CommonHeaders;
+use crate::http::pieces::AnswerPieces;
 use crate::http::respond::{ShardStream, Whole};
 
 /// The fate of the connection after a response.
@@ -21,29 +22,74 @@ pub(super) enum After {
     Said,
 }
 
+/// How the length of a body is told.
+enum Length {
+    Bytes(usize),
+    /// In chunks, of which the last is empty.
+    Chunked,
+    /// Not at all: there is no body, or it ends with the connection.
+    Untold,
+}
+
 /// Appends a whole response to a request.
 pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut Vec<u8>) {
     let Whole { common, response } = whole;
     let (status, body) = (response.status(), response.body());
-    let is_old = request.version == Version::HTTP_10;
-    status_line(is_old, status, out);
-    headers(*common, response.headers(), out);
     // The length in an answer to HEAD would be that of GET, which is unknown without a body.
-    let is_bare = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    if !(is_bare || (request.method == Method::HEAD && body.is_empty())) {
-        out.extend_from_slice(b"content-length: ");
-        out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
+    let is_bare = status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+        || (request.method == Method::HEAD && body.is_empty());
+    let length = if is_bare { Length::Untold } else { Length::Bytes(body.len()) };
+    head(request, (*common, response), length, after, out);
+    if request.method != Method::HEAD {
+        out.extend_from_slice(body);
+    }
+}
+
+/// Appends the head of a response whose body is written piece by piece, and returns how its pieces
+/// are framed.
+pub(super) fn head_of_pieces(
+    request: &Parts,
+    response: &Response<AnswerPieces>,
+    after: After,
+    out: &mut Vec<u8>,
+) -> Framing {
+    let (length, framing) = match response.body().exact_len() {
+        Some(bytes) => (Length::Bytes(bytes), Framing::Close),
+        None if request.version == Version::HTTP_10 => (Length::Untold, Framing::Close),
+        None => (Length::Chunked, Framing::Chunked),
+    };
+    head(request, (CommonHeaders::Any, response), length, after, out);
+    framing
+}
+
+fn head<B>(
+    request: &Parts,
+    (common, response): (CommonHeaders, &Response<B>),
+    length: Length,
+    after: After,
+    out: &mut Vec<u8>,
+) {
+    let is_old = request.version == Version::HTTP_10;
+    status_line(is_old, response.status(), out);
+    headers(common, response.headers(), out);
+    match length {
+        Length::Bytes(bytes) => {
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        Length::Chunked => out.extend_from_slice(CHUNKED),
+        Length::Untold => {}
     }
     out.extend_from_slice(match (is_old, after) {
         (false, After::Close) => b"connection: close\r\n\r\n",
         (true, After::Keep) => b"connection: keep-alive\r\n\r\n",
         _ => b"\r\n",
     });
-    if request.method != Method::HEAD {
-        out.extend_from_slice(body);
-    }
 }
+
+const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 
 /// Appends the head of a stream, after which its connection carries nothing else.
 pub(super) fn stream_head(stream: &ShardStream, out: &mut Vec<u8>) {
@@ -52,7 +98,7 @@ pub(super) fn stream_head(stream: &ShardStream, out: &mut Vec<u8>) {
     out.reserve(USUAL_BYTES);
     let framing = stream.subscription.framing;
     let coding: &[u8] = match framing {
-        Framing::Chunked => b"transfer-encoding: chunked\r\n",
+        Framing::Chunked => CHUNKED,
         Framing::Close => b"",
     };
     let is_old = framing == Framing::Close;
