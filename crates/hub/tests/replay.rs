@@ -49,15 +49,19 @@ fn on_with<T>(disk: &SimulatedDisk, builder: HubBuilder, test: impl AsyncFnOnce(
     })
 }
 
-/// Publishes events of a topic, whose data are their numbers; the answer is their IDs.
+/// Publishes events of a topic, whose data are their numbers, until the history has them; the answer is their
+/// IDs.
 async fn publish(hub: &Hub, name: &str, numbers: std::ops::Range<u64>) -> Vec<EventId> {
     let mut ids = Vec::new();
+    let mut live = hub.subscribe(topic(name), Start::Tail);
+    let last = numbers.end - 1;
     let numbers: Vec<_> = numbers.collect();
     for numbers in numbers.chunks(500) {
         let event = |number: &u64| Draft::new(topic(name), Event::new(number.to_string()));
         let published = hub.publish_all(numbers.iter().map(event).collect()).await.unwrap();
         ids.extend(published.iter().map(|published| published.id()));
     }
+    while read(&mut live, 1).await != [last.to_string()] {}
     ids
 }
 
