@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod array;
 mod behind;
 mod crash;
 mod crash_relay;

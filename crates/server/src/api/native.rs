@@ -17,6 +17,7 @@ pub(super) mod publish;
 mod publish_headers;
 mod publish_json;
 pub(super) mod publish_many;
+mod publish_whole;
 mod query_topics;
 mod relay;
 mod report;

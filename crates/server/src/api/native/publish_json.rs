@@ -7,6 +7,7 @@ use tidings_hub::{Draft, PublishError};
 use super::json_array::JsonArray;
 use super::json_event::{TextPosition, draft};
 use super::publish_headers::PublishHeaders;
+use super::publish_whole::publish_whole;
 use super::report::Report;
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
@@ -28,7 +29,7 @@ pub(super) async fn events(
     let drafts = (0..).zip(drafts).map(|(i, draft)| marks.put_on(draft, i)).collect();
     accept_events(&context.hub)?;
     context.tick();
-    let committed = context.hub.publish_all(drafts).await;
+    let committed = publish_whole(&context.hub, drafts).await;
     let published = committed.map_err(|error| match error {
         PublishError::Refused { index, .. } => Problem::from(error).with("index", index),
         _ => Problem::from(error),

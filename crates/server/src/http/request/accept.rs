@@ -100,6 +100,7 @@ fn range(text: &str) -> Option<Range> {
 
 /// The most exact range decides.
 fn weigh(ranges: &[Range], main: &str, sub: &str) -> Wanted {
+    work::looked_at(ranges.len());
     let wanted = |range: &Range| {
         let exactness = match (range.main.as_str(), range.sub.as_str()) {
             (a, b) if a == main && b == sub => 2,
@@ -128,6 +129,27 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().unwrap());
         assert_eq!(Format::accepted(&headers), format, "{accept}");
+    }
+
+    /// The header has the size of the largest head, in one line or in many.
+    #[test]
+    fn the_largest_header_is_looked_at_in_proportion_to_its_size() {
+        const BYTES: usize = 32 * 1024;
+        let looked = |bytes: usize, lines: usize| {
+            let mut headers = HeaderMap::new();
+            for _ in 0..lines {
+                let line = "a/b,".repeat(bytes / lines / 4);
+                headers.append(ACCEPT, line.parse().unwrap());
+            }
+            work::of(|| {
+                assert_eq!(Format::accepted(&headers), None);
+                assert_eq!(MetricsFormat::accepted(&headers), MetricsFormat::Classic);
+            })
+        };
+        for lines in [1, 1000] {
+            let (half, whole) = (looked(BYTES / 2, lines), looked(BYTES, lines));
+            assert!(whole <= 4 * BYTES && whole <= 2 * half + 4 * lines, "{whole} after {half}");
+        }
     }
 
     #[test]
