@@ -156,7 +156,7 @@ impl Body {
     /// its events IDs and starts where the [`StreamRequest`] says.
     #[must_use]
     pub fn from_stream(hub: &Hub, events: impl Stream<Item = Event> + Send + 'static) -> Self {
-        let watch = hub.watch(None);
+        let watch = hub.watch();
         let (events, hub) = (Box::pin(events), hub.clone());
         Self::with_source(Source::Stream(Box::new(OwnStream { events, hub, watch })))
     }

@@ -20,7 +20,7 @@ use crate::cursor::{Cursor, Sequence};
 use crate::emitters::Emitter;
 pub use crate::emitters::EmitterParts;
 pub use crate::entry::{DataPart, RawEvent, RawFields};
-pub use crate::history::{Block, Drained, Hint, Meeting, Run, ShardIndex, TopicKey};
+pub use crate::history::{Block, Drained, GroupKey, Hint, Meeting, Run, ShardIndex, TopicKey};
 use crate::history::{HintQueue, HintsMax, ReadMax, Steps};
 pub use crate::hub::TopicListing;
 use crate::hub::{Hub, Wait};
@@ -129,7 +129,7 @@ impl Tap {
         client: Client,
         out: &mut Vec<u8>,
     ) {
-        let has_place = state.topics().len() != 1 && !state.is_unsettled();
+        let has_place = state.only_topic().is_none() && !state.is_unsettled();
         let place = has_place.then(|| Cursor { epoch: self.hub.epoch(), sequence: after });
         write_heartbeat(place, client, out);
     }

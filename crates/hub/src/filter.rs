@@ -83,7 +83,11 @@ impl Pattern {
         Ok(Self { text: text.as_str().into() })
     }
 
-    fn matches(&self, name: &str) -> bool {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn matches(&self, name: &str) -> bool {
         let mut names = name.split('/');
         for wanted in self.text.split('/') {
             let Some(segment) = names.next() else { return false };

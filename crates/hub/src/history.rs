@@ -20,6 +20,7 @@ mod losses;
 mod marks;
 mod pack;
 mod partly;
+mod patterns;
 mod read;
 mod resolved;
 mod retention;
@@ -29,6 +30,7 @@ mod split_table;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod topic_groups;
 mod topic_key;
 mod topic_state;
 mod topics;
@@ -55,13 +57,14 @@ use self::losses::Losses;
 pub(crate) use self::marks::Mark;
 pub use self::marks::ShardIndex;
 use self::partly::PartlyEvicted;
+pub use self::patterns::GroupKey;
 pub(crate) use self::read::{Passed, ReadMax, ReadPosition, Stop};
-pub(crate) use self::resolved::{Resolved, Selection};
+pub(crate) use self::resolved::{Resolved, Scan, Selection};
 pub use self::retention::Retention;
 pub(crate) use self::steps::Steps;
 pub use self::topic_key::TopicKey;
 pub(crate) use self::topic_state::EvictionStamp;
-use self::topics::TopicTable;
+use self::topics::{Pushed, TopicTable};
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::TopicFilter;
 use crate::grant::Grant;
@@ -129,8 +132,6 @@ pub(crate) struct Appended {
     pub(crate) watchers: SmallVec<[Arc<WatchList>; 1]>,
     /// Wakers of the shards.
     pub(crate) taps: SmallVec<[Waker; 2]>,
-    /// The topics, if a subscriber has patterns.
-    pub(crate) topics: Vec<Topic>,
     /// Whether something was lost that may concern every reader.
     pub(crate) concerns_all: bool,
 }
@@ -267,34 +268,30 @@ impl History {
         next
     }
 
-    /// Looks up a view's topics, and adds those that are not known.
+    /// Looks up a view's topics and patterns, and adds those that are not known.
     pub(crate) fn resolve(&mut self, view: &View) -> Resolved {
-        let mut keys = Vec::with_capacity(view.filters().len());
+        let (mut keys, mut groups) = (Vec::new(), Vec::new());
         for filter in view.filters() {
             match filter {
-                TopicFilter::Exact(_) => {}
-                TopicFilter::Pattern(_) => {
-                    return Resolved::new(Selection::Scan(Box::new(view.clone())), view.grant());
-                }
-            }
-        }
-        for filter in view.filters() {
-            if let TopicFilter::Exact(topic) = filter {
-                keys.push(self.topics.hold(topic));
+                TopicFilter::Exact(topic) => keys.push(self.topics.hold(topic)),
+                TopicFilter::Pattern(pattern) => groups.push(self.topics.hold_pattern(pattern)),
             }
         }
         let selection = match keys[..] {
+            _ if !groups.is_empty() => {
+                let (view, keys, groups) = (view.clone(), keys.into(), groups.into());
+                Selection::Scan(Box::new(Scan { view, keys, groups }))
+            }
             [key] => Selection::One(key),
             _ => Selection::Many(Box::new(keys.into())),
         };
         Resolved::new(selection, view.grant())
     }
 
-    /// Lets go of a resolved view's topics.
+    /// Lets go of a resolved view's topics and patterns.
     pub(crate) fn release(&mut self, view: &Resolved) {
-        for &key in view.keys() {
-            self.topics.release(key);
-        }
+        view.keys().iter().for_each(|&key| self.topics.release(key));
+        view.groups().iter().for_each(|&key| self.topics.release_pattern(key));
     }
 
     /// The subscribers to wake when an event is published to the topic.
@@ -303,12 +300,23 @@ impl History {
         Some(Arc::clone(state.watchers.get_or_insert_default()))
     }
 
-    /// Sets or takes back one watch mark of a shard on each of the view's topics.
+    /// The subscribers to wake when an event is published to a topic that a pattern matches.
+    pub(crate) fn group_watchers(&mut self, key: GroupKey) -> Option<Arc<WatchList>> {
+        let group = self.topics.group_mut(key)?;
+        Some(Arc::clone(group.watchers.get_or_insert_default()))
+    }
+
+    /// Sets or takes back one watch mark of a shard on each of the view's topics and patterns.
     pub(crate) fn mark(&mut self, shard: ShardIndex, view: &Resolved, change: Mark) {
-        self.shards.mark(shard, view.has_pattern(), change);
+        self.shards.mark(shard, change);
         for &key in view.keys() {
             if let Some(state) = self.topics.get_mut(key) {
                 state.marks.change(shard, change);
+            }
+        }
+        for &key in view.groups() {
+            if let Some(group) = self.topics.group_mut(key) {
+                group.marks.change(shard, change);
             }
         }
     }
@@ -329,13 +337,23 @@ impl History {
         for (index, entry) in entries.iter().enumerate() {
             keys.clear();
             for topic in entry.topics.as_slice() {
-                let (key, previous, state) = self.topics.push(topic, entry.sequence);
-                keys.push(key);
-                if let Some(watchers) = &state.watchers {
+                let pushed = self.topics.push(topic, entry.sequence);
+                keys.push(pushed.key);
+                if let Some(watchers) = &pushed.state.watchers {
                     appended.watched_by(watchers);
                 }
-                if !state.marks.is_empty() {
-                    watched.push(Watched::new(key, previous, &state.marks, index, entry));
+                let mut entry = Watched::new(&pushed, index, entry);
+                let Pushed { groups, .. } = pushed;
+                if let Some(groups) = groups {
+                    for group in groups.iter().filter_map(|&group| self.topics.group(group)) {
+                        if let Some(watchers) = &group.watchers {
+                            appended.watched_by(watchers);
+                        }
+                        entry.watch_by_pattern(&group.marks, &groups);
+                    }
+                }
+                if entry.is_watched() {
+                    watched.push(entry);
                 }
             }
             builder.set_topics(index, &keys);
@@ -346,7 +364,12 @@ impl History {
         self.newest_beside += (self.bytes() - self.bytes).saturating_sub(before);
         let Some(back) = self.blocks.back() else { return };
         self.tail = back.block.last();
-        let is_marked = |topic, shard| self.topics.get(topic).is_some_and(|s| s.marks.has(shard));
+        let is_marked = |topic, groups: &[GroupKey], shard| {
+            self.topics.get(topic).is_some_and(|state| state.marks.has(shard))
+                || groups
+                    .iter()
+                    .any(|&key| self.topics.group(key).is_some_and(|group| group.marks.has(shard)))
+        };
         self.shards.offer(&back.block, at, &mut watched, is_marked, &mut appended.taps);
         self.enforce(at);
     }

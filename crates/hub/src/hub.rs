@@ -36,7 +36,6 @@ use crate::history::{History, Retention};
 use crate::journal::{Durability, Journal, Opened};
 use crate::lifetime::lifetime;
 use crate::time::{Now, millis};
-use crate::view::View;
 use crate::watch::{Due, Watch, WatchList};
 
 /// The configuration of a [`Hub`].
@@ -96,8 +95,6 @@ struct Inner {
     /// Its lock makes one publisher at a time the committer. Taken before `history`, never after.
     committer: Mutex<Committer>,
     history: RwLock<History>,
-    /// Subscribers with patterns.
-    scans: WatchList,
     /// All subscribers, for time-outs and heartbeats.
     everybody: WatchList,
     clock: Clock,
@@ -142,7 +139,6 @@ impl Hub {
             journal,
             committer: Mutex::new(Committer::new(&opened, feed, now.time)),
             history: RwLock::new(history),
-            scans: WatchList::default(),
             everybody: WatchList::default(),
             clock,
             counters: Counters::default(),
@@ -195,15 +191,11 @@ impl Hub {
         &self.inner.everybody
     }
 
-    pub(crate) fn scans(&self) -> &WatchList {
-        &self.inner.scans
-    }
-
     /// Creates a watch in the list of everybody. The configuration decides when its stream ends.
-    pub(crate) fn watch(&self, scan: Option<View>) -> Arc<Watch> {
+    pub(crate) fn watch(&self) -> Arc<Watch> {
         let clock = &self.inner.clock;
         clock.warn_if_idle();
-        let watch = Arc::new(Watch::new(scan, clock.uptime()));
+        let watch = Arc::new(Watch::new(clock.uptime()));
         // Before the look at the clock, so that a drain in between finds it among everybody's.
         self.inner.everybody.keep(&watch);
         if clock.is_draining() {

@@ -12,7 +12,7 @@ pub(crate) use self::latest::{Rewind, Rewound};
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
 use crate::history::{
-    Block, EvictionStamp, Held, LookBack, Mark, Passed, ReadMax, ReadPosition, Resolved,
+    Block, EvictionStamp, GroupKey, Held, LookBack, Mark, Passed, ReadMax, ReadPosition, Resolved,
     ShardIndex, Steps, Stop, TopicKey,
 };
 use crate::hub::{Hub, Locating, Wait};
@@ -207,16 +207,8 @@ impl Reader {
         self.after = self.after.max(to);
     }
 
-    /// The exact topics of the view; none if it has a pattern.
-    #[must_use]
-    pub fn topics(&self) -> &[TopicKey] {
-        self.state().topics()
-    }
-
-    /// Returns whether the view has a pattern.
-    #[must_use]
-    pub fn has_pattern(&self) -> bool {
-        self.state().has_pattern()
+    pub(crate) fn resolved(&self) -> &Resolved {
+        self.state().resolved()
     }
 
     /// The last event before the first one to be read that the reader may know of, at the start.
@@ -279,16 +271,22 @@ impl Reader {
 const WHOLE: &str = "a reader is whole until it is consumed";
 
 impl ReaderState {
-    /// The exact topics of the view; none if it has a pattern.
+    /// The topics that the view names.
     #[must_use]
     pub fn topics(&self) -> &[TopicKey] {
         self.resolved.keys()
     }
 
-    /// Returns whether the view has a pattern.
+    /// The groups of the view's patterns.
     #[must_use]
-    pub fn has_pattern(&self) -> bool {
-        self.resolved.has_pattern()
+    pub fn groups(&self) -> &[GroupKey] {
+        self.resolved.groups()
+    }
+
+    /// The topic of a view that has nothing else.
+    #[must_use]
+    pub fn only_topic(&self) -> Option<TopicKey> {
+        self.resolved.only_topic()
     }
 
     /// Returns whether the view's grant is limited. Such a slot must read private events from history,

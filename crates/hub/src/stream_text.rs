@@ -99,7 +99,7 @@ impl Reader {
     }
 
     pub(crate) fn write_heartbeat(&self, client: Client, out: &mut Vec<u8>) {
-        let has_place = self.topics().len() != 1 && !self.is_unsettled();
+        let has_place = self.resolved().only_topic().is_none() && !self.is_unsettled();
         write_heartbeat(has_place.then(|| self.cursor()), client, out);
     }
 

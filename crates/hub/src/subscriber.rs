@@ -37,11 +37,10 @@ pub struct Subscriber {
 enum Listed {
     Topic(Arc<WatchList>, u32),
     // Boxed, so that those with one topic, nearly all, pay for no more than that.
-    Topics(Box<Box<[OneOfMany]>>),
-    Scans(u32),
+    Several(Box<Box<[OneOfSeveral]>>),
 }
 
-type OneOfMany = (Arc<WatchList>, u32);
+type OneOfSeveral = (Arc<WatchList>, u32);
 
 /// Something that a subscriber finds in history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,22 +81,24 @@ impl Hub {
 impl Subscriber {
     fn open(hub: &Hub, view: &View, start: Start) -> Self {
         let reader = Reader::open(hub, view, start, None);
-        let is_scan = reader.has_pattern();
-        let watch = hub.watch(is_scan.then(|| view.clone()));
-        let listed = if is_scan {
-            Listed::Scans(hub.scans().add(&watch))
-        } else {
-            let mut history = hub.write();
-            let mut list = |&key| {
-                let list = history.watchers(key)?;
-                let place = list.add(&watch);
-                Some((list, place))
-            };
-            match reader.topics() {
-                [key] if let Some((list, place)) = list(key) => Listed::Topic(list, place),
-                keys => Listed::Topics(Box::new(keys.iter().filter_map(list).collect())),
+        let watch = hub.watch();
+        let resolved = reader.resolved();
+        let mut history = hub.write();
+        let add = |list: Arc<WatchList>| {
+            let place = list.add(&watch);
+            (list, place)
+        };
+        let mut lists = resolved.keys().iter().filter_map(|&key| history.watchers(key)).map(add);
+        let listed = match resolved.only_topic() {
+            Some(_) if let Some((list, place)) = lists.next() => Listed::Topic(list, place),
+            _ => {
+                let mut lists: Vec<_> = lists.collect();
+                let groups = resolved.groups().iter();
+                lists.extend(groups.filter_map(|&key| history.group_watchers(key)).map(add));
+                Listed::Several(Box::new(lists.into()))
             }
         };
+        drop(history);
         Self { reader, watch, listed }
     }
 
@@ -207,8 +208,7 @@ impl Drop for Subscriber {
         hub.everybody().forget(&self.watch);
         match &self.listed {
             Listed::Topic(list, place) => list.remove(*place),
-            Listed::Topics(lists) => lists.iter().for_each(|(list, place)| list.remove(*place)),
-            Listed::Scans(place) => hub.scans().remove(*place),
+            Listed::Several(lists) => lists.iter().for_each(|(list, place)| list.remove(*place)),
         }
     }
 }

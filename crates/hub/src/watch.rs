@@ -8,9 +8,6 @@ use parking_lot::Mutex;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::topic::Topic;
-use crate::view::View;
-
 /// One subscriber's waker, and the actions that are due.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -22,9 +19,6 @@ pub(crate) struct Watch {
     sent_at: AtomicU64,
     /// When the stream is over, likewise; `u64::MAX` is never.
     ends_at: AtomicU64,
-    /// The view of a subscriber that is told of every commit and looks for itself. Boxed, because
-    /// most have none.
-    scan: Option<Box<View>>,
 }
 
 /// An action that a subscriber finds due when it is woken.
@@ -45,14 +39,13 @@ pub(crate) enum Due {
 const WAITING: u8 = 16;
 
 impl Watch {
-    pub(crate) fn new(scan: Option<View>, now: u64) -> Self {
+    pub(crate) fn new(now: u64) -> Self {
         Self {
             waker: Mutex::new(None),
             due: AtomicU8::new(0),
             place: AtomicU32::new(0),
             sent_at: AtomicU64::new(now),
             ends_at: AtomicU64::new(u64::MAX),
-            scan: scan.map(Box::new),
         }
     }
 
@@ -119,7 +112,7 @@ impl Watch {
     }
 }
 
-/// The watches of one topic, or of all subscribers with patterns.
+/// The watches of one topic, or of one pattern.
 #[derive(Debug, Default)]
 pub(crate) struct WatchList(Mutex<Watches>);
 
@@ -203,10 +196,6 @@ impl WatchList {
         self.0.lock().len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Adds a watch that keeps its place itself, to be [forgotten](WatchList::forget) later.
     pub(crate) fn keep(&self, watch: &Arc<Watch>) {
         watch.place.store(self.add(watch), Ordering::Relaxed);
@@ -223,13 +212,6 @@ impl WatchList {
     /// Wakes everybody in the list.
     pub(crate) fn wake_all(&self) {
         self.for_each_group(|_| true);
-    }
-
-    /// Wakes those whose view has one of the topics.
-    pub(crate) fn wake_matching(&self, topics: &[Topic]) {
-        self.for_each_group(|watch| {
-            watch.scan.as_ref().is_none_or(|v| topics.iter().any(|topic| v.matches(topic.as_str())))
-        });
     }
 
     /// Wakes the wanted subscribers, in groups. Places in the list do not move, so that none is skipped
@@ -274,8 +256,7 @@ mod tests {
     fn everybody_is_woken_once_however_many_groups_it_takes() {
         let list = WatchList::default();
         let count = Arc::new(Count(AtomicUsize::new(0)));
-        let watches: Vec<_> =
-            (0..3 * WAKE_GROUP + 1).map(|_| Arc::new(Watch::new(None, 0))).collect();
+        let watches: Vec<_> = (0..3 * WAKE_GROUP + 1).map(|_| Arc::new(Watch::new(0))).collect();
         let add = |watch| list.add(watch);
         watches.iter().for_each(|watch| watch.register(&Arc::clone(&count).into()));
         let keys: Vec<_> = watches.iter().map(add).collect();
@@ -290,24 +271,10 @@ mod tests {
 
     #[test]
     fn an_end_is_never_put_off() {
-        let watch = Watch::new(None, 0);
+        let watch = Watch::new(0);
         for (at, ends_at) in [(70, 70), (90, 70), (50, 50), (u64::MAX, 50)] {
             watch.end_at(at);
             assert_eq!(watch.ends_at(), ends_at);
         }
-    }
-
-    #[test]
-    fn a_watch_with_patterns_is_woken_for_what_it_matches() {
-        let list = WatchList::default();
-        let count = Arc::new(Count(AtomicUsize::new(0)));
-        let filter = crate::TopicFilter::pattern("a/*").unwrap();
-        let watch = Arc::new(Watch::new(Some(filter.into()), 0));
-        watch.register(&Arc::clone(&count).into());
-        list.add(&watch);
-        list.wake_matching(&[Topic::new("b").unwrap()]);
-        assert_eq!(count.0.load(Ordering::Relaxed), 0);
-        list.wake_matching(&[Topic::new("b").unwrap(), Topic::new("a/1").unwrap()]);
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 }

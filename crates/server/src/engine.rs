@@ -12,6 +12,7 @@ mod evicted;
 pub(crate) mod failure;
 mod gathered;
 mod lists;
+mod multi_lists;
 pub(crate) mod reason;
 mod shard;
 mod slot;

@@ -9,7 +9,8 @@ use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 
 use super::marks::{Mark, Marks, ShardIndex};
-use super::{Block, TopicKey};
+use super::topics::Pushed;
+use super::{Block, GroupKey, TopicKey};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry};
 
@@ -25,6 +26,8 @@ pub struct Hint {
 #[derive(Clone, Debug)]
 pub struct Run {
     topic: TopicKey,
+    /// The groups of the patterns that match the topic.
+    groups: Option<Arc<[GroupKey]>>,
     previous: Sequence,
     indices: SmallVec<[u32; 2]>,
     /// Contains an entry that is not an event, so each slot must read from history.
@@ -58,6 +61,18 @@ impl Run {
         self.topic
     }
 
+    /// The groups of the patterns that match the topic. Some may have no readers any more.
+    #[must_use]
+    pub fn groups(&self) -> &[GroupKey] {
+        self.groups.as_deref().unwrap_or_default()
+    }
+
+    /// The groups, to keep.
+    #[must_use]
+    pub fn shared_groups(&self) -> Option<Arc<[GroupKey]>> {
+        self.groups.clone()
+    }
+
     /// The topic's newest entry before this run.
     #[must_use]
     pub fn previous(&self) -> Sequence {
@@ -77,6 +92,16 @@ impl Run {
         self.has_private
     }
 
+    /// The newest entry of the run.
+    ///
+    /// # Panics
+    ///
+    /// If `block` is not the block the run came with.
+    #[must_use]
+    pub fn last(&self, block: &Block) -> Sequence {
+        block.sequence(self.indices[self.indices.len() - 1] as usize)
+    }
+
     /// Where the run's entries are in the block, in rising order.
     pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
         self.indices.iter().map(|&index| index as usize)
@@ -90,8 +115,7 @@ impl Run {
     #[must_use]
     pub fn meet(&self, block: &Block, after: Sequence) -> Meeting {
         let first = block.sequence(self.indices[0] as usize);
-        let last = block.sequence(self.indices[self.indices.len() - 1] as usize);
-        Meeting::of(self.previous, first..=last, self.is_special, after)
+        Meeting::of(self.previous, first..=self.last(block), self.is_special, after)
     }
 }
 
@@ -120,28 +144,56 @@ pub(super) struct Watched {
     topic: TopicKey,
     /// The topic's entry before it.
     previous: Sequence,
-    /// The shard that watches it; `None` if there are several.
-    shard: Option<ShardIndex>,
+    watched_by: WatchedBy,
     index: u32,
     is_special: bool,
     is_private: bool,
 }
 
+/// The shards that watch an entry of a topic.
+enum WatchedBy {
+    None,
+    One(ShardIndex),
+    /// The marks of the topic say which.
+    Several,
+    /// The marks of the topic and of these groups say which.
+    ByPattern(Arc<[GroupKey]>),
+}
+
 impl Watched {
-    pub(super) fn new(
-        topic: TopicKey,
-        previous: Sequence,
-        marks: &Marks,
-        index: usize,
-        entry: &Entry,
-    ) -> Self {
-        let is_special = !matches!(entry.content, Content::Event(_));
-        let shard = match marks {
-            Marks::One(shard, _) => Some(*shard),
-            Marks::More(_) => None,
+    /// An entry of a topic that was pushed; only those who name the topic watch it so far.
+    pub(super) fn new(pushed: &Pushed<'_>, index: usize, entry: &Entry) -> Self {
+        let watched_by = match &pushed.state.marks {
+            marks if marks.is_empty() => WatchedBy::None,
+            Marks::One(shard, _) => WatchedBy::One(*shard),
+            Marks::More(_) => WatchedBy::Several,
         };
-        let is_private = entry.private;
-        Self { topic, previous, shard, index: index as u32, is_special, is_private }
+        Self {
+            topic: pushed.key,
+            previous: pushed.previous,
+            watched_by,
+            index: index as u32,
+            is_special: !matches!(entry.content, Content::Event(_)),
+            is_private: entry.private,
+        }
+    }
+
+    /// Notes the marks of one of the groups that match the topic.
+    pub(super) fn watch_by_pattern(&mut self, marks: &Marks, groups: &Arc<[GroupKey]>) {
+        if !marks.is_empty() && !matches!(self.watched_by, WatchedBy::ByPattern(_)) {
+            self.watched_by = WatchedBy::ByPattern(Arc::clone(groups));
+        }
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        !matches!(self.watched_by, WatchedBy::None)
+    }
+
+    fn groups(&self) -> Option<&Arc<[GroupKey]>> {
+        match &self.watched_by {
+            WatchedBy::ByPattern(groups) => Some(groups),
+            _ => None,
+        }
     }
 }
 
@@ -156,8 +208,9 @@ fn add(runs: &mut SmallVec<[Run; 1]>, entry: &Watched, at: usize) {
         }
         _ => {
             let &Watched { topic, previous, is_special, is_private, .. } = entry;
-            let indices = smallvec![index];
-            runs.push(Run { topic, previous, indices, is_special, has_private: is_private });
+            let (groups, indices) = (entry.groups().cloned(), smallvec![index]);
+            let has_private = is_private;
+            runs.push(Run { topic, groups, previous, indices, is_special, has_private });
         }
     }
 }
@@ -205,13 +258,11 @@ pub(crate) struct Shards {
 struct Shard {
     queue: Arc<HintQueue>,
     readers: usize,
-    /// Readers with patterns, which need every block.
-    scans: usize,
 }
 
 impl Shards {
     pub(crate) fn add(&mut self, queue: Arc<HintQueue>) -> ShardIndex {
-        ShardIndex(self.shards.insert(Shard { queue, readers: 0, scans: 0 }) as u32)
+        ShardIndex(self.shards.insert(Shard { queue, readers: 0 }) as u32)
     }
 
     pub(crate) fn remove(&mut self, shard: ShardIndex) {
@@ -219,17 +270,11 @@ impl Shards {
     }
 
     /// Counts one of a shard's readers in or out.
-    pub(crate) fn mark(&mut self, shard: ShardIndex, is_scan: bool, change: Mark) {
+    pub(crate) fn mark(&mut self, shard: ShardIndex, change: Mark) {
         let Some(shard) = self.shards.get_mut(shard.0 as usize) else { return };
         match change {
-            Mark::Set => {
-                shard.readers += 1;
-                shard.scans += usize::from(is_scan);
-            }
-            Mark::Clear => {
-                shard.readers -= 1;
-                shard.scans -= usize::from(is_scan);
-            }
+            Mark::Set => shard.readers += 1,
+            Mark::Clear => shard.readers -= 1,
         }
     }
 
@@ -238,14 +283,14 @@ impl Shards {
         self.shards.iter().map(|(_, shard)| shard.readers).sum()
     }
 
-    /// Pushes a block to the taps of the shards that watch a topic of the run that was appended to it,
-    /// or all. The run begins in it at `at`.
+    /// Pushes a block to the taps of the shards that watch a topic of the run that was appended to it.
+    /// The run begins in it at `at`.
     pub(super) fn offer(
         &self,
         block: &Arc<Block>,
         at: usize,
         watched: &mut [Watched],
-        is_marked: impl Fn(TopicKey, ShardIndex) -> bool,
+        is_marked: impl Fn(TopicKey, &[GroupKey], ShardIndex) -> bool,
         taps: &mut SmallVec<[Waker; 2]>,
     ) {
         if watched.len() > 1 {
@@ -258,13 +303,17 @@ impl Shards {
             let index = ShardIndex(index as u32);
             let mut runs = SmallVec::new();
             for entry in &*watched {
-                let is_marked =
-                    entry.shard.map_or_else(|| is_marked(entry.topic, index), |one| one == index);
+                let is_marked = match &entry.watched_by {
+                    WatchedBy::None => false,
+                    WatchedBy::One(one) => *one == index,
+                    WatchedBy::Several => is_marked(entry.topic, &[], index),
+                    WatchedBy::ByPattern(groups) => is_marked(entry.topic, groups, index),
+                };
                 if is_marked {
                     add(&mut runs, entry, at);
                 }
             }
-            if runs.is_empty() && shard.scans == 0 {
+            if runs.is_empty() {
                 continue;
             }
             shard.queue.push(Hint { block: Arc::clone(block), runs });

@@ -153,7 +153,8 @@ impl History {
                     && (states().any(|state| state.past().is_dead(after, told_at))
                         || self.is_partly_lost(keys, position, grant, steps)?)
             }
-            Selection::Scan(view) => {
+            Selection::Scan(scan) => {
+                let view = &scan.view;
                 (self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at)
                     || self.is_scan_lost(view, position, grant, steps)?
             }
@@ -292,7 +293,7 @@ impl History {
     /// A resolved view by the names of its topics.
     pub(crate) fn view_of(&self, view: &Resolved) -> View {
         match view.selection() {
-            Selection::Scan(view) => View::clone(view),
+            Selection::Scan(scan) => scan.view.clone(),
             Selection::One(_) | Selection::Many(_) => {
                 let states = view.keys().iter().filter_map(|&key| self.topics.get(key));
                 View::new(states.map(|state| TopicFilter::Exact(state.name.clone())))
@@ -304,7 +305,7 @@ impl History {
     /// Returns whether events of the topic are in the view.
     pub(crate) fn is_in_view(&self, topic: &Topic, view: &Resolved) -> bool {
         match view.selection() {
-            Selection::Scan(view) => view.matches(topic.as_str()),
+            Selection::Scan(scan) => scan.view.matches(topic.as_str()),
             Selection::One(_) | Selection::Many(_) => {
                 let key = self.topics.find(topic);
                 key.is_some_and(|key| view.keys().contains(&key))

@@ -1,6 +1,6 @@
 //! Views as a history reads them: with their exact topics looked up.
 
-use super::TopicKey;
+use super::{GroupKey, TopicKey};
 use crate::grant::Grant;
 use crate::view::View;
 
@@ -23,8 +23,18 @@ pub(crate) enum Selection {
     One(TopicKey),
     /// Boxed twice, as `Scan` is: what most readers do not have takes no room in them.
     Many(Box<Box<[TopicKey]>>),
-    /// At least one pattern: the history itself is walked.
-    Scan(Box<View>),
+    /// At least one pattern.
+    Scan(Box<Scan>),
+}
+
+/// A view with patterns.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(super) view: View,
+    /// Its exact topics.
+    pub(super) keys: Box<[TopicKey]>,
+    /// Its patterns.
+    pub(super) groups: Box<[GroupKey]>,
 }
 
 impl Resolved {
@@ -51,17 +61,28 @@ impl Resolved {
         }
     }
 
-    /// Returns whether the history itself is walked.
-    pub(crate) fn has_pattern(&self) -> bool {
-        matches!(self.selection(), Selection::Scan(_))
-    }
-
-    /// The topics of an exact view; none for one that walks.
+    /// The topics that the view names.
     pub(crate) fn keys(&self) -> &[TopicKey] {
         match self.selection() {
             Selection::One(key) => std::slice::from_ref(key),
             Selection::Many(keys) => keys,
-            Selection::Scan(_) => &[],
+            Selection::Scan(scan) => &scan.keys,
+        }
+    }
+
+    /// The groups of the view's patterns.
+    pub(crate) fn groups(&self) -> &[GroupKey] {
+        match self.selection() {
+            Selection::One(_) | Selection::Many(_) => &[],
+            Selection::Scan(scan) => &scan.groups,
+        }
+    }
+
+    /// The topic of a view that has nothing else.
+    pub(crate) fn only_topic(&self) -> Option<TopicKey> {
+        match self.selection() {
+            Selection::One(key) => Some(*key),
+            Selection::Many(_) | Selection::Scan(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::TopicKey;
 use super::marks::Marks;
 use super::sequences::Sequences;
+use super::topic_groups::KnownGroups;
 use crate::cursor::Sequence;
 use crate::topic::Topic;
 use crate::watch::WatchList;
@@ -29,6 +30,7 @@ pub(crate) struct TopicState {
     pub(super) past: Arc<Past>,
     pub(super) watchers: Option<Arc<WatchList>>,
     pub(super) marks: Marks,
+    pub(super) groups: KnownGroups,
     /// Readers that name the topic; while there are any it is not forgotten.
     pub(super) holders: u32,
     /// Tells the topic from earlier ones in the same slot.
@@ -86,6 +88,7 @@ impl TopicState {
             past,
             watchers: None,
             marks: Marks::default(),
+            groups: KnownGroups::default(),
             holders: 0,
             version: key.version,
         }

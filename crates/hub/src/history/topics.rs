@@ -6,11 +6,24 @@ use std::sync::Arc;
 
 use super::TopicKey;
 use super::cost::tree_entry_bytes;
+use super::patterns::{Group, GroupKey};
 use super::slots::Slots;
 use super::split_table::SplitTable;
+use super::topic_groups::TopicGroups;
 use super::topic_state::{EvictionStamp, Past, TopicState};
 use crate::cursor::Sequence;
+use crate::filter::Pattern;
 use crate::topic::Topic;
+
+/// A topic with a new entry.
+pub(super) struct Pushed<'a> {
+    pub(super) key: TopicKey,
+    /// The topic's entry before it.
+    pub(super) previous: Sequence,
+    /// The groups that match the topic.
+    pub(super) groups: Option<Arc<[GroupKey]>>,
+    pub(super) state: &'a mut TopicState,
+}
 
 /// All topics, by name and by number.
 #[derive(Default)]
@@ -19,6 +32,7 @@ pub(super) struct TopicTable {
     /// The slots, by the names of the topics in them.
     names: SplitTable<u32>,
     hasher: RandomState,
+    groups: TopicGroups,
     /// The loss that an unknown topic may have had.
     unknown: Arc<Past>,
     /// The newest entry of an unknown topic that may be kept by the journal alone.
@@ -163,12 +177,26 @@ impl TopicTable {
         }
     }
 
-    /// Puts a new entry at the end of the topic's list; answers the topic and the entry before it.
-    pub(super) fn push(
-        &mut self,
-        name: &Topic,
-        sequence: Sequence,
-    ) -> (TopicKey, Sequence, &mut TopicState) {
+    /// Counts a view that has the pattern.
+    pub(super) fn hold_pattern(&mut self, pattern: &Pattern) -> GroupKey {
+        self.groups.patterns.hold(pattern)
+    }
+
+    /// Takes back a [`TopicTable::hold_pattern`].
+    pub(super) fn release_pattern(&mut self, key: GroupKey) {
+        self.groups.patterns.release(key);
+    }
+
+    pub(super) fn group(&self, key: GroupKey) -> Option<&Group> {
+        self.groups.patterns.get(key)
+    }
+
+    pub(super) fn group_mut(&mut self, key: GroupKey) -> Option<&mut Group> {
+        self.groups.patterns.get_mut(key)
+    }
+
+    /// Puts a new entry at the end of the topic's list.
+    pub(super) fn push(&mut self, name: &Topic, sequence: Sequence) -> Pushed<'_> {
         let key = self.find_or_create(name);
         self.unbury(key);
         let state = self.slots.get_mut(key).expect("it has just been found or made");
@@ -176,7 +204,8 @@ impl TopicTable {
         self.bytes -= state.bytes();
         state.entries.push(sequence);
         self.bytes += state.bytes();
-        (key, previous, state)
+        let groups = self.groups.of(name.as_str(), &mut state.groups);
+        Pushed { key, previous, groups, state }
     }
 
     /// Notes that an entry of the topic ended its streams.
@@ -328,7 +357,8 @@ impl TopicTable {
     }
 
     fn drop_topic(&mut self, key: TopicKey) {
-        let Some(state) = self.slots.remove(key) else { return };
+        let Some(mut state) = self.slots.remove(key) else { return };
+        self.groups.forget(&mut state.groups);
         self.unknown_released = self.unknown_released.max(state.past.released_through);
         let hash = self.hash(&state.name);
         let slots = &self.slots;

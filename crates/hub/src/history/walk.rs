@@ -96,9 +96,9 @@ impl<'a> Forward<'a> {
                 });
                 Self::Many { history, heads: heads.collect(), lists }
             }
-            Selection::Scan(view) => {
+            Selection::Scan(scan) => {
                 let (block, index) = history.position_after(after);
-                Self::Scan { history, view, block, index }
+                Self::Scan { history, view: &scan.view, block, index }
             }
         }
     }
@@ -160,9 +160,9 @@ impl<'a> Backward<'a> {
         let keys = match selection {
             Selection::One(key) => std::slice::from_ref(key),
             Selection::Many(keys) => keys,
-            Selection::Scan(view) => {
+            Selection::Scan(scan) => {
                 let (block, index) = history.position_after(through);
-                return Self::Scan { history, view, block, index };
+                return Self::Scan { history, view: &scan.view, block, index };
             }
         };
         let lists: Vec<_> = keys

@@ -98,9 +98,6 @@ impl Hub {
         if appended.concerns_all {
             self.inner.everybody.wake_all();
         }
-        if !appended.topics.is_empty() {
-            self.inner.scans.wake_matching(&appended.topics);
-        }
     }
 }
 
@@ -117,7 +114,7 @@ impl Inner {
     }
 
     fn committed(&self) -> Committed<'_> {
-        let Self { history, scans, clock, journal, .. } = self;
-        Committed { history, scans, uptime: clock.uptime(), journal_bytes: journal.bytes() }
+        let Self { history, clock, journal, .. } = self;
+        Committed { history, uptime: clock.uptime(), journal_bytes: journal.bytes() }
     }
 }

@@ -8,7 +8,6 @@ use crate::cursor::{Epoch, Sequence};
 use crate::history::{Appended, BlockBuilder, History};
 use crate::journal::{Entry, Feed, JournalError, Opened};
 use crate::time::{Time, millis};
-use crate::watch::WatchList;
 
 /// The journal's feed, and buffers that are reused from commit to commit.
 pub(super) struct Committer {
@@ -26,7 +25,6 @@ pub(super) struct Committer {
 #[derive(Clone, Copy)]
 pub(super) struct Committed<'a> {
     pub(super) history: &'a RwLock<History>,
-    pub(super) scans: &'a WatchList,
     /// The hub's steady clock, in milliseconds.
     pub(super) uptime: u64,
     /// Bytes that the journal has in memory.
@@ -104,10 +102,6 @@ impl Committer {
             drop(history);
             self.run.clear();
             rest = after;
-        }
-        if !with.scans.is_empty() {
-            let topics = self.entries.iter().flat_map(|entry| entry.topics.as_slice());
-            appended.topics.extend(topics.cloned());
         }
         self.entries.clear();
         self.entries.shrink_to(ENTRIES_KEPT);

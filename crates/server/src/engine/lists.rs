@@ -1,8 +1,10 @@
-//! Lists of slots: a dense list for each topic, and one list of the slots that read from history.
+//! Lists of slots: a dense list for each topic, and those of slots with several topics or patterns.
 
 use foldhash::HashMap;
 use slab::Slab;
-use tidings_hub::engine::TopicKey;
+use tidings_hub::engine::{ReaderState, TopicKey};
+
+use super::multi_lists::MultiLists;
 
 /// The slots of a shard, by topic.
 ///
@@ -14,9 +16,8 @@ pub(super) struct Lists {
     single: HashMap<TopicKey, List>,
     /// The lists of topics that more than one slot reads.
     long: Slab<Vec<u32>>,
-    /// Slots with several topics or with patterns. They read from history when there is something
-    /// new.
-    others: Vec<u32>,
+    /// Slots with several topics or with patterns.
+    pub(super) multi: MultiLists,
 }
 
 /// A topic that only one slot reads needs no list. Most topics are of this kind if each reader has
@@ -28,9 +29,11 @@ enum List {
 }
 
 impl Lists {
-    /// Adds a slot; returns its place.
-    pub(super) fn add(&mut self, topic: Option<TopicKey>, slot: u32) -> u32 {
-        let Some(topic) = topic else { return push(&mut self.others, slot) };
+    /// Adds a slot; returns its place, or its number among those with several topics or patterns.
+    pub(super) fn add(&mut self, reader: &ReaderState, slot: u32) -> u32 {
+        let Some(topic) = reader.only_topic() else {
+            return self.multi.add(reader.topics(), reader.groups(), slot);
+        };
         match self.single.get_mut(&topic) {
             None => {
                 self.single.insert(topic, List::One(slot));
@@ -47,8 +50,11 @@ impl Lists {
     }
 
     /// Removes the slot at a place; returns the slot that moved there.
-    pub(super) fn remove(&mut self, topic: Option<TopicKey>, place: u32) -> Option<u32> {
-        let Some(topic) = topic else { return swap_remove(&mut self.others, place) };
+    pub(super) fn remove(&mut self, reader: &ReaderState, place: u32) -> Option<u32> {
+        let Some(topic) = reader.only_topic() else {
+            self.multi.remove(place);
+            return None;
+        };
         let long = match self.single.get(&topic)? {
             List::One(_) => None,
             List::Long(at) => Some(*at as usize),
@@ -68,11 +74,6 @@ impl Lists {
             Some(List::One(slot)) => std::slice::from_ref(slot),
             Some(List::Long(at)) => &self.long[*at as usize],
         }
-    }
-
-    /// The slots that read from history.
-    pub(super) fn others(&self) -> &[u32] {
-        &self.others
     }
 }
 

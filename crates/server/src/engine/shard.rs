@@ -4,7 +4,7 @@
 //!            adopt                 cursor at the tail
 //!   (new) ─────────▶ BEHIND, ready ───────────────────▶ LIVE
 //!                     │  ▲  │  ▲  ▲                      │ run that does not follow its
-//!     socket is full  │  │  │  │  └──────────────────────┘ cursor, dropped tap, pattern
+//!     socket is full  │  │  │  │  └──────────────────────┘ cursor, dropped tap
 //!                     │  │  │  │ page, by the tap
 //!                     │  │  └──┴▶ BEHIND, waiting for its page
 //!                     ▼  │ writable
@@ -20,15 +20,16 @@
 mod pass;
 pub(super) mod roster;
 mod send;
+mod tell;
 
-use self::send::{Offered, deliver, framed, offer, write_rest};
+use self::send::{deliver, framed, write_rest};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::engine::{Drained, Hint, OnEnd, Read, Tap, TurnMax, lifetime, without_id};
-use tidings_hub::{HubConfig, StreamEnd};
+use tidings_hub::engine::{Hint, OnEnd, Read, Tap, TurnMax, lifetime, without_id};
+use tidings_hub::{HubConfig, Sequence, StreamEnd};
 use tidings_proto::encode;
 
 use super::evicted::EvictedRests;
@@ -77,6 +78,10 @@ pub(crate) struct Shard<S, P: Permit> {
     hints: Vec<Hint>,
     /// Slots that waited for the journal and can go on.
     answered: Vec<u32>,
+    /// The newest entry that the tap has brought.
+    told_through: Sequence,
+    /// Up to here all that the tap has brought was offered to the slots that read it.
+    offered_through: Sequence,
     gathered: Gathered,
     now: Tick,
     /// The next slot of the pass over all slots; `None` between passes.
@@ -121,6 +126,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             sweeps: Sweeps::default(),
             hints: Vec::new(),
             answered: Vec::new(),
+            told_through: Sequence::ZERO,
+            offered_through: Sequence::ZERO,
             gathered: Gathered::default(),
             now: 0,
             pass: None,
@@ -214,7 +221,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             ending: None,
         };
         cold.put_first(first);
-        cold.list_at = self.lists.add(cold.topic(), self.slots.next_key() as u32);
+        cold.list_at = self.lists.add(&cold.reader, self.slots.next_key() as u32);
         let key = self.slots.insert(hot, cold);
         if discarded > DISCARDED_BYTES_MAX {
             drop(self.remove(key, Reason::ClientSentData));
@@ -238,7 +245,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     /// Removes a slot: the only function that does. Returns its socket and its permit.
     fn remove(&mut self, key: usize, reason: Reason) -> Option<(S, P)> {
         let (hot, cold) = self.slots.remove(key)?;
-        if let Some(moved) = self.lists.remove(cold.topic(), cold.list_at) {
+        if let Some(moved) = self.lists.remove(&cold.reader, cold.list_at) {
             self.slots.both(moved as usize).1.list_at = cold.list_at;
         }
         self.tap.release(cold.reader);
@@ -298,19 +305,6 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         !self.is_small(writes) || self.work_off(writes)
     }
 
-    /// Returns whether at most `writes` writes are due.
-    fn is_small(&self, writes: usize) -> bool {
-        let mut topics = self.sweeps.topics();
-        let left = writes.checked_sub(self.ready.len());
-        topics.len() <= writes
-            && left
-                .and_then(|left| {
-                    topics
-                        .try_fold(left, |left, topic| left.checked_sub(self.lists.of(topic).len()))
-                })
-                .is_some()
-    }
-
     /// Drains the tap and does about `writes` of the writes that are due; returns `true` if more
     /// are due.
     pub(crate) fn turn(&mut self, writes: usize) -> bool {
@@ -325,80 +319,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             writes -= self.sweep(slice).min(writes);
             writes -= self.read(slice).min(writes);
         }
+        self.note_clear();
         self.pass();
         self.pass.is_some() || !self.sweeps.is_empty() || !self.ready.is_empty()
-    }
-
-    fn take_hints(&mut self) {
-        let mut hints = std::mem::take(&mut self.hints);
-        if self.tap.drain(&mut hints, &mut self.answered) == Drained::Dropped {
-            self.sweeps.clear();
-            for (key, hot) in self.slots.iter_hot().filter(|(_, hot)| !hot.is_behind) {
-                enqueue(key as u32, hot, &mut self.ready);
-            }
-        }
-        while let Some(key) = self.answered.pop() {
-            self.enqueue(key as usize);
-        }
-        for hint in &hints {
-            for (at, run) in hint.runs().iter().enumerate() {
-                if !self.lists.of(run.topic()).is_empty() {
-                    self.sweeps.add(hint, at);
-                }
-            }
-        }
-        if !hints.is_empty() {
-            self.enqueue_multi_topic_slots(&hints);
-        }
-        hints.clear();
-        self.hints = hints;
-    }
-
-    /// Queues the slots with several topics or with patterns that the hints concern.
-    fn enqueue_multi_topic_slots(&mut self, hints: &[Hint]) {
-        for &key in self.lists.others() {
-            let (hot, cold) = self.slots.both(key as usize);
-            let runs = || hints.iter().flat_map(|hint| hint.runs());
-            let concerns = cold.reader.has_pattern()
-                || runs().any(|run| cold.reader.topics().contains(&run.topic()));
-            if concerns && !hot.is_behind {
-                enqueue(key, hot, &mut self.ready);
-            }
-        }
-    }
-
-    /// Does a slice of the next sweep; returns how much of the slice it took.
-    fn sweep(&mut self, slice: usize) -> usize {
-        let Some(mut sweep) = self.sweeps.take() else { return 0 };
-        // From the end: a slot that is removed is replaced by one that has been visited.
-        let list = self.lists.of(sweep.topic);
-        let to = sweep.next.map_or(list.len(), |next| next.min(list.len()));
-        let each = write_cost(sweep.chunked.bytes().len());
-        let from = to.saturating_sub((slice / each).max(1));
-        for &key in list[from..to].iter().rev() {
-            let (hot, cold) = self.slots.both(key as usize);
-            match offer(hot, cold, &mut sweep, self.now) {
-                Ok(Offered::Nothing) => {}
-                Ok(Offered::Delivered(events)) => {
-                    self.delivered += events;
-                    if !hot.is_writable() {
-                        self.refused.push(key);
-                    }
-                }
-                Ok(Offered::Behind) => enqueue(key, hot, &mut self.ready),
-                Err(_) => self.broken.push(key),
-            }
-        }
-        while let Some(key) = self.broken.pop() {
-            drop(self.remove(key as usize, Reason::ConnectionFailed));
-        }
-        if from > 0 {
-            sweep.next = Some(from);
-            self.sweeps.put_back(sweep);
-        } else {
-            self.sweeps.finish(sweep);
-        }
-        (to - from) * each
     }
 
     /// Lets slots that are behind read; returns how much of the slice that took.

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use slab::Slab;
-use tidings_hub::engine::{OnEnd, Reader, ReaderState, TopicKey};
+use tidings_hub::engine::{OnEnd, Reader, ReaderState};
 use tidings_hub::{Client, Sequence};
 
 use super::gathered::{Cut, Framing, SharedEvent};
@@ -116,7 +116,7 @@ pub(super) struct Cold<P> {
     pub(super) extras: Option<Box<Extras>>,
     /// Released with the slot, or with its socket.
     pub(super) permit: P,
-    /// Its place in its topic's list, or in the list of slots that read from history.
+    /// Its place in its topic's list, or its number among the slots with several topics or patterns.
     pub(super) list_at: u32,
     /// When the stream began.
     pub(super) since: Tick,
@@ -215,14 +215,6 @@ impl<S> Hot<S> {
 }
 
 impl<P> Cold<P> {
-    /// Its topic, if it has exactly one.
-    pub(super) fn topic(&self) -> Option<TopicKey> {
-        match self.reader.topics() {
-            [topic] => Some(*topic),
-            _ => None,
-        }
-    }
-
     /// The subject that the stream belongs to.
     pub(super) fn subject(&self) -> Option<&Subject> {
         self.extras.as_ref()?.subject()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 use tidings_hub::Sequence;
-use tidings_hub::engine::{Block, Hint, Run, TopicKey};
+use tidings_hub::engine::{Block, GroupKey, Hint, Run, TopicKey};
 
 use super::gathered::{Framing, Gathered};
 
@@ -15,6 +15,8 @@ use super::gathered::{Framing, Gathered};
 #[derive(Debug)]
 pub(super) struct Sweep {
     pub(super) topic: TopicKey,
+    /// The groups of the patterns that match the topic.
+    pub(super) groups: Option<Arc<[GroupKey]>>,
     /// The topic's newest entry before them.
     pub(super) previous: Sequence,
     pub(super) chunked: Gathered,
@@ -25,7 +27,9 @@ pub(super) struct Sweep {
     pub(super) is_special: bool,
     /// Some of them are private: slots whose grant is limited read from history.
     pub(super) has_private: bool,
-    /// Slots before this place in the topic's list have not been visited yet.
+    /// The list to visit next: the topic's own, and then those of slots with several topics or patterns.
+    pub(super) list: usize,
+    /// Slots before this place in that list have not been visited yet.
     pub(super) next: Option<usize>,
 }
 
@@ -33,14 +37,21 @@ impl Sweep {
     fn new(run: &Run, empty: Gathered) -> Self {
         Self {
             topic: run.topic(),
+            groups: None,
             previous: run.previous(),
             chunked: empty,
             close: None,
             runs: Vec::new(),
             is_special: false,
             has_private: false,
+            list: 0,
             next: None,
         }
+    }
+
+    /// The groups of the patterns that match the topic.
+    pub(super) fn groups(&self) -> &[GroupKey] {
+        self.groups.as_deref().unwrap_or_default()
     }
 
     /// The sweep's events, from the oldest to the newest.
@@ -101,6 +112,8 @@ impl Sweeps {
         let spare = &mut self.spare;
         let sweep = sweeps.waiting.get_or_insert_with(|| Sweep::new(run, std::mem::take(spare)));
         sweep.has_private |= run.has_private();
+        // The latest know of all patterns; a slot whose pattern came meanwhile is behind and reads.
+        sweep.groups = run.shared_groups();
         sweep.is_special |= run.is_special() || sweep.chunked.bytes().len() > Self::BYTES_MAX;
         if sweep.is_special {
             // Only its last sequence is still of interest.
@@ -145,9 +158,18 @@ impl Sweeps {
         }
     }
 
-    /// The topics that have sweeps.
-    pub(super) fn topics(&self) -> impl ExactSizeIterator<Item = TopicKey> {
-        self.queue.iter().copied()
+    /// How many topics have sweeps.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The topics that have sweeps, with the groups that match them.
+    pub(super) fn topics(&self) -> impl Iterator<Item = (TopicKey, &[GroupKey])> {
+        self.queue.iter().map(|topic| {
+            let sweeps = self.topics.get(topic);
+            let sweep = sweeps.and_then(|it| it.waiting.as_ref().or(it.under_way.as_ref()));
+            (*topic, sweep.map(Sweep::groups).unwrap_or_default())
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -138,6 +138,10 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             }
             // One that is behind and not in the queue waits for the journal, perhaps for long.
             None if (!hot.is_behind || !hot.is_queued && hot.is_writable()) && is_quiet() => {
+                if !hot.is_behind && cold.reader.only_topic().is_none() {
+                    // Its place stays near the tail: nothing up to there was for it.
+                    hot.after = hot.after.max(self.offered_through);
+                }
                 cold.put_first(framed(hot.framing, |text| {
                     self.tap.write_heartbeat(&cold.reader, hot.after, cold.client, text);
                 }));

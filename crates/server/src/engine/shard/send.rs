@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tidings_hub::Sequence;
 use tidings_hub::engine::Meeting;
 
 use super::super::gathered::{Framing, Gathered};
@@ -19,12 +20,14 @@ pub(super) enum Offered {
     Behind,
 }
 
-/// Sends a sweep's events to a slot that stands just before them.
+/// Sends a sweep's events to a slot that stands just before them. `may_take` says whether its cursor has
+/// passed all that its view has of other topics before them.
 pub(super) fn offer<S: Socket, P>(
     hot: &mut Hot<S>,
     cold: &mut Cold<P>,
     sweep: &mut Sweep,
     now: Tick,
+    may_take: impl FnOnce(Sequence) -> bool,
 ) -> io::Result<Offered> {
     let Some(events) = sweep.events().filter(|_| !hot.is_behind) else {
         return Ok(Offered::Nothing);
@@ -34,6 +37,7 @@ pub(super) fn offer<S: Socket, P>(
         Meeting::Behind => Ok(Offered::Behind),
         // Reading from history checks each event against the slot's grant.
         Meeting::Next if sweep.has_private && cold.reader.is_limited() => Ok(Offered::Behind),
+        Meeting::Next if !may_take(hot.after) => Ok(Offered::Behind),
         Meeting::Next => {
             deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
         }
