@@ -52,7 +52,7 @@ struct Slot {
     group: Option<Group>,
 }
 
-/// What patterns have in common up to one of their segments.
+/// A shared beginning of patterns, up to one of their segments.
 #[derive(Default)]
 struct Node {
     parent: u32,

@@ -324,6 +324,18 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         self.pass.is_some() || !self.sweeps.is_empty() || !self.ready.is_empty()
     }
 
+    /// Does all that is due; returns how many slots had to read from history.
+    #[cfg(test)]
+    pub(super) fn reads_in_a_turn(&mut self) -> usize {
+        self.take_hints();
+        while !self.sweeps.is_empty() {
+            self.sweep(usize::MAX);
+        }
+        let reads = self.ready.len();
+        while self.turn(usize::MAX) {}
+        reads
+    }
+
     /// Lets slots that are behind read; returns how much of the slice that took.
     fn read(&mut self, slice: usize) -> usize {
         let mut taken = 0;

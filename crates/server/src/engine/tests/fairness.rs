@@ -214,3 +214,52 @@ fn a_turn_ends_after_so_many_bytes() {
     }
     assert!(turns >= READERS * EVENT_BYTES / (TURN_WRITES * 8 * 1024), "{turns} turns");
 }
+
+/// Views of two topics, of a topic and a pattern, and of a pattern alone, all of one user's own.
+fn views_of(user: usize) -> [View; 3] {
+    let exact = |name: String| TopicFilter::Exact(Topic::new(name).unwrap());
+    let pattern = |text: String| TopicFilter::pattern(text).unwrap();
+    [
+        View::new([exact(format!("u/{user}/two")), exact("all".into())]),
+        View::new([exact(format!("u/{user}/mixed")), pattern(format!("quiet/{user}/**"))]),
+        pattern(format!("u/{user}/pattern/*")).into(),
+    ]
+}
+
+#[test]
+fn an_event_of_one_readers_topic_is_one_write_beside_thousands_of_several_topics_and_patterns() {
+    let mut fixture = Fixture::new(&[]);
+    for user in 0..SUBSCRIBERS / 10 {
+        for view in views_of(user) {
+            let name = if user == 500 { "chosen" } else { "other" };
+            fixture.join_view(name, &view, &Start::Tail, 1);
+        }
+    }
+    while fixture.shard.turn(TURN_WRITES) {}
+    fixture.log.writes.borrow_mut().clear();
+    for topic in ["u/500/two", "u/500/mixed", "u/500/pattern/1", "u/500/pattern/new", "nobody"] {
+        publish(&fixture.log.hub, topic);
+        // A turn of one write is all that is due, so that a publisher does it itself.
+        assert!(!fixture.shard.turn_if_small(1), "more than one write is due for {topic}");
+    }
+    assert_eq!(*fixture.log.writes.borrow(), ["chosen"; 4]);
+    publish(&fixture.log.hub, "all");
+    while fixture.shard.turn(TURN_WRITES) {}
+    assert_eq!(fixture.log.writes.borrow().len(), 4 + SUBSCRIBERS / 10);
+}
+
+#[test]
+fn readers_of_several_topics_take_a_run_without_a_look_at_history_if_nothing_else_came() {
+    let mut fixture = Fixture::new(&[]);
+    for user in 0..3 {
+        views_of(user).iter().for_each(|view| fixture.join_view("", view, &Start::Tail, 1));
+    }
+    while fixture.shard.turn(TURN_WRITES) {}
+    publish(&fixture.log.hub, "u/0/two");
+    publish(&fixture.log.hub, "u/1/pattern/1");
+    publish(&fixture.log.hub, "u/2/mixed");
+    assert_eq!(fixture.shard.reads_in_a_turn(), 0, "each is concerned by one topic");
+    publish(&fixture.log.hub, "u/0/two");
+    publish(&fixture.log.hub, "all");
+    assert_eq!(fixture.shard.reads_in_a_turn(), 1, "one is concerned by two topics at a time");
+}
