@@ -173,7 +173,7 @@ impl History {
             Selection::One(_) | Selection::Many(_) => {
                 self.topics.find(topic).is_some_and(|key| view.keys().contains(&key))
             }
-            Selection::Scan(view) => view.matches(topic.as_str()),
+            Selection::Scan(scan) => scan.view.matches(topic.as_str()),
         };
         topics.iter().any(|topic| is_selected(topic) && is_kept(topic))
             && view.grant().is_none_or(|grant| {

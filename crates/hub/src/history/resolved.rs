@@ -78,6 +78,10 @@ impl Resolved {
         }
     }
 
+    pub(crate) fn has_pattern(&self) -> bool {
+        !self.groups().is_empty()
+    }
+
     /// The topic of a view that has nothing else.
     pub(crate) fn only_topic(&self) -> Option<TopicKey> {
         match self.selection() {
