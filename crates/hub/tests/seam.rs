@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream as _;
 use smol::stream;
-use tidings_hub::journal::{Journal as _, NotCommitted, Submission};
+use tidings_hub::journal::{Journal as _, MemoryJournal, NotCommitted, Submission};
 use tidings_hub::{
     Cursor, Draft, Epoch, Event, EventId, Found, Hub, HubConfig, Now, PublishError, Sequence,
     Start, Subscriber, Time, Topic, TopicFilter, View,
@@ -126,6 +126,23 @@ fn what_lies_before_the_oldest_entry_is_told_as_lost_after_a_restart() {
         let mut back = driven.hub.subscribe(topic("a"), start);
         assert_eq!(driven.read(&mut back)[0], first);
     }
+}
+
+#[test]
+fn a_journal_that_keeps_nothing_has_lost_what_it_had_before_the_hub() {
+    let journal = MemoryJournal::new();
+    for number in 1..=2 {
+        let event = Submission::Event(draft("a", &number.to_string()));
+        drop(journal.append(&mut std::iter::once(event), Now::read()));
+    }
+    let hub = Hub::builder().memory(journal).build();
+    let place = |number| Cursor { epoch: hub.epoch(), sequence: sequence(number) };
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut away = hub.subscribe(topic("a"), place(1).into());
+    let found = pin!(&mut away).poll_next(&mut cx);
+    assert!(matches!(found, Poll::Ready(Some(Found::Gap(_)))), "{found:?}");
+    let mut there = hub.subscribe(topic("a"), place(2).into());
+    assert!(pin!(&mut there).poll_next(&mut cx).is_pending());
 }
 
 #[test]

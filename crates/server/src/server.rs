@@ -201,20 +201,20 @@ async fn keep_time(router: Arc<Router>) {
     /// While streams are drained, which takes seconds at most.
     const DRAINING_TICK: Duration = Duration::from_millis(20);
     let context = &router.context;
-    let run = context.hub.run();
+    let run = async {
+        if let Err(error) = context.hub.run().await {
+            error!(error = &error as &dyn std::error::Error, "journal failed");
+        }
+        // What the journal keeps can be read all the same.
+        context.hub.read_on().await;
+    };
     pin!(run);
-    let mut follows = true;
     let mut journal = context.journal.clone().map(JournalWatch::new);
     let mut phases = context.phases();
     loop {
         let tick = if context.phase() == Phase::Serving { TICK } else { DRAINING_TICK };
         select! {
-            ended = &mut run, if follows => {
-                follows = false;
-                if let Err(error) = ended {
-                    error!(error = &error as &dyn std::error::Error, "journal failed");
-                }
-            }
+            () = &mut run => {}
             // A change of phase must not wait for the next tick. Without a sender, the server is
             // gone, and this task with it.
             Ok(()) = phases.changed() => {}

@@ -20,7 +20,8 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] when the journal cannot go on. [`Hub::drive_with`] goes on without it.
+    /// [`JournalError`] when the journal's feed cannot go on. [`Hub::read_on`] goes on without it, which
+    /// [`Hub::drive_with`] does by itself.
     ///
     /// # Cancel safety
     ///
@@ -34,6 +35,19 @@ impl Hub {
             if let Poll::Ready(Err(error)) = self.poll_follow(cx) {
                 return Poll::Ready(Err(error));
             }
+            self.poll_reads(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Lets the journal read for readers that are behind, after [`Hub::run`] has failed. Never done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops reading; a later call goes on where it stopped.
+    pub async fn read_on(&self) {
+        poll_fn(|cx| {
             self.poll_reads(cx);
             Poll::Pending
         })
@@ -69,7 +83,7 @@ impl Hub {
         .await
     }
 
-    /// Lets the journal read for those that are behind, after its feed has failed.
+    /// Lets the journal read for readers that are behind.
     pub(super) fn poll_reads(&self, cx: &mut Context<'_>) {
         self.inner.reads.poll(self.inner.source(), cx);
     }
