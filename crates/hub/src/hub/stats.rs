@@ -121,3 +121,36 @@ impl TopicListing {
         self.found.into_iter().map(info).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draft::Draft;
+    use tidings_proto::Event;
+
+    /// A look at all topics at once stopped publishing for 145 ms with a million of them.
+    #[test]
+    fn a_list_of_many_topics_takes_looks_in_proportion_to_them_and_keeps_only_a_page() {
+        const LOOK: usize = 1024;
+        let hub = Hub::default();
+        for topics in [10 * LOOK, 20 * LOOK] {
+            for n in topics - 10 * LOOK..topics {
+                let topic = Topic::new(format!("{n:06}")).unwrap();
+                drop(hub.publish(Draft::new(topic, Event::new("x"))));
+            }
+            let before = hub.stats().looks_cut;
+            let mut listing = TopicListing::new(Some("000100"), 10);
+            let mut looks = 1;
+            while listing.step(&hub) {
+                looks += 1;
+                assert!(listing.found.len() <= 10);
+            }
+            // A few more than there are topics: the table has unused room.
+            assert!((topics / LOOK..=2 * topics / LOOK + 1).contains(&looks), "{looks}");
+            assert_eq!(hub.stats().looks_cut - before, looks as u64 - 1);
+            let found = listing.finish();
+            let names: Vec<_> = found.iter().map(|info| info.topic.as_str().to_owned()).collect();
+            assert_eq!(names, (101..=110).map(|n| format!("{n:06}")).collect::<Vec<_>>());
+        }
+    }
+}

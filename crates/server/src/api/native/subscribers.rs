@@ -80,3 +80,91 @@ pub(crate) async fn close(
     }
     Ok(no_content())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future as _, poll_fn};
+    use std::pin::pin;
+    use std::task::{Context as TaskContext, Poll};
+
+    use http::Version;
+    use tidings_hub::{Hub, Start, Topic};
+    use tokio::sync::watch;
+
+    use super::super::paging::LIMIT_MAX;
+    use super::*;
+    use crate::config::ServerConfig;
+    use crate::engine::Engine;
+    use crate::engine::streams::BodyStream;
+    use crate::http::pieces::{PIECE_BYTES, Piece, PieceSource as _};
+    use crate::http::request::Query;
+    use crate::live::Control;
+    use crate::phase::Phase;
+    use crate::work;
+
+    /// Polls a future, and counts what it looks at.
+    async fn counted<T>(mut poll: impl FnMut(&mut TaskContext<'_>) -> Poll<T>) -> (T, usize) {
+        let mut looked = 0;
+        let done = poll_fn(|cx| {
+            let mut polled = Poll::Pending;
+            looked += work::of(|| polled = poll(cx));
+            polled
+        })
+        .await;
+        (done, looked)
+    }
+
+    /// The number of streams looked at for the first page of a list of so many, whose topics are as long
+    /// as they may be.
+    async fn looked(streams: usize, query: &str) -> usize {
+        let (_phase, phases) = watch::channel(Phase::Serving);
+        let (hub, config) = (Hub::default(), ServerConfig::default());
+        let engine = Engine::start(&hub, &config).unwrap().into();
+        let control = Control::new(&config);
+        let context = Context::new(config, control, hub.clone(), engine, phases);
+        let topic = Topic::new("t".repeat(Topic::BYTES_MAX)).unwrap();
+        let mut listed = Vec::new();
+        for _ in 0..streams {
+            let subscriber = hub.subscribe(topic.clone(), Start::Tail);
+            let (address, since) = (([127, 0, 0, 1], 1).into(), hub.uptime());
+            let (closer, version) = (subscriber.closer(), Version::HTTP_2);
+            let body = BodyStream::new(topic.clone().into(), closer, address, version, since);
+            listed.push((context.streams.enter().unwrap().list(body), subscriber));
+        }
+
+        let query = Query::parse(Some(query)).unwrap();
+        let named = Selection::new(&context, &query).unwrap();
+        let open = OpenStreams::of(&context);
+        let mut all = 0;
+        if !named.is_nobody() {
+            let mut matching = pin!(matching(&open, &named));
+            let (found, looked) = counted(|cx| matching.as_mut().poll(cx)).await;
+            assert_eq!(found, streams);
+            all += looked;
+        }
+        let page = (Position::default(), LIMIT_MAX);
+        let mut list = JsonSubscribers::new(open, named, page, streams);
+        let (mut next, mut text) = (Piece::More, Vec::new());
+        while next == Piece::More {
+            let mut piece = Vec::new();
+            let looked;
+            (next, looked) = counted(|cx| list.poll_piece(cx, &mut piece)).await;
+            all += looked;
+            assert!(piece.len() < PIECE_BYTES + 2 * Topic::BYTES_MAX, "{}", piece.len());
+            text.extend(piece);
+        }
+        let list: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(list["subscribers"].as_array().unwrap().len(), streams.min(LIMIT_MAX));
+        all
+    }
+
+    #[tokio::test]
+    async fn each_stream_is_looked_at_once_for_its_number_and_once_for_its_page() {
+        let topic = "t".repeat(Topic::BYTES_MAX);
+        assert_eq!(looked(1000, "").await, 1000);
+        assert_eq!(looked(1000, &format!("topic={topic}")).await, 2000);
+        // The page ends with the first stream of the next one.
+        assert_eq!(looked(5000, "").await, 1001);
+        assert_eq!(looked(5000, &format!("topic={topic}")).await, 6001);
+    }
+}
