@@ -39,6 +39,17 @@ impl TopicFilter {
         }
     }
 
+    /// Returns whether every topic that `other` matches passes, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(topic)) => self.matches(topic.as_str()),
+            // A pattern matches more than one topic.
+            (Self::Exact(_), Self::Pattern(_)) => false,
+            (Self::Pattern(pattern), Self::Pattern(other)) => pattern.covers(other),
+        }
+    }
+
     /// The text that was parsed.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -85,6 +96,20 @@ impl Pattern {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        let mut others = other.text.split('/');
+        for wanted in self.text.split('/') {
+            let Some(segment) = others.next() else { return false };
+            match wanted {
+                "**" => return true,
+                "*" if segment != "**" => {}
+                _ if wanted == segment => {}
+                _ => return false,
+            }
+        }
+        others.next().is_none()
     }
 
     pub(crate) fn matches(&self, name: &str) -> bool {

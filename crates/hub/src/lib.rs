@@ -107,7 +107,7 @@ pub use crate::emitters::{Emitter, Emitters};
 pub use crate::entry::HeldEvent;
 pub use crate::filter::{InvalidPattern, Pattern, TopicFilter};
 pub use crate::gap::Gap;
-pub use crate::grant::Grant;
+pub use crate::grant::{Grant, PublicTopics};
 pub use crate::history::Retention;
 pub use crate::hub::{Hub, HubBuilder, HubConfig, HubStats, TopicInfo};
 pub use crate::on_end::StreamEnd;

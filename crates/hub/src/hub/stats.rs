@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cursor::Sequence;
+use crate::filter::TopicFilter;
 use crate::hub::Hub;
 use crate::topic::Topic;
 
@@ -79,6 +80,8 @@ impl Hub {
 #[derive(Debug)]
 pub struct TopicListing {
     after: Option<Box<str>>,
+    /// The filters of which a topic must match one; any topic, if there are none.
+    within: Vec<TopicFilter>,
     max: usize,
     /// Where to go on among all topics.
     next: usize,
@@ -90,17 +93,27 @@ impl TopicListing {
     /// Begins to list the topics that hold events; see [`Hub::topics`].
     #[must_use]
     pub fn new(after: Option<&str>, max: usize) -> Self {
-        Self { after: after.map(Into::into), max, next: 0, found: BTreeMap::new() }
+        let (after, within) = (after.map(Into::into), Vec::new());
+        Self { after, within, max, next: 0, found: BTreeMap::new() }
+    }
+
+    /// Leaves out the topics that none of the filters matches.
+    #[must_use]
+    pub fn within(mut self, filters: Vec<TopicFilter>) -> Self {
+        self.within = filters;
+        self
     }
 
     /// Looks at some of the topics; `false` if all have been looked at.
     pub fn step(&mut self, hub: &Hub) -> bool {
-        let Self { after, max, found, .. } = self;
+        let Self { after, within, max, found, .. } = self;
         let next = hub.read().topics_held(self.next, |name, events, newest| {
             let is_after = after.as_ref().is_none_or(|after| name.as_str() > &**after);
             let is_among_first =
                 found.len() < *max || found.last_key_value().is_some_and(|(last, _)| name < last);
-            if is_after && is_among_first {
+            let is_within =
+                || within.is_empty() || within.iter().any(|filter| filter.matches(name.as_str()));
+            if is_after && is_among_first && is_within() {
                 found.insert(name.clone(), (events, newest));
                 if found.len() > *max {
                     found.pop_last();
