@@ -290,7 +290,8 @@ impl ReaderState {
     }
 
     /// Returns whether the view's grant is limited. Such a slot must read private events from history,
-    /// which checks them, and takes no run that contains one.
+    /// which checks them, and all events if the view has patterns, which may be wider than the grant.
+    /// The topics that the view names must be [allowed](crate::Grant::allows_topic).
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.resolved.grant().is_some()

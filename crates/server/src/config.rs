@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::auth::config::{AuthConfig, TopicRule};
 use crate::http::authority::{HostName, Origin};
 
 /// The configuration of a [`Server`](crate::Server).
@@ -17,6 +18,10 @@ pub struct ServerConfig {
     pub hosts: Hosts,
     /// Pages of other origins that may use the server; by default none.
     pub origins: Origins,
+    /// The keys of tokens, and where these may stand; `None`, the default, lets everyone do everything.
+    pub auth: Option<AuthConfig>,
+    /// Rules about topics, of which the first counts that matches; by default none.
+    pub topics: Vec<TopicRule>,
     /// The source of the hub's time.
     pub time: TimeSource,
     /// The maximum time for a request's head, and the idle timeout of connections: 15 s by default,
@@ -68,6 +73,8 @@ impl Default for ServerConfig {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 4000))],
             hosts: Hosts::default(),
             origins: Origins::default(),
+            auth: None,
+            topics: Vec::new(),
             time: TimeSource::default(),
             head_timeout: Duration::from_secs(15),
             head_bytes_max: 32 * 1024,

@@ -111,7 +111,12 @@ impl Engine {
 
     /// Closes all streams of a subject.
     pub(crate) fn close_subject(&self, subject: &Subject) {
-        self.shards.iter().for_each(|shard| shard.close_subject(subject));
+        self.close_some(|seen| seen.subject() == Some(subject));
+    }
+
+    /// Closes the selected streams.
+    pub(crate) fn close_some(&self, is_selected: impl Fn(Seen<'_>) -> bool) {
+        self.shards.iter().for_each(|shard| shard.close_some(&is_selected));
     }
 
     /// Ends all streams, spread over this time.

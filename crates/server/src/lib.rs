@@ -18,6 +18,7 @@
 //! history, cursors and topics, which belong to the hub.
 
 mod api;
+mod auth;
 mod budget;
 mod config;
 mod context;
@@ -36,6 +37,10 @@ mod turn;
 mod work;
 
 pub use crate::api::extra::{AnswerFuture, ExtraRoutes};
+pub use crate::auth::config::{ApiKey, AuthConfig, Rights, TopicAccess, TopicRule};
+pub use crate::auth::explain::Explanation;
+pub use crate::auth::issue::{NoRandomBytes, SigningKey, TokenClaims};
+pub use crate::auth::key::{Algorithm, InvalidKey, VerifyingKey};
 pub use crate::config::{Hosts, Origins, Others, ServerConfig, TimeSource};
 pub use crate::engine::stream_spec::StreamSpec;
 pub use crate::engine::subject::Subject;

@@ -1,9 +1,15 @@
-//! The part of a server's configuration that can change while the server runs.
+//! The part of a server's configuration that can change while the server runs, and what outlives
+//! such changes.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tidings_hub::PublicTopics;
+use tokio::sync::Notify;
 
+use crate::auth::authenticator::Authenticator;
+use crate::auth::config::{TopicAccess, TopicRule};
+use crate::auth::revocations::Revocations;
 use crate::budget::Budget;
 use crate::config::{Hosts, Origins, ServerConfig};
 
@@ -12,11 +18,14 @@ use crate::config::{Hosts, Origins, ServerConfig};
 pub(crate) struct Live {
     pub(crate) hosts: Hosts,
     pub(crate) origins: Origins,
+    /// `None` if everyone may do everything.
+    pub(crate) auth: Option<Arc<Authenticator>>,
 }
 
 impl Live {
-    fn new(config: &ServerConfig) -> Self {
-        Self { hosts: config.hosts.clone(), origins: config.origins.clone() }
+    fn new(config: &ServerConfig, public: &PublicTopics) -> Self {
+        let auth = config.auth.clone().map(|auth| Arc::new(Authenticator::new(auth, public)));
+        Self { hosts: config.hosts.clone(), origins: config.origins.clone(), auth }
     }
 }
 
@@ -29,20 +38,45 @@ pub struct Control(Arc<Shared>);
 struct Shared {
     live: ArcSwap<Live>,
     bodies: Arc<Budget>,
+    public: PublicTopics,
+    revocations: Revocations,
+    reloaded: Notify,
 }
 
 impl Control {
     pub(crate) fn new(config: &ServerConfig) -> Self {
-        let live = ArcSwap::from_pointee(Live::new(config));
-        Self(Arc::new(Shared { live, bodies: Budget::new(config.bodies_bytes_max) }))
+        let public = PublicTopics::new(access_rules(&config.topics));
+        Self(Arc::new(Shared {
+            live: ArcSwap::from_pointee(Live::new(config, &public)),
+            bodies: Budget::new(config.bodies_bytes_max),
+            public,
+            revocations: Revocations::default(),
+            reloaded: Notify::new(),
+        }))
     }
 
-    /// Takes up what can change while the server runs: hosts, origins and the budget of
-    /// bodies and answers. Everything else in `config` is ignored. No stream and no request ends;
-    /// requests that come from now on are judged anew.
+    /// Takes up what can change while the server runs: hosts, origins, the budget of bodies and
+    /// answers, keys, and the access to topics. Everything else in `config` is ignored, and whether there is
+    /// authentication at all stays as it is.
+    ///
+    /// Requests are judged anew from now on, and so are the events of open streams. Streams of topics
+    /// that their readers may no longer read end; all others go on.
     pub fn reload(&self, config: &ServerConfig) {
-        self.0.live.store(Arc::new(Live::new(config)));
-        self.0.bodies.set_max(config.bodies_bytes_max);
+        let shared = &*self.0;
+        let had_auth = shared.live.load().auth.is_some();
+        let mut config = config.clone();
+        if had_auth != config.auth.is_some() {
+            config.auth = had_auth.then(Default::default);
+        }
+        shared.public.set(access_rules(&config.topics));
+        shared.live.store(Arc::new(Live::new(&config, &shared.public)));
+        shared.bodies.set_max(config.bodies_bytes_max);
+        shared.reloaded.notify_one();
+    }
+
+    /// Waits for the next reload.
+    pub(crate) async fn reloaded(&self) {
+        self.0.reloaded.notified().await;
     }
 
     /// The current configuration.
@@ -54,4 +88,15 @@ impl Control {
     pub(crate) fn bodies(&self) -> &Arc<Budget> {
         &self.0.bodies
     }
+
+    /// The subjects whose tokens were revoked.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.0.revocations
+    }
+}
+
+fn access_rules(rules: &[TopicRule]) -> impl Iterator<Item = (tidings_hub::TopicFilter, bool)> {
+    rules.iter().filter_map(|rule| {
+        rule.access.map(|access| (rule.filter.clone(), access == TopicAccess::Public))
+    })
 }

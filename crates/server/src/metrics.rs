@@ -107,8 +107,14 @@ impl Metrics {
 ///
 /// All kinds are there from the start, in the order of their declaration: a series that appears only
 /// with its first refusal would hide that refusal from rates.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Refusals(Arc<[AtomicU64; ProblemKind::ALL.len()]>);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Arc::new(std::array::from_fn(|_| AtomicU64::new(0))))
+    }
+}
 
 impl Collector for Refusals {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use http::Method;
-use http::header::TRANSFER_ENCODING;
+use http::header::{ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
 use tracing::debug;
 
 use crate::api;
 use crate::api::extra::ExtraRoutes;
 use crate::api::routes::Route;
+use crate::auth::access::Access;
+use crate::auth::authenticator::Authenticator;
+use crate::auth::credential::{Credential, Place, without_token};
 use crate::context::Context;
-use crate::http::admit::{Asked, Intent, admit};
+use crate::http::admit::{Admitted, Asked, Intent, admit};
 use crate::http::answer::Answer;
 use crate::http::cors::{Cors, preflight_method};
 use crate::http::problem::{Problem, ProblemKind};
@@ -40,8 +43,11 @@ impl Router {
         body: &mut RequestBody,
         caller: &Caller,
     ) -> Handled<S> {
-        let (answer, cors) = self.answer(Request { head, body, caller }).await;
-        let mut handled = respond(&self.context, head, answer, caller);
+        let Answered { answer, cors, access } = self.answer(Request { head, body, caller }).await;
+        let mut handled = match access {
+            Access::Open => respond(&self.context, head, answer, caller),
+            access => respond(&self.context, head, answer, &caller.with_access(access)),
+        };
         cors.apply(handled.headers_mut());
         debug!(
             method = %head.method,
@@ -52,7 +58,7 @@ impl Router {
         handled
     }
 
-    async fn answer(&self, request: Request<'_>) -> (Answer, Cors) {
+    async fn answer(&self, request: Request<'_>) -> Answered {
         let Request { head, .. } = request;
         let preflight = preflight_method(&head.method, &head.headers);
         let path = head.uri.path();
@@ -75,24 +81,80 @@ impl Router {
                 let problem = refused.into_problem();
                 context.metrics.refused(problem.kind());
                 // No CORS headers: the page may not even read the reason.
-                return (problem.into(), Cors::Same);
+                return Answered::new(problem.into(), Cors::Same);
             }
         };
+        let auth = live.auth.clone().filter(|_| needs_access(&head.method, route));
         drop(live);
         if let Err(problem) = refuse_codings(head) {
             context.metrics.refused(problem.kind());
-            return (problem.into(), admitted.cors);
+            return Answered::new(problem.into(), admitted.cors);
         }
         if preflight.is_some() && admitted.cors != Cors::Same {
             let mut response = no_content();
             admitted.cors.apply_preflight(&head.headers, response.headers_mut());
-            return (response.into(), admitted.cors);
+            return Answered::new(response.into(), admitted.cors);
         }
-        let answer = self.route(request, route).await.unwrap_or_else(|problem| {
-            context.metrics.refused(problem.kind());
-            problem.into()
-        });
-        (answer, admitted.cors)
+        let answered = match auth {
+            None => self.route(request, route).await.map(|answer| (answer, Access::Open)),
+            Some(auth) => match self.authenticate(&auth, head, &admitted, asked.intent) {
+                Ok(access) => self.route_with(request, route, access).await,
+                Err(problem) => Err(problem),
+            },
+        };
+        match answered {
+            Ok((answer, access)) => Answered { answer, cors: admitted.cors, access },
+            Err(problem) => {
+                context.metrics.refused(problem.kind());
+                Answered::new(problem.into(), admitted.cors)
+            }
+        }
+    }
+
+    /// Finds what the sender of a request may do.
+    fn authenticate(
+        &self,
+        auth: &Authenticator,
+        head: &Parts,
+        admitted: &Admitted,
+        intent: Intent,
+    ) -> Result<Access, Problem> {
+        let Some(credential) = Credential::find(head, auth.config())? else {
+            return Ok(auth.anonymous());
+        };
+        if credential.place == Place::Cookie {
+            if admitted.cors == Cors::Any {
+                // Pages of any origin may read, but not as the user of the browser.
+                return Ok(auth.anonymous());
+            }
+            if intent == Intent::Act && !head.headers.contains_key(ORIGIN) {
+                let detail = "a request that changes something and has its token in a cookie needs \
+                              an Origin, which tells whose page sent it: browsers send one";
+                return Err(Problem::new(ProblemKind::ForeignSite, detail));
+            }
+        }
+        self.context.tick();
+        let (control, now) = (&self.context.control, self.context.hub.time());
+        auth.access(&credential.token, control.revocations(), now).map_err(|refused| {
+            let detail = format!("the token is refused: {refused}");
+            Problem::new(ProblemKind::TokenRefused, detail)
+        })
+    }
+
+    /// Answers a request whose sender may do only some things, and that no longer has its token in
+    /// the query.
+    async fn route_with(
+        &self,
+        request: Request<'_>,
+        route: Option<Route<'_>>,
+        access: Access,
+    ) -> Result<(Answer, Access), Problem> {
+        let caller = request.caller.with_access(access);
+        let clean = without_token(request.head);
+        let head = clean.as_ref().unwrap_or(request.head);
+        let request = Request { head, body: request.body, caller: &caller };
+        let answer = self.route(request, route).await?;
+        Ok((answer, caller.into_access()))
     }
 
     async fn route(
@@ -129,6 +191,30 @@ impl Router {
     fn page(&self) -> &str {
         self.extra.as_deref().and_then(ExtraRoutes::page).unwrap_or("index.html")
     }
+}
+
+/// The outcome of a request.
+struct Answered {
+    answer: Answer,
+    cors: Cors,
+    /// The access of its sender, for a stream that is still to be opened.
+    access: Access,
+}
+
+impl Answered {
+    /// One whose answer is whole.
+    fn new(answer: Answer, cors: Cors) -> Self {
+        Self { answer, cors, access: Access::Open }
+    }
+}
+
+/// Returns whether it depends on the sender what is answered. Probes have no tokens, and pages are
+/// the same for everyone.
+fn needs_access(method: &Method, route: Option<Route<'_>>) -> bool {
+    let is_for_everyone = route.is_some_and(|route| {
+        route.is_probe() || matches!(route, Route::Index | Route::Asset(_) | Route::Server)
+    });
+    *method != Method::OPTIONS && !is_for_everyone
 }
 
 /// Refuses a body with a transfer coding other than `chunked`: nothing here decodes it (RFC 9112,

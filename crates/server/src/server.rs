@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tidings_hub::journal::DiskJournal;
-use tidings_hub::{Hub, Now};
+use tidings_hub::{Hub, Now, TopicFilter, View};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
@@ -155,6 +155,7 @@ impl Server {
             clock.spawn(keep_time(Arc::clone(&router)));
         }
         clock.spawn(watch_stalls(Arc::clone(&router)));
+        clock.spawn(watch_reloads(Arc::clone(&router)));
         let failed = select! {
             () = shutdown => None,
             failed = engine.failure().failed() => Some(failed),
@@ -242,6 +243,24 @@ async fn watch_stalls(router: Arc<Router>) {
             yield_now().await;
         }
     }
+}
+
+/// Ends the streams of topics that their readers may no longer read after a reload.
+async fn watch_reloads(router: Arc<Router>) {
+    let context = &router.context;
+    loop {
+        context.control.reloaded().await;
+        context.engine.close_some(|seen| seen.is_limited() && is_closed(&seen.view()));
+        context.streams.close_some_bodies(|stream| is_closed(&stream.view));
+    }
+}
+
+/// Returns whether a view has a topic that its grant does not allow.
+fn is_closed(view: &View) -> bool {
+    view.filters().iter().any(|filter| match filter {
+        TopicFilter::Exact(topic) => !view.grant().allows_topic(topic.as_str()),
+        _ => false,
+    })
 }
 
 fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {

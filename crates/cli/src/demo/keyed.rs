@@ -97,6 +97,7 @@ impl Keyed {
             (None, text) => text,
         };
         let topics = topics(&key).map_err(Refused::Topic)?;
+        request.require_publish(&topics)?;
         accept_events(&self.hub)?;
         self.hub.publish(Draft::new(topics, Event::new(data))).await?;
         Ok(Answer::no_content())
@@ -105,6 +106,9 @@ impl Keyed {
     async fn disconnect(&self, request: &Request<'_>, path: &str) -> Result<Answer, Problem> {
         request.query(&[])?;
         let key = key(path)?;
+        for topic in topics(&key).map_err(Refused::Topic)?.as_slice() {
+            request.require_manage(&topic.clone().into())?;
+        }
         // Both are asked for before either is waited for, so that neither kind outlives the other.
         let endings = [self.connected.close(&key), self.streaming.close(&key)];
         for ending in endings {

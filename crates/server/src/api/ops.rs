@@ -60,6 +60,7 @@ pub(crate) fn metrics(
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     static CLASSIC: HeaderValue =
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    request.caller.access().may_manage_all()?;
     request.query(&[])?;
     let format = MetricsFormat::accepted(&request.head.headers);
     let content_type = match format {

@@ -88,6 +88,8 @@ pub(crate) struct Shard<S, P: Permit> {
     pass: Option<usize>,
     next_pass: Tick,
     evicted: EvictedRests,
+    /// The earliest end among the slots that the current pass has visited.
+    next_end: Tick,
     is_closing: bool,
     /// Sockets of ended streams, and the time until which they wait for their clients to close.
     lingering: Vec<(S, P::Lingering, Tick)>,
@@ -133,6 +135,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             pass: None,
             next_pass: 0,
             evicted: EvictedRests::default(),
+            next_end: Tick::MAX,
             is_closing: false,
             lingering: Vec::new(),
             broken: Vec::new(),
@@ -188,9 +191,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     pub(crate) fn add(&mut self, adopted: Adopted<S, P>) -> usize {
         let Adopted { socket, head, discarded, subscription } = adopted;
         let Subscription { mut reader, framing, spec, permit } = subscription;
-        let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
         // The subject's streams may have been closed while this one was on its way to the shard.
-        let is_ended = subject.as_ref().is_some_and(|subject| reader.is_closed_by(subject.ends()));
+        let is_ended = spec.ends().is_some_and(|ends| reader.is_closed_by(ends));
+        let StreamSpec { client, subject, greeting, timeout, on_end, grant: _ } = spec;
         let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
         reader.write_preamble(client, &mut preamble);
         if let Some(greeting) = greeting {
@@ -223,6 +226,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         cold.put_first(first);
         cold.list_at = self.lists.add(&cold.reader, self.slots.next_key() as u32);
         let key = self.slots.insert(hot, cold);
+        self.next_pass = self.next_pass.min(ends_at);
         if discarded > DISCARDED_BYTES_MAX {
             drop(self.remove(key, Reason::ClientSentData));
         } else if is_ended {

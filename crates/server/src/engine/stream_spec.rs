@@ -1,10 +1,12 @@
 //! Everything that belongs to one stream alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_hub::engine::OnEnd;
-use tidings_hub::{Client, Event};
+use tidings_hub::{Client, Event, Topic};
 
+use crate::auth::grant::Grant;
 use crate::engine::subject::Subject;
 
 /// Everything that belongs to one stream alone, beside its view and its start.
@@ -23,4 +25,15 @@ pub struct StreamSpec {
     /// runs on the thread that writes this and many other streams, with no lock held: it may publish
     /// and should not block.
     pub on_end: Option<OnEnd>,
+    /// The grant that the subject is from, if it is from one.
+    pub(crate) grant: Option<Arc<Grant>>,
+}
+
+impl StreamSpec {
+    /// The topic whose ends close the stream: that of its subject, unless a token names the subject.
+    /// The streams of a token's subject are closed by a revocation, which is about tokens: a reader
+    /// with a new token may come back with an old place.
+    pub(crate) fn ends(&self) -> Option<&Topic> {
+        self.subject.as_ref().filter(|_| self.grant.is_none()).map(Subject::ends)
+    }
 }

@@ -117,11 +117,15 @@ impl Streams {
 
     /// Closes the listed streams of a subject.
     pub(crate) fn close_bodies(&self, subject: &Subject) {
+        self.close_some_bodies(|stream| stream.subject() == Some(subject));
+    }
+
+    /// Closes the selected streams among those listed.
+    pub(crate) fn close_some_bodies(&self, is_selected: impl Fn(&BodyStream) -> bool) {
         let mut next = Some(0);
         while let Some(from) = next {
             let some;
             (some, next) = self.some_bodies(from);
-            let is_selected = |stream: &BodyStream| stream.subject() == Some(subject);
             some.iter()
                 .filter(|(_, stream)| is_selected(stream))
                 .for_each(|(_, stream)| stream.closer.close());

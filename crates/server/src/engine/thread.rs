@@ -24,7 +24,6 @@ use super::shard::{Shard, ShardConfig};
 use super::slot::Adopted;
 use super::socket::ShardSocket;
 use super::streams::StreamPermit;
-use super::subject::Subject;
 
 /// A stream as it is listed.
 pub(crate) type Seen<'a> = SeenOf<'a, ShardSocket, StreamPermit>;
@@ -143,12 +142,12 @@ impl ShardThread {
         shard.see(from, questions, visit)
     }
 
-    /// Closes all streams of a subject.
-    pub(super) fn close_subject(&self, subject: &Subject) {
+    /// Closes the selected streams.
+    pub(super) fn close_some(&self, mut is_selected: impl FnMut(Seen<'_>) -> bool) {
         let mut next = Some(0);
         while let Some(from) = next {
             let mut shard = self.shared.shard.lock();
-            next = shard.close_subject(subject, from);
+            next = shard.close_some(from, &mut is_selected);
         }
         self.shared.wake();
     }

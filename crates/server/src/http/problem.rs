@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tidings_hub::journal::NotCommitted;
@@ -85,6 +85,12 @@ kinds! {
     ForeignOrigin = FORBIDDEN "foreign-origin" "Foreign origin",
     /// A request that another site made a browser send.
     ForeignSite = FORBIDDEN "foreign-site" "Sent by another site",
+    /// A request without the token that it needs.
+    TokenMissing = UNAUTHORIZED "token-missing" "Token missing",
+    /// A request with a token that is not believed.
+    TokenRefused = UNAUTHORIZED "token-refused" "Token refused",
+    /// An act that the token does not allow.
+    NotGranted = FORBIDDEN "not-granted" "Not granted",
     /// A path with nothing there.
     NotFound = NOT_FOUND "not-found" "Not found",
     /// A method that the path does not have.
@@ -239,6 +245,18 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 6750, section 3: an error code only if there was a token.
+            headers.insert(
+                WWW_AUTHENTICATE,
+                match self.0.kind {
+                    ProblemKind::TokenRefused => {
+                        HeaderValue::from_static("Bearer error=\"invalid_token\"")
+                    }
+                    _ => HeaderValue::from_static("Bearer"),
+                },
+            );
+        }
         if let Some(methods) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }

@@ -15,12 +15,13 @@ pub(crate) use self::headers::Given;
 pub(crate) use self::path::topic;
 pub use self::path::topic_of_path;
 pub use self::query::Query;
+pub(crate) use self::query::{no_token_in_query, percent_decode};
 
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::StreamRequest;
+use tidings_hub::{StreamRequest, TopicFilter, Topics};
 
 use crate::http::answer::Answer;
 use crate::http::problem::Problem;
@@ -95,6 +96,24 @@ impl Request<'_> {
     /// A [`Problem`] if the parameters contradict each other.
     pub fn stream(&self, query: &Query) -> Result<StreamRequest, Problem> {
         Ok(StreamRequest::from_pairs(&self.head.headers, query.pairs())?)
+    }
+
+    /// Refuses the request unless its sender may publish to each of these topics.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] that names the topic and the right, if authentication is configured.
+    pub fn require_publish(&self, topics: &Topics) -> Result<(), Problem> {
+        self.caller.access().may_publish(topics.as_slice())
+    }
+
+    /// Refuses the request unless its sender may manage the topics of a filter.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] that names the filter and the right, if authentication is configured.
+    pub fn require_manage(&self, filter: &TopicFilter) -> Result<(), Problem> {
+        self.caller.access().may_manage(filter)
     }
 
     /// Refuses every method that the path does not have; `methods` is as the header `Allow` lists them.

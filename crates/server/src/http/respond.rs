@@ -1,5 +1,6 @@
 //! The one place that makes a response of an answer, and the only one that opens streams.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use tidings_hub::journal::Durability;
 use tidings_hub::{Body, Hub, StreamEnd};
 use tidings_proto::{encode_comment, encode_retry};
 
+use crate::auth::access::Access;
 use crate::context::Context;
 use crate::engine::stream_spec::StreamSpec;
 use crate::engine::streams::{BodyStream, ListedStream, StreamPermit};
@@ -98,6 +100,13 @@ pub(crate) fn respond<S: OpenedStream>(
         Answer::Pieces(response) => return in_pieces(request, *response),
         Answer::Stream(stream) => *stream,
     };
+    let stream = match authorize(context, stream, caller.access()) {
+        Ok(stream) => stream,
+        Err(problem) => {
+            context.metrics.refused(problem.kind());
+            return whole(problem.into_response());
+        }
+    };
     let permit = match stream_permit(context) {
         Ok(permit) => permit,
         Err(problem) => return whole(refuse_for_now(context, request, problem)),
@@ -107,6 +116,25 @@ pub(crate) fn respond<S: OpenedStream>(
         return opened.map_or_else(ended, |(response, _)| whole(response.map(|_| Bytes::new())));
     }
     S::open(context, request, stream, permit, caller).map_or_else(ended, Handled::Stream)
+}
+
+/// Narrows a stream to what its reader may read, and to the time for which it may.
+fn authorize(
+    context: &Context,
+    mut stream: StreamAnswer,
+    access: &Access,
+) -> Result<StreamAnswer, Problem> {
+    stream.view = access.view(stream.view)?;
+    if let Access::Granted(grant) = access {
+        let spec = &mut stream.spec;
+        let lasts = access.lasts(context.hub.time());
+        spec.timeout = spec.timeout.into_iter().chain(lasts).min();
+        if let Some(subject) = &grant.subject {
+            spec.subject = Some(subject.clone());
+            spec.grant = Some(Arc::clone(grant));
+        }
+    }
+    Ok(stream)
 }
 
 fn whole<S>(response: Response<Bytes>) -> Handled<S> {
@@ -137,9 +165,7 @@ impl OpenedStream for Box<ShardStream> {
     ) -> Option<Self> {
         let StreamAnswer { head, view, start, spec } = stream;
         let (shard, reader) = context.engine.subscribe(&view, start);
-        if reader.is_closed()
-            || spec.subject.as_ref().is_some_and(|s| reader.is_closed_by(s.ends()))
-        {
+        if reader.is_closed() || spec.ends().is_some_and(|ends| reader.is_closed_by(ends)) {
             complete(spec.on_end);
             return None;
         }
@@ -184,16 +210,17 @@ fn open_body(
     caller: &Caller,
 ) -> Option<(Response<Body>, ListedStream)> {
     let StreamAnswer { head, view, start, spec } = stream;
-    let StreamSpec { client, subject, greeting, timeout, on_end } = spec;
+    let ends = spec.ends().cloned();
+    let StreamSpec { client, subject, greeting, timeout, on_end, grant } = spec;
     let since = context.hub.uptime();
     let subscriber = context.hub.subscribe(view.clone(), start);
     let (closer, version) = (subscriber.closer(), request.version);
     // Listed before the check for an end: the streams of a subject that are ended after the check
     // are found in the list.
-    let listed =
-        BodyStream::new(view, closer, caller.address(), version, since).of(subject.clone());
+    let listed = BodyStream::new(view, closer, caller.address(), version, since).of(subject);
     let listed = permit.list(listed);
-    if subscriber.is_closed() || subject.is_some_and(|s| subscriber.is_closed_by(s.ends())) {
+    let is_revoked = grant.is_some_and(|grant| context.control.revocations().concern(&grant));
+    if subscriber.is_closed() || is_revoked || ends.is_some_and(|e| subscriber.is_closed_by(&e)) {
         complete(on_end);
         return None;
     }

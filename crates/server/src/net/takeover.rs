@@ -27,7 +27,15 @@ pub(crate) fn take_over(
     }
     let discarded = u16::try_from(read_past).unwrap_or(u16::MAX);
     let ShardStream { shard, subscription, .. } = stream;
+    let grant = subscription.spec.grant.clone();
     let adopted = Adopted { socket: ShardSocket::new(socket), head, discarded, subscription };
     context.engine.adopt(shard, adopted);
+    // A revocation while the stream was on its way did not find it in the shard.
+    if let Some(grant) = grant
+        && context.control.revocations().concern(&grant)
+        && let Some(subject) = &grant.subject
+    {
+        context.engine.close_subject(subject);
+    }
     Ok(())
 }

@@ -233,7 +233,7 @@ async fn an_unknown_query_parameter_is_named_with_the_nearest_one() {
         check(&server, ask, 400, "unknown-parameter", &words).await;
     }
     let ask = server.get("/topics/a?token=secret");
-    check(&server, ask, 400, "tokens-not-configured", &["no tokens configured"]).await;
+    check(&server, ask, 400, "tokens-not-configured", &["no token in the query"]).await;
     let ask = server.get("/topics/a?last_event_id=1&lastEventId=2");
     check(&server, ask, 400, "invalid-parameter", &["lastEventId"]).await;
     let ask = server.post("/topics/a?type=a&type=b", "x");

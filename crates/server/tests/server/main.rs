@@ -6,6 +6,7 @@
 
 mod admission;
 mod answers;
+mod auth;
 mod bad_input;
 mod budget;
 mod connections;

@@ -6,6 +6,7 @@ use tidings_hub::Draft;
 
 use super::marks::Marks;
 use super::report::Report;
+use crate::auth::access::Access;
 use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::RequestBody;
@@ -28,13 +29,14 @@ pub(super) trait EventReader: Send {
 /// A streamed request on its way into the hub.
 pub(super) struct Ingest<'a> {
     context: &'a Context,
+    access: &'a Access,
     marks: Marks,
     report: Report,
 }
 
 impl<'a> Ingest<'a> {
-    pub(super) fn new(context: &'a Context, marks: Marks) -> Self {
-        Self { context, marks, report: Report::default() }
+    pub(super) fn new(context: &'a Context, access: &'a Access, marks: Marks) -> Self {
+        Self { context, access, marks, report: Report::default() }
     }
 
     /// Publishes a body while it arrives.
@@ -89,7 +91,11 @@ impl<'a> Ingest<'a> {
         let hub = &self.context.hub;
         let first = self.report.committed;
         drafts = (first..).zip(drafts).map(|(i, draft)| self.marks.put_on(draft, i)).collect();
-        let wrong = drafts.iter().enumerate().find_map(|(i, d)| Some((i, hub.check(d).err()?)));
+        let wrong = |draft: &Draft| {
+            self.access.may_publish(draft.topics().as_slice())?;
+            hub.check(draft).map_err(|reason| Problem::from(&reason))
+        };
+        let wrong = drafts.iter().enumerate().find_map(|(i, d)| Some((i, wrong(d).err()?)));
         if let Some((index, _)) = wrong {
             drafts.truncate(index);
         }
@@ -100,7 +106,7 @@ impl<'a> Ingest<'a> {
             self.report.count(published);
         }
         match wrong {
-            Some((_, reason)) => Err(self.report.place(Problem::from(&reason))),
+            Some((_, problem)) => Err(self.report.place(problem)),
             None => Ok(()),
         }
     }

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tidings_hub::{Hub, Topic};
+use tidings_hub::{Hub, Topic, TopicFilter, View};
 
+use crate::auth::access::is_within;
 use crate::context::Context;
 use crate::engine::streams::{BodyStream, Streams};
 use crate::engine::subject::Subject;
@@ -39,6 +40,8 @@ pub(super) struct Position {
 pub(super) struct Selection {
     pub(super) topics: Vec<Topic>,
     pub(super) subjects: Vec<Subject>,
+    /// The patterns that a stream must keep to; `None` for streams of all topics.
+    within: Option<Vec<TopicFilter>>,
 }
 
 impl OpenStreams {
@@ -65,7 +68,7 @@ impl OpenStreams {
             part if part < shards => self.engine.see(part, from.key, named.len(), |seen| {
                 work::looked_at(1);
                 let position = Position { key: seen.key, ..from };
-                match named.has(seen.subject(), |topic| seen.reads(topic)) {
+                match named.has(seen.subject(), |topic| seen.reads(topic), || seen.view()) {
                     true => visit(position, OpenStream::OfShard(seen)),
                     false => ControlFlow::Continue(()),
                 }
@@ -74,8 +77,8 @@ impl OpenStreams {
                 let (some, mut next) = self.streams.some_bodies(from.key);
                 for (key, body) in some {
                     work::looked_at(1);
-                    let is_named =
-                        named.has(body.subject(), |topic| body.view.matches(topic.as_str()));
+                    let reads = |topic: &Topic| body.view.matches(topic.as_str());
+                    let is_named = named.has(body.subject(), reads, || body.view.clone());
                     let position = Position { key, ..from };
                     if is_named && visit(position, OpenStream::OfHyper(&body)).is_break() {
                         next = Some(key + 1);
@@ -112,23 +115,36 @@ impl Selection {
         Ok(Self {
             topics: topics.collect::<Result<_, _>>()?,
             subjects: subjects.collect::<Result<_, _>>()?,
+            within: None,
         })
+    }
+
+    /// Leaves out the streams that carry more than these patterns cover; none if there are none.
+    pub(super) fn within(self, patterns: Option<&[TopicFilter]>) -> Self {
+        Self { within: patterns.map(<[TopicFilter]>::to_vec), ..self }
     }
 
     fn len(&self) -> usize {
         self.topics.len() + self.subjects.len()
     }
 
-    pub(super) fn is_nobody(&self) -> bool {
-        self.topics.is_empty() && self.subjects.is_empty()
+    /// Returns whether it selects every stream.
+    pub(super) fn is_everybody(&self) -> bool {
+        self.topics.is_empty() && self.subjects.is_empty() && self.within.is_none()
     }
 
-    /// Returns whether a stream is selected: it belongs to one of the subjects and is sent one of the
-    /// topics.
-    fn has(&self, subject: Option<&Subject>, reads: impl Fn(&Topic) -> bool) -> bool {
+    /// Returns whether a stream is selected: it belongs to one of the subjects, is sent one of the
+    /// topics, and keeps to the patterns.
+    fn has(
+        &self,
+        subject: Option<&Subject>,
+        reads: impl Fn(&Topic) -> bool,
+        view: impl FnOnce() -> View,
+    ) -> bool {
         let is_selected = || subject.is_some_and(|subject| self.subjects.contains(subject));
         (self.subjects.is_empty() || is_selected())
             && (self.topics.is_empty() || self.topics.iter().any(reads))
+            && self.within.as_ref().is_none_or(|patterns| is_within(&view(), patterns))
     }
 }
 

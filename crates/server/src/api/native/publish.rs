@@ -22,6 +22,7 @@ pub(crate) async fn one(
     path: &str,
 ) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
+    request.caller.access().may_publish(std::slice::from_ref(&topic))?;
     let query = request.query(&["type", "id", "retry"])?;
     let headers = PublishHeaders::of(&request.head.headers);
     let parts = EventParts {

@@ -26,6 +26,10 @@ pub(super) async fn events(
     let bytes =
         request.body.whole(context.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
     let drafts = drafts(utf8(without_mark(&bytes))?).await?;
+    for (index, draft) in drafts.iter().enumerate() {
+        let allowed = request.caller.access().may_publish(draft.topics().as_slice());
+        allowed.map_err(|problem| problem.with("index", index))?;
+    }
     let drafts = (0..).zip(drafts).map(|(i, draft)| marks.put_on(draft, i)).collect();
     accept_events(&context.hub)?;
     context.tick();

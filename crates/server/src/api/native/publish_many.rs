@@ -24,6 +24,7 @@ pub(crate) async fn events(
     request: &mut Request<'_>,
 ) -> Result<Response<Bytes>, Problem> {
     let head = request.head;
+    request.caller.access().may_publish_anything()?;
     let headers = PublishHeaders::of(&head.headers);
     headers.refuse_coding()?;
     let bytes_max = context.hub.config().event_bytes_max;
@@ -45,7 +46,8 @@ pub(crate) async fn events(
         _ => return Err(unsupported(head)),
     };
     let marks = headers.marks()?;
-    Ok(Ingest::new(context, marks).run(request.body, reader).await)
+    let access = request.caller.access();
+    Ok(Ingest::new(context, access, marks).run(request.body, reader).await)
 }
 
 /// The content type of lines.

@@ -51,6 +51,7 @@ async fn answer(
             Ok(stream.into())
         }
         Format::Json => {
+            let view = request.caller.access().view(view)?;
             // Boxed: every other request would carry the room for it.
             let mut response = Box::pin(page::page(context, query, view, stream.start)).await?;
             response.headers_mut().extend(vary());

@@ -4,30 +4,35 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use http::Response;
+use tidings_hub::TopicFilter;
 use tokio::task::yield_now;
 
 use super::json_subscribers::JsonSubscribers;
 use super::open_streams::{OpenStreams, Position, Selection, position};
 use super::paging::{LIMIT, limit};
+use crate::auth::access::is_within;
 use crate::context::Context;
+use crate::engine::subject::Subject;
 use crate::http::pieces::AnswerPieces;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Request;
 use crate::http::response::{json_in_pieces, no_content};
 
-/// `GET /subscribers`: lists the open streams, or those of the named topics or subjects.
+/// `GET /subscribers`: lists the open streams, or those of the named topics or subjects, as far as
+/// the sender manages all that they carry.
 pub(crate) async fn list(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<AnswerPieces>, Problem> {
+    let managed = request.caller.access().managed()?;
     let query = request.query(&["topic", "subject", "limit", "after"])?;
-    let named = Selection::new(context, &query)?;
+    let named = Selection::new(context, &query)?.within(managed);
     let limit = query.one("limit")?.map_or(Ok(LIMIT), limit)?;
     let from = query.one("after")?.map_or(Ok(Position::default()), position)?;
     context.tick();
     let open = OpenStreams::of(context);
     // The answer begins with the number of streams: with a selection, all are visited for it.
-    let total = if named.is_nobody() { open.len() } else { matching(&open, &named).await };
+    let total = if named.is_everybody() { open.len() } else { matching(&open, &named).await };
     let subscribers = JsonSubscribers::new(open, named, (from, limit), total);
     Ok(json_in_pieces(AnswerPieces::begin(context.control.bodies(), subscribers).await?))
 }
@@ -52,8 +57,10 @@ pub(crate) async fn close(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<Bytes>, Problem> {
+    let access = request.caller.access();
+    let managed = access.managed()?;
     let query = request.query(&["topic", "subject"])?;
-    let Selection { topics, subjects } = Selection::new(context, &query)?;
+    let Selection { topics, subjects, .. } = Selection::new(context, &query)?;
     match (topics.is_empty(), subjects.is_empty()) {
         (true, true) => {
             let detail = "name the streams to close: topic= names a topic, subject= a subject";
@@ -66,19 +73,42 @@ pub(crate) async fn close(
         }
         _ => {}
     }
+    for topic in &topics {
+        access.may_manage(&topic.clone().into())?;
+    }
     context.tick();
     for topic in topics {
         context.hub.close(topic).await?;
     }
     for subject in subjects {
-        // First, so that a reader that reconnects, or is just connecting, is recognized by this
-        // entry.
-        context.hub.close(subject.ends().clone()).await?;
-        context.engine.close_subject(&subject);
-        context.streams.close_bodies(&subject);
+        match managed {
+            None => revoke(context, &subject).await?,
+            Some(patterns) => close_within(context, &subject, patterns),
+        }
         yield_now().await;
     }
     Ok(no_content())
+}
+
+/// Ends all streams of a subject and revokes its tokens.
+async fn revoke(context: &Context, subject: &Subject) -> Result<(), Problem> {
+    // First, so that a reader that reconnects, or is just connecting, is recognized by its token or
+    // by this entry.
+    context.control.revocations().revoke(subject, context.hub.time());
+    context.hub.close(subject.ends().clone()).await?;
+    context.engine.close_subject(subject);
+    context.streams.close_bodies(subject);
+    Ok(())
+}
+
+/// Ends the streams of a subject that carry nothing beyond some patterns; revokes nothing.
+fn close_within(context: &Context, subject: &Subject, patterns: &[TopicFilter]) {
+    context
+        .engine
+        .close_some(|seen| seen.subject() == Some(subject) && is_within(&seen.view(), patterns));
+    context.streams.close_some_bodies(|stream| {
+        stream.subject() == Some(subject) && is_within(&stream.view, patterns)
+    });
 }
 
 #[cfg(test)]
@@ -136,7 +166,7 @@ mod tests {
         let named = Selection::new(&context, &query).unwrap();
         let open = OpenStreams::of(&context);
         let mut all = 0;
-        if !named.is_nobody() {
+        if !named.is_everybody() {
             let mut matching = pin!(matching(&open, &named));
             let (found, looked) = counted(|cx| matching.as_mut().poll(cx)).await;
             assert_eq!(found, streams);

@@ -22,10 +22,14 @@ pub(crate) async fn list(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<AnswerPieces>, Problem> {
+    let managed = request.caller.access().managed()?;
     let query = request.query(&["after", "limit"])?;
     let limit = query.one("limit")?.map_or(Ok(LIMIT_MAX), limit)?;
     // One more than asked for shows whether there are more.
     let mut listing = TopicListing::new(query.one("after")?, limit + 1);
+    if let Some(managed) = managed {
+        listing = listing.within(managed.to_vec());
+    }
     while listing.step(&context.hub) {
         yield_now().await;
     }

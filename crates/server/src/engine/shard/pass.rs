@@ -80,6 +80,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             return;
         };
         let to = from + PASS_SLOTS;
+        if from == 0 {
+            self.next_end = Tick::MAX;
+        }
         for key in from..to.min(self.slots.bound()) {
             self.note_rest(key);
             self.visit(key);
@@ -88,7 +91,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         if self.pass.is_none() {
             self.limit_rests();
             self.let_go();
-            self.next_pass = self.now + self.pass_interval();
+            // Ends are on time, as that of a token is.
+            let next_end = self.next_end.max(self.now + 1);
+            self.next_pass = (self.now + self.pass_interval()).min(next_end);
         }
     }
 
@@ -124,6 +129,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let quiet = self.now.saturating_sub(hot.sent_at);
         let is_quiet = || u64::from(quiet) >= quiet_max(heartbeat, key as u64, hot.sent_at.into());
         let is_over = self.now >= cold.ends_at;
+        if !is_over {
+            self.next_end = self.next_end.min(cold.ends_at);
+        }
         match cold.ending {
             // If the socket is writable, the end is in the queue, however long the queue is.
             Some(reason) if is_over && !hot.is_writable() => drop(self.remove(key, reason)),

@@ -55,16 +55,20 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         Some(to).filter(|to| *to < self.slots.bound())
     }
 
-    /// Closes a subject's streams in a portion, starting at a number; returns the number of the
+    /// Closes the selected streams in a portion, starting at a number; returns the number of the
     /// next portion.
-    pub(crate) fn close_subject(&mut self, subject: &Subject, from: usize) -> Option<usize> {
+    pub(crate) fn close_some(
+        &mut self,
+        from: usize,
+        mut is_selected: impl FnMut(Seen<'_, S, P>) -> bool,
+    ) -> Option<usize> {
         let to = self.slots.bound().min(from.saturating_add(PORTION));
         for key in from..to {
-            let is_open = self
-                .slots
-                .get(key)
-                .is_some_and(|(_, cold)| cold.subject() == Some(subject) && cold.ending.is_none());
-            if is_open {
+            let (tap, now) = (&self.tap, self.now);
+            let is_closed = self.slots.get(key).is_some_and(|(hot, cold)| {
+                cold.ending.is_none() && is_selected(Seen { key, tap, now, hot, cold })
+            });
+            if is_closed {
                 self.end(key, Reason::Completed);
             }
         }
@@ -75,6 +79,11 @@ impl<S: Socket, P: Permit> Shard<S, P> {
 impl<S, P> Seen<'_, S, P> {
     pub(crate) fn view(&self) -> View {
         self.tap.view_of(&self.cold.reader)
+    }
+
+    /// Returns whether its grant is limited.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.cold.reader.is_limited()
     }
 
     /// Returns whether it is sent events of the topic.

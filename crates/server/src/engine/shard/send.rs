@@ -35,8 +35,14 @@ pub(super) fn offer<S: Socket, P>(
     match Meeting::of(sweep.previous, events, sweep.is_special, hot.after) {
         Meeting::Past => Ok(Offered::Nothing),
         Meeting::Behind => Ok(Offered::Behind),
-        // Reading from history checks each event against the slot's grant.
-        Meeting::Next if sweep.has_private && cold.reader.is_limited() => Ok(Offered::Behind),
+        // Reading from history checks each event against the slot's grant. A stream of an exact topic
+        // is only open if its grant allows the topic.
+        Meeting::Next
+            if cold.reader.is_limited()
+                && (sweep.has_private || !cold.reader.groups().is_empty()) =>
+        {
+            Ok(Offered::Behind)
+        }
         Meeting::Next if !may_take(hot.after) => Ok(Offered::Behind),
         Meeting::Next => {
             deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)

@@ -69,6 +69,7 @@ impl One {
                     timeout: Some(Duration::from_secs(60)),
                     subject: Some(alpha()),
                     on_end: Some(on_end),
+                    grant: None,
                 },
                 permit: (),
             },
@@ -113,9 +114,12 @@ fn t46_a_streams_hooks_are_told_once_how_it_ended() {
     assert_eq!(one.told(), [StreamEnd::Completed], "its topic's streams ended");
 
     let mut one = One::new();
-    assert_eq!(one.shard.close_subject(&Subject::new("beta").unwrap(), 0), None);
-    assert_eq!(one.shard.close_subject(&alpha(), 0), None);
-    assert_eq!(one.shard.close_subject(&alpha(), 0), None);
+    assert_eq!(
+        one.shard.close_some(0, |seen| seen.subject() == Some(&Subject::new("beta").unwrap())),
+        None
+    );
+    assert_eq!(one.shard.close_some(0, |seen| seen.subject() == Some(&alpha())), None);
+    assert_eq!(one.shard.close_some(0, |seen| seen.subject() == Some(&alpha())), None);
     one.turn();
     assert!(one.wire.borrow().is_finished);
     assert_eq!(one.told(), [StreamEnd::Completed], "its subject's streams ended");
@@ -183,7 +187,7 @@ fn an_end_that_its_client_does_not_take_is_told_as_the_end_it_is() {
     one.wire.borrow_mut().room = 0;
     one.publish();
     one.turn();
-    assert_eq!(one.shard.close_subject(&alpha(), 0), None);
+    assert_eq!(one.shard.close_some(0, |seen| seen.subject() == Some(&alpha())), None);
     one.turn();
     assert!(!one.shard.has_ended());
     one.step(Duration::from_secs(6));

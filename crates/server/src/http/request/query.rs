@@ -52,10 +52,7 @@ impl Query {
         let wrong = self.pairs.iter().find(|(name, _)| is_wrong(name));
         let Some((name, _)) = wrong else { return Ok(()) };
         if name == TOKEN {
-            return Err(Problem::new(
-                ProblemKind::TokensNotConfigured,
-                "this server has no tokens configured, so it takes none: leave 'token' out",
-            ));
+            return Err(no_token_in_query());
         }
         let shown = &name[..name.floor_char_boundary(NAME_SHOWN_BYTES_MAX)];
         let hint = match nearest(shown, known) {
@@ -91,6 +88,13 @@ impl Query {
         let pairs = self.pairs.iter().filter(move |(found, _)| found == name);
         pairs.map(|(_, value)| value.as_str())
     }
+}
+
+/// The problem of a token in the query of a server that takes none there.
+pub(crate) fn no_token_in_query() -> Problem {
+    let detail = "this server takes no token in the query: leave 'token' out, or let the \
+                  configuration of [auth] have query = true";
+    Problem::new(ProblemKind::TokensNotConfigured, detail)
 }
 
 /// Decodes one side of a pair.

@@ -1,0 +1,100 @@
+//! Subjects whose tokens were revoked.
+
+use std::collections::{HashMap, VecDeque};
+
+use parking_lot::RwLock;
+use tidings_hub::Time;
+use tracing::warn;
+
+use super::grant::{Grant, Issued};
+use crate::engine::subject::Subject;
+
+/// The moments at which the tokens of subjects were revoked: those issued before are refused.
+#[derive(Debug, Default)]
+pub(crate) struct Revocations(RwLock<Revoked>);
+
+#[derive(Debug, Default)]
+struct Revoked {
+    moments: HashMap<Box<str>, Time>,
+    /// The order in which they were revoked.
+    order: VecDeque<Box<str>>,
+}
+
+impl Revocations {
+    /// The number of subjects that are remembered: some ten megabytes. More than that are revoked
+    /// only if something is wrong; then the oldest are forgotten, and a warning says so.
+    const SUBJECTS_MAX: usize = 100_000;
+
+    /// Revokes the tokens of a subject that were issued before a moment.
+    pub(crate) fn revoke(&self, subject: &Subject, moment: Time) {
+        let mut revoked = self.0.write();
+        let Revoked { moments, order } = &mut *revoked;
+        let name = subject.as_str();
+        if let Some(known) = moments.get_mut(name) {
+            *known = moment.max(*known);
+            return;
+        }
+        moments.insert(name.into(), moment);
+        order.push_back(name.into());
+        if order.len() > Self::SUBJECTS_MAX
+            && let Some(oldest) = order.pop_front()
+        {
+            moments.remove(&oldest);
+            warn!(subjects_max = Self::SUBJECTS_MAX, "oldest revocation forgotten");
+        }
+    }
+
+    /// Returns whether a grant is revoked.
+    pub(crate) fn concern(&self, grant: &Grant) -> bool {
+        let issued = match grant.issued {
+            Issued::At(time) => Some(time),
+            Issued::Unknown => None,
+            Issued::ByConfiguration => return false,
+        };
+        grant.subject.as_ref().is_some_and(|subject| self.concerns(subject, issued))
+    }
+
+    /// Returns whether a token of a subject is revoked that was issued at a time, if it says so.
+    fn concerns(&self, subject: &Subject, issued: Option<Time>) -> bool {
+        let revoked = self.0.read();
+        let moment = revoked.moments.get(subject.as_str());
+        moment.is_some_and(|moment| issued.is_none_or(|issued| issued < *moment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_from_before_the_moment_are_revoked_and_those_without_a_date() {
+        let revocations = Revocations::default();
+        let (alice, bob) = (Subject::new("alice").unwrap(), Subject::new("bob").unwrap());
+        let at = Time::from_unix_millis;
+        revocations.revoke(&alice, at(5000));
+        for (subject, issued, is_revoked) in [
+            (&alice, Some(at(4999)), true),
+            (&alice, Some(at(5000)), false),
+            (&alice, None, true),
+            (&bob, Some(at(1)), false),
+            (&bob, None, false),
+        ] {
+            assert_eq!(revocations.concerns(subject, issued), is_revoked, "{subject:?} {issued:?}");
+        }
+        // A clock that is set back takes nothing back.
+        revocations.revoke(&alice, at(1000));
+        assert!(revocations.concerns(&alice, Some(at(4999))));
+    }
+
+    #[test]
+    fn the_latest_are_remembered() {
+        let revocations = Revocations::default();
+        let subject = |n: usize| Subject::new(&n.to_string()).unwrap();
+        for n in 0..=Revocations::SUBJECTS_MAX {
+            revocations.revoke(&subject(n), Time::from_unix_millis(1));
+        }
+        assert!(!revocations.concerns(&subject(0), None));
+        assert!(revocations.concerns(&subject(1), None));
+        assert!(revocations.concerns(&subject(Revocations::SUBJECTS_MAX), None));
+    }
+}
