@@ -4,6 +4,7 @@
 
 pub(crate) mod bench;
 mod journal;
+mod token;
 mod tools;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 
 use self::bench::BenchArgs;
 pub(crate) use self::journal::{DataArgs, FolderArgs, JournalArgs, JournalCommand};
+pub(crate) use self::token::{KeyArgs, KeyCommand, KeyNewArgs, RightsArgs, TokenArgs};
 pub(crate) use self::tools::{ListenArgs, PublishArgs, RelayArgs};
 
 /// Server-Sent Events for everyone: a hub to run beside any backend, and tools to listen and
@@ -33,6 +35,10 @@ pub(crate) enum Command {
     Demo(ServeArgs),
     /// Check the configuration of serve, and show each value with its source.
     Check(ServeArgs),
+    /// Make tokens for tests and scripts, or explain one.
+    Token(TokenArgs),
+    /// Make API keys for backends.
+    Key(KeyArgs),
     /// Follow an event stream of any server; print each event or pass it to a command.
     Listen(ListenArgs),
     /// Publish events to a hub, each exactly once.
@@ -59,7 +65,7 @@ pub(crate) struct CompletionsArgs {
 pub(crate) struct ManArgs {
     /// Command to describe [default: the whole program].
     #[arg(value_parser = [
-        "serve", "demo", "check", "listen", "publish", "relay", "bench", "bench-idle", "bench-fan-out",
+        "serve", "demo", "check", "token", "key", "key-new", "listen", "publish", "relay", "bench", "bench-idle", "bench-fan-out",
         "bench-churn", "bench-replay", "bench-slow", "bench-publish", "journal", "journal-check", "journal-dump",
         "journal-new-epoch", "completions", "man",
     ])]

@@ -2,11 +2,15 @@
 //! checked here, and all mistakes are reported at once.
 
 mod address;
+mod auth;
 mod bench;
 mod file;
 mod journal;
+mod section;
 mod settings;
+mod token;
 mod tools;
+mod units;
 
 use std::env;
 use std::fmt;
@@ -23,10 +27,12 @@ use tracing::level_filters::LevelFilter;
 use self::file::ConfigFile;
 pub(crate) use self::settings::Settings;
 use self::settings::{SETTINGS, Setting, Value};
+use self::units::{at_least, at_most, bytes, duration, positive};
 use crate::args::{DataArgs, ServeArgs};
 
 pub(crate) use self::bench::{BenchConfig, Output};
 pub(crate) use self::journal::{DataFolder, JournalConfig};
+pub(crate) use self::token::{KeyConfig, TokenConfig};
 pub(crate) use self::tools::{
     Color, DataSource, Exec, ExecInput, FileFormat, Input, Interactive, ListenConfig, OnFailure,
     PublishConfig, RelayConfig, Sink, Template,
@@ -43,6 +49,8 @@ pub(crate) struct ServeConfig {
     pub(crate) log: LevelFilter,
     /// The settings that it was made of.
     pub(crate) settings: Settings,
+    /// The sections of the file as they are shown.
+    pub(crate) sections: String,
 }
 
 /// All mistakes of a command line, one sentence each.
@@ -96,20 +104,31 @@ impl ServeConfig {
         let args = &args;
         let named = || environment(CONFIG_VARIABLE).filter(|path| !path.is_empty());
         let path = args.config.clone().or_else(|| named().map(PathBuf::from));
-        let file = path.map(|path| ConfigFile::read(&path, &mut mistakes)).unwrap_or_default();
-        let mut settings = Settings::merge(args, environment, file.settings, &mut mistakes);
+        let file = path
+            .map(|path| ConfigFile::read(&path, &environment, &mut mistakes))
+            .unwrap_or_default();
+        let ConfigFile { settings, auth, topics, sections } = file;
+        let mut settings = Settings::merge(args, &environment, settings, &mut mistakes);
         if keeps == Keeps::InMemory {
             // A file may serve both commands.
             settings.remove(&OF_DISK);
         }
-        let config = ServeChecker { settings: &settings, mistakes: &mut mistakes }.check();
-        if mistakes.is_empty() { Ok(Self { settings, ..config }) } else { Err(Mistakes(mistakes)) }
+        let has_auth = auth.is_some();
+        let mut checker = ServeChecker { settings: &settings, has_auth, mistakes: &mut mistakes };
+        let mut config = checker.check();
+        (config.server.auth, config.server.topics) = (auth, topics);
+        if mistakes.is_empty() {
+            Ok(Self { settings, sections, ..config })
+        } else {
+            Err(Mistakes(mistakes))
+        }
     }
 
     /// Warns of values that are legal and unwise.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.is_exposed {
+        let has_auth = self.server.auth.is_some();
+        if self.is_exposed && !has_auth {
             warnings.push(
                 "everyone who can reach this address may publish and read, because there is no \
                  authentication"
@@ -125,6 +144,19 @@ impl ServeConfig {
         }
         if self.server.origins.others == Others::Read {
             warnings.push("every web page may read every topic: list the origins".to_owned());
+        }
+        if !has_auth && self.server.topics.iter().any(|rule| rule.access.is_some()) {
+            warnings.push(
+                "without [auth] everyone may read every topic, whatever its access".to_owned(),
+            );
+        }
+        let is_served = matches!(&self.server.hosts, Hosts::Listed(names) if !names.is_empty());
+        if self.is_exposed && self.server.hosts != Hosts::Any && !is_served {
+            warnings.push(
+                "no host is listed, so that requests from other machines are refused: list the hub's \
+                 names in hosts"
+                    .to_owned(),
+            );
         }
         if !self.is_exposed && self.settings.is_on("open") {
             warnings.push("open has no effect on loopback addresses".to_owned());
@@ -177,6 +209,8 @@ const OTHER_VARIABLES: [&str; 4] =
 /// Finds the meaning of settings and collects mistakes.
 struct ServeChecker<'a> {
     settings: &'a Settings,
+    /// Whether there is a section `[auth]`.
+    has_auth: bool,
     mistakes: &'a mut Vec<String>,
 }
 
@@ -218,7 +252,15 @@ impl ServeChecker<'_> {
         self.set(&mut log, "log", |text| {
             text.parse().map_err(|_| "must be one of error, warn, info, debug, trace".to_owned())
         });
-        ServeConfig { hub, journal, server, is_exposed, log, settings: Settings::default() }
+        ServeConfig {
+            hub,
+            journal,
+            server,
+            is_exposed,
+            log,
+            settings: Settings::default(),
+            sections: String::new(),
+        }
     }
 
     /// Returns the journal, and sets the bound of the history in memory.
@@ -271,12 +313,14 @@ impl ServeChecker<'_> {
         let is_exposed = exposed.peek().is_some();
         if let Some(value) = self.settings.get("listen")
             && !self.settings.is_on("open")
+            && !self.has_auth
         {
             self.mistakes.extend(exposed.map(|address| {
                 value.mistake(
                     &address.to_string(),
                     "this address is reachable from other machines and there is no \
-                     authentication; --open lets everyone publish and read",
+                     authentication; --open lets everyone publish and read, and [auth] in a \
+                     configuration file asks for tokens",
                 )
             }));
         }
@@ -354,49 +398,6 @@ fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
         return Err(format!("{name:?} is not a name of this machine"));
     }
     Ok(addresses)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| "must be a time with its unit, such as 500ms, 15s, 5m or 1h".to_owned())
-}
-
-fn positive(text: &str) -> Result<Option<Duration>, String> {
-    at_least(Duration::from_millis(1), duration(text)?).map(Some)
-}
-
-fn at_least(least: Duration, duration: Duration) -> Result<Duration, String> {
-    if duration >= least {
-        return Ok(duration);
-    }
-    Err(format!("must be at least {}", humantime::format_duration(least)))
-}
-
-fn at_most(most: Duration, duration: Duration) -> Result<Duration, String> {
-    if duration <= most {
-        return Ok(duration);
-    }
-    Err(format!("must be at most {}", humantime::format_duration(most)))
-}
-
-/// Parses a number of bytes: plain, or in units of 1,000 (kB, MB, GB) or 1,024 (KiB, MiB, GiB).
-fn bytes(text: &str) -> Result<usize, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let unit: Option<usize> = match text[digits..].trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kb" => Some(1000),
-        "m" | "mb" => Some(1000 * 1000),
-        "g" | "gb" => Some(1000 * 1000 * 1000),
-        "kib" => Some(1 << 10),
-        "mib" => Some(1 << 20),
-        "gib" => Some(1 << 30),
-        _ => None,
-    };
-    let number: Option<usize> = text[..digits].parse().ok();
-    number
-        .zip(unit)
-        .and_then(|(number, unit)| number.checked_mul(unit))
-        .ok_or_else(|| "must be a number of bytes, such as 65536, 64KiB or 256MiB".to_owned())
 }
 
 #[cfg(test)]
@@ -663,6 +664,15 @@ mod tests {
             |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| find(key).is_some());
         let text = lines.filter(is_key).map(|line| format!("{line}\n")).collect::<String>();
         let config = check_all("", &[], &Written::new("example", &text)).unwrap();
+        let (_, sections) = example.split_once("\n# [auth]\n").unwrap();
+        let lines = sections.lines().filter_map(|line| line.strip_prefix("# "));
+        let sections = lines.map(|line| format!("{line}\n")).collect::<String>();
+        let secret = "s".repeat(32);
+        let file = Written::new("sections", &format!("[auth]\n{sections}"));
+        let guarded = check_all("", &[("EVENTS_SECRET", &secret)], &file).unwrap();
+        let auth = guarded.server.auth.unwrap();
+        assert_eq!((auth.keys.len(), auth.api_keys.len(), auth.in_query), (1, 1, true));
+        assert_eq!(guarded.server.topics.len(), 1);
         for setting in SETTINGS {
             let value = config.settings.get(setting.key);
             let value = value.unwrap_or_else(|| panic!("{} is missing", setting.key));
@@ -675,24 +685,6 @@ mod tests {
                     && paragraph.contains("[reload]")
             });
             assert_eq!(is_marked, setting.change == Change::Reload, "{}", setting.key);
-        }
-    }
-
-    #[test]
-    fn bytes_are_read_in_both_kinds_of_units() {
-        for (text, number) in [
-            ("0", 0),
-            ("65536", 65536),
-            ("64KiB", 65536),
-            ("64 kib", 65536),
-            ("2MB", 2_000_000),
-            ("1GiB", 1 << 30),
-            ("7b", 7),
-        ] {
-            assert_eq!(bytes(text), Ok(number), "{text}");
-        }
-        for text in ["", "KiB", "-1", "1.5MiB", "1TiB", "99999999999999999999", "99999999999GiB"] {
-            assert!(bytes(text).is_err(), "{text}");
         }
     }
 }

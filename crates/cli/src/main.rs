@@ -17,6 +17,7 @@ mod serve;
 mod signals;
 mod state_file;
 mod terminal;
+mod token;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -24,8 +25,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, Command, ServeArgs};
-use crate::config::{BenchConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig};
+use crate::args::{Cli, Command, KeyCommand, ServeArgs};
+use crate::config::{
+    BenchConfig, KeyConfig, ListenConfig, Mistakes, PublishConfig, RelayConfig, ServeConfig,
+    TokenConfig,
+};
 use crate::log::Log;
 use crate::message::tell;
 use crate::sentence::sentence;
@@ -53,6 +57,10 @@ fn main() -> ExitCode {
             ServeConfig::read_demo(&args).map(|config| serve(&args, config, serve::Site::Demo))
         }
         Command::Check(args) => check(&args),
+        Command::Token(args) => TokenConfig::check(&args).map(token::run),
+        Command::Key(args) => match args.command {
+            KeyCommand::New(args) => KeyConfig::check(args).map(token::new_key),
+        },
         Command::Listen(args) => ListenConfig::check(&args).map(listen::run),
         Command::Publish(args) => PublishConfig::check(&args).map(publish::run),
         Command::Relay(args) => RelayConfig::check(&args).map(relay::run),
@@ -88,7 +96,8 @@ fn serve(args: &ServeArgs, config: ServeConfig, site: serve::Site) -> CommandRes
 /// Shows the configuration, and warns of what is legal and unwise.
 fn check(args: &ServeArgs) -> Result<CommandResult, Mistakes> {
     let config = ServeConfig::read(args)?;
-    let shown = print::print(config.settings.to_string().as_bytes());
+    let text = format!("{}{}", config.settings, config.sections);
+    let shown = print::print(text.as_bytes());
     config.warnings().iter().for_each(|warning| tell(&format!("warning: {warning}")));
     Ok(shown.map_err(Into::into))
 }

@@ -82,7 +82,8 @@ async fn serve(
         Site::Hub => ServeConfig::read(args),
         Site::Demo => ServeConfig::read_demo(args),
     };
-    let reloading = reload(read, config.settings, hangups, control);
+    let old = (config.settings, config.server.auth.is_some());
+    let reloading = reload(read, old, hangups, control);
     tokio::pin!(serving, reloading);
     let served = tokio::select! {
         served = &mut serving => served,
@@ -116,7 +117,7 @@ async fn open(config: &ServeConfig) -> Result<(Hub, Option<DiskJournal>), Box<dy
 /// Reads the configuration again at each hangup, and makes the server take up what can change.
 async fn reload(
     read: impl Fn() -> Result<ServeConfig, Mistakes>,
-    mut settings: Settings,
+    (mut settings, has_auth): (Settings, bool),
     mut hangups: Signal,
     control: Control,
 ) -> Infallible {
@@ -127,7 +128,10 @@ async fn reload(
         match read() {
             Ok(new) => {
                 control.reload(&new.server);
-                let restart = settings.needing_restart(&new.settings);
+                let mut restart = settings.needing_restart(&new.settings);
+                if has_auth != new.server.auth.is_some() {
+                    restart.push("auth");
+                }
                 let more = match restart.as_slice() {
                     [] => String::new(),
                     keys => format!("; a restart is needed for {}", keys.join(", ")),
@@ -168,6 +172,9 @@ fn greet(
         writeln!(out, "tidings {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
     }
     let who = match (&config.server.hosts, config.is_exposed) {
+        _ if config.server.auth.is_some() => {
+            "by token: publishing, managing and reading need one, but for topics whose access is public"
+        }
         (Hosts::Any, _) => {
             "open: everyone who can reach this address may publish and read, under any host name"
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tidings_bench::{BadTarget, Batch, Config, EVENT_BYTES_MIN, ProgressStyle, Scenario, Target};
 
-use super::{Checker, Mistakes, at_least, bytes, duration};
+use super::units::{at_least, bytes, duration};
+use super::{Checker, Mistakes};
 use crate::args::bench::{
     BenchArgs, CommonArgs, EventsArgs, PublishingArgs, ScenarioArgs, SubscribersArgs, TopicsArgs,
 };

@@ -4,9 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use tidings_server::{AuthConfig, TopicRule};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::auth::{Outside, auth, topic_rule};
+use super::section::{Parser, shown};
 use super::settings::{Given, Kind, Origin, SETTINGS, Setting, find};
 
 /// A larger file is not a configuration.
@@ -19,11 +22,21 @@ const SIMILARITY_MIN: f64 = 0.8;
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
     pub(crate) settings: Vec<(&'static Setting, Given)>,
+    /// The section `[auth]`.
+    pub(crate) auth: Option<AuthConfig>,
+    /// The elements of `[[topics]]`.
+    pub(crate) topics: Vec<TopicRule>,
+    /// The sections as they are shown, with secrets hidden.
+    pub(crate) sections: String,
 }
 
 impl ConfigFile {
     /// Reads a file, and adds what is wrong with it to the mistakes.
-    pub(crate) fn read(path: &Path, mistakes: &mut Vec<String>) -> Self {
+    pub(crate) fn read(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+        mistakes: &mut Vec<String>,
+    ) -> Self {
         let name = path.display().to_string();
         let text = fs::metadata(path).and_then(|metadata| {
             if metadata.len() > FILE_BYTES_MAX {
@@ -32,7 +45,10 @@ impl ConfigFile {
             fs::read_to_string(path)
         });
         match text {
-            Ok(text) => Self::parse(&name, &text, mistakes),
+            Ok(text) => {
+                let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+                Self::parse(&name, &text, &Outside { folder, environment }, mistakes)
+            }
             Err(error) => {
                 mistakes.push(format!("{name}: cannot be read: {error}"));
                 Self::default()
@@ -41,7 +57,7 @@ impl ConfigFile {
     }
 
     /// Parses the text of a file called `name`.
-    pub(crate) fn parse(name: &str, text: &str, mistakes: &mut Vec<String>) -> Self {
+    fn parse(name: &str, text: &str, outside: &Outside<'_>, mistakes: &mut Vec<String>) -> Self {
         let mut parser = Parser { name: name.into(), text, mistakes };
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut spoiled = Vec::new();
@@ -55,13 +71,39 @@ impl ConfigFile {
             let line = parser.line(key.span().start);
             // What is left of a line that is no TOML says nothing.
             if !spoiled.contains(&line) {
-                file.add(&mut parser, key.get_ref(), value, line);
+                file.add(&mut parser, outside, (key.get_ref(), value), line);
             }
         }
         file
     }
 
     fn add(
+        &mut self,
+        parser: &mut Parser<'_>,
+        outside: &Outside<'_>,
+        (key, value): (&str, &Spanned<DeValue<'_>>),
+        line: usize,
+    ) {
+        match key {
+            "auth" => {
+                self.auth = auth(parser, outside, value);
+                self.show(&parser.name, key, value, line);
+            }
+            "topics" => {
+                let DeValue::Array(rules) = value.get_ref() else {
+                    return parser.mistake(line, "topics: must be a list of tables: [[topics]]");
+                };
+                for rule in rules {
+                    self.topics.extend(topic_rule(parser, rule));
+                    let line = parser.line(rule.span().start);
+                    self.show(&parser.name, "[topics]", rule, line);
+                }
+            }
+            _ => self.add_setting(parser, key, value, line),
+        }
+    }
+
+    fn add_setting(
         &mut self,
         parser: &mut Parser<'_>,
         key: &str,
@@ -79,24 +121,15 @@ impl ConfigFile {
             Err(why) => parser.mistake(line, &format!("{key}: {why}")),
         }
     }
-}
 
-/// A file while it is parsed.
-struct Parser<'a> {
-    name: Arc<str>,
-    text: &'a str,
-    mistakes: &'a mut Vec<String>,
-}
-
-impl Parser<'_> {
-    /// The line at a byte, counted from one.
-    fn line(&self, byte: usize) -> usize {
-        let before = &self.text.as_bytes()[..byte.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
-    }
-
-    fn mistake(&mut self, line: usize, what: &str) {
-        self.mistakes.push(format!("{}:{line}: {what}", self.name));
+    /// Adds a section to those that are shown.
+    fn show(&mut self, file: &str, name: &str, value: &Spanned<DeValue<'_>>, line: usize) {
+        let DeValue::Table(table) = value.get_ref() else { return };
+        let head = format!("[{name}]");
+        self.sections += &format!("\n{head:<40} # {file}:{line}\n");
+        for (key, value) in table {
+            self.sections += &format!("{} = {}\n", key.get_ref(), shown(value.get_ref()));
+        }
     }
 }
 
@@ -149,7 +182,8 @@ mod tests {
 
     fn parse(text: &str) -> (Vec<(&'static str, Vec<String>)>, Vec<String>) {
         let mut mistakes = Vec::new();
-        let file = ConfigFile::parse("a.toml", text, &mut mistakes);
+        let outside = Outside { folder: "".into(), environment: &|_| None };
+        let file = ConfigFile::parse("a.toml", text, &outside, &mut mistakes);
         (
             file.settings.into_iter().map(|(setting, given)| (setting.key, given.texts)).collect(),
             mistakes,
@@ -200,5 +234,75 @@ mod tests {
         for start in ["a.toml:1: ", "a.toml:4: "] {
             assert!(mistakes.iter().any(|mistake| mistake.starts_with(start)), "{mistakes:?}");
         }
+    }
+
+    fn parse_auth(text: &str) -> (ConfigFile, Vec<String>) {
+        let mut mistakes = Vec::new();
+        let variable = |name: &str| (name == "SECRET").then(|| "s".repeat(32));
+        let outside = Outside { folder: "".into(), environment: &variable };
+        let file = ConfigFile::parse("a.toml", text, &outside, &mut mistakes);
+        (file, mistakes)
+    }
+
+    #[test]
+    fn authentication_is_read_with_its_keys_and_no_secret_is_shown() {
+        let hash = "0123456789abcdef".repeat(4);
+        let text = format!(
+            "[auth]\nquery = true\ncookie = \"tidings\"\naudience = \"events\"\nissuer = [\"a\", \"b\"]\n\
+             leeway = \"30s\"\n\
+             keys = [{{ algorithm = \"HS256\", secret = \"{}\" }}, {{ algorithm = \"HS256\", secret_env = \"SECRET\", id = \"k\" }}]\n\
+             api_keys = [{{ name = \"backend\", sha256 = \"{hash}\", publish = [\"**\"] }}]\n\
+             [[topics]]\nmatch = \"public/**\"\naccess = \"public\"\n[[topics]]\nmatch = \"*\"\naccess = \"token\"\n",
+            "x".repeat(32)
+        );
+        let (file, mistakes) = parse_auth(&text);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let auth = file.auth.unwrap();
+        assert!(auth.in_query && auth.cookie.as_deref() == Some("tidings"));
+        assert_eq!((auth.audiences.len(), auth.issuers.len(), auth.keys.len()), (1, 2, 2));
+        assert_eq!(auth.leeway.as_secs(), 30);
+        assert_eq!((auth.api_keys[0].name.as_str(), auth.api_keys[0].sha256[1]), ("backend", 0x23));
+        assert_eq!(auth.api_keys[0].rights.publish.len(), 1);
+        let accesses: Vec<_> = file.topics.iter().map(|rule| rule.access).collect();
+        use tidings_server::TopicAccess::{Public, Token};
+        assert_eq!(accesses, [Some(Public), Some(Token)]);
+        let shown = file.sections;
+        assert!(shown.contains("secret = \"(hidden)\"") && !shown.contains("xxx"), "{shown}");
+        assert!(shown.contains("[[topics]]") && shown.contains("# a.toml:9"), "{shown}");
+    }
+
+    #[test]
+    fn mistakes_of_authentication_are_told_with_line_key_and_what_is_expected() {
+        let text = "[auth]\nquery = 1\ncookie = \"a b\"\nleeway = \"1h\"\naudiences = []\n\
+                    keys = [{ algorithm = \"none\", secret = \"x\" }, { algorithm = \"HS256\", secret = \"short\" },\n\
+                    { algorithm = \"RS256\" }, { algorithm = \"HS256\", secret_env = \"NONE\" }]\n\
+                    api_keys = [{ sha256 = \"12\", publish = [\"ot*\"] }]\n\
+                    [[topics]]\naccess = \"open\"\n";
+        let (_, mistakes) = parse_auth(text);
+        for expected in [
+            "a.toml:2: auth.query: must be true or false",
+            "a.toml:3: auth.cookie: must be the name of a cookie",
+            "a.toml:4: auth.leeway: must be at most 5m",
+            "a.toml:5: unknown key 'auth.audiences': there are query, cookie, audience",
+            "a.toml:6: auth.keys.algorithm: must be one of HS256",
+            "a.toml:6: auth.keys: a secret of HS256 has at least 32 bytes",
+            "a.toml:7: auth.keys: needs one of secret, secret_file",
+            "a.toml:7: auth.keys.secret_env: the variable NONE is not set",
+            "a.toml:8: auth.api_keys.sha256: must be 64 hexadecimal digits",
+            "a.toml:8: auth.api_keys: needs name",
+            "a.toml:8: auth.api_keys.publish: 'ot*': a wildcard stands",
+            "a.toml:9: topics: needs match",
+            "a.toml:10: topics.access: must be",
+        ] {
+            assert!(
+                mistakes.iter().any(|it| it.starts_with(expected)),
+                "{expected}: {mistakes:#?}"
+            );
+        }
+        assert_eq!(mistakes.len(), 13, "{mistakes:#?}");
+        let (_, mistakes) = parse_auth("auth = 1\ntopics = 2");
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        let (_, mistakes) = parse_auth("[auth]\nquery = true");
+        assert!(mistakes[0].contains("auth: needs keys or api_keys"), "{mistakes:?}");
     }
 }

@@ -15,7 +15,8 @@ use super::address::{
     HubStream, as_url, contains, events_url, hub_url, identity, publishing_transport,
     stream_transport,
 };
-use super::{Checker, Mistakes, duration};
+use super::units::duration;
+use super::{Checker, Mistakes};
 use crate::args::{ListenArgs, PublishArgs, RelayArgs};
 use crate::follow::Follower;
 use crate::message::{self, tell};

@@ -21,4 +21,6 @@ mod publisher;
 mod reader;
 mod reload;
 mod stalled;
+mod token;
 mod unread;
+mod written;

@@ -1,36 +1,10 @@
 //! A new configuration is taken up while streams are open.
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::program::{Program, drill};
 use crate::reader::Reader;
-
-/// A configuration file, in a folder of its own that ends with it.
-struct Written(PathBuf);
-
-impl Written {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("tidings-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self) -> String {
-        self.0.join("tidings.toml").display().to_string()
-    }
-
-    fn write(&self, text: &str) {
-        fs::write(self.path(), text).unwrap();
-    }
-}
-
-impl Drop for Written {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::written::Written;
 
 #[test]
 fn a_reload_changes_hosts_and_ends_no_stream_and_a_wrong_file_changes_nothing() {

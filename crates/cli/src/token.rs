@@ -1,0 +1,83 @@
+//! `tidings token` and `tidings key`: make and explain what a hub asks for.
+
+use std::error::Error;
+use std::fmt;
+
+use tidings_hub::TopicFilter;
+use tidings_server::{ApiKey, Explanation, Rights};
+
+use crate::config::{KeyConfig, TokenConfig};
+use crate::message::without_controls;
+use crate::print::print;
+
+/// Makes or explains a token.
+pub(crate) fn run(config: TokenConfig) -> Result<(), Box<dyn Error>> {
+    match config {
+        TokenConfig::Make { key, claims } => {
+            let token = key.sign(&claims)?;
+            Ok(print(format!("{token}\n").as_bytes())?)
+        }
+        TokenConfig::Explain { token, auth, now } => {
+            let explanation = Explanation::of(&token, &auth, now);
+            print(explained(&explanation).as_bytes())?;
+            match explanation.faults.len() {
+                0 => Ok(()),
+                _ => Err(WouldBeRefused.into()),
+            }
+        }
+    }
+}
+
+/// Makes an API key.
+pub(crate) fn new_key(config: KeyConfig) -> Result<(), Box<dyn Error>> {
+    let (text, key) = ApiKey::generate(config.name, config.rights)?;
+    let hash: String = key.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = toml::Value::from(key.name.as_str());
+    let Rights { publish, subscribe, manage } = &key.rights;
+    let mut line = format!("{{ name = {name}, sha256 = \"{hash}\"");
+    for (right, filters) in [("publish", publish), ("subscribe", subscribe), ("manage", manage)] {
+        if !filters.is_empty() {
+            let texts = filters.iter().map(|filter| toml::Value::from(filter.as_str()));
+            line.push_str(&format!(", {right} = {}", toml::Value::Array(texts.collect())));
+        }
+    }
+    Ok(print(format!("{text}\n{line} }}\n").as_bytes())?)
+}
+
+/// Writes an explanation, which may quote a stranger's token.
+fn explained(explanation: &Explanation) -> String {
+    let mut lines = Vec::new();
+    if let Some(name) = &explanation.api_key {
+        lines.push(format!("API key: {name}"));
+    }
+    for (name, json) in [("header", &explanation.header), ("claims", &explanation.claims)] {
+        if let Some(json) = json {
+            lines.push(format!("{name}: {json}"));
+        }
+    }
+    if let Some(Rights { publish, subscribe, manage }) = &explanation.rights {
+        for (right, filters) in [("publish", publish), ("subscribe", subscribe), ("manage", manage)]
+        {
+            let texts: Vec<_> = filters.iter().map(TopicFilter::as_str).collect();
+            let texts = if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") };
+            lines.push(format!("{right}: {texts}"));
+        }
+    }
+    match &*explanation.faults {
+        [] => lines.push("accepted, unless its subject's tokens were revoked".to_owned()),
+        faults => lines.extend(faults.iter().map(|fault| format!("refused: {fault}"))),
+    }
+    lines.iter().map(|line| format!("{}\n", without_controls(line))).collect()
+}
+
+/// The explained token would be refused.
+#[derive(Debug)]
+struct WouldBeRefused;
+
+impl fmt::Display for WouldBeRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the token would be refused")
+    }
+}
+
+impl Error for WouldBeRefused {}
