@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::folder::{Scratch, dumped, journal_prints};
-use crate::program::{Program, drill, lasting_address, tidings};
+use crate::program::{Program, drill_within, lasting_address, tidings};
 use crate::publisher::{Acknowledged, publish};
 use crate::reader::Reader;
 
@@ -25,6 +25,13 @@ const END: &str = "end";
 /// Returns the number of rounds: 20, or as many as the variable says.
 pub(crate) fn rounds() -> u32 {
     std::env::var(ROUNDS).map_or(20, |number| number.parse().unwrap())
+}
+
+/// Runs a drill of so many rounds.
+pub(crate) fn crash_drill(claim: impl Future<Output = ()>) {
+    /// A round takes some tenths of a second. The timeout allows for a busy machine.
+    const ROUND_MAX: Duration = Duration::from_secs(15);
+    drill_within(ROUND_MAX * rounds(), claim);
 }
 
 /// Waits for a random time, which is shorter than any commit or longer than many.
@@ -141,7 +148,7 @@ async fn crash(args: &[&str], blanks: usize, seed: u64) -> (Vec<Vec<String>>, us
 fn acknowledged_events_survive_sigkill_once_and_in_order_and_resumed_readers_miss_none() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
-    drill(async {
+    crash_drill(async {
         let scratch = Scratch::new();
         let folder = scratch.path("data");
         let (ids, gaps) = crash(&["--data", &folder], 0, seed).await;
@@ -165,7 +172,7 @@ const BLANKS: usize = 4000;
 fn readers_that_are_overtaken_across_sigkill_are_told() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
-    drill(async {
+    crash_drill(async {
         let scratch = Scratch::new();
         let folder = scratch.path("data");
         let small = ["--data", &folder, "--history-bytes", "2MiB", "--memory-bytes", "64KiB"];

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::crash::{pass, rounds};
+use crate::crash::{crash_drill, pass, rounds};
 use crate::folder::{Scratch, dumped};
-use crate::program::{Program, drill, lasting_address, tidings};
+use crate::program::{Program, lasting_address, tidings};
 use crate::publisher::{Acknowledged, publish};
 use crate::reader::Reader;
 
@@ -51,7 +51,7 @@ async fn copied(hub: &Program, events: usize) -> Vec<String> {
 fn a_relay_with_a_state_file_loses_and_doubles_nothing_across_sigkill_of_either_hub() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
-    drill(async {
+    crash_drill(async {
         let mut random = fastrand::Rng::with_seed(seed);
         let scratch = Scratch::new();
         let (here, there) = (scratch.path("upstream"), scratch.path("hub"));

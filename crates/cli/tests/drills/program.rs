@@ -33,12 +33,17 @@ const DESCRIPTORS: u64 = 12_000;
 pub(crate) fn drill(claim: impl Future<Output = ()>) {
     /// A drill takes at most half a minute. The timeout allows for a busy machine.
     const GIVEN_UP_AFTER: Duration = Duration::from_secs(300);
+    drill_within(GIVEN_UP_AFTER, claim);
+}
+
+/// The same for a drill that may take a time of its own.
+pub(crate) fn drill_within(longest: Duration, claim: impl Future<Output = ()>) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone: MutexGuard<'_, ()> = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     assert!(descriptors >= DESCRIPTORS, "{DESCRIPTORS} descriptors are needed: ulimit -Hn");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let in_time = async { tokio::time::timeout(GIVEN_UP_AFTER, claim).await };
+    let in_time = async { tokio::time::timeout(longest, claim).await };
     runtime.block_on(in_time).expect("the drill hangs");
 }
 
