@@ -245,6 +245,11 @@ impl History {
         self.events
     }
 
+    /// Makes the events appended so far count as published before the start.
+    pub(crate) fn count_published_from_here(&mut self) {
+        self.published = 0;
+    }
+
     /// How many events have been appended.
     pub(crate) fn published(&self) -> u64 {
         self.published

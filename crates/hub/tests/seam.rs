@@ -39,6 +39,10 @@ impl Driven {
     fn open(journal: &SteppedJournal) -> Self {
         let mut config = HubConfig::default();
         config.retention.bytes_max = 8_000;
+        Self::open_with(journal, config)
+    }
+
+    fn open_with(journal: &SteppedJournal, config: HubConfig) -> Self {
         let opening = Hub::builder().config(config).open(Box::new(journal.clone()));
         let mut opening = pin!(opening);
         let mut cx = Context::from_waker(Waker::noop());
@@ -306,6 +310,48 @@ fn pages_are_shared_and_bounded() {
     let pages = journal.take_reads();
     assert!(pages <= 1_000_u64.div_ceil(16) + 2, "{pages} pages for 100 readers");
     assert!(driven.hub.stats().topics <= 2, "pages make no topics known");
+}
+
+#[test]
+fn readers_at_many_places_have_a_bounded_number_of_pages_between_them() {
+    const READERS: u64 = 60;
+    let journal = SteppedJournal::new(Epoch::new(7).unwrap(), 1_000).beginning_with(10);
+    for number in 0..6_000_u64 {
+        let name = format!("topic/{}", number % READERS);
+        let event = Submission::Event(draft(&name, &format!("{number:0500}")));
+        drop(journal.append(&mut std::iter::once(event), Now::read()));
+    }
+    let mut config = HubConfig::default();
+    config.pages_bytes_max = 600_000;
+    let mut driven = Driven::open_with(&journal, config);
+    assert_eq!(driven.hub.stats().published, 0, "they were published before");
+    let topics = (0..READERS).map(|number| topic(&format!("topic/{number}")));
+    let mut readers: Vec<_> =
+        topics.map(|topic| driven.hub.subscribe(topic, Start::Oldest)).collect();
+    let mut counts = vec![0_u32; readers.len()];
+    let (flag, waker) = Flag::new();
+    let mut most = 0;
+    waker.wake_by_ref();
+    while flag.take() {
+        let mut cx = Context::from_waker(&waker);
+        for (reader, count) in readers.iter_mut().zip(&mut counts) {
+            // None takes a page whole at once: it is read again if it had to make room.
+            for _ in 0..30 {
+                match pin!(&mut *reader).poll_next(&mut cx) {
+                    Poll::Ready(Some(Found::Event(_))) => *count += 1,
+                    other => {
+                        assert_eq!(other, Poll::Pending);
+                        break;
+                    }
+                }
+                waker.wake_by_ref();
+            }
+        }
+        driven.work();
+        most = most.max(driven.hub.stats().pages_bytes);
+    }
+    assert_eq!(counts, vec![100; READERS as usize]);
+    assert!((100_000..600_000).contains(&most), "{most}");
 }
 
 #[test]

@@ -78,6 +78,7 @@ impl Hub {
                     Poll::Pending => return Poll::Pending,
                 }
             }
+            self.write().count_published_from_here();
             Poll::Ready(Ok(()))
         })
         .await

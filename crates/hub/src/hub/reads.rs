@@ -148,6 +148,11 @@ impl Reads {
         None
     }
 
+    /// Bytes of the pages that have been read.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     /// Begins a look for a place.
     pub(crate) fn locate(&self, locating: &Locating) {
         let (displaced, driver) =

@@ -20,6 +20,8 @@ pub struct HubStats {
     pub events_held: u64,
     /// Bytes that history takes.
     pub history_bytes: usize,
+    /// Bytes of the pages that readers behind memory share.
+    pub pages_bytes: usize,
     /// Events published since the start.
     pub published: u64,
     /// Events handed to subscribers since the start.
@@ -54,6 +56,7 @@ impl Hub {
             topics: history.topic_count(),
             events_held: history.events(),
             history_bytes: history.bytes(),
+            pages_bytes: self.inner.reads.bytes(),
             published: history.published(),
             delivered: count(&self.inner.counters.delivered),
             gaps: count(&self.inner.counters.gaps),
