@@ -4,6 +4,7 @@ use std::iter;
 
 use tidings_proto::EventId;
 
+use super::reach::Reach;
 use super::topic_state::TopicState;
 use super::{EvictionStamp, Held, History, Kind, Resolved, Selection, Steps, TopicKey};
 use crate::cursor::Sequence;
@@ -72,16 +73,17 @@ impl History {
         if self.is_end_evicted(view, *position) {
             return Stop::Closed;
         }
-        match self.look_for_loss(view, position, &mut max.steps) {
+        let reach = self.reach(view, &mut max.steps);
+        match self.look_in(&reach, view.grant(), position, &mut max.steps) {
             Some(false) => {}
             Some(true) => return Stop::Gap,
             None => return Stop::Full,
         }
-        if self.keeps && self.is_behind(view, position.after) {
+        if self.keeps && self.is_behind_in(&reach, position.after) {
             return Stop::Behind;
         }
         let (mut bytes, mut entries) = (0, 0);
-        for step in self.forward(view, position.after) {
+        for step in self.forward(&reach, view.grant(), position.after) {
             let Held { block, index } = step.held;
             if step.in_view {
                 match block.kind(index) {
@@ -124,6 +126,19 @@ impl History {
         }
     }
 
+    /// Returns whether the topics of a view may have entries after a place that the history no longer holds.
+    fn is_behind_in(&self, reach: &Reach<'_>, after: Sequence) -> bool {
+        let is_behind = |&key: &TopicKey| self.topics.released_through(key) > after;
+        match reach {
+            Reach::One(key) => is_behind(key),
+            Reach::Several(keys) => keys.iter().any(is_behind),
+            Reach::Found(keys) => {
+                self.topics.unknown_released() > after || keys.iter().any(is_behind)
+            }
+            Reach::All(_) => self.released_through > after,
+        }
+    }
+
     /// Returns whether the reader has lost an event of its view after the position, and has not been told
     /// so; `None` if that takes more steps. An event that all of its topics have evicted counts even if it
     /// was private: what is evicted is no longer known.
@@ -136,33 +151,60 @@ impl History {
         position: &mut ReadPosition,
         steps: &mut Steps,
     ) -> Option<bool> {
-        let grant = view.grant();
+        let reach = self.reach(view, steps);
+        self.look_in(&reach, view.grant(), position, steps)
+    }
+
+    fn look_in(
+        &self,
+        reach: &Reach<'_>,
+        grant: Option<&Grant>,
+        position: &mut ReadPosition,
+        steps: &mut Steps,
+    ) -> Option<bool> {
         let ReadPosition { after, told_at, .. } = *position;
         // First, because a look that pauses counts what it has looked at as told.
-        if self.losses.is_lost(after, told_at, || self.is_behind(view, after)) {
+        if self.losses.is_lost(after, told_at, || self.is_behind_in(reach, after)) {
             return Some(true);
         }
-        let is_lost = match view.selection() {
+        let is_forgotten =
+            || self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at;
+        let is_lost = match reach {
             // Every event that the topic has evicted is lost to a reader of this topic alone.
-            Selection::One(key) => {
+            Reach::One(key) => {
                 self.topics.get(*key).is_some_and(|state| state.past().is_evicted(after, told_at))
             }
-            Selection::Many(keys) => {
-                let states = || keys.iter().filter_map(|&key| self.topics.get(key));
-                states().any(|state| state.past().is_evicted(after, told_at))
-                    && (states().any(|state| state.past().is_dead(after, told_at))
-                        || self.is_partly_lost(keys, position, grant, steps)?)
+            Reach::Several(keys) => self.is_lost_among(keys, position, grant, steps)?,
+            Reach::Found(keys) => {
+                is_forgotten() || self.is_lost_among(keys, position, grant, steps)?
             }
-            Selection::Scan(scan) => {
-                let view = &scan.view;
-                (self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at)
-                    || self.is_scan_lost(view, position, grant, steps)?
+            Reach::All(view) => {
+                is_forgotten() || self.is_scan_lost(view, position, grant, steps)?
             }
         };
         if !is_lost {
             position.told_at = self.topics.stamp;
         }
         Some(is_lost)
+    }
+
+    /// The part of [`History::look_for_loss`] for views of several topics.
+    fn is_lost_among(
+        &self,
+        keys: &[TopicKey],
+        position: &mut ReadPosition,
+        grant: Option<&Grant>,
+        steps: &mut Steps,
+    ) -> Option<bool> {
+        let ReadPosition { after, told_at, .. } = *position;
+        let states = || keys.iter().filter_map(|&key| self.topics.get(key));
+        if !states().any(|state| state.past().is_evicted(after, told_at)) {
+            return Some(false);
+        }
+        if states().any(|state| state.past().is_dead(after, told_at)) {
+            return Some(true);
+        }
+        self.is_partly_lost(keys, position, grant, steps)
     }
 
     /// The part of [`History::look_for_loss`] for events that other topics still hold, in a view of several
@@ -250,10 +292,11 @@ impl History {
         if self.is_end_evicted(view, *position) {
             return Passed::To(None);
         }
-        if self.keeps && self.is_behind(view, position.after) {
+        let reach = self.reach(view, steps);
+        if self.keeps && self.is_behind_in(&reach, position.after) {
             return Passed::Behind;
         }
-        for step in self.forward(view, position.after) {
+        for step in self.forward(&reach, view.grant(), position.after) {
             let sequence = step.held.sequence();
             if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
                 position.after = position.after.max(sequence.before());

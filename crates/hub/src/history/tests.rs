@@ -359,7 +359,7 @@ fn a_look_takes_a_bounded_number_of_steps_whatever_the_patterns() {
     (0..1000).for_each(|_| history.publish("a"));
     history.publish("wanted");
     (0..1000).for_each(|_| history.publish("a"));
-    let filters = (0..PATTERNS - 1).map(|number| format!("none/{number}/*"));
+    let filters = (0..PATTERNS - 1).map(|number| format!("*/none/{number}"));
     let filters = filters.chain(["wanted".to_owned()]);
     let filters = filters.map(|text| TopicFilter::pattern(text).unwrap());
     let view = history.history.resolve(&View::new(filters));
@@ -407,7 +407,8 @@ fn the_oldest_event_after_a_gap_is_found_however_far_it_is() {
         history.publish(&format!("other/{number}"));
     }
     history.publish("a");
-    let view = history.view(&["a/**", "a"]);
+    // A pattern that begins with a wildcard has to ask all topics.
+    let view = history.view(&["*/a", "a"]);
     let mut place = ReadPosition::default();
     let mut steps = Steps::default();
     assert_eq!(history.history.look_for_loss(&view, &mut place, &mut steps), Some(true));
@@ -424,6 +425,32 @@ fn the_oldest_event_after_a_gap_is_found_however_far_it_is() {
     assert_eq!(looks, 40_000 / Steps::MAX);
     assert_eq!(place.after.get(), 20_001);
     history.history.release(&view);
+}
+
+#[test]
+fn a_pattern_is_read_by_the_lists_of_its_topics_however_many_others_there_are() {
+    let mut history = Fixture::new(by_count(2));
+    (0..3).for_each(|_| history.publish("user/7/inbox"));
+    for number in 0..20_000 {
+        history.publish(&format!("user/{}/inbox", 100 + number));
+    }
+    history.publish("user/7/outbox");
+    for filters in [&["user/7/*"][..], &["user/7/**", "none"], &["user/7/*", "none/*/x"]] {
+        let view = history.view(filters);
+        let mut place = ReadPosition::default();
+        let mut steps = Steps::default();
+        assert_eq!(history.history.look_for_loss(&view, &mut place, &mut steps), Some(true));
+        let passed = history.history.pass_lost(&view, &mut place, &mut steps);
+        assert!(matches!(passed, Passed::To(Some(_))), "{passed:?}");
+        let mut found = Vec::new();
+        let mut max = ReadMax { bytes: usize::MAX, entries: usize::MAX, steps };
+        let stop = history
+            .history
+            .read(&view, &mut place, &mut max, |held| found.push(held.sequence().get()));
+        assert_eq!((stop, &found[..]), (Stop::Tail, &[2, 3, 20_004][..]), "{filters:?}");
+        assert!(max.steps.taken() < 30, "{} steps for {filters:?}", max.steps.taken());
+        history.history.release(&view);
+    }
 }
 
 #[test]

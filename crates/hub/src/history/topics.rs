@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::TopicKey;
 use super::cost::tree_entry_bytes;
+use super::name_order::NameOrder;
 use super::patterns::{Group, GroupKey};
 use super::slots::Slots;
 use super::split_table::SplitTable;
@@ -32,6 +33,8 @@ pub(super) struct TopicTable {
     /// The slots, by the names of the topics in them.
     names: SplitTable<u32>,
     hasher: RandomState,
+    /// The slots of topics that have, or have had, entries, by name.
+    order: NameOrder,
     groups: TopicGroups,
     /// The loss that an unknown topic may have had.
     unknown: Arc<Past>,
@@ -108,6 +111,7 @@ impl TopicTable {
             + self.tombstones.len() * TOMBSTONE_BYTES
             + self.shared_pasts * Past::BYTES
             + self.vacant * Slots::SLOT_BYTES
+            + self.order.bytes()
     }
 
     fn find_or_create(&mut self, name: &Topic) -> TopicKey {
@@ -201,11 +205,54 @@ impl TopicTable {
         self.unbury(key);
         let state = self.slots.get_mut(key).expect("it has just been found or made");
         let previous = state.newest();
+        let was_empty = state.entries.is_empty();
         self.bytes -= state.bytes();
         state.entries.push(sequence);
         self.bytes += state.bytes();
+        if was_empty {
+            self.put_in_order(key);
+        }
+        let state = self.slots.get_mut(key).expect("it has just been found or made");
         let groups = self.groups.of(name.as_str(), &mut state.groups);
         Pushed { key, previous, groups, state }
+    }
+
+    /// Puts a topic that has or has had entries where a pattern finds it.
+    fn put_in_order(&mut self, key: TopicKey) {
+        let Some(state) = self.slots.get(key) else { return };
+        self.order.insert(key.slot(), |slot| is_before(&self.slots, slot, state.name.as_str()));
+    }
+
+    /// Adds the topics with entries that a pattern matches to a list, after asking so many at most; `false`
+    /// if there are more to ask.
+    pub(super) fn find_matching(
+        &self,
+        pattern: &Pattern,
+        asked: &mut usize,
+        asked_max: usize,
+        found: &mut impl Extend<TopicKey>,
+    ) -> bool {
+        let text = pattern.as_str();
+        let prefix = &text[..text.find('*').unwrap_or(text.len())];
+        for slot in self.order.from(|slot| is_before(&self.slots, slot, prefix)) {
+            let Some((key, state)) = self.slots.at(slot) else { continue };
+            if !state.name.as_str().starts_with(prefix) {
+                break;
+            }
+            *asked += 1;
+            if *asked > asked_max {
+                return false;
+            }
+            if pattern.matches(state.name.as_str()) {
+                found.extend([key]);
+            }
+        }
+        true
+    }
+
+    /// The newest entry of a topic that is not known which the journal alone may keep.
+    pub(super) fn unknown_released(&self) -> Sequence {
+        self.unknown_released
     }
 
     /// Notes that an entry of the topic ended its streams.
@@ -265,6 +312,7 @@ impl TopicTable {
             (past.evicted_through, past.evicted_at) = (sequence, self.stamp);
             past.let_go_through = past.let_go_through.max(sequence);
             self.bytes += state.bytes();
+            self.put_in_order(key);
             self.bury_event(key, sequence, self.stamp);
         }
         self.settle(key);
@@ -365,6 +413,7 @@ impl TopicTable {
         let rehash =
             |slot: &u32| slots.at(*slot).map_or(0, |(_, state)| hash_of(&self.hasher, &state.name));
         self.names.remove(hash, |&slot| slot == key.slot(), rehash);
+        self.order.remove(key.slot(), |slot| is_before(slots, slot, state.name.as_str()));
         self.deaths.remove(&(state.past.dead_at, key));
         self.bytes -= state.bytes();
         let was_charged = state.newest() != Sequence::ZERO;
@@ -395,6 +444,11 @@ fn own_past<'a>(
 /// Returns whether a topic's past is an earlier loss of unknown topics that no other topic shares.
 fn is_last_to_share(unknown: &Arc<Past>, past: &Arc<Past>) -> bool {
     !past.is_own() && !Arc::ptr_eq(past, unknown) && Arc::strong_count(past) == 1
+}
+
+/// Returns whether the topic in a slot comes before a name.
+fn is_before(slots: &Slots, slot: u32, name: &str) -> bool {
+    slots.at(slot).is_some_and(|(_, state)| state.name.as_str() < name)
 }
 
 /// Hashes with random keys, because names may be chosen by an attacker, and without the end mark that

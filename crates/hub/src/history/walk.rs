@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::reach::Reach;
 use super::sequences::Sequences;
-use super::{Held, History, Resolved, Selection};
+use super::{Held, History};
 use crate::cursor::Sequence;
+use crate::grant::Grant;
 
 /// One step of a walk.
 pub(super) struct Step<'a> {
@@ -24,31 +26,32 @@ impl<'a> Step<'a> {
 }
 
 impl History {
-    /// Walks the entries after a place, in rising order.
+    /// Walks the entries after a place, in rising order, as far as a grant allows.
     pub(super) fn forward<'a>(
         &'a self,
-        view: &'a Resolved,
+        reach: &Reach<'a>,
+        grant: Option<&'a Grant>,
         after: Sequence,
-    ) -> impl Iterator<Item = Step<'a>> {
-        self.checked(view, Forward::new(self, view.selection(), after))
+    ) -> impl Iterator<Item = Step<'a>> + use<'a> {
+        self.checked(grant, Forward::new(self, reach, after))
     }
 
-    /// Walks the entries up to and including a place, in falling order.
+    /// Walks the entries up to and including a place, in falling order, as far as a grant allows.
     pub(super) fn backward<'a>(
         &'a self,
-        view: &'a Resolved,
+        reach: &Reach<'a>,
+        grant: Option<&'a Grant>,
         through: Sequence,
-    ) -> impl Iterator<Item = Step<'a>> {
-        self.checked(view, Backward::new(self, view.selection(), through))
+    ) -> impl Iterator<Item = Step<'a>> + use<'a> {
+        self.checked(grant, Backward::new(self, reach, through))
     }
 
-    /// The steps of a walk, as the view's grant allows.
-    fn checked<'a>(
+    /// The steps of a walk, as a grant allows.
+    fn checked<'a, I: Iterator<Item = Step<'a>>>(
         &'a self,
-        view: &'a Resolved,
-        steps: impl Iterator<Item = Step<'a>>,
-    ) -> impl Iterator<Item = Step<'a>> {
-        let grant = view.grant();
+        grant: Option<&'a Grant>,
+        steps: I,
+    ) -> impl Iterator<Item = Step<'a>> + use<'a, I> {
         steps.map(move |step| {
             let in_view = step.in_view && self.is_allowed(grant, || step.held);
             Step { in_view, ..step }
@@ -58,9 +61,9 @@ impl History {
 
 /// The entries after a place, in rising order.
 ///
-/// Lists of exact topics are merged, so that the walk costs what it yields. A view with patterns
-/// walks the history itself: merging the lists of everything that matches would cost each reader
-/// the number of topics at every turn.
+/// The lists of topics are merged, so that the walk costs what it yields. Where patterns match too many
+/// topics, the walk is over the history itself: merging would cost each reader the number of topics at
+/// every turn.
 enum Forward<'a> {
     One {
         history: &'a History,
@@ -81,24 +84,24 @@ enum Forward<'a> {
 }
 
 impl<'a> Forward<'a> {
-    fn new(history: &'a History, selection: &'a Selection, after: Sequence) -> Self {
+    fn new(history: &'a History, reach: &Reach<'a>, after: Sequence) -> Self {
         let list = |key| history.topics.get(key).map(|state| &state.entries);
-        match selection {
-            Selection::One(key) => match list(*key) {
-                Some(list) => Self::One { history, list, next: list.through(after) },
-                None => Self::Many { history, heads: BinaryHeap::new(), lists: Vec::new() },
-            },
-            Selection::Many(keys) => {
+        match reach {
+            Reach::All(view) => {
+                let (block, index) = history.position_after(after);
+                Self::Scan { history, view, block, index }
+            }
+            Reach::One(key) if let Some(list) = list(*key) => {
+                Self::One { history, list, next: list.through(after) }
+            }
+            _ => {
+                let keys = reach.keys().unwrap_or_default();
                 let lists: Vec<_> = keys.iter().filter_map(|&key| list(key)).collect();
                 let heads = lists.iter().enumerate().filter_map(|(at, list)| {
                     let next = list.through(after);
                     list.get(next).map(|sequence| Reverse((sequence, at, next)))
                 });
                 Self::Many { history, heads: heads.collect(), lists }
-            }
-            Selection::Scan(scan) => {
-                let (block, index) = history.position_after(after);
-                Self::Scan { history, view: &scan.view, block, index }
             }
         }
     }
@@ -156,15 +159,12 @@ enum Backward<'a> {
 }
 
 impl<'a> Backward<'a> {
-    fn new(history: &'a History, selection: &'a Selection, through: Sequence) -> Self {
-        let keys = match selection {
-            Selection::One(key) => std::slice::from_ref(key),
-            Selection::Many(keys) => keys,
-            Selection::Scan(scan) => {
-                let (block, index) = history.position_after(through);
-                return Self::Scan { history, view: &scan.view, block, index };
-            }
-        };
+    fn new(history: &'a History, reach: &Reach<'a>, through: Sequence) -> Self {
+        if let Reach::All(view) = reach {
+            let (block, index) = history.position_after(through);
+            return Self::Scan { history, view, block, index };
+        }
+        let keys = reach.keys().unwrap_or_default();
         let lists: Vec<_> = keys
             .iter()
             .filter_map(|&key| history.topics.get(key).map(|state| &state.entries))

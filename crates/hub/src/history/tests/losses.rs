@@ -178,7 +178,7 @@ fn what_a_large_batch_evicts_is_looked_at_in_parts() {
     let before = history.history.stamp();
     let topics: Vec<_> = (0..5000).map(|number| format!("topic/{number}")).collect();
     history.push_all(topics.chunks(100).map(|names| names.iter().map(String::as_str).collect()));
-    let view = history.view(&["none/*"]);
+    let view = history.view(&["*/none"]);
     let mut place = ReadPosition { told_at: before, ..ReadPosition::default() };
     let mut looks = 1;
     while history.history.look_for_loss(&view, &mut place, &mut Steps::new(1)).is_none() {
