@@ -14,6 +14,7 @@ use http_body::Frame;
 use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
 
 use crate::closer::Closer;
+use crate::cursor::Sequence;
 use crate::history::Block;
 use crate::hub::Hub;
 use crate::lifetime::return_time;
@@ -44,6 +45,8 @@ pub struct Body {
     source: Source,
     client: Client,
     state: State,
+    /// The large event that is the last piece; zero if that is something else.
+    large_event: Sequence,
     // Boxed, because a stream has them for a moment or not at all, and stays open.
     extras: Option<Box<Extras>>,
 }
@@ -52,8 +55,8 @@ pub struct Body {
 #[derive(Default)]
 struct Extras {
     greeting: Option<Event>,
-    /// An event that is the next piece.
-    large: Option<Bytes>,
+    /// An event that is the next piece, and its place in history.
+    large: Option<(Sequence, Bytes)>,
     on_end: Option<OnEnd>,
 }
 
@@ -163,7 +166,7 @@ impl Body {
 
     fn with_source(source: Source) -> Self {
         let (client, state) = (Client::default(), State::Preamble);
-        Self { source, client, state, extras: None }
+        Self { source, client, state, large_event: Sequence::ZERO, extras: None }
     }
 
     /// Sets the kind of client that reads the stream, [`Client::Other`] by default. An EventSource is
@@ -255,6 +258,7 @@ impl Body {
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.large_event = Sequence::ZERO;
         if self.stream_end().is_some() {
             return Poll::Ready(None);
         }
@@ -348,15 +352,22 @@ impl Body {
             }
         };
         if let Some(large) = large {
-            self.extras.get_or_insert_default().large = Some(Bytes::from_owner(large));
+            let event = large.block.sequence(large.index);
+            self.extras.get_or_insert_default().large = Some((event, Bytes::from_owner(large)));
         }
         self.source.hub().count_delivered(delivered);
         end
     }
 
+    #[cfg(feature = "engine")]
+    pub(crate) fn last_large(&self) -> Sequence {
+        self.large_event
+    }
+
     fn take_large(&mut self) -> Option<Bytes> {
         let extras = self.extras.as_mut()?;
-        let large = extras.large.take()?;
+        let (event, large) = extras.large.take()?;
+        self.large_event = event;
         if extras.on_end.is_none() && extras.greeting.is_none() {
             self.extras = None;
         }

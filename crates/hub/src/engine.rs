@@ -16,6 +16,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::body::Body;
 use crate::cursor::{Cursor, Sequence};
 use crate::emitters::Emitter;
 pub use crate::emitters::EmitterParts;
@@ -75,6 +76,30 @@ impl Subscriber {
     #[must_use]
     pub fn is_closed_by(&self, topic: &Topic) -> bool {
         self.is_closed_for(topic)
+    }
+}
+
+impl Body {
+    /// Returns the place in history of the large event that is the last piece, until the next one is asked
+    /// for. The piece keeps the event in memory even if history has evicted it.
+    #[must_use]
+    pub fn large_event(&self) -> Option<Sequence> {
+        Some(self.last_large()).filter(|event| *event != Sequence::ZERO)
+    }
+}
+
+impl Hub {
+    /// Returns whether history has the entry at a sequence, so that its memory is in history's budget.
+    #[must_use]
+    pub fn holds(&self, sequence: Sequence) -> bool {
+        self.read().has(sequence)
+    }
+
+    /// Maximum bytes of evicted events that are kept for readers which have stopped in them, for each
+    /// shard and for all bodies together.
+    #[must_use]
+    pub fn evicted_bytes_max(&self) -> usize {
+        self.config().retention.rests_bytes_max()
     }
 }
 
@@ -157,16 +182,10 @@ impl Tap {
         self.queue.drain(hints, slots)
     }
 
-    /// Returns whether history has the entry at a sequence, so that its memory is in history's budget.
+    /// The hub.
     #[must_use]
-    pub fn holds(&self, sequence: Sequence) -> bool {
-        self.hub.read().has(sequence)
-    }
-
-    /// Maximum bytes of blocks that history has evicted and the shard keeps.
-    #[must_use]
-    pub fn evicted_bytes_max(&self) -> usize {
-        self.hub.config().retention.rests_bytes_max()
+    pub fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Counts events that the shard has handed to its subscribers.

@@ -53,6 +53,7 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod body;
 mod closer;
 mod cursor;

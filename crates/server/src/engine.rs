@@ -8,7 +8,6 @@
 //!
 //! The logic of a shard is in [`shard`], without threads and clocks; [`thread`] runs it.
 
-mod evicted;
 pub(crate) mod failure;
 mod gathered;
 mod lists;

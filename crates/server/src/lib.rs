@@ -23,6 +23,7 @@ mod budget;
 mod config;
 mod context;
 mod engine;
+mod evicted;
 mod http;
 mod journal;
 mod live;

@@ -239,7 +239,7 @@ async fn watch_stalls(router: Arc<Router>) {
         sleep((timeout / 8).clamp(Duration::from_millis(10), LOOK_MAX)).await;
         let mut next = Some(0);
         while let Some(from) = next {
-            next = context.stalls.look(context.hub.uptime(), timeout, from);
+            next = context.stalls.look(&context.hub, context.hub.uptime(), timeout, from);
             yield_now().await;
         }
     }

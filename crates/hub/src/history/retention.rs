@@ -36,7 +36,8 @@ impl Retention {
         self.bytes_max / 16
     }
 
-    /// Evicted blocks that one shard keeps for slow readers may take an eighth more than the budget.
+    /// Evicted events that are kept for readers which have stopped in them may take an eighth more than the
+    /// budget, for each shard and for all bodies together.
     #[cfg(feature = "engine")]
     pub(crate) fn rests_bytes_max(&self) -> usize {
         self.bytes_max / 8

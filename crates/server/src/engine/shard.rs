@@ -32,7 +32,6 @@ use tidings_hub::engine::{Hint, OnEnd, Read, Tap, TurnMax, lifetime, without_id}
 use tidings_hub::{HubConfig, Sequence, StreamEnd};
 use tidings_proto::encode;
 
-use super::evicted::EvictedRests;
 use super::gathered::Gathered;
 use super::lists::Lists;
 use super::reason::Reason;
@@ -41,6 +40,7 @@ use super::socket::Socket;
 use super::stream_spec::StreamSpec;
 use super::sweep::Sweeps;
 use crate::config::ServerConfig;
+use crate::evicted::EvictedRests;
 
 /// The configuration of a shard.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub(crate) struct Shard<S, P: Permit> {
     /// The next slot of the pass over all slots; `None` between passes.
     pass: Option<usize>,
     next_pass: Tick,
-    evicted: EvictedRests,
+    evicted: EvictedRests<u32>,
     /// The earliest end among the slots that the current pass has visited.
     next_end: Tick,
     is_closing: bool,

@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream as _;
 use http_body::{Frame, SizeHint};
-use tidings_hub::{Body, StreamEnd};
+use tidings_hub::{Body, Sequence, StreamEnd};
 
 use crate::engine::reason::Reason;
 use crate::engine::streams::ListedStream;
 use crate::http::pieces::AnswerPieces;
 use crate::net::connections::Answering;
-use crate::net::stalls::Watched;
+use crate::net::stalls::{LargeEvent, Watched};
 
 /// The body of a response: that of an answer, or a stream that hyper writes.
 pub(crate) struct ResponseBody {
@@ -55,6 +55,14 @@ impl ResponseBody {
     /// Sets what is released with the body, and what its progress is told.
     pub(crate) fn watch(&mut self, answering: Answering, progress: Watched) {
         self.watch = Some((answering, progress));
+    }
+
+    /// The large event of the hub's history that the last piece is.
+    fn large_event(&self) -> Option<Sequence> {
+        match &self.kind {
+            Kind::Stream(streamed) => streamed.body.large_event(),
+            _ => None,
+        }
     }
 
     fn poll_kind(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -102,6 +110,10 @@ impl http_body::Body for ResponseBody {
         let polled = self.poll_kind(cx);
         if let Some((_, progress)) = &self.watch {
             progress.asked(polled.is_ready());
+            if let Poll::Ready(Some(piece)) = &polled {
+                let large = self.large_event();
+                progress.gave(large.map(|sequence| LargeEvent { sequence, bytes: piece.len() }));
+            }
         }
         polled.map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }

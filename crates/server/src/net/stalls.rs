@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use slab::Slab;
+use tidings_hub::{Hub, Sequence};
 
+use crate::evicted::EvictedRests;
 use crate::net::connections::Activity;
 use crate::net::stream_tasks::WakeTask;
 
@@ -22,6 +24,8 @@ pub(crate) struct Stalls {
     all: Mutex<Slab<Arc<Progress>>>,
     /// The number of answers, streams excluded, whose clients took nothing for too long.
     answers: AtomicU64,
+    /// The evicted events in which streams have stopped, as far as the look under way has found them.
+    evicted: Mutex<EvictedRests<Arc<Progress>>>,
 }
 
 /// The progress of one response.
@@ -33,7 +37,17 @@ struct Progress {
     /// look: after a pause of the process, its client may have taken everything meanwhile.
     late: AtomicU64,
     is_stalled: AtomicBool,
+    /// The large events among the last two pieces that it was given, the older one first: while its client
+    /// takes nothing, hyper keeps one, and HTTP/2 another.
+    large: Mutex<[Option<LargeEvent>; 2]>,
     cutter: Cutter,
+}
+
+/// An event of history that a piece keeps in memory, and its size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LargeEvent {
+    pub(crate) sequence: Sequence,
+    pub(crate) bytes: usize,
 }
 
 /// The part of a connection that ends with a response that is cut.
@@ -53,6 +67,8 @@ pub(crate) struct Watched {
     progress: Arc<Progress>,
 }
 
+/// The time after which a client that takes nothing has stopped, as in [`engine`](crate::engine).
+const STOPPED: Duration = Duration::from_secs(5);
 /// The number of responses looked at with the list locked.
 const PORTION: usize = 1024;
 
@@ -63,6 +79,7 @@ impl Stalls {
             waits_since: AtomicU64::new(0),
             late: AtomicU64::new(0),
             is_stalled: AtomicBool::new(false),
+            large: Mutex::default(),
             cutter,
         });
         let key = self.all.lock().insert(Arc::clone(&progress));
@@ -81,20 +98,42 @@ impl Stalls {
     }
 
     /// Looks at a portion of the responses, starting at a number, and cuts those that were already
-    /// late at the last look; returns the number of the next portion.
-    pub(crate) fn look(&self, now: Duration, timeout: Duration, from: usize) -> Option<usize> {
+    /// late at the last look; returns the number of the next portion. After the last one, it cuts the
+    /// streams that keep too many evicted events in memory.
+    pub(crate) fn look(
+        &self,
+        hub: &Hub,
+        now: Duration,
+        timeout: Duration,
+        from: usize,
+    ) -> Option<usize> {
         let now = millis(now);
         self.now.store(now, Ordering::Relaxed);
         let all = self.all.lock();
         let to = all.capacity().min(from + PORTION);
-        let portion = (from..to).filter_map(|key| all.get(key));
-        let stalled: Vec<_> = portion
+        let portion = || (from..to).filter_map(|key| all.get(key));
+        let mut stalled: Vec<_> = portion()
             .filter(|progress| progress.has_stalled(now, millis(timeout)))
             .cloned()
             .collect();
+        let stopped = portion().filter(|progress| progress.has_stopped(now));
+        let stopped: Vec<_> = stopped.cloned().collect();
         let next = (to < all.capacity()).then_some(to);
-        // Wakers run without the lock.
+        // Wakers run and history is asked without the lock.
         drop(all);
+        let mut evicted = self.evicted.lock();
+        for progress in stopped {
+            for LargeEvent { sequence, bytes } in progress.large.lock().iter().flatten().copied() {
+                if !hub.holds(sequence) {
+                    evicted.add(sequence, bytes, Arc::clone(&progress));
+                }
+            }
+        }
+        if next.is_none() {
+            let beyond = evicted.take_beyond(hub.evicted_bytes_max());
+            stalled.extend(beyond.into_iter().filter(|progress| progress.has_stopped(now)));
+        }
+        drop(evicted);
         for progress in stalled {
             progress.is_stalled.store(true, Ordering::Relaxed);
             match &progress.cutter {
@@ -112,14 +151,27 @@ impl Progress {
         let is_late = since > 0 && now.saturating_sub(since - 1) >= timeout;
         is_late && self.late.swap(since, Ordering::Relaxed) == since
     }
+
+    /// Returns whether its client has stopped taking bytes.
+    fn has_stopped(&self, now: u64) -> bool {
+        let since = self.waits_since.load(Ordering::Relaxed);
+        since > 0 && now.saturating_sub(since - 1) >= millis(STOPPED)
+    }
 }
 
 impl Watched {
-    /// Notes that the client has taken everything, and whether it is given more now.
+    /// Notes that the client has taken everything but for what HTTP/2 keeps, and whether it is given more
+    /// now.
     pub(crate) fn asked(&self, is_given_more: bool) {
         let since = if is_given_more { self.stalls.now.load(Ordering::Relaxed) + 1 } else { 0 };
         self.progress.waits_since.store(since, Ordering::Relaxed);
         self.progress.late.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes which large event a piece is that the client is given, if it is one.
+    pub(crate) fn gave(&self, large: Option<LargeEvent>) {
+        let mut pieces = self.progress.large.lock();
+        *pieces = [pieces[1], large];
     }
 
     /// Counts the response as an answer that was given up, if it was.
@@ -163,7 +215,7 @@ mod tests {
     fn look(stalls: &Stalls, second: u64) {
         let mut next = Some(0);
         while let Some(from) = next {
-            next = stalls.look(Duration::from_secs(second), TIMEOUT, from);
+            next = stalls.look(&Hub::default(), Duration::from_secs(second), TIMEOUT, from);
         }
     }
 

@@ -86,6 +86,39 @@ async fn the_place_of_an_http_2_stream_that_was_reset_is_free_again() {
     drop(stalled);
 }
 
+/// Each stream was given an event that history evicted meanwhile, and kept it for the stall timeout.
+#[tokio::test]
+async fn http_2_streams_that_keep_evicted_events_are_reset_once_they_are_too_many() {
+    const STREAMS: usize = 60;
+    const EVENT_BYTES: usize = 200_000;
+    let budget = 20 * EVENT_BYTES;
+    let server = start_with(|_, hub| hub.retention.bytes_max = budget).await;
+    let mut sender = http2(&server, 70_000).await;
+    let mut stopped = Vec::new();
+    for number in 0..STREAMS {
+        let path = format!("/topics/{number}");
+        stopped.push(get(&server, &mut sender, &path, "text/event-stream").await);
+        server.publish(&number.to_string(), &"x".repeat(EVENT_BYTES)).await;
+    }
+    // HTTP/2 keeps the first piece, so that only a second one is seen not to be taken.
+    for number in 0..STREAMS {
+        server.publish(&number.to_string(), "y").await;
+    }
+    server.tick(Duration::from_secs(6));
+    // History has about 19 of the events, and others may take an eighth of its budget.
+    let ended = |reason: &str| format!("tidings_streams_ended_total{{reason=\"{reason}\"}} ");
+    loop {
+        let metrics = server.get("/metrics").answer().await.text();
+        let series = ended("client-stalled");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&*series)).unwrap();
+        if count.parse::<usize>().unwrap() >= STREAMS - 25 {
+            break;
+        }
+    }
+    assert!(server.hub.stats().subscribers >= 15, "those of events that are held stay");
+    drop(stopped);
+}
+
 /// A reader that has taken everything is not late, however long nothing comes.
 #[tokio::test]
 async fn an_http_2_stream_that_waits_for_events_is_kept() {

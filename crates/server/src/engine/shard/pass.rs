@@ -100,7 +100,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     /// Notes the slot if it has stopped in an event that history has evicted.
     fn note_rest(&mut self, key: usize) {
         if let Some(event) = self.stopped_in(key) {
-            self.evicted.add(&event, key);
+            self.evicted.add(event.block.first(), event.block.bytes(), key as u32);
         }
     }
 
@@ -109,12 +109,12 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let (hot, cold) = self.slots.see(key)?;
         let has_stopped = self.now.saturating_sub(hot.sent_at) >= ticks(STOPPED);
         let event = cold.rest.as_deref().filter(|_| has_stopped)?.shared_event()?;
-        (!self.tap.holds(event.sequence())).then(|| event.clone())
+        (!self.tap.hub().holds(event.sequence())).then(|| event.clone())
     }
 
     /// Closes slots whose rests keep too much memory, after a pass over all of them.
     fn limit_rests(&mut self) {
-        for key in self.evicted.take_beyond(self.tap.evicted_bytes_max()) {
+        for key in self.evicted.take_beyond(self.tap.hub().evicted_bytes_max()) {
             let key = key as usize;
             // It may have ended during the pass, and its number may be another slot's.
             if self.stopped_in(key).is_some() {
