@@ -91,6 +91,14 @@ impl Share {
         Ok(())
     }
 
+    /// Sets the number of bytes that are held whether or not there is room: for an answer that has to be
+    /// given. Others find less room for it.
+    pub(crate) fn set_anyway(&mut self, bytes: usize) {
+        self.budget.held.fetch_add(bytes, Ordering::Relaxed);
+        self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+
     /// How much of the budget may be held if this share has so many bytes.
     fn max(&self, bytes: usize) -> usize {
         let budget = self.budget.bytes_max.load(Ordering::Relaxed);
@@ -154,6 +162,8 @@ mod tests {
             assert_eq!((share.set(bytes), budget.held()), (Ok(()), held));
         }
         assert_eq!((share.set(usize::MAX), budget.held()), (Err(OverBudget), 300));
+        share.set_anyway(2000);
+        assert_eq!((budget.held(), budget.share(Claim::Small).set(1)), (2000, Err(OverBudget)));
         drop(share);
         assert_eq!(budget.held(), 0);
     }

@@ -69,8 +69,8 @@ struct Rest {
 }
 
 /// The bytes of a last piece, which count until nothing holds them.
-struct Counted {
-    bytes: Vec<u8>,
+struct Counted<B> {
+    bytes: B,
     _share: Share,
 }
 
@@ -78,6 +78,17 @@ impl AnswerPieces {
     /// A body that is in memory as a whole.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self { ready: bytes, rest: None }
+    }
+
+    /// A body that is in memory as a whole for this answer alone, and counts whether or not there is room:
+    /// the events that it reports are published. Small ones, and assets of the program, do not count.
+    pub(crate) fn reported(budget: &Arc<Budget>, bytes: Bytes) -> Result<Self, Bytes> {
+        if bytes.len() <= UNCOUNTED_BYTES_MAX || !bytes.is_unique() {
+            return Err(bytes);
+        }
+        let mut share = budget.share(Claim::Answer);
+        share.set_anyway(bytes.len());
+        Ok(Self::whole(counted(bytes, share)))
     }
 
     /// Waits for the first piece of a body.
@@ -151,13 +162,13 @@ impl AnswerPieces {
     }
 }
 
-fn counted(bytes: Vec<u8>, share: Share) -> Bytes {
+fn counted(bytes: impl AsRef<[u8]> + Send + 'static, share: Share) -> Bytes {
     Bytes::from_owner(Counted { bytes, _share: share })
 }
 
-impl AsRef<[u8]> for Counted {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Counted<B> {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn respond<S: OpenedStream>(
     caller: &Caller,
 ) -> Handled<S> {
     let stream = match answer {
-        Answer::Response(response) => return whole(response),
+        Answer::Response(response) => return as_it_is(context, request, response),
         Answer::Text(response) => {
             return Handled::Whole(Whole { common: CommonHeaders::NoStoreText, response });
         }
@@ -139,6 +139,18 @@ fn authorize(
 
 fn whole<S>(response: Response<Bytes>) -> Handled<S> {
     Handled::Whole(Whole { common: CommonHeaders::Any, response })
+}
+
+/// A response that a handler has made. A large one counts until its client has taken it.
+fn as_it_is<S>(context: &Context, request: &Parts, response: Response<Bytes>) -> Handled<S> {
+    if response.headers().contains_key(CONNECTION) {
+        return whole(response);
+    }
+    let (head, body) = response.into_parts();
+    match AnswerPieces::reported(context.control.bodies(), body) {
+        Ok(pieces) => in_pieces(request, Response::from_parts(head, pieces)),
+        Err(body) => whole(Response::from_parts(head, body)),
+    }
 }
 
 /// A response in pieces. The answer to HEAD has the length that is known.

@@ -2,15 +2,18 @@
 
 use std::num::NonZeroUsize;
 
+use bytes::Bytes;
 use http::StatusCode;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::budget::{held, until_held};
 use crate::harness::{Running, Whole, start, start_with};
-use crate::stalls::{connect, get, http2};
+use crate::stalls::{connect, get, http2 as connect_http2};
 
 const JSON: &str = "application/json";
 /// The bytes counted for an answer of several pieces.
@@ -114,7 +117,7 @@ async fn answers_whose_http_2_window_is_closed_hold_little() {
     const EVENT: usize = 400_000;
     let server = start().await;
     publish_all(&server, "fat", &vec!["x".repeat(EVENT); 20]).await;
-    let mut sender = http2(&server, 0).await;
+    let mut sender = connect_http2(&server, 0).await;
     let mut answers = Vec::new();
     for _ in 0..READS {
         answers.push(get(&server, &mut sender, "/topics/fat?limit=1000", JSON).await);
@@ -167,7 +170,7 @@ async fn an_answer_that_is_overtaken_ends_before_the_gap() {
     for n in 0..100 {
         server.publish("fat", &format!("{n:>10000}")).await;
     }
-    let mut sender = http2(&server, 30_000).await;
+    let mut sender = connect_http2(&server, 30_000).await;
     let answer = get(&server, &mut sender, "/topics/fat?limit=1000&after=earliest", JSON).await;
     for n in 100..200 {
         server.publish("fat", &format!("{n:>10000}")).await;
@@ -201,7 +204,7 @@ async fn an_event_without_room_is_left_to_the_next_answer() {
         }
         publish_all(&server, topic, &vec!["x".repeat(EVENT); large]).await;
     }
-    let mut sender = http2(&server, 0).await;
+    let mut sender = connect_http2(&server, 0).await;
     let stalled = get(&server, &mut sender, "/topics/first?limit=2", JSON).await;
     assert!(held(&server).await > EVENT);
 
@@ -233,7 +236,7 @@ async fn lists_are_written_in_pieces_too() {
     for n in 0..300 {
         server.publish(&format!("{long}{n:03}"), "x").await;
     }
-    let mut sender = http2(&server, 0).await;
+    let mut sender = connect_http2(&server, 0).await;
     let stalled = get(&server, &mut sender, "/topics", JSON).await;
     let bytes = held(&server).await;
     assert!((300_000..400_000).contains(&bytes), "{bytes}");
@@ -262,4 +265,39 @@ async fn lists_are_written_in_pieces_too() {
     assert_eq!(held(&server).await, ANSWER_BYTES);
     drop(stalled);
     until_held(&server, |held| held == 0).await;
+}
+
+/// The answers that name the IDs of a thousand events each.
+#[tokio::test]
+async fn reports_that_are_not_taken_count() {
+    const REPORTS: usize = 50;
+    let server = start().await;
+    let mut sender = http2_with_bodies(&server).await;
+    let event = "{\"topic\":\"a\",\"data\":1},";
+    let array = format!("[{}]", event.repeat(1000).trim_end_matches(','));
+    let mut answers = Vec::new();
+    for _ in 0..REPORTS {
+        let request = http::Request::post(format!("http://{}/events", server.address))
+            .header("content-type", JSON)
+            .body(Full::new(Bytes::from(array.clone())))
+            .unwrap();
+        answers.push(sender.send_request(request).await.unwrap());
+    }
+    let bytes = held(&server).await;
+    let most = REPORTS * 60_000;
+    assert!((REPORTS * 40_000..most).contains(&bytes), "{bytes}");
+    drop(answers);
+    until_held(&server, |held| held == 0).await;
+}
+
+/// An HTTP/2 connection whose window is closed, and which sends bodies.
+async fn http2_with_bodies(server: &Running) -> SendRequest<Full<Bytes>> {
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(0)
+        .handshake(TokioIo::new(socket))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
 }
