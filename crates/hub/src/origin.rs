@@ -133,7 +133,10 @@ fn find_given(hub: &Hub, view: &View, id: &str) -> Option<Sequence> {
         match hub.read().find_id(id, view, after, &mut Steps::default()) {
             IdSearch::Found(sequence) => return Some(sequence),
             IdSearch::Unknown => return None,
-            IdSearch::More(through) => after = through,
+            IdSearch::More(through) => {
+                hub.count_cut_look();
+                after = through;
+            }
         }
     }
 }

@@ -188,6 +188,7 @@ mod tests {
 
     use super::*;
     use crate::draft::Draft;
+    use crate::filter::TopicFilter;
     use crate::history::Retention;
     use crate::hub::HubConfig;
     use crate::topic::Topic;
@@ -310,5 +311,27 @@ mod tests {
         while step(&mut paging, 1000, &mut found) {}
         paging.end_before(&found[1]);
         assert_eq!(rest(&hub, Start::from(paging.place())).0, ["1", "2"]);
+    }
+
+    /// The events of other topics are looked at in portions, each of which is counted.
+    #[test]
+    fn looks_that_let_others_have_their_turn_are_counted() {
+        let hub = Hub::default();
+        for _ in 0..20_000 {
+            drop(hub.publish(Draft::new(Topic::from_static("other"), Event::new("x"))));
+        }
+        let view = || View::from(TopicFilter::pattern("a/**").unwrap());
+        let mut found = Vec::new();
+        for start in [Start::Oldest, Start::resume(Some("nonsense"))] {
+            let before = hub.stats().looks_cut;
+            let mut paging = Paging::new(&hub, &view(), start, 100);
+            let mut looks = 1;
+            while step(&mut paging, 1000, &mut found) {
+                looks += 1;
+            }
+            let cut = hub.stats().looks_cut - before;
+            assert!(looks >= 3 && cut >= 2, "{looks} {cut}");
+        }
+        assert!(found.is_empty());
     }
 }

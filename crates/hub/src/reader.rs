@@ -141,6 +141,7 @@ impl Reader {
                 let place = || asked.unwrap_or_else(|| self.cursor().to_event_id());
                 return found.or_else(|| is_kept.then(place));
             }
+            self.hub.count_cut_look();
         }
     }
 
@@ -241,6 +242,7 @@ impl Reader {
             if let Some(is_lost) = looked {
                 return is_lost;
             }
+            self.hub.count_cut_look();
         }
     }
 
