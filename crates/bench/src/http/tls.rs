@@ -24,7 +24,7 @@ impl Security {
     pub(crate) fn of(host: &str) -> io::Result<Self> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         // Named explicitly: rustls refuses to choose when two providers are compiled in.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .and_then(rustls::ConfigBuilder::with_platform_verifier)
@@ -135,7 +135,7 @@ mod tests {
     const RESPONSE: usize = 500_000;
 
     fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-        Arc::new(rustls::crypto::ring::default_provider())
+        Arc::new(rustls::crypto::aws_lc_rs::default_provider())
     }
 
     /// Serves one connection: reads a request, writes a response, sends close_notify and closes.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::fmt::Write as _;
 
-use ring::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 /// The name of one publishing request: the hub commits requests with the same key only once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -23,10 +23,10 @@ async fn secure(alpn: &[&[u8]]) -> Secure {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("ring has them")
+        .expect("aws-lc-rs has them")
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .expect("a pair");
