@@ -192,6 +192,37 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_covers_another_if_it_matches_all_that_the_other_does() {
+        let filter = |text: &str| TopicFilter::pattern(text).unwrap();
+        for (wide, narrow) in [
+            ("**", "**"),
+            ("**", "a"),
+            ("**", "*/b/**"),
+            ("a/**", "a/b"),
+            ("a/**", "a/*/c"),
+            ("a/**", "a/**"),
+            ("a/*", "a/b"),
+            ("*/b", "a/b"),
+            ("*/**", "a/**"),
+            ("a", "a"),
+        ] {
+            assert!(filter(wide).covers(&filter(narrow)), "{wide} covers {narrow}");
+        }
+        for (one, other) in [
+            ("a", "*"),
+            ("a/*", "a/**"),
+            ("a/*", "**"),
+            ("a/**", "a"),
+            ("a/**", "*/b"),
+            ("*", "a/b"),
+            ("*/b", "a/*"),
+            ("*/**", "**"),
+        ] {
+            assert!(!filter(one).covers(&filter(other)), "{one} does not cover {other}");
+        }
+    }
+
+    #[test]
     fn a_pattern_without_wildcards_is_the_exact_topic() {
         let filter = TopicFilter::pattern("a/b").unwrap();
         assert_eq!(filter, TopicFilter::Exact(Topic::new("a/b").unwrap()));

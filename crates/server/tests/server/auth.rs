@@ -2,6 +2,7 @@
 
 mod managing;
 mod reading;
+mod table;
 mod tokens;
 
 use std::time::Duration;
