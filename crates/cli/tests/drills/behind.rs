@@ -24,7 +24,14 @@ fn readers_from_the_beginning_get_everything_while_memory_stays_bounded_and_othe
     drill(async {
         let scratch = Scratch::new();
         let folder = scratch.path("data");
-        let program = Program::start(&["--data", &folder, "--memory-bytes", "1MiB"]);
+        let program = Program::start(&[
+            "--data",
+            &folder,
+            "--memory-bytes",
+            "1MiB",
+            "--history-bytes",
+            "1GiB",
+        ]);
         for number in 0..EVENTS {
             program.publish("news", &format!("{number:>EVENT_BYTES$}")).await;
         }
