@@ -60,8 +60,9 @@ Standard output:
   check      one line if the journal is sound. Otherwise standard error names each damaged file, the
              byte, and the lost entries
   dump       one event per line, the oldest first: \"topic\" or \"topics\", \"id\" as readers saw it,
-             \"data\", and \"type\", \"retry\" and \"private\" if they were set. Times and idempotency
-             keys are not included. Damage is reported on standard error
+             \"data\", and \"type\", \"retry\" and \"private\" if they were set. Times, idempotency
+             keys and the hops of relayed events are not included. Damage is reported on standard
+             error
   new-epoch  one line. The hub must not be running
 
 Exit status:
