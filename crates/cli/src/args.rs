@@ -92,7 +92,7 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: Vec<String>,
 
     /// Let everyone who can reach the address publish and read. Required to listen on addresses
-    /// other than loopback, because there is no authentication.
+    /// other than loopback, unless the configuration file asks for tokens.
     #[arg(long)]
     pub(crate) open: bool,
 
@@ -129,7 +129,8 @@ pub(crate) struct ServeArgs {
     pub(crate) event_bytes_max: Option<String>,
 
     /// Maximum size of all request bodies, and answers that are not read, that are held at the
-    /// same time, such as 64MiB; more are refused for a moment [default: 128MiB, or four of the largest events].
+    /// same time, such as 64MiB; more are refused for a moment [default: 128MiB, or four of the
+    /// largest events].
     #[arg(long, value_name = "BYTES")]
     pub(crate) bodies_bytes: Option<String>,
 
@@ -181,4 +182,5 @@ Sources:
   Every option is also a variable of the environment, such as TIDINGS_HISTORY_BYTES (lists have
   commas), and a key of the configuration file, such as history_bytes. --allow-host is 'hosts'
   there, and --allow-origin is 'origins'. Flags win over the environment, and that over the file.
-  SIGHUP reads them again: hosts, origins and limits change without ending a stream.";
+  SIGHUP reads them again: hosts, origins, bodies_bytes, keys and the access to topics change
+  without a restart.";
