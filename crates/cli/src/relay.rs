@@ -7,8 +7,8 @@
 //! Events are relayed one at a time, and the saved position advances only when the hub has
 //! committed an event, so an event that was not committed arrives again. An event that was
 //! committed may arrive again too, because the response was lost or the relay was killed before it
-//! could save. It then has the same idempotency key and is not published twice. Hubs in memory
-//! forget keys after ten minutes. Therefore the file contains the key that is being published
+//! could save. It then has the same idempotency key and is not published twice. Hubs forget
+//! keys after ten minutes. Therefore the file contains the key that is being published
 //! under, and if that event arrives again, the hub is asked whether it holds it.
 //!
 //! An event that has come back to a hub is passed over: see `way`.

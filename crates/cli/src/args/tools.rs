@@ -161,10 +161,11 @@ pub(crate) struct PublishArgs {
 
 const PUBLISH_HELP: &str = "\
 A request that the hub does not answer is repeated with the same idempotency key, so that nothing is
-published twice; each failed attempt is reported on standard error. When a file contains a mistake, the events before it stay published, and the message
-says how many there are. Standard output is the ID of a single event, or the number of events of a
-file. Long input shows its progress on standard error if that is a terminal. Lines end with LF or CRLF;
-an empty line is an event, too, and bytes that are not UTF-8 become U+FFFD.
+published twice; each failed attempt is reported on standard error. When a file contains a mistake, the
+events before it stay published, and the message says how many there are. Standard output is the ID of
+a single event, or the number of events of a file. Long input shows its progress on standard error if
+that is a terminal. Lines end with LF or CRLF; an empty line is an event, too, and bytes that are not
+UTF-8 become U+FFFD.
 
 Environment:
   TIDINGS_HUB                          the hub, if none is named
