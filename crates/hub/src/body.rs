@@ -45,7 +45,7 @@ pub struct Body {
     source: Source,
     client: Client,
     state: State,
-    /// The large event that is the last piece; zero if that is something else.
+    /// The sequence of the large event that is the latest piece; zero if that is something else.
     large_event: Sequence,
     // Boxed, because a stream has them for a moment or not at all, and stays open.
     extras: Option<Box<Extras>>,

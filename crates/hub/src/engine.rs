@@ -124,8 +124,8 @@ impl Tap {
     /// Reads on for one of the shard's slots, as [`Reader::read`] does; `after` is its cursor. It looks at
     /// no more than `max` allows, and says how much it looked at.
     ///
-    /// After [`Read::Waiting`] the slot's number, `slot`, is [drained](Tap::drain) from the tap when it can
-    /// go on.
+    /// After [`Read::Waiting`], [`Tap::drain`] hands over the slot's number, `slot`, when the slot can go
+    /// on.
     pub fn read(
         &self,
         slot: u32,
@@ -176,8 +176,8 @@ impl Tap {
         state.release(&self.hub, Some(self.shard));
     }
 
-    /// Moves the hints since the last drain to `hints`, and the numbers of slots that waited for the journal
-    /// and can go on to `slots`. Their slots may be others' by now.
+    /// Moves the hints since the last drain to `hints`, and to `slots` the numbers of slots that waited for
+    /// the journal and can go on. A number may belong to another slot by now.
     pub fn drain(&self, hints: &mut Vec<Hint>, slots: &mut Vec<u32>) -> Drained {
         self.queue.drain(hints, slots)
     }

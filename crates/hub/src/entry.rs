@@ -73,8 +73,8 @@ pub struct DataPart<'a> {
     pub ends_line: bool,
 }
 
-/// Events of at least this size are shared with history, for which a block of at most 64 KiB is kept, or
-/// the event alone if it is larger. Smaller ones are cheaper to copy.
+/// Events of at least this size are shared with history. That keeps a block of at most 64 KiB in memory, or
+/// the event alone if it is larger. Smaller events are cheaper to copy.
 const SHARED_BYTES_MIN: usize = 16 * 1024;
 
 /// How the lines of a frame begin.

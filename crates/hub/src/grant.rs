@@ -100,7 +100,8 @@ impl Limited {
         if self.named.len() + self.public.len() < Self::REMEMBERED_FILTERS_MIN {
             return self.decide(topic);
         }
-        // Read before the decision: one that a change overtakes is not believed afterwards.
+        // Read before the decision: if the rules change meanwhile, the decision is noted under the old
+        // version and never used.
         let version = self.public.version();
         let decided = self.decided.read();
         if decided.version == version
@@ -188,7 +189,7 @@ impl PublicTopics {
     /// Replaces the rules.
     pub fn set(&self, rules: impl IntoIterator<Item = (TopicFilter, bool)>) {
         *self.0.rules.write() = rules.into_iter().collect();
-        // After the rules: a decision by the old ones is of the old version.
+        // After the rules, so that a decision by the old rules has the old version.
         self.0.version.fetch_add(1, Ordering::Release);
     }
 

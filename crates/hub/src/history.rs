@@ -1,4 +1,4 @@
-//! History: the recent past, in memory, as one log that every subscriber reads.
+//! History: the recent past, in memory, which every subscriber reads.
 //!
 //! Events lie encoded in immutable [`Block`]s, in commit order; a topic is a list of sequences. Here
 //! are appending ([`History::append`]), reading a view from a place ([`History::read`]), and
@@ -97,7 +97,7 @@ pub(crate) struct History {
     events: u64,
     published: u64,
     retention: Retention,
-    /// Whether the journal keeps what memory lets go of.
+    /// Whether the journal keeps the entries that memory lets go of.
     keeps: bool,
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
@@ -182,7 +182,7 @@ impl History {
         self
     }
 
-    /// Returns whether the journal keeps what memory lets go of.
+    /// Returns whether the journal keeps the entries that memory lets go of.
     pub(crate) fn keeps(&self) -> bool {
         self.keeps
     }
@@ -209,8 +209,8 @@ impl History {
         self.topics.finish_eviction();
     }
 
-    /// Notes the same of entries that the feed would have handed over next. Shards look for it; the caller
-    /// wakes the other readers.
+    /// Notes that the entries that the feed would have handed over next, up to `last`, are lost. Shards
+    /// look for the loss; the caller wakes the other readers.
     pub(crate) fn lose_next(&mut self, last: Sequence, appended: &mut Appended) {
         self.lose(last);
         self.tail = self.tail.max(last);

@@ -108,7 +108,7 @@ struct Counters {
     looks_cut: AtomicU64,
 }
 
-/// The most of a journal that is read into memory when it is opened: a fraction of a second of work.
+/// Maximum bytes of a journal that are read into memory when it is opened: a fraction of a second of work.
 /// Everything older is read when it is asked for.
 const WARM_BYTES_MAX: usize = 32 * 1024 * 1024;
 

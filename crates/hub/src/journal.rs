@@ -39,8 +39,8 @@ use crate::time::Now;
 ///
 /// The methods with a default are for journals that keep their entries; a journal that keeps nothing needs
 /// none of them. A hub on a journal that keeps its entries must be [driven](crate::docs::driving): its
-/// driver follows the feed and polls the futures of [`Journal::read`], [`Journal::find`] and
-/// [`Journal::tail`].
+/// driver follows the feed and polls the futures of [`Journal::read`], [`Journal::find`],
+/// [`Journal::tail`], [`Journal::place_before`] and [`Journal::evict`].
 pub trait Journal: Send + Sync + 'static {
     /// Recovers the kept entries and returns the journal's state. Called once, before all other methods.
     ///
@@ -111,8 +111,8 @@ pub trait Journal: Send + Sync + 'static {
         Box::pin(ready(Ok(None)))
     }
 
-    /// The place before the newest entries that lie in one of some topics, up to and including a place: so
-    /// many entries of these topics are between the two. `None` if fewer are kept.
+    /// The place before the newest `entries` entries that lie in one of some topics, counted back from
+    /// `through`, which is included. `None` if fewer are kept.
     fn place_before(
         &self,
         topics: TopicSet,

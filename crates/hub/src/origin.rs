@@ -13,9 +13,9 @@ impl Hub {
     /// Looks up the last event ID of a start, for a view, in the journal if need be. The start that it
     /// yields is settled: a response made with it has the right head.
     ///
-    /// It waits only on a journal that keeps its entries, for an ID that a publisher gave, or for one that
-    /// another subscriber has seen earlier than this hub. Without it, a subscriber looks up its ID by
-    /// itself, after it has been made.
+    /// It waits only on a journal that keeps its entries, for an ID that a publisher gave, or for an event
+    /// that this hub has not been fed yet. A subscriber that is made without this call looks up its ID by
+    /// itself.
     ///
     /// # Cancel safety
     ///

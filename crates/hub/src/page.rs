@@ -116,7 +116,7 @@ impl Paging {
         self.end = Some(Cursor { sequence, ..self.reader.cursor() });
     }
 
-    /// The gap there is before the events.
+    /// The gap before the events, if there is one.
     #[must_use]
     pub fn gap(&self) -> Option<&Gap> {
         self.gap.as_ref()
@@ -128,7 +128,7 @@ impl Paging {
         self.end.unwrap_or_else(|| self.reader.cursor())
     }
 
-    /// Takes a gap in: it is the page's if it comes first; after events, it is left for the next page.
+    /// Handles a gap: it belongs to the page if it comes first; after events, it is left for the next page.
     /// Returns whether the page goes on.
     fn meet(&mut self, gap: Gap) -> bool {
         if self.has_events {

@@ -55,7 +55,7 @@ enum Asked {
     Lost(Box<str>),
     /// The journal is looking it up.
     Locating(Locating),
-    /// Everything that is held, of which the journal is counting how much that is.
+    /// Everything held; the journal is counting how much that is.
     Oldest,
 }
 
@@ -156,7 +156,7 @@ impl Reader {
     /// `visit` is called with the block and the index of each event, under the history's lock: it should
     /// copy the event, or share the block of a large one, and nothing else.
     ///
-    /// It waits for nothing: [`Read::Waiting`] ends the read of a place that the journal is to read.
+    /// It never waits: [`Read::Waiting`] means that the journal would have to read what comes next.
     pub fn read(&mut self, bytes_max: usize, visit: impl FnMut(&Arc<Block>, usize)) -> Read {
         self.read_or_wait(bytes_max, Wait::Never, visit)
     }
@@ -299,8 +299,8 @@ impl ReaderState {
         self.resolved.grant().is_some()
     }
 
-    /// Returns whether the place is still to be found, or a gap to be told: a reader has no other place to
-    /// be given meanwhile.
+    /// Returns whether the place is still to be found, or a gap to be told: until then, a client cannot be
+    /// given a place.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.asked.is_some()
     }

@@ -7,5 +7,6 @@
 //! - with the feature `tokio`: `tokio::spawn(hub.drive())`;
 //! - under any other executor: [`Hub::drive_with`](crate::Hub::drive_with), with a timer of yours.
 //!
-//! Without it events still come and go, but a quiet stream stays silent, and proxies close silent streams. A
-//! hub that has streams and is not driven says so once in the log.
+//! Without it a hub in memory still delivers events, but a quiet stream stays silent, and proxies close
+//! silent streams. A hub on a journal that keeps its entries must be driven: the same task follows the
+//! journal and reads from it. A hub that has streams and is not driven says so once in the log.

@@ -16,8 +16,8 @@
 //! source.addEventListener('gap', () => location.reload());
 //! ```
 //!
-//! A journal that keeps its entries drops the oldest in the end. In which topics they lay is not remembered, so
-//! a place from before them is a gap for every view that has events in the journal after it.
+//! A journal that keeps its entries drops the oldest ones at some point. Their topics are not remembered,
+//! so a place before them is a gap for every view that has later events in the journal.
 //!
 //! A hub in memory loses its history when its process ends, so every reader that comes back to the next
 //! process is told of a gap.

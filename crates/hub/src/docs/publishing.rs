@@ -37,8 +37,8 @@
 //! such as its size; its [`Refused`](crate::Refused) is the sentence to show a publisher.
 //! [`Hub::publish_all`](crate::Hub::publish_all) takes several events and publishes all of them or none.
 //!
-//! [`PublishError::NotCommitted`](crate::PublishError::NotCommitted) means that a journal has written nothing of
-//! it, so that it can simply be published again.
+//! [`PublishError::NotCommitted`](crate::PublishError::NotCommitted) means that the journal has written
+//! nothing of the event, so that it can be published again unless it is too large.
 //!
 //! # Repeating
 //!

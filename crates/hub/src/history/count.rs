@@ -1,7 +1,7 @@
 //! Counting a topic's entries beneath the history, where a limit on events reaches further than memory.
 //!
-//! In memory a topic lets go of its oldest event when it has one too many. Of those that the journal alone
-//! has it is not known how many there are, so the journal counts them when a reader of the topic is behind.
+//! In memory a topic lets go of its oldest event when it has one too many. How many more events the journal
+//! alone has is unknown, so the journal counts them when a reader of the topic is behind.
 
 use super::counts::Count;
 use super::{History, Resolved};
@@ -29,8 +29,9 @@ impl History {
         (!topics.is_empty()).then_some((topics, events_max))
     }
 
-    /// Notes the newest entry of a topic that is beyond its limit, if there is one, as of a place and of a
-    /// time by the hub's steady clock.
+    /// Notes the outcome of a count: the newest entry of a topic that is beyond its limit, if there is one.
+    /// `through` is the place up to which the entries were counted, and `at` the time by the hub's steady
+    /// clock.
     pub(crate) fn note_count(
         &mut self,
         topic: &Topic,

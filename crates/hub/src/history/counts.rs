@@ -18,6 +18,7 @@ pub(super) struct Count {
 
 /// Counts that are remembered: those of the topics that are read now.
 const COUNTS_MAX: usize = 1024;
+
 impl Counts {
     pub(super) fn find(&self, topic: TopicKey) -> Option<&Count> {
         self.0.iter().rev().find(|count| count.topic == topic)

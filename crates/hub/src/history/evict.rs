@@ -117,7 +117,8 @@ impl History {
             return;
         }
         self.events -= 1;
-        // The topics that had evicted it count it as lost: which of them it was is no longer known.
+        // The topics that had evicted it count it as lost: nothing remembers that another topic still held
+        // it.
         for &key in block.topics(index) {
             if let Some(at) = self.partly_evicted.remove(sequence, key) {
                 self.topics.bury_event(key, sequence, at);

@@ -67,7 +67,7 @@ impl Run {
         self.groups.as_deref().unwrap_or_default()
     }
 
-    /// The groups, to keep.
+    /// The groups, as a shared list.
     #[must_use]
     pub fn shared_groups(&self) -> Option<Arc<[GroupKey]>> {
         self.groups.clone()
@@ -161,7 +161,7 @@ enum WatchedBy {
 }
 
 impl Watched {
-    /// An entry of a topic that was pushed; only those who name the topic watch it so far.
+    /// An entry of a topic that was pushed. So far, only readers that name the topic watch it.
     pub(super) fn new(pushed: &Pushed<'_>, index: usize, entry: &Entry) -> Self {
         let watched_by = match &pushed.state.marks {
             marks if marks.is_empty() => WatchedBy::None,
@@ -351,7 +351,7 @@ impl HintQueue {
         if std::mem::take(&mut state.dropped) { Drained::Dropped } else { Drained::Hints }
     }
 
-    /// Adds a slot that may read on; the answer is the waker, to be woken when no lock is held.
+    /// Adds a slot that may read on; returns the waker, to be woken when no lock is held.
     pub(crate) fn push_slot(&self, slot: u32) -> &Waker {
         self.state.lock().slots.push(slot);
         &self.waker

@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::topic::Topic;
 
 /// A page that the journal has read: its events are encoded once, for all readers that stand there. Its
-/// topics are names, so that it makes none known.
+/// topics are kept as names, so that a page adds no topics to the history.
 #[derive(Debug)]
 pub(crate) struct KeptPage {
     parts: Vec<Part>,
@@ -37,7 +37,7 @@ pub(crate) struct Kept<'a> {
 /// Why reading a page ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeptStop {
-    /// It is over, or took as much as it may.
+    /// The page has been read to its end, or as far as the limits allow.
     Full,
     /// The topic's streams were closed here.
     Closed(Sequence),
@@ -118,7 +118,7 @@ impl History {
 
     /// Reads what the view has after the place from a page, in rising order, and advances the position.
     ///
-    /// Nothing beyond the history's own tail is read, so that a reader never stands before it and after it.
+    /// Nothing beyond the history's own tail is read, so that no reader gets ahead of the feed.
     pub(crate) fn read_kept<'a>(
         &'a self,
         page: &'a KeptPage,

@@ -44,7 +44,7 @@ impl Latest {
         Self { back, left: events, after: tail }
     }
 
-    /// Events that are to be found beneath the history, once all that it holds was looked at.
+    /// How many events are still to be found beneath the history, after a look at everything that it holds.
     pub(crate) fn left_beneath(&self) -> usize {
         if self.back.left == 0 { 0 } else { self.left }
     }

@@ -3,19 +3,19 @@
 use super::EvictionStamp;
 use crate::cursor::Sequence;
 
-/// Entries that nobody can read any more, and of whose topics nothing is known.
+/// Entries that can no longer be read and whose topics are unknown.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    /// Everything up to here.
+    /// Everything up to this place is lost.
     floor: Sequence,
     floor_at: EvictionStamp,
     /// The last entries of damaged parts, with when they were found.
     damaged: Vec<(Sequence, EvictionStamp)>,
-    /// When the newest of all was found: readers have been told of most, and look no further.
+    /// When the latest loss was found. Most readers have been told of it, and need not look at the others.
     newest_at: EvictionStamp,
 }
 
-/// Damaged parts that are told apart. More count as one, up to the last of them.
+/// Maximum number of damaged parts that are told apart. Beyond it, the two oldest are merged into one.
 const DAMAGED_MAX: usize = 1000;
 
 impl Losses {

@@ -2,14 +2,14 @@
 
 /// The slots of topics, in the order of the topics' names, which the caller knows.
 ///
-/// Short lists in a list: adding one moves a thousand bytes at most, and now and then the list of lists.
+/// Short lists in a list: adding a slot moves a thousand bytes at most, and now and then the list of lists.
 #[derive(Default)]
 pub(super) struct NameOrder {
     /// None of them is empty.
     lists: Vec<Vec<u32>>,
 }
 
-/// The longest list.
+/// Maximum length of a list.
 const LIST_LEN: usize = 256;
 
 impl NameOrder {
@@ -50,7 +50,7 @@ impl NameOrder {
         }
     }
 
-    /// The slots from the first one on that is not before.
+    /// The slots in order, without those that `is_before` selects.
     pub(super) fn from(&self, is_before: impl FnMut(u32) -> bool) -> impl Iterator<Item = u32> {
         let (list, at) = self.place(is_before);
         let first = self.lists.get(list).map(|list| &list[at..]).unwrap_or_default();

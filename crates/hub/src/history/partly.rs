@@ -24,7 +24,7 @@ impl PartlyEvicted {
         self.in_order.insert((at, sequence, topic));
     }
 
-    /// Removes the note that a topic has evicted an event, once no topic holds it; answers when that was.
+    /// Removes the note that a topic has evicted an event, once no topic holds it; returns when that was.
     pub(super) fn remove(&mut self, sequence: Sequence, topic: TopicKey) -> Option<EvictionStamp> {
         let at = self.evicted.remove(&(sequence, topic))?;
         self.in_order.remove(&(at, sequence, topic));
@@ -36,7 +36,7 @@ impl PartlyEvicted {
         self.evicted.last_key_value().is_some_and(|((newest, _), _)| *newest > place)
     }
 
-    /// Which topic evicted which event, since a stamp, in the order of evictions.
+    /// The evictions since a stamp, in their order: the event, and the topic that evicted it.
     pub(super) fn since(
         &self,
         told_at: EvictionStamp,

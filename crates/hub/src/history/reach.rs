@@ -1,4 +1,4 @@
-//! The topics that a read of a view has to ask.
+//! The topics whose lists a read of a view goes through.
 
 use smallvec::SmallVec;
 
@@ -13,16 +13,16 @@ pub(super) enum Reach<'a> {
     /// The topics named, or matched by patterns; one may be there twice.
     Several(&'a [TopicKey]),
     Found(SmallVec<[TopicKey; 8]>),
-    /// More topics than are worth asking: the history itself is walked.
+    /// More topics than are worth merging: the history itself is walked.
     All(&'a View),
 }
 
-/// The topics that are asked whether a view's patterns match them. Merging the entries of more topics than
-/// this costs a read more than walking over those of others.
+/// Maximum number of topics whose names are compared with a view's patterns. Merging the entries of more
+/// topics than this costs a read more than walking over those of others.
 const ASKED_MAX: usize = 64;
 
 impl History {
-    /// Finds the topics of a view, and takes the steps for that.
+    /// Finds the topics of a view, and counts the steps that it takes.
     pub(super) fn reach<'a>(&self, view: &'a Resolved, steps: &mut Steps) -> Reach<'a> {
         match view.selection() {
             Selection::One(key) => Reach::One(*key),

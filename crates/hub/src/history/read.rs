@@ -231,8 +231,8 @@ impl History {
         })
     }
 
-    /// The part of [`History::look_for_loss`] for views with patterns, which know no topics: it looks at
-    /// all that have lost something since the reader looked last.
+    /// The part of [`History::look_for_loss`] for views whose patterns match too many topics to go through:
+    /// it looks at all topics that have lost something since the reader looked last.
     fn is_scan_lost(
         &self,
         view: &View,
@@ -261,8 +261,9 @@ impl History {
         })
     }
 
-    /// Returns whether a topic of a view holds an event that another one has evicted, or the view's grant
-    /// does not allow it: then the view has lost nothing by that. `in_view` says what it costs as well.
+    /// Returns whether the view has lost nothing although one of its topics has evicted an event: another
+    /// of its topics holds the event, or its grant does not allow it. `in_view` returns whether a topic is
+    /// in the view, and the steps that this takes.
     fn is_held_in_view(
         &self,
         sequence: Sequence,

@@ -1,12 +1,12 @@
-//! Views as a history reads them: with their exact topics looked up.
+//! Views as a history reads them: with their exact topics and patterns looked up.
 
 use super::{GroupKey, TopicKey};
 use crate::grant::Grant;
 use crate::view::View;
 
-/// A view whose exact topics have been looked up.
+/// A view whose exact topics and patterns have been looked up.
 ///
-/// It holds its topics; [`History::release`](super::History::release) gives them back.
+/// It holds its topics and patterns; [`History::release`](super::History::release) gives them back.
 #[derive(Debug)]
 pub(crate) struct Resolved(Repr);
 

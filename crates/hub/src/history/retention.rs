@@ -30,14 +30,14 @@ impl Retention {
         self.bytes_max / 4
     }
 
-    /// Blocks that wait for one shard may take a sixteenth more than the budget.
+    /// Maximum bytes of the blocks that wait for one shard: a sixteenth more than the budget.
     #[cfg(feature = "engine")]
     pub(crate) fn hints_bytes_max(&self) -> usize {
         self.bytes_max / 16
     }
 
-    /// Evicted events that are kept for readers which have stopped in them may take an eighth more than the
-    /// budget, for each shard and for all bodies together.
+    /// Maximum bytes of evicted events that are kept for readers which have stopped in them: an eighth more
+    /// than the budget, for each shard and for all bodies together.
     #[cfg(feature = "engine")]
     pub(crate) fn rests_bytes_max(&self) -> usize {
         self.bytes_max / 8

@@ -137,7 +137,7 @@ impl Piece {
         usize::from(self.taken) == PIECE_SLOTS
     }
 
-    /// Puts a topic in a vacant slot of this piece, which is the one of that number.
+    /// Puts a topic in a vacant slot of this piece, whose number is `number`.
     fn insert(&mut self, number: u32, make: impl FnOnce(TopicKey) -> TopicState) -> TopicKey {
         self.taken += 1;
         let (at, version) = match self.vacant {

@@ -28,7 +28,7 @@ pub(super) struct KnownGroups {
 const KEPT_MAX: usize = 16;
 
 impl TopicGroups {
-    /// The groups that match a topic, some of which may be no more.
+    /// The groups that match a topic. Some may have no readers any more.
     pub(super) fn of(&mut self, name: &str, known: &mut KnownGroups) -> Option<Arc<[GroupKey]>> {
         if self.patterns.is_empty() {
             return None;

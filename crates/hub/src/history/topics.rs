@@ -223,8 +223,8 @@ impl TopicTable {
         self.order.insert(key.slot(), |slot| is_before(&self.slots, slot, state.name.as_str()));
     }
 
-    /// Adds the topics with entries that a pattern matches to a list, after asking so many at most; `false`
-    /// if there are more to ask.
+    /// Adds the topics with entries that a pattern matches to a list. `asked` counts the topics looked at,
+    /// `asked_max` at most; `false` if there are more.
     pub(super) fn find_matching(
         &self,
         pattern: &Pattern,
@@ -250,7 +250,7 @@ impl TopicTable {
         true
     }
 
-    /// The newest entry of a topic that is not known which the journal alone may keep.
+    /// The newest entry of an unknown topic that the journal alone may keep.
     pub(super) fn unknown_released(&self) -> Sequence {
         self.unknown_released
     }

@@ -21,8 +21,8 @@ pub(crate) struct Clock {
 impl Clock {
     pub(super) fn new(now: Now, heartbeat_interval: Duration) -> Self {
         // Often enough that a heartbeat which is not due at one pass is not late at the next, even
-        // if ticks come irregularly: a fifth of the interval is there for both. And so often that a
-        // stream ends within a second after its time, as that of an expired token must.
+        // if ticks come irregularly: a fifth of the interval is there for both. And often enough that a
+        // stream ends within a second after its time, as the stream of an expired token must.
         let heartbeat = millis(heartbeat_interval).max(1);
         let pass_interval = (heartbeat / 10).clamp(1, 500);
         Self {

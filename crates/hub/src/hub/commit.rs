@@ -41,7 +41,8 @@ impl Hub {
         .await
     }
 
-    /// Lets the journal read for readers that are behind, after [`Hub::run`] has failed. Never done.
+    /// Lets the journal read for readers that are behind, after [`Hub::run`] has failed. The future never
+    /// completes.
     ///
     /// # Cancel safety
     ///
@@ -54,8 +55,8 @@ impl Hub {
         .await
     }
 
-    /// Brings what the feed has into history, and then has others have their turn. Never done but with an
-    /// error, or when it is polled again.
+    /// Brings committed entries from the feed into history, a few batches at a time, so that others have
+    /// their turn. Ready only with an error.
     fn poll_follow(&self, cx: &mut Context<'_>) -> Poll<Result<(), JournalError>> {
         for _ in 0..BATCHES_OF_A_TURN {
             let polled = self.inner.committer.lock().poll_commit(cx, self.inner.committed());

@@ -41,8 +41,8 @@ impl Committer {
         Self { epoch: opened.epoch, feed, entries, run, time: Time::default(), recovered }
     }
 
-    /// Returns the place up to which the feed has handed over everything, if it is the end of all that was
-    /// committed when the journal was opened.
+    /// Returns whether the feed has handed over everything up to `tail`, the newest entry when the journal
+    /// was opened.
     pub(super) fn has_passed(&self, tail: Sequence) -> bool {
         self.feed.through() >= tail
     }

@@ -27,8 +27,8 @@ impl Hub {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the hub's time: events still come and go, but heartbeats, time-outs
-    /// and ages wait for the next [`Hub::tick`]. Nothing is lost.
+    /// Dropping the future stops the hub's time: a hub in memory still delivers events, but heartbeats,
+    /// time-outs and ages wait for the next [`Hub::tick`]. Nothing is lost.
     ///
     /// # Examples
     ///

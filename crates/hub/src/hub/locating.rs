@@ -43,7 +43,7 @@ impl Locating {
         Self(Arc::new(Look { wanted, state: Mutex::default() }))
     }
 
-    /// The ID whose place is looked for; an empty text if it is no ID's.
+    /// The ID whose place is looked for; empty if the look is not for an ID.
     pub(crate) fn id(&self) -> &str {
         match &self.0.wanted {
             Wanted::Given { id, .. } | Wanted::Spelled { id, .. } => id,
@@ -64,7 +64,7 @@ impl Locating {
         &self.0.wanted
     }
 
-    /// Returns whether nobody waits for the outcome any more.
+    /// Returns whether no reader waits for the outcome any more.
     pub(super) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

@@ -2,8 +2,8 @@
 //!
 //! A reader that is behind asks for a page and goes away; it is woken when the page is there. Pages lie
 //! in a cache, bounded together and shared by readers that stand at the same place; a page that is not
-//! used makes room for others and is read again if need be. Nobody holds a page while it waits for
-//! anything. The hub's driver polls the journal's futures, in the order in which readers asked.
+//! used makes room for others and is read again if need be. No reader holds a page while it waits. The
+//! hub's driver polls the journal's futures, in the order in which readers asked.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::{Future, ready};
@@ -79,7 +79,7 @@ enum Job {
         through: Sequence,
         events_max: usize,
     },
-    /// Dropping what nobody may read any more.
+    /// Dropping entries that may no longer be read.
     Evict(Sequence),
 }
 
@@ -101,7 +101,8 @@ const PAGE_MAX: (usize, usize) = (2048, 256 * 1024);
 const IN_FLIGHT_MAX: usize = 8;
 /// Answers taken before others have their turn.
 const ANSWERS_OF_A_TURN: usize = 4;
-/// Jobs that wait at most. More wake those that wait longest, which ask again if they are still there.
+/// Maximum number of jobs that wait. Beyond it, the readers of the oldest job are woken, and ask again if
+/// they are still there.
 const QUEUE_MAX: usize = 16 * 1024;
 
 impl Reads {
@@ -161,8 +162,8 @@ impl Reads {
         wake_all(displaced);
     }
 
-    /// Has the entries of topics counted beneath the history: their limit is `events_max`. The waiter is
-    /// woken when one of them is.
+    /// Asks the journal to count the entries of topics whose limit is `events_max`. The waiter is woken
+    /// when the first topic has been counted.
     pub(crate) fn count(
         &self,
         topics: Vec<Topic>,
@@ -191,7 +192,7 @@ impl Reads {
         wake_all(all_displaced);
     }
 
-    /// Has the journal drop everything up to a place.
+    /// Makes the journal drop everything up to a place.
     pub(super) fn evict(&self, through: Sequence) {
         let (displaced, driver) = self.state.lock().push(Job::Evict(through));
         driver.into_iter().for_each(Waker::wake);
@@ -209,7 +210,7 @@ impl Reads {
         newest.max()
     }
 
-    /// Tries again what has failed.
+    /// Queues the failed jobs again.
     pub(super) fn try_again(&self) {
         let driver = {
             let mut state = self.state.lock();
@@ -314,7 +315,7 @@ impl Source<'_> {
         }
     }
 
-    /// Notes what a page says of losses, so that those that it concerns are told before they read it.
+    /// Notes the losses that a page reports, so that the readers concerned are told before they read it.
     fn check(&self, after: Sequence, mut page: JournalPage) -> JournalPage {
         self.note_oldest();
         if let Some(time) = self.expired_before {
@@ -337,7 +338,7 @@ impl Source<'_> {
 }
 
 impl State {
-    /// Queues a job. The answer is those to wake: waiters of a job that was displaced, and the driver.
+    /// Queues a job. Returns the waiters of a job that was displaced, and the driver, all to be woken.
     fn push(&mut self, job: Job) -> (Vec<Waiter>, Option<Waker>) {
         let mut displaced = Vec::new();
         if self.queue.len() == QUEUE_MAX {
@@ -416,7 +417,7 @@ impl State {
         true
     }
 
-    /// Forgets a page; the answer is those that wait for it.
+    /// Forgets a page; returns the waiters for it.
     fn forget(&mut self, (topics, after): &Place) -> Vec<Waiter> {
         let Some(list) = self.pages.get_mut(topics) else { return Vec::new() };
         let page = list.remove(after);
@@ -434,7 +435,7 @@ impl State {
         }
     }
 
-    /// Keeps a page that has been read; the answer is those that wait for it.
+    /// Keeps a page that has been read; returns the waiters for it.
     fn keep(&mut self, place: Place, page: Arc<KeptPage>) -> Vec<Waiter> {
         let waiters = self.forget(&place);
         let used = self.next_use;

@@ -28,8 +28,8 @@ pub struct HubStats {
     pub delivered: u64,
     /// Gaps told since the start.
     pub gaps: u64,
-    /// Looks at history that ended early since the start, to go on when others had had their turn: reads
-    /// whose patterns match little, and lists of many topics.
+    /// Looks at history that ended early since the start, so that others had their turn: reads whose
+    /// patterns match little, and lists of many topics.
     pub looks_cut: u64,
 }
 

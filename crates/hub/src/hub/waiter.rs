@@ -21,7 +21,7 @@ pub(crate) enum Wait<'a> {
     Watch(&'a Arc<Watch>),
     Task(&'a Waker),
     Slot(&'a Arc<HintQueue>, u32),
-    /// It looks for itself, and does not wait.
+    /// Not at all: the reader does not wait.
     Never,
 }
 

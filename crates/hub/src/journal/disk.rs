@@ -367,7 +367,7 @@ impl Journal for DiskJournal {
         }
         match shared.queue.submit(submissions, now.time) {
             Ok(answer) => Committing::Waiting(Box::pin(async move {
-                // The writer's thread has ended in the midst of it.
+                // `None` if the writer's thread ended before it gave an answer.
                 answer.await.unwrap_or_else(|| vec![Outcome::Unknown; count])
             })),
             Err(why) => refused(why),
@@ -446,8 +446,8 @@ impl Journal for DiskJournal {
         })
     }
 
-    /// The index of the newest segment and what waits to be written are not among them: they have limits of
-    /// their own.
+    /// The index of the newest segment and the submissions that wait to be written are not counted: they
+    /// have limits of their own.
     fn bytes(&self) -> usize {
         self.owner.shared.tally.keys_bytes()
     }

@@ -10,9 +10,9 @@ use crate::topic::Topic;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TopicSet {
-    /// All there are.
+    /// All topics.
     All,
-    /// These.
+    /// These topics.
     Topics(Arc<[Topic]>),
 }
 

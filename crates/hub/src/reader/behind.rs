@@ -30,7 +30,7 @@ impl ReaderState {
         let locating = match self.asked.as_deref() {
             Some(Asked::Locating(locating)) => locating,
             Some(Asked::Oldest) if self.is_counted(hub, wait) => {
-                // What is beyond a limit is none of what is asked for.
+                // Events beyond a limit are not among those asked for.
                 self.told_at = hub.read().stamp();
                 self.asked = None;
                 return true;
@@ -70,8 +70,8 @@ impl ReaderState {
         Read::Gap(Gap { asked, oldest, place })
     }
 
-    /// The page that continues after the place, and the place at which it can be read; otherwise what to
-    /// answer.
+    /// The page that continues after the place, and the place at which it can be read; otherwise the
+    /// outcome of the read.
     fn page(
         &self,
         hub: &Hub,
@@ -90,7 +90,7 @@ impl ReaderState {
             }
             (history.topics_of(&self.resolved), after.max(history.floor()))
         };
-        // Without the history's lock: a place in the queue may be another reader's, which is woken.
+        // Without the history's lock: asking may displace another reader's job, and wake that reader.
         match hub.reads().page(topics, from, wait) {
             Some(page) => Ok((page, self.position(from))),
             None => Err(Read::Waiting),

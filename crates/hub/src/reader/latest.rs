@@ -127,7 +127,7 @@ impl Reader {
                 position.after = at;
             }
         }
-        // The newest count.
+        // Only the newest count.
         found.drain(..found.len().saturating_sub(beneath.left));
         if position.after < through {
             return Rewound::More;
@@ -147,7 +147,7 @@ impl Reader {
         Rewound::More
     }
 
-    /// Asks for the place before the entries among which so many events may be; answers how many those are.
+    /// Asks for the place before the entries among which so many events may be; returns how many those are.
     fn locate_before(&self, through: Sequence, events: usize) -> (usize, Step) {
         let resolved = &self.state.as_ref().expect(WHOLE).resolved;
         let is_exact = !resolved.has_pattern() && resolved.grant().is_none();

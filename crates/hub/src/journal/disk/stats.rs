@@ -56,7 +56,7 @@ const SECONDS: [f64; 13] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 const ENTRIES: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
 
-/// Counts what the writer does and keeps.
+/// Counts the commits of the writer and the bytes of its idempotency keys.
 pub(super) struct Tally {
     counted: Mutex<Counted>,
     /// Bytes of the idempotency keys, so that the history can be charged without waiting for the writer.

@@ -150,7 +150,7 @@ impl Writer {
         let rest = portion.last().map_or(0, |last| count.saturating_sub(last.outcomes.len()));
         let tail = self.catalog.tail();
         for pending in portion.iter_mut().flat_map(|pushed| &mut pushed.outcomes[pushed.from..]) {
-            // A submission that is too large, or repeats one of another portion, has its outcome.
+            // A submission that is too large, or repeats one of another portion, already has its outcome.
             if let Outcome::Committed(sequence) | Outcome::Duplicate(sequence) = *pending
                 && sequence > tail
             {
