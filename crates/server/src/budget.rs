@@ -91,8 +91,8 @@ impl Share {
         Ok(())
     }
 
-    /// Sets the number of bytes that are held whether or not there is room: for an answer that has to be
-    /// given. Others find less room for it.
+    /// Sets the number of bytes that are held whether or not there is room: for an answer that has to
+    /// be given. Less room is left for others.
     pub(crate) fn set_anyway(&mut self, bytes: usize) {
         self.budget.held.fetch_add(bytes, Ordering::Relaxed);
         self.budget.held.fetch_sub(self.bytes, Ordering::Relaxed);

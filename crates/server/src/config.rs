@@ -20,7 +20,7 @@ pub struct ServerConfig {
     pub origins: Origins,
     /// The keys of tokens, and where these may stand; `None`, the default, lets everyone do everything.
     pub auth: Option<AuthConfig>,
-    /// Rules about topics, of which the first counts that matches; by default none.
+    /// Rules about topics, of which the first that matches decides; by default none.
     pub topics: Vec<TopicRule>,
     /// The source of the hub's time.
     pub time: TimeSource,
@@ -41,8 +41,8 @@ pub struct ServerConfig {
     /// whole, because it is published entirely or not at all; streamed bodies have no such limit.
     pub json_bytes_max: usize,
     /// The maximum number of bytes that request bodies, and answers that are not taken, hold
-    /// together: 128 MiB by default, half the history's default. A quarter is a reserve for what is
-    /// small. A body or an answer that finds no room is refused at once.
+    /// together: 128 MiB by default, half the history's default. A quarter is a reserve for small
+    /// bodies and answers. A body or an answer that finds no room is refused at once.
     pub bodies_bytes_max: usize,
     /// The maximum number of open streams: 100,000 by default, about as many as fit in the memory
     /// of a small machine; [`within_descriptors`](Self::within_descriptors) lowers it to the

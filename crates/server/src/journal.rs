@@ -1,4 +1,4 @@
-//! The journal on disk, as operators see it: health, and what is logged about it.
+//! Logs the state of the journal on disk for operators.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub(crate) struct JournalWatch {
 }
 
 impl JournalWatch {
-    /// Begins to watch. What was found while the journal was opened is logged at the first look.
+    /// Begins to watch. Damage that was found while the journal was opened is logged at the first
+    /// look.
     pub(crate) fn new(journal: DiskJournal) -> Self {
         Self {
             journal,

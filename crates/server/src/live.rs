@@ -1,5 +1,5 @@
-//! The part of a server's configuration that can change while the server runs, and what outlives
-//! such changes.
+//! The part of a server's configuration that can change while the server runs, and the state that
+//! outlives such changes.
 
 use std::sync::Arc;
 
@@ -55,12 +55,14 @@ impl Control {
         }))
     }
 
-    /// Takes up what can change while the server runs: hosts, origins, the budget of bodies and
-    /// answers, keys, and the access to topics. Everything else in `config` is ignored, and whether there is
-    /// authentication at all stays as it is.
+    /// Applies the parts of `config` that can change while the server runs: hosts, origins, the
+    /// budget of bodies and answers, keys, and the access to topics. Everything else is ignored, and
+    /// whether there is authentication at all stays as it is.
     ///
-    /// Requests are judged anew from now on, and so are the events of open streams. Streams of topics
-    /// that their readers may no longer read end; all others go on.
+    /// Requests are judged anew from now on, and so are the events of open streams. Streams end if
+    /// they name a topic that is no longer public and that their grant does not name. All others go
+    /// on, with the grant that they were opened with: a key that `config` leaves out opens no new
+    /// streams, but its open streams stay.
     pub fn reload(&self, config: &ServerConfig) {
         let shared = &*self.0;
         let had_auth = shared.live.load().auth.is_some();

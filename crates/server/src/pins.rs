@@ -10,8 +10,8 @@ use tidings_hub::engine::Block;
 
 use crate::budget::{Budget, Claim, OverBudget, Share};
 
-/// The blocks that answers are written from. A block that history evicts stays in memory until its
-/// last answer has gone on.
+/// The blocks that answers are written from. A block that history evicts stays in memory until the
+/// last answer that holds it has moved on.
 ///
 /// Each counts once in the budget, however many answers hold it: they share its memory.
 #[derive(Debug)]

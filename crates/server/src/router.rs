@@ -111,7 +111,7 @@ impl Router {
         }
     }
 
-    /// Finds what the sender of a request may do.
+    /// Finds the access of the sender of a request.
     fn authenticate(
         &self,
         auth: &Authenticator,
@@ -141,8 +141,7 @@ impl Router {
         })
     }
 
-    /// Answers a request whose sender may do only some things, and that no longer has its token in
-    /// the query.
+    /// Answers a request whose sender has limited access. Its token is removed from the query first.
     async fn route_with(
         &self,
         request: Request<'_>,
@@ -208,8 +207,8 @@ impl Answered {
     }
 }
 
-/// Returns whether it depends on the sender what is answered. Probes have no tokens, and pages are
-/// the same for everyone.
+/// Returns whether the answer depends on the sender. Probes have no tokens, and pages are the same
+/// for everyone.
 fn needs_access(method: &Method, route: Option<Route<'_>>) -> bool {
     let is_for_everyone = route.is_some_and(|route| {
         route.is_probe() || matches!(route, Route::Index | Route::Asset(_) | Route::Server)

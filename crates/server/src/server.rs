@@ -88,8 +88,8 @@ impl Server {
         self
     }
 
-    /// Adds the journal that the hub was opened with: health and metrics then tell of it, and its
-    /// damage and failures are logged.
+    /// Adds the journal that the hub was opened with: its state is part of health and metrics, and
+    /// its damage and failures are logged.
     #[must_use]
     pub fn with_journal(mut self, journal: DiskJournal) -> Self {
         self.journal = Some(journal);
@@ -206,7 +206,7 @@ async fn keep_time(router: Arc<Router>) {
         if let Err(error) = context.hub.run().await {
             error!(error = &error as &dyn std::error::Error, "journal failed");
         }
-        // What the journal keeps can be read all the same.
+        // The entries that the journal keeps can be read all the same.
         context.hub.read_on().await;
     };
     pin!(run);

@@ -28,7 +28,7 @@ impl Authenticator {
     pub(crate) fn new(config: AuthConfig, public: &PublicTopics) -> Self {
         let keys = config.api_keys.iter().map(|key| {
             let grant = Grant::new(key.rights.clone(), public);
-            // A name that is no subject only has no streams of its own.
+            // A key whose name cannot be a subject has no subject.
             let grant = Grant { subject: Subject::new(&key.name).ok(), ..grant };
             (key.sha256, Arc::new(grant))
         });

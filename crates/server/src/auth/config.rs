@@ -7,7 +7,7 @@ use tidings_hub::TopicFilter;
 
 use super::key::VerifyingKey;
 
-/// The keys of those who are known, and where tokens may stand in a request.
+/// The keys that tokens are verified with, and where a token may stand in a request.
 ///
 /// A token may always stand in the header `Authorization`.
 #[derive(Clone, Debug, Default)]
@@ -55,12 +55,12 @@ pub struct Rights {
     pub publish: Vec<TopicFilter>,
     /// The topics whose events may be read, private ones included.
     pub subscribe: Vec<TopicFilter>,
-    /// The topics whose subscribers may be listed and ended.
+    /// The topics whose subscribers may be listed, and whose streams may be closed.
     pub manage: Vec<TopicFilter>,
 }
 
-/// A rule about the topics that a filter matches. For each property, the first rule counts that
-/// matches a topic and has it.
+/// A rule about the topics that a filter matches. For each property, the first rule that matches a
+/// topic and has the property decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TopicRule {
@@ -83,6 +83,6 @@ impl TopicRule {
 pub enum TopicAccess {
     /// Everyone.
     Public,
-    /// Those whose token says so; the default.
+    /// Readers whose token allows it; the default.
     Token,
 }

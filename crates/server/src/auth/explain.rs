@@ -16,7 +16,7 @@ pub struct Explanation {
     pub api_key: Option<String>,
     /// The header, if it can be read.
     pub header: Option<Value>,
-    /// The claims, if they can be read. They are only claims if there is a fault.
+    /// The claims, if they can be read. If there is a fault, do not believe them.
     pub claims: Option<Value>,
     /// The rights that it would give without its faults.
     pub rights: Option<Rights>,
@@ -25,7 +25,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Explains a token to somebody who has the configuration. Revocations are not known to it.
+    /// Explains a token under a configuration. Revocations are not considered.
     #[must_use]
     pub fn of(token: &str, config: &AuthConfig, now: Time) -> Self {
         let digest = digest_of(token);

@@ -1,4 +1,4 @@
-//! Making what the server believes: tokens for tests and scripts, and API keys.
+//! Issues tokens, for tests and scripts, and API keys.
 
 use std::fmt;
 
@@ -138,8 +138,8 @@ impl fmt::Debug for SigningKey {
 }
 
 impl ApiKey {
-    /// Makes a key of 256 random bits with some rights; returns its text, which is not kept, and what
-    /// is.
+    /// Makes a key of 256 random bits with some rights; returns its text, which is kept nowhere, and
+    /// the key, which has the hash of the text.
     ///
     /// # Errors
     ///

@@ -28,11 +28,12 @@ pub(crate) enum TokenRefused {
     TooLong,
     /// It is neither an API key nor a JSON Web Token.
     Malformed,
-    /// Its header demands what this server does not know (RFC 7515, section 4.1.11).
+    /// Its header has critical parameters, of which this server knows none (RFC 7515, section
+    /// 4.1.11).
     Critical,
     /// No key has its algorithm and its key ID.
     NoKey,
-    /// No key that it may be signed with has made its signature.
+    /// None of the keys that its header may mean has made its signature.
     Signature,
     /// A claim is missing or malformed.
     Claims(String),
@@ -106,7 +107,8 @@ fn header(text: &str) -> Result<Header, TokenRefused> {
 fn verify_by_keys(text: &str, header: &Header, keys: &[VerifyingKey]) -> Result<(), TokenRefused> {
     let (message, signature) = text.rsplit_once('.').ok_or(TokenRefused::Malformed)?;
     let is_meant = |key: &&VerifyingKey| {
-        // The key's algorithm, never the token's alone: else a public key would do as a secret.
+        // The key's algorithm, never the token's alone: otherwise a public key could be used as a
+        // secret.
         let is_named = match (&header.kid, &key.id) {
             (Some(named), Some(id)) => named == id,
             _ => true,

@@ -1,8 +1,8 @@
 //! Lists of the slots with several topics or with patterns: one list for each topic and each pattern.
 //!
 //! A slot stands in the list of each of its topics and patterns, its *sources*, so that an event touches
-//! only the slots that are sent it. Whether a run may be sent to such a slot at once is the question of
-//! [`MultiLists::may_take`].
+//! only the slots that are sent it. [`MultiLists::may_take`] decides whether a run may be sent to
+//! such a slot at once.
 
 use foldhash::HashMap;
 use slab::Slab;
@@ -74,7 +74,7 @@ impl MultiLists {
         self.members.is_empty()
     }
 
-    /// Adds a slot; the answer is its number among the members.
+    /// Adds a slot; returns its number among the members.
     pub(super) fn add(&mut self, topics: &[TopicKey], groups: &[GroupKey], slot: u32) -> u32 {
         let sources = topics.iter().map(|&topic| Source::Topic(topic));
         let sources = sources.chain(groups.iter().map(|&group| Source::Group(group)));
@@ -190,7 +190,7 @@ impl Entries {
         }
     }
 
-    /// Adds an entry; the answer is its place.
+    /// Adds an entry; returns its place.
     fn push(&mut self, entry: Entry) -> u32 {
         match self {
             Self::One(first) => *self = Self::Many(Box::new(vec![*first, entry])),
@@ -199,7 +199,7 @@ impl Entries {
         (self.as_slice().len() - 1) as u32
     }
 
-    /// Removes the entry at a place; the answer is the one that moved there.
+    /// Removes the entry at a place; returns the entry that moved there.
     fn swap_remove(&mut self, place: u32) -> Option<Entry> {
         match self {
             Self::One(_) => *self = Self::Many(Box::default()),

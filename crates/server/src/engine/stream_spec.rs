@@ -25,7 +25,7 @@ pub struct StreamSpec {
     /// runs on the thread that writes this and many other streams, with no lock held: it may publish
     /// and should not block.
     pub on_end: Option<OnEnd>,
-    /// The grant that the subject is from, if it is from one.
+    /// The grant that names the subject, if one does.
     pub(crate) grant: Option<Arc<Grant>>,
 }
 

@@ -112,7 +112,8 @@ impl Sweeps {
         let spare = &mut self.spare;
         let sweep = sweeps.waiting.get_or_insert_with(|| Sweep::new(run, std::mem::take(spare)));
         sweep.has_private |= run.has_private();
-        // The latest know of all patterns; a slot whose pattern came meanwhile is behind and reads.
+        // The latest run knows all patterns. A slot whose pattern was added meanwhile is behind, and
+        // reads from history.
         sweep.groups = run.shared_groups();
         sweep.is_special |= run.is_special() || sweep.chunked.bytes().len() > Self::BYTES_MAX;
         if sweep.is_special {

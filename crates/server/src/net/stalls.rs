@@ -160,8 +160,8 @@ impl Progress {
 }
 
 impl Watched {
-    /// Notes that the client has taken everything but for what HTTP/2 keeps, and whether it is given more
-    /// now.
+    /// Notes that the client has taken everything, but for a piece that HTTP/2 may keep, and whether
+    /// it is given more now.
     pub(crate) fn asked(&self, is_given_more: bool) {
         let since = if is_given_more { self.stalls.now.load(Ordering::Relaxed) + 1 } else { 0 };
         self.progress.waits_since.store(since, Ordering::Relaxed);

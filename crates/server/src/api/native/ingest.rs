@@ -112,7 +112,8 @@ impl<'a> Ingest<'a> {
     }
 }
 
-/// Reads a body that comes in two chunks: the data of its events, and the mistake that ended it.
+/// Reads a body that comes in two chunks; returns the data of its events, and the problem that ended
+/// it.
 #[cfg(test)]
 pub(super) fn read_cut(
     mut reader: impl EventReader,

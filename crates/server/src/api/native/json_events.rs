@@ -20,7 +20,7 @@ use crate::pins::{Pin, Pins};
 const READ_BYTES_MAX: usize = 8 * 1024;
 
 /// Bytes of an event's data that are written at once: a part of a piece, even if JSON spells each
-/// with six.
+/// byte with six.
 const DATA_BYTES_MAX: usize = 2 * 1024;
 
 /// The events of one answer.
@@ -156,7 +156,7 @@ impl PieceSource for JsonEvents {
                 write_tail(&self.paging, out);
                 return Poll::Ready(Piece::Last);
             }
-            // What little a view's patterns match would take many looks.
+            // If a view's patterns match little, finding the next event takes many looks.
             if has_read {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;

@@ -119,7 +119,7 @@ impl Selection {
         })
     }
 
-    /// Leaves out the streams that carry more than these patterns cover; none if there are none.
+    /// Leaves out the streams that carry more than these patterns cover; `None` leaves out nothing.
     pub(super) fn within(self, patterns: Option<&[TopicFilter]>) -> Self {
         Self { within: patterns.map(<[TopicFilter]>::to_vec), ..self }
     }

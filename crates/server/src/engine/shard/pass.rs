@@ -1,4 +1,5 @@
-//! The pass over all slots: heartbeats, ends, clients that accept no bytes, and what is kept for them.
+//! The pass over all slots: heartbeats, ends, clients that accept no bytes, and the memory that is
+//! kept for them.
 //!
 //! One pass every second or so, in portions, instead of a timer for each slot.
 
@@ -15,8 +16,8 @@ use super::{Shard, enqueue, framed, ticks};
 
 /// The number of slots that one turn of the pass visits.
 const PASS_SLOTS: usize = 1024;
-/// The time after which a client that accepts no bytes has stopped. One that is only slow, such as many
-/// that read a long past at once, is not closed for what is kept for it.
+/// The time after which a client that accepts no bytes counts as stopped. A client that is only slow,
+/// such as one of many that replay at once, is not closed for the memory that is kept for it.
 const STOPPED: Duration = Duration::from_secs(5);
 /// The time that the client of an ended stream has to close the connection.
 const LINGER: Duration = Duration::from_secs(2);
@@ -91,7 +92,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         if self.pass.is_none() {
             self.limit_rests();
             self.let_go();
-            // Ends are on time, as that of a token is.
+            // Streams end on time: a token may set that time.
             let next_end = self.next_end.max(self.now + 1);
             self.next_pass = (self.now + self.pass_interval()).min(next_end);
         }

@@ -19,7 +19,7 @@ impl Caller {
         Self { address, access: Access::Open }
     }
 
-    /// The same client with what its request's token allows.
+    /// The same client, with the access that its request's token gives.
     pub(crate) fn with_access(&self, access: Access) -> Self {
         Self { address: self.address, access }
     }
