@@ -13,7 +13,7 @@ use crate::filter::TopicFilter;
 ///
 /// A grant either allows everything or is limited to topics: those that its filters name, and the
 /// public ones. A limited grant allows a private event only if it *names* one of the event's topics.
-/// Clones share what they have decided.
+/// Clones share their decisions.
 #[derive(Clone, Default)]
 pub struct Grant {
     /// `None` allows everything and is one null check. A pointer's width, because it lies in every
@@ -166,8 +166,8 @@ impl fmt::Debug for Grant {
 /// The topics whose events everyone may read unless they are private, by rules of which the first
 /// that matches a topic decides. A topic that no rule matches is not public.
 ///
-/// Clones are the same topics: [`PublicTopics::set`] also changes what the grants allow that were
-/// made with them, from the next event on.
+/// Clones are the same topics: [`PublicTopics::set`] also changes the grants that were made with
+/// them, from the next event on.
 #[derive(Clone, Default)]
 pub struct PublicTopics(Arc<Rules>);
 

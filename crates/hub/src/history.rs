@@ -174,8 +174,8 @@ impl History {
         }
     }
 
-    /// Notes what the journal keeps: `oldest` is the place before its oldest entry, and `keeps` says
-    /// whether entries can be read from it.
+    /// Notes the past that the journal keeps: `oldest` is the place before its oldest entry, and `keeps`
+    /// says whether entries can be read from it.
     pub(crate) fn with_past(mut self, oldest: Sequence, keeps: bool) -> Self {
         self.keeps = keeps;
         self.raise_floor(oldest);

@@ -42,8 +42,8 @@ use crate::watch::{Due, Watch, WatchList};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HubConfig {
-    /// The bounds of history. On a journal that keeps its entries, [`Retention::bytes_max`] bounds what of
-    /// them is in memory, and the journal has a bound of its own.
+    /// The bounds of history. On a journal that keeps its entries, [`Retention::bytes_max`] bounds the part
+    /// of them that is in memory, and the journal has a bound of its own.
     pub retention: Retention,
     /// Maximum size of the pages that readers behind memory share: 64 MiB by default, enough for some
     /// hundreds of places.

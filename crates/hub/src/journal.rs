@@ -4,7 +4,7 @@
 //! feed is the only source of a hub's history: [`Journal::append`] answers the publisher and nothing
 //! else, so that fan-out always comes after commit, on one machine and on many.
 //!
-//! A journal either keeps its entries, so that the hub reads those that its memory has let go of by
+//! A journal either keeps its entries, so that the hub reads the entries that its memory has let go of by
 //! [pages](Journal::read), or it keeps nothing, and the hub's memory is the only past. [`Journal::oldest`]
 //! tells which.
 //!

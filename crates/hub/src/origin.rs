@@ -69,7 +69,8 @@ pub(crate) enum Located {
 }
 
 impl Origin {
-    /// Looks up the last event ID: what it spells, or the earliest held event of the view that has it.
+    /// Looks up the last event ID: the place that it spells, or that of the earliest held event of the view
+    /// that has it.
     pub(crate) fn find(hub: &Hub, view: &View, start: Start) -> Self {
         let id = match start {
             Start::Tail => return Self::Tail,

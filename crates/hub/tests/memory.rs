@@ -158,8 +158,8 @@ fn the_budget_holds_for_publisher_given_ids() {
     );
 }
 
-/// Each event was in 99 topics that evicted it at once and in one that kept it: which ones had evicted it
-/// was outside the budget.
+/// Each event was in 99 topics that evicted it at once, and in one that kept it. The list of the topics
+/// that had evicted it was not counted in the budget.
 #[test]
 fn the_budget_holds_for_events_that_most_of_their_topics_have_evicted() {
     let mut retention = Retention::default();
@@ -176,8 +176,8 @@ fn the_budget_holds_for_events_that_most_of_their_topics_have_evicted() {
     check_retention("partly evicted", retention, drafts);
 }
 
-/// Topics came and went, and what they had taken was not charged any longer: their slots, the table of
-/// their names, and for each topic the loss of those that were forgotten before it came.
+/// Topics came and went, and the memory that they left behind was not charged: their slots, the table of
+/// their names, and for each topic the loss of the topics that were forgotten before it came.
 #[test]
 fn the_budget_holds_for_topics_that_have_been() {
     let small = (0..100_000).map(|number: usize| {

@@ -174,7 +174,7 @@ fn a_place_that_the_feed_has_not_reached_is_waited_for() {
     ready(driven.hub.publish(draft("a", "next"))).unwrap();
     journal.feed();
     assert_eq!(driven.read(&mut after_own), ["next"]);
-    // A place that the journal does not have either leads nowhere.
+    // A place that is not in the journal either leads nowhere.
     let mut nowhere = driven.hub.subscribe(topic("b"), driven.cursor(5_000));
     assert!(driven.read(&mut nowhere)[0].starts_with("gap "));
 }

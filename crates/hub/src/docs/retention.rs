@@ -5,10 +5,10 @@
 //! their size, so that a large one still reaches the readers that are waiting for it.
 //!
 //! On a journal that keeps its entries, such as [`DiskJournal`](crate::journal::DiskJournal), the bound on
-//! bytes is one of memory alone: what is beyond it is read from the journal when a reader asks for it, and the
-//! journal has a bound of its own. The limits on events and on age hold for what the journal has, too. A
-//! subscriber of a pattern may be sent older events of a topic than its limit allows, as long as the journal
-//! has them.
+//! bytes is one of memory alone: older events are read from the journal when a reader asks for them, and
+//! the journal has a bound of its own. The limits on events and on age hold for the events in the journal,
+//! too. A subscriber of a pattern may be sent older events of a topic than its limit allows, as long as the
+//! journal has them.
 //!
 //! ```
 //! # use std::{num::NonZeroUsize, time::Duration};

@@ -16,7 +16,7 @@ pub(super) struct Count {
     pub(super) at: u64,
 }
 
-/// Counts that are remembered: those of the topics that are read now.
+/// Maximum number of counts: enough for the topics that are read at the same time.
 const COUNTS_MAX: usize = 1024;
 
 impl Counts {

@@ -116,7 +116,7 @@ impl History {
         TopicSet::Topics(names.map(|state| state.name.clone()).collect())
     }
 
-    /// Reads what the view has after the place from a page, in rising order, and advances the position.
+    /// Reads the view's events after the place from a page, in rising order, and advances the position.
     ///
     /// Nothing beyond the history's own tail is read, so that no reader gets ahead of the feed.
     pub(crate) fn read_kept<'a>(

@@ -1,4 +1,4 @@
-//! Losses that concern every topic: what lies before the journal's oldest entry, and damage.
+//! Losses that concern every topic: the entries before the journal's oldest one, and damage.
 
 use super::EvictionStamp;
 use crate::cursor::Sequence;

@@ -11,7 +11,7 @@ use crate::cursor::Sequence;
 #[derive(Debug, Default)]
 pub(super) struct PartlyEvicted {
     evicted: BTreeMap<(Sequence, TopicKey), EvictionStamp>,
-    /// The same in the order of evictions, in which readers look for what they have lost.
+    /// The same in the order of evictions, in which readers look for their losses.
     in_order: BTreeSet<InOrder>,
 }
 

@@ -163,7 +163,7 @@ impl History {
         steps: &mut Steps,
     ) -> Option<bool> {
         let ReadPosition { after, told_at, .. } = *position;
-        // First, because a look that pauses counts what it has looked at as told.
+        // First, because a look that pauses counts the evictions that it has looked at as told.
         if self.losses.is_lost(after, told_at, || self.is_behind_in(reach, after)) {
             return Some(true);
         }

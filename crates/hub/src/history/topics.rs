@@ -46,8 +46,8 @@ pub(super) struct TopicTable {
     deaths: BTreeSet<(EvictionStamp, TopicKey)>,
     /// Topics whose place among them the eviction under way has changed.
     dying: Vec<TopicKey>,
-    /// Topics with a loss that hold nothing and that nobody reads: kept so that nobody is told of a
-    /// gap that is none.
+    /// Topics with a loss that hold nothing and have no readers: kept so that no reader is told of a gap
+    /// that is none.
     tombstones: BTreeSet<(Sequence, TopicKey)>,
     tombstone_bytes: usize,
     pub(super) stamp: EvictionStamp,

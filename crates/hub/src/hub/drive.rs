@@ -18,7 +18,7 @@ impl Hub {
     /// when the ticks are over. It is the one task a hub needs, and holds the hub as a clone does.
     ///
     /// If the journal cannot go on, that is logged once, and the hub's time goes on: streams stay open, and
-    /// what is held can be read.
+    /// the events that are held can be read.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Reads: what the journal looks up for readers whose place history does not hold.
+//! Reads: look-ups in the journal for readers whose place history does not hold.
 //!
 //! A reader that is behind asks for a page and goes away; it is woken when the page is there. Pages lie
 //! in a cache, bounded together and shared by readers that stand at the same place; a page that is not
@@ -51,7 +51,7 @@ struct State {
     next_use: u64,
     /// Bytes of the pages that have been read.
     bytes: usize,
-    /// Topics whose entries are being counted, with those that wait for it.
+    /// Topics whose entries are being counted, with the readers that wait for it.
     counts: HashMap<Topic, Vec<Waiter>>,
     queue: VecDeque<Job>,
     running: Vec<Running>,
@@ -224,7 +224,7 @@ impl Reads {
         driver.into_iter().for_each(Waker::wake);
     }
 
-    /// Starts reads, polls those under way, and hands out what they have found.
+    /// Starts reads, polls those under way, and hands out their answers.
     pub(super) fn poll(&self, source: Source<'_>, cx: &mut Context<'_>) {
         let mut answers_left = ANSWERS_OF_A_TURN;
         let mut running = {
@@ -328,7 +328,7 @@ impl Source<'_> {
             self.history.write().lose(lost.last);
         }
         if page.through <= after {
-            // The journal has none of what the history has let go of.
+            // The journal has none of the entries that the history has let go of.
             let mut history = self.history.write();
             page.through = history.tail().max(after.next());
             history.lose(page.through);

@@ -39,7 +39,7 @@ impl Hub {
         taps.into_iter().for_each(Waker::wake);
     }
 
-    /// Drops what is too old from pages and from the journal.
+    /// Drops entries that are too old from pages and from the journal.
     fn expire_kept(&self) {
         let Inner { reads, history, journal, .. } = &*self.inner;
         self.note_oldest();
@@ -53,7 +53,7 @@ impl Hub {
         }
     }
 
-    /// Notes what the journal no longer keeps.
+    /// Notes the place before the oldest entry that the journal keeps.
     pub(crate) fn note_oldest(&self) {
         self.inner.source().note_oldest();
     }

@@ -1,4 +1,4 @@
-//! Submissions to a journal, and what becomes of them.
+//! Submissions to a journal, and their outcomes.
 
 use std::fmt;
 

@@ -60,7 +60,7 @@ impl ReaderState {
         true
     }
 
-    /// Takes what is asked for, and tells the gap before the oldest event.
+    /// Tells the gap between the place that was asked for and the oldest event.
     pub(super) fn tell_gap(&mut self, hub: &Hub, after: Sequence, oldest: Option<EventId>) -> Read {
         let Some(Asked::Lost(asked)) = self.asked.take().map(|asked| *asked) else {
             return Read::Full;
@@ -116,7 +116,7 @@ impl ReaderState {
         hub.reads().page(topics, position.after, wait)
     }
 
-    /// Reads what the journal alone has.
+    /// Reads entries that the journal alone has.
     pub(super) fn read_kept(
         &mut self,
         hub: &Hub,

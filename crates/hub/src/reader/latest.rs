@@ -46,7 +46,7 @@ pub(crate) enum Rewound {
     Waiting,
 }
 
-/// Entries looked at beneath history at most: what is further back is not among the latest.
+/// Maximum number of entries looked at beneath history: events further back are not among the latest.
 const ENTRIES_MAX: usize = 8192;
 /// Entries that are looked at together where not all of them are the view's.
 const ENTRIES_OF_A_LOOK: usize = 512;
@@ -105,7 +105,7 @@ impl Reader {
         (Rewound::More, Some(Beneath { left, asked, entries_left: ENTRIES_MAX, through, step }))
     }
 
-    /// Reads what the journal has up to where the look stands, and looks further back if need be.
+    /// Reads the journal's entries up to the place of the look, and looks further back if need be.
     fn rewind_beneath(&mut self, beneath: &mut Beneath, wait: Wait<'_>) -> Rewound {
         let through = beneath.through;
         let Step::Read { from, position, found } = &mut beneath.step else { return Rewound::More };

@@ -54,7 +54,7 @@ fn a_repetition_within_one_batch_is_a_duplicate() {
     assert_eq!(outcomes, expected);
 }
 
-/// A history is charged for them, whose budget they would pass otherwise: 45 MB for 100,000.
+/// The history is charged for the keys, which would exceed its budget otherwise: 100,000 keys take 45 MB.
 #[test]
 fn the_memory_of_keys_is_told_before_and_after_a_restart() {
     const KEYS: usize = 1000;

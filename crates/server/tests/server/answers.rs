@@ -96,7 +96,7 @@ async fn the_answer_to_head_has_no_body() {
     until_held(&server, |held| held == 0).await;
 }
 
-/// Others publish and read, whatever answers are not taken.
+/// Others can publish and read, however many answers are not taken.
 async fn check_others(server: &Running) {
     let ask = |topic: &str| {
         server.get(&format!("/topics/{topic}?limit=1000&after=earliest")).header("accept", JSON)
@@ -110,7 +110,7 @@ async fn check_others(server: &Running) {
     assert_eq!(server.get("/healthz").answer().await.status, StatusCode::OK);
 }
 
-/// It took the hub from 18 MB to 1.7 GB, and stopped it for 3 s.
+/// Such answers took the hub from 18 MB to 1.7 GB, and stopped it for 3 s.
 #[tokio::test]
 async fn answers_whose_http_2_window_is_closed_hold_little() {
     const READS: usize = 250;
@@ -130,7 +130,7 @@ async fn answers_whose_http_2_window_is_closed_hold_little() {
     until_held(&server, |held| held == 0).await;
 }
 
-/// They made 830 MB.
+/// Such answers took 830 MB.
 #[tokio::test]
 async fn answers_that_are_not_read_from_their_connections_hold_little() {
     const READS: usize = 60;

@@ -15,7 +15,7 @@ pub struct DiskStats {
     pub segments: usize,
     /// Number of entries, including lost ones.
     pub entries: u64,
-    /// Duration of each commit in seconds: writing and syncing what was submitted together.
+    /// Duration of each commit in seconds: writing and syncing the submissions that it consists of.
     pub commit_seconds: Histogram,
     /// Number of entries of each commit.
     pub commit_entries: Histogram,

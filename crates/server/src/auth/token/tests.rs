@@ -1,4 +1,4 @@
-//! Tokens that are believed, and all the ways in which others are not.
+//! Tokens that are accepted, and every way in which a token is refused.
 
 use jsonwebtoken::{EncodingKey, encode};
 use serde_json::json;

@@ -143,8 +143,8 @@ fn a_large_event_that_history_has_let_go_of_is_written_to_its_end_wherever_it_is
     }
 }
 
-/// Readers that had each stopped at another event kept those that the history had evicted: 1,000 of them
-/// kept 1 GB of events of 1 MB.
+/// Readers that had each stopped in another event kept these events after history had evicted them:
+/// 1,000 readers kept 1 GB of events of 1 MB.
 #[test]
 fn rests_of_evicted_events_take_at_most_an_eighth_more_than_the_budget() {
     const READERS: usize = 150;

@@ -42,7 +42,7 @@ async fn publishing_needs_the_right_for_each_topic_alone_and_within_a_batch() {
     assert_eq!(post("/topics/orders/1", "x").answer().await.status, 201);
     let answer = post("/topics/users/7", "x").answer().await;
     assert!(answer.problem(403, "not-granted").contains("publish 'users/7'"));
-    // Public means read by everyone.
+    // Public means that everyone may read, not that everyone may publish.
     post("/topics/open/1", "x").answer().await.problem(403, "not-granted");
 
     let both = r#"{"topics":["orders/1","users/7"],"data":"x"}"#;
