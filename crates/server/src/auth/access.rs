@@ -16,7 +16,7 @@ pub(crate) enum Access {
     /// Everything: no authentication is configured.
     #[default]
     Open,
-    /// Read what is public: there is no token.
+    /// Reading public topics: there is no token.
     Anonymous(ReadGrant),
     /// The grant of a token or of an API key.
     Granted(Arc<Grant>),

@@ -121,7 +121,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] if the key turns out to be none of its algorithm.
+    /// [`InvalidKey`] if the key does not fit its algorithm.
     pub fn sign(&self, claims: &TokenClaims) -> Result<String, InvalidKey> {
         let header = Header { kid: self.id.clone(), ..Header::new(self.algorithm.0) };
         encode(&header, &claims.to_json(), &self.key)

@@ -159,13 +159,14 @@ struct TidingsClaim {
 }
 
 impl Claims {
-    /// Reads the claims of a token whose signature has been verified.
+    /// Reads the claims of a token, whether or not its signature has been verified: only [`verify`]
+    /// may believe them.
     fn of(text: &str) -> Result<Self, TokenRefused> {
         insecure_decode_claims(text)
             .map_err(|error| TokenRefused::Claims(format!("its claims cannot be read: {error}")))
     }
 
-    /// The faults of the claims that do not say what is allowed.
+    /// The faults of the times, the issuer and the audiences.
     fn faults(&self, config: &AuthConfig, now: Time) -> Vec<TokenRefused> {
         let mut faults = Vec::new();
         faults.extend(self.check_times(config, now).err());

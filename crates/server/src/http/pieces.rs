@@ -2,7 +2,7 @@
 //!
 //! A whole body would be in memory for as long as its client takes nothing, and each request would
 //! have its own. Here a [`PieceSource`] is asked for the next piece when the one before is taken,
-//! and what is held meanwhile counts in the [`Budget`].
+//! and the bytes that are held meanwhile count in the [`Budget`].
 
 use std::fmt;
 use std::future::poll_fn;

@@ -87,7 +87,7 @@ kinds! {
     ForeignSite = FORBIDDEN "foreign-site" "Sent by another site",
     /// A request without the token that it needs.
     TokenMissing = UNAUTHORIZED "token-missing" "Token missing",
-    /// A request with a token that is not believed.
+    /// A request with a token that is not accepted.
     TokenRefused = UNAUTHORIZED "token-refused" "Token refused",
     /// An act that the token does not allow.
     NotGranted = FORBIDDEN "not-granted" "Not granted",

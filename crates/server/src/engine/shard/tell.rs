@@ -1,4 +1,4 @@
-//! The slots are told what the tap brings: hints become sweeps, and sweeps visit slots.
+//! Brings hints from the tap to the slots: hints become sweeps, and sweeps visit slots.
 
 use tidings_hub::engine::Drained;
 

@@ -175,7 +175,7 @@ fn rests_of_evicted_events_take_at_most_an_eighth_more_than_the_budget() {
     assert!(kept > BUDGET, "{kept} bytes are few");
     let reasons = readers.shard.take_end_reasons();
     assert!(!reasons.is_empty() && reasons.iter().all(|reason| *reason == Reason::ClientStalled));
-    // Those that stopped last stay, and are written what they have not taken.
+    // The readers that stopped last stay, and are sent the rest.
     set_room(&readers, READERS - 1, 0);
     readers.make_room(2 * EVENT_BYTES);
     assert!(readers.wires[READERS - 1].2.borrow().written.len() > EVENT_BYTES - 1000);

@@ -135,7 +135,7 @@ async fn a_cookie_changes_something_only_with_an_origin_and_reads_for_no_strange
     assert_eq!(json(get("/topics/a")).answer().await.status, 200);
     let own = json(get("/topics/a")).header("origin", "https://app.example").answer().await;
     assert_eq!(own.status, 200);
-    // Lists of subscribers are no page's to read without an origin, as publishing is not.
+    // A cookie without an Origin is not enough to list subscribers, as it is not enough to publish.
     get("/subscribers").answer().await.problem(403, "foreign-site");
 }
 
