@@ -213,9 +213,13 @@ impl History {
     /// look for the loss; the caller wakes the other readers.
     pub(crate) fn lose_next(&mut self, last: Sequence, appended: &mut Appended) {
         self.lose(last);
-        self.tail = self.tail.max(last);
         self.shards.overflow(&mut appended.taps);
         appended.concerns_all = true;
+    }
+
+    /// Moves the tail past entries that are lost, after those that were handed over with the loss.
+    pub(crate) fn pass_lost_next(&mut self, last: Sequence) {
+        self.tail = self.tail.max(last);
     }
 
     pub(crate) fn epoch(&self) -> Epoch {

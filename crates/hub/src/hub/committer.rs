@@ -58,7 +58,12 @@ impl Committer {
         with: Committed<'_>,
     ) -> Result<Option<Appended>, JournalError> {
         self.feed.try_next(&mut self.entries)?;
-        Ok(if self.entries.is_empty() { None } else { Some(self.commit(with)) })
+        if self.entries.is_empty() {
+            return Ok(None);
+        }
+        let mut appended = Appended::default();
+        self.commit(with, &mut appended);
+        Ok(Some(appended))
     }
 
     /// Waits for entries, and commits them.
@@ -69,17 +74,21 @@ impl Committer {
     ) -> Poll<Result<Appended, JournalError>> {
         let polled = self.feed.poll_next(cx, &mut self.entries);
         polled.map_ok(|()| {
-            let lost = self.feed.take_lost();
-            let mut appended = self.commit(with);
-            if let Some(last) = lost.iter().map(|lost| lost.last).max() {
+            let lost = self.feed.take_lost().iter().map(|lost| lost.last).max();
+            let mut appended = Appended::default();
+            // First, so that no reader passes the loss with an entry after it.
+            if let Some(last) = lost {
                 with.history.write().lose_next(last, &mut appended);
+            }
+            self.commit(with, &mut appended);
+            if let Some(last) = lost {
+                with.history.write().pass_lost_next(last);
             }
             appended
         })
     }
 
-    fn commit(&mut self, with: Committed<'_>) -> Appended {
-        let mut appended = Appended::default();
+    fn commit(&mut self, with: Committed<'_>, appended: &mut Appended) {
         // A journal's clock may have been set back.
         for entry in &mut self.entries {
             entry.time = entry.time.max(self.time);
@@ -98,14 +107,13 @@ impl Committer {
             let mut history = with.history.write();
             self.note_times(&mut history, entries, with.uptime);
             history.charge_journal(with.journal_bytes);
-            history.append(entries, &mut self.run, &mut appended);
+            history.append(entries, &mut self.run, appended);
             drop(history);
             self.run.clear();
             rest = after;
         }
         self.entries.clear();
         self.entries.shrink_to(ENTRIES_KEPT);
-        appended
     }
 
     /// Entries are as old as the steady clock says. Those of an earlier process were as old at the start as
