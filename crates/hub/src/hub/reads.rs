@@ -58,6 +58,8 @@ struct State {
     in_flight: usize,
     /// Jobs that failed, for the next tick.
     failed: Vec<Job>,
+    /// Whether the journal has been asked to drop entries and has not done so yet.
+    is_evicting: bool,
     driver: Option<Waker>,
 }
 
@@ -194,7 +196,13 @@ impl Reads {
 
     /// Makes the journal drop everything up to a place.
     pub(super) fn evict(&self, through: Sequence) {
-        let (displaced, driver) = self.state.lock().push(Job::Evict(through));
+        let mut state = self.state.lock();
+        // One at a time: the next tick asks again for what is left.
+        if mem::replace(&mut state.is_evicting, true) {
+            return;
+        }
+        let (displaced, driver) = state.push(Job::Evict(through));
+        drop(state);
         driver.into_iter().for_each(Waker::wake);
         wake_all(displaced);
     }
@@ -298,7 +306,7 @@ impl Reads {
                 let waiters = self.state.lock().counts.remove(&topic);
                 wake_all(waiters.unwrap_or_default());
             }
-            (Job::Evict(_), Ok(Answer::Done)) => {}
+            (Job::Evict(_), Ok(Answer::Done)) => self.state.lock().is_evicting = false,
             (_, Ok(_)) => unreachable!("a job has an answer of its kind"),
         }
         self.has_failed.store(false, Ordering::Relaxed);
@@ -341,7 +349,7 @@ impl State {
     /// Queues a job. Returns the waiters of a job that was displaced, and the driver, all to be woken.
     fn push(&mut self, job: Job) -> (Vec<Waiter>, Option<Waker>) {
         let mut displaced = Vec::new();
-        if self.queue.len() == QUEUE_MAX {
+        if self.queue.len() >= QUEUE_MAX {
             match self.queue.pop_front() {
                 Some(Job::Page(place)) => displaced = self.forget(&place),
                 Some(Job::Count { topic, .. }) => {
