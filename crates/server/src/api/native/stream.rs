@@ -41,17 +41,17 @@ async fn answer(
     query: &Query,
     view: View,
 ) -> Result<Answer, Problem> {
-    let stream = request.stream(query)?;
+    let mut stream = request.stream(query)?;
+    // Before any look for a place: an ID that only a hidden event has is none.
+    let view = request.caller.access().view(view)?;
     match format {
         Format::EventStream => {
-            let mut stream = stream;
             stream.start = context.hub.locate(&view, stream.start).await;
             let mut stream = StreamAnswer::new(view, stream);
             stream.head = vary();
             Ok(stream.into())
         }
         Format::Json => {
-            let view = request.caller.access().view(view)?;
             // Boxed: every other request would carry the room for it.
             let mut response = Box::pin(page::page(context, query, view, stream.start)).await?;
             response.headers_mut().extend(vary());
