@@ -32,6 +32,12 @@ impl Revocations {
         let name = subject.as_str();
         if let Some(known) = moments.get_mut(name) {
             *known = moment.max(*known);
+            // The latest revocations are forgotten last. A look at all of them is rare enough.
+            if let Some(at) = order.iter().position(|other| **other == *name)
+                && let Some(again) = order.remove(at)
+            {
+                order.push_back(again);
+            }
             return;
         }
         moments.insert(name.into(), moment);
