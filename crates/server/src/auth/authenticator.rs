@@ -82,9 +82,6 @@ impl Authenticator {
 
     /// Returns whether a grant has ended. One that is known is verified anew then, to say why.
     fn is_expired(&self, grant: &Grant, now: Time) -> bool {
-        let leeway = u64::try_from(self.config.leeway.as_millis()).unwrap_or(u64::MAX);
-        grant.expires.is_some_and(|expires| {
-            expires.unix_millis().saturating_add(leeway) <= now.unix_millis()
-        })
+        grant.expires.is_some_and(|expires| expires <= now)
     }
 }

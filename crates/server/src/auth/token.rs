@@ -62,7 +62,7 @@ pub(crate) fn verify(
     if let Some(fault) = claims.faults(config, now).into_iter().next() {
         return Err(fault);
     }
-    claims.into_grant(public)
+    claims.into_grant(config, public)
 }
 
 /// Finds every reason to refuse a token, and what it would grant without them.
@@ -79,7 +79,7 @@ pub(super) fn faults(
     }
     let read = Claims::of(text).and_then(|claims| {
         faults.extend(claims.faults(config, now));
-        claims.into_grant(public)
+        claims.into_grant(config, public)
     });
     match read {
         Ok(grant) => (Some(grant), faults),
@@ -211,7 +211,7 @@ impl Claims {
         faults
     }
 
-    fn into_grant(self, public: &PublicTopics) -> Result<Grant, TokenRefused> {
+    fn into_grant(self, config: &AuthConfig, public: &PublicTopics) -> Result<Grant, TokenRefused> {
         let claim = self.tidings.unwrap_or_default();
         let filters = |name: &str, texts: Vec<String>| -> Result<Vec<TopicFilter>, TokenRefused> {
             let filter = |text: &String| {
@@ -232,7 +232,10 @@ impl Claims {
         });
         Ok(Grant {
             subject: subject.transpose()?,
-            expires: self.exp.map(|exp| time("exp", exp)).transpose()?,
+            // Streams end when the token would be refused, or they would end as soon as they begin.
+            expires: self.exp.map(|exp| time("exp", exp)).transpose()?.map(|expires| {
+                Time::from_unix_millis(expires.unix_millis().saturating_add(millis(config.leeway)))
+            }),
             issued: match self.iat {
                 Some(iat) => Issued::At(time("iat", iat)?),
                 None => Issued::Unknown,
