@@ -55,7 +55,7 @@ pub struct Tap {
 
 impl<K: Eq + Hash + Send + 'static> Emitter<K> {
     /// The parts of the stream, for a server that writes it by other means than a
-    /// [`Body`](crate::Body).
+    /// [`Body`].
     #[must_use]
     pub fn into_parts(self) -> EmitterParts {
         self.parts()

@@ -63,6 +63,7 @@ mod draft;
 mod emitters;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod entry;
 mod filter;
 mod gap;
@@ -79,6 +80,7 @@ mod json;
 mod lifetime;
 mod on_end;
 mod origin;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod page;
 mod publish;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
