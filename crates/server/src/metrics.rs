@@ -88,7 +88,7 @@ impl Metrics {
 
     /// Adds the numbers of the journal on disk.
     pub(crate) fn add_journal(&mut self, journal: DiskJournal) {
-        let registry = self.registry.sub_registry_with_prefix("tidings");
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
         registry.register_collector(Box::new(JournalNumbers(journal)));
     }
 

@@ -10,7 +10,12 @@ use clap::{Args, Subcommand};
 pub(crate) struct TokenArgs {
     /// Explain a token instead of making one: what it allows, and why it would be refused; '-' reads
     /// it from standard input, where no other program can see it.
-    #[arg(long, value_name = "TOKEN", requires = "config")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        requires = "config",
+        conflicts_with_all = ["publish", "subscribe", "manage"]
+    )]
     pub(crate) explain: Option<String>,
 
     /// Configuration file of the hub that the token is explained for.

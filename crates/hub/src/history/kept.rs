@@ -128,6 +128,7 @@ impl History {
         mut visit: impl FnMut(Kept<'a>),
     ) -> KeptStop {
         let (mut bytes, mut entries) = (0, 0);
+        let filters = view.keys().len() + view.groups().len();
         for kept in page.after(position.after) {
             let sequence = kept.block.sequence(kept.index);
             if sequence > self.tail {
@@ -150,7 +151,7 @@ impl History {
                 }
             }
             position.after = sequence;
-            if !max.steps.take(kept.topics.as_slice().len()) {
+            if !max.steps.take(filters * kept.topics.as_slice().len()) {
                 return KeptStop::Full;
             }
         }
