@@ -12,6 +12,8 @@ use super::patterns::{GroupKey, Patterns};
 pub(super) struct TopicGroups {
     pub(super) patterns: Patterns,
     lists: Slab<Arc<[GroupKey]>>,
+    /// Keys in all lists.
+    keys: usize,
 }
 
 /// A topic's groups, as far as they have been found. A topic without groups has no list.
@@ -42,6 +44,7 @@ impl TopicGroups {
             }
             known.as_of = additions;
             if !found.is_empty() {
+                self.keys += found.len();
                 let list = self.lists.insert(found.as_slice().into()) as u32 + 1;
                 known.list = NonZeroU32::new(list);
             }
@@ -49,10 +52,17 @@ impl TopicGroups {
         known.list.map(|list| Arc::clone(&self.lists[list.get() as usize - 1]))
     }
 
+    /// Bytes that the lists take, each of them behind two counts.
+    pub(super) fn bytes(&self) -> usize {
+        self.lists.capacity() * size_of::<(usize, Arc<[GroupKey]>)>()
+            + self.lists.len() * 2 * size_of::<usize>()
+            + self.keys * size_of::<GroupKey>()
+    }
+
     /// Forgets what was found for a topic.
     pub(super) fn forget(&mut self, known: &mut KnownGroups) {
         if let Some(list) = std::mem::take(known).list {
-            self.lists.remove(list.get() as usize - 1);
+            self.keys -= self.lists.remove(list.get() as usize - 1).len();
         }
     }
 }
@@ -82,8 +92,10 @@ mod tests {
         found.sort_unstable();
         assert_eq!(found, [first, second]);
         assert_eq!(groups.lists.len(), 1);
+        let taken = groups.bytes();
         groups.forget(&mut known);
-        assert!(groups.lists.is_empty());
+        assert!(groups.lists.is_empty() && groups.keys == 0);
+        assert_eq!(taken - groups.bytes(), 2 * size_of::<GroupKey>() + 2 * size_of::<usize>());
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl TopicTable {
             + self.shared_pasts * Past::BYTES
             + self.vacant * Slots::SLOT_BYTES
             + self.order.bytes()
+            + self.groups.bytes()
     }
 
     fn find_or_create(&mut self, name: &Topic) -> TopicKey {
