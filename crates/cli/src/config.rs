@@ -209,7 +209,7 @@ const OTHER_VARIABLES: [&str; 4] =
 /// Finds the meaning of settings and collects mistakes.
 struct ServeChecker<'a> {
     settings: &'a Settings,
-    /// Whether there is a section `[auth]`.
+    /// True if there is a section `[auth]`.
     has_auth: bool,
     mistakes: &'a mut Vec<String>,
 }

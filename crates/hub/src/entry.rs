@@ -69,7 +69,7 @@ pub struct RawFields<'a> {
 pub struct DataPart<'a> {
     /// Text without line ends.
     pub text: &'a str,
-    /// Whether a line ends after the text and another one begins.
+    /// True if a line ends after the text and another one begins.
     pub ends_line: bool,
 }
 

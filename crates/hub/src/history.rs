@@ -97,7 +97,7 @@ pub(crate) struct History {
     events: u64,
     published: u64,
     retention: Retention,
-    /// Whether the journal keeps the entries that memory lets go of.
+    /// True if the journal keeps the entries that memory lets go of.
     keeps: bool,
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
@@ -134,7 +134,7 @@ pub(crate) struct Appended {
     pub(crate) watchers: SmallVec<[Arc<WatchList>; 1]>,
     /// Wakers of the shards.
     pub(crate) taps: SmallVec<[Waker; 2]>,
-    /// Whether something was lost that may concern every reader.
+    /// True if a loss may concern every reader.
     pub(crate) concerns_all: bool,
 }
 

@@ -69,7 +69,7 @@ impl ConfigFile {
         let mut file = Self::default();
         for (key, value) in table.get_ref() {
             let line = parser.line(key.span().start);
-            // What is left of a line that is no TOML says nothing.
+            // The rest of a line that is not TOML has no meaning.
             if !spoiled.contains(&line) {
                 file.add(&mut parser, outside, (key.get_ref(), value), line);
             }

@@ -74,7 +74,7 @@ mod tests {
         for (total, free, held, bound) in [
             (1000 * GIB, 900 * GIB, 0, 10 * GIB),
             (100 * GIB, 13 * GIB, 0, 3 * GIB),
-            // What the journal takes is not free, and is its own.
+            // The bytes that the journal takes are not free, but they are its own.
             (100 * GIB, 13 * GIB, 2 * GIB, 5 * GIB),
             (100 * GIB, 5 * GIB, 2 * GIB, 2 * GIB),
             (100 * GIB, 0, 0, 32 << 20),

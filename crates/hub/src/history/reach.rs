@@ -25,9 +25,8 @@ impl History {
     /// Finds the topics of a view, and counts the steps that it takes.
     pub(super) fn reach<'a>(&self, view: &'a Resolved, steps: &mut Steps) -> Reach<'a> {
         match view.selection() {
-            Selection::One(key) => Reach::One(*key),
-            Selection::Many(keys) => Reach::Several(keys),
             Selection::Scan(scan) => self.find_topics(scan, steps),
+            Selection::One(_) | Selection::Many(_) => Reach::of(view),
         }
     }
 
@@ -45,7 +44,16 @@ impl History {
     }
 }
 
-impl Reach<'_> {
+impl<'a> Reach<'a> {
+    /// The topics of a view without a look for those that its patterns match: they may be any.
+    pub(super) fn of(view: &'a Resolved) -> Self {
+        match view.selection() {
+            Selection::One(key) => Self::One(*key),
+            Selection::Many(keys) => Self::Several(keys),
+            Selection::Scan(scan) => Self::All(&scan.view),
+        }
+    }
+
     /// The topics; `None` if there are too many.
     pub(super) fn keys(&self) -> Option<&[TopicKey]> {
         match self {

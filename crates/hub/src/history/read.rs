@@ -118,12 +118,7 @@ impl History {
 
     /// Returns whether the view may have entries after a place that the history no longer holds.
     pub(crate) fn is_behind(&self, view: &Resolved, after: Sequence) -> bool {
-        let is_behind = |&key: &TopicKey| self.topics.released_through(key) > after;
-        match view.selection() {
-            Selection::One(key) => is_behind(key),
-            Selection::Many(keys) => keys.iter().any(is_behind),
-            Selection::Scan(_) => self.released_through > after,
-        }
+        self.is_behind_in(&Reach::of(view), after)
     }
 
     /// Returns whether the topics of a view may have entries after a place that the history no longer holds.

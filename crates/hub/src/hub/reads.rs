@@ -58,7 +58,7 @@ struct State {
     in_flight: usize,
     /// Jobs that failed, for the next tick.
     failed: Vec<Job>,
-    /// Whether the journal has been asked to drop entries and has not done so yet.
+    /// True while the journal is dropping entries.
     is_evicting: bool,
     driver: Option<Waker>,
 }
