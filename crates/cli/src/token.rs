@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use tidings_hub::TopicFilter;
-use tidings_server::{ApiKey, Explanation, Rights};
+use tidings_server::{ApiKey, AuthConfig, Explanation, KeySetError, Rights};
 
 use crate::config::{KeyConfig, TokenConfig};
 use crate::message::without_controls;
@@ -17,7 +17,8 @@ pub(crate) fn run(config: TokenConfig) -> Result<(), Box<dyn Error>> {
             let token = key.sign(&claims)?;
             Ok(print(format!("{token}\n").as_bytes())?)
         }
-        TokenConfig::Explain { token, auth, now } => {
+        TokenConfig::Explain { token, mut auth, now } => {
+            fetch_keys(&mut auth)?;
             let explanation = Explanation::of(&token, &auth, now);
             print(explained(&explanation).as_bytes())?;
             match explanation.faults.len() {
@@ -25,6 +26,35 @@ pub(crate) fn run(config: TokenConfig) -> Result<(), Box<dyn Error>> {
                 _ => Err(WouldBeRefused.into()),
             }
         }
+    }
+}
+
+/// Fetches the key sets, so that their keys count as the hub's would.
+fn fetch_keys(auth: &mut AuthConfig) -> Result<(), Box<dyn Error>> {
+    if auth.key_sets.is_empty() {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for source in std::mem::take(&mut auth.key_sets) {
+        let keys = runtime.block_on(source.fetch());
+        auth.keys.extend(keys.map_err(|error| NoKeySet(source.without_query(), error))?);
+    }
+    Ok(())
+}
+
+/// A key set could not be fetched.
+#[derive(Debug)]
+struct NoKeySet(String, KeySetError);
+
+impl fmt::Display for NoKeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the keys of {} cannot be fetched", self.0)
+    }
+}
+
+impl Error for NoKeySet {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.1)
     }
 }
 

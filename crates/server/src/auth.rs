@@ -3,7 +3,8 @@
 //! ```text
 //! request ─▶ credential ─▶ authenticator ─▶ token (a pure function) ─▶ Grant ─▶ Access
 //!            where it       API keys, known        signature, times,            asked by handlers
-//!            stands         tokens, revocations    names, claim                 and by `respond`
+//!            stands         tokens, revocations,   names, claim                 and by `respond`
+//!                           key sets
 //! ```
 //!
 //! Which events a reader is sent is not decided here: the hub asks the
@@ -17,6 +18,7 @@ pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod issue;
 pub(crate) mod key;
+pub(crate) mod key_set;
 mod known;
 pub(crate) mod revocations;
 pub(crate) mod token;

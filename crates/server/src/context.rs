@@ -43,7 +43,8 @@ impl Context {
     ) -> Self {
         let streams = Streams::new(config.streams_max);
         let stalls = Arc::default();
-        let metrics = Metrics::new(&hub, &streams, &engine, (&stalls, control.bodies()));
+        let mut metrics = Metrics::new(&hub, &streams, &engine, (&stalls, control.bodies()));
+        metrics.add_key_sets(control.key_sets());
         let journal = None;
         let pins = Pins::new(control.bodies());
         Self { hub, config, control, pins, streams, metrics, engine, stalls, journal, phase }

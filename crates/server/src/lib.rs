@@ -42,6 +42,7 @@ pub use crate::auth::config::{ApiKey, AuthConfig, Rights, TopicAccess, TopicRule
 pub use crate::auth::explain::Explanation;
 pub use crate::auth::issue::{NoRandomBytes, SigningKey, TokenClaims};
 pub use crate::auth::key::{Algorithm, InvalidKey, VerifyingKey};
+pub use crate::auth::key_set::{InvalidKeySetUrl, KeySetError, KeySetSource};
 pub use crate::config::{Hosts, Origins, Others, ServerConfig, TimeSource};
 pub use crate::engine::stream_spec::StreamSpec;
 pub use crate::engine::subject::Subject;

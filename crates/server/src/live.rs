@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tidings_hub::PublicTopics;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::auth::authenticator::Authenticator;
-use crate::auth::config::{TopicAccess, TopicRule};
+use crate::auth::config::{AuthConfig, TopicAccess, TopicRule};
+use crate::auth::key_set::{KeySet, KeySetSource};
 use crate::auth::revocations::Revocations;
 use crate::budget::Budget;
 use crate::config::{Hosts, Origins, ServerConfig};
@@ -23,8 +24,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    fn new(config: &ServerConfig, public: &PublicTopics) -> Self {
-        let auth = config.auth.clone().map(|auth| Arc::new(Authenticator::new(auth, public)));
+    fn new(config: &ServerConfig, auth: Option<Arc<Authenticator>>) -> Self {
         Self { hosts: config.hosts.clone(), origins: config.origins.clone(), auth }
     }
 }
@@ -40,24 +40,31 @@ struct Shared {
     bodies: Arc<Budget>,
     public: PublicTopics,
     revocations: Revocations,
+    key_sets: watch::Sender<Vec<Arc<KeySet>>>,
     reloaded: Notify,
 }
 
 impl Control {
     pub(crate) fn new(config: &ServerConfig) -> Self {
         let public = PublicTopics::new(access_rules(&config.topics));
+        let key_sets = config.auth.as_ref().map_or_else(Vec::new, |auth| sets_of(auth, &[]));
+        let auth = config.auth.clone();
+        let auth =
+            auth.map(|auth| Authenticator::new(auth, key_sets.clone(), &public)).map(Arc::new);
         Self(Arc::new(Shared {
-            live: ArcSwap::from_pointee(Live::new(config, &public)),
+            live: ArcSwap::from_pointee(Live::new(config, auth)),
             bodies: Budget::new(config.bodies_bytes_max),
             public,
             revocations: Revocations::default(),
+            key_sets: watch::Sender::new(key_sets),
             reloaded: Notify::new(),
         }))
     }
 
     /// Applies the parts of `config` that can change while the server runs: hosts, origins, the
-    /// budget of bodies and answers, keys, and the access to topics. Everything else is ignored, and
-    /// whether there is authentication at all stays as it is.
+    /// budget of bodies and answers, keys, and the access to topics. Everything else is ignored.
+    /// Whether there is authentication at all stays as it is: without any in `config`, the keys stay
+    /// as they are, too.
     ///
     /// Requests are judged anew from now on, and so are the events of open streams. Streams end if
     /// they name a topic that is no longer public and that their grant does not name. All others go
@@ -65,13 +72,17 @@ impl Control {
     /// streams, but its open streams stay.
     pub fn reload(&self, config: &ServerConfig) {
         let shared = &*self.0;
-        let had_auth = shared.live.load().auth.is_some();
-        let mut config = config.clone();
-        if had_auth != config.auth.is_some() {
-            config.auth = had_auth.then(Default::default);
-        }
         shared.public.set(access_rules(&config.topics));
-        shared.live.store(Arc::new(Live::new(&config, &shared.public)));
+        let old = shared.live.load().auth.clone();
+        let auth = match (old, config.auth.clone()) {
+            (Some(_), Some(auth)) => {
+                let key_sets = sets_of(&auth, &shared.key_sets.borrow());
+                shared.key_sets.send_replace(key_sets.clone());
+                Some(Arc::new(Authenticator::new(auth, key_sets, &shared.public)))
+            }
+            (old, _) => old,
+        };
+        shared.live.store(Arc::new(Live::new(config, auth)));
         shared.bodies.set_max(config.bodies_bytes_max);
         shared.reloaded.notify_one();
     }
@@ -91,10 +102,24 @@ impl Control {
         &self.0.bodies
     }
 
+    /// The key sets that are fetched, and each change of them.
+    pub(crate) fn key_sets(&self) -> watch::Receiver<Vec<Arc<KeySet>>> {
+        self.0.key_sets.subscribe()
+    }
+
     /// The subjects whose tokens were revoked.
     pub(crate) fn revocations(&self) -> &Revocations {
         &self.0.revocations
     }
+}
+
+/// The key sets of a configuration: those that are known keep their keys.
+fn sets_of(auth: &AuthConfig, known: &[Arc<KeySet>]) -> Vec<Arc<KeySet>> {
+    let set = |source: &KeySetSource| match known.iter().find(|set| set.source() == source) {
+        Some(set) => Arc::clone(set),
+        None => Arc::new(KeySet::new(source.clone())),
+    };
+    auth.key_sets.iter().map(set).collect()
 }
 
 fn access_rules(rules: &[TopicRule]) -> impl Iterator<Item = (tidings_hub::TopicFilter, bool)> {

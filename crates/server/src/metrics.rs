@@ -17,9 +17,11 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
 use tidings_hub::journal::DiskJournal;
+use tokio::sync::watch;
 
 use self::journal::JournalNumbers;
 use self::process::ProcessNumbers;
+use crate::auth::key_set::KeySet;
 use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::engine::reason::Reason;
@@ -84,6 +86,12 @@ impl Metrics {
     pub(crate) fn count_lost_log_lines(&mut self, lines: Arc<AtomicU64>) {
         let registry = self.registry.sub_registry_with_prefix(PREFIX);
         registry.register_collector(Box::new(LostLogLines(lines)));
+    }
+
+    /// Adds the numbers of the key sets.
+    pub(crate) fn add_key_sets(&mut self, key_sets: watch::Receiver<Vec<Arc<KeySet>>>) {
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
+        registry.register_collector(Box::new(KeySetFailures(key_sets)));
     }
 
     /// Adds the numbers of the journal on disk.
@@ -183,6 +191,20 @@ impl Collector for StalledAnswers {
         let counter = ConstCounter::new(self.0.answers());
         let kind = counter.metric_type();
         counter.encode(encoder.encode_descriptor("answers_stalled", help, None, kind)?)
+    }
+}
+
+/// The number of fetches of the current key sets that failed.
+#[derive(Debug)]
+struct KeySetFailures(watch::Receiver<Vec<Arc<KeySet>>>);
+
+impl Collector for KeySetFailures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Fetches of key sets that failed; the keys of the last good one stay";
+        let failures = self.0.borrow().iter().map(|set| set.failures()).sum::<u64>();
+        let counter = ConstCounter::new(failures);
+        let kind = counter.metric_type();
+        counter.encode(encoder.encode_descriptor("key_sets_not_fetched", help, None, kind)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use http::header::{ORIGIN, TRANSFER_ENCODING};
+use http::header::{ACCEPT, ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
 use tracing::debug;
 
@@ -13,6 +13,7 @@ use crate::api::routes::Route;
 use crate::auth::access::Access;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::credential::{Credential, Place, without_token};
+use crate::auth::token::TokenRefused;
 use crate::context::Context;
 use crate::http::admit::{Admitted, Asked, Intent, admit};
 use crate::http::answer::Answer;
@@ -20,7 +21,7 @@ use crate::http::cors::{Cors, preflight_method};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::refusal_log::RefusalLog;
 use crate::http::request::{Caller, Request, RequestBody};
-use crate::http::respond::{Handled, OpenedStream, respond};
+use crate::http::respond::{Handled, OpenedStream, for_now, refuse_for_now, respond};
 use crate::http::response::no_content;
 
 /// Admission, the routes, and the context of their handlers.
@@ -97,8 +98,14 @@ impl Router {
         }
         let answered = match auth {
             None => self.route(request, route).await.map(|answer| (answer, Access::Open)),
-            Some(auth) => match self.authenticate(&auth, head, &admitted, asked.intent) {
+            Some(auth) => match self.authenticate(&auth, head, &admitted, asked.intent).await {
                 Ok(access) => self.route_with(request, route, access).await,
+                Err(problem)
+                    if problem.kind() == ProblemKind::KeysAway && asks_for_stream(head) =>
+                {
+                    let refused = refuse_for_now(context, head, problem);
+                    return Answered::new(refused.into(), admitted.cors);
+                }
                 Err(problem) => Err(problem),
             },
         };
@@ -112,7 +119,7 @@ impl Router {
     }
 
     /// Finds the access of the sender of a request.
-    fn authenticate(
+    async fn authenticate(
         &self,
         auth: &Authenticator,
         head: &Parts,
@@ -135,9 +142,17 @@ impl Router {
         }
         self.context.tick();
         let (control, now) = (&self.context.control, self.context.hub.time());
-        auth.access(&credential.token, control.revocations(), now).map_err(|refused| {
-            let detail = format!("the token is refused: {refused}");
-            Problem::new(ProblemKind::TokenRefused, detail)
+        let access = auth.access(&credential.token, control.revocations(), now).await;
+        access.map_err(|refused| match refused {
+            TokenRefused::KeysAway => {
+                let detail = "the key of this token is not among those that could be fetched: try \
+                              again in a moment";
+                for_now(&self.context.hub, ProblemKind::KeysAway, detail)
+            }
+            refused => {
+                let detail = format!("the token is refused: {refused}");
+                Problem::new(ProblemKind::TokenRefused, detail)
+            }
         })
     }
 
@@ -214,6 +229,12 @@ fn needs_access(method: &Method, route: Option<Route<'_>>) -> bool {
         route.is_probe() || matches!(route, Route::Index | Route::Asset(_) | Route::Server)
     });
     *method != Method::OPTIONS && !is_for_everyone
+}
+
+/// Returns whether a request is an EventSource's, which names the format of streams.
+fn asks_for_stream(head: &Parts) -> bool {
+    head.method == Method::GET
+        && head.headers.get(ACCEPT).is_some_and(|accept| accept == "text/event-stream")
 }
 
 /// Refuses a body with a transfer coding other than `chunked`: nothing here decodes it (RFC 9112,

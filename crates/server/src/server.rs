@@ -13,12 +13,13 @@ use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, Now, TopicFilter, View};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio::{pin, select};
 use tracing::{error, info};
 
 use crate::api::extra::ExtraRoutes;
+use crate::auth::key_set::KeySet;
 use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
 use crate::engine::Engine;
@@ -156,6 +157,7 @@ impl Server {
         }
         clock.spawn(watch_stalls(Arc::clone(&router)));
         clock.spawn(watch_reloads(Arc::clone(&router)));
+        clock.spawn(keep_key_sets(router.context.control.key_sets()));
         let failed = select! {
             () = shutdown => None,
             failed = engine.failure().failed() => Some(failed),
@@ -252,6 +254,36 @@ async fn watch_reloads(router: Arc<Router>) {
         context.control.reloaded().await;
         context.engine.close_some(|seen| seen.is_limited() && is_closed(&seen.view()));
         context.streams.close_some_bodies(|stream| is_closed(&stream.view));
+    }
+}
+
+/// Fetches the key sets of the current configuration.
+async fn keep_key_sets(mut key_sets: watch::Receiver<Vec<Arc<KeySet>>>) {
+    let mut kept: Vec<(Arc<KeySet>, AbortHandle)> = Vec::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        let current = key_sets.borrow_and_update().clone();
+        kept.retain(|(set, task)| {
+            let is_current = current.iter().any(|other| Arc::ptr_eq(set, other));
+            if !is_current {
+                task.abort();
+            }
+            is_current
+        });
+        for set in current {
+            if !kept.iter().any(|(other, _)| Arc::ptr_eq(&set, other)) {
+                let task = tasks.spawn({
+                    let set = Arc::clone(&set);
+                    async move { set.keep().await }
+                });
+                kept.push((set, task));
+            }
+        }
+        while tasks.try_join_next().is_some() {}
+        // Without a sender, the server is gone, and this task with it.
+        if key_sets.changed().await.is_err() {
+            return;
+        }
     }
 }
 

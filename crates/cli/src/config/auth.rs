@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidings_hub::TopicFilter;
-use tidings_server::{Algorithm, ApiKey, AuthConfig, Rights, TopicAccess, TopicRule, VerifyingKey};
+use tidings_server::{
+    Algorithm, ApiKey, AuthConfig, KeySetSource, Rights, TopicAccess, TopicRule, VerifyingKey,
+};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -42,7 +44,11 @@ pub(super) fn auth(
         section.fault("needs keys or api_keys: without them nobody has a right to anything");
     }
     for key in section.array("keys").into_iter().flatten() {
-        auth.keys.extend(verifying_key(section.parser, outside, key));
+        match verifying_key(section.parser, outside, key) {
+            Some(Key::Of(key)) => auth.keys.push(key),
+            Some(Key::Set(source)) => auth.key_sets.push(source),
+            None => {}
+        }
     }
     for key in section.array("api_keys").into_iter().flatten() {
         auth.api_keys.extend(api_key(section.parser, key));
@@ -72,12 +78,21 @@ pub(super) fn topic_rule(
     Some(rule)
 }
 
+/// An element of `keys`.
+enum Key {
+    Of(VerifyingKey),
+    Set(KeySetSource),
+}
+
 fn verifying_key(
     parser: &mut Parser<'_>,
     outside: &Outside<'_>,
     value: &Spanned<DeValue<'_>>,
-) -> Option<VerifyingKey> {
+) -> Option<Key> {
     let mut section = Section::new(parser, "auth.keys", value)?;
+    if section.value("jwks").is_some() {
+        return key_set(section).map(Key::Set);
+    }
     let algorithm = section.text("algorithm", algorithm);
     let id = section.text("id", some_text);
     let material = [
@@ -102,14 +117,30 @@ fn verifying_key(
         }
         ([_], None) => None,
         _ => {
-            section.fault(&format!("needs one of {}", places.join(", ")));
+            section.fault(&format!("needs one of {}, jwks", places.join(", ")));
             None
         }
     };
     section.finish();
-    Some(match id {
+    Some(Key::Of(match id {
         Some(id) => key?.with_id(id),
         None => key?,
+    }))
+}
+
+/// Reads an element of `keys` that is the URL of a key set, whose keys bring their IDs and their
+/// algorithms.
+fn key_set(mut section: Section<'_, '_, '_>) -> Option<KeySetSource> {
+    let source =
+        section.text("jwks", |url| KeySetSource::new(url).map_err(|error| error.to_string()));
+    let rsa = section.text("algorithm", |text| match algorithm(text)? {
+        rsa if rsa.name().starts_with("RS") || rsa.name().starts_with("PS") => Ok(rsa),
+        _ => Err("must be one of RSA's beside jwks: other keys of a set tell their own".to_owned()),
+    });
+    section.finish();
+    Some(match rsa {
+        Some(rsa) => source?.with_algorithm(rsa),
+        None => source?,
     })
 }
 

@@ -250,7 +250,8 @@ mod tests {
         let text = format!(
             "[auth]\nquery = true\ncookie = \"tidings\"\naudience = \"events\"\nissuer = [\"a\", \"b\"]\n\
              leeway = \"30s\"\n\
-             keys = [{{ algorithm = \"HS256\", secret = \"{}\" }}, {{ algorithm = \"HS256\", secret_env = \"SECRET\", id = \"k\" }}]\n\
+             keys = [{{ algorithm = \"HS256\", secret = \"{}\" }}, {{ algorithm = \"HS256\", secret_env = \"SECRET\", id = \"k\" }},\n\
+             {{ jwks = \"https://login.example.com/keys\" }}, {{ jwks = \"http://127.0.0.1:1/keys\", algorithm = \"PS256\" }}]\n\
              api_keys = [{{ name = \"backend\", sha256 = \"{hash}\", publish = [\"**\"] }}]\n\
              [[topics]]\nmatch = \"public/**\"\naccess = \"public\"\n[[topics]]\nmatch = \"*\"\naccess = \"token\"\n",
             "x".repeat(32)
@@ -260,6 +261,7 @@ mod tests {
         let auth = file.auth.unwrap();
         assert!(auth.in_query && auth.cookie.as_deref() == Some("tidings"));
         assert_eq!((auth.audiences.len(), auth.issuers.len(), auth.keys.len()), (1, 2, 2));
+        assert_eq!(auth.key_sets.len(), 2);
         assert_eq!(auth.leeway.as_secs(), 30);
         assert_eq!((auth.api_keys[0].name.as_str(), auth.api_keys[0].sha256[1]), ("backend", 0x23));
         assert_eq!(auth.api_keys[0].rights.publish.len(), 1);
@@ -268,14 +270,15 @@ mod tests {
         assert_eq!(accesses, [Some(Public), Some(Token)]);
         let shown = file.sections;
         assert!(shown.contains("secret = \"(hidden)\"") && !shown.contains("xxx"), "{shown}");
-        assert!(shown.contains("[[topics]]") && shown.contains("# a.toml:9"), "{shown}");
+        assert!(shown.contains("[[topics]]") && shown.contains("# a.toml:10"), "{shown}");
     }
 
     #[test]
     fn mistakes_of_authentication_are_told_with_line_key_and_what_is_expected() {
         let text = "[auth]\nquery = 1\ncookie = \"a b\"\nleeway = \"1h\"\naudiences = []\n\
                     keys = [{ algorithm = \"none\", secret = \"x\" }, { algorithm = \"HS256\", secret = \"short\" },\n\
-                    { algorithm = \"RS256\" }, { algorithm = \"HS256\", secret_env = \"NONE\" }]\n\
+                    { algorithm = \"RS256\" }, { algorithm = \"HS256\", secret_env = \"NONE\" },\n\
+                    { jwks = \"http://login.example.com/\" }, { jwks = \"https://a/\", algorithm = \"HS256\", id = \"a\" }]\n\
                     api_keys = [{ sha256 = \"12\", publish = [\"ot*\"] }]\n\
                     [[topics]]\naccess = \"open\"\n";
         let (_, mistakes) = parse_auth(text);
@@ -288,18 +291,21 @@ mod tests {
             "a.toml:6: auth.keys: a secret of HS256 has at least 32 bytes",
             "a.toml:7: auth.keys: needs one of secret, secret_file",
             "a.toml:7: auth.keys.secret_env: the variable NONE is not set",
-            "a.toml:8: auth.api_keys.sha256: must be 64 hexadecimal digits",
-            "a.toml:8: auth.api_keys: needs name",
-            "a.toml:8: auth.api_keys.publish: 'ot*': a wildcard stands",
-            "a.toml:9: topics: needs match",
-            "a.toml:10: topics.access: must be",
+            "a.toml:8: auth.keys.jwks: must be a URL such as",
+            "a.toml:8: auth.keys.algorithm: must be one of RSA's",
+            "a.toml:8: unknown key 'auth.keys.id': there are jwks, algorithm",
+            "a.toml:9: auth.api_keys.sha256: must be 64 hexadecimal digits",
+            "a.toml:9: auth.api_keys: needs name",
+            "a.toml:9: auth.api_keys.publish: 'ot*': a wildcard stands",
+            "a.toml:10: topics: needs match",
+            "a.toml:11: topics.access: must be",
         ] {
             assert!(
                 mistakes.iter().any(|it| it.starts_with(expected)),
                 "{expected}: {mistakes:#?}"
             );
         }
-        assert_eq!(mistakes.len(), 13, "{mistakes:#?}");
+        assert_eq!(mistakes.len(), 16, "{mistakes:#?}");
         let (_, mistakes) = parse_auth("auth = 1\ntopics = 2");
         assert_eq!(mistakes.len(), 2, "{mistakes:?}");
         let (_, mistakes) = parse_auth("[auth]\nquery = true");

@@ -14,6 +14,7 @@ mod descriptors;
 mod disk;
 mod folder;
 mod herd;
+mod key_set;
 mod leak;
 mod log;
 mod program;

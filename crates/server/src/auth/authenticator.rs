@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_hub::{Grant as ReadGrant, PublicTopics, Time};
 
 use super::access::Access;
 use super::config::AuthConfig;
 use super::grant::Grant;
+use super::key_set::KeySet;
 use super::known::{Digest, Known, digest_of};
 use super::revocations::Revocations;
 use super::token::{TOKEN_BYTES_MAX, TokenRefused, verify};
@@ -19,13 +21,20 @@ pub(crate) struct Authenticator {
     config: AuthConfig,
     public: PublicTopics,
     api_keys: HashMap<Digest, Arc<Grant>>,
+    /// Keys that are fetched.
+    key_sets: Vec<Arc<KeySet>>,
     known: Known,
     /// The grant of requests without a token.
     anonymous: ReadGrant,
 }
 
 impl Authenticator {
-    pub(crate) fn new(config: AuthConfig, public: &PublicTopics) -> Self {
+    /// With the key sets of the configuration.
+    pub(crate) fn new(
+        config: AuthConfig,
+        key_sets: Vec<Arc<KeySet>>,
+        public: &PublicTopics,
+    ) -> Self {
         let keys = config.api_keys.iter().map(|key| {
             let grant = Grant::new(key.rights.clone(), public);
             // A key whose name cannot be a subject has no subject.
@@ -37,6 +46,7 @@ impl Authenticator {
             anonymous: ReadGrant::limited([], public),
             public: public.clone(),
             known: Known::default(),
+            key_sets,
             config,
         }
     }
@@ -51,8 +61,48 @@ impl Authenticator {
         Access::Anonymous(self.anonymous.clone())
     }
 
-    /// The access that a token gives now.
-    pub(crate) fn access(
+    /// The access that a token gives now. A token whose key is unknown waits for a moment while the
+    /// key sets are fetched, if it is time for that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops no fetch.
+    pub(crate) async fn access(
+        &self,
+        token: &str,
+        revocations: &Revocations,
+        now: Time,
+    ) -> Result<Access, TokenRefused> {
+        match self.judge(token, revocations, now) {
+            Err(TokenRefused::NoKey) if !self.key_sets.is_empty() => {
+                // Boxed, because it is rare, and every request would have the room for it.
+                Box::pin(self.fetch()).await;
+                let judged = self.judge(token, revocations, now);
+                let is_away = || self.key_sets.iter().any(|set| !set.keys().is_current);
+                match judged {
+                    Err(TokenRefused::NoKey) if is_away() => Err(TokenRefused::KeysAway),
+                    judged => judged,
+                }
+            }
+            judged => judged,
+        }
+    }
+
+    /// Asks for the keys and waits until they have come or failed.
+    async fn fetch(&self) {
+        /// A little longer than a fetch takes.
+        const WAIT_MAX: Duration = Duration::from_secs(6);
+        let asked: Vec<_> = self.key_sets.iter().filter_map(|set| set.ask()).collect();
+        let ended = async {
+            for mut ended in asked {
+                // The server is gone without its sender, and this request with it.
+                let _ = ended.changed().await;
+            }
+        };
+        let _ = tokio::time::timeout(WAIT_MAX, ended).await;
+    }
+
+    fn judge(
         &self,
         token: &str,
         revocations: &Revocations,
@@ -65,12 +115,14 @@ impl Authenticator {
         if let Some(grant) = self.api_keys.get(&digest) {
             return Ok(Access::Granted(Arc::clone(grant)));
         }
-        let known = self.known.get(&digest).filter(|grant| !self.is_expired(grant, now));
+        let fetched: Vec<_> = self.key_sets.iter().map(|set| set.keys()).collect();
+        let version = fetched.iter().map(|keys| keys.version).sum();
+        let known = self.known.get(&digest, version).filter(|grant| !self.is_expired(grant, now));
         let grant = match known {
             Some(grant) => grant,
             None => {
-                let grant = Arc::new(verify(token, &self.config, &self.public, now)?);
-                self.known.add(digest, Arc::clone(&grant));
+                let grant = Arc::new(verify(token, &self.config, &fetched, &self.public, now)?);
+                self.known.add(digest, Arc::clone(&grant), version);
                 grant
             }
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidings_hub::TopicFilter;
 
 use super::key::VerifyingKey;
+use super::key_set::KeySetSource;
 
 /// The keys that tokens are verified with, and where a token may stand in a request.
 ///
@@ -15,6 +16,8 @@ use super::key::VerifyingKey;
 pub struct AuthConfig {
     /// The keys that tokens may be signed with.
     pub keys: Vec<VerifyingKey>,
+    /// Where further keys are fetched from, now and then.
+    pub key_sets: Vec<KeySetSource>,
     /// Keys that are tokens themselves, for backends.
     pub api_keys: Vec<ApiKey>,
     /// Whether a token may stand in the query parameter `token`: an EventSource cannot set headers,

@@ -198,10 +198,10 @@ mod tests {
                 ..AuthConfig::default()
             };
             let token = key.sign(&claims).unwrap();
-            let grant = verify(&token, &config, &PublicTopics::default(), at(2499)).unwrap();
+            let grant = verify(&token, &config, &[], &PublicTopics::default(), at(2499)).unwrap();
             assert_eq!(grant.rights, rights);
             assert_eq!(grant.subject.unwrap().as_str(), "alice");
-            assert!(verify(&token, &config, &PublicTopics::default(), at(2500)).is_err());
+            assert!(verify(&token, &config, &[], &PublicTopics::default(), at(2500)).is_err());
         }
         assert!(SigningKey::private_pem(algorithm, public).is_err());
         assert!(SigningKey::secret(algorithm, &[1; 64]).is_err());

@@ -26,6 +26,8 @@ pub(super) struct Known(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
+    /// The version of the keys that verified the tokens.
+    version: u64,
     young: HashMap<Digest, Arc<Grant>>,
     old: HashMap<Digest, Arc<Grant>>,
 }
@@ -35,8 +37,13 @@ impl Known {
     /// generation is verified again.
     const GRANTS_MAX: usize = 16 * 1024;
 
-    pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Grant>> {
+    /// The grant of a token that keys of this version, or keys that include them, have verified.
+    pub(super) fn get(&self, digest: &Digest, version: u64) -> Option<Arc<Grant>> {
         let mut generations = self.0.lock();
+        if generations.version != version {
+            // A key was taken away, perhaps the one that has signed it.
+            *generations = Generations { version, ..Generations::default() };
+        }
         if let Some(grant) = generations.young.get(digest) {
             return Some(Arc::clone(grant));
         }
@@ -45,8 +52,12 @@ impl Known {
         Some(grant)
     }
 
-    pub(super) fn add(&self, digest: Digest, grant: Arc<Grant>) {
-        self.0.lock().add(digest, grant);
+    /// Adds the grant of a token that keys of this version have verified.
+    pub(super) fn add(&self, digest: Digest, grant: Arc<Grant>, version: u64) {
+        let mut generations = self.0.lock();
+        if generations.version == version {
+            generations.add(digest, grant);
+        }
     }
 }
 
@@ -72,8 +83,8 @@ mod tests {
         let grant = Arc::new(Grant::new(Rights::default(), &PublicTopics::default()));
         let digest = |n: usize| digest_of(&n.to_string());
         for n in 0..3 * Known::GRANTS_MAX {
-            known.add(digest(n), Arc::clone(&grant));
-            assert!(known.get(&digest(0)).is_some(), "{n}");
+            known.add(digest(n), Arc::clone(&grant), 0);
+            assert!(known.get(&digest(0), 0).is_some(), "{n}");
         }
         let generations = known.0.lock();
         assert!(generations.young.len() <= Known::GRANTS_MAX);
@@ -82,5 +93,19 @@ mod tests {
             !generations.young.contains_key(&digest(1))
                 && !generations.old.contains_key(&digest(1))
         );
+    }
+
+    #[test]
+    fn tokens_are_verified_anew_when_a_key_was_taken_away() {
+        let known = Known::default();
+        let grant = Arc::new(Grant::new(Rights::default(), &PublicTopics::default()));
+        let digest = digest_of("token");
+        known.add(digest, Arc::clone(&grant), 0);
+        assert!(known.get(&digest, 1).is_none());
+        // Verified by the keys of before, while they changed.
+        known.add(digest, Arc::clone(&grant), 0);
+        assert!(known.get(&digest, 1).is_none());
+        known.add(digest, grant, 1);
+        assert!(known.get(&digest, 1).is_some());
     }
 }

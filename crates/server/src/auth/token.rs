@@ -5,6 +5,7 @@
 //! that bring or point to keys (`jwk`, `jku`, `x5u`, `x5c`) are not followed.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::crypto::verify as verify_signature;
@@ -17,6 +18,7 @@ use tidings_hub::{PublicTopics, Time, TopicFilter};
 use super::config::{AuthConfig, Rights};
 use super::grant::{Grant, Issued};
 use super::key::VerifyingKey;
+use super::key_set::FetchedKeys;
 use crate::engine::subject::Subject;
 
 /// The maximum size of a token: a hundred topics, and far below the limit of a request's head.
@@ -47,17 +49,21 @@ pub(crate) enum TokenRefused {
     Audience,
     /// All tokens of its subject that were issued before a moment were revoked.
     Revoked,
+    /// No key has its algorithm and its key ID, but the keys are not current: it may be good.
+    KeysAway,
 }
 
-/// Verifies a token and reads its grant.
-pub(crate) fn verify(
+/// Verifies a token, with the keys of the configuration and fetched ones, and reads its grant.
+pub(super) fn verify(
     text: &str,
     config: &AuthConfig,
+    fetched: &[Arc<FetchedKeys>],
     public: &PublicTopics,
     now: Time,
 ) -> Result<Grant, TokenRefused> {
     let header = header(text)?;
-    verify_by_keys(text, &header, &config.keys)?;
+    let keys = fetched.iter().flat_map(|fetched| &fetched.keys);
+    verify_by_keys(text, &header, config.keys.iter().chain(keys))?;
     let claims = Claims::of(text)?;
     if let Some(fault) = claims.faults(config, now).into_iter().next() {
         return Err(fault);
@@ -74,7 +80,7 @@ pub(super) fn faults(
 ) -> (Option<Grant>, Vec<TokenRefused>) {
     let mut faults = Vec::new();
     match header(text) {
-        Ok(header) => faults.extend(verify_by_keys(text, &header, &config.keys).err()),
+        Ok(header) => faults.extend(verify_by_keys(text, &header, config.keys.iter()).err()),
         Err(fault) => faults.push(fault),
     }
     let read = Claims::of(text).and_then(|claims| {
@@ -104,7 +110,11 @@ fn header(text: &str) -> Result<Header, TokenRefused> {
 }
 
 /// Checks the signature with each key that the header may mean.
-fn verify_by_keys(text: &str, header: &Header, keys: &[VerifyingKey]) -> Result<(), TokenRefused> {
+fn verify_by_keys<'a>(
+    text: &str,
+    header: &Header,
+    keys: impl Iterator<Item = &'a VerifyingKey>,
+) -> Result<(), TokenRefused> {
     let (message, signature) = text.rsplit_once('.').ok_or(TokenRefused::Malformed)?;
     let is_meant = |key: &&VerifyingKey| {
         // The key's algorithm, never the token's alone: otherwise a public key could be used as a
@@ -115,7 +125,7 @@ fn verify_by_keys(text: &str, header: &Header, keys: &[VerifyingKey]) -> Result<
         };
         key.algorithm.0 == header.alg && is_named
     };
-    let mut meant = keys.iter().filter(is_meant).peekable();
+    let mut meant = keys.filter(is_meant).peekable();
     if meant.peek().is_none() {
         return Err(TokenRefused::NoKey);
     }
@@ -280,6 +290,9 @@ impl fmt::Display for TokenRefused {
                 "the tokens of its subject that were issued before a certain time, or do not say \
                  when ('iat'), were revoked",
             ),
+            Self::KeysAway => {
+                f.write_str("its key is not among those that could be fetched: try again later")
+            }
         }
     }
 }

@@ -112,6 +112,8 @@ kinds! {
     /// A transfer coding that is not `chunked`.
     UnsupportedTransferCoding = NOT_IMPLEMENTED "unsupported-transfer-coding"
         "Unsupported transfer coding",
+    /// A token whose key may be among those that could not be fetched.
+    KeysAway = SERVICE_UNAVAILABLE "keys-away" "Keys not available",
     /// The server is shutting down.
     Draining = SERVICE_UNAVAILABLE "draining" "Draining",
     /// The limit on open streams is reached.

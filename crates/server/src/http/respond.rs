@@ -285,7 +285,7 @@ pub fn accept_events(hub: &Hub) -> Result<(), Problem> {
 }
 
 /// A temporary problem; its clients are told to return spread over a time.
-fn for_now(hub: &Hub, kind: ProblemKind, detail: &str) -> Problem {
+pub(crate) fn for_now(hub: &Hub, kind: ProblemKind, detail: &str) -> Problem {
     const SPREAD_MILLIS: u64 = 5000;
     let spread = Duration::from_millis(fastrand::u64(0..=SPREAD_MILLIS));
     Problem::new(kind, detail).with_retry_after(hub.config().reconnection_time + spread)
@@ -295,7 +295,11 @@ fn for_now(hub: &Hub, kind: ProblemKind, detail: &str) -> Problem {
 ///
 /// A browser's EventSource gives up for good on every status but 200, so it gets a stream that sets
 /// the reconnection time, states the reason, and ends. Other clients get the status.
-fn refuse_for_now(context: &Context, request: &Parts, problem: Problem) -> Response<Bytes> {
+pub(crate) fn refuse_for_now(
+    context: &Context,
+    request: &Parts,
+    problem: Problem,
+) -> Response<Bytes> {
     context.metrics.refused(problem.kind());
     if !is_browser(&request.headers) {
         return problem.into_response();

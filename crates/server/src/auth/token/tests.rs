@@ -39,7 +39,7 @@ fn claims(changed: Value) -> Value {
 }
 
 fn verified(text: &str, config: &AuthConfig) -> Result<Grant, TokenRefused> {
-    verify(text, config, &PublicTopics::default(), NOW)
+    verify(text, config, &[], &PublicTopics::default(), NOW)
 }
 
 #[track_caller]
