@@ -110,7 +110,7 @@ impl Engine {
 
     /// Closes all streams of a subject.
     pub(crate) fn close_subject(&self, subject: &Subject) {
-        self.close_some(|seen| seen.subject() == Some(subject));
+        self.close_some(|seen| seen.subjects().contains(&Some(subject)));
     }
 
     /// Closes the selected streams.

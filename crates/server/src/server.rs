@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tidings_hub::journal::DiskJournal;
-use tidings_hub::{Hub, Now, TopicFilter, View};
+use tidings_hub::{Hub, Now};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
@@ -19,6 +19,7 @@ use tokio::{pin, select};
 use tracing::{error, info};
 
 use crate::api::extra::ExtraRoutes;
+use crate::auth::access::is_closed;
 use crate::auth::key_set::KeySet;
 use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
@@ -285,14 +286,6 @@ async fn keep_key_sets(mut key_sets: watch::Receiver<Vec<Arc<KeySet>>>) {
             return;
         }
     }
-}
-
-/// Returns whether a view has a topic that its grant does not allow.
-fn is_closed(view: &View) -> bool {
-    view.filters().iter().any(|filter| match filter {
-        TopicFilter::Exact(topic) => !view.grant().allows_topic(topic.as_str()),
-        _ => false,
-    })
 }
 
 fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidings_hub::{Grant as ReadGrant, Time, Topic, TopicFilter, View};
+use tidings_hub::{
+    Grant as ReadGrant, IdempotencyKey, InvalidIdempotencyKey, Time, Topic, TopicFilter, View,
+};
 
 use super::grant::Grant;
+use super::known::digest_of;
 use crate::engine::subject::Subject;
 use crate::http::problem::{Problem, ProblemKind};
 
@@ -62,6 +65,19 @@ impl Access {
         let Self::Granted(grant) = self else { return None };
         let left = grant.expires?.unix_millis().saturating_sub(now.unix_millis());
         Some(Duration::from_millis(left))
+    }
+
+    /// The idempotency key of this sender alone: the same text of another subject is another key, so
+    /// that nobody is answered what somebody else has published, and nobody can take a key away.
+    pub(crate) fn own_key(&self, text: &str) -> Result<IdempotencyKey, InvalidIdempotencyKey> {
+        let key = IdempotencyKey::new(text)?;
+        if matches!(self, Self::Open) {
+            return Ok(key);
+        }
+        // Neither of the two has a line end, so no other two give the same text.
+        let subject = self.subject().map_or("", Subject::as_str);
+        let digest = digest_of(&format!("{subject}\n{text}"));
+        IdempotencyKey::new(&digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
     /// Narrows a view to what may be read. A pattern may be wider than the grant; a topic may not.
@@ -173,6 +189,14 @@ impl Access {
 /// The filter that matches every topic.
 fn all() -> TopicFilter {
     TopicFilter::pattern("**").expect("this is a pattern")
+}
+
+/// Returns whether a view has a topic that its grant does not allow, as it may be after a reload.
+pub(crate) fn is_closed(view: &View) -> bool {
+    view.filters().iter().any(|filter| match filter {
+        TopicFilter::Exact(topic) => !view.grant().allows_topic(topic.as_str()),
+        _ => false,
+    })
 }
 
 /// Returns whether everything that a view asks for is within some patterns.

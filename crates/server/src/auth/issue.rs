@@ -87,11 +87,8 @@ impl SigningKey {
     ///
     /// [`InvalidKey`] if the algorithm has no secrets, or the secret is shorter than its hash.
     pub fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, InvalidKey> {
-        match algorithm.secret_bytes_min() {
-            None => Err(InvalidKey::NeedsPrivateKey(algorithm)),
-            Some(min) if secret.len() < min => Err(InvalidKey::TooShort { algorithm, min }),
-            Some(_) => Ok(Self { algorithm, id: None, key: EncodingKey::from_secret(secret) }),
-        }
+        algorithm.check_secret(secret)?.ok_or(InvalidKey::NeedsPrivateKey(algorithm))?;
+        Ok(Self { algorithm, id: None, key: EncodingKey::from_secret(secret) })
     }
 
     /// A private key in PEM.

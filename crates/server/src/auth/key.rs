@@ -42,6 +42,14 @@ impl Algorithm {
             _ => None,
         }
     }
+
+    /// Checks that a secret is long enough; `None` if the algorithm has a pair of keys.
+    pub(super) fn check_secret(self, secret: &[u8]) -> Result<Option<()>, InvalidKey> {
+        match self.secret_bytes_min() {
+            Some(min) if secret.len() < min => Err(InvalidKey::TooShort { algorithm: self, min }),
+            min => Ok(min.map(|_| ())),
+        }
+    }
 }
 
 impl fmt::Debug for Algorithm {
@@ -66,11 +74,8 @@ impl VerifyingKey {
     ///
     /// [`InvalidKey`] if the algorithm has no secrets, or the secret is shorter than its hash.
     pub fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, InvalidKey> {
-        match algorithm.secret_bytes_min() {
-            None => Err(InvalidKey::NeedsPublicKey(algorithm)),
-            Some(min) if secret.len() < min => Err(InvalidKey::TooShort { algorithm, min }),
-            Some(_) => Ok(Self { algorithm, id: None, key: DecodingKey::from_secret(secret) }),
-        }
+        algorithm.check_secret(secret)?.ok_or(InvalidKey::NeedsPublicKey(algorithm))?;
+        Ok(Self { algorithm, id: None, key: DecodingKey::from_secret(secret) })
     }
 
     /// A public key in PEM.

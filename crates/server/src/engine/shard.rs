@@ -39,6 +39,7 @@ use super::slot::{Adopted, Cold, Extras, Hot, Permit, Room, Slots, Subscription,
 use super::socket::Socket;
 use super::stream_spec::StreamSpec;
 use super::sweep::Sweeps;
+use crate::auth::access::is_closed;
 use crate::config::ServerConfig;
 use crate::evicted::EvictedRests;
 
@@ -192,8 +193,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let Adopted { socket, head, discarded, subscription } = adopted;
         let Subscription { mut reader, framing, spec, permit } = subscription;
         // The subject's streams may have been closed while this one was on its way to the shard.
-        let is_ended = spec.ends().is_some_and(|ends| reader.is_closed_by(ends));
-        let StreamSpec { client, subject, greeting, timeout, on_end, grant: _ } = spec;
+        let mut is_ended = spec.ends().is_some_and(|ends| reader.is_closed_by(ends));
+        let StreamSpec { client, subject, greeting, timeout, on_end, grant } = spec;
         let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
         reader.write_preamble(client, &mut preamble);
         if let Some(greeting) = greeting {
@@ -202,6 +203,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         framing.frame(&preamble, &mut first);
         let ends_at = self.ends_at(timeout);
         let (after, reader) = reader.into_state();
+        // So may its topics, by a reload.
+        is_ended |= reader.is_limited() && is_closed(&self.tap.view_of(&reader));
         let hot = Hot {
             after,
             socket,
@@ -214,7 +217,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let mut cold = Cold {
             reader,
             rest: None,
-            extras: Extras::new(subject, on_end),
+            extras: Extras::new(subject, grant, on_end),
             permit,
             list_at: 0,
             since: self.now,

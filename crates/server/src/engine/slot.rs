@@ -4,6 +4,7 @@
 //! small that a thousand of them stay in the processor's nearest cache, and a cold part.
 
 use std::fmt;
+use std::sync::Arc;
 
 use slab::Slab;
 use tidings_hub::engine::{OnEnd, Reader, ReaderState};
@@ -13,6 +14,7 @@ use super::gathered::{Cut, Framing, SharedEvent};
 use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
+use crate::auth::grant::Grant;
 
 /// A stream's right to be open.
 pub(crate) trait Permit {
@@ -53,21 +55,28 @@ pub(crate) struct Adopted<S, P> {
 /// Parts that only some streams have; the others pay for one pointer.
 #[derive(Debug)]
 pub(super) struct Extras {
-    /// The subject that the stream belongs to.
+    /// The subject that the stream belongs to beside its token's.
     subject: Option<Subject>,
+    /// The grant of its token, which may name a subject.
+    grant: Option<Arc<Grant>>,
     /// The hook to run when the stream has ended.
     on_end: Option<OnEnd>,
 }
 
 impl Extras {
     /// `None` if there is nothing to keep.
-    pub(super) fn new(subject: Option<Subject>, on_end: Option<OnEnd>) -> Option<Box<Self>> {
-        let is_empty = subject.is_none() && on_end.is_none();
-        (!is_empty).then(|| Box::new(Self { subject, on_end }))
+    pub(super) fn new(
+        subject: Option<Subject>,
+        grant: Option<Arc<Grant>>,
+        on_end: Option<OnEnd>,
+    ) -> Option<Box<Self>> {
+        let is_empty = subject.is_none() && grant.is_none() && on_end.is_none();
+        (!is_empty).then(|| Box::new(Self { subject, grant, on_end }))
     }
 
-    pub(super) fn subject(&self) -> Option<&Subject> {
-        self.subject.as_ref()
+    fn subjects(&self) -> [Option<&Subject>; 2] {
+        let of_token = self.grant.as_ref().and_then(|grant| grant.subject.as_ref());
+        [self.subject.as_ref(), of_token]
     }
 
     pub(super) fn into_on_end(self) -> Option<OnEnd> {
@@ -215,9 +224,9 @@ impl<S> Hot<S> {
 }
 
 impl<P> Cold<P> {
-    /// The subject that the stream belongs to.
-    pub(super) fn subject(&self) -> Option<&Subject> {
-        self.extras.as_ref()?.subject()
+    /// The subjects that the stream belongs to: its own, and its token's.
+    pub(super) fn subjects(&self) -> [Option<&Subject>; 2] {
+        self.extras.as_ref().map_or_else(Default::default, |extras| extras.subjects())
     }
 
     /// Puts bytes before everything else. The slot must have no rest.

@@ -15,7 +15,8 @@ use crate::engine::subject::Subject;
 pub struct StreamSpec {
     /// The kind of client that reads it.
     pub client: Client,
-    /// The subject that it belongs to, if any. All streams of a subject can be ended together.
+    /// The subject that it belongs to, if any, beside the one that a token names. All streams of a
+    /// subject can be ended together.
     pub subject: Option<Subject>,
     /// An event sent before all others, after the preamble. Its ID, if it has one, is left out.
     pub greeting: Option<Event>,
@@ -25,15 +26,15 @@ pub struct StreamSpec {
     /// runs on the thread that writes this and many other streams, with no lock held: it may publish
     /// and should not block.
     pub on_end: Option<OnEnd>,
-    /// The grant that names the subject, if one does.
+    /// The grant of its reader's token, if it names a subject.
     pub(crate) grant: Option<Arc<Grant>>,
 }
 
 impl StreamSpec {
-    /// The topic whose ends close the stream: that of its subject, unless a token names the subject.
-    /// The streams of a token's subject are closed by a revocation, which is about tokens: a reader
-    /// with a new token may come back with an old place.
+    /// The topic whose ends close the stream: that of its own subject. The streams of a token's
+    /// subject are closed by a revocation, which is about tokens: a reader with a new token may come
+    /// back with an old place.
     pub(crate) fn ends(&self) -> Option<&Topic> {
-        self.subject.as_ref().filter(|_| self.grant.is_none()).map(Subject::ends)
+        self.subject.as_ref().map(Subject::ends)
     }
 }

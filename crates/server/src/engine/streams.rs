@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::reason::Reason;
 use super::slot::Permit;
 use super::subject::Subject;
+use crate::auth::grant::Grant;
 
 /// A count of open streams with a limit, and a list of those that no shard writes.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct BodyStream {
     pub(crate) view: View,
     // Boxed, because few have one.
     subject: Option<Box<Subject>>,
+    /// The grant of its token, which may name a subject.
+    grant: Option<Arc<Grant>>,
     closer: Closer,
     /// When it was opened, in milliseconds of the hub's steady clock.
     since: u64,
@@ -117,7 +120,7 @@ impl Streams {
 
     /// Closes the listed streams of a subject.
     pub(crate) fn close_bodies(&self, subject: &Subject) {
-        self.close_some_bodies(|stream| stream.subject() == Some(subject));
+        self.close_some_bodies(|stream| stream.subjects().contains(&Some(subject)));
     }
 
     /// Closes the selected streams among those listed.
@@ -180,16 +183,19 @@ impl BodyStream {
         let address = (address.ip(), address.port());
         let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let is_behind = AtomicBool::new(true);
-        Self { view, subject: None, closer, since, address, version, is_behind }
+        let (subject, grant) = (None, None);
+        Self { view, subject, grant, closer, since, address, version, is_behind }
     }
 
-    /// Sets the subject that the stream belongs to.
-    pub(crate) fn of(self, subject: Option<Subject>) -> Self {
-        Self { subject: subject.map(Box::new), ..self }
+    /// Sets the subject that the stream belongs to beside its token's, and the token's grant.
+    pub(crate) fn of(self, subject: Option<Subject>, grant: Option<Arc<Grant>>) -> Self {
+        Self { subject: subject.map(Box::new), grant, ..self }
     }
 
-    pub(crate) fn subject(&self) -> Option<&Subject> {
-        self.subject.as_deref()
+    /// The subjects that it belongs to: its own, and its token's.
+    pub(crate) fn subjects(&self) -> [Option<&Subject>; 2] {
+        let of_token = self.grant.as_ref().and_then(|grant| grant.subject.as_ref());
+        [self.subject.as_deref(), of_token]
     }
 
     /// When it was opened, by the hub's steady clock.
@@ -209,6 +215,10 @@ impl BodyStream {
 }
 
 impl ListedStream {
+    pub(crate) fn stream(&self) -> &BodyStream {
+        &self.stream
+    }
+
     /// Records whether events are waiting for the stream.
     pub(crate) fn set_behind(&self, is_behind: bool) {
         self.stream.is_behind.store(is_behind, Ordering::Relaxed);
@@ -274,7 +284,7 @@ mod tests {
             let (view, since) = (topic.into(), Duration::from_millis(4711));
             let version = Version::HTTP_2;
             let stream = BodyStream::new(view, body.closer(), address, version, since);
-            (body, streams.enter().unwrap().list(stream.of(subject)))
+            (body, streams.enter().unwrap().list(stream.of(subject, None)))
         };
         let mut listed: Vec<_> = (0..PORTION).map(|_| list(None)).collect();
         listed.extend([list(subject("alpha")), list(subject("beta"))]);
@@ -293,7 +303,7 @@ mod tests {
             (0..2).any(|_| matches!(pin!(&mut *body).poll_frame(&mut cx), Poll::Ready(None)))
         };
         let ended = listed.iter_mut().filter_map(|(body, of)| is_over(body).then_some(of));
-        let ended: Vec<_> = ended.map(|of| of.stream.subject().cloned()).collect();
+        let ended: Vec<_> = ended.map(|of| of.stream.subjects()[0].cloned()).collect();
         assert_eq!(ended, [subject("alpha")]);
         let stream = &listed[0].1.stream;
         assert_eq!((stream.address(), stream.since()), (address, Duration::from_millis(4711)));

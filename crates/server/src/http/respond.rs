@@ -12,7 +12,8 @@ use tidings_hub::journal::Durability;
 use tidings_hub::{Body, Hub, StreamEnd};
 use tidings_proto::{encode_comment, encode_retry};
 
-use crate::auth::access::Access;
+use crate::auth::access::{Access, is_closed};
+use crate::auth::grant::Grant;
 use crate::context::Context;
 use crate::engine::stream_spec::StreamSpec;
 use crate::engine::streams::{BodyStream, ListedStream, StreamPermit};
@@ -129,10 +130,7 @@ fn authorize(
         let spec = &mut stream.spec;
         let lasts = access.lasts(context.hub.time());
         spec.timeout = spec.timeout.into_iter().chain(lasts).min();
-        if let Some(subject) = &grant.subject {
-            spec.subject = Some(subject.clone());
-            spec.grant = Some(Arc::clone(grant));
-        }
+        spec.grant = grant.subject.is_some().then(|| Arc::clone(grant));
     }
     Ok(stream)
 }
@@ -227,12 +225,16 @@ fn open_body(
     let since = context.hub.uptime();
     let subscriber = context.hub.subscribe(view.clone(), start);
     let (closer, version) = (subscriber.closer(), request.version);
+    let is_revoked = |grant: &Grant| context.control.revocations().concern(grant);
     // Listed before the check for an end: the streams of a subject that are ended after the check
-    // are found in the list.
-    let listed = BodyStream::new(view, closer, caller.address(), version, since).of(subject);
-    let listed = permit.list(listed);
-    let is_revoked = grant.is_some_and(|grant| context.control.revocations().concern(&grant));
-    if subscriber.is_closed() || is_revoked || ends.is_some_and(|e| subscriber.is_closed_by(&e)) {
+    // are found in the list, and so are those of a topic that a reload closes.
+    let listed = BodyStream::new(view, closer, caller.address(), version, since);
+    let listed = permit.list(listed.of(subject, grant.clone()));
+    if subscriber.is_closed()
+        || grant.is_some_and(|grant| is_revoked(&grant))
+        || is_closed(&listed.stream().view)
+        || ends.is_some_and(|ends| subscriber.is_closed_by(&ends))
+    {
         complete(on_end);
         return None;
     }

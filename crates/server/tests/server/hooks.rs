@@ -4,8 +4,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderMap;
-use tidings_hub::{Emitters, Event, StreamEnd, StreamRequest, Topic};
-use tidings_server::{AnswerFuture, ExtraRoutes, Request, Server, StreamAnswer, Subject};
+use tidings_hub::{Emitters, Event, StreamEnd, StreamRequest, Topic, TopicFilter};
+use tidings_server::{
+    AnswerFuture, ApiKey, AuthConfig, ExtraRoutes, Request, Rights, Server, ServerConfig,
+    StreamAnswer, Subject,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::harness::{Running, Stream, start_server};
@@ -76,6 +79,10 @@ struct Fixture {
 
 impl Fixture {
     async fn new(version: Version) -> Self {
+        Self::with(version, |_| {}).await
+    }
+
+    async fn with(version: Version, configure: impl FnOnce(&mut ServerConfig)) -> Self {
         let (sender, told) = unbounded_channel();
         let hooked = Arc::new(Hooked { emitters: OnceLock::new(), told: sender });
         let finish = |server: Server| {
@@ -83,13 +90,19 @@ impl Fixture {
             assert!(hooked.emitters.set(emitters).is_ok());
             server.with_routes(Arc::clone(&hooked) as _)
         };
-        let server = start_server(|_, _| {}, finish).await;
+        let server = start_server(|config, _| configure(config), finish).await;
         Self { server, hooked, told, version }
     }
 
     /// Opens a stream and reads its greeting.
     async fn open(&self, key: &str) -> Stream {
+        self.open_with(key, "none").await
+    }
+
+    /// The same, with a token.
+    async fn open_with(&self, key: &str, token: &str) -> Stream {
         let ask = self.server.get(&format!("/hooked/{key}"));
+        let ask = ask.header("authorization", format!("Bearer {token}"));
         let mut stream = match self.version {
             Version::Http1 => ask.stream().await,
             Version::Http2 => Stream::new(ask.send_http2().await),
@@ -146,6 +159,43 @@ async fn t46_hooks_run_once_whichever_way_a_stream_ends_and_may_publish() {
         assert_eq!(fixture.told().await, "timeout", "{version:?}: timed out");
         assert_eq!(fixture.told().await, "completion");
         assert!(fixture.hooked.emitters().keys().is_empty());
+        fixture.ended().await;
+    }
+}
+
+/// The subject of a token took the place of the stream's own, so that an end by its key missed it.
+#[tokio::test]
+async fn a_stream_belongs_to_its_own_subject_and_to_its_tokens() {
+    let key = |name: &str, text: &str, right: &str| {
+        let all = || vec![TopicFilter::pattern("**").unwrap()];
+        let mut rights = Rights { subscribe: all(), ..Rights::default() };
+        if right == "manage" {
+            rights.manage = all();
+        }
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        ApiKey { name: name.to_owned(), sha256: digest.as_ref().try_into().unwrap(), rights }
+    };
+    for version in [Version::Http1, Version::Http2] {
+        let mut fixture = Fixture::with(version, |config| {
+            let mut auth = AuthConfig::default();
+            auth.api_keys = vec![key("user", "u", ""), key("manager", "m", "manage")];
+            config.auth = Some(auth);
+        })
+        .await;
+        for subject in ["alpha", "user"] {
+            let stream = fixture.open_with("alpha", "u").await;
+            let path = format!("/subscribers?subject={subject}");
+            let bearer = |ask: crate::harness::Ask| ask.header("authorization", "Bearer m");
+            let listed = bearer(fixture.server.get(&path)).answer().await.json();
+            assert_eq!(
+                (&listed["total"], &listed["subscribers"][0]["subject"]),
+                (&1.into(), &"alpha".into())
+            );
+            let delete = bearer(fixture.server.request(http::Method::DELETE, &path));
+            assert_eq!(delete.answer().await.status, 204);
+            stream.rest().await;
+            assert_eq!(fixture.told().await, "completion", "{version:?}: {subject}");
+        }
         fixture.ended().await;
     }
 }

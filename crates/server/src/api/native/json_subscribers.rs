@@ -129,7 +129,12 @@ impl Subscriber {
         Self {
             topics,
             r#match: patterns,
-            subject: seen.subject().map(|subject| subject.as_str().to_owned()),
+            subject: seen
+                .subjects()
+                .into_iter()
+                .flatten()
+                .next()
+                .map(|subject| subject.as_str().to_owned()),
             // Asked of the kernel, so that no stream has to store an address that is rarely needed.
             address: seen.socket().peer_addr().ok().map(|address| address.to_string()),
             since: now.saturating_sub(seen.age()).to_string(),
@@ -146,7 +151,12 @@ impl Subscriber {
         Self {
             topics,
             r#match: patterns,
-            subject: body.subject().map(|subject| subject.as_str().to_owned()),
+            subject: body
+                .subjects()
+                .into_iter()
+                .flatten()
+                .next()
+                .map(|subject| subject.as_str().to_owned()),
             address: Some(body.address().to_string()),
             since: since.to_string(),
             protocol: match body.version {

@@ -1,12 +1,14 @@
-//! Marks that the headers of a request put on all its events.
+//! Marks that a request puts on all its events.
 
 use tidings_hub::{Draft, IdempotencyKey, Via};
 
-/// The marks that the headers of a request put on its events.
+/// The marks that a request puts on its events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
     pub(super) key: Option<IdempotencyKey>,
     pub(super) via: Option<Via>,
+    /// Whether they are private, whatever the body says.
+    pub(super) private: bool,
 }
 
 impl Marks {
@@ -14,6 +16,9 @@ impl Marks {
     pub(super) fn put_on(&self, mut draft: Draft, index: u64) -> Draft {
         if let Some(key) = &self.key {
             draft = draft.with_idempotency_key(key.at(index));
+        }
+        if self.private {
+            draft = draft.with_private(true);
         }
         match &self.via {
             Some(via) => draft.with_via(via.clone()),

@@ -68,7 +68,7 @@ impl OpenStreams {
             part if part < shards => self.engine.see(part, from.key, named.len(), |seen| {
                 work::looked_at(1);
                 let position = Position { key: seen.key, ..from };
-                match named.has(seen.subject(), |topic| seen.reads(topic), || seen.view()) {
+                match named.has(seen.subjects(), |topic| seen.reads(topic), || seen.view()) {
                     true => visit(position, OpenStream::OfShard(seen)),
                     false => ControlFlow::Continue(()),
                 }
@@ -78,7 +78,7 @@ impl OpenStreams {
                 for (key, body) in some {
                     work::looked_at(1);
                     let reads = |topic: &Topic| body.view.matches(topic.as_str());
-                    let is_named = named.has(body.subject(), reads, || body.view.clone());
+                    let is_named = named.has(body.subjects(), reads, || body.view.clone());
                     let position = Position { key, ..from };
                     if is_named && visit(position, OpenStream::OfHyper(&body)).is_break() {
                         next = Some(key + 1);
@@ -137,11 +137,11 @@ impl Selection {
     /// topics, and keeps to the patterns.
     fn has(
         &self,
-        subject: Option<&Subject>,
+        subjects: [Option<&Subject>; 2],
         reads: impl Fn(&Topic) -> bool,
         view: impl FnOnce() -> View,
     ) -> bool {
-        let is_selected = || subject.is_some_and(|subject| self.subjects.contains(subject));
+        let is_selected = || subjects.iter().flatten().any(|&one| self.subjects.contains(one));
         (self.subjects.is_empty() || is_selected())
             && (self.topics.is_empty() || self.topics.iter().any(reads))
             && self.within.as_ref().is_none_or(|patterns| is_within(&view(), patterns))

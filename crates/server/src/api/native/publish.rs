@@ -8,6 +8,7 @@ use tidings_hub::Draft;
 
 use super::event_parts::EventParts;
 use super::publish_headers::{PublishHeaders, Single};
+use super::query_topics::PRIVATE;
 use super::report::REPLAYED;
 use crate::context::Context;
 use crate::http::answer::Answer;
@@ -23,14 +24,15 @@ pub(crate) async fn one(
 ) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
     request.caller.access().may_publish(std::slice::from_ref(&topic))?;
-    let query = request.query(&["type", "id", "retry"])?;
+    let query = request.query(&["type", "id", "retry", PRIVATE])?;
     let headers = PublishHeaders::of(&request.head.headers);
     let parts = EventParts {
         event_type: query_or_header(&query, "type", headers.event_type())?,
         id: query_or_header(&query, "id", headers.event_id())?,
         retry: query.one("retry")?.map(retry).transpose()?,
     };
-    let marks = headers.marks()?;
+    let mut marks = headers.marks(request.caller.access())?;
+    marks.private = query.is_on(PRIVATE)?;
     headers.refuse_coding()?;
 
     let bytes_max = context.hub.config().event_bytes_max;

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderValue};
 use tidings_hub::{IdempotencyKey, InvalidVia, Via};
 
 use super::marks::Marks;
+use crate::auth::access::Access;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Given;
 
@@ -51,9 +52,9 @@ impl<'a> PublishHeaders<'a> {
         Single { name: EVENT_ID, given: self.event_id }
     }
 
-    /// The marks for all events of the request.
-    pub(super) fn marks(&self) -> Result<Marks, Problem> {
-        Ok(Marks { key: self.idempotency_key()?, via: self.via()? })
+    /// The marks for all events of the request, whose sender has this access.
+    pub(super) fn marks(&self, access: &Access) -> Result<Marks, Problem> {
+        Ok(Marks { key: self.idempotency_key(access)?, via: self.via()?, private: false })
     }
 
     /// The hops that the events came by, if a relay publishes them.
@@ -67,10 +68,10 @@ impl<'a> PublishHeaders<'a> {
     }
 
     /// The idempotency key: a request that repeats it publishes nothing.
-    fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+    fn idempotency_key(&self, access: &Access) -> Result<Option<IdempotencyKey>, Problem> {
         let header = Single { name: IDEMPOTENCY_KEY, given: self.idempotency_key };
         let Some(text) = header.text()? else { return Ok(None) };
-        IdempotencyKey::new(text).map(Some).map_err(|error| {
+        access.own_key(text).map(Some).map_err(|error| {
             Problem::new(ProblemKind::InvalidParameter, error.to_string())
                 .with("header", IDEMPOTENCY_KEY)
         })
@@ -138,7 +139,10 @@ mod tests {
         let found = PublishHeaders::of(&headers);
         assert_eq!(found.event_type().text().unwrap(), Some("score"));
         assert_eq!(found.event_id().text().unwrap(), Some("7-é"));
-        assert_eq!(found.idempotency_key().unwrap(), Some(IdempotencyKey::new("k").unwrap()));
+        assert_eq!(
+            found.idempotency_key(&Access::Open).unwrap(),
+            Some(IdempotencyKey::new("k").unwrap())
+        );
         assert!(found.refuse_coding().is_ok());
     }
 
@@ -148,7 +152,7 @@ mod tests {
         let found = PublishHeaders::of(&headers);
         assert_eq!(found.event_type().text().unwrap(), None);
         assert_eq!(found.event_id().text().unwrap(), None);
-        assert_eq!(found.idempotency_key().unwrap(), None);
+        assert_eq!(found.idempotency_key(&Access::Open).unwrap(), None);
         assert!(found.refuse_coding().is_ok());
     }
 
@@ -164,7 +168,7 @@ mod tests {
         let problems = [
             found.event_type().text().unwrap_err(),
             found.event_id().text().unwrap_err(),
-            found.idempotency_key().unwrap_err(),
+            found.idempotency_key(&Access::Open).unwrap_err(),
         ];
         let names = ["event-type", "event-id", "idempotency-key"];
         for (problem, name) in problems.into_iter().zip(names) {
@@ -178,7 +182,7 @@ mod tests {
         let read = |value: &str| {
             let headers =
                 HeaderMap::from_iter([(RELAY_VIA.parse().unwrap(), value.parse().unwrap())]);
-            PublishHeaders::of(&headers).marks().map(|marks| marks.via.unwrap())
+            PublishHeaders::of(&headers).marks(&Access::Open).map(|marks| marks.via.unwrap())
         };
         assert_eq!(read("1/a,2/b").unwrap().as_str(), "1/a, 2/b");
         assert_eq!(read("a").unwrap_err().kind(), ProblemKind::InvalidParameter);

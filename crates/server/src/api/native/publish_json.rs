@@ -22,7 +22,7 @@ pub(super) async fn events(
     headers: &PublishHeaders<'_>,
 ) -> Result<Response<Bytes>, Problem> {
     request.query(&[])?;
-    let marks = headers.marks()?;
+    let marks = headers.marks(request.caller.access())?;
     let bytes =
         request.body.whole(context.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
     let drafts = drafts(utf8(without_mark(&bytes))?).await?;

@@ -9,9 +9,11 @@ use http::request::Parts;
 
 use super::ingest::{EventReader, Ingest};
 use super::lines::Lines;
+use super::marks::Marks;
 use super::ndjson::JsonLines;
 use super::publish_headers::PublishHeaders;
 use super::publish_json;
+use super::query_topics::PRIVATE;
 use super::relay::EventStream;
 use super::text_lines::{LINES, TextLines};
 use crate::context::Context;
@@ -32,21 +34,28 @@ pub(crate) async fn events(
         _ if asks_for_lines(head)? => Some(Cow::Borrowed(TEXT)),
         essence => essence.map(Cow::Owned),
     };
+    // Objects say it themselves.
+    let mut is_private = false;
     let reader: Box<dyn EventReader> = match kind.as_deref() {
         Some("application/json") => return publish_json::events(context, request, &headers).await,
         Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => {
             request.query(&[])?;
             Box::new(Lines::new(JsonLines::new(bytes_max)))
         }
-        Some("text/event-stream") => Box::new(EventStream::new(request, bytes_max)?),
+        Some("text/event-stream") => {
+            let query = request.query(&["topic", PRIVATE])?;
+            is_private = query.is_on(PRIVATE)?;
+            Box::new(EventStream::new(&query, bytes_max)?)
+        }
         Some(TEXT) => {
-            let query = request.query(&["topic", "type", LINES])?;
+            let query = request.query(&["topic", "type", LINES, PRIVATE])?;
+            is_private = query.is_on(PRIVATE)?;
             Box::new(Lines::new(TextLines::new(&query, bytes_max)?))
         }
         _ => return Err(unsupported(head)),
     };
-    let marks = headers.marks()?;
     let access = request.caller.access();
+    let marks = Marks { private: is_private, ..headers.marks(access)? };
     Ok(Ingest::new(context, access, marks).run(request.body, reader).await)
 }
 

@@ -8,7 +8,7 @@ use tidings_proto::{Decoder, Item, LimitExceeded, Limits};
 use super::ingest::EventReader;
 use super::query_topics::query_topics;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::Request;
+use crate::http::request::Query;
 
 /// Decodes a body as an event source does. Types and IDs are kept; comments and reconnection times
 /// were for the connection they came on.
@@ -19,9 +19,8 @@ pub(super) struct EventStream {
 
 impl EventStream {
     /// For the topics of the query.
-    pub(super) fn new(request: &Request<'_>, event_bytes_max: usize) -> Result<Self, Problem> {
-        let query = request.query(&["topic"])?;
-        let topics = query_topics(&query, "an event stream does not say its topic")?;
+    pub(super) fn new(query: &Query, event_bytes_max: usize) -> Result<Self, Problem> {
+        let topics = query_topics(query, "an event stream does not say its topic")?;
         let limits =
             Limits::default().with_event_bytes_max(event_bytes_max).with_comment_bytes_max(0);
         Ok(Self { decoder: Decoder::with_limits(limits), topics })

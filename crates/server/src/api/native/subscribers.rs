@@ -103,11 +103,11 @@ async fn revoke(context: &Context, subject: &Subject) -> Result<(), Problem> {
 
 /// Ends the streams of a subject that carry nothing beyond some patterns; revokes nothing.
 fn close_within(context: &Context, subject: &Subject, patterns: &[TopicFilter]) {
-    context
-        .engine
-        .close_some(|seen| seen.subject() == Some(subject) && is_within(&seen.view(), patterns));
+    context.engine.close_some(|seen| {
+        seen.subjects().contains(&Some(subject)) && is_within(&seen.view(), patterns)
+    });
     context.streams.close_some_bodies(|stream| {
-        stream.subject() == Some(subject) && is_within(&stream.view, patterns)
+        stream.subjects().contains(&Some(subject)) && is_within(&stream.view, patterns)
     });
 }
 

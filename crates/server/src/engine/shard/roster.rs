@@ -91,8 +91,9 @@ impl<S, P> Seen<'_, S, P> {
         self.tap.reads(&self.cold.reader, topic)
     }
 
-    pub(crate) fn subject(&self) -> Option<&Subject> {
-        self.cold.subject()
+    /// The subjects that it belongs to: its own, and its token's.
+    pub(crate) fn subjects(&self) -> [Option<&Subject>; 2] {
+        self.cold.subjects()
     }
 
     pub(crate) fn socket(&self) -> &S {

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 
 use parking_lot::Mutex;
-use tidings_hub::StreamEnd;
 use tidings_hub::engine::OnEnd;
+use tidings_hub::{Grant, PublicTopics, StreamEnd};
 
 use super::*;
 use crate::engine::subject::Subject;
@@ -39,11 +39,11 @@ fn topic() -> Topic {
 
 impl One {
     fn new() -> Self {
-        Self::on_the_way(|_| {})
+        Self::on_the_way(topic().into(), |_| {})
     }
 
-    /// Does something between the stream's opening and its arrival at the shard.
-    fn on_the_way(between: impl FnOnce(&Hub)) -> Self {
+    /// Does something between the opening of a view's stream and its arrival at the shard.
+    fn on_the_way(view: View, between: impl FnOnce(&Hub)) -> Self {
         let now = Now::read();
         let hub = Hub::builder().config(HubConfig::default()).at(now).build();
         let tap = Arc::new(Tap::open(&hub, 16, Waker::noop().clone()));
@@ -54,7 +54,7 @@ impl One {
             move |end| told.lock().push(end)
         });
         let wire = Rc::new(RefCell::new(Wire { room: usize::MAX / 2, ..Wire::default() }));
-        let reader = tap.subscribe(&topic().into(), Start::Tail);
+        let reader = tap.subscribe(&view, Start::Tail);
         between(&hub);
         let key = shard.add(Adopted {
             socket: FakeSocket(Rc::clone(&wire)),
@@ -115,11 +115,11 @@ fn t46_a_streams_hooks_are_told_once_how_it_ended() {
 
     let mut one = One::new();
     assert_eq!(
-        one.shard.close_some(0, |seen| seen.subject() == Some(&Subject::new("beta").unwrap())),
+        one.shard.close_some(0, |seen| seen.subjects()[0] == Some(&Subject::new("beta").unwrap())),
         None
     );
-    assert_eq!(one.shard.close_some(0, |seen| seen.subject() == Some(&alpha())), None);
-    assert_eq!(one.shard.close_some(0, |seen| seen.subject() == Some(&alpha())), None);
+    assert_eq!(one.shard.close_some(0, |seen| seen.subjects()[0] == Some(&alpha())), None);
+    assert_eq!(one.shard.close_some(0, |seen| seen.subjects()[0] == Some(&alpha())), None);
     one.turn();
     assert!(one.wire.borrow().is_finished);
     assert_eq!(one.told(), [StreamEnd::Completed], "its subject's streams ended");
@@ -187,7 +187,7 @@ fn an_end_that_its_client_does_not_take_is_told_as_the_end_it_is() {
     one.wire.borrow_mut().room = 0;
     one.publish();
     one.turn();
-    assert_eq!(one.shard.close_some(0, |seen| seen.subject() == Some(&alpha())), None);
+    assert_eq!(one.shard.close_some(0, |seen| seen.subjects()[0] == Some(&alpha())), None);
     one.turn();
     assert!(!one.shard.has_ended());
     one.step(Duration::from_secs(6));
@@ -196,9 +196,20 @@ fn an_end_that_its_client_does_not_take_is_told_as_the_end_it_is() {
 
 #[test]
 fn a_stream_whose_subject_is_sent_away_before_it_arrives_ends_at_once() {
-    let one = One::on_the_way(|hub| drop(hub.close(alpha().ends().clone())));
+    let one = One::on_the_way(topic().into(), |hub| drop(hub.close(alpha().ends().clone())));
     let written = String::from_utf8(one.wire.borrow().written.clone()).unwrap();
     assert!(written.ends_with("data: welcome\n\n"), "{written}");
+    assert_eq!(one.told(), [StreamEnd::Completed]);
+}
+
+/// It stayed open: the reload had looked for it before it arrived.
+#[test]
+fn a_stream_whose_topic_a_reload_closes_before_it_arrives_ends_at_once() {
+    let public = PublicTopics::new([(TopicFilter::pattern("a").unwrap(), true)]);
+    let view = View::from(topic()).with_grant(Grant::limited([], &public));
+    let one = One::on_the_way(view.clone(), |_| {});
+    assert_eq!(one.shard.len(), 1);
+    let one = One::on_the_way(view, |_| public.set([]));
     assert_eq!(one.told(), [StreamEnd::Completed]);
 }
 

@@ -83,6 +83,22 @@ impl Query {
         }
     }
 
+    /// A parameter that is on or off: off if it is not given, and on if it is given without a value.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] if it has another value than `true` and `false`, or is given more than once.
+    pub fn is_on(&self, name: &str) -> Result<bool, Problem> {
+        match self.one(name)? {
+            None | Some("false") => Ok(false),
+            Some("" | "true") => Ok(true),
+            Some(_) => {
+                let why = format!("it has no value, as in '?{name}', or is true or false");
+                Err(Problem::invalid_parameter(name, &why))
+            }
+        }
+    }
+
     /// The values of a parameter that may be given several times.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let pairs = self.pairs.iter().filter(move |(found, _)| found == name);
@@ -234,6 +250,22 @@ mod tests {
     fn one_value_is_not_two() {
         assert!(query("id=1&id=2").one("id").is_err());
         assert!(query("id=1&id=1").one("id").is_err());
+    }
+
+    #[test]
+    fn a_switch_is_on_off_or_a_mistake() {
+        for (text, is_on) in [
+            ("", Some(false)),
+            ("private", Some(true)),
+            ("private=", Some(true)),
+            ("private=true", Some(true)),
+            ("private=false", Some(false)),
+            ("private=1", None),
+            ("private=TRUE", None),
+            ("private&private", None),
+        ] {
+            assert_eq!(query(text).is_on("private").ok(), is_on, "{text:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidings_server::{ServerConfig, TopicAccess};
 
-use super::{guard, rules, start};
+use super::{API_KEY, guard, rules, start};
 use crate::harness::Stream;
 
 /// The events of a hub on which readers have different rights, and those that one reader may read.
@@ -102,6 +102,29 @@ async fn a_private_event_reaches_only_grants_that_name_its_topic_also_in_a_sweep
 }
 
 #[tokio::test]
+async fn an_event_is_private_by_its_address_alone_or_within_a_stream() {
+    let guarded = start().await;
+    let token = guarded.token("alice", json!({"subscribe": ["open/1"]}));
+    let post = async |path: &str, content_type: &str, body: &str| {
+        let ask = guarded.post(path, body, API_KEY).content_type(content_type);
+        ask.answer().await.status.as_u16()
+    };
+    let (text, stream) = ("text/plain", "text/event-stream");
+    assert_eq!(post("/topics/open/1?private", text, "one").await, 201);
+    assert_eq!(post("/topics/open/1?private=false", text, "two").await, 201);
+    assert_eq!(post("/events?topic=open/1&private", stream, "data: three\n\n").await, 201);
+    assert_eq!(post("/events?topic=open/1&lines&private=true", text, "four").await, 201);
+    assert_eq!(post("/topics/open/1?private=yes", text, "none").await, 400);
+    assert_eq!(post("/topics/open/1?privat", text, "none").await, 400);
+    let page = async |token: &str| {
+        let ask = guarded.get("/topics/open/1?last_event_id=earliest", token);
+        ask.header("accept", "application/json").answer().await.json()
+    };
+    assert_eq!(data(&page(&token).await), ["one", "two", "three", "four"]);
+    assert_eq!(data(&page("").await), ["two"]);
+}
+
+#[tokio::test]
 async fn a_stream_ends_within_a_second_after_its_tokens_expiry() {
     let guarded = start().await;
     let token = guarded.token("alice", json!({"subscribe": ["users/7/*"]}));
@@ -160,4 +183,18 @@ async fn a_reload_of_the_keys_ends_no_stream_and_refuses_tokens_of_the_old_ones(
     guarded.get("/topics/a", &token).answer().await.problem(401, "token-refused");
     guarded.publish(&["a"], "still here").await;
     assert_eq!(stream.data().await, "still here");
+}
+
+/// All tokens were refused until the program was started again.
+#[tokio::test]
+async fn a_reload_without_authentication_keeps_the_keys() {
+    let guarded = start().await;
+    let token = guarded.token("alice", json!({"subscribe": ["a"]}));
+    guarded.control.reload(&ServerConfig::default());
+    let get = async |token: &str| {
+        let ask = guarded.get("/topics/a", token).header("accept", "application/json");
+        ask.answer().await.status.as_u16()
+    };
+    assert_eq!((get(&token).await, get("").await), (200, 401));
+    assert_eq!(guarded.post("/topics/a", "x", API_KEY).answer().await.status, 201);
 }

@@ -70,6 +70,33 @@ async fn publishing_needs_the_right_for_each_topic_alone_and_within_a_batch() {
 }
 
 #[tokio::test]
+async fn an_idempotency_key_is_its_subjects_own() {
+    let guarded = start().await;
+    let rights = json!({"publish": ["**"]});
+    let (alice, bob) =
+        (guarded.token("alice", rights.clone()), guarded.token("bob", rights.clone()));
+    let nobody = guarded.token_with(json!({"tidings": rights}));
+    let publish = async |token: &str, data: &str| {
+        let ask = guarded.post("/topics/a", data, token).header("idempotency-key", "k");
+        let answer = ask.answer().await;
+        assert_eq!(answer.status, 201);
+        answer.text().to_owned()
+    };
+    let of_alice = publish(&alice, "of alice").await;
+    assert_ne!(publish(&bob, "of bob").await, of_alice);
+    publish(&nobody, "of nobody").await;
+    publish(API_KEY, "of the backend").await;
+    assert_eq!(publish(&alice, "of alice").await, of_alice);
+    // A new token of the same subject is the same publisher, be it for many events.
+    let again = guarded.token("alice", json!({"publish": ["a"]}));
+    let many = guarded.post("/events?topic=a&lines", "of alice", &again);
+    let many = many.header("idempotency-key", "k").answer().await.json();
+    assert_eq!(many["ids"], json!([of_alice]));
+    let data = ["of alice", "of bob", "of nobody", "of the backend"];
+    assert_eq!(guarded.server.held("a"), data);
+}
+
+#[tokio::test]
 async fn a_token_stands_in_the_header_the_query_or_the_cookie() {
     let guarded = start().await;
     let token = guarded.token("alice", json!({"subscribe": ["users/7/*"]}));
