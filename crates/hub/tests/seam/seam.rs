@@ -1,119 +1,20 @@
-//! A hub on a journal that answers first, feeds later, and reads when it is told to.
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+//! Promises of a hub, whatever its journal does.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream as _;
 use smol::stream;
 use tidings_hub::journal::{Journal as _, MemoryJournal, NotCommitted, Submission};
 use tidings_hub::{
-    Cursor, Draft, Epoch, Event, EventId, Found, Hub, HubConfig, Now, PublishError, Sequence,
-    Start, Subscriber, Time, Topic, TopicFilter, View,
+    Cursor, Draft, Epoch, Event, EventId, Found, Hub, HubConfig, Now, PublishError, Start, Time,
+    TopicFilter, View,
 };
 use tidings_testkit::stepped::ready;
 use tidings_testkit::stepped_journal::SteppedJournal;
 use tidings_testkit::waker::Flag;
 
-fn topic(name: &str) -> Topic {
-    Topic::new(name).unwrap()
-}
-
-fn sequence(number: u64) -> Sequence {
-    Sequence::new(number).unwrap()
-}
-
-fn draft(name: &str, data: &str) -> Draft {
-    Draft::new(topic(name), Event::new(data))
-}
-
-/// A hub on a journal, and the future that drives it.
-struct Driven {
-    hub: Hub,
-    journal: SteppedJournal,
-    run: Pin<Box<dyn Future<Output = ()>>>,
-}
-
-impl Driven {
-    /// Opens a hub whose memory is small.
-    fn open(journal: &SteppedJournal) -> Self {
-        let mut config = HubConfig::default();
-        config.retention.bytes_max = 8_000;
-        Self::open_with(journal, config)
-    }
-
-    fn open_with(journal: &SteppedJournal, config: HubConfig) -> Self {
-        let opening = Hub::builder().config(config).open(Box::new(journal.clone()));
-        let mut opening = pin!(opening);
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(opening.as_mut().poll(&mut cx).is_pending(), "the feed has not reached the tail");
-        journal.feed();
-        let Poll::Ready(hub) = opening.poll(&mut cx) else { panic!("the feed has reached it") };
-        let hub = hub.unwrap();
-        let run = Box::pin({
-            let hub = hub.clone();
-            async move { hub.run().await.unwrap() }
-        });
-        Self { hub, journal: journal.clone(), run }
-    }
-
-    /// Opens a hub on a journal without a past.
-    fn open_empty(journal: &SteppedJournal) -> Self {
-        let hub = ready(Hub::builder().open(Box::new(journal.clone()))).unwrap();
-        let run = Box::pin({
-            let hub = hub.clone();
-            async move { hub.run().await.unwrap() }
-        });
-        let mut driven = Self { hub, journal: journal.clone(), run };
-        driven.work();
-        driven
-    }
-
-    /// Lets the hub and the journal work until nothing moves.
-    fn work(&mut self) {
-        let (flag, waker) = Flag::new();
-        waker.wake_by_ref();
-        while self.journal.go_on() | flag.take() {
-            assert!(self.run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        }
-    }
-
-    /// Reads what a subscriber finds until it waits for something new: data, or `gap` with the oldest event's ID.
-    fn read(&mut self, subscriber: &mut Subscriber) -> Vec<String> {
-        let (flag, waker) = Flag::new();
-        let mut found = Vec::new();
-        loop {
-            match Pin::new(&mut *subscriber).poll_next(&mut Context::from_waker(&waker)) {
-                Poll::Ready(Some(Found::Event(held))) => found.push(held.event.data().to_owned()),
-                Poll::Ready(Some(Found::Gap(gap))) => {
-                    found.push(format!("gap {:?}", gap.oldest.as_ref().map(EventId::as_str)));
-                }
-                Poll::Ready(_) => return found,
-                Poll::Pending => {
-                    self.work();
-                    if !flag.take() {
-                        return found;
-                    }
-                }
-            }
-        }
-    }
-
-    fn cursor(&self, number: u64) -> Start {
-        Cursor { epoch: self.hub.epoch(), sequence: sequence(number) }.into()
-    }
-}
-
-/// A journal with a past: events numbered from 1 in topics `a` and `b` in turn.
-fn with_past(events: u64) -> SteppedJournal {
-    let journal = SteppedJournal::new(Epoch::new(7).unwrap(), 16);
-    for number in 1..=events {
-        let name = if number % 2 == 1 { "a" } else { "b" };
-        let event = Submission::Event(draft(name, &number.to_string()));
-        drop(journal.append(&mut std::iter::once(event), Now::read()));
-    }
-    journal
-}
+use crate::driven::{Driven, draft, sequence, topic, with_past};
 
 #[test]
 fn what_lies_before_the_oldest_entry_is_told_as_lost_after_a_restart() {
