@@ -13,7 +13,7 @@ mod locating;
 mod reads;
 mod stats;
 mod tick;
-mod waiter;
+mod ticket;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,10 +27,11 @@ use self::clock::Clock;
 use self::committer::Committer;
 pub(crate) use self::locating::{Locating, Wanted};
 use self::reads::Reads;
+pub(crate) use self::reads::Waiting;
 #[cfg(feature = "engine")]
 pub use self::stats::TopicListing;
 pub use self::stats::{HubStats, TopicInfo};
-pub(crate) use self::waiter::Wait;
+pub(crate) use self::ticket::{Ticket, Wait};
 use crate::cursor::Epoch;
 use crate::history::{History, Retention};
 use crate::journal::{Durability, Journal, Opened};

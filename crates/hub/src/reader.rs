@@ -15,7 +15,7 @@ use crate::history::{
     Block, EvictionStamp, GroupKey, Held, LookBack, Mark, Passed, ReadMax, ReadPosition, Resolved,
     ShardIndex, Steps, Stop, TopicKey,
 };
-use crate::hub::{Hub, Locating, Wait};
+use crate::hub::{Hub, Locating, Ticket, Wait};
 use crate::origin::{Located, Origin, wanted};
 use crate::seen::Seen;
 use crate::start::Start;
@@ -45,8 +45,17 @@ pub struct ReaderState {
     told_at: EvictionStamp,
     /// Ends of the topic's streams up to here are other streams' ends.
     joined: Sequence,
-    /// A start that is not settled, or a gap that is not yet told. Boxed, because it is rare.
-    asked: Option<Box<Asked>>,
+    /// Boxed, because few readers have it at a time.
+    unsettled: Option<Box<Unsettled>>,
+}
+
+/// The state of a reader that is not at its place, or not where history is held.
+#[derive(Default)]
+struct Unsettled {
+    /// A start that is not settled, or a gap that is not yet told.
+    asked: Option<Asked>,
+    /// The ticket with which it waits for the journal.
+    ticket: Option<Arc<Ticket>>,
 }
 
 /// A place that a reader asks for and does not stand at.
@@ -57,6 +66,14 @@ enum Asked {
     Locating(Locating),
     /// Everything held; the journal is counting how much that is.
     Oldest,
+}
+
+impl fmt::Debug for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { asked, ticket } = self;
+        let waits = &ticket.is_some();
+        f.debug_struct("Unsettled").field("asked", asked).field("waits", waits).finish()
+    }
 }
 
 impl fmt::Debug for Asked {
@@ -93,7 +110,7 @@ impl Reader {
             Start::Tail | Start::Oldest => None,
         };
         let mut reader = Self::begin(hub, view, start, shard);
-        if reader.state().asked.is_none() {
+        if !reader.is_unsettled() {
             reader.started_after = reader.last_id(asked).map(Box::new);
         }
         reader
@@ -115,15 +132,17 @@ impl Reader {
         drop(history);
         let ReadPosition { after, told_at, joined } = position;
         let asked = match located {
-            Located::Here if is_oldest && is_uncounted => Some(Box::new(Asked::Oldest)),
+            Located::Here if is_oldest && is_uncounted => Some(Asked::Oldest),
             Located::Here => None,
-            Located::Nowhere(id) => Some(Box::new(Asked::Lost(Gap::asked(&id).into()))),
+            Located::Nowhere(id) => Some(Asked::Lost(Gap::asked(&id).into())),
             Located::Asked { id, spelled } => {
                 let locating = hub.begin_locating(wanted(id, view, spelled));
-                Some(Box::new(Asked::Locating(locating)))
+                Some(Asked::Locating(locating))
             }
         };
-        let state = Some(ReaderState { resolved, told_at, joined, asked });
+        let mut state = ReaderState { resolved, told_at, joined, unsettled: None };
+        state.set_asked(asked);
+        let state = Some(state);
         Self { hub: hub.clone(), after, state, started_after: None, shard }
     }
 
@@ -186,6 +205,12 @@ impl Reader {
         self.state().is_unsettled()
     }
 
+    /// Returns whether the journal alone may have what comes next.
+    pub(crate) fn is_behind(&self) -> bool {
+        let history = self.hub.read();
+        history.keeps() && history.is_behind(self.resolved(), self.after)
+    }
+
     /// Reads on over the ends of the topic's streams: for readers that have no stream to end.
     pub(crate) fn read_past_closes(&mut self) {
         self.state.as_mut().expect(WHOLE).joined = Sequence::MAX;
@@ -227,7 +252,7 @@ impl Reader {
     #[must_use]
     pub fn has_gap(&mut self) -> bool {
         let state = self.state.as_mut().expect(WHOLE);
-        match state.asked.as_deref() {
+        match state.asked() {
             Some(Asked::Lost(_)) => return true,
             Some(Asked::Locating(_) | Asked::Oldest) => return false,
             None => {}
@@ -302,7 +327,28 @@ impl ReaderState {
     /// Returns whether the place is still to be found, or a gap to be told: until then, a client cannot be
     /// given a place.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.asked.is_some()
+        self.asked().is_some()
+    }
+
+    fn asked(&self) -> Option<&Asked> {
+        self.unsettled.as_ref()?.asked.as_ref()
+    }
+
+    fn set_asked(&mut self, asked: Option<Asked>) {
+        if asked.is_some() || self.unsettled.is_some() {
+            self.unsettled.get_or_insert_default().asked = asked;
+        }
+        self.settle();
+    }
+
+    /// Gives back the room of what a reader at its place does not have.
+    fn settle(&mut self) {
+        if let Some(unsettled) = &self.unsettled
+            && unsettled.asked.is_none()
+            && unsettled.ticket.is_none()
+        {
+            self.unsettled = None;
+        }
     }
 
     pub(crate) fn read(
@@ -312,12 +358,12 @@ impl ReaderState {
         (max, wait): (&mut ReadMax, Wait<'_>),
         mut visit: impl FnMut(Seen<'_>),
     ) -> Read {
-        if self.asked.is_some() && !self.settle_start(hub, after, wait) {
+        if self.is_unsettled() && !self.settle_start(hub, after, wait) {
             return Read::Waiting;
         }
         let history = hub.read();
         let mut position = self.position(*after);
-        if self.asked.is_none() {
+        if !self.is_unsettled() {
             let visit_held = |held: Held<'_>| visit(Seen::Held(&history, held));
             let stop = history.read(&self.resolved, &mut position, max, visit_held);
             let before = std::mem::replace(after, position.after);
@@ -332,7 +378,7 @@ impl ReaderState {
                 }
                 Stop::Gap => {
                     let before = Cursor { epoch: history.epoch(), sequence: before };
-                    self.asked = Some(Box::new(Asked::Lost(before.to_string().into())));
+                    self.set_asked(Some(Asked::Lost(before.to_string().into())));
                 }
             }
         }

@@ -35,9 +35,6 @@ pub(crate) enum Due {
     Close = 8,
 }
 
-/// The bit of a subscriber that is listed as waiting for the journal.
-const WAITING: u8 = 16;
-
 impl Watch {
     pub(crate) fn new(now: u64) -> Self {
         Self {
@@ -70,18 +67,11 @@ impl Watch {
     /// Notes what is due, and wakes the subscriber. No lock is held when the waker runs.
     pub(crate) fn wake_for(&self, what: Due) {
         self.mark_due(what);
-        let waker = self.waker.lock().take();
-        waker.into_iter().for_each(Waker::wake);
+        self.wake();
     }
 
-    /// Notes that the subscriber is listed as waiting for the journal; `false` if it is already.
-    pub(crate) fn begin_waiting(&self) -> bool {
-        self.due.fetch_or(WAITING, Ordering::AcqRel) & WAITING == 0
-    }
-
-    /// Wakes the subscriber, which is no longer listed. No lock is held when the waker runs.
-    pub(crate) fn end_waiting(&self) {
-        self.due.fetch_and(!WAITING, Ordering::AcqRel);
+    /// Wakes the subscriber. No lock is held when the waker runs.
+    pub(crate) fn wake(&self) {
         let waker = self.waker.lock().take();
         waker.into_iter().for_each(Waker::wake);
     }

@@ -1,7 +1,7 @@
 //! A journal that moves when a test says so.
 //!
 //! It answers a publisher at once and hands the entry to its feed later, reads pages and finds IDs when
-//! it is told to, uses sequences for matters of its own, loses entries, and stops.
+//! it is told to, uses sequences for matters of its own, loses entries, cannot be read, and stops.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{poll_fn, ready};
@@ -33,6 +33,7 @@ struct State {
     damage: Vec<Lost>,
     keys: HashMap<IdempotencyKey, Sequence>,
     is_stopped: bool,
+    is_unreadable: bool,
     /// The number of times that reads were let go on.
     turns: u64,
     reads: u64,
@@ -58,6 +59,7 @@ impl SteppedJournal {
             damage: Vec::new(),
             keys: HashMap::new(),
             is_stopped: false,
+            is_unreadable: false,
             turns: 0,
             reads: 0,
             waiting: Vec::new(),
@@ -139,6 +141,11 @@ impl SteppedJournal {
         follower.into_iter().for_each(Waker::wake);
     }
 
+    /// Makes reads that go on fail, or succeed again.
+    pub fn set_readable(&self, is_readable: bool) {
+        self.state().is_unreadable = !is_readable;
+    }
+
     /// The place before the oldest entry.
     #[must_use]
     pub fn floor(&self) -> Sequence {
@@ -176,6 +183,9 @@ impl SteppedJournal {
                 return Poll::Pending;
             }
             state.reads += 1;
+            if state.is_unreadable {
+                return Poll::Ready(Err(JournalError::new("the journal cannot be read", None)));
+            }
             let answer = answer.take().map(|answer| answer(&state));
             Poll::Ready(answer.ok_or_else(|| JournalError::new("it was polled again", None)))
         }))

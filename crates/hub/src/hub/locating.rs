@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::waiter::{Wait, Waiter, wake_all};
+use super::ticket::{Wait, Waiter, wake_all};
 use crate::cursor::Sequence;
 use crate::history::is_matched;
 use crate::journal::{Entry, TopicSet};
 use crate::topic::Topic;
 use crate::view::View;
 
-/// A look for a place. Clones share it.
+/// A look for a place, for one reader. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Locating(Arc<Look>);
 
@@ -35,7 +35,7 @@ pub(crate) enum Wanted {
 struct State {
     /// The outcome: a place, or none.
     place: Option<Option<Sequence>>,
-    waiters: Vec<Waiter>,
+    waiter: Option<Waiter>,
 }
 
 impl Locating {
@@ -55,7 +55,7 @@ impl Locating {
     pub(crate) fn place(&self, wait: Wait<'_>) -> Option<Option<Sequence>> {
         let mut state = self.0.state.lock();
         if state.place.is_none() {
-            wait.join(&mut state.waiters);
+            state.waiter = wait.waiter().or(state.waiter.take());
         }
         state.place
     }
@@ -94,11 +94,11 @@ impl Locating {
     }
 
     fn finish(&self, place: Option<Sequence>) {
-        let waiters = {
+        let waiter = {
             let mut state = self.0.state.lock();
             state.place = Some(place);
-            std::mem::take(&mut state.waiters)
+            state.waiter.take()
         };
-        wake_all(waiters);
+        wake_all(waiter);
     }
 }

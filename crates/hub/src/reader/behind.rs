@@ -8,34 +8,53 @@ use super::{Asked, Read, ReaderState};
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
 use crate::history::{EvictionStamp, Kept, KeptPage, KeptStop, ReadMax, ReadPosition};
-use crate::hub::{Hub, Wait};
+use crate::hub::{Hub, Wait, Waiting};
 use crate::seen::Seen;
 
 impl ReaderState {
     /// Has the topics of the view counted, if a limit on events may reach beneath history; `false` if that
     /// must be waited for.
-    fn is_counted(&self, hub: &Hub, wait: Wait<'_>) -> bool {
+    fn is_counted(&mut self, hub: &Hub, wait: Wait<'_>) -> bool {
         let (uncounted, tail) = {
             let history = hub.read();
-            (history.uncounted(&self.resolved, hub.clock().uptime()), history.tail())
+            (history.uncounted(&self.resolved, self.waits_since(hub)), history.tail())
         };
-        let Some((topics, events_max)) = uncounted else { return true };
-        hub.reads().count(topics, (tail, events_max), wait);
+        let Some(topics) = uncounted else { return true };
+        self.wait_for(hub, wait, |waiting| hub.reads().count(topics, tail, waiting));
         false
+    }
+
+    /// When the reader began to wait for the journal.
+    fn waits_since(&self, hub: &Hub) -> u64 {
+        let ticket = self.unsettled.as_ref().and_then(|unsettled| unsettled.ticket.as_ref());
+        ticket.map_or_else(|| hub.clock().uptime(), |ticket| ticket.since())
+    }
+
+    /// Asks the journal for something with the reader's ticket.
+    fn wait_for<T>(&mut self, hub: &Hub, wait: Wait<'_>, ask: impl FnOnce(Waiting<'_>) -> T) -> T {
+        let mut ticket = self.unsettled.as_mut().and_then(|unsettled| unsettled.ticket.take());
+        let asked = ask(Waiting { ticket: &mut ticket, wait, now: hub.clock().uptime() });
+        if ticket.is_some() {
+            self.unsettled.get_or_insert_default().ticket = ticket;
+        }
+        self.settle();
+        asked
     }
 
     /// Takes the place that the journal has found; `false` if it is still looking.
     #[cold]
     pub(super) fn settle_start(&mut self, hub: &Hub, after: &mut Sequence, wait: Wait<'_>) -> bool {
-        let locating = match self.asked.as_deref() {
+        let locating = match self.asked() {
             Some(Asked::Locating(locating)) => locating,
-            Some(Asked::Oldest) if self.is_counted(hub, wait) => {
-                // Events beyond a limit are not among those asked for.
-                self.told_at = hub.read().stamp();
-                self.asked = None;
-                return true;
+            Some(Asked::Oldest) => {
+                let is_counted = self.is_counted(hub, wait);
+                if is_counted {
+                    // Events beyond a limit are not among those asked for.
+                    self.told_at = hub.read().stamp();
+                    self.set_asked(None);
+                }
+                return is_counted;
             }
-            Some(Asked::Oldest) => return false,
             Some(Asked::Lost(_)) | None => return true,
         };
         let Some(place) = locating.place(wait) else { return false };
@@ -47,14 +66,14 @@ impl ReaderState {
                 if self.joined != Sequence::MAX {
                     self.joined = place;
                 }
-                self.asked = None;
+                self.set_asked(None);
             }
             None => {
                 let id = Gap::asked(locating.id()).into();
                 hub.note_oldest();
                 *after = Sequence::ZERO;
                 self.told_at = hub.read().stamp();
-                self.asked = Some(Box::new(Asked::Lost(id)));
+                self.set_asked(Some(Asked::Lost(id)));
             }
         }
         true
@@ -62,9 +81,9 @@ impl ReaderState {
 
     /// Tells the gap between the place that was asked for and the oldest event.
     pub(super) fn tell_gap(&mut self, hub: &Hub, after: Sequence, oldest: Option<EventId>) -> Read {
-        let Some(Asked::Lost(asked)) = self.asked.take().map(|asked| *asked) else {
-            return Read::Full;
-        };
+        let asked = self.unsettled.as_mut().and_then(|unsettled| unsettled.asked.take());
+        self.settle();
+        let Some(Asked::Lost(asked)) = asked else { return Read::Full };
         hub.count_gap();
         let place = Cursor { epoch: hub.epoch(), sequence: after };
         Read::Gap(Gap { asked, oldest, place })
@@ -73,7 +92,7 @@ impl ReaderState {
     /// The page that continues after the place, and the place at which it can be read; otherwise the
     /// outcome of the read.
     fn page(
-        &self,
+        &mut self,
         hub: &Hub,
         after: Sequence,
         wait: Wait<'_>,
@@ -90,8 +109,8 @@ impl ReaderState {
             }
             (history.topics_of(&self.resolved), after.max(history.floor()))
         };
-        // Without the history's lock: asking may displace another reader's job, and wake that reader.
-        match hub.reads().page(topics, from, wait) {
+        // Without the history's lock: asking wakes the driver.
+        match self.wait_for(hub, wait, |waiting| hub.reads().page(topics, from, waiting)) {
             Some(page) => Ok((page, self.position(from))),
             None => Err(Read::Waiting),
         }
@@ -99,7 +118,7 @@ impl ReaderState {
 
     /// The page that continues after a position that is not the reader's own.
     pub(super) fn page_for(
-        &self,
+        &mut self,
         hub: &Hub,
         position: &mut ReadPosition,
         wait: Wait<'_>,
@@ -113,7 +132,7 @@ impl ReaderState {
             position.after = position.after.max(history.floor());
             history.topics_of(&self.resolved)
         };
-        hub.reads().page(topics, position.after, wait)
+        self.wait_for(hub, wait, |waiting| hub.reads().page(topics, position.after, waiting))
     }
 
     /// Reads entries that the journal alone has.

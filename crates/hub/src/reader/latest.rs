@@ -110,7 +110,7 @@ impl Reader {
         let through = beneath.through;
         let Step::Read { from, position, found } = &mut beneath.step else { return Rewound::More };
         if position.after < through {
-            let state = self.state.as_ref().expect(WHOLE);
+            let state = self.state.as_mut().expect(WHOLE);
             let Some(page) = state.page_for(&self.hub, position, wait) else {
                 return Rewound::Waiting;
             };
