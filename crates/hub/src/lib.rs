@@ -78,6 +78,7 @@ mod hub;
 pub mod journal;
 mod json;
 mod lifetime;
+mod locate;
 mod on_end;
 mod origin;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]

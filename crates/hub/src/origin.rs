@@ -1,40 +1,10 @@
 //! Origins: where a subscription starts in history.
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use crate::cursor::{Cursor, Sequence};
 use crate::history::{History, IdSearch, ReadPosition, Steps};
-use crate::hub::{Hub, Wait, Wanted};
+use crate::hub::{Hub, Wanted};
 use crate::start::{LocatedId, Start};
 use crate::view::View;
-
-impl Hub {
-    /// Looks up the last event ID of a start, for a view, in the journal if need be. The start that it
-    /// yields is settled: a response made with it has the right head.
-    ///
-    /// It waits only on a journal that keeps its entries, for an ID that a publisher gave, or for an event
-    /// that this hub has not been fed yet. A subscriber that is made without this call looks up its ID by
-    /// itself.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives up the look, and loses nothing.
-    pub async fn locate(&self, view: &View, start: Start) -> Start {
-        if !matches!(start, Start::After(_)) {
-            return start;
-        }
-        let origin = Origin::find(self, view, start.clone());
-        let (_, located) = origin.locate(&self.read());
-        let Located::Asked { id, spelled } = located else { return start };
-        let locating = self.begin_locating(wanted(id.clone(), view, spelled));
-        let place = poll_fn(|cx| match locating.place(Wait::Task(cx.waker())) {
-            Some(place) => Poll::Ready(place),
-            None => Poll::Pending,
-        });
-        Start::Located(LocatedId { id, place: place.await })
-    }
-}
 
 /// The look for an ID's place in the journal.
 pub(crate) fn wanted(id: Box<str>, view: &View, spelled: Option<Sequence>) -> Wanted {

@@ -176,3 +176,34 @@ fn readers_that_look_up_their_ids_wait_in_line_and_are_told_no_gap() {
     }
     assert!(journal.take_reads() < 2 * READERS);
 }
+
+#[test]
+fn a_close_behind_memory_is_known_once_the_place_is_located() {
+    let journal = SteppedJournal::new(Epoch::new(7).unwrap(), 16).beginning_with(5);
+    append(&journal, Submission::Event(draft("a", "first")));
+    append(&journal, Submission::Close(topic("a")));
+    (0..50).for_each(|_| append(&journal, Submission::Event(draft("b", "x"))));
+    let mut driven = Driven::open(&journal);
+    let locate = |driven: &mut Driven, name: &str| {
+        let (hub, view, start) = (driven.hub.clone(), View::from(topic(name)), driven.cursor(1));
+        let mut locating = Box::pin(async move { hub.locate(&view, start).await });
+        let (_, waker) = Flag::new();
+        let mut cx = Context::from_waker(&waker);
+        assert!(locating.as_mut().poll(&mut cx).is_pending(), "it is behind memory");
+        driven.work();
+        let Poll::Ready(start) = locating.as_mut().poll(&mut cx) else { panic!("it is located") };
+        driven.hub.subscribe(topic(name), start)
+    };
+    journal.set_readable(false);
+    assert!(
+        !locate(&mut driven, "a").is_closed(),
+        "a journal that cannot be read is not waited for"
+    );
+    journal.set_readable(true);
+    driven.hub.tick(Now::read());
+    driven.work();
+    assert!(locate(&mut driven, "a").is_closed());
+    let mut other = locate(&mut driven, "b");
+    assert!(!other.is_closed());
+    assert_eq!(driven.read(&mut other).len(), 50);
+}
