@@ -5,6 +5,7 @@
 //! telling whether a place has lost something ([`History::look_for_loss`]). Eviction is in `evict`, the
 //! order of reading in `walk`. No lock, no clock, no waiting: that is the hub's.
 
+mod age_limits;
 mod ages;
 mod block;
 mod cost;
@@ -26,7 +27,9 @@ mod reach;
 mod read;
 mod resolved;
 mod retention;
+mod rules;
 mod sequences;
+mod sizes;
 mod slots;
 mod split_table;
 mod steps;
@@ -44,7 +47,7 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use self::ages::Ages;
+use self::age_limits::AgeLimits;
 pub use self::block::Block;
 pub(crate) use self::block::{BlockBuilder, Kind};
 use self::counts::Counts;
@@ -62,7 +65,8 @@ use self::partly::PartlyEvicted;
 pub use self::patterns::GroupKey;
 pub(crate) use self::read::{Passed, ReadMax, ReadPosition, Stop};
 pub(crate) use self::resolved::{Resolved, Scan, Selection};
-pub use self::retention::Retention;
+pub use self::retention::{Retention, RetentionRule, TopicLimits};
+use self::rules::Rules;
 pub(crate) use self::steps::Steps;
 pub use self::topic_key::TopicKey;
 pub(crate) use self::topic_state::EvictionStamp;
@@ -85,7 +89,7 @@ pub(crate) struct History {
     topics: TopicTable,
     /// Where publisher-given IDs are.
     ids: IdIndex,
-    ages: Ages,
+    ages: AgeLimits,
     partly_evicted: PartlyEvicted,
     /// Bytes that blocks cost.
     bytes: usize,
@@ -156,9 +160,9 @@ impl History {
             blocks: VecDeque::new(),
             loose: 0,
             tail,
-            topics: TopicTable::new(tail),
+            topics: TopicTable::new(tail, Rules::new(&retention)),
             ids: IdIndex::default(),
-            ages: Ages::default(),
+            ages: AgeLimits::new(&retention),
             partly_evicted: PartlyEvicted::default(),
             bytes: 0,
             journal_bytes: 0,
@@ -348,7 +352,7 @@ impl History {
         for (index, entry) in entries.iter().enumerate() {
             keys.clear();
             for topic in entry.topics.as_slice() {
-                let pushed = self.topics.push(topic, entry.sequence);
+                let pushed = self.topics.push(topic, entry);
                 keys.push(pushed.key);
                 if let Some(watchers) = &pushed.state.watchers {
                     appended.watched_by(watchers);
@@ -387,9 +391,7 @@ impl History {
 
     /// Notes when the entries from `first` on are appended, in milliseconds of the hub's steady clock.
     pub(crate) fn note_time(&mut self, first: Sequence, time: i64) {
-        if let Some(age_max) = self.retention.age_max {
-            self.ages.note(first, time, age_max);
-        }
+        self.ages.note(first, time);
     }
 
     /// Charges what the journal has in memory to the history.

@@ -112,7 +112,7 @@ pub use crate::entry::HeldEvent;
 pub use crate::filter::{InvalidPattern, Pattern, TopicFilter};
 pub use crate::gap::Gap;
 pub use crate::grant::{Grant, PublicTopics};
-pub use crate::history::Retention;
+pub use crate::history::{Retention, RetentionRule, TopicLimits};
 pub use crate::hub::{Hub, HubBuilder, HubConfig, HubStats, TopicInfo};
 pub use crate::on_end::StreamEnd;
 pub use crate::page::Page;

@@ -10,6 +10,11 @@
 //! too. A subscriber of a pattern may be sent older events of a topic than its limit allows, as long as the
 //! journal has them.
 //!
+//! [`Retention::rules`](crate::Retention::rules) gives the topics of a pattern limits of their own, by events, bytes
+//! and age, or the newest event alone. What the newest event supersedes is no gap.
+//! [`TopicLimits::conflate`](crate::TopicLimits::conflate) keeps all events, and lets readers that are behind
+//! skip those that have a newer one in their topic.
+//!
 //! ```
 //! # use std::{num::NonZeroUsize, time::Duration};
 //! # use tidings_hub::{Hub, HubConfig};

@@ -16,12 +16,14 @@ impl History {
     /// from `at` on.
     pub(super) fn enforce(&mut self, at: usize) {
         self.topics.begin_eviction();
-        if let Some(events_max) = self.retention.topic_events_max
+        if self.topics.rules().is_limiting()
             && let Some(block) = self.blocks.back().map(|back| Arc::clone(&back.block))
         {
             for &key in (at..block.len()).flat_map(|index| block.topics(index)) {
-                while self.topics.get(key).is_some_and(|s| s.entries.len() > events_max.get()) {
-                    self.evict_oldest_of(key);
+                // Each event is let go of once, so that a publish pays for as many as it adds; a large
+                // one pays for small ones with its own bytes.
+                while let Some(how) = self.topics.excess(key) {
+                    self.evict_oldest_of(key, how);
                 }
             }
         }
@@ -41,8 +43,11 @@ impl History {
     /// Evicts events that are too old at `now` by the hub's steady clock, about a thousand at most; `true`
     /// if there are more.
     pub(crate) fn expire(&mut self, now: i64) -> bool {
-        let Some(age_max) = self.retention.age_max else { return false };
-        let through = self.ages.through(now, self.tail, age_max);
+        if !self.topics.rules().is_empty() {
+            return self.expire_by_rules(now);
+        }
+        let Some(limit) = self.ages.last() else { return false };
+        let through = self.ages.get_mut(limit).through(now, self.tail);
         if self.keeps {
             self.raise_floor(through);
         }
@@ -66,6 +71,50 @@ impl History {
         }
         self.topics.finish_eviction();
         looked_at >= EXPIRE_ENTRIES_MAX
+    }
+
+    /// The part of [`History::expire`] for topics of different limits: for each limit, it goes through the
+    /// entries that have reached it, each of them once.
+    fn expire_by_rules(&mut self, now: i64) -> bool {
+        if self.keeps
+            && let Some(last) = self.ages.last()
+        {
+            let through = self.ages.get_mut(last).through(now, self.tail);
+            self.raise_floor(through);
+        }
+        let mut left = EXPIRE_ENTRIES_MAX;
+        self.topics.begin_eviction();
+        for limit in 0..self.ages.len() {
+            let through = self.ages.get_mut(limit).through(now, self.tail);
+            while self.ages.get_mut(limit).done_through < through && left > 0 {
+                left -= 1;
+                let done = self.ages.get_mut(limit).done_through;
+                let (at, index) = self.position_after(done);
+                let next = self.blocks.get(at).map(|state| Arc::clone(&state.block));
+                let next = next.filter(|block| block.sequence(index) <= through);
+                if let Some(block) = &next {
+                    self.expire_entry(block, index, limit);
+                }
+                self.ages.get_mut(limit).done_through =
+                    next.map_or(through, |block| block.sequence(index));
+            }
+        }
+        self.topics.finish_eviction();
+        left == 0
+    }
+
+    /// Takes an entry from the topics that have a limit on age. They have let go of all earlier ones.
+    fn expire_entry(&mut self, block: &Block, index: usize, limit: usize) {
+        let sequence = block.sequence(index);
+        for &key in block.topics(index) {
+            let is_due = self.topics.get(key).is_some_and(|state| {
+                self.ages.of(state.past().rule()) == Some(limit)
+                    && state.entries.first() == Some(sequence)
+            });
+            if is_due {
+                self.evict_oldest_of(key, LetGo::Event);
+            }
+        }
     }
 
     /// Notes that everything up to a place can no longer be read.
@@ -147,24 +196,28 @@ impl History {
         if holders.is_empty() {
             return false;
         }
-        self.release_entry(block, index, &holders);
-        self.forget_entry(block, index);
+        self.release_entry(block, index, &holders, LetGo::Event);
+        self.forget_entry(block, index, &holders);
         true
     }
 
-    /// Takes a topic's oldest entry from that topic alone.
-    fn evict_oldest_of(&mut self, key: TopicKey) {
+    /// Takes a topic's oldest entry from that topic alone. `how` is how it lets go of an event.
+    fn evict_oldest_of(&mut self, key: TopicKey, how: LetGo) {
         let Some(sequence) = self.topics.get(key).and_then(|state| state.entries.first()) else {
             return;
         };
         let (at, index) = self.position_after(sequence.before());
         let block = Arc::clone(&self.blocks[at].block);
-        self.release_entry(&block, index, &[key]);
+        self.release_entry(&block, index, &[key], how);
+        let is_lost = how == LetGo::Event;
         if self.is_live(&block, index) {
-            self.partly_evicted.insert(sequence, key, self.topics.stamp);
+            if is_lost {
+                self.partly_evicted.insert(sequence, key, self.topics.stamp);
+            }
             return;
         }
-        self.forget_entry(&block, index);
+        let losers = if is_lost { std::slice::from_ref(&key) } else { &[] };
+        self.forget_entry(&block, index, losers);
         self.blocks[at].live -= 1;
         let live = self.blocks[at].live as usize;
         // Loose blocks are rewritten when they are packed.
@@ -178,25 +231,28 @@ impl History {
         }
     }
 
-    fn release_entry(&mut self, block: &Block, index: usize, holders: &[TopicKey]) {
+    fn release_entry(&mut self, block: &Block, index: usize, holders: &[TopicKey], how: LetGo) {
         self.topics.count_evicted(holders.len());
         for &key in holders {
             let is_event = block.kind(index) == Kind::Event;
-            self.topics.pop(key, if is_event { LetGo::Event } else { LetGo::End });
+            self.topics.pop(key, if is_event { how } else { LetGo::End });
             self.topics.settle(key);
         }
     }
 
-    /// Forgets an entry that no topic holds any more.
-    fn forget_entry(&mut self, block: &Block, index: usize) {
+    /// Forgets an entry that no topic holds any more; some topics have lost it just now.
+    fn forget_entry(&mut self, block: &Block, index: usize, losers: &[TopicKey]) {
         if block.kind(index) != Kind::Event {
             return;
         }
         let (sequence, now) = (block.sequence(index), self.topics.stamp);
         self.events -= 1;
         for &key in block.topics(index) {
+            // A topic in which a newer event superseded it has not lost it.
             let before = self.partly_evicted.remove(sequence, key);
-            self.topics.bury_event(key, sequence, before.unwrap_or(now));
+            if let Some(at) = before.or(losers.contains(&key).then_some(now)) {
+                self.topics.bury_event(key, sequence, at);
+            }
         }
         if let Some(id) = block.given_id(index) {
             self.ids.remove(id, block.topics(index), sequence);

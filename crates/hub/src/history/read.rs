@@ -82,11 +82,13 @@ impl History {
         if self.keeps && self.is_behind_in(&reach, position.after) {
             return Stop::Behind;
         }
+        let is_conflating = self.topics.rules().is_conflating();
         let (mut bytes, mut entries) = (0, 0);
         for step in self.forward(&reach, view.grant(), position.after) {
             let Held { block, index } = step.held;
             if step.in_view {
                 match block.kind(index) {
+                    Kind::Event if is_conflating && self.is_conflated(view, step.held) => {}
                     Kind::Event => {
                         let chunk = block.chunk(index).len();
                         if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
@@ -109,6 +111,29 @@ impl History {
         // A place past the tail waits for the feed.
         position.after = position.after.max(self.tail);
         Stop::Tail
+    }
+
+    /// Returns whether a reader skips an event because it is behind: each topic by which its view has the
+    /// event asks for that and has a newer event, which the reader is sent.
+    fn is_conflated(&self, view: &Resolved, held: Held<'_>) -> bool {
+        let sequence = held.sequence();
+        let states = held.block.topics(held.index).iter().filter_map(|&key| {
+            let state = self.topics.get(key).filter(|state| state.holds(sequence))?;
+            let is_selected = match view.selection() {
+                Selection::One(only) => *only == key,
+                Selection::Many(keys) => keys.contains(&key),
+                Selection::Scan(scan) => scan.view.matches(state.name.as_str()),
+            };
+            is_selected.then_some(state)
+        });
+        let mut states = states.peekable();
+        states.peek().is_some()
+            && states.all(|state| {
+                let newest = state.past().newest_event;
+                self.topics.rules().limits(state.past().rule()).conflate
+                    && newest > sequence
+                    && self.is_allowed(view.grant(), || self.held(newest))
+            })
     }
 
     /// Returns whether something after the position may have been lost since the reader looked for losses.

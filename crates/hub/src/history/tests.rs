@@ -1,6 +1,7 @@
 //! Retention and gaps, one rule at a time.
 
 mod losses;
+mod rules;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

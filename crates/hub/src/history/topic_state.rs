@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use super::TopicKey;
 use super::marks::Marks;
+use super::retention::TopicLimits;
+use super::rules::RuleNumber;
 use super::sequences::Sequences;
+use super::sizes::Sizes;
 use super::topic_groups::KnownGroups;
 use crate::cursor::Sequence;
+use crate::journal::{Content, Entry};
 use crate::topic::Topic;
 use crate::watch::WatchList;
 
@@ -54,17 +58,58 @@ pub(super) struct Past {
     pub(super) let_go_through: Sequence,
     /// The newest entry of any kind that was let go of and that the journal keeps.
     pub(super) released_through: Sequence,
+    /// The newest event there ever was, of a topic with a rule.
+    pub(super) newest_event: Sequence,
     /// How many entries that ended the topic's streams are held.
     pub(super) ends_held: u32,
+    /// The topic's rule. It stands here because a topic with a rule has lost something sooner or later.
+    rule: Option<RuleNumber>,
+    /// The sizes of the entries held, where a limit is about them.
+    sizes: Option<Box<Sizes>>,
 }
 
 impl Past {
     /// Bytes that one costs.
     pub(super) const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>();
 
-    /// Returns whether the topic itself has lost or ended something.
+    /// The past of a topic with a rule that becomes known: so far, that of unknown topics.
+    pub(super) fn with_rule(&self, rule: Option<RuleNumber>, released_through: Sequence) -> Self {
+        Self { rule, released_through, ..self.clone() }
+    }
+
+    /// Returns whether the topic itself has lost or ended something, or has a rule.
     pub(super) fn is_own(&self) -> bool {
-        self.let_go_through.max(self.ended_through) != Sequence::ZERO
+        self.rule.is_some() || self.let_go_through.max(self.ended_through) != Sequence::ZERO
+    }
+
+    pub(super) fn rule(&self) -> Option<RuleNumber> {
+        self.rule
+    }
+
+    /// Notes a new entry of a topic that has a rule.
+    pub(super) fn note_new(&mut self, entry: &Entry, limits: &TopicLimits) {
+        if let Content::Event(_) = &entry.content {
+            self.newest_event = entry.sequence;
+        }
+        if limits.bytes_max.is_some() {
+            self.sizes.get_or_insert_default().push(entry);
+        }
+    }
+
+    pub(super) fn forget_oldest_size(&mut self) {
+        if let Some(sizes) = &mut self.sizes {
+            sizes.pop();
+        }
+    }
+
+    /// The size of the entries held, as a limit counts it.
+    pub(super) fn size(&self) -> usize {
+        self.sizes.as_ref().map_or(0, |sizes| sizes.sum())
+    }
+
+    /// Bytes allocated beside the past itself.
+    fn heap_bytes(&self) -> usize {
+        self.sizes.as_ref().map_or(0, |sizes| sizes.bytes())
     }
 
     /// Returns whether an event after a place has been let go of, since a stamp.
@@ -125,7 +170,7 @@ impl TopicState {
         if self.newest() == Sequence::ZERO {
             return 0;
         }
-        let past = if self.past.is_own() { Past::BYTES } else { 0 };
+        let past = if self.past.is_own() { Past::BYTES + self.past.heap_bytes() } else { 0 };
         // The slot is as large as what is in it.
         size_of::<Self>() + INDEX_BYTES + past + self.name.heap_bytes() + self.entries.heap_bytes()
     }

@@ -8,12 +8,14 @@ use super::TopicKey;
 use super::cost::tree_entry_bytes;
 use super::name_order::NameOrder;
 use super::patterns::{Group, GroupKey};
+use super::rules::Rules;
 use super::slots::Slots;
 use super::split_table::SplitTable;
 use super::topic_groups::TopicGroups;
 use super::topic_state::{EvictionStamp, Past, TopicState};
 use crate::cursor::Sequence;
 use crate::filter::Pattern;
+use crate::journal::Entry;
 use crate::topic::Topic;
 
 /// A topic with a new entry.
@@ -36,6 +38,7 @@ pub(super) struct TopicTable {
     /// The slots of topics that have, or have had, entries, by name.
     order: NameOrder,
     groups: TopicGroups,
+    rules: Rules,
     /// The loss that an unknown topic may have had.
     unknown: Arc<Past>,
     /// The newest entry of an unknown topic that may be kept by the journal alone.
@@ -67,6 +70,8 @@ const STAMP_ENTRIES: usize = 1024;
 pub(super) enum LetGo {
     /// An event is lost to its readers.
     Event,
+    /// A newer event stands for it, so its readers miss nothing.
+    Superseded,
     /// An end of the topic's streams, which is no loss.
     End,
     /// The journal keeps the entry; it may be an end.
@@ -75,8 +80,12 @@ pub(super) enum LetGo {
 
 impl TopicTable {
     /// Creates a table of no topics, whose entries up to `released` the journal may keep.
-    pub(super) fn new(released: Sequence) -> Self {
-        Self { unknown_released: released, ..Self::default() }
+    pub(super) fn new(released: Sequence, rules: Rules) -> Self {
+        Self { unknown_released: released, rules, ..Self::default() }
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The newest entry of a topic that the journal alone keeps, as far as is known: there may be none.
@@ -121,7 +130,10 @@ impl TopicTable {
             return key;
         }
         let slots = &mut self.slots;
-        let past = Arc::clone(&self.unknown);
+        let past = match self.rules.find(name.as_str()) {
+            None => Arc::clone(&self.unknown),
+            rule => Arc::new(self.unknown.with_rule(rule, self.unknown_released)),
+        };
         let key = slots.insert(|key| TopicState::new(key, name.clone(), past));
         self.vacant = self.vacant.min(slots.vacant());
         let rehash =
@@ -201,14 +213,18 @@ impl TopicTable {
     }
 
     /// Puts a new entry at the end of the topic's list.
-    pub(super) fn push(&mut self, name: &Topic, sequence: Sequence) -> Pushed<'_> {
+    pub(super) fn push(&mut self, name: &Topic, entry: &Entry) -> Pushed<'_> {
         let key = self.find_or_create(name);
         self.unbury(key);
         let state = self.slots.get_mut(key).expect("it has just been found or made");
         let previous = state.newest();
         let was_empty = state.entries.is_empty();
         self.bytes -= state.bytes();
-        state.entries.push(sequence);
+        state.entries.push(entry.sequence);
+        if state.past.rule().is_some() {
+            let limits = self.rules.limits(state.past.rule());
+            Arc::make_mut(&mut state.past).note_new(entry, limits);
+        }
         self.bytes += state.bytes();
         if was_empty {
             self.put_in_order(key);
@@ -280,6 +296,18 @@ impl TopicTable {
         }
     }
 
+    /// How the topic lets go of its oldest event to come within its limits; `None` if it is within them.
+    pub(super) fn excess(&self, key: TopicKey) -> Option<LetGo> {
+        let state = self.get(key)?;
+        let (entries, limits) = (state.entries.len(), self.rules.limits(state.past.rule()));
+        if limits.latest_only && state.events() > 1 {
+            return Some(LetGo::Superseded);
+        }
+        let is_beyond = limits.events_max.is_some_and(|max| entries > max.get())
+            || limits.bytes_max.is_some_and(|max| entries > 1 && state.past.size() > max.get());
+        is_beyond.then_some(LetGo::Event)
+    }
+
     /// Takes the oldest entry out of the topic's list. The caller settles the topic.
     pub(super) fn pop(&mut self, key: TopicKey, how: LetGo) {
         let Some(state) = self.slots.get_mut(key) else { return };
@@ -288,8 +316,10 @@ impl TopicTable {
         let released = self.unknown_released;
         let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
         past.let_go_through = sequence;
+        past.forget_oldest_size();
         match how {
             LetGo::Event => (past.evicted_through, past.evicted_at) = (sequence, self.stamp),
+            LetGo::Superseded => {}
             LetGo::End => {
                 past.evicted_end = sequence;
                 past.ends_held -= 1;

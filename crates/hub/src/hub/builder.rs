@@ -1,5 +1,7 @@
 //! Making hubs.
 
+use crate::filter::TopicFilter;
+use crate::history::{RetentionRule, TopicLimits};
 use crate::hub::{Hub, HubConfig};
 use crate::journal::{Journal, JournalError, MemoryJournal};
 use crate::time::Now;
@@ -30,6 +32,29 @@ impl HubBuilder {
     /// Sets the configuration.
     pub fn config(mut self, config: HubConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Gives the topics that a filter matches limits of their own, unless an earlier rule matches them. It
+    /// adds to the rules of the configuration, which must be set before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidings_hub::{Hub, TopicFilter, TopicLimits};
+    ///
+    /// # fn make() -> Result<Hub, tidings_hub::InvalidPattern> {
+    /// let hub = Hub::builder()
+    ///     .retain(TopicFilter::pattern("prices/*")?, TopicLimits::default().latest_only())
+    ///     .retain(
+    ///         TopicFilter::pattern("chat/**")?,
+    ///         TopicLimits::default().with_age_max(Duration::from_secs(24 * 60 * 60)),
+    ///     )
+    ///     .build();
+    /// # Ok(hub)
+    /// # }
+    /// ```
+    pub fn retain(mut self, filter: TopicFilter, limits: TopicLimits) -> Self {
+        self.config.retention.rules.push(RetentionRule::new(filter, limits));
         self
     }
 

@@ -119,7 +119,7 @@ impl Hub {
 
 impl Inner {
     pub(super) fn source(&self) -> Source<'_> {
-        let age_max = self.config.retention.age_max;
+        let age_max = self.config.retention.every_age_max();
         Source {
             epoch: self.epoch,
             journal: &*self.journal,

@@ -12,8 +12,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use tidings_hub::journal::MemoryJournal;
 use tidings_hub::{
-    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, Sequence, Start,
-    Time, Topic, TopicFilter, Topics, View,
+    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, RetentionRule,
+    Sequence, Start, Time, Topic, TopicFilter, TopicLimits, Topics, View,
 };
 
 use super::Counts;
@@ -91,7 +91,12 @@ impl Schedule {
             config.retention.topic_events_max = NonZeroUsize::new(rng.usize(1..6));
         }
         config.retention.age_max = age_max;
-        let limits = Limits { bytes, count, age_max };
+        let has_rules = !is_kept && rng.bool();
+        if has_rules {
+            config.retention.rules = rules(&mut rng);
+        }
+        let rules = config.retention.rules.clone();
+        let limits = Limits { bytes, count: count || has_rules, age_max };
         let pressure = [0, 0, 20, 100][rng.usize(0..4)];
         let names = ["a", "b", "a/1", "a/2", "a/2/x", "b/1"];
         let epoch = Epoch::new(rng.u64(1..1 << 60)).unwrap();
@@ -119,6 +124,12 @@ impl Schedule {
             hub,
             now,
         };
+        for topic in &schedule.topics {
+            let rule = rules.iter().find(|rule| rule.filter.matches(topic.as_str()));
+            if rule.is_some_and(|rule| rule.limits.latest_only) {
+                schedule.reference.hold_latest_only(topic.clone());
+            }
+        }
         schedule.drive();
         schedule
     }
@@ -266,6 +277,7 @@ impl Schedule {
             let topics = draft.topics().as_slice().to_vec();
             let known = Known {
                 held: vec![true; topics.len()],
+                superseded: vec![false; topics.len()],
                 topics,
                 id: published.id().to_string(),
                 data: draft.event().data().to_owned(),
@@ -429,4 +441,20 @@ impl Schedule {
         let evicted = self.observe();
         self.counts.add("evictions by age", evicted);
     }
+}
+
+/// Some rules of topics, which replace the limits that others have.
+fn rules(rng: &mut Rng) -> Vec<RetentionRule> {
+    let filters = ["a", "a/*", "b/**", "a/2/x"];
+    let some = |rng: &mut Rng, max| NonZeroUsize::new(rng.usize(1..max)).unwrap();
+    let limits = |rng: &mut Rng| match rng.u32(0..6) {
+        0 => TopicLimits::default().with_events_max(some(rng, 6)),
+        1 => TopicLimits::default().with_bytes_max(some(rng, 1_500)),
+        2 => TopicLimits::default().with_age_max(Duration::from_secs(rng.u64(1..30))),
+        3 => TopicLimits::default(),
+        _ => TopicLimits::default().latest_only(),
+    };
+    let chosen: Vec<_> = filters.into_iter().filter(|_| rng.bool()).collect();
+    let rule = |text| RetentionRule::new(TopicFilter::pattern(text).unwrap(), limits(rng));
+    chosen.into_iter().map(rule).collect()
 }
