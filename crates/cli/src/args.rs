@@ -107,6 +107,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) history_age: Option<String>,
 
+    /// Rules of the topics that a pattern matches: events:N, bytes:SIZE, age:TIME, latest, conflate,
+    /// joined by commas, such as 'chat/**=events:100,age:7d'. The first pattern that matches a topic
+    /// counts, and replaces --history-events and --history-age for it; may be repeated.
+    #[arg(long, value_name = "PATTERN=RULES")]
+    pub(crate) retain: Vec<String>,
+
     /// Heartbeat interval: send a comment after at most this much silence [default: 15s].
     #[arg(long, value_name = "TIME")]
     pub(crate) heartbeat: Option<String>,
@@ -150,7 +156,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     /// The flags that settings have, without their dashes, and the texts given with each.
-    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 17] {
+    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 18] {
         let one = |text: &Option<String>| text.iter().cloned().collect();
         let path =
             |path: &Option<PathBuf>| path.iter().map(|it| it.display().to_string()).collect();
@@ -164,6 +170,7 @@ impl ServeArgs {
             ("memory-bytes", one(&self.data.memory_bytes)),
             ("history-events", one(&self.history_events)),
             ("history-age", one(&self.history_age)),
+            ("retain", self.retain.clone()),
             ("heartbeat", one(&self.heartbeat)),
             ("retry", one(&self.retry)),
             ("max-age", one(&self.max_age)),

@@ -6,6 +6,7 @@ mod auth;
 mod bench;
 mod file;
 mod journal;
+mod retain;
 mod section;
 mod settings;
 mod token;
@@ -107,7 +108,7 @@ impl ServeConfig {
         let file = path
             .map(|path| ConfigFile::read(&path, &environment, &mut mistakes))
             .unwrap_or_default();
-        let ConfigFile { settings, auth, topics, sections } = file;
+        let ConfigFile { settings, auth, topics, retain, sections } = file;
         let mut settings = Settings::merge(args, &environment, settings, &mut mistakes);
         if keeps == Keeps::InMemory {
             // A file may serve both commands.
@@ -117,6 +118,7 @@ impl ServeConfig {
         let mut checker = ServeChecker { settings: &settings, has_auth, mistakes: &mut mistakes };
         let mut config = checker.check();
         (config.server.auth, config.server.topics) = (auth, topics);
+        config.hub.retention.rules.extend(retain);
         if mistakes.is_empty() {
             Ok(Self { settings, sections, ..config })
         } else {
@@ -226,6 +228,7 @@ impl ServeChecker<'_> {
             NonZeroUsize::from_str(text).map(Some).map_err(why)
         });
         self.set(&mut hub.retention.age_max, "history_age", positive);
+        hub.retention.rules = self.all("retain", retain::rule);
         self.set(&mut hub.heartbeat_interval, "heartbeat", |text| {
             at_least(HEARTBEAT_MIN, duration(text)?)
         });
@@ -509,11 +512,11 @@ mod tests {
         let mistakes = check(
             "--listen here --history-bytes lots --history-events 0 --history-age 5 --heartbeat 0s \
              --retry 2d --max-age 0s --stall-timeout 1ms --event-bytes-max 2GiB --allow-origin example.com \
-             --allow-host a/b --log loud",
+             --allow-host a/b --log loud --retain a=events:0",
         )
         .unwrap_err();
         let text = mistakes.to_string();
-        assert_eq!(mistakes.0.len(), 12, "{text}");
+        assert_eq!(mistakes.0.len(), 13, "{text}");
         for flag in [
             "--listen",
             "--history-bytes",
@@ -527,6 +530,7 @@ mod tests {
             "--allow-origin",
             "--allow-host",
             "--log",
+            "--retain",
         ] {
             assert!(text.contains(flag), "{flag} is missing in {text}");
         }
@@ -632,6 +636,24 @@ mod tests {
     }
 
     #[test]
+    fn rules_of_retention_are_those_of_the_flags_and_then_of_the_sections() {
+        let text = "retain = [\"x=latest\"]\n[[topics]]\nmatch = \"b/**\"\nretain = { events = 7 }";
+        let file = Written::new("retain", text);
+        let rules = |line: &str, environment: &[(&str, &str)]| {
+            let config = check_all(line, environment, &file).unwrap();
+            let filters = config.hub.retention.rules.into_iter().map(|rule| rule.filter);
+            filters.map(|filter| filter.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(rules("", &[]), ["x", "b/**"]);
+        assert_eq!(rules("--retain a=events:1,age:1d --retain c=latest", &[]), ["a", "c", "b/**"]);
+        let environment = [("TIDINGS_RETAIN", "a/*=events:1,age:1d; c=latest")];
+        assert_eq!(rules("", &environment), ["a/*", "c", "b/**"]);
+        let mistakes = check("--retain a --retain b=days:7").unwrap_err();
+        assert_eq!(mistakes.0.len(), 2, "{mistakes}");
+        assert!(mistakes.0[1].starts_with("--retain b=days:7: 'days' is no rule"), "{mistakes}");
+    }
+
+    #[test]
     fn a_new_value_is_taken_up_or_needs_a_restart() {
         let old = check("--retry 1s --allow-host a").unwrap().settings;
         let new = check("--retry 2s --heartbeat 1s --allow-host b").unwrap().settings;
@@ -659,12 +681,12 @@ mod tests {
     #[test]
     fn the_example_file_names_every_key_with_its_default() {
         let example = include_str!("../../../docs/tidings.toml");
-        let lines = example.lines().filter_map(|line| line.strip_prefix("# "));
+        let (settings, sections) = example.split_once("\n# [auth]\n").unwrap();
+        let lines = settings.lines().filter_map(|line| line.strip_prefix("# "));
         let is_key =
             |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| find(key).is_some());
         let text = lines.filter(is_key).map(|line| format!("{line}\n")).collect::<String>();
         let config = check_all("", &[], &Written::new("example", &text)).unwrap();
-        let (_, sections) = example.split_once("\n# [auth]\n").unwrap();
         let lines = sections.lines().filter_map(|line| line.strip_prefix("# "));
         let sections = lines.map(|line| format!("{line}\n")).collect::<String>();
         let secret = "s".repeat(32);
@@ -672,7 +694,7 @@ mod tests {
         let guarded = check_all("", &[("EVENTS_SECRET", &secret)], &file).unwrap();
         let auth = guarded.server.auth.unwrap();
         assert_eq!((auth.keys.len(), auth.api_keys.len(), auth.in_query), (1, 1, true));
-        assert_eq!(guarded.server.topics.len(), 1);
+        assert_eq!((guarded.server.topics.len(), guarded.hub.retention.rules.len()), (1, 1));
         for setting in SETTINGS {
             let value = config.settings.get(setting.key);
             let value = value.unwrap_or_else(|| panic!("{} is missing", setting.key));

@@ -7,8 +7,8 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use tidings_hub::Hub;
 use tidings_hub::journal::DiskJournal;
+use tidings_hub::{Hub, RetentionRule};
 use tidings_server::{Control, Hosts, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -82,7 +82,8 @@ async fn serve(
         Site::Hub => ServeConfig::read(args),
         Site::Demo => ServeConfig::read_demo(args),
     };
-    let old = (config.settings, config.server.auth.is_some());
+    let rules = config.hub.retention.rules;
+    let old = (config.settings, config.server.auth.is_some(), rules);
     let reloading = reload(read, old, hangups, control);
     tokio::pin!(serving, reloading);
     let served = tokio::select! {
@@ -117,7 +118,7 @@ async fn open(config: &ServeConfig) -> Result<(Hub, Option<DiskJournal>), Box<dy
 /// Reads the configuration again at each hangup, and makes the server take up what can change.
 async fn reload(
     read: impl Fn() -> Result<ServeConfig, Mistakes>,
-    (mut settings, has_auth): (Settings, bool),
+    (mut settings, has_auth, rules): (Settings, bool, Vec<RetentionRule>),
     mut hangups: Signal,
     control: Control,
 ) -> Infallible {
@@ -131,6 +132,10 @@ async fn reload(
                 let mut restart = settings.needing_restart(&new.settings);
                 if has_auth != new.server.auth.is_some() {
                     restart.push("auth");
+                }
+                // Those of [[topics]] are no setting.
+                if rules != new.hub.retention.rules && !restart.contains(&"retain") {
+                    restart.push("retain");
                 }
                 let more = match restart.as_slice() {
                     [] => String::new(),

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidings_hub::TopicFilter;
+use tidings_hub::{RetentionRule, TopicFilter};
 use tidings_server::{
     Algorithm, ApiKey, AuthConfig, KeySetSource, Rights, TopicAccess, TopicRule, VerifyingKey,
 };
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::retain;
 use super::section::{Parser, SECRET, Section};
 use super::units::{at_most, duration};
 
@@ -57,11 +58,11 @@ pub(super) fn auth(
     Some(auth)
 }
 
-/// Reads an element of `[[topics]]`.
+/// Reads an element of `[[topics]]`: the access to its topics, and what is kept of them if it says so.
 pub(super) fn topic_rule(
     parser: &mut Parser<'_>,
     value: &Spanned<DeValue<'_>>,
-) -> Option<TopicRule> {
+) -> Option<(TopicRule, Option<RetentionRule>)> {
     let mut section = Section::new(parser, "topics", value)?;
     let filter = section.text("match", pattern);
     let access = section.text("access", |text| match text {
@@ -72,10 +73,12 @@ pub(super) fn topic_rule(
     if section.value("match").is_none() {
         section.fault("needs match, a topic or a pattern");
     }
+    let retain = section.spanned("retain").zip(filter.as_ref());
+    let retain = retain.and_then(|(value, filter)| retain::table(section.parser, value, filter));
     section.finish();
     let mut rule = TopicRule::new(filter?);
     rule.access = access;
-    Some(rule)
+    Some((rule, retain))
 }
 
 /// An element of `keys`.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use tidings_hub::RetentionRule;
 use tidings_server::{AuthConfig, TopicRule};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -26,6 +27,8 @@ pub(crate) struct ConfigFile {
     pub(crate) auth: Option<AuthConfig>,
     /// The elements of `[[topics]]`.
     pub(crate) topics: Vec<TopicRule>,
+    /// The retention in those elements.
+    pub(crate) retain: Vec<RetentionRule>,
     /// The sections as they are shown, with secrets hidden.
     pub(crate) sections: String,
 }
@@ -94,7 +97,10 @@ impl ConfigFile {
                     return parser.mistake(line, "topics: must be a list of tables: [[topics]]");
                 };
                 for rule in rules {
-                    self.topics.extend(topic_rule(parser, rule));
+                    if let Some((topics, retain)) = topic_rule(parser, rule) {
+                        self.topics.push(topics);
+                        self.retain.extend(retain);
+                    }
                     let line = parser.line(rule.span().start);
                     self.show(&parser.name, "[topics]", rule, line);
                 }
@@ -140,16 +146,18 @@ fn texts(kind: Kind, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
             let number = i64::from_str_radix(integer.as_str(), integer.radix());
             number.map(|number| vec![number.to_string()]).map_err(|_| "this number is too large")
         }
-        (Kind::Text | Kind::List, DeValue::String(text)) => Ok(vec![text.to_string()]),
+        (Kind::Text | Kind::List | Kind::Rules, DeValue::String(text)) => {
+            Ok(vec![text.to_string()])
+        }
         (Kind::Text, _) => Err("must be a text in quotes, or a number"),
-        (Kind::List, DeValue::Array(array)) => {
+        (Kind::List | Kind::Rules, DeValue::Array(array)) => {
             let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
                 DeValue::String(text) => Ok(text.to_string()),
                 _ => Err(LIST),
             };
             array.iter().map(text).collect()
         }
-        (Kind::List, _) => Err(LIST),
+        (Kind::List | Kind::Rules, _) => Err(LIST),
         (Kind::Switch, DeValue::Boolean(is_on)) => Ok(vec![is_on.to_string()]),
         (Kind::Switch, _) => Err("must be true or false"),
     }
@@ -271,6 +279,31 @@ mod tests {
         let shown = file.sections;
         assert!(shown.contains("secret = \"(hidden)\"") && !shown.contains("xxx"), "{shown}");
         assert!(shown.contains("[[topics]]") && shown.contains("# a.toml:10"), "{shown}");
+    }
+
+    #[test]
+    fn retention_is_read_from_sections_and_its_mistakes_are_told() {
+        let text = "[[topics]]\nmatch = \"a/*\"\nretain = { events = 100, bytes = \"1GiB\", age = \"7d\", conflate = true }\n\
+                    [[topics]]\nmatch = \"b\"\nretain = { latest = true }\n";
+        let (file, mistakes) = parse_auth(text);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let expected = ["a/*=events:100,bytes:1GiB,age:7d,conflate", "b=latest"];
+        let expected = expected.map(|text| super::super::retain::rule(text).unwrap());
+        assert_eq!(file.retain, expected);
+        let text = "[[topics]]\nmatch = \"a\"\nretain = { events = 0 }\n[[topics]]\nmatch = \"a\"\n\
+                    retain = { latest = true, events = 2 }\n[[topics]]\nmatch = \"a\"\nretain = { days = 7 }\n\
+                    [[topics]]\nmatch = \"a\"\nretain = \"latest\"\n";
+        let (_, mistakes) = parse_auth(text);
+        for expected in [
+            "a.toml:3: topics.retain.events: must be a whole number of at least 1",
+            "a.toml:6: topics.retain: latest keeps one event",
+            "a.toml:9: topics.retain: needs at least one of",
+            "a.toml:9: unknown key 'topics.retain.days': there are events, bytes, age",
+            "a.toml:12: topics.retain: must be a table",
+        ] {
+            assert!(mistakes.iter().any(|it| it.starts_with(expected)), "{mistakes:#?}");
+        }
+        assert_eq!(mistakes.len(), 5, "{mistakes:#?}");
     }
 
     #[test]

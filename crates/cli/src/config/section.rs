@@ -61,6 +61,13 @@ impl<'s, 'p, 'v> Section<'s, 'p, 'v> {
         Some((value.get_ref(), self.parser.line(found.span().start)))
     }
 
+    /// The spanned value of a key, if it is there.
+    pub(super) fn spanned(&mut self, key: &'static str) -> Option<&'s Spanned<DeValue<'v>>> {
+        self.asked.push(key);
+        let (_, value) = self.table.iter().find(|(found, _)| &**found.get_ref() == key)?;
+        Some(value)
+    }
+
     /// The spanned elements of an array, if it is there.
     pub(super) fn array(&mut self, key: &'static str) -> Option<&'s DeArray<'v>> {
         let (value, line) = self.value(key)?;
@@ -88,6 +95,28 @@ impl<'s, 'p, 'v> Section<'s, 'p, 'v> {
                 self.mistake(line, key, &why);
                 None
             }
+        }
+    }
+
+    /// A text in quotes or a whole number, read by a function.
+    pub(super) fn amount<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.value(key)? {
+            (DeValue::Integer(integer), line) => {
+                let number = u64::from_str_radix(integer.as_str(), integer.radix());
+                let number = number.map_err(|_| "must be a whole number of at least 1".to_owned());
+                match number.and_then(|number| read(&number.to_string())) {
+                    Ok(read) => Some(read),
+                    Err(why) => {
+                        self.mistake(line, key, &why);
+                        None
+                    }
+                }
+            }
+            _ => self.text(key, read),
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Setting {
 pub(crate) enum Kind {
     Text,
     List,
+    /// A list of rules, which have commas of their own.
+    Rules,
     /// On or off; off by default.
     Switch,
 }
@@ -77,6 +79,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("memory_bytes", "memory-bytes", Default::Words("256MiB")),
     text("history_events", "history-events", Default::Words("unlimited")),
     text("history_age", "history-age", Default::Words("never")),
+    setting("retain", "retain", Kind::Rules, Default::Words("none"), Change::Restart),
     text("heartbeat", "heartbeat", Default::Text("15s")),
     text("retry", "retry", Default::Text("2s")),
     text("max_age", "max-age", Default::Words("unlimited")),
@@ -258,6 +261,7 @@ fn of_variable(kind: Kind, text: &str) -> Result<Vec<String>, &'static str> {
     match kind {
         Kind::Text => Ok(vec![text.to_owned()]),
         Kind::List => Ok(text.split(',').map(|text| text.trim().to_owned()).collect()),
+        Kind::Rules => Ok(text.split(';').map(|text| text.trim().to_owned()).collect()),
         Kind::Switch => match text {
             "true" | "1" => Ok(vec!["true".to_owned()]),
             "false" | "0" => Ok(vec!["false".to_owned()]),
@@ -281,7 +285,7 @@ impl fmt::Display for Settings {
                     let quoted: Vec<_> = given.texts.iter().map(|text| quoted(text)).collect();
                     let value = match setting.kind {
                         Kind::Text => quoted.concat(),
-                        Kind::List => format!("[{}]", quoted.join(", ")),
+                        Kind::List | Kind::Rules => format!("[{}]", quoted.join(", ")),
                         Kind::Switch => given.texts.concat(),
                     };
                     write!(line, "{} = {value}", setting.key)?;
