@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Adds the journal that the hub was opened with: its state is part of health and metrics, and
-    /// its damage and failures are logged.
+    /// its damage and failures are logged. Its folder keeps the subjects whose tokens were revoked.
     #[must_use]
     pub fn with_journal(mut self, journal: DiskJournal) -> Self {
         self.journal = Some(journal);
@@ -119,7 +119,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the shards that write streams cannot be started for lack of threads or descriptors. Later
+    /// If the shards that write streams cannot be started for lack of threads or descriptors, or if the
+    /// revocations beside the journal cannot be read. Later
     /// failures of connections and listeners are not errors of the server. If a shard fails, the
     /// server ends as after `shutdown` and returns an error: without the shard, its readers would
     /// get no events and not know.
@@ -145,6 +146,10 @@ impl Server {
             context.metrics.count_lost_log_lines(lines);
         }
         if let Some(journal) = journal {
+            let read = context.control.revocations().keep_in(&journal);
+            read.map_err(|error| {
+                io::Error::new(error.kind(), format!("the revocations cannot be read: {error}"))
+            })?;
             context.add_journal(journal);
         }
         let router = Arc::new(Router::new(context, extra));

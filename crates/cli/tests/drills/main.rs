@@ -21,6 +21,7 @@ mod program;
 mod publisher;
 mod reader;
 mod reload;
+mod revoked;
 mod stalled;
 mod token;
 mod unread;

@@ -7,7 +7,7 @@
 //! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `record`,
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
 //! records; `catalog` holds all segments; `portion`, `appender` and `seal` write; `survey` and
-//! `recovery` open; `fetch` and `read` read; `queue`, `writer`, `readers` and `feed` connect threads.
+//! `recovery` open; `fetch` and `read` read; `notes` keeps what outlives entries; `queue`, `writer`, `readers` and `feed` connect threads.
 //! Only these last four use threads, so the rest behaves the same in every run.
 //!
 //! A hub follows this journal from its newest entries on, and reads older ones by pages.
@@ -28,6 +28,7 @@ mod group;
 mod head;
 mod index;
 mod keyspans;
+mod notes;
 mod portion;
 mod queue;
 mod read;
@@ -60,6 +61,7 @@ pub use self::check::{Checked, Dumped, check, dump, epoch, new_epoch};
 pub use self::damage::{Damage, Damaged, Lost};
 use self::feed::{DiskFeed, Fed, closed};
 pub use self::folder::Folder;
+pub use self::notes::{FoundNotes, Notes};
 use self::queue::Queue;
 use self::read::{find, page, place_before};
 use self::readers::Readers;

@@ -14,6 +14,7 @@ mod disk;
 mod failures;
 mod fixture;
 mod keys;
+mod notes;
 mod reading;
 mod stats;
 mod support;

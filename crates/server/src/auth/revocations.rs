@@ -1,9 +1,12 @@
 //! Subjects whose tokens were revoked.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tidings_hub::Time;
+use tidings_hub::journal::DiskJournal;
+use tidings_hub::journal::disk::Notes;
 use tracing::warn;
 
 use super::grant::{Grant, Issued};
@@ -11,7 +14,11 @@ use crate::engine::subject::Subject;
 
 /// The moments at which the tokens of subjects were revoked: those issued before are refused.
 #[derive(Debug, Default)]
-pub(crate) struct Revocations(RwLock<Revoked>);
+pub(crate) struct Revocations {
+    revoked: RwLock<Revoked>,
+    /// Where they are kept for the next process, beside a journal on disk.
+    notes: Mutex<Option<Notes>>,
+}
 
 #[derive(Debug, Default)]
 struct Revoked {
@@ -24,10 +31,55 @@ impl Revocations {
     /// The number of subjects that are remembered: some ten megabytes. More than that are revoked
     /// only if something is wrong; then the oldest are forgotten, and a warning says so.
     const SUBJECTS_MAX: usize = 100_000;
+    /// The file in the journal's folder.
+    const FILE: &'static str = "revocations";
+
+    /// Reads those that the journal's folder keeps, and keeps further ones there. They are not entries,
+    /// because tokens may last longer than events.
+    pub(crate) fn keep_in(&self, journal: &DiskJournal) -> io::Result<()> {
+        let found = journal.notes(Self::FILE)?;
+        for line in &found.lines {
+            let read = line.split_once(' ').and_then(|(millis, name)| {
+                Some((Subject::new(name).ok()?, Time::from_unix_millis(millis.parse().ok()?)))
+            });
+            if let Some((subject, moment)) = read {
+                self.revoke(&subject, moment);
+            }
+        }
+        if found.damaged > 0 {
+            warn!(lines = found.damaged, "revocations damaged");
+        }
+        *self.notes.lock() = Some(found.notes);
+        Ok(())
+    }
+
+    /// Keeps the revocation of a subject for the next process, if there is a place for it. Waits for
+    /// the disk.
+    pub(crate) fn keep(&self, subject: &Subject) -> io::Result<()> {
+        let line = |name: &str, moment: &Time| format!("{} {name}", moment.unix_millis());
+        let mut notes = self.notes.lock();
+        let Some(notes) = &mut *notes else { return Ok(()) };
+        let (subjects, moment) = {
+            let revoked = self.revoked.read();
+            (revoked.order.len(), revoked.moments.get(subject.as_str()).copied())
+        };
+        // Each line may be about a subject that was revoked again, or is forgotten.
+        if notes.len() >= 2 * subjects.max(Self::LINES_MIN) {
+            let lines: Vec<_> = {
+                let Revoked { moments, order } = &*self.revoked.read();
+                order.iter().filter_map(|name| Some(line(name, moments.get(name)?))).collect()
+            };
+            return notes.replace(lines.iter().map(String::as_str));
+        }
+        moment.map_or(Ok(()), |moment| notes.add(&line(subject.as_str(), &moment)))
+    }
+
+    /// A shorter file is not worth the work.
+    const LINES_MIN: usize = 1000;
 
     /// Revokes the tokens of a subject that were issued before a moment.
     pub(crate) fn revoke(&self, subject: &Subject, moment: Time) {
-        let mut revoked = self.0.write();
+        let mut revoked = self.revoked.write();
         let Revoked { moments, order } = &mut *revoked;
         let name = subject.as_str();
         if let Some(known) = moments.get_mut(name) {
@@ -62,7 +114,7 @@ impl Revocations {
 
     /// Returns whether a token of a subject is revoked that was issued at a time, if it says so.
     fn concerns(&self, subject: &Subject, issued: Option<Time>) -> bool {
-        let revoked = self.0.read();
+        let revoked = self.revoked.read();
         let moment = revoked.moments.get(subject.as_str());
         moment.is_some_and(|moment| issued.is_none_or(|issued| issued < *moment))
     }

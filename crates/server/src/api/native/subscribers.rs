@@ -1,11 +1,13 @@
 //! Lists subscribers and closes their streams.
 
+use std::io;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use http::Response;
 use tidings_hub::TopicFilter;
-use tokio::task::yield_now;
+use tokio::task::{spawn_blocking, yield_now};
+use tracing::error;
 
 use super::json_subscribers::JsonSubscribers;
 use super::open_streams::{OpenStreams, Position, Selection, position};
@@ -95,10 +97,30 @@ async fn revoke(context: &Context, subject: &Subject) -> Result<(), Problem> {
     // First, so that a reader that reconnects, or is just connecting, is recognized by its token or
     // by this entry.
     context.control.revocations().revoke(subject, context.hub.time());
-    context.hub.close(subject.ends().clone()).await?;
+    // The streams end whether or not the disk takes it.
+    let kept = keep_revocation(context, subject).await;
+    let closed = context.hub.close(subject.ends().clone()).await;
     context.engine.close_subject(subject);
     context.streams.close_bodies(subject);
-    Ok(())
+    closed?;
+    kept
+}
+
+/// Keeps the revocation of a subject for the next process. Without authentication there are no tokens
+/// to revoke.
+async fn keep_revocation(context: &Context, subject: &Subject) -> Result<(), Problem> {
+    if context.control.live().auth.is_none() {
+        return Ok(());
+    }
+    let (control, subject) = (context.control.clone(), subject.clone());
+    let keeping = spawn_blocking(move || control.revocations().keep(&subject));
+    let kept = keeping.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    kept.map_err(|error| {
+        error!(error = &error as &dyn std::error::Error, "revocation not kept");
+        let detail = "the streams are ended and the tokens are refused, but the disk did not take that: \
+                      after a restart these tokens would be accepted; try again";
+        Problem::new(ProblemKind::JournalFailed, detail)
+    })
 }
 
 /// Ends the streams of a subject that carry nothing beyond some patterns; revokes nothing.
