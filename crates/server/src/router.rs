@@ -87,7 +87,9 @@ impl Router {
         };
         let auth = live.auth.clone().filter(|_| needs_access(&head.method, route));
         drop(live);
-        if let Err(problem) = refuse_codings(head) {
+        if request.body.is_read_by_hyper()
+            && let Err(problem) = refuse_codings(head)
+        {
             context.metrics.refused(problem.kind());
             return Answered::new(problem.into(), admitted.cors);
         }

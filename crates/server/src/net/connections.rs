@@ -71,7 +71,11 @@ pub(crate) struct ConnectionPermit {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(crate) struct Answering(Arc<Activity>);
+pub(crate) struct Answering {
+    activity: Arc<Activity>,
+    /// When the answer was complete, if that has been noted.
+    ended_at: Option<Instant>,
+}
 
 /// A request that waits for the rest of its body.
 #[derive(Debug)]
@@ -210,7 +214,7 @@ impl ConnectionPermit {
     /// Begins to answer a request.
     pub(crate) fn answer(&self) -> Answering {
         self.activity.busy.fetch_add(1, Ordering::AcqRel);
-        Answering(Arc::clone(&self.activity))
+        Answering { activity: Arc::clone(&self.activity), ended_at: None }
     }
 }
 
@@ -224,10 +228,17 @@ impl Drop for ConnectionPermit {
     }
 }
 
+impl Answering {
+    /// Notes that the answer is complete, at a time that the caller has read.
+    pub(crate) fn end(mut self, at: Instant) {
+        self.ended_at = Some(at);
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.progress(Instant::now());
-        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+        self.activity.progress(self.ended_at.unwrap_or_else(Instant::now));
+        self.activity.busy.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -274,7 +285,7 @@ mod tests {
         let _stream = streaming.answer();
         let uploading = connections.enter();
         let upload = uploading.answer();
-        let body = upload.0.await_body(Instant::now());
+        let body = upload.activity.await_body(Instant::now());
 
         assert_eq!(connections.give_way(second), 1, "only the head is old enough");
         assert!(is_cut(&head) && !is_cut(&idle) && !is_cut(&uploading));

@@ -29,11 +29,11 @@ use http::header::CONNECTION;
 use http::{Response, Version};
 use mio::net::TcpStream as BareStream;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use self::connection_turn::ConnectionTurn;
-use self::encode::After;
+use self::encode::{After, Exchange};
 use self::head::{Head, NotPlain};
 use self::patience::Patience;
 use crate::http::pieces::AnswerPieces;
@@ -154,7 +154,12 @@ impl PlainConnection<'_> {
             match self.head.read(&mut self.socket.buffer, config.head_bytes_max) {
                 Ok(false) => {
                     self.send().await?;
-                    answering = None;
+                    // The clock is read once for all requests that had come.
+                    if let Some(answering) = answering.take() {
+                        let now = Instant::now();
+                        answering.end(now);
+                        patience.begin(now);
+                    }
                     let came = poll_fn(|cx| match self.socket.poll_fill(cx) {
                         Poll::Pending => {
                             turn = ConnectionTurn::default();
@@ -177,7 +182,7 @@ impl PlainConnection<'_> {
                         answering = Some(self.permit.answer());
                     }
                     match self.exchange().await? {
-                        Next::Request => patience.begin(),
+                        Next::Request => {}
                         Next::Stream(stream) => return Ok(End::Stream(stream)),
                         Next::Close => {
                             self.send().await?;
@@ -213,7 +218,9 @@ impl PlainConnection<'_> {
                 if whole.response.headers().contains_key(CONNECTION) {
                     after = After::Said;
                 }
-                encode::response(&self.head.parts, &whole, after, &mut self.socket.unsent);
+                let now = self.router.context.hub.time();
+                let exchange = Exchange { request: &self.head.parts, after, now };
+                encode::response(&exchange, &whole, &mut self.socket.unsent);
                 if self.socket.unsent.len() > UNSENT_BYTES_MAX {
                     self.send().await?;
                 }
@@ -246,8 +253,9 @@ impl PlainConnection<'_> {
         response: Response<AnswerPieces>,
         after: After,
     ) -> io::Result<()> {
-        let unsent = &mut self.socket.unsent;
-        let framing = encode::head_of_pieces(&self.head.parts, &response, after, unsent);
+        let now = self.router.context.hub.time();
+        let exchange = Exchange { request: &self.head.parts, after, now };
+        let framing = encode::head_of_pieces(&exchange, &response, &mut self.socket.unsent);
         let mut pieces = response.into_body();
         let mut turn = Turn::default();
         // A piece counts in the budget until it is dropped.
@@ -370,7 +378,7 @@ impl PlainConnection<'_> {
     /// Hands the socket to the shard that writes the stream.
     fn hand_over(mut self, stream: ShardStream) -> io::Result<()> {
         let mut unsent = self.socket.take_unsent();
-        encode::stream_head(&stream, &mut unsent);
+        encode::stream_head(&stream, self.router.context.hub.time(), &mut unsent);
         let read_past = self.socket.buffer.len();
         take_over(&self.router.context, self.socket.into_bare()?, unsent, read_past, stream)
     }

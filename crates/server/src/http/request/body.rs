@@ -26,8 +26,8 @@ pub struct RequestBody {
     ended: bool,
     /// Whether the body timed out or broke off, so that its rest is not waited for.
     is_given_up: bool,
-    /// When the body last made progress.
-    progress_at: Instant,
+    /// When the body last made progress; `None` for one that arrived with its head.
+    progress_at: Option<Instant>,
     /// The number of bytes since then.
     bytes_since: usize,
     /// The time since then in which the body was waited for.
@@ -50,18 +50,22 @@ enum Source {
 
 impl RequestBody {
     fn with(source: Source, ended: bool, timeout: Duration) -> Self {
-        let (progress_at, activity) = (Instant::now(), None);
         Self {
             source,
             timeout,
             ended,
             is_given_up: false,
-            progress_at,
+            progress_at: None,
             bytes_since: 0,
             waited: Duration::ZERO,
-            activity,
+            activity: None,
             share: None,
         }
+    }
+
+    /// A body that is still to come, on a connection.
+    fn of(self, activity: Arc<Activity>) -> Self {
+        Self { progress_at: Some(Instant::now()), activity: Some(activity), ..self }
     }
 
     /// Counts the bytes that are held for the body in a budget.
@@ -74,8 +78,7 @@ impl RequestBody {
     /// A body that hyper reads.
     pub(crate) fn new(incoming: Incoming, activity: Arc<Activity>, timeout: Duration) -> Self {
         let ended = incoming.is_end_stream();
-        let body = Self::with(Source::Hyper(incoming), ended, timeout);
-        Self { activity: Some(activity), ..body }
+        Self::with(Source::Hyper(incoming), ended, timeout).of(activity)
     }
 
     /// A body that has arrived whole.
@@ -91,8 +94,13 @@ impl RequestBody {
         activity: Arc<Activity>,
         timeout: Duration,
     ) -> Self {
-        let body = Self::with(Source::Sized { socket, bytes }, bytes == 0, timeout);
-        Self { activity: Some(activity), ..body }
+        Self::with(Source::Sized { socket, bytes }, bytes == 0, timeout).of(activity)
+    }
+
+    /// Returns whether hyper reads the request. The requests that are read here have no transfer
+    /// codings.
+    pub(crate) fn is_read_by_hyper(&self) -> bool {
+        matches!(self.source, Source::Hyper(_))
     }
 
     /// The connection of a [sized](Self::sized) body, and what was not read of the body.
@@ -132,7 +140,7 @@ impl RequestBody {
     fn count(&mut self, chunk: &[u8]) {
         self.bytes_since += chunk.len();
         if self.bytes_since >= PROGRESS_BYTES_MIN || memchr2(b'\n', b'\r', chunk).is_some() {
-            (self.progress_at, self.bytes_since) = (Instant::now(), 0);
+            (self.progress_at, self.bytes_since) = (Some(Instant::now()), 0);
         }
     }
 
@@ -264,7 +272,8 @@ impl RequestBody {
         if self.ended {
             return Ok(None);
         }
-        let awaiting = self.activity.as_ref().map(|activity| activity.await_body(self.progress_at));
+        let awaiting = self.activity.as_ref().zip(self.progress_at);
+        let awaiting = awaiting.map(|(activity, at)| activity.await_body(at));
         let read = match &mut self.source {
             Source::Hyper(incoming) => next_of_hyper(incoming).await,
             Source::Come(body) => Ok(Some(std::mem::take(body))),

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use httpdate::HttpDate;
+use tidings_hub::Time;
 
 use crate::engine::Framing;
 use crate::http::common_headers::CommonHeaders;
@@ -22,6 +23,15 @@ pub(super) enum After {
     Said,
 }
 
+/// Everything a head says beside the headers of the response itself.
+pub(super) struct Exchange<'a> {
+    pub(super) request: &'a Parts,
+    pub(super) after: After,
+    /// The hub's time, which its ticks keep within a second of the clock: reading that for each response costs
+    /// more.
+    pub(super) now: Time,
+}
+
 /// How the length of a body is told.
 enum Length {
     Bytes(usize),
@@ -32,16 +42,17 @@ enum Length {
 }
 
 /// Appends a whole response to a request.
-pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut Vec<u8>) {
+pub(super) fn response(exchange: &Exchange<'_>, whole: &Whole, out: &mut Vec<u8>) {
+    let method = &exchange.request.method;
     let Whole { common, response } = whole;
     let (status, body) = (response.status(), response.body());
     // The length in an answer to HEAD would be that of GET, which is unknown without a body.
     let is_bare = status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED
-        || (request.method == Method::HEAD && body.is_empty());
+        || (*method == Method::HEAD && body.is_empty());
     let length = if is_bare { Length::Untold } else { Length::Bytes(body.len()) };
-    head(request, (*common, response), length, after, out);
-    if request.method != Method::HEAD {
+    head(exchange, (*common, response), length, out);
+    if *method != Method::HEAD {
         out.extend_from_slice(body);
     }
 }
@@ -49,30 +60,28 @@ pub(super) fn response(request: &Parts, whole: &Whole, after: After, out: &mut V
 /// Appends the head of a response whose body is written piece by piece, and returns how its pieces
 /// are framed.
 pub(super) fn head_of_pieces(
-    request: &Parts,
+    exchange: &Exchange<'_>,
     response: &Response<AnswerPieces>,
-    after: After,
     out: &mut Vec<u8>,
 ) -> Framing {
     let (length, framing) = match response.body().exact_len() {
         Some(bytes) => (Length::Bytes(bytes), Framing::Close),
-        None if request.version == Version::HTTP_10 => (Length::Untold, Framing::Close),
+        None if exchange.request.version == Version::HTTP_10 => (Length::Untold, Framing::Close),
         None => (Length::Chunked, Framing::Chunked),
     };
-    head(request, (CommonHeaders::Any, response), length, after, out);
+    head(exchange, (CommonHeaders::Any, response), length, out);
     framing
 }
 
 fn head<B>(
-    request: &Parts,
+    exchange: &Exchange<'_>,
     (common, response): (CommonHeaders, &Response<B>),
     length: Length,
-    after: After,
     out: &mut Vec<u8>,
 ) {
-    let is_old = request.version == Version::HTTP_10;
+    let is_old = exchange.request.version == Version::HTTP_10;
     status_line(is_old, response.status(), out);
-    headers(common, response.headers(), out);
+    headers((common, response.headers()), exchange.now, out);
     match length {
         Length::Bytes(bytes) => {
             out.extend_from_slice(b"content-length: ");
@@ -82,7 +91,7 @@ fn head<B>(
         Length::Chunked => out.extend_from_slice(CHUNKED),
         Length::Untold => {}
     }
-    out.extend_from_slice(match (is_old, after) {
+    out.extend_from_slice(match (is_old, exchange.after) {
         (false, After::Close) => b"connection: close\r\n\r\n",
         (true, After::Keep) => b"connection: keep-alive\r\n\r\n",
         _ => b"\r\n",
@@ -92,7 +101,7 @@ fn head<B>(
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 
 /// Appends the head of a stream, after which its connection carries nothing else.
-pub(super) fn stream_head(stream: &ShardStream, out: &mut Vec<u8>) {
+pub(super) fn stream_head(stream: &ShardStream, now: Time, out: &mut Vec<u8>) {
     /// The size of a head with all possible headers and the preamble after it.
     const USUAL_BYTES: usize = 768;
     out.reserve(USUAL_BYTES);
@@ -103,13 +112,13 @@ pub(super) fn stream_head(stream: &ShardStream, out: &mut Vec<u8>) {
     };
     let is_old = framing == Framing::Close;
     status_line(is_old, StatusCode::OK, out);
-    headers(CommonHeaders::Any, &stream.headers, out);
+    headers((CommonHeaders::Any, &stream.headers), now, out);
     out.extend_from_slice(coding);
     out.extend_from_slice(b"connection: close\r\n\r\n");
 }
 
 /// The headers of a response, its own and the common ones, and the date.
-fn headers(common: CommonHeaders, own: &HeaderMap, out: &mut Vec<u8>) {
+fn headers((common, own): (CommonHeaders, &HeaderMap), now: Time, out: &mut Vec<u8>) {
     for (name, value) in own {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
@@ -118,7 +127,7 @@ fn headers(common: CommonHeaders, own: &HeaderMap, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(common.lines().as_bytes());
     out.extend_from_slice(b"date: ");
-    DATE.with_borrow_mut(|date| out.extend_from_slice(date.text()));
+    DATE.with_borrow_mut(|date| out.extend_from_slice(date.text(now)));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -134,6 +143,9 @@ thread_local! {
     static DATE: RefCell<Date> = RefCell::default();
 }
 
+/// The last second of the year 9999: dates are not written beyond it.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// The date, formatted once per second.
 #[derive(Debug, Default)]
 struct Date {
@@ -142,10 +154,10 @@ struct Date {
 }
 
 impl Date {
-    fn text(&mut self) -> &[u8] {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if since.as_secs() != self.second {
-            self.second = since.as_secs();
+    fn text(&mut self, now: Time) -> &[u8] {
+        let second = (now.unix_millis() / 1000).min(LAST_SECOND);
+        if second != self.second {
+            self.second = second;
             let date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(self.second));
             write!(&mut self.text[..], "{date}").expect("dates are all as long");
         }

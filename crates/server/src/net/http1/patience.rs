@@ -30,8 +30,8 @@ impl<'a, Closing: Future> Patience<'a, Closing> {
     }
 
     /// Begins to wait for another head.
-    pub(super) fn begin(&mut self) {
-        self.until = Instant::now() + self.head_timeout;
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.until = now + self.head_timeout;
     }
 
     /// Ready when the wait ends without a head.

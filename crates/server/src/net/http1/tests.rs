@@ -83,7 +83,7 @@ async fn what_the_head_refuses_is_answered_before_the_body_comes() {
         ("GET /topics/ot* HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5", ""),
     ] {
         let Wire { router, permit, _phase, socket, mut client, .. } = Wire::new();
-        let (peer, began) = (socket.peer_addr().unwrap(), tokio::time::Instant::now());
+        let (peer, began) = (socket.peer_addr().unwrap(), Instant::now());
         let (router, permit) = (std::sync::Arc::new(router), permit);
         client.write_all(format!("{head}\r\n\r\n{rest}").as_bytes()).unwrap();
         client.set_nonblocking(true).unwrap();
