@@ -215,10 +215,12 @@ impl TopicTable {
     /// Puts a new entry at the end of the topic's list.
     pub(super) fn push(&mut self, name: &Topic, entry: &Entry) -> Pushed<'_> {
         let key = self.find_or_create(name);
-        self.unbury(key);
+        let was_empty = self.slots.get(key).is_some_and(|state| state.entries.is_empty());
+        if was_empty {
+            self.unbury(key);
+        }
         let state = self.slots.get_mut(key).expect("it has just been found or made");
         let previous = state.newest();
-        let was_empty = state.entries.is_empty();
         self.bytes -= state.bytes();
         state.entries.push(entry.sequence);
         if state.past.rule().is_some() {

@@ -33,10 +33,9 @@ pub struct MemoryJournal {
 struct State {
     tail: Sequence,
     time: Time,
-    /// Both clocks at the first append: the keys' age counts from there, by the steady clock.
-    since: Option<Now>,
-    /// The steady clock as a time, by which keys age.
-    steady: Time,
+    /// Both clocks at the first append, from where the keys' age counts by the steady clock, and at the
+    /// latest one.
+    clocks: Option<(Now, Now)>,
     keys: Keys,
     /// Committed and not yet fed; nothing is kept before a feed follows.
     fed: Option<Vec<Entry>>,
@@ -90,7 +89,7 @@ impl State {
                     return Outcome::Duplicate(sequence);
                 }
                 if let Some(key) = &draft.idempotency {
-                    self.keys.remember(key, self.tail.next(), self.steady);
+                    self.keys.remember(key, self.tail.next(), self.steady());
                 }
                 (draft.topics, draft.private, draft.via, Content::Event(draft.event))
             }
@@ -104,12 +103,17 @@ impl State {
         Outcome::Committed(self.tail)
     }
 
-    /// Takes in what the clocks say. A wall clock may be set: commit times never go back, and keys age by
-    /// the steady clock.
+    /// Takes in what the clocks say. A wall clock may be set: commit times never go back.
     fn advance(&mut self, now: Now) {
         self.time = self.time.max(now.time);
-        let since = *self.since.get_or_insert(now);
-        self.steady = (since + now.instant.saturating_duration_since(since.instant)).time;
+        self.clocks.get_or_insert((now, now)).1 = now;
+    }
+
+    /// The steady clock as a time, by which keys age.
+    fn steady(&self) -> Time {
+        self.clocks.map_or_else(Time::default, |(since, now)| {
+            (since + now.instant.saturating_duration_since(since.instant)).time
+        })
     }
 
     /// Moves what is fed to a list; an empty one is given in exchange, so that its room is used again.
@@ -133,14 +137,13 @@ impl Journal for MemoryJournal {
             fed.reserve(1 + more);
         }
         let first = state.commit(first);
-        let committing = match batch.next() {
-            None => Committing::One(first),
-            Some(second) => {
-                let mut outcomes = Vec::with_capacity(1 + more);
-                outcomes.extend([first, state.commit(second)]);
-                outcomes.extend(batch.map(|submission| state.commit(submission)));
-                Committing::All(outcomes)
-            }
+        let committing = if batch.size_hint() == (0, Some(0)) {
+            Committing::One(first)
+        } else {
+            let mut outcomes = Vec::with_capacity(1 + more);
+            outcomes.push(first);
+            outcomes.extend(batch.map(|submission| state.commit(submission)));
+            Committing::All(outcomes)
         };
         self.keys_bytes.store(state.keys.bytes(), Ordering::Relaxed);
         let waker = state.waker.take();
