@@ -59,12 +59,17 @@ fn no_rest(rest: &str) -> Option<&str> {
 
 /// Digits only, where `u16::from_str` would also take `+80`.
 fn parse_port(port: &str) -> Option<u16> {
-    if port.bytes().all(|byte| byte.is_ascii_digit()) { port.parse().ok() } else { None }
+    port.bytes().try_fold(0_u16, |port, byte| {
+        let digit = byte.is_ascii_digit().then(|| u16::from(byte - b'0'))?;
+        port.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 impl Host {
     fn parse_name(text: &str) -> Option<Self> {
-        if let Ok(address) = text.parse() {
+        if text.starts_with(|first: char| first.is_ascii_digit())
+            && let Ok(address) = text.parse()
+        {
             return Some(Self::Address(IpAddr::V4(address)));
         }
         let name = text.strip_suffix('.').unwrap_or(text);
