@@ -1,7 +1,12 @@
-//! The common parts of the programs that measure servers: the machine, building, processes.
+//! The common parts of the programs that measure servers.
 
 pub mod host;
+pub mod http;
+pub mod install;
+pub mod load;
 pub mod process;
+pub mod running;
+pub mod stats;
 
 use std::path::Path;
 

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use tidings_bench_compare::host::{self, Host, said};
+use tidings_bench_compare::install::nginx;
 
-use crate::servers::{Kind, Server, nginx, venv};
+use crate::servers::{Kind, Server, venv};
 
 /// The machine and all versions.
 #[derive(Debug)]

@@ -19,7 +19,6 @@ mod run;
 mod scenario;
 mod scenarios;
 mod servers;
-mod stats;
 
 use std::error::Error;
 use std::fs;

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use tidings_bench_compare::load::{Outcome, faults};
+use tidings_bench_compare::stats::{Middle, show};
 
 use crate::figures::{Better, Column};
 use crate::machine::Machine;
-use crate::run::{Outcome, Run, faults};
+use crate::run::Run;
 use crate::scenario::{Bound, Scenario, Size};
 use crate::servers::{Kind, SERVERS, Server};
-use crate::stats::Middle;
 
 pub(crate) struct Record {
     pub(crate) machine: Machine,
@@ -344,22 +345,6 @@ fn words(bound: Bound) -> String {
         Bound::AtLeastTimesLimit(least) => format!("≥ {least:.2} × limit"),
         Bound::BetterThanPeers => "better than every peer".to_owned(),
     }
-}
-
-/// Writes a figure with separated thousands, or a dash.
-fn show(figure: Option<f64>, decimals: usize) -> String {
-    let Some(figure) = figure.filter(|figure| figure.is_finite()) else { return "–".to_owned() };
-    let text = format!("{figure:.decimals$}");
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let (sign, digits) = whole.split_at(usize::from(whole.starts_with('-')));
-    let mut shown = sign.to_owned();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown + rest
 }
 
 #[cfg(test)]

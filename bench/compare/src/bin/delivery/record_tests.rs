@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidings_bench_compare::host::Host;
+use tidings_bench_compare::load::Outcome;
 
-use super::{Record, show};
+use super::Record;
 use crate::machine::Machine;
-use crate::run::{Outcome, Run};
+use crate::run::Run;
 use crate::scenario::{Scenario, Size};
 use crate::scenarios::SCENARIOS;
 use crate::servers::SERVERS;
@@ -148,20 +149,4 @@ fn every_run_is_a_line_of_json() {
     assert_eq!(lines[0]["peers"]["axum"], "x");
     assert_eq!(lines[1]["result"]["server"]["cpu_us_per_delivery"], 4.0);
     assert_eq!(lines[4]["failed"], "nothing came");
-}
-
-#[test]
-fn figures_are_written_with_their_thousands_apart() {
-    for (figure, decimals, wanted) in [
-        (0.0, 0, "0"),
-        (999.4, 0, "999"),
-        (1000.0, 0, "1,000"),
-        (1234567.891, 2, "1,234,567.89"),
-        (-1234.0, 0, "-1,234"),
-        (-123.0, 0, "-123"),
-    ] {
-        assert_eq!(show(Some(figure), decimals), wanted);
-    }
-    assert_eq!(show(None, 0), "–");
-    assert_eq!(show(Some(f64::INFINITY), 0), "–");
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
+use tidings_bench_compare::install::{nginx, tidings};
 use tidings_bench_compare::root;
 
 use crate::scratch;
@@ -298,27 +298,9 @@ fn serve(program: PathBuf, address: &str) -> Vec<OsString> {
     vec![program.into(), "serve".into(), "--memory".into(), "--listen".into(), address.into()]
 }
 
-/// The release build of the product.
-pub(crate) fn tidings() -> PathBuf {
-    root().join("target/release/tidings")
-}
-
 /// The folder of the Python packages.
 pub(crate) fn venv() -> PathBuf {
     scratch().join("venv")
-}
-
-/// On Debian, nginx is only on root's `PATH`.
-pub(crate) fn nginx() -> &'static str {
-    let system = "/usr/sbin/nginx";
-    if Path::new(system).exists() { system } else { "nginx" }
-}
-
-/// Pins a program to a core, and ends it if the comparison ends first.
-pub(crate) fn pinned(core: u32, command: &[OsString]) -> Command {
-    let mut pinned = Command::new("setpriv");
-    pinned.args(["--pdeathsig", "TERM", "taskset", "-c"]).arg(core.to_string()).args(command);
-    pinned
 }
 
 #[cfg(test)]

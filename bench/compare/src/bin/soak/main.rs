@@ -16,7 +16,6 @@ mod record;
 mod resume;
 mod sample;
 mod server;
-mod stream;
 mod tally;
 mod verdict;
 

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use tidings_bench_compare::http::Connection;
 use tidings_proto::{Decoder, Item};
 
-use crate::stream::Connection;
 use crate::tally::Tally;
 use ledger::Ledger;
 

@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tidings_bench_compare::http::Connection;
 use tidings_bench_compare::process;
 
 use crate::sample::{Metrics, Sample};
-use crate::stream::Connection;
 
 /// The options that matter. The history is full within half a minute, and readers that stopped
 /// are closed within a run of the load.

@@ -8,18 +8,18 @@ use std::time::Duration;
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// A connection, and what was read of it.
-pub(crate) struct Connection {
+pub struct Connection {
     socket: BufReader<TcpStream>,
 }
 
 /// The head of an answer, as far as it matters.
-pub(crate) struct Head {
-    pub(crate) status: u16,
+pub struct Head {
+    pub status: u16,
     length: usize,
 }
 
 impl Connection {
-    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect_timeout(&address, ANSWER_MAX)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_MAX))?;
@@ -28,7 +28,7 @@ impl Connection {
     }
 
     /// Publishes, and returns the status.
-    pub(crate) fn publish(&mut self, topic: &str, data: &str) -> io::Result<u16> {
+    pub fn publish(&mut self, topic: &str, data: &str) -> io::Result<u16> {
         let length = data.len();
         let request = format!(
             "POST /topics/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{data}"
@@ -40,7 +40,7 @@ impl Connection {
     }
 
     /// Requests an event stream, whose chunks [`chunk`](Self::chunk) reads.
-    pub(crate) fn subscribe(&mut self, query: &str, last_event_id: &str) -> io::Result<Head> {
+    pub fn subscribe(&mut self, query: &str, last_event_id: &str) -> io::Result<Head> {
         let place = match last_event_id {
             "" => String::new(),
             id => format!("Last-Event-ID: {id}\r\n"),
@@ -53,7 +53,7 @@ impl Connection {
         self.head()
     }
 
-    pub(crate) fn text(&mut self, path: &str) -> io::Result<String> {
+    pub fn text(&mut self, path: &str) -> io::Result<String> {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         self.socket.get_mut().write_all(request.as_bytes())?;
@@ -67,12 +67,12 @@ impl Connection {
     }
 
     /// Replaces the timeout of reads.
-    pub(crate) fn read_timeout(&self, timeout: Duration) -> io::Result<()> {
+    pub fn read_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.socket.get_ref().set_read_timeout(Some(timeout))
     }
 
     /// Reads the next chunk of a stream; `false` at its end.
-    pub(crate) fn chunk(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
+    pub fn chunk(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
         into.clear();
         let size = self.line()?;
         let size = usize::from_str_radix(&size, 16).map_err(io::Error::other)?;
