@@ -17,7 +17,7 @@ pub struct Program {
     pub debian: &'static [&'static str],
 }
 
-/// What pins programs to cores.
+/// The programs that pin others to cores.
 pub const UTILITIES: Program = Program {
     title: "taskset and setpriv of util-linux",
     probe: &["setpriv", "--pdeathsig", "TERM", "taskset", "--version"],

@@ -15,6 +15,7 @@ use axum::serve::ListenerExt;
 use futures_util::{Stream, StreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, Sender};
+use tokio_stream::StreamMap;
 use tokio_stream::wrappers::BroadcastStream;
 
 type Topics = Arc<Mutex<HashMap<String, Sender<Arc<str>>>>>;
@@ -32,6 +33,7 @@ async fn main() -> std::io::Result<()> {
     });
     let routes = Router::new()
         .route("/topics/{topic}", get(subscribe).post(publish))
+        .route("/several/{topics}", get(subscribe_to_several))
         .with_state(Topics::default());
     axum::serve(listener, routes).await
 }
@@ -40,17 +42,34 @@ async fn subscribe(
     Path(topic): Path<String>,
     State(topics): State<Topics>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    // A subscriber that lagged continues with the oldest event.
+    let events = follow(&topics, topic)
+        .filter_map(async |received| received.ok())
+        .map(|data| Ok(Event::default().data(data)));
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// The channels of several topics, separated by commas, merged as tokio-stream's documentation does.
+async fn subscribe_to_several(
+    Path(names): Path<String>,
+    State(topics): State<Topics>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let channels = names.split(',').map(|name| (name.to_owned(), follow(&topics, name.to_owned())));
+    let events = channels
+        .collect::<StreamMap<_, _>>()
+        .filter_map(async |(_, received)| received.ok())
+        .map(|data| Ok(Event::default().data(data)));
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+fn follow(topics: &Topics, topic: String) -> BroadcastStream<Arc<str>> {
     let receiver = topics
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .entry(topic)
         .or_insert_with(|| Sender::new(EVENTS_BEHIND_MAX))
         .subscribe();
-    // A subscriber that lagged continues with the oldest event.
-    let events = BroadcastStream::new(receiver)
-        .filter_map(async |received| received.ok())
-        .map(|data| Ok(Event::default().data(data)));
-    Sse::new(events).keep_alive(KeepAlive::default())
+    BroadcastStream::new(receiver)
 }
 
 async fn publish(

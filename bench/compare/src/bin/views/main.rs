@@ -1,0 +1,97 @@
+//! Compares readers of several topics and of patterns with readers of one topic: what each event
+//! costs, what an idle reader takes, and what others notice.
+//!
+//! ```text
+//!   for each round, case and server:  a fresh server on core 0, `tidings bench` on core 1  ──▶ record
+//!                                     and, beside some loads, this program as a probe
+//! ```
+//!
+//! `view` has the views, `case` the cases and their figures, `servers` how each server is started,
+//! `runner` what is done to it.
+
+mod args;
+mod case;
+mod probe;
+mod record;
+mod runner;
+mod servers;
+mod view;
+
+use std::error::Error;
+use std::fs;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use args::Args;
+use case::{Part, Run};
+use clap::Parser;
+use record::Record;
+use runner::Runner;
+use tidings_bench_compare::host;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.probe {
+        Some(address) => probe::run(address).map_err(Into::into),
+        None => compare(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("views: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The connections of the largest case, and the descriptors of the programs.
+const DESCRIPTORS: u64 = 15_150;
+
+fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
+    let parts = Part::chosen(args)?;
+    let limit = rlimit::increase_nofile_limit(u64::MAX)?;
+    if limit < DESCRIPTORS && !args.quick {
+        return Err(format!("{DESCRIPTORS} descriptors are needed: 'ulimit -Hn'").into());
+    }
+    let load = servers::program(args)?;
+    let servers = servers::prepare(args)?;
+    let host = host::describe()?;
+    let runner = Runner::new(args, load)?;
+
+    let began = Instant::now();
+    let (mut runs, mut done, mut longest) = (Vec::new(), 0, Duration::ZERO);
+    while done < args.rounds() && began.elapsed() + longest <= args.minutes() {
+        let round_began = Instant::now();
+        for part in &parts {
+            for case in part.cases() {
+                for server in servers.iter().filter(|server| case.is_for(server.kind)) {
+                    let run = runner.run(server, case, done)?;
+                    eprintln!("{:4} s  {}", began.elapsed().as_secs(), run.line());
+                    runs.push(run);
+                }
+            }
+        }
+        done += 1;
+        longest = longest.max(round_began.elapsed());
+    }
+
+    let blamed: Vec<_> = runs.iter().filter_map(Run::blame).collect();
+    let record = Record {
+        host,
+        command: args.command(),
+        is_quick: args.quick,
+        rounds: done,
+        took: began.elapsed(),
+        parts,
+        runs,
+    };
+    let folder = args.out();
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("views.md"), record.page())?;
+    fs::write(folder.join("views.jsonl"), record.lines())?;
+    println!("{}\nwritten: {}", record.page(), folder.join("views.md").display());
+    match blamed.is_empty() {
+        true => Ok(()),
+        false => Err(format!("there were faults:\n{}", blamed.join("\n")).into()),
+    }
+}

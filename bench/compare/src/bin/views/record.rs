@@ -1,0 +1,395 @@
+//! The record: a page of tables for people, and a line of JSON for each run.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tidings_bench_compare::host::Host;
+use tidings_bench_compare::load::{Outcome, faults};
+use tidings_bench_compare::stats::{Middle, show};
+
+use crate::case::{
+    ACCESSES, Background, CROWD, Case, FANNED_OUT, MIDDLE, Part, Run, SIZES, TOPICS, Work,
+};
+use crate::servers::{Access, Kind};
+use crate::view::View;
+
+pub(crate) struct Record {
+    pub(crate) host: Host,
+    pub(crate) command: String,
+    pub(crate) is_quick: bool,
+    pub(crate) rounds: u32,
+    pub(crate) took: Duration,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) runs: Vec<Run>,
+}
+
+impl Record {
+    pub(crate) fn page(&self) -> String {
+        let Host { date, processor, cores, memory_gib, kernel, load_average, rustc, tidings } =
+            &self.host;
+        let quick = match self.is_quick {
+            true => {
+                " **This was a quick run, smaller than the tables say: its figures mean little.**"
+            }
+            false => "",
+        };
+        let mut text = format!(
+            "# What a view costs\n\n```\n{}\n```\n\n\
+             {date}. {cores} cores of {processor}, {memory_gib} GiB, {kernel}; load average {load_average} when it began. \
+             {rustc}. Tidings at {tidings}.\n\n\
+             Each run starts a fresh server, pinned to core 0, with the load (`tidings bench`) pinned to core 1. Events have \
+             100 bytes and are published over HTTP, 64 under way unless stated otherwise. {} round(s) in {} minutes, in each \
+             of which every server has its turn; figures are medians.{quick} Every delivery is checked: faults are those lost, \
+             doubled, out of order, misdelivered or altered, streams closed, and requests that failed. *× one topic* compares \
+             with readers of one topic at the same server in the same rounds.\n",
+            self.command,
+            self.rounds,
+            self.took.as_secs().div_ceil(60),
+        );
+        for part in &self.parts {
+            let servers = Kind::ALL.into_iter().filter(|&kind| self.has(*part, kind));
+            for (at, kind) in servers.enumerate() {
+                text += &match part {
+                    Part::Cpu => self.cpu(kind, at),
+                    Part::FanOut => self.fan_out(kind, at),
+                    Part::Memory => self.memory(kind, at),
+                    Part::Access => self.access(kind, at),
+                    Part::Beside => self.beside(kind, at),
+                    Part::Many => self.many(kind, at),
+                };
+                text += &self.faults(*part, kind);
+            }
+        }
+        text
+    }
+
+    fn has(&self, part: Part, kind: Kind) -> bool {
+        self.runs.iter().any(|run| run.case.part == part && run.server == kind)
+    }
+
+    /// The median of a figure of a case.
+    fn median(&self, kind: Kind, case: Case, figure: usize) -> Option<f64> {
+        let figure = case.work.figures().get(figure)?;
+        let runs = self.runs.iter().filter(|run| run.server == kind && run.case == case);
+        let figures = runs.filter_map(|run| match &run.outcome {
+            Outcome::Finished(result) => figure.of(result),
+            Outcome::Failed(_) => None,
+        });
+        Some(Middle::of(figures)?.median)
+    }
+
+    fn cpu(&self, kind: Kind, at: usize) -> String {
+        let case = |view, readers| case(Part::Cpu, view, readers, Work::OneEach);
+        let of = |view, readers| self.median(kind, case(view, readers), 0);
+        let sizes: Vec<_> =
+            SIZES.into_iter().filter(|&readers| case(View::One, readers).is_for(kind)).collect();
+        let named = |suffix: &str| {
+            sizes.iter().map(|&size| format!(" {}{suffix} |", readers(size))).collect::<String>()
+        };
+        let mut text = heading(
+            at,
+            "Each event for one reader",
+            "CPU time of the server for each event, in µs, beside so many readers; target: at most 1.3 × one topic, and at \
+             most 1.3 × from 500 to 5,000 readers.",
+            kind,
+        );
+        text += &format!(
+            "| view |{}{} 5,000 against 500 | met |\n| --- |{}\n",
+            named(""),
+            named(", × one topic"),
+            " ---: |".repeat(2 * sizes.len() + 2)
+        );
+        for view in [View::One].into_iter().chain(View::OTHERS) {
+            if view.stream(kind).is_none() {
+                continue;
+            }
+            let figures = sizes.iter().map(|&size| of(view, size));
+            let ratios = sizes.iter().map(|&size| ratio(of(view, size), of(View::One, size)));
+            let ratios: Vec<_> = ratios.collect();
+            let growth = ratio(of(view, MIDDLE), of(view, SIZES[0]));
+            let are_met = ratios.iter().chain([&growth]).map(|it| it.map(|it| it <= 1.3));
+            text += &format!(
+                "| {} |{}{} {} | {} |\n",
+                view.title(),
+                cells(figures, 1),
+                cells(ratios.iter().copied(), 2),
+                show(growth, 2),
+                if view == View::One { "–" } else { all_met(are_met) },
+            );
+        }
+        text
+    }
+
+    fn fan_out(&self, kind: Kind, at: usize) -> String {
+        let of = |view, work| self.median(kind, case(Part::FanOut, view, CROWD, work), 0);
+        let mut text = heading(
+            at,
+            "Each event for all of 1,000 readers",
+            "Targets: at least 0.9 × the deliveries per second of one topic with 64 events under way, and at most 1.1 × its \
+             CPU time with one event at a time.",
+            kind,
+        );
+        text += "| view | deliveries/s, 64 under way | × one topic | CPU per delivery alone, µs | × one topic | met |\n\
+                 | --- | ---: | ---: | ---: | ---: | ---: |\n";
+        for view in FANNED_OUT.into_iter().filter(|view| view.stream(kind).is_some()) {
+            let [merged, alone] = [Work::AllMerged, Work::AllAlone].map(|work| of(view, work));
+            let rate = ratio(merged, of(View::One, Work::AllMerged));
+            let cost = ratio(alone, of(View::One, Work::AllAlone));
+            let met = all_met([rate.map(|it| it >= 0.9), cost.map(|it| it <= 1.1)]);
+            let name = if view == View::Segment { "a common pattern" } else { view.title() };
+            text += &format!(
+                "| {name} | {} | {} | {} | {} | {} |\n",
+                show(merged, 0),
+                show(rate, 2),
+                show(alone, 2),
+                show(cost, 2),
+                if view == View::One { "–" } else { met },
+            );
+        }
+        text
+    }
+
+    fn memory(&self, kind: Kind, at: usize) -> String {
+        let cases: Vec<_> = Part::Memory.cases();
+        let of = |view| {
+            let case = cases.iter().find(|case| case.view == view)?;
+            self.median(kind, *case, 0)
+        };
+        let mut text = heading(
+            at,
+            "Idle readers",
+            "Resident memory of the server for each of 5,000 readers, in KB; targets: two topics at most 0.5, ten topics at \
+             most 1.5, a pattern at most 0.6 beyond a reader of one topic.",
+            kind,
+        );
+        text +=
+            "| view | memory each, KB | beyond one topic | met |\n| --- | ---: | ---: | ---: |\n";
+        for view in [View::One].into_iter().chain(View::OTHERS) {
+            if view.stream(kind).is_none() {
+                continue;
+            }
+            let beyond = of(view).zip(of(View::One)).map(|(it, one)| it - one);
+            let most = match view {
+                View::One => None,
+                View::Two => Some(0.5),
+                View::Ten => Some(1.5),
+                View::Mixed | View::Segment | View::Rest => Some(0.6),
+            };
+            let met = most.map_or("–", |most| all_met([beyond.map(|it| it <= most)]));
+            text += &format!(
+                "| {} | {} | {} | {met} |\n",
+                view.title(),
+                show(of(view), 2),
+                show(beyond, 2)
+            );
+        }
+        text
+    }
+
+    fn access(&self, kind: Kind, at: usize) -> String {
+        let mut text = heading(
+            at,
+            "With tokens and keys",
+            "The same with grants that cover what is read and are not everything, so that every event is checked; target: \
+             at most 1.05 × the cost without, and at least 0.95 × the rate.",
+            kind,
+        );
+        text += "| view | figure | without | token | API key | token, × | API key, × | met |\n\
+                 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+        let open = Part::Access.cases().into_iter().filter(|case| case.access == Access::Open);
+        for case in open {
+            let of = |access| self.median(kind, Case { access, ..case }, 0);
+            let [none, token, key] = ACCESSES.map(of);
+            let ratios = [token, key].map(|it| ratio(it, none));
+            let is_rate = case.work == Work::AllMerged;
+            let met = ratios.map(|it| it.map(|it| if is_rate { it >= 0.95 } else { it <= 1.05 }));
+            let figure = &case.work.figures()[0];
+            let size = readers(case.readers);
+            text += &format!(
+                "| {}, {size} readers | {} |{}{} {} |\n",
+                case.view.title(),
+                figure.title,
+                cells([none, token, key], figure.decimals),
+                cells(ratios, 2),
+                all_met(met)
+            );
+        }
+        text
+    }
+
+    fn beside(&self, kind: Kind, at: usize) -> String {
+        let mut text = heading(
+            at,
+            "Another topic meanwhile",
+            "The time from publishing an event to a topic of one reader until it is read, in ms, one event at a time with \
+             pauses of 2 ms. The probe has precedence on the load's core.",
+            kind,
+        );
+        text += "| | p50 | p99 | max | events |\n| --- | ---: | ---: | ---: | ---: |\n";
+        for background in Background::ALL {
+            let case = case(Part::Beside, View::Segment, 1, Work::Probe(background));
+            let of = |figure| self.median(kind, case, figure);
+            let figures = cells([of(1), of(0), of(2)], 2);
+            text += &format!("| {} |{figures} {} |\n", background.title(), show(of(3), 0));
+        }
+        text
+    }
+
+    fn many(&self, kind: Kind, at: usize) -> String {
+        let mut text = heading(
+            at,
+            "Many topics and patterns",
+            "CPU time of the server for each event that is published to a topic that it knows, over HTTP, without readers of \
+             the topic, beside readers of a tenth as many different patterns; target: the same, within 1.1 ×.",
+            kind,
+        );
+        text += "| topics | patterns | CPU per event, µs | × |\n| ---: | ---: | ---: | ---: |\n";
+        let of = |topics| {
+            self.median(kind, case(Part::Many, View::Segment, 0, Work::Publish(topics)), 0)
+        };
+        for topics in TOPICS {
+            let times = ratio(of(topics), of(TOPICS[0]));
+            let patterns = show(Some(f64::from(topics) / 10.0), 0);
+            let topic_count = show(Some(f64::from(topics)), 0);
+            text += &format!(
+                "| {topic_count} | {patterns} | {} | {} |\n",
+                show(of(topics), 1),
+                show(times, 2)
+            );
+        }
+        text
+    }
+
+    /// The faults of a part, and the runs that failed.
+    fn faults(&self, part: Part, kind: Kind) -> String {
+        let runs = || self.runs.iter().filter(|run| run.case.part == part && run.server == kind);
+        let mut text = String::new();
+        let mut found = 0;
+        for run in runs() {
+            match &run.outcome {
+                Outcome::Finished(result) => found += faults(result),
+                Outcome::Failed(why) => {
+                    text += &format!("\n{}, round {}: {why}\n", run.case.name(), run.round + 1);
+                }
+            }
+        }
+        format!("\nFaults: {found}.\n{text}")
+    }
+
+    /// Returns a line of JSON about the comparison, and one for each run.
+    pub(crate) fn lines(&self) -> String {
+        let about = json!({
+            "command": self.command,
+            "date": self.host.date,
+            "processor": self.host.processor,
+            "kernel": self.host.kernel,
+            "tidings": self.host.tidings,
+        });
+        let mut text = format!("{about}\n");
+        for run in &self.runs {
+            let mut line = json!({
+                "round": run.round + 1,
+                "case": run.case.name(),
+                "server": run.server.name(),
+            });
+            match &run.outcome {
+                Outcome::Finished(result) => line["result"] = result.clone(),
+                Outcome::Failed(why) => line["failed"] = why.as_str().into(),
+            }
+            text += &format!("{line}\n");
+        }
+        text
+    }
+}
+
+/// Returns the heading of a part, with its explanation before the first server's table.
+fn heading(at: usize, title: &str, about: &str, kind: Kind) -> String {
+    let about = if at == 0 { format!("\n## {title}\n\n{about}\n") } else { String::new() };
+    format!("{about}\n**{}**\n\n", kind.title())
+}
+
+fn case(part: Part, view: View, readers: u32, work: Work) -> Case {
+    Case { part, view, access: Access::Open, readers, work }
+}
+
+fn readers(count: u32) -> String {
+    show(Some(f64::from(count)), 0)
+}
+
+fn ratio(figure: Option<f64>, to: Option<f64>) -> Option<f64> {
+    figure.zip(to).map(|(figure, to)| figure / to)
+}
+
+fn cells(figures: impl IntoIterator<Item = Option<f64>>, decimals: usize) -> String {
+    figures.into_iter().map(|figure| format!(" {} |", show(figure, decimals))).collect()
+}
+
+/// Returns whether all targets are met, in words.
+fn all_met(are_met: impl IntoIterator<Item = Option<bool>>) -> &'static str {
+    let mut all = Some(true);
+    for is_met in are_met {
+        all = match (all, is_met) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (None, _) | (_, None) => None,
+            _ => Some(true),
+        };
+    }
+    match all {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "not measured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn host() -> Host {
+        let text = || "x".to_owned();
+        Host {
+            date: text(),
+            processor: text(),
+            cores: 2,
+            memory_gib: 24,
+            kernel: text(),
+            load_average: text(),
+            rustc: text(),
+            tidings: text(),
+        }
+    }
+
+    fn cpu_run(view: View, readers: u32, micros: f64) -> Run {
+        let result = json!({ "server": { "cpu_us_per_event": micros }, "faults": { "lost": 0 } });
+        let case = case(Part::Cpu, view, readers, Work::OneEach);
+        Run { round: 0, server: Kind::Tidings, case, outcome: Outcome::Finished(result) }
+    }
+
+    #[test]
+    fn a_view_is_compared_with_one_topic_and_with_fewer_readers() {
+        let mut runs = Vec::new();
+        for readers in SIZES {
+            runs.push(cpu_run(View::One, readers, 20.0));
+            runs.push(cpu_run(View::Two, readers, 25.0));
+            runs.push(cpu_run(View::Rest, readers, 30.0));
+        }
+        let (parts, took) = (vec![Part::Cpu], Duration::from_secs(61));
+        let command = "the command".to_owned();
+        let record =
+            Record { host: host(), command, is_quick: false, rounds: 1, took, parts, runs };
+        let page = record.page();
+        for wanted in [
+            "the command",
+            "| one topic | 20.0 | 20.0 | 20.0 | 1.00 | 1.00 | 1.00 | 1.00 | – |",
+            "everybody's | 25.0 | 25.0 | 25.0 | 1.25 | 1.25 | 1.25 | 1.00 | yes |",
+            "(`u/17/**`) | 30.0 | 30.0 | 30.0 | 1.50 | 1.50 | 1.50 | 1.00 | NO |",
+            "(`u/17/*`) | – | – | – | – | – | – | – | not measured |",
+            "Faults: 0.",
+        ] {
+            assert!(page.contains(wanted), "{wanted} in:\n{page}");
+        }
+        assert_eq!(record.lines().lines().count(), 10);
+    }
+}
