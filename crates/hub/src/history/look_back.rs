@@ -9,9 +9,9 @@ use crate::cursor::{Cursor, Sequence};
 /// Entries looked at for the latest events: what is further back is not among the latest of history.
 const LATEST_ENTRIES_MAX: usize = 8192;
 
-/// Steps taken for the last event before a stream: some milliseconds. A stream whose filters match nothing
-/// for so long starts after a place without an event.
-const LAST_STEPS_MAX: usize = 8 * Steps::MAX;
+/// Steps taken for the last event before a stream: a fraction of a millisecond. A stream whose filters
+/// match nothing for so long starts after a place without an event, which serves its reader as well.
+const LAST_STEPS_MAX: usize = 2048;
 
 /// A look back that takes several [`Steps`]: where it goes on, and how much it may still look at.
 #[derive(Clone, Copy, Debug)]

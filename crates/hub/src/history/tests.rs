@@ -365,17 +365,12 @@ fn a_look_takes_a_bounded_number_of_steps_whatever_the_patterns() {
     let filters = filters.map(|text| TopicFilter::pattern(text).unwrap());
     let view = history.history.resolve(&View::new(filters));
 
-    let (mut looks, mut back) = (1, LookBack::from(history.history.tail()));
-    let found = loop {
-        match history.history.last_id(&view, &mut back) {
-            Some(found) => break found,
-            None => looks += 1,
-        }
-    };
-    // The event is too far back, so a place after it is named, and none before.
+    // The event is too far back, so a place after it is named, and none before. Opening a stream walked
+    // 65,536 entries for it: 8 ms.
+    let mut back = LookBack::from(history.history.tail());
+    let found = history.history.last_id(&view, &mut back).expect("it takes one look");
     let place = Cursor::parse(found.unwrap().as_str()).unwrap().sequence.get();
-    assert!((1001..2001).contains(&place), "{place}");
-    assert_eq!(looks, 8);
+    assert!((2001 - 2048_u64.div_ceil(PATTERNS as u64)..2001).contains(&place), "{place}");
 
     let (mut looks, mut latest) = (1, Latest::new(history.history.tail(), 1));
     while !history.history.find_latest(&view, &mut latest) {
