@@ -165,6 +165,12 @@ impl Tap {
         self.hub.read().view_of(state.resolved())
     }
 
+    /// The name of a topic, if it is known.
+    #[must_use]
+    pub fn topic(&self, key: TopicKey) -> Option<Topic> {
+        self.hub.read().name_of(key).cloned()
+    }
+
     /// Returns whether a slot's view includes the topic's events.
     #[must_use]
     pub fn reads(&self, state: &ReaderState, topic: &Topic) -> bool {

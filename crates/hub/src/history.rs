@@ -309,6 +309,12 @@ impl History {
         view.groups().iter().for_each(|&key| self.topics.release_pattern(key));
     }
 
+    /// The name of a topic that is known.
+    #[cfg(feature = "engine")]
+    pub(crate) fn name_of(&self, key: TopicKey) -> Option<&Topic> {
+        self.topics.get(key).map(|state| &state.name)
+    }
+
     /// The subscribers to wake when an event is published to the topic.
     pub(crate) fn watchers(&mut self, key: TopicKey) -> Option<Arc<WatchList>> {
         let state = self.topics.get_mut(key)?;

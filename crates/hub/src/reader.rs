@@ -316,12 +316,21 @@ impl ReaderState {
         self.resolved.only_topic()
     }
 
-    /// Returns whether the view's grant is limited. Such a slot must read private events from history,
-    /// which checks them, and all events if the view has patterns, which may be wider than the grant.
-    /// The topics that the view names must be [allowed](crate::Grant::allows_topic).
+    /// Returns whether the view's grant is limited. Such a slot takes private events, and, if the view has
+    /// patterns, which may be wider than the grant, all events only as far as the grant
+    /// [allows](ReaderState::allows) them. The topics that the view names must be
+    /// [allowed](crate::Grant::allows_topic).
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.resolved.grant().is_some()
+    }
+
+    /// Returns whether the view's grant allows the events of a topic, private ones or the others. An event
+    /// of several topics may be allowed for another one of them.
+    #[must_use]
+    pub fn allows(&self, topic: &Topic, is_private: bool) -> bool {
+        let mut grant = self.resolved.grant().into_iter();
+        grant.all(|grant| grant.allows(std::iter::once(topic.as_str()), is_private))
     }
 
     /// Returns whether the place is still to be found, or a gap to be told: until then, a client cannot be

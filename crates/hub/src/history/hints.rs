@@ -33,6 +33,8 @@ pub struct Run {
     /// Contains an entry that is not an event, so each slot must read from history.
     is_special: bool,
     has_private: bool,
+    has_public: bool,
+    is_shared: bool,
 }
 
 /// How a run meets a slot's cursor.
@@ -85,11 +87,22 @@ impl Run {
         self.is_special
     }
 
-    /// Returns whether some of the events are private, so that slots whose
-    /// [grant is limited](crate::reader::ReaderState::is_limited) read from history.
+    /// Returns whether some of the events are private.
     #[must_use]
     pub fn has_private(&self) -> bool {
         self.has_private
+    }
+
+    /// Returns whether some of the events are not private.
+    #[must_use]
+    pub fn has_public(&self) -> bool {
+        self.has_public
+    }
+
+    /// Returns whether some of the events are of other topics as well, for which a grant may allow them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// The newest entry of the run.
@@ -148,6 +161,7 @@ pub(super) struct Watched {
     index: u32,
     is_special: bool,
     is_private: bool,
+    is_shared: bool,
 }
 
 /// The shards that watch an entry of a topic.
@@ -175,6 +189,7 @@ impl Watched {
             index: index as u32,
             is_special: !matches!(entry.content, Content::Event(_)),
             is_private: entry.private,
+            is_shared: entry.topics.as_slice().len() > 1,
         }
     }
 
@@ -205,12 +220,20 @@ fn add(runs: &mut SmallVec<[Run; 1]>, entry: &Watched, at: usize) {
             run.indices.push(index);
             run.is_special |= entry.is_special;
             run.has_private |= entry.is_private;
+            run.has_public |= !entry.is_private;
+            run.is_shared |= entry.is_shared;
         }
         _ => {
-            let &Watched { topic, previous, is_special, is_private, .. } = entry;
-            let (groups, indices) = (entry.groups().cloned(), smallvec![index]);
-            let has_private = is_private;
-            runs.push(Run { topic, groups, previous, indices, is_special, has_private });
+            runs.push(Run {
+                topic: entry.topic,
+                groups: entry.groups().cloned(),
+                previous: entry.previous,
+                indices: smallvec![index],
+                is_special: entry.is_special,
+                has_private: entry.is_private,
+                has_public: !entry.is_private,
+                is_shared: entry.is_shared,
+            });
         }
     }
 }

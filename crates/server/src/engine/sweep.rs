@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use tidings_hub::Sequence;
-use tidings_hub::engine::{Block, GroupKey, Hint, Run, TopicKey};
+use tidings_hub::engine::{Block, GroupKey, Hint, ReaderState, Run, Tap, TopicKey};
+use tidings_hub::{Sequence, Topic};
 
 use super::gathered::{Framing, Gathered};
 
@@ -25,8 +25,12 @@ pub(super) struct Sweep {
     runs: Vec<(Arc<Block>, Run)>,
     /// Contains an entry that is not an event, so each slot must read from history.
     pub(super) is_special: bool,
-    /// Some of them are private: slots whose grant is limited read from history.
-    pub(super) has_private: bool,
+    has_private: bool,
+    has_public: bool,
+    /// Some of them are of other topics as well.
+    is_shared: bool,
+    /// The topic's name, once a slot needs it.
+    name: Option<Topic>,
     /// The list to visit next: the topic's own, and then those of slots with several topics or patterns.
     pub(super) list: usize,
     /// Slots before this place in that list have not been visited yet.
@@ -44,6 +48,9 @@ impl Sweep {
             runs: Vec::new(),
             is_special: false,
             has_private: false,
+            has_public: false,
+            is_shared: false,
+            name: None,
             list: 0,
             next: None,
         }
@@ -57,6 +64,25 @@ impl Sweep {
     /// The sweep's events, from the oldest to the newest.
     pub(super) fn events(&self) -> Option<RangeInclusive<Sequence>> {
         Some(self.chunked.first()?..=self.chunked.last()?)
+    }
+
+    /// How much of it the grant of a slot allows.
+    pub(super) fn allowed(&mut self, reader: &ReaderState, tap: &Tap) -> Allowed {
+        // A stream of an exact topic is only open if its grant allows the topic.
+        if !reader.is_limited() || (!self.has_private && reader.groups().is_empty()) {
+            return Allowed::All;
+        }
+        if self.name.is_none() {
+            self.name = tap.topic(self.topic);
+        }
+        let Some(name) = &self.name else { return Allowed::Some };
+        if reader.allows(name, self.has_private) {
+            Allowed::All
+        } else if !self.is_shared && !reader.allows(name, !self.has_public) {
+            Allowed::Nothing
+        } else {
+            Allowed::Some
+        }
     }
 
     /// The events in the framing of a slot's connection.
@@ -74,6 +100,15 @@ impl Sweep {
             }),
         }
     }
+}
+
+/// How much of a sweep a slot may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    All,
+    Nothing,
+    /// Perhaps some of it: each event has to be checked.
+    Some,
 }
 
 /// The sweeps under way and those that wait, their topics taking turns.
@@ -112,6 +147,8 @@ impl Sweeps {
         let spare = &mut self.spare;
         let sweep = sweeps.waiting.get_or_insert_with(|| Sweep::new(run, std::mem::take(spare)));
         sweep.has_private |= run.has_private();
+        sweep.has_public |= run.has_public();
+        sweep.is_shared |= run.is_shared();
         // The latest run knows all patterns. A slot whose pattern was added meanwhile is behind, and
         // reads from history.
         sweep.groups = run.shared_groups();

@@ -2,6 +2,7 @@
 
 mod ends;
 mod fairness;
+mod grants;
 mod model;
 mod rests;
 mod threads;
@@ -22,6 +23,8 @@ use tidings_hub::{
     Client, Cursor, Draft, Event, Hub, HubConfig, Now, Start, Topic, TopicFilter, Topics, View,
 };
 use tidings_proto::{Decoder, Item};
+
+use self::grants::Rights;
 
 use super::gathered::Framing;
 use super::shard::{Shard, ShardConfig};
@@ -82,6 +85,7 @@ struct Peer {
     wire: Rc<RefCell<Wire>>,
     key: usize,
     view: View,
+    rights: Option<Rights>,
     framing: Framing,
     /// The sequence after which everything must be sent.
     after: u64,
@@ -105,7 +109,8 @@ struct Fixture {
     tap: Arc<Tap>,
     shard: Shard<FakeSocket, ()>,
     topics: Vec<Topic>,
-    published: Vec<Vec<Topic>>,
+    /// The topics of each event, and whether it is private.
+    published: Vec<(Topics, bool)>,
     peers: Vec<Peer>,
     evicts: bool,
     counts: Counts,
@@ -160,22 +165,31 @@ impl Fixture {
         for _ in 0..self.rng.usize(1..6) {
             let topics: Vec<_> = (0..self.rng.usize(1..3)).map(|_| self.topic()).collect();
             let topics = Topics::new(topics).unwrap();
-            self.published.push(topics.as_slice().to_vec());
+            let is_private = self.rng.u32(0..4) == 0;
+            self.published.push((topics.clone(), is_private));
             // The rest of a large event that is cut stays in history's block.
             let len = if self.rng.u32(0..20) == 0 { 4_000..9_000 } else { 0..200 };
             let data = format!("{}{}", self.published.len(), "x".repeat(self.rng.usize(len)));
-            drop(self.hub.publish(Draft::new(topics, Event::new(data))));
+            let draft = Draft::new(topics, Event::new(data)).with_private(is_private);
+            drop(self.hub.publish(draft));
         }
     }
 
     fn add(&mut self) {
         // If topics are evicted separately, the losses of a view of several are checked by the
         // model.
-        let view = match self.rng.u32(0..4) {
+        let view: View = match self.rng.u32(0..5) {
             _ if self.evicts => self.topic().into(),
             0 => TopicFilter::pattern("a/*").unwrap().into(),
-            1 => View::new([self.topic().into(), self.topic().into()]),
+            1 => TopicFilter::pattern("**").unwrap().into(),
+            2 => View::new([self.topic().into(), self.topic().into()]),
             _ => self.topic().into(),
+        };
+        // What was evicted counts as lost even to a reader that might not have read it.
+        let rights = if self.evicts { None } else { Rights::random(&mut self.rng, &view) };
+        let view = match &rights {
+            Some(rights) => view.with_grant(rights.grant()),
+            None => view,
         };
         let framing = if self.rng.bool() { Framing::Chunked } else { Framing::Close };
         let after = if self.rng.bool() { 0 } else { self.published.len() as u64 };
@@ -193,7 +207,7 @@ impl Fixture {
                 permit: (),
             },
         });
-        self.peers.push(Peer { wire, key, view, framing, after });
+        self.peers.push(Peer { wire, key, view, rights, framing, after });
     }
 
     fn turn(&mut self) {
@@ -263,8 +277,10 @@ impl Fixture {
             Framing::Close => body.to_vec(),
         };
         let wanted = |sequence: u64| {
-            let topics = &self.published[sequence as usize - 1];
-            topics.iter().any(|topic| peer.view.matches(topic.as_str()))
+            let (topics, is_private) = &self.published[sequence as usize - 1];
+            let allows = |rights: &Rights| rights.allow(topics.as_slice(), *is_private);
+            topics.as_slice().iter().any(|topic| peer.view.matches(topic.as_str()))
+                && peer.rights.as_ref().is_none_or(allows)
         };
         let (mut decoder, mut input) = (Decoder::new(), &text[..]);
         let (mut after, mut may_miss, mut gaps) = (peer.after, false, 0);

@@ -3,16 +3,16 @@
 use std::io;
 
 use tidings_hub::Sequence;
-use tidings_hub::engine::Meeting;
+use tidings_hub::engine::{Meeting, Tap};
 
 use super::super::gathered::{Framing, Gathered};
 use super::super::slot::{Cold, Hot, Rest, Room, Tick};
 use super::super::socket::{Socket, write_some};
-use super::super::sweep::Sweep;
+use super::super::sweep::{Allowed, Sweep};
 
 /// The outcome of offering a sweep's events to a slot.
 pub(super) enum Offered {
-    /// Nothing was sent: the slot has them already, or is behind anyway.
+    /// Nothing was sent: the slot has them already, may not have them, or is behind anyway.
     Nothing,
     /// This many were delivered; not all of them if the socket is no longer writable.
     Delivered(u64),
@@ -23,30 +23,30 @@ pub(super) enum Offered {
 /// Sends a sweep's events to a slot that stands just before them. `may_take` says whether its cursor has
 /// passed all that its view has of other topics before them.
 pub(super) fn offer<S: Socket, P>(
-    hot: &mut Hot<S>,
-    cold: &mut Cold<P>,
+    (hot, cold): (&mut Hot<S>, &mut Cold<P>),
     sweep: &mut Sweep,
-    now: Tick,
+    (tap, now): (&Tap, Tick),
     may_take: impl FnOnce(Sequence) -> bool,
 ) -> io::Result<Offered> {
     let Some(events) = sweep.events().filter(|_| !hot.is_behind) else {
         return Ok(Offered::Nothing);
     };
+    let last = *events.end();
     match Meeting::of(sweep.previous, events, sweep.is_special, hot.after) {
         Meeting::Past => Ok(Offered::Nothing),
         Meeting::Behind => Ok(Offered::Behind),
-        // Reading from history checks each event against the slot's grant. A stream of an exact topic
-        // is only open if its grant allows the topic.
-        Meeting::Next
-            if cold.reader.is_limited()
-                && (sweep.has_private || !cold.reader.groups().is_empty()) =>
-        {
-            Ok(Offered::Behind)
-        }
         Meeting::Next if !may_take(hot.after) => Ok(Offered::Behind),
-        Meeting::Next => {
-            deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
-        }
+        Meeting::Next => match sweep.allowed(&cold.reader, tap) {
+            Allowed::All => {
+                deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
+            }
+            Allowed::Nothing => {
+                hot.after = last;
+                Ok(Offered::Nothing)
+            }
+            // Reading from history checks each event against the slot's grant.
+            Allowed::Some => Ok(Offered::Behind),
+        },
     }
 }
 

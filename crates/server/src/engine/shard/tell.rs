@@ -94,7 +94,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let from = to.saturating_sub(visits_max);
         for &key in list[from..to].iter().rev() {
             let (hot, cold) = self.slots.both(key as usize);
-            match offer(hot, cold, sweep, self.now, |_| true) {
+            match offer((&mut *hot, cold), sweep, (&self.tap, self.now), |_| true) {
                 Ok(Offered::Nothing) => {}
                 Ok(Offered::Delivered(events)) => {
                     self.delivered += events;
@@ -125,7 +125,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             let (hot, cold) = self.slots.both(key as usize);
             let (multi, topic) = (&self.lists.multi, sweep.topic);
             let may_take = |after| multi.may_take(member, topic, after);
-            match offer(hot, cold, sweep, self.now, may_take) {
+            match offer((&mut *hot, cold), sweep, (&self.tap, self.now), may_take) {
                 Ok(Offered::Nothing) => {}
                 Ok(Offered::Delivered(events)) => {
                     self.delivered += events;
