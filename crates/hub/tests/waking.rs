@@ -87,6 +87,34 @@ fn what_is_in_nobodys_view_wakes_nobody() {
     }
 }
 
+/// Readers of several topics and of patterns were all told of every event.
+#[test]
+fn an_event_for_one_reader_wakes_that_reader_alone_beside_a_thousand_others() {
+    let hub = Hub::default();
+    let views = |user: usize| {
+        let (own, pattern) = (format!("u/{user}/a"), format!("u/{user}/**"));
+        let mixed = [format!("m/{user}"), format!("quiet/{user}/*")];
+        [view(&[&own, "all"]), view(&[&pattern]), view(&[&mixed[0], &mixed[1]])]
+    };
+    let (others, waker) = Count::new();
+    let mut bodies: Vec<_> = (0..1000)
+        .flat_map(views)
+        .map(|view| hub.subscribe(view, Start::Tail).into_body())
+        .collect();
+    bodies.iter_mut().for_each(|body| drop(pieces(body, &waker)));
+    let (own, waker) = Count::new();
+    for body in &mut bodies[3 * 500..3 * 501] {
+        assert!(pieces(body, &waker).is_empty());
+    }
+    for (topic, woken) in [("u/500/a", 2), ("u/500/b/c", 0), ("m/500", 1), ("nobody", 0)] {
+        publish(&hub, topic);
+        assert_eq!((own.take(), others.take()), (woken, 0), "{topic}");
+    }
+    publish(&hub, "all");
+    // The one that reads its own topic as well was woken, and has not looked since.
+    assert_eq!((own.take(), others.take()), (0, 999));
+}
+
 #[test]
 fn a_stream_that_has_ended_or_left_is_not_woken() {
     let hub = Hub::default();
