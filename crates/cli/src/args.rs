@@ -4,6 +4,7 @@
 
 pub(crate) mod bench;
 mod journal;
+mod tls;
 mod token;
 mod tools;
 
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 use self::bench::BenchArgs;
 pub(crate) use self::journal::{DataArgs, FolderArgs, JournalArgs, JournalCommand};
+pub(crate) use self::tls::TlsArgs;
 pub(crate) use self::token::{KeyArgs, KeyCommand, KeyNewArgs, RightsArgs, TokenArgs};
 pub(crate) use self::tools::{ListenArgs, PublishArgs, RelayArgs};
 
@@ -97,6 +99,9 @@ pub(crate) struct ServeArgs {
     pub(crate) open: bool,
 
     #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
     pub(crate) data: DataArgs,
 
     /// Maximum number of events kept per topic [default: unlimited].
@@ -156,7 +161,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     /// The flags that settings have, without their dashes, and the texts given with each.
-    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 18] {
+    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 22] {
         let one = |text: &Option<String>| text.iter().cloned().collect();
         let path =
             |path: &Option<PathBuf>| path.iter().map(|it| it.display().to_string()).collect();
@@ -164,6 +169,10 @@ impl ServeArgs {
         [
             ("listen", self.listen.clone()),
             ("open", switch(self.open)),
+            ("tls-certificate", path(&self.tls.tls_certificate)),
+            ("tls-key", path(&self.tls.tls_key)),
+            ("tls-client-ca", path(&self.tls.tls_client_ca)),
+            ("tls-redirect", self.tls.tls_redirect.clone()),
             ("data", path(&self.data.data)),
             ("memory", switch(self.data.memory)),
             ("history-bytes", one(&self.data.history_bytes)),
@@ -188,6 +197,6 @@ const SERVE_HELP: &str = "\
 Sources:
   Every option is also a variable of the environment, such as TIDINGS_HISTORY_BYTES (lists have
   commas), and a key of the configuration file, such as history_bytes. --allow-host is 'hosts'
-  there, and --allow-origin is 'origins'. Flags win over the environment, and that over the file.
-  SIGHUP reads them again: hosts, origins, bodies_bytes, keys and the access to topics change
-  without a restart.";
+  there, --allow-origin is 'origins', and --tls-key is 'key' in [tls]. Flags win over the environment, and that over the file.
+  SIGHUP reads them again: hosts, origins, bodies_bytes, keys, the access to topics and the files
+  of TLS change without a restart.";

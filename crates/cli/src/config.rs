@@ -9,6 +9,7 @@ mod journal;
 mod retain;
 mod section;
 mod settings;
+mod tls;
 mod token;
 mod tools;
 mod units;
@@ -19,10 +20,10 @@ use std::net::{SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tidings_hub::HubConfig;
-use tidings_server::{HostName, Hosts, Origin, Origins, Others, ServerConfig};
+use tidings_server::{HostName, Hosts, Origin, Origins, Others, ServerConfig, TlsConfig};
 use tracing::level_filters::LevelFilter;
 
 use self::file::ConfigFile;
@@ -33,6 +34,7 @@ use crate::args::{DataArgs, ServeArgs};
 
 pub(crate) use self::bench::{BenchConfig, Output};
 pub(crate) use self::journal::{DataFolder, JournalConfig};
+pub(crate) use self::tls::{TlsFiles, TlsTexts};
 pub(crate) use self::token::{KeyConfig, TokenConfig};
 pub(crate) use self::tools::{
     Color, DataSource, Exec, ExecInput, FileFormat, Input, Interactive, ListenConfig, OnFailure,
@@ -45,6 +47,8 @@ pub(crate) struct ServeConfig {
     pub(crate) hub: HubConfig,
     pub(crate) journal: JournalConfig,
     pub(crate) server: ServerConfig,
+    /// The files of TLS, and what they held when they were read.
+    pub(crate) tls: Option<(TlsFiles, TlsTexts)>,
     /// Whether an address to listen on can be reached from other machines.
     pub(crate) is_exposed: bool,
     pub(crate) log: LevelFilter,
@@ -152,6 +156,7 @@ impl ServeConfig {
                 "without [auth] everyone may read every topic, whatever its access".to_owned(),
             );
         }
+        warnings.extend(tls::warnings(&self.server, SystemTime::now()));
         let is_served = matches!(&self.server.hosts, Hosts::Listed(names) if !names.is_empty());
         if self.is_exposed && self.server.hosts != Hosts::Any && !is_served {
             warnings.push(
@@ -222,6 +227,7 @@ impl ServeChecker<'_> {
         let mut server = ServerConfig::default();
         server.listen = self.all("listen", addresses).into_iter().flatten().collect();
         let is_exposed = self.is_exposed(&server.listen);
+        let tls = self.tls(&mut server);
         let journal = self.journal(&mut hub.retention.bytes_max);
         self.set(&mut hub.retention.topic_events_max, "history_events", |text| {
             let why = |_| "must be a whole number of at least 1".to_owned();
@@ -259,10 +265,29 @@ impl ServeChecker<'_> {
             hub,
             journal,
             server,
+            tls,
             is_exposed,
             log,
             settings: Settings::default(),
             sections: String::new(),
+        }
+    }
+
+    /// Reads the files of TLS, if there are any.
+    fn tls(&mut self, server: &mut ServerConfig) -> Option<(TlsFiles, TlsTexts)> {
+        let redirect = self.all("tls.redirect", addresses);
+        let files = TlsFiles::of(self.settings, self.mistakes)?;
+        match files.identity() {
+            Ok((texts, identity)) => {
+                let mut tls = TlsConfig::new(identity);
+                tls.redirect = redirect.into_iter().flatten().collect();
+                server.tls = Some(tls);
+                Some((files, texts))
+            }
+            Err(why) => {
+                self.mistakes.push(why);
+                None
+            }
         }
     }
 
@@ -547,6 +572,16 @@ mod tests {
             Self(folder)
         }
 
+        /// Writes a certificate for a host, which is its own authority, and its key.
+        fn issue(&self, host: &str) {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+            let certificate = params.self_signed(&key).unwrap().pem();
+            std::fs::write(self.0.join("clients.pem"), &certificate).unwrap();
+            std::fs::write(self.0.join("cert.pem"), certificate).unwrap();
+            std::fs::write(self.0.join("key.pem"), key.serialize_pem()).unwrap();
+        }
+
         fn path(&self) -> String {
             self.0.join("tidings.toml").display().to_string()
         }
@@ -654,6 +689,37 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_a_section_of_the_file_and_its_paths_are_the_files() {
+        let text = "hosts = [\"a.example\", \"b.example\"]\n[tls]\ncertificate = \"cert.pem\"\n\
+                    key = \"key.pem\"\nredirect = [\"127.0.0.1:0\"]";
+        let file = Written::new("tls", text);
+        let missing = check_all("", &[], &file).unwrap_err().to_string();
+        assert!(missing.contains("cert.pem cannot be read"), "{missing}");
+        file.issue("a.example");
+        let config = check_all("", &[], &file).unwrap();
+        let tls = config.server.tls.as_ref().unwrap();
+        assert_eq!((tls.identity.names(), tls.redirect.len()), (vec!["a.example".to_owned()], 1));
+        let warnings = config.warnings().join("\n");
+        assert!(warnings.contains("not for the host b.example"), "{warnings}");
+        assert!(!warnings.contains("not for the host a.example"), "{warnings}");
+    }
+
+    #[test]
+    fn a_part_of_tls_alone_is_a_mistake() {
+        let text = "[tls]\nkey = \"key.pem\"\ncertificates = \"cert.pem\"";
+        let mistakes = check_all("", &[], &Written::new("half", text)).unwrap_err().to_string();
+        for part in [
+            ":2: tls.key = \"key.pem\": needs its certificate",
+            ":3: unknown key 'tls.certificates': did you mean 'tls.certificate'?",
+        ] {
+            assert!(mistakes.contains(part), "{mistakes}");
+        }
+        for flag in ["--tls-certificate a", "--tls-client-ca a", "--tls-redirect 127.0.0.1:0"] {
+            assert!(check(flag).unwrap_err().to_string().contains(" needs "), "{flag}");
+        }
+    }
+
+    #[test]
     fn a_new_value_is_taken_up_or_needs_a_restart() {
         let old = check("--retry 1s --allow-host a").unwrap().settings;
         let new = check("--retry 2s --heartbeat 1s --allow-host b").unwrap().settings;
@@ -686,7 +752,9 @@ mod tests {
         let is_key =
             |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| find(key).is_some());
         let text = lines.filter(is_key).map(|line| format!("{line}\n")).collect::<String>();
-        let config = check_all("", &[], &Written::new("example", &text)).unwrap();
+        let file = Written::new("example", &text);
+        file.issue("events.example.com");
+        let config = check_all("", &[], &file).unwrap();
         let lines = sections.lines().filter_map(|line| line.strip_prefix("# "));
         let sections = lines.map(|line| format!("{line}\n")).collect::<String>();
         let secret = "s".repeat(32);

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod certificates;
 mod config;
 mod demo;
 mod follow;

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, RetentionRule};
-use tidings_server::{Control, Hosts, Server};
+use tidings_server::{Control, Hosts, Server, ServerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::error;
 
 use crate::args::ServeArgs;
-use crate::config::{DataFolder, JournalConfig, Mistakes, ServeConfig, Settings};
+use crate::certificates;
+use crate::config::{DataFolder, JournalConfig, Mistakes, ServeConfig, Settings, TlsFiles};
 use crate::demo;
 use crate::demo::keyed::Keyed;
 use crate::journal::unusable;
@@ -82,13 +83,31 @@ async fn serve(
         Site::Hub => ServeConfig::read(args),
         Site::Demo => ServeConfig::read_demo(args),
     };
-    let rules = config.hub.retention.rules;
-    let old = (config.settings, config.server.auth.is_some(), rules);
-    let reloading = reload(read, old, hangups, control);
-    tokio::pin!(serving, reloading);
+    let (following, files) = match config.tls {
+        Some((files, texts)) => {
+            let (sender, files) = watch::channel(files);
+            (Some(certificates::follow(files, texts, control.clone())), Some(sender))
+        }
+        None => (None, None),
+    };
+    let following = async {
+        match following {
+            Some(following) => following.await,
+            None => pending().await,
+        }
+    };
+    let running = Running {
+        settings: config.settings,
+        has_auth: config.server.auth.is_some(),
+        rules: config.hub.retention.rules,
+        files,
+    };
+    let reloading = reload(read, running, hangups, control);
+    tokio::pin!(serving, reloading, following);
     let served = tokio::select! {
         served = &mut serving => served,
         never = &mut reloading => match never {},
+        never = &mut following => match never {},
         signal = signals.next() => {
             say(&format!("{}: ending streams; a second signal ends the process at once", signal.name));
             let _ = end.send(());
@@ -115,10 +134,46 @@ async fn open(config: &ServeConfig) -> Result<(Hub, Option<DiskJournal>), Box<dy
     Ok((hub, Some(journal)))
 }
 
+/// The configuration of a running hub.
+struct Running {
+    settings: Settings,
+    has_auth: bool,
+    rules: Vec<RetentionRule>,
+    /// The files of TLS, if it speaks TLS.
+    files: Option<watch::Sender<TlsFiles>>,
+}
+
+impl Running {
+    /// The parts of a new configuration that need a restart.
+    fn needing_restart(&self, new: &ServeConfig) -> Vec<&'static str> {
+        let mut restart = self.settings.needing_restart(&new.settings);
+        if self.has_auth != new.server.auth.is_some() {
+            restart.push("auth");
+        }
+        if self.files.is_some() != new.tls.is_some() {
+            restart.push("tls");
+        }
+        // Those of [[topics]] are no setting.
+        if self.rules != new.hub.retention.rules && !restart.contains(&"retain") {
+            restart.push("retain");
+        }
+        restart
+    }
+
+    /// Notes the parts that have been taken up. Those of the process stay what they are until it is
+    /// restarted.
+    fn reloaded(&mut self, new: ServeConfig) {
+        self.settings = std::mem::take(&mut self.settings).reloaded(new.settings);
+        if let (Some(files), Some((new, _))) = (&self.files, new.tls) {
+            files.send_replace(new);
+        }
+    }
+}
+
 /// Reads the configuration again at each hangup, and makes the server take up what can change.
 async fn reload(
     read: impl Fn() -> Result<ServeConfig, Mistakes>,
-    (mut settings, has_auth, rules): (Settings, bool, Vec<RetentionRule>),
+    mut running: Running,
     mut hangups: Signal,
     control: Control,
 ) -> Infallible {
@@ -129,21 +184,13 @@ async fn reload(
         match read() {
             Ok(new) => {
                 control.reload(&new.server);
-                let mut restart = settings.needing_restart(&new.settings);
-                if has_auth != new.server.auth.is_some() {
-                    restart.push("auth");
-                }
-                // Those of [[topics]] are no setting.
-                if rules != new.hub.retention.rules && !restart.contains(&"retain") {
-                    restart.push("retain");
-                }
+                let restart = running.needing_restart(&new);
                 let more = match restart.as_slice() {
                     [] => String::new(),
                     keys => format!("; a restart is needed for {}", keys.join(", ")),
                 };
                 say(&format!("SIGHUP: configuration reloaded{more}"));
-                // Those of the process stay what they are until it is restarted.
-                settings = settings.reloaded(new.settings);
+                running.reloaded(new);
             }
             Err(mistakes) => {
                 for mistake in mistakes.to_string().lines() {
@@ -173,8 +220,12 @@ fn greet(
     descriptors: Option<u64>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     for address in server.addresses() {
-        writeln!(out, "tidings {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out, "tidings {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION"))?;
+    }
+    for address in server.redirect_addresses() {
+        writeln!(out, "http://{address} redirects there")?;
     }
     let who = match (&config.server.hosts, config.is_exposed) {
         _ if config.server.auth.is_some() => {
@@ -199,22 +250,33 @@ fn greet(
         writeln!(out, "descriptors: {descriptors}; streams: {streams} at most")?;
     }
     if let Some(&address) = server.addresses().first() {
-        let address = reachable(address);
+        let address = tried(&config.server, address);
         writeln!(out, "\nTry:")?;
         match site {
             Site::Hub => {
-                writeln!(out, "  curl -N http://{address}/topics/hello")?;
-                writeln!(out, "  curl -d hi http://{address}/topics/hello")?;
-                writeln!(out, "  http://{address}/ in a browser")?;
+                writeln!(out, "  curl -N {scheme}://{address}/topics/hello")?;
+                writeln!(out, "  curl -d hi {scheme}://{address}/topics/hello")?;
+                writeln!(out, "  {scheme}://{address}/ in a browser")?;
             }
             Site::Demo => {
-                writeln!(out, "  http://{address}/ in a browser")?;
-                writeln!(out, "  curl -N http://{address}/connect/alpha")?;
-                writeln!(out, "  curl -d hi http://{address}/send/alpha")?;
+                writeln!(out, "  {scheme}://{address}/ in a browser")?;
+                writeln!(out, "  curl -N {scheme}://{address}/connect/alpha")?;
+                writeln!(out, "  curl -d hi {scheme}://{address}/send/alpha")?;
             }
         }
     }
     out.flush()
+}
+
+/// Returns the host and the port to try: with TLS, the first name of the certificate, because an
+/// address is rarely in one.
+fn tried(config: &ServerConfig, address: SocketAddr) -> String {
+    let names = config.tls.iter().flat_map(|tls| tls.identity.names());
+    let mut names = names.filter(|name| !name.starts_with('*'));
+    match names.next() {
+        Some(name) => format!("{name}:{}", address.port()),
+        None => reachable(address).to_string(),
+    }
 }
 
 /// Returns the address to try from this machine, which cannot be an unspecified one.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::auth::config::{AuthConfig, TopicRule};
 use crate::http::authority::{HostName, Origin};
+use crate::tls::TlsConfig;
 
 /// The configuration of a [`Server`](crate::Server).
 ///
@@ -14,6 +15,8 @@ use crate::http::authority::{HostName, Origin};
 pub struct ServerConfig {
     /// The addresses to listen on; port 0 takes a free port. By default 127.0.0.1:4000.
     pub listen: Vec<SocketAddr>,
+    /// TLS on these addresses; `None`, the default, is clear text.
+    pub tls: Option<TlsConfig>,
     /// The names that a request's Host may have; by default those of loopback alone.
     pub hosts: Hosts,
     /// Pages of other origins that may use the server; by default none.
@@ -24,8 +27,9 @@ pub struct ServerConfig {
     pub topics: Vec<TopicRule>,
     /// The source of the hub's time.
     pub time: TimeSource,
-    /// The maximum time for a request's head, and the idle timeout of connections: 15 s by default,
-    /// more than a bad connection needs and short enough to end a slow attack.
+    /// The maximum time for a request's head, and before it for a handshake of TLS, and the idle timeout
+    /// of connections: 15 s by default, more than a bad connection needs and short enough to end a
+    /// slow attack.
     pub head_timeout: Duration,
     /// The maximum size of a request's head: 32 KiB by default, enough for a hundred filters.
     pub head_bytes_max: usize,
@@ -34,6 +38,10 @@ pub struct ServerConfig {
     /// connection closes the one that has waited longest, so that slow heads give way and quick
     /// ones never wait. The same happens when descriptors run out.
     pub heads_max: usize,
+    /// The maximum number of TLS handshakes that have begun and not ended: 4,096 by default, which hold
+    /// some tens of megabytes. Each further one closes the oldest, so that slow handshakes give way
+    /// and quick ones never wait.
+    pub handshakes_max: usize,
     /// The idle timeout of a request's body: 60 s by default. For a body that is not streamed, it
     /// is the timeout of the whole body.
     pub body_timeout: Duration,
@@ -71,6 +79,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 4000))],
+            tls: None,
             hosts: Hosts::default(),
             origins: Origins::default(),
             auth: None,
@@ -79,6 +88,7 @@ impl Default for ServerConfig {
             head_timeout: Duration::from_secs(15),
             head_bytes_max: 32 * 1024,
             heads_max: 16 * 1024,
+            handshakes_max: 4096,
             body_timeout: Duration::from_secs(60),
             json_bytes_max: 8 * 1024 * 1024,
             bodies_bytes_max: 128 * 1024 * 1024,

@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::engine::streams::Streams;
 use crate::live::Control;
 use crate::metrics::Metrics;
+use crate::net::handshake::Handshakes;
 use crate::net::stalls::Stalls;
 use crate::phase::Phase;
 use crate::pins::Pins;
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) engine: Arc<Engine>,
     /// The responses that hyper writes.
     pub(crate) stalls: Arc<Stalls>,
+    pub(crate) handshakes: Arc<Handshakes>,
     /// The hub's journal, if it is on disk.
     pub(crate) journal: Option<DiskJournal>,
     phase: watch::Receiver<Phase>,
@@ -45,9 +47,25 @@ impl Context {
         let stalls = Arc::default();
         let mut metrics = Metrics::new(&hub, &streams, &engine, (&stalls, control.bodies()));
         metrics.add_key_sets(control.key_sets());
+        let handshakes = Arc::new(Handshakes::new(config.handshakes_max));
+        if config.tls.is_some() {
+            metrics.add_handshakes(Arc::clone(&handshakes));
+        }
         let journal = None;
         let pins = Pins::new(control.bodies());
-        Self { hub, config, control, pins, streams, metrics, engine, stalls, journal, phase }
+        Self {
+            hub,
+            config,
+            control,
+            pins,
+            streams,
+            metrics,
+            engine,
+            stalls,
+            handshakes,
+            journal,
+            phase,
+        }
     }
 
     /// Adds the hub's journal on disk, for health and metrics.

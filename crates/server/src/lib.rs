@@ -34,6 +34,7 @@ mod pins;
 mod router;
 mod server;
 mod socket;
+mod tls;
 mod turn;
 mod work;
 
@@ -54,3 +55,4 @@ pub use crate::http::request::{Caller, Query, Request, RequestBody, topic_of_pat
 pub use crate::http::respond::accept_events;
 pub use crate::live::Control;
 pub use crate::server::{BindError, Server};
+pub use crate::tls::{InvalidTls, TlsConfig, TlsIdentity};

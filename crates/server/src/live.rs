@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tidings_hub::PublicTopics;
 use tokio::sync::{Notify, watch};
 
@@ -13,6 +13,7 @@ use crate::auth::key_set::{KeySet, KeySetSource};
 use crate::auth::revocations::Revocations;
 use crate::budget::Budget;
 use crate::config::{Hosts, Origins, ServerConfig};
+use crate::tls::TlsIdentity;
 
 /// The part of a configuration that can change while the server runs.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Control(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     live: ArcSwap<Live>,
+    /// `None` without TLS.
+    tls: ArcSwapOption<rustls::ServerConfig>,
     bodies: Arc<Budget>,
     public: PublicTopics,
     revocations: Revocations,
@@ -53,6 +56,9 @@ impl Control {
             auth.map(|auth| Authenticator::new(auth, key_sets.clone(), &public)).map(Arc::new);
         Self(Arc::new(Shared {
             live: ArcSwap::from_pointee(Live::new(config, auth)),
+            tls: ArcSwapOption::new(
+                config.tls.as_ref().map(|tls| Arc::clone(tls.identity.config())),
+            ),
             bodies: Budget::new(config.bodies_bytes_max),
             public,
             revocations: Revocations::default(),
@@ -62,9 +68,9 @@ impl Control {
     }
 
     /// Applies the parts of `config` that can change while the server runs: hosts, origins, the
-    /// budget of bodies and answers, keys, and the access to topics. Everything else is ignored.
-    /// Whether there is authentication at all stays as it is: without any in `config`, the keys stay
-    /// as they are, too.
+    /// budget of bodies and answers, keys, the access to topics, and the certificate of TLS. Everything
+    /// else is ignored. Whether there is authentication or TLS at all stays as it is: without any
+    /// authentication in `config`, the keys stay as they are, too.
     ///
     /// Requests are judged anew from now on, and so are the events of open streams. Streams end if
     /// they name a topic that is no longer public and that their grant does not name. All others go
@@ -84,7 +90,23 @@ impl Control {
         };
         shared.live.store(Arc::new(Live::new(config, auth)));
         shared.bodies.set_max(config.bodies_bytes_max);
+        if let Some(tls) = &config.tls {
+            self.set_identity(&tls.identity);
+        }
         shared.reloaded.notify_one();
+    }
+
+    /// Changes the certificate and the key of TLS for the handshakes that begin from now on. Nothing
+    /// changes for a server without TLS.
+    pub fn set_identity(&self, identity: &TlsIdentity) {
+        if self.0.tls.load().is_some() {
+            self.0.tls.store(Some(Arc::clone(identity.config())));
+        }
+    }
+
+    /// The part of TLS that can change.
+    pub(crate) fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        self.0.tls.load_full()
     }
 
     /// Waits for the next reload.

@@ -1,6 +1,7 @@
 //! The server's metrics, in the text formats of Prometheus.
 
 mod classic;
+mod handshakes;
 mod journal;
 mod process;
 
@@ -19,6 +20,7 @@ use tidings_hub::Hub;
 use tidings_hub::journal::DiskJournal;
 use tokio::sync::watch;
 
+use self::handshakes::HandshakeNumbers;
 use self::journal::JournalNumbers;
 use self::process::ProcessNumbers;
 use crate::auth::key_set::KeySet;
@@ -28,6 +30,7 @@ use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
 use crate::http::problem::ProblemKind;
 use crate::http::request::MetricsFormat;
+use crate::net::handshake::Handshakes;
 use crate::net::stalls::Stalls;
 
 /// How the names of the hub's and the server's metrics begin.
@@ -39,6 +42,7 @@ pub(crate) struct Metrics {
     refused: Refusals,
     accept_failed: Counter,
     connections_evicted: Counter,
+    handshakes_failed: Counter,
 }
 
 impl Metrics {
@@ -67,7 +71,8 @@ impl Metrics {
         let connections_evicted = Counter::default();
         let help = "Quiet connections closed for lack of descriptors";
         registry.register("connections_evicted", help, connections_evicted.clone());
-        Self { registry: whole, refused, accept_failed, connections_evicted }
+        let handshakes_failed = Counter::default();
+        Self { registry: whole, refused, accept_failed, connections_evicted, handshakes_failed }
     }
 
     pub(crate) fn refused(&self, kind: ProblemKind) {
@@ -80,6 +85,18 @@ impl Metrics {
 
     pub(crate) fn connections_evicted(&self, count: usize) {
         self.connections_evicted.inc_by(count as u64);
+    }
+
+    pub(crate) fn handshake_failed(&self) {
+        self.handshakes_failed.inc();
+    }
+
+    /// Adds the numbers of TLS handshakes.
+    pub(crate) fn add_handshakes(&mut self, handshakes: Arc<Handshakes>) {
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
+        registry.register_collector(Box::new(HandshakeNumbers(handshakes)));
+        let help = "TLS handshakes that failed, took too long or gave way to others";
+        registry.register("handshakes_failed", help, self.handshakes_failed.clone());
     }
 
     /// Adds the number of log lines that were lost.

@@ -1,12 +1,15 @@
-//! Connections: accepts them, serves plain HTTP/1 requests, leaves others to hyper, and hands
-//! sockets of streams to shards. TLS would go here, between the listener and the connection.
+//! Connections: accepts them, shakes hands with those that speak TLS, serves plain HTTP/1 requests,
+//! leaves others to hyper, and hands connections of streams to shards, or to tasks where there is TLS.
 
 pub(crate) mod connection;
 pub(crate) mod connections;
+pub(crate) mod handshake;
 pub(crate) mod http1;
 pub(crate) mod linger;
 pub(crate) mod listener;
+mod redirect;
 mod rewound;
 pub(crate) mod stalls;
 mod stream_tasks;
 mod takeover;
+mod tls_stream;

@@ -71,6 +71,7 @@ impl Router {
             version: head.version,
             target: head.uri.authority().map(|authority| authority.as_str()),
             headers: &head.headers,
+            is_tls: self.context.config.tls.is_some(),
             is_probe: route.is_some_and(Route::is_probe),
         };
         let context = &self.context;

@@ -26,6 +26,7 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::journal::JournalWatch;
 use crate::live::Control;
+use crate::net::connection::Door;
 use crate::net::connections::Connections;
 use crate::net::listener::{bare, listen};
 use crate::phase::Phase;
@@ -40,8 +41,9 @@ pub struct Server {
     lost_log_lines: Option<Arc<AtomicU64>>,
     journal: Option<DiskJournal>,
     control: Control,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(TcpListener, Door)>,
     addresses: Vec<SocketAddr>,
+    redirects: Vec<SocketAddr>,
 }
 
 impl Server {
@@ -57,17 +59,35 @@ impl Server {
     #[expect(clippy::unused_async, reason = "binding needs a runtime, and callers should see that")]
     pub async fn bind(config: ServerConfig, hub: Hub) -> Result<Self, BindError> {
         let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        for &address in &config.listen {
-            let listener = bind(address, config.stall_timeout)
-                .map_err(|source| BindError { address, source })?;
-            let bound = listener.local_addr().map_err(|source| BindError { address, source })?;
-            addresses.push(bound);
-            listeners.push(listener);
-        }
+        let mut bind = |listen: &[SocketAddr], door| {
+            let mut addresses = Vec::new();
+            for &address in listen {
+                let failed = |source| BindError { address, source };
+                let listener = bind(address, config.stall_timeout).map_err(failed)?;
+                addresses.push(listener.local_addr().map_err(failed)?);
+                listeners.push((listener, door));
+            }
+            Ok(addresses)
+        };
+        let door = if config.tls.is_some() { Door::Tls } else { Door::Clear };
+        let addresses = bind(&config.listen, door)?;
+        let redirects = match (&config.tls, addresses.first()) {
+            (Some(tls), Some(first)) => bind(&tls.redirect, Door::Redirect(first.port()))?,
+            _ => Vec::new(),
+        };
         let control = Control::new(&config);
         let (extra, lost_log_lines, journal) = (None, None, None);
-        Ok(Self { config, hub, extra, lost_log_lines, journal, control, listeners, addresses })
+        Ok(Self {
+            config,
+            hub,
+            extra,
+            lost_log_lines,
+            journal,
+            control,
+            listeners,
+            addresses,
+            redirects,
+        })
     }
 
     /// The hub that is served.
@@ -109,6 +129,12 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses without TLS that redirect to the first one with TLS, with their actual ports.
+    #[must_use]
+    pub fn redirect_addresses(&self) -> &[SocketAddr] {
+        &self.redirects
     }
 
     /// Serves until `shutdown` completes, then shuts down: it ends the streams first, spread over a
@@ -154,8 +180,9 @@ impl Server {
         }
         let router = Arc::new(Router::new(context, extra));
         let mut tasks = JoinSet::new();
-        for listener in listeners {
-            tasks.spawn(listen(bare(listener)?, Arc::clone(&router), Arc::clone(&open)));
+        for (listener, door) in listeners {
+            let listener = (bare(listener)?, door);
+            tasks.spawn(listen(listener, Arc::clone(&router), Arc::clone(&open)));
         }
         let mut clock = JoinSet::new();
         if router.context.config.time == TimeSource::Machine {
@@ -380,7 +407,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let open = Connections::new(1);
-        let listening = tokio::spawn(listen(bare(listener).unwrap(), router, open));
+        let listening = tokio::spawn(listen((bare(listener).unwrap(), Door::Clear), router, open));
         let answer = health(address).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         assert!(answer.contains("\"status\":\"failed\""), "{answer}");

@@ -2,3 +2,4 @@
 
 pub(crate) mod buffered;
 pub(crate) mod options;
+pub(crate) mod transport;

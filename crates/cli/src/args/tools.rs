@@ -30,6 +30,10 @@ pub(crate) struct ListenArgs {
     #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
 
+    /// Certificates of authorities in PEM to trust for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
     /// ID of the event to start after; a hub also accepts 'earliest'. An ID in --state takes
     /// precedence.
     #[arg(long, value_name = "ID")]
@@ -157,6 +161,10 @@ pub(crate) struct PublishArgs {
     /// Request header, as 'Name: value'; may be repeated.
     #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
+
+    /// Certificates of authorities in PEM to trust for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 const PUBLISH_HELP: &str = "\
@@ -209,6 +217,10 @@ pub(crate) struct RelayArgs {
     /// Header of requests to the hub, as 'Name: value'; may be repeated.
     #[arg(long, value_name = "HEADER")]
     pub(crate) hub_header: Vec<String>,
+
+    /// Certificates of authorities in PEM to trust for https, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
 
     /// Idle timeout: reconnect to the upstream after this much silence, also while waiting for the head
     /// of the response (a minute at most).

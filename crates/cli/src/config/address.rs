@@ -3,7 +3,7 @@
 use std::env;
 use std::net::IpAddr;
 
-use tidings_client::{HyperTransport, Proxy};
+use tidings_client::{HyperTransport, HyperTransportBuilder, Proxy};
 use tidings_hub::TopicFilter;
 use url::Url;
 
@@ -129,14 +129,14 @@ fn is_on(url: &Url, hub: &Url) -> bool {
     host(url) == host(hub) && url.port_or_known_default() == hub.port_or_known_default()
 }
 
-/// Makes the transport of an event source, which has its connection to itself.
-pub(super) fn stream_transport() -> HyperTransport {
-    HyperTransport::builder().proxy(proxy()).build()
+/// Describes the transport of an event source, which has its connection to itself.
+pub(super) fn stream_transport() -> HyperTransportBuilder {
+    HyperTransport::builder().proxy(proxy())
 }
 
-/// Makes the transport of a publisher, which publishes again and again.
-pub(super) fn publishing_transport() -> HyperTransport {
-    HyperTransport::builder().proxy(proxy()).connections_kept(CONNECTIONS_KEPT).build()
+/// Describes the transport of a publisher, which publishes again and again.
+pub(super) fn publishing_transport() -> HyperTransportBuilder {
+    HyperTransport::builder().proxy(proxy()).connections_kept(CONNECTIONS_KEPT)
 }
 
 fn proxy() -> Proxy {

@@ -88,6 +88,7 @@ impl ConfigFile {
         line: usize,
     ) {
         match key {
+            "tls" => self.add_section(parser, (key, value)),
             "auth" => {
                 self.auth = auth(parser, outside, value);
                 self.show(&parser.name, key, value, line);
@@ -125,6 +126,23 @@ impl ConfigFile {
                 self.settings.push((setting, Given { texts, origin }));
             }
             Err(why) => parser.mistake(line, &format!("{key}: {why}")),
+        }
+    }
+
+    /// Adds the settings of a section, which are those of flags.
+    fn add_section(
+        &mut self,
+        parser: &mut Parser<'_>,
+        (name, value): (&str, &Spanned<DeValue<'_>>),
+    ) {
+        let line = parser.line(value.span().start);
+        let DeValue::Table(table) = value.get_ref() else {
+            return parser.mistake(line, &format!("{name}: must be a table"));
+        };
+        for (key, value) in table {
+            let line = parser.line(key.span().start);
+            let key: &str = key.get_ref();
+            self.add_setting(parser, &format!("{name}.{key}"), value, line);
         }
     }
 

@@ -65,10 +65,16 @@ const fn text(key: &'static str, flag: &'static str, default: Default) -> Settin
     setting(key, flag, Kind::Text, default, Change::Restart)
 }
 
-/// All settings, in the order of the help.
+const NONE: Default = Default::Words("none");
+
+/// All settings, in the order of the help. A key with a point is a key of a section.
 pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen", "listen", Kind::List, Default::Text("127.0.0.1:4000"), Change::Restart),
     setting("open", "open", Kind::Switch, Default::Words("off"), Change::Restart),
+    setting("tls.certificate", "tls-certificate", Kind::Text, NONE, Change::Reload),
+    setting("tls.key", "tls-key", Kind::Text, NONE, Change::Reload),
+    setting("tls.client_ca", "tls-client-ca", Kind::Text, NONE, Change::Reload),
+    setting("tls.redirect", "tls-redirect", Kind::List, NONE, Change::Restart),
     text("data", "data", Default::Words("tidings-data")),
     setting("memory", "memory", Kind::Switch, Default::Words("off"), Change::Restart),
     text(
@@ -92,7 +98,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Default::Words("128MiB, or four of the largest events"),
         Change::Reload,
     ),
-    setting("origins", "allow-origin", Kind::List, Default::Words("none"), Change::Reload),
+    setting("origins", "allow-origin", Kind::List, NONE, Change::Reload),
     setting("hosts", "allow-host", Kind::List, Default::Words("those of loopback"), Change::Reload),
     text("log", "log", Default::Text("warn")),
 ];

@@ -1,13 +1,16 @@
 //! The meaning of the command lines of `listen`, `publish` and `relay`.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use tidings_client::{Builder, Draft, EventId, EventSource, EventType, IdempotencyKey, Publisher};
+use tidings_client::{
+    Builder, Draft, EventId, EventSource, EventType, HyperTransport, HyperTransportBuilder,
+    IdempotencyKey, Publisher,
+};
 use tidings_hub::TopicFilter;
 use url::Url;
 
@@ -160,7 +163,8 @@ impl ListenConfig {
         let mut mistakes = Vec::new();
         let mut checker = Checker { mistakes: &mut mistakes };
         let url = checker.stream_url(args);
-        let mut builder = checker.source(&url, &args.header, &args.idle_timeout);
+        let mut builder =
+            checker.source(&url, &args.header, &args.idle_timeout, args.ca.as_deref());
         if let Some(text) = &args.attempts {
             match text.parse::<NonZeroU32>() {
                 Ok(attempts) => builder = builder.attempts_max(attempts),
@@ -193,7 +197,7 @@ impl PublishConfig {
         let mut mistakes = Vec::new();
         let mut checker = Checker { mistakes: &mut mistakes };
         let hub = hub_url(args.hub.as_deref());
-        let publisher = checker.publisher(&hub, "--header", &args.header);
+        let publisher = checker.publisher(&hub, "--header", &args.header, args.ca.as_deref());
         let (topics, data) = checker.topics_and_data(args);
         let template = checker.template(args, topics);
         let stdin = Path::new("-");
@@ -234,10 +238,12 @@ impl RelayConfig {
                 args.to
             ));
         }
-        let builder = checker.source(&url, &args.header, &args.idle_timeout).comments();
-        let publisher = checker.publisher(&hub, "--hub-header", &args.hub_header);
+        let builder =
+            checker.source(&url, &args.header, &args.idle_timeout, args.ca.as_deref()).comments();
+        let publisher =
+            checker.publisher(&hub, "--hub-header", &args.hub_header, args.ca.as_deref());
         let mut copy = EventSource::get(&events_url(&hub, [("topic", &args.to)]));
-        copy = copy.transport(stream_transport());
+        copy = copy.transport(checker.transport(stream_transport(), args.ca.as_deref()));
         for (name, value) in checker.headers("--hub-header", &args.hub_header) {
             copy = copy.secret_header(name, value);
         }
@@ -364,8 +370,30 @@ impl Checker<'_> {
         (topics, data)
     }
 
-    fn source(&mut self, url: &str, headers: &[String], idle_timeout: &str) -> Builder {
-        let mut builder = EventSource::get(url).transport(stream_transport());
+    /// Makes a transport that trusts the given authorities, or those of the system.
+    fn transport(&mut self, builder: HyperTransportBuilder, ca: Option<&Path>) -> HyperTransport {
+        let Some(path) = ca else { return builder.build() };
+        let trusting = |pem: Vec<u8>| {
+            builder.clone().roots_pem(&pem).map_err(|error| io::Error::other(error.to_string()))
+        };
+        match fs::read(path).and_then(trusting) {
+            Ok(trusting) => trusting.build(),
+            Err(error) => {
+                self.mistake(format!("--ca {}: {error}", path.display()));
+                builder.build()
+            }
+        }
+    }
+
+    fn source(
+        &mut self,
+        url: &str,
+        headers: &[String],
+        idle_timeout: &str,
+        ca: Option<&Path>,
+    ) -> Builder {
+        let transport = self.transport(stream_transport(), ca);
+        let mut builder = EventSource::get(url).transport(transport);
         for (name, value) in self.headers("--header", headers) {
             builder = builder.secret_header(name, value);
         }
@@ -418,9 +446,16 @@ impl Checker<'_> {
         }
     }
 
-    fn publisher(&mut self, hub: &str, flag: &str, headers: &[String]) -> Option<Publisher> {
+    fn publisher(
+        &mut self,
+        hub: &str,
+        flag: &str,
+        headers: &[String],
+        ca: Option<&Path>,
+    ) -> Option<Publisher> {
+        let transport = self.transport(publishing_transport(), ca);
         let mut builder = Publisher::builder(hub)
-            .transport(publishing_transport())
+            .transport(transport)
             .on_retry(|retrying| tell(&message::retrying(retrying)));
         for (name, value) in self.headers(flag, headers) {
             builder = builder.header(name, value);

@@ -23,6 +23,7 @@ mod reader;
 mod reload;
 mod revoked;
 mod stalled;
+mod tls;
 mod token;
 mod unread;
 mod written;

@@ -105,7 +105,7 @@ impl Program {
         while !greeting.contains("in a browser\n") {
             assert_ne!(lines.read_line(&mut greeting).unwrap(), 0, "it ended: {greeting}");
         }
-        let address = greeting.split("http://").nth(1).unwrap().lines().next().unwrap();
+        let address = greeting.split("://").nth(1).unwrap().lines().next().unwrap();
         Self { child, lines, address: address.parse().unwrap(), greeting }
     }
 

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use http::Version;
 use tidings_hub::Sequence;
 use tidings_hub::engine::Block;
 
@@ -16,6 +17,14 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
+    /// The framing for a version of HTTP.
+    pub(crate) fn of(version: Version) -> Self {
+        match version {
+            Version::HTTP_09 | Version::HTTP_10 => Self::Close,
+            _ => Self::Chunked,
+        }
+    }
+
     /// Appends text that is not an event of the history.
     pub(crate) fn frame(self, text: &[u8], out: &mut Vec<u8>) {
         match self {

@@ -153,8 +153,14 @@ impl Permit for StreamPermit {
 
     fn linger(self) -> LingerPermit {
         // Before the stream's own permit is released, so that no other stream takes its place.
-        self.0.lingering.fetch_add(1, Ordering::AcqRel);
-        LingerPermit(Arc::clone(&self.0))
+        LingerPermit::new(&self.0)
+    }
+}
+
+impl LingerPermit {
+    fn new(streams: &Arc<Streams>) -> Self {
+        streams.lingering.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(streams))
     }
 }
 
@@ -222,6 +228,12 @@ impl ListedStream {
     /// Records whether events are waiting for the stream.
     pub(crate) fn set_behind(&self, is_behind: bool) {
         self.stream.is_behind.store(is_behind, Ordering::Relaxed);
+    }
+
+    /// The permit of its socket, which waits for its client to close. The stream's own is to be
+    /// released next.
+    pub(crate) fn linger(&self) -> LingerPermit {
+        LingerPermit::new(&self.permit.0)
     }
 
     /// Counts the end of the stream.

@@ -21,6 +21,8 @@ pub(crate) struct Asked<'a> {
     /// The host in the request's target, which HTTP/2 always sends and HTTP/1.1 rarely.
     pub(crate) target: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
+    /// Whether the server itself speaks TLS: its own pages have the scheme `https` then.
+    pub(crate) is_tls: bool,
     /// Whether any host is answered.
     pub(crate) is_probe: bool,
 }
@@ -121,7 +123,8 @@ pub(crate) fn admit(
         if origins.listed.contains(&origin) {
             return Ok(Admitted { cors: Cors::Listed(value.clone()) });
         }
-        if own.is_some_and(|own| origin.is_of(&own)) {
+        let has_own_scheme = !asked.is_tls || origin.is_secure();
+        if has_own_scheme && own.is_some_and(|own| origin.is_of(&own)) {
             return by_other_site();
         }
     }
@@ -170,6 +173,11 @@ fn check_host(hosts: &Hosts, text: &str) -> Result<Authority, NotAdmitted> {
         }
     };
     if is_served { Ok(authority) } else { Err(refused()) }
+}
+
+/// The host that a redirect to TLS may name.
+pub(crate) fn redirectable(hosts: &Hosts, host: Option<&str>) -> Result<Authority, NotAdmitted> {
+    check_host(hosts, host.ok_or(NotAdmitted::NoHost)?)
 }
 
 fn shown(value: &HeaderValue) -> Box<str> {

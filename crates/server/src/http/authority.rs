@@ -113,6 +113,12 @@ impl HostName {
     }
 }
 
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The error of a text that does not name a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHostName {
@@ -163,6 +169,11 @@ impl Origin {
         let Authority { host, port } = Authority::parse(rest)?;
         let port = port.filter(|&port| Some(port) != default_port(&scheme));
         Some(Self { scheme, host, port })
+    }
+
+    /// Returns whether its pages come over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        &*self.scheme == "https"
     }
 
     /// Returns whether a page of this origin comes from the server that is addressed as `authority`. The

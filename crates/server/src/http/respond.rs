@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use tidings_hub::engine::{OnEnd, stream_headers};
 use tidings_hub::journal::Durability;
 use tidings_hub::{Body, Hub, StreamEnd};
@@ -181,10 +181,7 @@ impl OpenedStream for Box<ShardStream> {
         }
         let mut headers = stream_headers(Some((context.hub.epoch(), reader.started_after())));
         headers.extend(head);
-        let framing = match request.version {
-            Version::HTTP_09 | Version::HTTP_10 => Framing::Close,
-            _ => Framing::Chunked,
-        };
+        let framing = Framing::of(request.version);
         let subscription = Subscription { reader, framing, spec, permit };
         Some(Self::new(ShardStream { headers, shard, subscription }))
     }

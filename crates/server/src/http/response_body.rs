@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use tidings_hub::{Body, Sequence, StreamEnd};
 
 use crate::engine::reason::Reason;
-use crate::engine::streams::ListedStream;
+use crate::engine::streams::{LingerPermit, ListedStream};
 use crate::http::pieces::AnswerPieces;
 use crate::net::connections::Answering;
 use crate::net::stalls::{LargeEvent, Watched};
@@ -21,6 +21,8 @@ pub(crate) struct ResponseBody {
     kind: Kind,
     /// Its connection, and its progress; `None` until it is handed to hyper.
     watch: Option<(Answering, Watched)>,
+    /// The reason for which its client is gone, if more is known than hyper says.
+    end: Option<Reason>,
 }
 
 enum Kind {
@@ -49,7 +51,20 @@ impl ResponseBody {
     }
 
     fn new(kind: Kind) -> Self {
-        Self { kind, watch: None }
+        Self { kind, watch: None, end: None }
+    }
+
+    /// Sets the reason for which its client is gone, if the stream has not ended by itself.
+    pub(crate) fn end_as(&mut self, reason: Reason) {
+        self.end = Some(reason);
+    }
+
+    /// Ends the stream, whose connection waits for its client to close.
+    pub(crate) fn into_place(self) -> Option<LingerPermit> {
+        match &self.kind {
+            Kind::Answer(_) => None,
+            Kind::Stream(streamed) => Some(streamed.listed.linger()),
+        }
     }
 
     /// Sets what is released with the body, and what its progress is told.
@@ -90,10 +105,11 @@ impl Drop for ResponseBody {
         };
         let is_stalled = self.watch.as_ref().is_some_and(|(_, progress)| progress.is_stalled());
         // A body dropped before its end means that the client has left or takes nothing.
+        let gone = || self.end.unwrap_or(StreamEnd::ClientClosed.into());
         let reason = match streamed.body.stream_end() {
             Some(end) => end.into(),
             None if is_stalled => Reason::ClientStalled,
-            None => StreamEnd::ClientClosed.into(),
+            None => gone(),
         };
         streamed.listed.count_end(reason);
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,37 +27,122 @@ use crate::http::request::{Caller, RequestBody};
 use crate::http::respond::{Handled, Whole};
 use crate::http::response_body::ResponseBody;
 use crate::net::connections::ConnectionPermit;
-use crate::net::http1::{Unread, serve as serve_plain};
+use crate::net::handshake::handshake;
+use crate::net::http1::{Left, Unread, serve as serve_plain};
 use crate::net::linger::linger;
+use crate::net::redirect;
 use crate::net::rewound::Rewound;
 use crate::net::stalls::Cutter;
 use crate::net::stream_tasks::{Spawner, StreamTasks, WithTasks};
+use crate::net::takeover::{to_shard, to_task};
+use crate::net::tls_stream::TlsEventStream;
 use crate::phase::closing;
 use crate::router::Router;
+use crate::socket::buffered::BufferedSocket;
 use crate::socket::options::ACCEPTED_INHERIT;
+use crate::socket::transport::Transport;
 
 /// The start of an HTTP/2 connection, as far as it looks like an HTTP/1 head (RFC 9113, section
 /// 3.4).
 const PREFACE: &[u8; 18] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// Serves a connection until it ends or the server does.
+/// The kind of a listener's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// HTTP in clear text.
+    Clear,
+    Tls,
+    /// HTTP in clear text, whose requests are redirected to this port, which has TLS.
+    Redirect(u16),
+}
+
+/// Serves a connection until it ends or the server does. An event stream over TLS is left to a task
+/// of its own, which needs less memory.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection and everything on it.
 pub(crate) async fn serve(
     socket: BareStream,
-    peer: SocketAddr,
+    (peer, door): (SocketAddr, Door),
     router: Arc<Router>,
     permit: ConnectionPermit,
-) {
+) -> Option<TlsEventStream> {
     // Events are small and must not be delayed by Nagle's algorithm.
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
-        return;
+        return None;
     }
-    let Some(unread) = serve_plain(socket, peer, &router, &permit).await else { return };
+    let unread = match door {
+        Door::Clear => {
+            match serve_plain(BufferedSocket::new(socket), peer, &router, &permit).await {
+                Left::Nothing => return None,
+                Left::Stream(leaving) => {
+                    note(to_shard(&router.context, leaving));
+                    return None;
+                }
+                Left::Unread(unread) => unread,
+            }
+        }
+        // Boxed: the others do not need this memory.
+        Door::Tls => match Box::pin(serve_tls(socket, peer, &router, &permit)).await {
+            Left::Nothing => return None,
+            Left::Stream(leaving) => return note(to_task(&router.context, leaving, permit)),
+            Left::Unread(unread) => unread,
+        },
+        Door::Redirect(port) => {
+            Box::pin(serve_redirect(socket, port, &router, permit)).await;
+            return None;
+        }
+    };
     // Boxed: most connections never need this memory.
     Box::pin(serve_rest(unread, peer, router, Arc::new(permit))).await;
+    None
+}
+
+/// Serves a connection with TLS: the handshake, and then plain requests as in clear text.
+async fn serve_tls(
+    socket: BareStream,
+    peer: SocketAddr,
+    router: &Router,
+    permit: &ConnectionPermit,
+) -> Left<Response<ResponseBody>> {
+    let context = &router.context;
+    let Some(config) = context.control.tls() else { return Left::Nothing };
+    let Some(socket) = note(TcpStream::from_std(socket.into())) else { return Left::Nothing };
+    let shaken = Box::pin(handshake(socket, config, context, permit)).await;
+    let Some(tls) = shaken else { return Left::Nothing };
+    serve_plain(BufferedSocket::waiting(Transport::Tls(tls)), peer, router, permit).await
+}
+
+/// Redirects the requests of a connection in clear text.
+async fn serve_redirect(
+    socket: BareStream,
+    port: u16,
+    router: &Arc<Router>,
+    permit: ConnectionPermit,
+) {
+    let Some(socket) = note(TcpStream::from_std(socket.into())) else { return };
+    let io = Rewound::new(Vec::new(), TokioIo::new(Transport::Clear(socket)));
+    let permit = Arc::new(permit);
+    let service = service_fn({
+        let (router, permit) = (Arc::clone(router), Arc::clone(&permit));
+        move |request: Request<Incoming>| {
+            permit.leave();
+            let response = redirect::answer(&router.context, &request.into_parts().0, port);
+            std::future::ready(Ok::<_, Infallible>(response.map(ResponseBody::whole)))
+        }
+    });
+    let mut connection = http1_builder(&router.context.config).serve_connection(io, service);
+    if drive(Pin::new(&mut connection), &router.context, &permit).await == Driven::ToItsEnd {
+        linger_unless_cut(connection.into_parts().io.into_inner().into_inner(), &permit).await;
+    }
+}
+
+/// The value of a result; an error of the connection is logged.
+fn note<T>(result: io::Result<T>) -> Option<T> {
+    result
+        .inspect_err(|error| debug!(error = error as &dyn std::error::Error, "connection failed"))
+        .ok()
 }
 
 /// Serves by hyper a connection that has brought a request that is not plain.
@@ -95,7 +181,7 @@ async fn serve_rest(
 }
 
 /// Lets the client of an answered connection finish sending, unless its descriptor is needed.
-async fn linger_unless_cut(socket: TcpStream, permit: &ConnectionPermit) {
+async fn linger_unless_cut(socket: Transport, permit: &ConnectionPermit) {
     let mut lingering = pin!(linger(socket));
     poll_fn(|cx| match lingering.as_mut().poll(cx) {
         Poll::Pending => permit.activity().poll_cut(cx),
@@ -188,7 +274,7 @@ trait HyperConnection: Future<Output = hyper::Result<()>> {
     fn finish(self: Pin<&mut Self>);
 }
 
-type Io = Rewound<TokioIo<TcpStream>>;
+type Io = Rewound<TokioIo<Transport>>;
 
 impl<S> HyperConnection for http1::Connection<Io, S>
 where

@@ -106,6 +106,11 @@ impl Connections {
         ConnectionPermit { connections, key, number, activity, has_left }
     }
 
+    /// The number of connections that have not sent a whole head yet.
+    pub(crate) fn heads(&self) -> usize {
+        self.open.lock().heads.len()
+    }
+
     /// Closes some of the quiet connections, the longest quiet first, so that the next connections
     /// get descriptors; but none that was busy less than `grace` ago, whose next bytes may be on
     /// their way. Returns how many.

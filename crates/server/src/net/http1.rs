@@ -3,7 +3,7 @@
 //! ```text
 //! wait for a head ─▶ parse ─▶ Router::handle ─▶ encode the answer
 //!        ▲             │            │               │
-//!        │             │            └─▶ a stream: a shard has the socket from here on
+//!        │             │            └─▶ a stream: it leaves with the connection, see `takeover`
 //!        │             └─▶ not plain, or wrong: hyper has the connection from here on
 //!        └── send what was answered, once no whole request is left
 //! ```
@@ -24,11 +24,9 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Poll, ready};
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::CONNECTION;
 use http::{Response, Version};
-use mio::net::TcpStream as BareStream;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
@@ -36,15 +34,17 @@ use self::connection_turn::ConnectionTurn;
 use self::encode::{After, Exchange};
 use self::head::{Head, NotPlain};
 use self::patience::Patience;
+use crate::engine::Framing;
 use crate::http::pieces::AnswerPieces;
 use crate::http::request::{Caller, RequestBody, Rest};
-use crate::http::respond::{Handled, ShardStream};
+use crate::http::respond::{Handled, OpenedStream};
 use crate::net::connections::{Answering, ConnectionPermit};
+use crate::net::handshake::TLS_HANDSHAKE;
 use crate::net::linger::{self, linger};
-use crate::net::takeover::take_over;
 use crate::phase::{Phase, closing};
 use crate::router::Router;
 use crate::socket::buffered::BufferedSocket;
+use crate::socket::transport::Transport;
 use crate::turn::Turn;
 
 /// The maximum number of bytes of answers that are collected before they are sent.
@@ -54,59 +54,69 @@ const UNSENT_BYTES_MAX: usize = 16 * 1024;
 /// arrive soon. The rest of a longer body ends its connection.
 const REST_BYTES_MAX: u64 = 64 * 1024;
 
-/// The first byte of a TLS connection: a record of a handshake (RFC 8446, section 5.1).
-const TLS_HANDSHAKE: u8 = 0x16;
-
 /// The answer to TLS. No client of TLS reads it, but the people who look for the mistake do.
 const NO_TLS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
-    this port speaks HTTP without TLS: use http://, or put a proxy with TLS in front\n";
+    this port speaks HTTP without TLS: use http://, or configure a certificate ([tls])\n";
 
 /// A connection that this module leaves to hyper.
 #[derive(Debug)]
 pub(crate) struct Unread {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Transport,
     /// The bytes that were read from it and not used.
     pub(crate) first: Vec<u8>,
 }
 
-/// Serves plain requests until the connection ends or a shard has it (`None`), or until it brings a
-/// request that is not plain.
+/// A stream that leaves with its connection, which carries nothing else from here on.
+#[derive(Debug)]
+pub(crate) struct Leaving<S> {
+    /// The connection, with the head of the response among the bytes to send.
+    pub(crate) socket: BufferedSocket,
+    pub(crate) stream: S,
+    pub(crate) framing: Framing,
+}
+
+/// The rest of a connection that this module has served.
+#[derive(Debug)]
+pub(crate) enum Left<S> {
+    /// The connection has ended.
+    Nothing,
+    Unread(Unread),
+    Stream(Leaving<S>),
+}
+
+/// Serves plain requests until the connection ends, or until it brings a stream or a request that is
+/// not plain.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection.
-pub(crate) async fn serve(
-    socket: BareStream,
+pub(crate) async fn serve<S: OpenedStream>(
+    socket: BufferedSocket,
     peer: SocketAddr,
     router: &Router,
     permit: &ConnectionPermit,
-) -> Option<Unread> {
-    let mut connection = PlainConnection {
-        router,
-        permit,
-        caller: Caller::new(peer),
-        socket: BufferedSocket::new(socket),
-        head: Head::new(),
-    };
+) -> Left<S> {
+    let caller = Caller::new(peer);
+    let mut connection = PlainConnection { router, permit, caller, socket, head: Head::new() };
     let left = match connection.serve().await {
-        Ok(End::Closed) => Ok(None),
-        Ok(End::NotPlain) => connection.socket.into_waiting().map(Some),
+        Ok(End::Closed) => Ok(Left::Nothing),
+        Ok(End::NotPlain) => {
+            let unread = |(socket, first): (_, BytesMut)| Unread { socket, first: first.into() };
+            connection.socket.into_waiting().map(|left| Left::Unread(unread(left)))
+        }
         Ok(End::Lingering) => {
             if let Ok((socket, _)) = connection.socket.into_waiting() {
                 linger(socket).await;
             }
-            Ok(None)
+            Ok(Left::Nothing)
         }
-        Ok(End::Stream(stream)) => connection.hand_over(*stream).map(|()| None),
+        Ok(End::Stream(stream)) => Ok(Left::Stream(connection.leave(stream))),
         Err(error) => Err(error),
     };
-    match left {
-        Ok(left) => left.map(|(socket, first)| Unread { socket, first: first.into() }),
-        Err(error) => {
-            debug!(error = &error as &dyn std::error::Error, "connection failed");
-            None
-        }
-    }
+    left.unwrap_or_else(|error| {
+        debug!(error = &error as &dyn std::error::Error, "connection failed");
+        Left::Nothing
+    })
 }
 
 struct PlainConnection<'a> {
@@ -119,24 +129,24 @@ struct PlainConnection<'a> {
 }
 
 /// The reason why the loop over requests ends.
-enum End {
+enum End<S> {
     Closed,
     /// Its client may still be sending.
     Lingering,
     NotPlain,
-    Stream(Box<ShardStream>),
+    Stream(S),
 }
 
 /// The step that follows a request.
-enum Next {
+enum Next<S> {
     Request,
     Close,
     Linger,
-    Stream(Box<ShardStream>),
+    Stream(S),
 }
 
 impl PlainConnection<'_> {
-    async fn serve(&mut self) -> io::Result<End> {
+    async fn serve<S: OpenedStream>(&mut self) -> io::Result<End<S>> {
         let config = &self.router.context.config;
         let mut phases = self.router.context.phases();
         let closing = pin!(closing(&mut phases));
@@ -200,7 +210,7 @@ impl PlainConnection<'_> {
     }
 
     /// Answers one request.
-    async fn exchange(&mut self) -> io::Result<Next> {
+    async fn exchange<S: OpenedStream>(&mut self) -> io::Result<Next<S>> {
         let body_bytes = self.head.body_bytes;
         let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.socket.buffer.len());
         let (handled, rest) = if has_come {
@@ -288,7 +298,7 @@ impl PlainConnection<'_> {
     }
 
     /// Handles a request whose body has arrived.
-    async fn handle(&mut self, body: Bytes) -> io::Result<Handled<Box<ShardStream>>> {
+    async fn handle<S: OpenedStream>(&mut self, body: Bytes) -> io::Result<Handled<S>> {
         let is_read_only = body.is_empty();
         let mut body = RequestBody::come(body);
         let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
@@ -313,7 +323,7 @@ impl PlainConnection<'_> {
 
     /// Handles a request whose body has not arrived completely; also returns what was not read of
     /// it.
-    async fn handle_as_it_comes(&mut self) -> io::Result<(Handled<Box<ShardStream>>, Rest)> {
+    async fn handle_as_it_comes<S: OpenedStream>(&mut self) -> io::Result<(Handled<S>, Rest)> {
         // Earlier answers are sent without waiting for this one.
         self.send().await?;
         let socket = std::mem::take(&mut self.socket);
@@ -375,11 +385,12 @@ impl PlainConnection<'_> {
         }
     }
 
-    /// Hands the socket to the shard that writes the stream.
-    fn hand_over(mut self, stream: ShardStream) -> io::Result<()> {
-        let mut unsent = self.socket.take_unsent();
-        encode::stream_head(&stream, self.router.context.hub.time(), &mut unsent);
-        let read_past = self.socket.buffer.len();
-        take_over(&self.router.context, self.socket.into_bare()?, unsent, read_past, stream)
+    /// Ends the requests with a stream, whose head is encoded.
+    fn leave<S: OpenedStream>(self, mut stream: S) -> Leaving<S> {
+        let Self { router, mut socket, head, .. } = self;
+        let now = router.context.hub.time();
+        let framing = Framing::of(head.parts.version);
+        encode::stream_head(framing, stream.headers_mut(), now, &mut socket.unsent);
+        Leaving { socket, stream, framing }
     }
 }

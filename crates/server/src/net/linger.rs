@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::socket::transport::Transport;
 
 /// The time that the client of an answered connection has to stop sending.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(2);
@@ -19,7 +20,7 @@ pub(crate) const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection.
-pub(crate) async fn linger(mut socket: TcpStream) {
+pub(crate) async fn linger(mut socket: Transport) {
     if socket.shutdown().await.is_err() {
         return;
     }

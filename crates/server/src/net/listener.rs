@@ -14,8 +14,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
-use crate::net::connection;
+use crate::net::connection::{self, Door};
 use crate::net::connections::Connections;
+use crate::net::tls_stream::TlsEventStream;
 use crate::phase::closing;
 use crate::router::Router;
 
@@ -70,7 +71,11 @@ impl Accept for TcpListener {
 /// # Cancel safety
 ///
 /// Dropping the future closes the listener and every connection it accepted.
-pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, open: Arc<Connections>) {
+pub(crate) async fn listen(
+    (listener, door): (impl Accept, Door),
+    router: Arc<Router>,
+    open: Arc<Connections>,
+) {
     /// The pause after a shortage of descriptors or memory, in which connections can end. An
     /// immediate retry would fail again and take processor time from them.
     const PAUSE: Duration = Duration::from_millis(100);
@@ -80,12 +85,12 @@ pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, open: Arc
     loop {
         select! {
             () = closing(&mut phases) => break,
-            Some(ended) = connections.join_next() => report(ended),
+            Some(ended) = connections.join_next() => go_on(&mut connections, ended),
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
                     debug!(%peer, "connection accepted");
                     let permit = open.enter();
-                    let served = connection::serve(socket, peer, Arc::clone(&router), permit);
+                    let served = connection::serve(socket, (peer, door), Arc::clone(&router), permit);
                     // Boxed, because the future is copied several times on its way into a task.
                     connections.spawn(Box::pin(served));
                 }
@@ -104,7 +109,28 @@ pub(crate) async fn listen(listener: impl Accept, router: Arc<Router>, open: Arc
     }
     drop(listener);
     while let Some(ended) = connections.join_next().await {
-        report(ended);
+        go_on(&mut connections, ended);
+    }
+}
+
+/// The event stream that a connection's task leaves behind, if any.
+type Served = Option<TlsEventStream>;
+
+/// Starts the task of an event stream that the task of its connection has left.
+fn go_on(connections: &mut JoinSet<Served>, ended: Result<Served, JoinError>) {
+    match ended {
+        Ok(None) => {}
+        Ok(Some(stream)) => {
+            let stream = async {
+                stream.run().await;
+                None
+            };
+            connections.spawn(stream);
+        }
+        Err(error) if error.is_panic() => {
+            error!(error = &error as &dyn std::error::Error, "connection panicked");
+        }
+        Err(_) => {}
     }
 }
 
@@ -140,14 +166,6 @@ fn is_about_connection(error: &io::Error) -> bool {
             | Kind::ConnectionRefused
             | Kind::Interrupted
     )
-}
-
-fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        error!(error = &error as &dyn std::error::Error, "connection panicked");
-    }
 }
 
 #[cfg(test)]
@@ -199,7 +217,7 @@ mod tests {
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());
         let failing = Failing { errors, tried: Arc::clone(&tried), done };
-        listen(failing, router, Connections::new(1)).await;
+        listen((failing, Door::Clear), router, Connections::new(1)).await;
         let tried = tried.lock();
         tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }

@@ -5,8 +5,10 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::TcpStream;
+
+use super::transport::Transport;
 
 /// The number of bytes read at first. Most requests fit, so that one read is enough.
 const READ_BYTES_MIN: usize = 1024;
@@ -35,12 +37,18 @@ enum Socket {
     /// Not registered with the runtime. The request for a stream usually arrives with its
     /// connection, and then the socket goes to a shard without being registered.
     Bare(mio::net::TcpStream),
-    Waiting(TcpStream),
+    Waiting(Transport),
 }
 
 impl BufferedSocket {
     pub(crate) fn new(socket: mio::net::TcpStream) -> Self {
         let socket = Socket::Bare(socket);
+        Self { socket, read_bytes: READ_BYTES_MIN, ..Self::default() }
+    }
+
+    /// A connection that the runtime waits for already.
+    pub(crate) fn waiting(transport: Transport) -> Self {
+        let socket = Socket::Waiting(transport);
         Self { socket, read_bytes: READ_BYTES_MIN, ..Self::default() }
     }
 
@@ -83,6 +91,10 @@ impl BufferedSocket {
             }
             self.sent += sent;
         }
+        // TLS keeps bytes that it has encrypted and the kernel has not taken.
+        if let Socket::Waiting(transport @ Transport::Tls(_)) = &mut self.socket {
+            ready!(Pin::new(transport).poll_flush(cx))?;
+        }
         self.sent = 0;
         self.unsent.clear();
         self.unsent.shrink_to(KEPT_BYTES_MAX);
@@ -104,25 +116,25 @@ impl BufferedSocket {
     /// Ready when the other end has closed the connection, unless it has sent bytes that were not
     /// read.
     pub(crate) fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut byte = [0];
         let Ok(socket) = self.socket.waiting() else { return Poll::Ready(()) };
-        match socket.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
-            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
+        socket.poll_hung_up(cx, &mut self.buffer)
     }
 
-    /// The socket alone, not registered with the runtime.
+    /// The socket alone, in clear text and not registered with the runtime.
     pub(crate) fn into_bare(self) -> io::Result<mio::net::TcpStream> {
         match self.socket {
-            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+            Socket::Gone | Socket::Waiting(Transport::Tls(_)) => {
+                Err(io::ErrorKind::NotConnected.into())
+            }
             Socket::Bare(socket) => Ok(socket),
-            Socket::Waiting(socket) => socket.into_std().map(mio::net::TcpStream::from_std),
+            Socket::Waiting(Transport::Clear(socket)) => {
+                socket.into_std().map(mio::net::TcpStream::from_std)
+            }
         }
     }
 
     /// The socket, registered with the runtime, and the bytes that were read from it and not used.
-    pub(crate) fn into_waiting(mut self) -> io::Result<(TcpStream, BytesMut)> {
+    pub(crate) fn into_waiting(mut self) -> io::Result<(Transport, BytesMut)> {
         self.socket.waiting()?;
         match self.socket {
             Socket::Waiting(socket) => Ok((socket, self.buffer)),
@@ -153,11 +165,11 @@ impl Socket {
     }
 
     /// The socket, registered with the runtime from here on.
-    fn waiting(&mut self) -> io::Result<&mut TcpStream> {
+    fn waiting(&mut self) -> io::Result<&mut Transport> {
         if let Self::Bare(_) = self
             && let Self::Bare(socket) = std::mem::take(self)
         {
-            *self = Self::Waiting(TcpStream::from_std(socket.into())?);
+            *self = Self::Waiting(Transport::Clear(TcpStream::from_std(socket.into())?));
         }
         match self {
             Self::Waiting(socket) => Ok(socket),

@@ -16,15 +16,19 @@ use tidings_hub::journal::Journal;
 use tidings_hub::{Hub, HubConfig, Now};
 use tidings_proto::{Decoder, EventBuf, Item};
 use tidings_server::{Server, ServerConfig, TimeSource};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// A running server whose time stands still until the test moves it.
 pub(crate) struct Running {
     pub(crate) hub: Hub,
     pub(crate) address: SocketAddr,
+    /// The connector of its clients if it speaks TLS.
+    pub(crate) connector: Option<TlsConnector>,
     started: Now,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<std::io::Result<()>>,
@@ -88,7 +92,26 @@ async fn run(
         let _ = stopped.await;
     };
     let served = tokio::spawn(server.serve(shutdown));
-    Running { hub, address, started, stop: Some(stop), served }
+    Running { hub, address, connector: None, started, stop: Some(stop), served }
+}
+
+/// A connection, with TLS or without.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Puts TLS onto a connection, if there is a connector.
+pub(crate) async fn secure(
+    socket: TcpStream,
+    connector: Option<&TlsConnector>,
+    protocols: &[&str],
+) -> std::io::Result<Box<dyn Io>> {
+    let Some(connector) = connector else { return Ok(Box::new(socket)) };
+    let mut config = (**connector.config()).clone();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, socket).await?;
+    Ok(Box::new(stream))
 }
 
 impl Running {
@@ -111,7 +134,8 @@ impl Running {
     pub(crate) fn request(&self, method: Method, path: &str) -> Ask {
         let request =
             Request::builder().method(method).uri(path).header(HOST, self.address.to_string());
-        Ask { address: self.address, request, body: Bytes::new() }
+        let connector = self.connector.clone();
+        Ask { address: self.address, connector, request, body: Bytes::new() }
     }
 
     pub(crate) fn get(&self, path: &str) -> Ask {
@@ -176,6 +200,7 @@ pub(crate) async fn send_chunk(socket: &mut TcpStream, text: &str) {
 /// A request that is being put together.
 pub(crate) struct Ask {
     address: SocketAddr,
+    connector: Option<TlsConnector>,
     request: http::request::Builder,
     body: Bytes,
 }
@@ -202,6 +227,7 @@ impl Ask {
     /// Sends it and waits for the head of the answer.
     pub(crate) async fn send(self) -> Response<Incoming> {
         let socket = TcpStream::connect(self.address).await.unwrap();
+        let socket = secure(socket, self.connector.as_ref(), &["http/1.1"]).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
         tokio::spawn(connection);
@@ -212,6 +238,7 @@ impl Ask {
     /// Sends it by HTTP/2 and waits for the head of the answer.
     pub(crate) async fn send_http2(self) -> Response<Incoming> {
         let socket = TcpStream::connect(self.address).await.unwrap();
+        let socket = secure(socket, self.connector.as_ref(), &["h2"]).await.unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket))
                 .await
@@ -219,7 +246,8 @@ impl Ask {
         tokio::spawn(connection);
         let mut request = self.request.body(Full::new(self.body)).unwrap();
         let host = request.headers_mut().remove(HOST).unwrap();
-        let target = format!("http://{}{}", host.to_str().unwrap(), request.uri());
+        let scheme = if self.connector.is_some() { "https" } else { "http" };
+        let target = format!("{scheme}://{}{}", host.to_str().unwrap(), request.uri());
         *request.uri_mut() = target.parse().unwrap();
         sender.send_request(request).await.unwrap()
     }

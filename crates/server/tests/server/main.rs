@@ -30,4 +30,5 @@ mod routes;
 mod shutdown;
 mod stalls;
 mod subscribers;
+mod tls;
 mod wire;

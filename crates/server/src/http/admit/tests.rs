@@ -11,6 +11,7 @@ struct Case {
     target: Option<&'static str>,
     headers: HeaderMap,
     is_probe: bool,
+    is_tls: bool,
 }
 
 fn get() -> Case {
@@ -22,6 +23,7 @@ fn get() -> Case {
         target: None,
         headers: HeaderMap::new(),
         is_probe: false,
+        is_tls: false,
     }
 }
 
@@ -66,8 +68,8 @@ impl Case {
     }
 
     fn admit(&self) -> Result<Admitted, NotAdmitted> {
-        let Self { intent, version, target, ref headers, is_probe, .. } = *self;
-        let asked = Asked { intent, version, target, headers, is_probe };
+        let Self { intent, version, target, ref headers, is_probe, is_tls, .. } = *self;
+        let asked = Asked { intent, version, target, headers, is_tls, is_probe };
         admit(&self.hosts, &self.origins, &asked)
     }
 
@@ -318,6 +320,19 @@ fn any_origin_may_read_without_credentials_where_that_is_said() {
     post().local().allow_any_origin().allow_origin(named).origin(named).passes(listed(named));
     post().local().allow_any_origin().origin("http://localhost:4000").passes(Cors::Same);
     post().local().allow_any_origin().site("cross-site").refuses(NotAdmitted::Site);
+}
+
+/// A page that came without TLS can be anyone's on the way to its reader.
+#[test]
+fn with_tls_a_page_of_the_same_host_without_tls_is_foreign() {
+    let tls = |origin| Case { is_tls: true, ..get().local().origin(origin) };
+    tls("https://localhost:4000").passes(Cors::Same);
+    tls("http://localhost:4000").refuses(foreign("http://localhost:4000"));
+    Case { is_tls: true, ..post().local().origin("http://localhost:4000") }
+        .refuses(foreign("http://localhost:4000"));
+    tls("http://localhost:4000")
+        .allow_origin("http://localhost:4000")
+        .passes(listed("http://localhost:4000"));
 }
 
 #[test]

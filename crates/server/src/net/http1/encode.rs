@@ -12,7 +12,7 @@ use tidings_hub::Time;
 use crate::engine::Framing;
 use crate::http::common_headers::CommonHeaders;
 use crate::http::pieces::AnswerPieces;
-use crate::http::respond::{ShardStream, Whole};
+use crate::http::respond::Whole;
 
 /// The fate of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,18 +101,17 @@ fn head<B>(
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 
 /// Appends the head of a stream, after which its connection carries nothing else.
-pub(super) fn stream_head(stream: &ShardStream, now: Time, out: &mut Vec<u8>) {
+pub(super) fn stream_head(framing: Framing, own: &HeaderMap, now: Time, out: &mut Vec<u8>) {
     /// The size of a head with all possible headers and the preamble after it.
     const USUAL_BYTES: usize = 768;
     out.reserve(USUAL_BYTES);
-    let framing = stream.subscription.framing;
     let coding: &[u8] = match framing {
         Framing::Chunked => CHUNKED,
         Framing::Close => b"",
     };
     let is_old = framing == Framing::Close;
     status_line(is_old, StatusCode::OK, out);
-    headers((CommonHeaders::Any, &stream.headers), now, out);
+    headers((CommonHeaders::Any, own), now, out);
     out.extend_from_slice(coding);
     out.extend_from_slice(b"connection: close\r\n\r\n");
 }

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
+use mio::net::TcpStream as BareStream;
 use tidings_hub::Hub;
 use tokio::sync::watch;
 
@@ -11,7 +12,9 @@ use super::*;
 use crate::config::ServerConfig;
 use crate::context::Context;
 use crate::engine::Engine;
+use crate::http::respond::ShardStream;
 use crate::live::Control;
+use crate::net::connection::{self, Door};
 use crate::net::connections::Connections;
 
 /// A connection of a server, and its client.
@@ -49,7 +52,12 @@ async fn answered_in_one_poll(requests: u64, request: &str) -> u64 {
     client.shutdown(std::net::Shutdown::Write).unwrap();
     let mut most = 0;
     let reader = std::thread::spawn(move || client.read_to_end(&mut Vec::new()));
-    let mut serving = pin!(serve(BareStream::from_std(socket), peer, &router, &permit));
+    let mut serving = pin!(serve::<Box<ShardStream>>(
+        BufferedSocket::new(BareStream::from_std(socket)),
+        peer,
+        &router,
+        &permit
+    ));
     poll_fn(|cx| {
         let before = hub.stats().published;
         let polled = serving.as_mut().poll(cx);
@@ -88,7 +96,7 @@ async fn what_the_head_refuses_is_answered_before_the_body_comes() {
         client.write_all(format!("{head}\r\n\r\n{rest}").as_bytes()).unwrap();
         client.set_nonblocking(true).unwrap();
         let socket = BareStream::from_std(socket);
-        let mut serving = pin!(crate::net::connection::serve(socket, peer, router, permit));
+        let mut serving = pin!(connection::serve(socket, (peer, Door::Clear), router, permit));
         let mut answer = [0; 12];
         while client.read(&mut answer).is_err() {
             let _ = std::future::poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;

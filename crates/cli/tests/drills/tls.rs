@@ -1,0 +1,113 @@
+//! TLS, seen by the program's own tools, and certificates that change.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::folder::Scratch;
+use crate::program::{Program, drill, tidings};
+
+/// An authority, whose certificate is in a file.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    path: String,
+}
+
+impl Authority {
+    fn new(folder: &Scratch, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let path = folder.path(name);
+        fs::write(&path, issuer.pem()).unwrap();
+        Self { issuer, path }
+    }
+
+    /// A certificate for localhost and its key, in PEM.
+    fn issue(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// Publishes to the hub; returns whether that worked.
+    fn publishes(&self, hub: &str, data: &str) -> bool {
+        let args = ["publish", "news", data, "--hub", hub, "--ca", &self.path];
+        tidings().args(args).output().unwrap().status.success()
+    }
+}
+
+/// A running `tidings listen`, which ends with the drill.
+struct Listening(Child);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_new_certificate_is_taken_up_when_its_key_fits_and_readers_read_on() {
+    drill(async {
+        let folder = Scratch::new();
+        let (old, new) = (Authority::new(&folder, "old.pem"), Authority::new(&folder, "new.pem"));
+        let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
+        let write = |pair: &(String, String)| {
+            fs::write(&certificate, &pair.0).unwrap();
+            fs::write(&key, &pair.1).unwrap();
+        };
+        write(&old.issue());
+        let program = Program::start(&["--tls-certificate", &certificate, "--tls-key", &key]);
+        let port = program.address.port();
+        let hub = format!("https://localhost:{port}");
+        assert!(program.greeting.contains(&format!("curl -N {hub}/topics/hello")));
+
+        let mut command = tidings();
+        command.args(["listen", &format!("{hub}/topics/news"), "--ca", &old.path]);
+        command.args(["--last-event-id", "earliest"]).stdout(Stdio::piped());
+        let mut listening = Listening(command.spawn().unwrap());
+        let mut lines = BufReader::new(listening.0.stdout.take().unwrap()).lines();
+        assert!(old.publishes(&hub, "1"));
+        assert_eq!(lines.next().unwrap().unwrap(), "1");
+        assert!(!new.publishes(&hub, "-"));
+
+        // The certificate without its key changes nothing, however long it is there.
+        let pair = new.issue();
+        fs::write(&certificate, &pair.0).unwrap();
+        assert!(old.publishes(&hub, "2"));
+        fs::write(&key, &pair.1).unwrap();
+        while !new.publishes(&hub, "3") {}
+        for data in ["2", "3"] {
+            assert_eq!(lines.next().unwrap().unwrap(), data);
+        }
+    });
+}
+
+#[test]
+fn check_reads_the_files_of_tls() {
+    let folder = Scratch::new();
+    let authority = Authority::new(&folder, "ca.pem");
+    let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
+    let check = |more: &[&str]| {
+        let args = ["check", "--tls-certificate", &certificate, "--tls-key", &key];
+        let output = tidings().args(args).args(more).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, mistakes) = check(&[]);
+    assert_eq!(status, 2);
+    assert!(mistakes.contains("cert.pem cannot be read"), "{mistakes}");
+    let pair = authority.issue();
+    fs::write(&certificate, &pair.0).unwrap();
+    fs::write(&key, authority.issue().1).unwrap();
+    let (status, mistakes) = check(&[]);
+    assert_eq!(status, 2);
+    assert!(mistakes.contains("the key does not belong to the certificate"), "{mistakes}");
+    fs::write(&key, &pair.1).unwrap();
+    let (status, warnings) = check(&["--allow-host", "events.example"]);
+    assert_eq!(status, 0, "{warnings}");
+    let foreign = "the certificate is not for the host events.example: its names are localhost";
+    assert!(warnings.contains(foreign), "{warnings}");
+}
