@@ -154,6 +154,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
 
+    /// Address or network of a proxy in front, such as 10.0.0.0/8, which is believed when it tells the
+    /// address of a client; may be repeated.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) trusted_proxy: Vec<String>,
+
     /// Level of the log on standard error: error, warn, info, debug or trace [default: warn].
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
@@ -161,7 +166,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     /// The flags that settings have, without their dashes, and the texts given with each.
-    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 22] {
+    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 23] {
         let one = |text: &Option<String>| text.iter().cloned().collect();
         let path =
             |path: &Option<PathBuf>| path.iter().map(|it| it.display().to_string()).collect();
@@ -188,6 +193,7 @@ impl ServeArgs {
             ("bodies-bytes", one(&self.bodies_bytes)),
             ("allow-origin", self.allow_origin.clone()),
             ("allow-host", self.allow_host.clone()),
+            ("trusted-proxy", self.trusted_proxy.clone()),
             ("log", one(&self.log)),
         ]
     }
@@ -197,6 +203,7 @@ const SERVE_HELP: &str = "\
 Sources:
   Every option is also a variable of the environment, such as TIDINGS_HISTORY_BYTES (lists have
   commas), and a key of the configuration file, such as history_bytes. --allow-host is 'hosts'
-  there, --allow-origin is 'origins', and --tls-key is 'key' in [tls]. Flags win over the environment, and that over the file.
-  SIGHUP reads them again: hosts, origins, bodies_bytes, keys, the access to topics and the files
+  there, --allow-origin is 'origins', --trusted-proxy is 'trusted_proxies', and --tls-key is 'key' in
+  [tls]. Flags win over the environment, and that over the file.
+  SIGHUP reads them again: hosts, origins, trusted_proxies, bodies_bytes, keys, the access to topics and the files
   of TLS change without a restart.";

@@ -23,7 +23,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use tidings_hub::HubConfig;
-use tidings_server::{HostName, Hosts, Origin, Origins, Others, ServerConfig, TlsConfig};
+use tidings_server::{HostName, Hosts, Network, Origin, Origins, Others, ServerConfig, TlsConfig};
 use tracing::level_filters::LevelFilter;
 
 use self::file::ConfigFile;
@@ -257,6 +257,8 @@ impl ServeChecker<'_> {
         });
         server.origins = self.origins();
         server.hosts = self.hosts(is_exposed);
+        server.trusted_proxies = self
+            .all("trusted_proxies", |text| Network::parse(text).map_err(|error| error.to_string()));
         let mut log = LevelFilter::WARN;
         self.set(&mut log, "log", |text| {
             text.parse().map_err(|_| "must be one of error, warn, info, debug, trace".to_owned())

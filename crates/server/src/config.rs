@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::auth::config::{AuthConfig, TopicRule};
 use crate::http::authority::{HostName, Origin};
+use crate::proxies::Network;
 use crate::tls::TlsConfig;
 
 /// The configuration of a [`Server`](crate::Server).
@@ -21,6 +22,9 @@ pub struct ServerConfig {
     pub hosts: Hosts,
     /// Pages of other origins that may use the server; by default none.
     pub origins: Origins,
+    /// The addresses of proxies in front, which are believed when they tell the address of a client: in
+    /// `X-Forwarded-For`, in `Forwarded`, or by the PROXY protocol, version 2. By default none is.
+    pub trusted_proxies: Vec<Network>,
     /// The keys of tokens, and where these may stand; `None`, the default, lets everyone do everything.
     pub auth: Option<AuthConfig>,
     /// Rules about topics, of which the first that matches decides; by default none.
@@ -82,6 +86,7 @@ impl Default for ServerConfig {
             tls: None,
             hosts: Hosts::default(),
             origins: Origins::default(),
+            trusted_proxies: Vec::new(),
             auth: None,
             topics: Vec::new(),
             time: TimeSource::default(),

@@ -13,6 +13,7 @@ use crate::auth::key_set::{KeySet, KeySetSource};
 use crate::auth::revocations::Revocations;
 use crate::budget::Budget;
 use crate::config::{Hosts, Origins, ServerConfig};
+use crate::proxies::TrustedProxies;
 use crate::tls::TlsIdentity;
 
 /// The part of a configuration that can change while the server runs.
@@ -20,13 +21,15 @@ use crate::tls::TlsIdentity;
 pub(crate) struct Live {
     pub(crate) hosts: Hosts,
     pub(crate) origins: Origins,
+    pub(crate) proxies: TrustedProxies,
     /// `None` if everyone may do everything.
     pub(crate) auth: Option<Arc<Authenticator>>,
 }
 
 impl Live {
     fn new(config: &ServerConfig, auth: Option<Arc<Authenticator>>) -> Self {
-        Self { hosts: config.hosts.clone(), origins: config.origins.clone(), auth }
+        let proxies = TrustedProxies::new(config.trusted_proxies.clone());
+        Self { hosts: config.hosts.clone(), origins: config.origins.clone(), proxies, auth }
     }
 }
 
@@ -67,7 +70,7 @@ impl Control {
         }))
     }
 
-    /// Applies the parts of `config` that can change while the server runs: hosts, origins, the
+    /// Applies the parts of `config` that can change while the server runs: hosts, origins, proxies, the
     /// budget of bodies and answers, keys, the access to topics, and the certificate of TLS. Everything
     /// else is ignored. Whether there is authentication or TLS at all stays as it is: without any
     /// authentication in `config`, the keys stay as they are, too.

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod handshake;
 pub(crate) mod http1;
+mod in_time;
 pub(crate) mod linger;
 pub(crate) mod listener;
 mod redirect;

@@ -44,6 +44,10 @@ impl Router {
         body: &mut RequestBody,
         caller: &Caller,
     ) -> Handled<S> {
+        let peer = caller.address().ip();
+        let told = self.context.control.live().proxies.client(peer, &head.headers);
+        let told = told.map(|address| caller.at(address));
+        let caller = told.as_ref().unwrap_or(caller);
         let Answered { answer, cors, access } = self.answer(Request { head, body, caller }).await;
         let mut handled = match access {
             Access::Open => respond(&self.context, head, answer, caller),

@@ -100,6 +100,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("origins", "allow-origin", Kind::List, NONE, Change::Reload),
     setting("hosts", "allow-host", Kind::List, Default::Words("those of loopback"), Change::Reload),
+    setting("trusted_proxies", "trusted-proxy", Kind::List, NONE, Change::Reload),
     text("log", "log", Default::Text("warn")),
 ];
 

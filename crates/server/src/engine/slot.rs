@@ -4,6 +4,7 @@
 //! small that a thousand of them stay in the processor's nearest cache, and a cold part.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -61,6 +62,8 @@ pub(super) struct Extras {
     grant: Option<Arc<Grant>>,
     /// The hook to run when the stream has ended.
     on_end: Option<OnEnd>,
+    /// The address of the client, if a proxy tells it.
+    address: Option<SocketAddr>,
 }
 
 impl Extras {
@@ -69,9 +72,11 @@ impl Extras {
         subject: Option<Subject>,
         grant: Option<Arc<Grant>>,
         on_end: Option<OnEnd>,
+        address: Option<SocketAddr>,
     ) -> Option<Box<Self>> {
-        let is_empty = subject.is_none() && grant.is_none() && on_end.is_none();
-        (!is_empty).then(|| Box::new(Self { subject, grant, on_end }))
+        let is_plain = address.is_none() && on_end.is_none();
+        let is_empty = is_plain && subject.is_none() && grant.is_none();
+        (!is_empty).then(|| Box::new(Self { subject, grant, on_end, address }))
     }
 
     fn subjects(&self) -> [Option<&Subject>; 2] {
@@ -227,6 +232,11 @@ impl<P> Cold<P> {
     /// The subjects that the stream belongs to: its own, and its token's.
     pub(super) fn subjects(&self) -> [Option<&Subject>; 2] {
         self.extras.as_ref().map_or_else(Default::default, |extras| extras.subjects())
+    }
+
+    /// The address of the client, if a proxy tells it.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.extras.as_ref()?.address
     }
 
     /// Puts bytes before everything else. The slot must have no rest.

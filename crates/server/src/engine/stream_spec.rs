@@ -1,5 +1,6 @@
 //! Everything that belongs to one stream alone.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct StreamSpec {
     /// runs on the thread that writes this and many other streams, with no lock held: it may publish
     /// and should not block.
     pub on_end: Option<OnEnd>,
+    /// The address of the client, if a proxy tells it: the socket has the proxy's.
+    pub(crate) address: Option<SocketAddr>,
     /// The grant of its reader's token, if it names a subject.
     pub(crate) grant: Option<Arc<Grant>>,
 }

@@ -67,7 +67,8 @@ impl StreamAnswer {
     pub fn of_emitter(emitter: EmitterParts, subject: Subject) -> Self {
         let EmitterParts { view, start, client, greeting, timeout, on_end, .. } = emitter;
         let (subject, on_end) = (Some(subject), Some(on_end));
-        let spec = StreamSpec { client, subject, greeting, timeout, on_end, grant: None };
+        let spec =
+            StreamSpec { client, subject, greeting, timeout, on_end, ..StreamSpec::default() };
         Self { spec, ..Self::new(view, start) }
     }
 }

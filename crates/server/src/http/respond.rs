@@ -102,7 +102,10 @@ pub(crate) fn respond<S: OpenedStream>(
         Answer::Stream(stream) => *stream,
     };
     let stream = match authorize(context, stream, caller.access()) {
-        Ok(stream) => stream,
+        Ok(mut stream) => {
+            stream.spec.address = caller.told_address();
+            stream
+        }
         Err(problem) => {
             context.metrics.refused(problem.kind());
             return whole(problem.into_response());
@@ -218,7 +221,7 @@ fn open_body(
 ) -> Option<(Response<Body>, ListedStream)> {
     let StreamAnswer { head, view, start, spec } = stream;
     let ends = spec.ends().cloned();
-    let StreamSpec { client, subject, greeting, timeout, on_end, grant } = spec;
+    let StreamSpec { client, subject, greeting, timeout, on_end, grant, .. } = spec;
     let since = context.hub.uptime();
     let subscriber = context.hub.subscribe(view.clone(), start);
     let (closer, version) = (subscriber.closer(), request.version);

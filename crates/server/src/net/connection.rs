@@ -16,7 +16,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use mio::net::TcpStream as BareStream;
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -29,6 +28,7 @@ use crate::http::response_body::ResponseBody;
 use crate::net::connections::ConnectionPermit;
 use crate::net::handshake::handshake;
 use crate::net::http1::{Left, Unread, serve as serve_plain};
+use crate::net::in_time::in_time;
 use crate::net::linger::linger;
 use crate::net::redirect;
 use crate::net::rewound::Rewound;
@@ -37,6 +37,7 @@ use crate::net::stream_tasks::{Spawner, StreamTasks, WithTasks};
 use crate::net::takeover::{to_shard, to_task};
 use crate::net::tls_stream::TlsEventStream;
 use crate::phase::closing;
+use crate::proxies::protocol::client;
 use crate::router::Router;
 use crate::socket::buffered::BufferedSocket;
 use crate::socket::options::ACCEPTED_INHERIT;
@@ -72,19 +73,23 @@ pub(crate) async fn serve(
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return None;
     }
+    let mut caller = Caller::new(peer);
+    let mut socket = BufferedSocket::new(socket);
+    if router.context.control.live().proxies.contains(peer.ip()) {
+        // Boxed: few connections come from proxies, and most of these bring their requests alone.
+        (socket, caller) = Box::pin(behind_proxy(socket, caller, &router.context, &permit)).await?;
+    }
     let unread = match door {
-        Door::Clear => {
-            match serve_plain(BufferedSocket::new(socket), peer, &router, &permit).await {
-                Left::Nothing => return None,
-                Left::Stream(leaving) => {
-                    note(to_shard(&router.context, leaving));
-                    return None;
-                }
-                Left::Unread(unread) => unread,
+        Door::Clear => match serve_plain(socket, caller.clone(), &router, &permit).await {
+            Left::Nothing => return None,
+            Left::Stream(leaving) => {
+                note(to_shard(&router.context, leaving));
+                return None;
             }
-        }
+            Left::Unread(unread) => unread,
+        },
         // Boxed: the others do not need this memory.
-        Door::Tls => match Box::pin(serve_tls(socket, peer, &router, &permit)).await {
+        Door::Tls => match Box::pin(serve_tls(socket, caller.clone(), &router, &permit)).await {
             Left::Nothing => return None,
             Left::Stream(leaving) => return note(to_task(&router.context, leaving, permit)),
             Left::Unread(unread) => unread,
@@ -95,34 +100,49 @@ pub(crate) async fn serve(
         }
     };
     // Boxed: most connections never need this memory.
-    Box::pin(serve_rest(unread, peer, router, Arc::new(permit))).await;
+    Box::pin(serve_rest(unread, caller, router, Arc::new(permit))).await;
     None
+}
+
+/// Reads the head that a trusted proxy may send first, in which it tells the address of its client.
+async fn behind_proxy(
+    socket: BufferedSocket,
+    caller: Caller,
+    context: &Context,
+    permit: &ConnectionPermit,
+) -> Option<(BufferedSocket, Caller)> {
+    let (Transport::Clear(mut socket), _) = note(socket.into_waiting())? else { return None };
+    let told = note(in_time(context, permit, client(&mut socket)).await?)?;
+    let caller = told.map_or(caller.clone(), |address| caller.at(address));
+    Some((BufferedSocket::waiting(Transport::Clear(socket)), caller))
 }
 
 /// Serves a connection with TLS: the handshake, and then plain requests as in clear text.
 async fn serve_tls(
-    socket: BareStream,
-    peer: SocketAddr,
+    socket: BufferedSocket,
+    caller: Caller,
     router: &Router,
     permit: &ConnectionPermit,
 ) -> Left<Response<ResponseBody>> {
     let context = &router.context;
     let Some(config) = context.control.tls() else { return Left::Nothing };
-    let Some(socket) = note(TcpStream::from_std(socket.into())) else { return Left::Nothing };
+    let Some((Transport::Clear(socket), _)) = note(socket.into_waiting()) else {
+        return Left::Nothing;
+    };
     let shaken = Box::pin(handshake(socket, config, context, permit)).await;
     let Some(tls) = shaken else { return Left::Nothing };
-    serve_plain(BufferedSocket::waiting(Transport::Tls(tls)), peer, router, permit).await
+    serve_plain(BufferedSocket::waiting(Transport::Tls(tls)), caller, router, permit).await
 }
 
 /// Redirects the requests of a connection in clear text.
 async fn serve_redirect(
-    socket: BareStream,
+    socket: BufferedSocket,
     port: u16,
     router: &Arc<Router>,
     permit: ConnectionPermit,
 ) {
-    let Some(socket) = note(TcpStream::from_std(socket.into())) else { return };
-    let io = Rewound::new(Vec::new(), TokioIo::new(Transport::Clear(socket)));
+    let Some((socket, _)) = note(socket.into_waiting()) else { return };
+    let io = Rewound::new(Vec::new(), TokioIo::new(socket));
     let permit = Arc::new(permit);
     let service = service_fn({
         let (router, permit) = (Arc::clone(router), Arc::clone(&permit));
@@ -148,7 +168,7 @@ fn note<T>(result: io::Result<T>) -> Option<T> {
 /// Serves by hyper a connection that has brought a request that is not plain.
 async fn serve_rest(
     unread: Unread,
-    peer: SocketAddr,
+    caller: Caller,
     router: Arc<Router>,
     permit: Arc<ConnectionPermit>,
 ) {
@@ -161,7 +181,8 @@ async fn serve_rest(
         let tasks = is_http2.then(|| tasks.spawner());
         move |request| {
             permit.leave();
-            let peer = Peer { address: peer, permit: Arc::clone(&permit), tasks: tasks.clone() };
+            let caller = caller.clone();
+            let peer = Peer { caller, permit: Arc::clone(&permit), tasks: tasks.clone() };
             // Boxed, because on HTTP/2 its memory would be the stream's for as long as that is open.
             let response: Pin<Box<dyn Future<Output = _> + Send>> =
                 Box::pin(respond(Arc::clone(&router), peer, request));
@@ -192,7 +213,7 @@ async fn linger_unless_cut(socket: Transport, permit: &ConnectionPermit) {
 
 /// Where a request that hyper reads has come from.
 struct Peer {
-    address: SocketAddr,
+    caller: Caller,
     permit: Arc<ConnectionPermit>,
     /// The tasks of its connection's streams; `None` over HTTP/1.
     tasks: Option<Spawner>,
@@ -218,8 +239,7 @@ async fn respond(
     let activity = Arc::clone(peer.permit.activity());
     let mut body = RequestBody::new(incoming, activity, router.context.config.body_timeout)
         .within(router.context.control.bodies());
-    let caller = Caller::new(peer.address);
-    let (common, mut response) = match router.handle(&head, &mut body, &caller).await {
+    let (common, mut response) = match router.handle(&head, &mut body, &peer.caller).await {
         Handled::Whole(Whole { common, response }) => (common, response.map(ResponseBody::whole)),
         Handled::Pieces(response) => (CommonHeaders::Any, response.map(ResponseBody::answer)),
         Handled::Stream(response) => (CommonHeaders::Any, response),

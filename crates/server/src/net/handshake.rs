@@ -5,9 +5,8 @@
 //! half the cores, each until it waits for its client; the others wait for their turn, and deliveries
 //! find a free thread. One that has not begun holds nothing but its socket.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -15,15 +14,14 @@ use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::context::Context;
 use crate::net::connections::{ConnectionPermit, Connections};
+use crate::net::in_time::in_time;
 use crate::net::linger::linger;
-use crate::phase::closing;
 use crate::socket::transport::Transport;
 
 /// The first byte of a TLS connection: a record of a handshake (RFC 8446, section 5.1).
@@ -68,20 +66,7 @@ pub(crate) async fn handshake(
     context: &Context,
     permit: &ConnectionPermit,
 ) -> Option<Box<TlsStream<TcpStream>>> {
-    let mut shaking = pin!(shake(socket, config, &context.handshakes));
-    let mut late = pin!(sleep(context.config.head_timeout));
-    let mut phases = context.phases();
-    let mut closing = pin!(closing(&mut phases));
-    let shaken = poll_fn(|cx| {
-        if let Poll::Ready(shaken) = shaking.as_mut().poll(cx) {
-            return Poll::Ready(Some(shaken));
-        }
-        let is_over = late.as_mut().poll(cx).is_ready()
-            || permit.activity().poll_cut(cx).is_ready()
-            || closing.as_mut().poll(cx).is_ready();
-        if is_over { Poll::Ready(None) } else { Poll::Pending }
-    })
-    .await;
+    let shaken = in_time(context, permit, shake(socket, config, &context.handshakes)).await;
     match shaken {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => {

@@ -20,7 +20,6 @@ mod tests;
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::{Poll, ready};
 
@@ -92,11 +91,10 @@ pub(crate) enum Left<S> {
 /// Dropping the future closes the connection.
 pub(crate) async fn serve<S: OpenedStream>(
     socket: BufferedSocket,
-    peer: SocketAddr,
+    caller: Caller,
     router: &Router,
     permit: &ConnectionPermit,
 ) -> Left<S> {
-    let caller = Caller::new(peer);
     let mut connection = PlainConnection { router, permit, caller, socket, head: Head::new() };
     let left = match connection.serve().await {
         Ok(End::Closed) => Ok(Left::Nothing),

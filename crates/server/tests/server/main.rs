@@ -23,6 +23,7 @@ mod limits;
 mod ops;
 mod plain;
 mod protocols;
+mod proxies;
 mod publish;
 mod relayed;
 mod resume;

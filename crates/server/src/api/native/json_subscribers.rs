@@ -1,5 +1,6 @@
 //! Subscribers as JSON, written as their client takes the list.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::task::{Context as TaskContext, Poll};
 
@@ -136,7 +137,7 @@ impl Subscriber {
                 .next()
                 .map(|subject| subject.as_str().to_owned()),
             // Asked of the kernel, so that no stream has to store an address that is rarely needed.
-            address: seen.socket().peer_addr().ok().map(|address| address.to_string()),
+            address: seen.told_address().or_else(|| seen.socket().peer_addr().ok()).map(shown),
             since: now.saturating_sub(seen.age()).to_string(),
             protocol: match seen.framing() {
                 Framing::Chunked => "HTTP/1.1",
@@ -157,7 +158,7 @@ impl Subscriber {
                 .flatten()
                 .next()
                 .map(|subject| subject.as_str().to_owned()),
-            address: Some(body.address().to_string()),
+            address: Some(shown(body.address())),
             since: since.to_string(),
             protocol: match body.version {
                 Version::HTTP_2 => "HTTP/2",
@@ -166,6 +167,14 @@ impl Subscriber {
             },
             behind: body.is_behind(),
         }
+    }
+}
+
+/// An address, without a port that is not known.
+fn shown(address: SocketAddr) -> String {
+    match address.port() {
+        0 => address.ip().to_string(),
+        _ => address.to_string(),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Slots are visited in portions, so that the shard is never locked for long.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -94,6 +95,11 @@ impl<S, P> Seen<'_, S, P> {
     /// The subjects that it belongs to: its own, and its token's.
     pub(crate) fn subjects(&self) -> [Option<&Subject>; 2] {
         self.cold.subjects()
+    }
+
+    /// The address of the client, if a proxy tells it.
+    pub(crate) fn told_address(&self) -> Option<SocketAddr> {
+        self.cold.address()
     }
 
     pub(crate) fn socket(&self) -> &S {

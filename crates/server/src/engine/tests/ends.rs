@@ -69,7 +69,7 @@ impl One {
                     timeout: Some(Duration::from_secs(60)),
                     subject: Some(alpha()),
                     on_end: Some(on_end),
-                    grant: None,
+                    ..StreamSpec::default()
                 },
                 permit: (),
             },

@@ -11,20 +11,41 @@ use crate::engine::subject::Subject;
 #[derive(Clone, Debug)]
 pub struct Caller {
     address: SocketAddr,
+    told_by: Teller,
     access: Access,
+}
+
+/// The source of a client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Teller {
+    /// The connection: its other end is the client.
+    Connection,
+    /// A proxy that is trusted.
+    Proxy,
 }
 
 impl Caller {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, access: Access::Open }
+        Self { address, told_by: Teller::Connection, access: Access::Open }
     }
 
     /// The same client, with the access that its request's token gives.
     pub(crate) fn with_access(&self, access: Access) -> Self {
-        Self { address: self.address, access }
+        Self { access, ..*self }
     }
 
-    /// The address of the other end of the connection.
+    /// The client whose address a trusted proxy tells.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { address, told_by: Teller::Proxy, access: self.access.clone() }
+    }
+
+    /// The address of the client, if it is not that of the other end of the connection.
+    pub(crate) fn told_address(&self) -> Option<SocketAddr> {
+        (self.told_by == Teller::Proxy).then_some(self.address)
+    }
+
+    /// The address of the client: that of the other end of the connection, or the one that a trusted
+    /// proxy tells. A port that the proxy does not tell is 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -54,7 +54,7 @@ async fn answered_in_one_poll(requests: u64, request: &str) -> u64 {
     let reader = std::thread::spawn(move || client.read_to_end(&mut Vec::new()));
     let mut serving = pin!(serve::<Box<ShardStream>>(
         BufferedSocket::new(BareStream::from_std(socket)),
-        peer,
+        Caller::new(peer),
         &router,
         &permit
     ));
