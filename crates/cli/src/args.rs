@@ -4,6 +4,7 @@
 
 pub(crate) mod bench;
 mod journal;
+mod limits;
 mod tls;
 mod token;
 mod tools;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 use self::bench::BenchArgs;
 pub(crate) use self::journal::{DataArgs, FolderArgs, JournalArgs, JournalCommand};
+pub(crate) use self::limits::LimitArgs;
 pub(crate) use self::tls::TlsArgs;
 pub(crate) use self::token::{KeyArgs, KeyCommand, KeyNewArgs, RightsArgs, TokenArgs};
 pub(crate) use self::tools::{ListenArgs, PublishArgs, RelayArgs};
@@ -145,6 +147,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES")]
     pub(crate) bodies_bytes: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
     /// Origin whose pages may publish and read, such as https://example.com; '*' lets every page
     /// read without credentials; may be repeated.
     #[arg(long, value_name = "ORIGIN")]
@@ -166,7 +171,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     /// The flags that settings have, without their dashes, and the texts given with each.
-    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 23] {
+    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 32] {
         let one = |text: &Option<String>| text.iter().cloned().collect();
         let path =
             |path: &Option<PathBuf>| path.iter().map(|it| it.display().to_string()).collect();
@@ -191,6 +196,15 @@ impl ServeArgs {
             ("stall-timeout", one(&self.stall_timeout)),
             ("event-bytes-max", one(&self.event_bytes_max)),
             ("bodies-bytes", one(&self.bodies_bytes)),
+            ("streams-max", one(&self.limits.streams_max)),
+            ("filters-max", one(&self.limits.filters_max)),
+            ("heads-max", one(&self.limits.heads_max)),
+            ("handshakes-max", one(&self.limits.handshakes_max)),
+            ("address-streams", one(&self.limits.address_streams)),
+            ("address-requests", one(&self.limits.address_requests)),
+            ("subject-streams", one(&self.limits.subject_streams)),
+            ("subject-requests", one(&self.limits.subject_requests)),
+            ("subject-events", one(&self.limits.subject_events)),
             ("allow-origin", self.allow_origin.clone()),
             ("allow-host", self.allow_host.clone()),
             ("trusted-proxy", self.trusted_proxy.clone()),
@@ -205,5 +219,5 @@ Sources:
   commas), and a key of the configuration file, such as history_bytes. --allow-host is 'hosts'
   there, --allow-origin is 'origins', --trusted-proxy is 'trusted_proxies', and --tls-key is 'key' in
   [tls]. Flags win over the environment, and that over the file.
-  SIGHUP reads them again: hosts, origins, trusted_proxies, bodies_bytes, keys, the access to topics and the files
+  SIGHUP reads them again: hosts, origins, trusted_proxies, bodies_bytes, limits of addresses and subjects, keys, the access to topics and the files
   of TLS change without a restart.";

@@ -29,7 +29,7 @@ use tracing::level_filters::LevelFilter;
 use self::file::ConfigFile;
 pub(crate) use self::settings::Settings;
 use self::settings::{SETTINGS, Setting, Value};
-use self::units::{at_least, at_most, bytes, duration, positive};
+use self::units::{at_least, at_most, bytes, count, duration, limit, positive};
 use crate::args::{DataArgs, ServeArgs};
 
 pub(crate) use self::bench::{BenchConfig, Output};
@@ -255,6 +255,7 @@ impl ServeChecker<'_> {
             let given = bytes(text)?;
             if given < bodies_min { Err(why.to_owned()) } else { Ok(given) }
         });
+        self.limits(&mut server);
         server.origins = self.origins();
         server.hosts = self.hosts(is_exposed);
         server.trusted_proxies = self
@@ -273,6 +274,19 @@ impl ServeChecker<'_> {
             settings: Settings::default(),
             sections: String::new(),
         }
+    }
+
+    fn limits(&mut self, server: &mut ServerConfig) {
+        self.set(&mut server.streams_max, "streams_max", count);
+        self.set(&mut server.filters_max, "filters_max", count);
+        self.set(&mut server.heads_max, "heads_max", count);
+        self.set(&mut server.handshakes_max, "handshakes_max", count);
+        let limits = &mut server.limits;
+        self.set(&mut limits.address_streams, "address_streams", limit);
+        self.set(&mut limits.address_requests, "address_requests", limit);
+        self.set(&mut limits.subject_streams, "subject_streams", limit);
+        self.set(&mut limits.subject_requests, "subject_requests", limit);
+        self.set(&mut limits.subject_events, "subject_events", limit);
     }
 
     /// Reads the files of TLS, if there are any.

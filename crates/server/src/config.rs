@@ -1,6 +1,7 @@
 //! The configuration of a server: plain values, none read from the environment or from files.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::auth::config::{AuthConfig, TopicRule};
@@ -60,6 +61,8 @@ pub struct ServerConfig {
     /// of a small machine; [`within_descriptors`](Self::within_descriptors) lowers it to the
     /// process's limit. Publishing and health checks do not count.
     pub streams_max: usize,
+    /// The limits for each address and each subject.
+    pub limits: Limits,
     /// The time after which a connection is closed whose client accepts no bytes: 60 s by default.
     /// A client that is still there reconnects and resumes.
     pub stall_timeout: Duration,
@@ -98,6 +101,7 @@ impl Default for ServerConfig {
             json_bytes_max: 8 * 1024 * 1024,
             bodies_bytes_max: 128 * 1024 * 1024,
             streams_max: 100_000,
+            limits: Limits::default(),
             stall_timeout: Duration::from_secs(60),
             filters_max: 100,
             http2_streams_max: 250,
@@ -128,6 +132,41 @@ impl ServerConfig {
         self.streams_max = self.streams_max.min(descriptors - reserved);
         self.heads_max = self.heads_max.min(descriptors / 2);
         self
+    }
+}
+
+/// The limits for each address and each subject; `None` is no limit.
+///
+/// An address of IPv6 counts by its /64. The limits do not apply to connections from loopback, nor to
+/// what a trusted proxy asks for itself, nor to API keys of the configuration, whose owners the operator
+/// knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The open streams of one address: 1,000 by default, a large office behind one address, and a
+    /// hundredth of all streams.
+    pub address_streams: Option<NonZeroU32>,
+    /// The requests of one address in a second: 500 by default, far above pages and readers that
+    /// reconnect. Those of ten seconds may come at once.
+    pub address_requests: Option<NonZeroU32>,
+    /// The open streams of one subject: 100 by default, some dozens of tabs on several devices.
+    pub subject_streams: Option<NonZeroU32>,
+    /// The requests of one subject in a second: 100 by default. Those of ten seconds may come at once.
+    pub subject_requests: Option<NonZeroU32>,
+    /// The events that one subject publishes in a second: 1,000 by default, far above what a person
+    /// does. Those of ten seconds may come at once. A streamed body waits; other publishes are refused.
+    pub subject_events: Option<NonZeroU32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            address_streams: NonZeroU32::new(1000),
+            address_requests: NonZeroU32::new(500),
+            subject_streams: NonZeroU32::new(100),
+            subject_requests: NonZeroU32::new(100),
+            subject_events: NonZeroU32::new(1000),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state that every connection and every handler shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, Now};
@@ -9,12 +10,15 @@ use tokio::sync::watch;
 use crate::config::{ServerConfig, TimeSource};
 use crate::engine::Engine;
 use crate::engine::streams::Streams;
+use crate::http::problem::Problem;
+use crate::http::request::Caller;
 use crate::live::Control;
 use crate::metrics::Metrics;
 use crate::net::handshake::Handshakes;
 use crate::net::stalls::Stalls;
 use crate::phase::Phase;
 use crate::pins::Pins;
+use crate::usage::{Sender, Usage, too_many_events};
 
 /// The hub, the configuration, and everything that counts or writes streams.
 pub(crate) struct Context {
@@ -30,6 +34,8 @@ pub(crate) struct Context {
     /// The responses that hyper writes.
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) handshakes: Arc<Handshakes>,
+    /// The use that addresses and subjects make of the server.
+    pub(crate) usage: Arc<Usage>,
     /// The hub's journal, if it is on disk.
     pub(crate) journal: Option<DiskJournal>,
     phase: watch::Receiver<Phase>,
@@ -63,6 +69,7 @@ impl Context {
             engine,
             stalls,
             handshakes,
+            usage: Arc::default(),
             journal,
             phase,
         }
@@ -82,6 +89,39 @@ impl Context {
     /// A receiver of the server's phases.
     pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
         self.phase.clone()
+    }
+
+    /// The sender of a request, as far as limits apply to it.
+    pub(crate) fn sender<'a>(&self, caller: &'a Caller) -> Sender<'a> {
+        let address = caller.address().ip().to_canonical();
+        let is_free = address.is_loopback() || caller.access().is_configured();
+        if is_free || self.control.live().proxies.contains(address) {
+            return Sender::default();
+        }
+        Sender { address: Some(address), subject: caller.subject() }
+    }
+
+    /// Counts a request of a client.
+    pub(crate) fn count_request(&self, caller: &Caller) -> Result<(), Problem> {
+        let sender = self.sender(caller);
+        if sender.address.is_none() {
+            return Ok(());
+        }
+        self.tick();
+        self.usage.request(&self.control.live().limits, sender, self.hub.uptime())
+    }
+
+    /// Counts events that a client is about to publish.
+    pub(crate) fn count_events(&self, caller: &Caller, events: usize) -> Result<(), Problem> {
+        self.room_for_events(caller, events)
+            .map_err(|wait| too_many_events(&self.control.live().limits, wait))
+    }
+
+    /// The same; the error is the time after which there is room for them.
+    pub(crate) fn room_for_events(&self, caller: &Caller, events: usize) -> Result<(), Duration> {
+        let Some(subject) = self.sender(caller).subject else { return Ok(()) };
+        self.tick();
+        self.usage.publish(&self.control.live().limits, subject, events, self.hub.uptime())
     }
 
     /// Advances the hub's time to now, so that events are dated to the millisecond.

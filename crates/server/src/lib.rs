@@ -37,6 +37,7 @@ mod server;
 mod socket;
 mod tls;
 mod turn;
+mod usage;
 mod work;
 
 pub use crate::api::extra::{AnswerFuture, ExtraRoutes};
@@ -45,7 +46,7 @@ pub use crate::auth::explain::Explanation;
 pub use crate::auth::issue::{NoRandomBytes, SigningKey, TokenClaims};
 pub use crate::auth::key::{Algorithm, InvalidKey, VerifyingKey};
 pub use crate::auth::key_set::{InvalidKeySetUrl, KeySetError, KeySetSource};
-pub use crate::config::{Hosts, Origins, Others, ServerConfig, TimeSource};
+pub use crate::config::{Hosts, Limits, Origins, Others, ServerConfig, TimeSource};
 pub use crate::engine::stream_spec::StreamSpec;
 pub use crate::engine::subject::Subject;
 pub use crate::http::answer::{Answer, StreamAnswer};

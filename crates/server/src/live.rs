@@ -12,7 +12,7 @@ use crate::auth::config::{AuthConfig, TopicAccess, TopicRule};
 use crate::auth::key_set::{KeySet, KeySetSource};
 use crate::auth::revocations::Revocations;
 use crate::budget::Budget;
-use crate::config::{Hosts, Origins, ServerConfig};
+use crate::config::{Hosts, Limits, Origins, ServerConfig};
 use crate::proxies::TrustedProxies;
 use crate::tls::TlsIdentity;
 
@@ -22,6 +22,7 @@ pub(crate) struct Live {
     pub(crate) hosts: Hosts,
     pub(crate) origins: Origins,
     pub(crate) proxies: TrustedProxies,
+    pub(crate) limits: Limits,
     /// `None` if everyone may do everything.
     pub(crate) auth: Option<Arc<Authenticator>>,
 }
@@ -29,7 +30,8 @@ pub(crate) struct Live {
 impl Live {
     fn new(config: &ServerConfig, auth: Option<Arc<Authenticator>>) -> Self {
         let proxies = TrustedProxies::new(config.trusted_proxies.clone());
-        Self { hosts: config.hosts.clone(), origins: config.origins.clone(), proxies, auth }
+        let (hosts, origins) = (config.hosts.clone(), config.origins.clone());
+        Self { hosts, origins, proxies, limits: config.limits, auth }
     }
 }
 
@@ -71,7 +73,7 @@ impl Control {
     }
 
     /// Applies the parts of `config` that can change while the server runs: hosts, origins, proxies, the
-    /// budget of bodies and answers, keys, the access to topics, and the certificate of TLS. Everything
+    /// limits of addresses and subjects, the budget of bodies and answers, keys, the access to topics, and the certificate of TLS. Everything
     /// else is ignored. Whether there is authentication or TLS at all stays as it is: without any
     /// authentication in `config`, the keys stay as they are, too.
     ///

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::Method;
 use http::header::{ACCEPT, ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::{Method, StatusCode};
 use tracing::debug;
 
 use crate::api;
@@ -104,7 +104,7 @@ impl Router {
             return Answered::new(response.into(), admitted.cors);
         }
         let answered = match auth {
-            None => self.route(request, route).await.map(|answer| (answer, Access::Open)),
+            None => self.route_counted(request, route).await.map(|answer| (answer, Access::Open)),
             Some(auth) => match self.authenticate(&auth, head, &admitted, asked.intent).await {
                 Ok(access) => self.route_with(request, route, access).await,
                 Err(problem)
@@ -113,11 +113,15 @@ impl Router {
                     let refused = refuse_for_now(context, head, problem);
                     return Answered::new(refused.into(), admitted.cors);
                 }
-                Err(problem) => Err(problem),
+                // A sender that tries tokens is counted by its address.
+                Err(problem) => context.count_request(request.caller).and(Err(problem)),
             },
         };
         match answered {
             Ok((answer, access)) => Answered { answer, cors: admitted.cors, access },
+            Err(problem) if is_too_often(&problem) && asks_for_stream(head) => {
+                Answered::new(refuse_for_now(context, head, problem).into(), admitted.cors)
+            }
             Err(problem) => {
                 context.metrics.refused(problem.kind());
                 Answered::new(problem.into(), admitted.cors)
@@ -174,8 +178,18 @@ impl Router {
         let clean = without_token(request.head);
         let head = clean.as_ref().unwrap_or(request.head);
         let request = Request { head, body: request.body, caller: &caller };
-        let answer = self.route(request, route).await?;
+        let answer = self.route_counted(request, route).await?;
         Ok((answer, caller.into_access()))
+    }
+
+    /// Answers a request unless its sender sends too many.
+    async fn route_counted(
+        &self,
+        request: Request<'_>,
+        route: Option<Route<'_>>,
+    ) -> Result<Answer, Problem> {
+        self.context.count_request(request.caller)?;
+        self.route(request, route).await
     }
 
     async fn route(
@@ -242,6 +256,11 @@ fn needs_access(method: &Method, route: Option<Route<'_>>) -> bool {
 fn asks_for_stream(head: &Parts) -> bool {
     head.method == Method::GET
         && head.headers.get(ACCEPT).is_some_and(|accept| accept == "text/event-stream")
+}
+
+/// Returns whether a problem is that its sender does something too often.
+fn is_too_often(problem: &Problem) -> bool {
+    problem.kind().status() == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Refuses a body with a transfer coding other than `chunked`: nothing here decodes it (RFC 9112,

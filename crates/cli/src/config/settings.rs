@@ -65,6 +65,11 @@ const fn text(key: &'static str, flag: &'static str, default: Default) -> Settin
     setting(key, flag, Kind::Text, default, Change::Restart)
 }
 
+/// A limit of addresses or subjects.
+const fn limit(key: &'static str, flag: &'static str, default: &'static str) -> Setting {
+    setting(key, flag, Kind::Text, Default::Text(default), Change::Reload)
+}
+
 const NONE: Default = Default::Words("none");
 
 /// All settings, in the order of the help. A key with a point is a key of a section.
@@ -98,6 +103,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Default::Words("128MiB, or four of the largest events"),
         Change::Reload,
     ),
+    text("streams_max", "streams-max", Default::Words("100000, or as many as descriptors allow")),
+    text("filters_max", "filters-max", Default::Text("100")),
+    text("heads_max", "heads-max", Default::Words("16384, or half the descriptors")),
+    text("handshakes_max", "handshakes-max", Default::Text("4096")),
+    limit("address_streams", "address-streams", "1000"),
+    limit("address_requests", "address-requests", "500"),
+    limit("subject_streams", "subject-streams", "100"),
+    limit("subject_requests", "subject-requests", "100"),
+    limit("subject_events", "subject-events", "1000"),
     setting("origins", "allow-origin", Kind::List, NONE, Change::Reload),
     setting("hosts", "allow-host", Kind::List, Default::Words("those of loopback"), Change::Reload),
     setting("trusted_proxies", "trusted-proxy", Kind::List, NONE, Change::Reload),

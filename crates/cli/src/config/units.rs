@@ -1,5 +1,6 @@
 //! Times and sizes as people write them, and their bounds.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 /// Reads a time with its unit.
@@ -47,6 +48,23 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
         .zip(unit)
         .and_then(|(number, unit)| number.checked_mul(unit))
         .ok_or_else(|| "must be a number of bytes, such as 65536, 64KiB or 256MiB".to_owned())
+}
+
+/// Reads a whole number of at least 1.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let why = |_| "must be a whole number of at least 1".to_owned();
+    text.parse::<NonZeroUsize>().map(NonZeroUsize::get).map_err(why)
+}
+
+/// Reads a limit, which may be none.
+pub(super) fn limit(text: &str) -> Result<Option<NonZeroU32>, String> {
+    match text {
+        "none" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|_| "must be a whole number of at least 1, or none".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ impl Access {
         }
     }
 
+    /// Returns whether it is that of an API key, which the configuration gives to someone who is known.
+    pub(crate) fn is_configured(&self) -> bool {
+        matches!(self, Self::Granted(grant) if grant.is_configured())
+    }
+
     /// The data that the token's issuer put into it.
     pub(crate) fn payload(&self) -> Option<&Value> {
         match self {

@@ -37,4 +37,9 @@ impl Grant {
         let issued = Issued::ByConfiguration;
         Self { rights, read, subject: None, expires: None, issued, payload: None }
     }
+
+    /// Returns whether it is that of an API key.
+    pub(super) fn is_configured(&self) -> bool {
+        self.issued == Issued::ByConfiguration
+    }
 }

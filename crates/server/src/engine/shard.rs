@@ -194,7 +194,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let Subscription { mut reader, framing, spec, permit } = subscription;
         // The subject's streams may have been closed while this one was on its way to the shard.
         let mut is_ended = spec.ends().is_some_and(|ends| reader.is_closed_by(ends));
-        let StreamSpec { client, subject, greeting, timeout, on_end, address, grant } = spec;
+        let StreamSpec { client, subject, greeting, timeout, on_end, address, places, grant } =
+            spec;
         let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
         reader.write_preamble(client, &mut preamble);
         if let Some(greeting) = greeting {
@@ -217,7 +218,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let mut cold = Cold {
             reader,
             rest: None,
-            extras: Extras::new(subject, grant, on_end, address),
+            extras: Extras::new(subject, grant, on_end, (address, places)),
             permit,
             list_at: 0,
             since: self.now,

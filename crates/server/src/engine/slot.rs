@@ -16,6 +16,7 @@ use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
 use crate::auth::grant::Grant;
+use crate::usage::Places;
 
 /// A stream's right to be open.
 pub(crate) trait Permit {
@@ -64,6 +65,8 @@ pub(super) struct Extras {
     on_end: Option<OnEnd>,
     /// The address of the client, if a proxy tells it.
     address: Option<SocketAddr>,
+    /// Its places among those of its address and its subject.
+    _places: Option<Places>,
 }
 
 impl Extras {
@@ -72,11 +75,11 @@ impl Extras {
         subject: Option<Subject>,
         grant: Option<Arc<Grant>>,
         on_end: Option<OnEnd>,
-        address: Option<SocketAddr>,
+        (address, places): (Option<SocketAddr>, Option<Places>),
     ) -> Option<Box<Self>> {
-        let is_plain = address.is_none() && on_end.is_none();
+        let is_plain = address.is_none() && places.is_none() && on_end.is_none();
         let is_empty = is_plain && subject.is_none() && grant.is_none();
-        (!is_empty).then(|| Box::new(Self { subject, grant, on_end, address }))
+        (!is_empty).then(|| Box::new(Self { subject, grant, on_end, address, _places: places }))
     }
 
     fn subjects(&self) -> [Option<&Subject>; 2] {

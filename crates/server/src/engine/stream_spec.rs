@@ -9,6 +9,7 @@ use tidings_hub::{Client, Event, Topic};
 
 use crate::auth::grant::Grant;
 use crate::engine::subject::Subject;
+use crate::usage::Places;
 
 /// Everything that belongs to one stream alone, beside its view and its start.
 #[derive(Debug, Default)]
@@ -29,6 +30,9 @@ pub struct StreamSpec {
     pub on_end: Option<OnEnd>,
     /// The address of the client, if a proxy tells it: the socket has the proxy's.
     pub(crate) address: Option<SocketAddr>,
+    /// The places that the stream takes among those of its address and its subject, if these are
+    /// limited.
+    pub(crate) places: Option<Places>,
     /// The grant of its reader's token, if it names a subject.
     pub(crate) grant: Option<Arc<Grant>>,
 }

@@ -15,6 +15,7 @@ use super::reason::Reason;
 use super::slot::Permit;
 use super::subject::Subject;
 use crate::auth::grant::Grant;
+use crate::usage::Places;
 
 /// A count of open streams with a limit, and a list of those that no shard writes.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ pub(crate) struct BodyStream {
 #[derive(Debug)]
 pub(crate) struct ListedStream {
     permit: StreamPermit,
+    /// Its places among those of its address and its subject.
+    _places: Option<Places>,
     key: usize,
     stream: Arc<BodyStream>,
 }
@@ -141,10 +144,10 @@ const PORTION: usize = 1024;
 
 impl StreamPermit {
     /// Lists the stream that has this permit.
-    pub(crate) fn list(self, stream: BodyStream) -> ListedStream {
+    pub(crate) fn list(self, stream: BodyStream, places: Option<Places>) -> ListedStream {
         let stream = Arc::new(stream);
         let key = self.0.bodies.lock().insert(Arc::clone(&stream));
-        ListedStream { permit: self, key, stream }
+        ListedStream { permit: self, _places: places, key, stream }
     }
 }
 
@@ -296,7 +299,7 @@ mod tests {
             let (view, since) = (topic.into(), Duration::from_millis(4711));
             let version = Version::HTTP_2;
             let stream = BodyStream::new(view, body.closer(), address, version, since);
-            (body, streams.enter().unwrap().list(stream.of(subject, None)))
+            (body, streams.enter().unwrap().list(stream.of(subject, None), None))
         };
         let mut listed: Vec<_> = (0..PORTION).map(|_| list(None)).collect();
         listed.extend([list(subject("alpha")), list(subject("beta"))]);

@@ -118,6 +118,21 @@ kinds! {
     Draining = SERVICE_UNAVAILABLE "draining" "Draining",
     /// The limit on open streams is reached.
     TooManyStreams = SERVICE_UNAVAILABLE "too-many-streams" "Too many streams",
+    /// The limit on open streams of one address is reached.
+    TooManyStreamsOfAddress = TOO_MANY_REQUESTS "too-many-streams-of-address"
+        "Too many streams of this address",
+    /// The limit on open streams of one subject is reached.
+    TooManyStreamsOfSubject = TOO_MANY_REQUESTS "too-many-streams-of-subject"
+        "Too many streams of this subject",
+    /// The limit on requests of one address in a second is reached.
+    TooManyRequestsOfAddress = TOO_MANY_REQUESTS "too-many-requests-of-address"
+        "Too many requests from this address",
+    /// The limit on requests of one subject in a second is reached.
+    TooManyRequestsOfSubject = TOO_MANY_REQUESTS "too-many-requests-of-subject"
+        "Too many requests of this subject",
+    /// The limit on events that one subject publishes in a second is reached.
+    TooManyEventsOfSubject = TOO_MANY_REQUESTS "too-many-events-of-subject"
+        "Too many events of this subject",
     /// The bytes that request bodies and answers may hold together are held.
     TooManyBytes = SERVICE_UNAVAILABLE "too-many-bytes" "Too many bytes held",
     /// Too much waits for the journal. Nothing was committed.

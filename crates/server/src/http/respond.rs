@@ -101,7 +101,7 @@ pub(crate) fn respond<S: OpenedStream>(
         Answer::Pieces(response) => return in_pieces(request, *response),
         Answer::Stream(stream) => *stream,
     };
-    let stream = match authorize(context, stream, caller.access()) {
+    let mut stream = match authorize(context, stream, caller.access()) {
         Ok(mut stream) => {
             stream.spec.address = caller.told_address();
             stream
@@ -111,8 +111,16 @@ pub(crate) fn respond<S: OpenedStream>(
             return whole(problem.into_response());
         }
     };
-    let permit = match stream_permit(context) {
-        Ok(permit) => permit,
+    let places = |permit| {
+        let limits = context.control.live().limits;
+        let places = context.usage.enter(&limits, context.sender(caller))?;
+        Ok((permit, places))
+    };
+    let permit = match stream_permit(context).and_then(places) {
+        Ok((permit, places)) => {
+            stream.spec.places = places;
+            permit
+        }
         Err(problem) => return whole(refuse_for_now(context, request, problem)),
     };
     if request.method == Method::HEAD {
@@ -221,7 +229,7 @@ fn open_body(
 ) -> Option<(Response<Body>, ListedStream)> {
     let StreamAnswer { head, view, start, spec } = stream;
     let ends = spec.ends().cloned();
-    let StreamSpec { client, subject, greeting, timeout, on_end, grant, .. } = spec;
+    let StreamSpec { client, subject, greeting, timeout, on_end, grant, places, .. } = spec;
     let since = context.hub.uptime();
     let subscriber = context.hub.subscribe(view.clone(), start);
     let (closer, version) = (subscriber.closer(), request.version);
@@ -229,7 +237,7 @@ fn open_body(
     // Listed before the check for an end: the streams of a subject that are ended after the check
     // are found in the list, and so are those of a topic that a reload closes.
     let listed = BodyStream::new(view, closer, caller.address(), version, since);
-    let listed = permit.list(listed.of(subject, grant.clone()));
+    let listed = permit.list(listed.of(subject, grant.clone()), places);
     if subscriber.is_closed()
         || grant.is_some_and(|grant| is_revoked(&grant))
         || is_closed(&listed.stream().view)

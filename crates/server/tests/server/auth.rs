@@ -21,11 +21,11 @@ use crate::harness::{Ask, Running, start_server};
 /// The secret of all tokens.
 const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
 /// The text of an API key that may publish everything, and nothing else.
-const API_KEY: &str = "a key for the backend";
+pub(crate) const API_KEY: &str = "a key for the backend";
 
 /// A server with authentication, and the handle that reloads it.
-struct Guarded {
-    server: Running,
+pub(crate) struct Guarded {
+    pub(crate) server: Running,
     control: Control,
 }
 
@@ -35,7 +35,7 @@ async fn start() -> Guarded {
     start_with(|_| {}).await
 }
 
-async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Guarded {
+pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Guarded {
     let mut control = None;
     let finish = |server: tidings_server::Server| {
         control = Some(server.control());
@@ -89,7 +89,7 @@ fn sha256(text: &str) -> [u8; 32] {
 
 impl Guarded {
     /// A token that is good for a minute, of a subject with rights.
-    fn token(&self, subject: &str, rights: Value) -> String {
+    pub(crate) fn token(&self, subject: &str, rights: Value) -> String {
         self.token_with(json!({"sub": subject, "tidings": rights}))
     }
 
@@ -101,11 +101,11 @@ impl Guarded {
         encode(&Header::default(), &all, &EncodingKey::from_secret(SECRET)).unwrap()
     }
 
-    fn get(&self, path: &str, token: &str) -> Ask {
+    pub(crate) fn get(&self, path: &str, token: &str) -> Ask {
         bear(self.server.get(path), token)
     }
 
-    fn post(&self, path: &str, body: &str, token: &str) -> Ask {
+    pub(crate) fn post(&self, path: &str, body: &str, token: &str) -> Ask {
         bear(self.server.post(path, body.to_owned()), token)
     }
 

@@ -32,4 +32,5 @@ mod shutdown;
 mod stalls;
 mod subscribers;
 mod tls;
+mod usage;
 mod wire;

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use http::Response;
 use tidings_hub::Draft;
+use tokio::time::sleep;
 
 use super::marks::Marks;
 use super::report::Report;
-use crate::auth::access::Access;
 use crate::context::Context;
 use crate::http::problem::Problem;
-use crate::http::request::RequestBody;
+use crate::http::request::{Caller, RequestBody};
 use crate::http::respond::accept_events;
 use crate::turn::{TURN_BYTES, Turn};
 
@@ -29,14 +29,14 @@ pub(super) trait EventReader: Send {
 /// A streamed request on its way into the hub.
 pub(super) struct Ingest<'a> {
     context: &'a Context,
-    access: &'a Access,
+    caller: &'a Caller,
     marks: Marks,
     report: Report,
 }
 
 impl<'a> Ingest<'a> {
-    pub(super) fn new(context: &'a Context, access: &'a Access, marks: Marks) -> Self {
-        Self { context, access, marks, report: Report::default() }
+    pub(super) fn new(context: &'a Context, caller: &'a Caller, marks: Marks) -> Self {
+        Self { context, caller, marks, report: Report::default() }
     }
 
     /// Publishes a body while it arrives.
@@ -92,7 +92,7 @@ impl<'a> Ingest<'a> {
         let first = self.report.committed;
         drafts = (first..).zip(drafts).map(|(i, draft)| self.marks.put_on(draft, i)).collect();
         let wrong = |draft: &Draft| {
-            self.access.may_publish(draft.topics().as_slice())?;
+            self.caller.access().may_publish(draft.topics().as_slice())?;
             hub.check(draft).map_err(|reason| Problem::from(&reason))
         };
         let wrong = drafts.iter().enumerate().find_map(|(i, d)| Some((i, wrong(d).err()?)));
@@ -100,6 +100,10 @@ impl<'a> Ingest<'a> {
             drafts.truncate(index);
         }
         if !drafts.is_empty() {
+            // A publisher that is too fast waits, as for a journal that is slow.
+            while let Err(wait) = self.context.room_for_events(self.caller, drafts.len()) {
+                sleep(wait).await;
+            }
             accept_events(&self.context.hub)?;
             self.context.tick();
             let published = hub.publish_all(drafts).await?;

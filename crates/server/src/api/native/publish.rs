@@ -39,6 +39,7 @@ pub(crate) async fn one(
     let data = request.body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
     let event = parts.into_event(utf8(&data)?)?;
     accept_events(&context.hub)?;
+    context.count_events(request.caller, 1)?;
     context.tick();
     let published = context.hub.publish(marks.put_on(Draft::new(topic, event), 0)).await?;
 

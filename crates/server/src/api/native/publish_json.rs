@@ -30,6 +30,7 @@ pub(super) async fn events(
         let allowed = request.caller.access().may_publish(draft.topics().as_slice());
         allowed.map_err(|problem| problem.with("index", index))?;
     }
+    context.count_events(request.caller, drafts.len())?;
     let drafts = (0..).zip(drafts).map(|(i, draft)| marks.put_on(draft, i)).collect();
     accept_events(&context.hub)?;
     context.tick();

@@ -56,7 +56,7 @@ pub(crate) async fn events(
     };
     let access = request.caller.access();
     let marks = Marks { private: is_private, ..headers.marks(access)? };
-    Ok(Ingest::new(context, access, marks).run(request.body, reader).await)
+    Ok(Ingest::new(context, request.caller, marks).run(request.body, reader).await)
 }
 
 /// The content type of lines.

@@ -181,7 +181,7 @@ mod tests {
             let (address, since) = (([127, 0, 0, 1], 1).into(), hub.uptime());
             let (closer, version) = (subscriber.closer(), Version::HTTP_2);
             let body = BodyStream::new(topic.clone().into(), closer, address, version, since);
-            listed.push((context.streams.enter().unwrap().list(body), subscriber));
+            listed.push((context.streams.enter().unwrap().list(body, None), subscriber));
         }
 
         let query = Query::parse(Some(query)).unwrap();
