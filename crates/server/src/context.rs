@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Caller;
 use crate::live::Control;
 use crate::metrics::Metrics;
-use crate::net::handshake::Handshakes;
+use crate::net::handshakes::Handshakes;
 use crate::net::stalls::Stalls;
 use crate::phase::Phase;
 use crate::pins::Pins;

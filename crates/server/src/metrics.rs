@@ -30,7 +30,7 @@ use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
 use crate::http::problem::ProblemKind;
 use crate::http::request::MetricsFormat;
-use crate::net::handshake::Handshakes;
+use crate::net::handshakes::Handshakes;
 use crate::net::stalls::Stalls;
 
 /// How the names of the hub's and the server's metrics begin.

@@ -3,7 +3,8 @@
 
 pub(crate) mod connection;
 pub(crate) mod connections;
-pub(crate) mod handshake;
+mod handshake;
+pub(crate) mod handshakes;
 pub(crate) mod http1;
 mod in_time;
 pub(crate) mod linger;

@@ -7,7 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::net::handshake::Handshakes;
+use crate::net::handshakes::Handshakes;
 
 /// The number of handshakes under way.
 #[derive(Debug)]

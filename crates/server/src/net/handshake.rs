@@ -1,9 +1,4 @@
-//! The handshake of a connection with TLS, bounded in time, in number, and in its share of the
-//! processor.
-//!
-//! A handshake costs as much as thousands of deliveries. So only as many are worked on at a time as
-//! half the cores, each until it waits for its client; the others wait for their turn, and deliveries
-//! find a free thread. One that has not begun holds nothing but its socket.
+//! The handshake of a connection with TLS.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -13,13 +8,13 @@ use std::task::Poll;
 use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::context::Context;
-use crate::net::connections::{ConnectionPermit, Connections};
+use crate::net::connections::ConnectionPermit;
+use crate::net::handshakes::Handshakes;
 use crate::net::in_time::in_time;
 use crate::net::linger::linger;
 use crate::socket::transport::Transport;
@@ -33,26 +28,6 @@ const UNSENT_BYTES_MAX: usize = 16 * 1024;
 /// The answer to a request without TLS.
 const NEEDS_TLS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
     this port speaks TLS: use https://\n";
-
-/// The handshakes of a server.
-#[derive(Debug)]
-pub(crate) struct Handshakes {
-    turns: Semaphore,
-    /// Those that have begun. One too many closes the oldest.
-    begun: Arc<Connections>,
-}
-
-impl Handshakes {
-    pub(crate) fn new(begun_max: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { turns: Semaphore::new((cores / 2).max(1)), begun: Connections::new(begun_max) }
-    }
-
-    /// The number of handshakes that have begun and not ended.
-    pub(crate) fn under_way(&self) -> usize {
-        self.begun.heads()
-    }
-}
 
 /// Waits for the handshake of a connection; `None` if there is none in time. Its time is that of a
 /// request's head, which it comes before.
@@ -93,8 +68,8 @@ async fn shake(
     if first != [TLS_HANDSHAKE] {
         return refuse(socket).await.map(|()| None);
     }
-    let mut turn = handshakes.turns.acquire().await.map_err(io::Error::other)?;
-    let begun = handshakes.begun.enter();
+    let mut turn = handshakes.turn().await?;
+    let begun = handshakes.begin();
     let limit = |session: &mut rustls::ServerConnection| {
         session.set_buffer_limit(Some(UNSENT_BYTES_MAX));
     };
@@ -117,7 +92,7 @@ async fn shake(
         if cut.await {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it gave way to other handshakes"));
         }
-        turn = handshakes.turns.acquire().await.map_err(io::Error::other)?;
+        turn = handshakes.turn().await?;
     }
 }
 
