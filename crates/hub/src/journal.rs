@@ -21,6 +21,7 @@ mod pages;
 
 use std::fmt;
 use std::future::ready;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tidings_proto::EventId;
@@ -31,16 +32,18 @@ pub use self::disk::{DiskConfig, DiskJournal};
 pub use self::entry::{Content, Entry};
 pub use self::error::{JournalError, JournalFuture};
 pub use self::memory::MemoryJournal;
-pub use self::pages::{JournalPage, Lost, PageMax, TopicSet};
+pub use self::pages::{JournalPage, Lost, Newest, PageMax, TopicSet};
 use crate::cursor::{Epoch, Sequence};
-use crate::time::Now;
+use crate::history::{RetentionRule, TopicLimits};
+use crate::time::{Now, Time};
+use crate::topic::Topic;
 
 /// Where a hub's events are committed.
 ///
 /// The methods with a default are for journals that keep their entries; a journal that keeps nothing needs
 /// none of them. A hub on a journal that keeps its entries must be [driven](crate::docs::driving): its
 /// driver follows the feed and polls the futures of [`Journal::read`], [`Journal::find`],
-/// [`Journal::tail`], [`Journal::place_before`] and [`Journal::evict`].
+/// [`Journal::tail`], [`Journal::place_before`], [`Journal::beyond`] and [`Journal::evict`].
 pub trait Journal: Send + Sync + 'static {
     /// Recovers the kept entries and returns the journal's state. Called once, before all other methods.
     ///
@@ -121,6 +124,32 @@ pub trait Journal: Send + Sync + 'static {
     ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
         let _ = (topics, through, entries);
         Box::pin(ready(Ok(None)))
+    }
+
+    /// Tells the journal the rules of topics, once, after it was opened. Where a rule holds, or lets readers
+    /// read, the newest event of a topic alone, pages say [which one that is](JournalPage::newest). The journal
+    /// may drop events of which all topics hold a newer one alone.
+    fn retain(&self, rules: &[RetentionRule]) {
+        let _ = rules;
+    }
+
+    /// The newest entry of a topic that is beyond its limits on events, bytes and age, counted back from
+    /// `through`, which is included; `None` if all kept ones are within them. Events that were committed
+    /// before `before` are beyond the limit on age. An event may count with more bytes than
+    /// [`TopicLimits::bytes_max`] says, with the same ones each time.
+    ///
+    /// By default, limits on bytes and age do not reach into the journal.
+    fn beyond(
+        &self,
+        topic: &Topic,
+        limits: &TopicLimits,
+        (through, before): (Sequence, Option<Time>),
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
+        let _ = before;
+        let Some(events_max) = limits.events_max else { return Box::pin(ready(Ok(None))) };
+        let topics = TopicSet::Topics(Arc::new([topic.clone()]));
+        let place = self.place_before(topics, through, events_max.get().saturating_add(1));
+        Box::pin(async { Ok(place.await?.map(Sequence::next)) })
     }
 
     /// The bytes that the journal has in memory, for idempotency keys above all. They count as the

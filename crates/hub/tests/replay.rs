@@ -15,7 +15,7 @@ use futures_core::Stream as _;
 use tidings_hub::journal::{DiskConfig, DiskJournal};
 use tidings_hub::{
     Draft, Event, EventId, Found, Hub, HubBuilder, HubConfig, Now, Page, Start, Subscriber, Topic,
-    TopicFilter, View,
+    TopicFilter, TopicLimits, View,
 };
 
 use crate::disk::SimulatedDisk;
@@ -283,6 +283,119 @@ fn a_limit_on_a_topics_events_is_exact_on_disk() {
         assert_eq!(read(&mut moved, 50).await, numbers(153..203));
         let mut lost = hub.subscribe(topic("a"), Start::After("nowhere".into()));
         assert_eq!(read(&mut lost, 2).await, ["gap", "153"]);
+    });
+}
+
+/// Makes hubs with rules of topics.
+fn ruled(rules: &[(&str, TopicLimits)], now: Now) -> HubBuilder {
+    let builder = Hub::builder().config(small()).at(now);
+    rules.iter().fold(builder, |builder, (pattern, limits)| {
+        builder.retain(TopicFilter::pattern(pattern).unwrap(), limits.clone())
+    })
+}
+
+#[test]
+fn a_superseded_event_is_not_sent_from_disk_and_is_no_gap() {
+    let disk = SimulatedDisk::default();
+    let rules = [("now/*", TopicLimits::default().latest_only())];
+    let all = || View::from(TopicFilter::pattern("**").unwrap());
+    let latest = || View::from(TopicFilter::pattern("now/*").unwrap());
+    let check = async |hub: &Hub, ids: &[EventId]| {
+        for view in [topic("now/a").into(), latest()] {
+            let mut after_a_loss = hub.subscribe(view, after(&ids[10]));
+            assert_eq!(read(&mut after_a_loss, 1).await, ["199"], "no gap");
+        }
+        let mut every = hub.subscribe(latest(), Start::Oldest);
+        assert_eq!(read(&mut every, 2).await, ["199", "9"]);
+        assert_at_tail(&mut every, hub).await;
+        let page = hub.page(latest(), Start::Tail, 10).await;
+        assert_eq!(data(&page), ["199", "9"]);
+        let mut all = hub.subscribe(all(), Start::Oldest);
+        let expected = [vec!["199".to_owned(), "9".to_owned()], numbers(0..3_000)].concat();
+        assert_eq!(read(&mut all, 3_002).await, expected);
+    };
+    let ids = on_with(&disk, ruled(&rules, Now::read()), async |hub| {
+        let ids = publish(&hub, "now/a", 0..200).await;
+        publish(&hub, "now/b", 0..10).await;
+        publish(&hub, "log", 0..3_000).await;
+        check(&hub, &ids).await;
+        ids
+    });
+    on_with(&disk, ruled(&rules, Now::read()), async |hub| {
+        check(&hub, &ids).await;
+        // Pages that were read before know nothing of a newer event.
+        publish(&hub, "now/a", 200..201).await;
+        publish(&hub, "log", 3_000..6_000).await;
+        let mut every = hub.subscribe(latest(), Start::Oldest);
+        assert_eq!(read(&mut every, 2).await, ["9", "200"]);
+        assert_at_tail(&mut every, &hub).await;
+    });
+}
+
+#[test]
+fn readers_skip_what_is_not_the_newest_on_disk_where_topics_ask_for_that() {
+    let disk = SimulatedDisk::default();
+    let rules = [("tick", TopicLimits::default().conflated())];
+    on_with(&disk, ruled(&rules, Now::read()), async |hub| {
+        let ids = publish(&hub, "tick", 0..200).await;
+        publish(&hub, "log", 0..3_000).await;
+        for start in [Start::Oldest, after(&ids[7])] {
+            let mut behind = hub.subscribe(topic("tick"), start);
+            assert_eq!(read(&mut behind, 1).await, ["199"], "no gap");
+            assert_at_tail(&mut behind, &hub).await;
+        }
+        assert_eq!(data(&hub.page(topic("tick"), Start::Oldest, 100).await), ["199"]);
+    });
+    // The events are still there.
+    on(&disk, async |hub| {
+        let mut all = hub.subscribe(topic("tick"), Start::Oldest);
+        assert_eq!(read(&mut all, 200).await, numbers(0..200));
+    });
+}
+
+#[test]
+fn rules_on_events_bytes_and_age_hold_on_disk_and_after_a_restart() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let disk = SimulatedDisk::default();
+    let some = |max| NonZeroUsize::new(max).unwrap();
+    let rules = [
+        ("few", TopicLimits::default().with_events_max(some(7))),
+        // An event of three bytes counts with 72 bytes, and with at most 32 more on disk.
+        ("small", TopicLimits::default().with_bytes_max(some(5_000))),
+        ("young", TopicLimits::default().with_age_max(24 * HOUR)),
+    ];
+    let start = Now::read();
+    let old = on_with(&disk, ruled(&rules, start), async |hub| {
+        publish(&hub, "few", 100..200).await;
+        publish(&hub, "small", 100..200).await;
+        let old = publish(&hub, "young", 100..200).await;
+        publish(&hub, "log", 0..3_000).await;
+        old
+    });
+    let later = start + 20 * HOUR;
+    on_with(&disk, ruled(&rules, later), async |hub| {
+        let mut young = hub.subscribe(topic("young"), after(&old[3]));
+        assert_eq!(read(&mut young, 1).await, ["104"]);
+        publish(&hub, "young", 200..300).await;
+        publish(&hub, "log", 3_000..6_000).await;
+    });
+    on_with(&disk, ruled(&rules, start + 30 * HOUR), async |hub| {
+        let mut few = hub.subscribe(topic("few"), Start::Oldest);
+        assert_eq!(read(&mut few, 7).await, numbers(193..200), "no gap");
+        let small = hub.page(topic("small"), Start::Oldest, 1_000).await;
+        assert!((48..=69).contains(&small.events.len()), "{}", small.events.len());
+        assert_eq!((small.gap.is_none(), data(&small).last()), (true, Some(&"199")));
+        let mut young = hub.subscribe(topic("young"), Start::Oldest);
+        assert_eq!(read(&mut young, 100).await, numbers(200..300), "no gap");
+        let mut late = hub.subscribe(topic("young"), after(&old[3]));
+        assert_eq!(read(&mut late, 2).await, ["gap", "200"]);
+        // It moves on as time goes by.
+        hub.tick(start + 50 * HOUR);
+        let mut late = hub.subscribe(topic("young"), after(&old[99]));
+        publish(&hub, "young", 300..301).await;
+        assert_eq!(read(&mut late, 2).await, ["gap", "300"]);
+        let mut log = hub.subscribe(topic("log"), Start::Oldest);
+        assert_eq!(read(&mut log, 6_000).await, numbers(0..6_000), "it has no limit");
     });
 }
 

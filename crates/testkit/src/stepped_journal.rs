@@ -3,16 +3,18 @@
 //! It answers a publisher at once and hands the entry to its feed later, reads pages and finds IDs when
 //! it is told to, uses sequences for matters of its own, loses entries, cannot be read, and stops.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::{poll_fn, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tidings_hub::journal::{
     Committing, Content, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture,
-    JournalPage, Lost, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
+    JournalPage, Lost, Newest, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
-use tidings_hub::{Epoch, EventId, IdempotencyKey, Now, Sequence, Time, Topics};
+use tidings_hub::{
+    Epoch, EventId, IdempotencyKey, Now, RetentionRule, Sequence, Time, Topic, TopicLimits, Topics,
+};
 
 /// The journal. Clones share it, so that a test keeps one.
 #[derive(Clone, Debug)]
@@ -42,6 +44,7 @@ struct State {
     /// How many of the newest entries a hub begins with.
     newest: u64,
     page_entries: usize,
+    rules: Vec<RetentionRule>,
 }
 
 impl SteppedJournal {
@@ -66,6 +69,7 @@ impl SteppedJournal {
             follower: None,
             newest: u64::MAX,
             page_entries,
+            rules: Vec::new(),
         })))
     }
 
@@ -234,8 +238,62 @@ impl State {
         let mut page = JournalPage::new(entries, through);
         let is_on_page = |lost: &&Lost| lost.last > after && lost.last <= through;
         page.lost = self.damage.iter().filter(is_on_page).copied().collect();
+        let topics = page.entries.iter().flat_map(|entry| entry.topics.as_slice());
+        let distinct: BTreeSet<&Topic> = topics.collect();
+        let newest = distinct.into_iter().filter(|topic| self.is_about_newest(topic));
+        page.newest = newest.filter_map(|topic| self.newest_of(topic)).collect();
         page
     }
+
+    fn is_about_newest(&self, topic: &Topic) -> bool {
+        let rule = self.rules.iter().find(|rule| rule.filter.matches(topic.as_str()));
+        rule.is_some_and(|rule| rule.limits.latest_only || rule.limits.conflate)
+    }
+
+    /// The newest event of a topic, as far as the hub has been fed.
+    fn newest_of(&self, topic: &Topic) -> Option<Newest> {
+        let mut fed = self.entries.range(..=self.fed).rev().map(|(_, entry)| entry);
+        let event = fed.find(|entry| {
+            matches!(entry.content, Content::Event(_)) && entry.topics.as_slice().contains(topic)
+        });
+        event.map(|entry| Newest::new(topic.clone(), entry.sequence))
+    }
+
+    /// The newest entry of a topic that is beyond its limits.
+    fn beyond(
+        &self,
+        topic: &Topic,
+        limits: &TopicLimits,
+        (through, before): (Sequence, Option<Time>),
+    ) -> Option<Sequence> {
+        let mut of_topic = self.entries.range(..=through).rev().map(|(_, entry)| entry);
+        let (mut events, mut bytes) = (0, 0);
+        let beyond = of_topic.find(|entry| {
+            if !entry.topics.as_slice().contains(topic) {
+                return false;
+            }
+            events += 1;
+            bytes += size_of(entry);
+            before.is_some_and(|before| entry.time < before)
+                || limits.events_max.is_some_and(|max| events > max.get())
+                || limits.bytes_max.is_some_and(|max| events > 1 && bytes > max.get())
+        });
+        beyond.map(|entry| entry.sequence)
+    }
+}
+
+/// The size of an entry, as a limit on bytes counts it.
+fn size_of(entry: &Entry) -> usize {
+    let names = entry.topics.as_slice().iter().map(|topic| topic.as_str().len()).sum::<usize>();
+    let text = match &entry.content {
+        Content::Event(event) => {
+            let id = event.id().map_or(0, |id| id.as_str().len());
+            let event_type = Some(event.event_type()).filter(|it| !it.is_message());
+            event.data().len() + id + event_type.map_or(0, |it| it.as_str().len())
+        }
+        _ => 0,
+    };
+    64 + names + text
 }
 
 impl Journal for SteppedJournal {
@@ -304,6 +362,20 @@ impl Journal for SteppedJournal {
             let places: Vec<_> = before.take(entries).map(|e| e.sequence.before()).collect();
             places.last().copied().filter(|_| places.len() == entries)
         })
+    }
+
+    fn retain(&self, rules: &[RetentionRule]) {
+        self.state().rules = rules.to_vec();
+    }
+
+    fn beyond(
+        &self,
+        topic: &Topic,
+        limits: &TopicLimits,
+        place: (Sequence, Option<Time>),
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
+        let (topic, limits) = (topic.clone(), limits.clone());
+        self.later(move |state| state.beyond(&topic, &limits, place))
     }
 
     fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {

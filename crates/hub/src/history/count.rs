@@ -1,32 +1,50 @@
-//! Counting a topic's entries beneath the history, where a limit on events reaches further than memory.
+//! Counting a topic's entries beneath the history, where its limits reach further than memory.
 //!
 //! In memory a topic lets go of its oldest event when it has one too many. How many more events the journal
-//! alone has is unknown, so the journal counts them when a reader of the topic is behind.
+//! alone has, and how old they are, is unknown, so the journal counts them when a reader of the topic is behind.
 
 use super::counts::Count;
-use super::{History, Resolved, TopicKey};
+use super::{History, Resolved, TopicKey, TopicLimits};
 use crate::cursor::Sequence;
 use crate::topic::Topic;
+
+/// A topic that must be counted, and its limits.
+pub(crate) type Uncounted = (Topic, TopicLimits);
 
 /// How long a count is good enough for a topic that is published to all the time, in milliseconds.
 const AGE_MAX: u64 = 1000;
 
 impl History {
     /// The topics of an exact view that must be counted before it is read from the journal, with their
-    /// limits. Views with patterns are not: they may be sent older events of a topic than its limit.
+    /// limits. Views with patterns are not: they may be sent events of a topic beyond its limits.
     ///
     /// `since` is when the reader began to wait, by the hub's steady clock: counts that were made since then
     /// are good enough, however long it takes to make all of them.
-    pub(crate) fn uncounted(&self, view: &Resolved, since: u64) -> Option<Vec<(Topic, usize)>> {
-        let events_max = self.retention.topic_events_max.filter(|_| self.keeps)?.get();
+    pub(crate) fn uncounted(&self, view: &Resolved, since: u64) -> Option<Vec<Uncounted>> {
+        let is_limiting = self.keeps && self.topics.rules().is_limiting();
         let mut topics = Vec::new();
-        for &key in view.keys() {
+        for &key in view.keys().iter().filter(|_| is_limiting) {
             let Some(state) = self.topics.get(key) else { continue };
-            if !self.is_counted(key, since) {
-                topics.push((state.name.clone(), events_max));
+            if !self.is_counted(key, since)
+                && let Some(limits) = self.counted_limits(key)
+            {
+                topics.push((state.name.clone(), limits));
             }
         }
         (!topics.is_empty()).then_some(topics)
+    }
+
+    /// The limits of a topic that may reach beneath the history; `None` if there are none.
+    fn counted_limits(&self, key: TopicKey) -> Option<TopicLimits> {
+        let rules = self.topics.rules();
+        let mut limits = rules.limits(self.topics.get(key)?.past().rule()).clone();
+        if rules.is_empty() {
+            // Beneath it, everything is too old.
+            limits.age_max = None;
+        }
+        let TopicLimits { events_max, bytes_max, age_max, .. } = limits;
+        let is_there = events_max.is_some() || bytes_max.is_some() || age_max.is_some();
+        is_there.then_some(limits)
     }
 
     /// Returns whether a topic need not be counted; see [`History::uncounted`].
@@ -38,13 +56,15 @@ impl History {
         if self.topics.released_through(key) <= self.floor() {
             return true;
         }
+        let Some(limits) = self.counted_limits(key) else { return true };
         let newest = self.topics.get(key).map_or(Sequence::ZERO, |state| state.newest());
-        self.counts
-            .find(key)
-            .is_some_and(|count| newest <= count.through || since <= count.at + AGE_MAX)
+        self.counts.find(key).is_some_and(|count| {
+            let is_unchanged = newest <= count.through && limits.age_max.is_none();
+            is_unchanged || since <= count.at + AGE_MAX
+        })
     }
 
-    /// Notes the outcome of a count: the newest entry of a topic that is beyond its limit, if there is one.
+    /// Notes the outcome of a count: the newest entry of a topic that is beyond its limits, if there is one.
     /// `through` is the place up to which the entries were counted, and `at` the time by the hub's steady
     /// clock.
     pub(crate) fn note_count(

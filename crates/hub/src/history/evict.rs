@@ -196,7 +196,9 @@ impl History {
         if holders.is_empty() {
             return false;
         }
-        self.release_entry(block, index, &holders, LetGo::Event);
+        let is_event = block.kind(index) == Kind::Event;
+        let how = if is_event { LetGo::Event } else { LetGo::End };
+        self.release_entry(&holders, how);
         self.forget_entry(block, index, &holders);
         true
     }
@@ -208,7 +210,14 @@ impl History {
         };
         let (at, index) = self.position_after(sequence.before());
         let block = Arc::clone(&self.blocks[at].block);
-        self.release_entry(&block, index, &[key], how);
+        // No rule is about ends, so that a journal has not dropped them.
+        let is_end = block.kind(index) != Kind::Event;
+        let how = match (is_end, self.keeps) {
+            (false, _) => how,
+            (true, true) => LetGo::Released { is_end },
+            (true, false) => LetGo::End,
+        };
+        self.release_entry(&[key], how);
         let is_lost = how == LetGo::Event;
         if self.is_live(&block, index) {
             if is_lost {
@@ -231,11 +240,10 @@ impl History {
         }
     }
 
-    fn release_entry(&mut self, block: &Block, index: usize, holders: &[TopicKey], how: LetGo) {
+    fn release_entry(&mut self, holders: &[TopicKey], how: LetGo) {
         self.topics.count_evicted(holders.len());
         for &key in holders {
-            let is_event = block.kind(index) == Kind::Event;
-            self.topics.pop(key, if is_event { how } else { LetGo::End });
+            self.topics.pop(key, how);
             self.topics.settle(key);
         }
     }

@@ -1,5 +1,6 @@
 //! Pages that the journal has read, and reading a view from them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::read::ends;
@@ -7,7 +8,7 @@ use super::{Block, BlockBuilder, History, Kind, ReadMax, ReadPosition, Resolved,
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::Topics;
 use crate::filter::TopicFilter;
-use crate::journal::{JournalPage, TopicSet};
+use crate::journal::{JournalPage, Newest, TopicSet};
 use crate::time::Time;
 use crate::topic::Topic;
 
@@ -17,6 +18,10 @@ use crate::topic::Topic;
 pub(crate) struct KeptPage {
     parts: Vec<Part>,
     through: Sequence,
+    /// The newest events of topics whose rule is about the newest event alone, and whether that is held alone.
+    newest: HashMap<Topic, (Sequence, bool)>,
+    /// Newer events were in history when the page was read.
+    as_of: Sequence,
     bytes: usize,
 }
 
@@ -44,7 +49,7 @@ pub(crate) enum KeptStop {
 }
 
 impl KeptPage {
-    pub(crate) fn new(page: JournalPage, epoch: Epoch) -> Self {
+    fn new(page: JournalPage, epoch: Epoch, as_of: Sequence) -> Self {
         let mut parts = Vec::new();
         let (mut run, mut topics) = (BlockBuilder::default(), Vec::new());
         let mut time = Time::default();
@@ -63,7 +68,13 @@ impl KeptPage {
             parts.push(Part { block: Arc::new(run.build()), topics });
         }
         let bytes = parts.iter().map(Part::cost).sum::<usize>() + size_of::<Self>();
-        Self { parts, through: page.through, bytes }
+        Self { parts, through: page.through, newest: HashMap::new(), as_of, bytes }
+    }
+
+    /// Returns whether history still has all events that are newer than the newest ones of the page, or the
+    /// page does not depend on them. `released` is the newest entry that the journal alone keeps.
+    pub(crate) fn is_current(&self, released: Sequence) -> bool {
+        self.newest.is_empty() || released <= self.as_of
     }
 
     /// The place up to which the page has everything.
@@ -107,6 +118,21 @@ impl Part {
 }
 
 impl History {
+    /// Makes a page of what the journal has read, since the history had an entry.
+    pub(crate) fn kept_page(&self, mut page: JournalPage, as_of: Sequence) -> KeptPage {
+        let rules = self.topics.rules();
+        let mut newest = HashMap::new();
+        for Newest { topic, event, .. } in page.newest.drain(..) {
+            let is_alone = rules.limits(rules.find(topic.as_str())).latest_only;
+            newest.insert(topic, (event, is_alone));
+        }
+        let mut kept = KeptPage::new(page, self.epoch, as_of);
+        let names = newest.keys().map(Topic::heap_bytes).sum::<usize>();
+        kept.bytes += newest.capacity() * size_of::<(Topic, (Sequence, bool))>() + names;
+        kept.newest = newest;
+        kept
+    }
+
     /// The topics whose entries a view reads from the journal.
     pub(crate) fn topics_of(&self, view: &Resolved) -> TopicSet {
         if view.has_pattern() {
@@ -134,7 +160,7 @@ impl History {
             if sequence > self.tail {
                 break;
             }
-            if self.is_in_view_of(view, kept, sequence) {
+            if self.is_in_view_of(view, page, kept) {
                 match kept.block.kind(kept.index) {
                     Kind::Event => {
                         let chunk = kept.block.chunk(kept.index).len();
@@ -160,26 +186,40 @@ impl History {
         KeptStop::Full
     }
 
-    /// Returns whether a view has an entry of a page: one of its topics is in the view and has not evicted
-    /// it by a rule, and the view's grant allows it.
-    fn is_in_view_of(&self, view: &Resolved, kept: Kept<'_>, sequence: Sequence) -> bool {
+    /// Returns whether a view has an entry of a page: one of its topics is in the view, has not evicted it by
+    /// a rule, and has no newer event that stands for it; and the view's grant allows it.
+    fn is_in_view_of(&self, view: &Resolved, page: &KeptPage, kept: Kept<'_>) -> bool {
         let topics = kept.topics.as_slice();
-        let is_kept = |topic: &Topic| {
-            let state = self.topics.find(topic).and_then(|key| self.topics.get(key));
-            let evicted =
-                state.map_or(self.topics.forgotten_through(), |s| s.past().evicted_through);
-            sequence > evicted
-        };
         let is_selected = |topic: &Topic| match view.selection() {
             Selection::One(_) | Selection::Many(_) => {
                 self.topics.find(topic).is_some_and(|key| view.keys().contains(&key))
             }
             Selection::Scan(scan) => scan.view.matches(topic.as_str()),
         };
-        topics.iter().any(|topic| is_selected(topic) && is_kept(topic))
+        let has = |topic: &Topic| {
+            is_selected(topic) && !self.has_let_go(topic, page, kept, view.grant().is_none())
+        };
+        topics.iter().any(has)
             && view.grant().is_none_or(|grant| {
                 grant.allows(topics.iter().map(Topic::as_str), kept.block.is_private(kept.index))
             })
+    }
+
+    /// Returns whether a topic has let go of an entry of a page, or its readers skip it. If readers skip events,
+    /// `may_skip` says whether this one, which is behind, does: it must be allowed to read the newer event.
+    fn has_let_go(&self, topic: &Topic, page: &KeptPage, kept: Kept<'_>, may_skip: bool) -> bool {
+        let sequence = kept.block.sequence(kept.index);
+        let past = self.topics.find(topic).and_then(|key| self.topics.get(key)).map(|s| s.past());
+        let evicted = past.map_or(self.topics.forgotten_through(), |past| past.evicted_through);
+        if sequence <= evicted {
+            return true;
+        }
+        page.newest.get(topic).is_some_and(|&(newest, is_alone)| {
+            let newest = newest.max(past.map_or(newest, |past| past.newest_event));
+            kept.block.kind(kept.index) == Kind::Event
+                && sequence < newest
+                && (is_alone || may_skip)
+        })
     }
 
     /// Notes an entry of a page that ended the streams of a view's only topic.

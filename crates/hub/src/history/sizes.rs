@@ -47,7 +47,8 @@ fn size_of_entry(entry: &Entry) -> u32 {
     let text = match &entry.content {
         Content::Event(event) => {
             let id = event.id().map_or(0, |id| id.as_str().len());
-            event.data().len() + id + event.event_type().as_str().len()
+            let event_type = Some(event.event_type()).filter(|it| !it.is_message());
+            event.data().len() + id + event_type.map_or(0, |it| it.as_str().len())
         }
         Content::Close => 0,
     };

@@ -121,10 +121,10 @@ impl Inner {
     pub(super) fn source(&self) -> Source<'_> {
         let age_max = self.config.retention.every_age_max();
         Source {
-            epoch: self.epoch,
             journal: &*self.journal,
             history: &self.history,
             expired_before: age_max.map(|age_max| self.clock.time().saturating_sub(age_max)),
+            time: self.clock.time(),
             uptime: self.clock.uptime(),
         }
     }

@@ -18,15 +18,14 @@ use parking_lot::Mutex;
 
 use self::failures::Failures;
 use self::jobs::{Answer, Counting, Job, Jobs, PAGE_MAX, Queued, Running};
-use self::pages::{Line, Pages};
+use self::pages::{Line, Pages, Place};
 pub(super) use self::source::Source;
 use super::locating::Locating;
 use super::ticket::{Ticket, Wait, call_all};
 use crate::cursor::Sequence;
-use crate::history::KeptPage;
-use crate::journal::{JournalError, TopicSet};
+use crate::history::{KeptPage, Uncounted};
+use crate::journal::JournalError;
 use crate::time::Time;
-use crate::topic::Topic;
 
 /// The journal's reads for one hub.
 pub(crate) struct Reads {
@@ -81,17 +80,16 @@ impl Reads {
     /// The page that continues after a place, or, without one, a promise to call the reader.
     pub(crate) fn page(
         &self,
-        topics: TopicSet,
-        after: Sequence,
+        place: Place,
+        released: Sequence,
         mut waiting: Waiting<'_>,
     ) -> Option<Arc<KeptPage>> {
         let mut state = self.state.lock();
-        let found = state.pages.find(&topics, after);
+        let found = state.pages.find(&place, released);
         let is_asked = if found.is_some() {
             *waiting.ticket = None;
             false
         } else if let Some(ticket) = waiting.renew() {
-            let place = (topics, after);
             let is_first = state.pages.stand_in_line(&place, &ticket);
             if is_first {
                 state.push(Job::Page(place));
@@ -125,7 +123,7 @@ impl Reads {
     /// all have been counted.
     pub(crate) fn count(
         &self,
-        topics: Vec<(Topic, usize)>,
+        topics: Vec<Uncounted>,
         through: Sequence,
         mut waiting: Waiting<'_>,
     ) {
@@ -252,9 +250,9 @@ impl Reads {
     fn take(&self, source: Source<'_>, queued: Queued, answer: Answer) {
         self.state.lock().settle(&queued);
         match (queued.job, answer) {
-            (Job::Page(place), Answer::Page(page)) => {
+            (Job::Page(place), Answer::Page(page, as_of)) => {
                 let page = source.check(place.1, page);
-                let page = Arc::new(KeptPage::new(page, source.epoch));
+                let page = Arc::new(source.history.read().kept_page(page, as_of));
                 let limits = (self.bytes_max, source.uptime);
                 let line = self.state.lock().pages.keep(place, page, limits);
                 call_all(line.iter().filter_map(Weak::upgrade));
@@ -265,9 +263,8 @@ impl Reads {
                     self.state.lock().push(Job::Locate(locating, after));
                 }
             }
-            (Job::Count(mut counting), Answer::Place(before)) => {
+            (Job::Count(mut counting), Answer::Place(beyond)) => {
                 if let Some((topic, _)) = counting.topics.pop() {
-                    let beyond = before.map(Sequence::next);
                     let counted = (beyond, source.uptime);
                     source.history.write().note_count(&topic, counting.through, counted);
                 }

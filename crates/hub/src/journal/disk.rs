@@ -7,7 +7,8 @@
 //! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `record`,
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
 //! records; `catalog` holds all segments; `portion`, `appender` and `seal` write; `survey` and
-//! `recovery` open; `fetch` and `read` read; `notes` keeps what outlives entries; `queue`, `writer`, `readers` and `feed` connect threads.
+//! `recovery` open; `fetch`, `lookup`, `read` and `newest` read; `notes` keeps what outlives entries;
+//! `queue`, `writer`, `readers` and `feed` connect threads.
 //! Only these last four use threads, so the rest behaves the same in every run.
 //!
 //! A hub follows this journal from its newest entries on, and reads older ones by pages.
@@ -28,6 +29,8 @@ mod group;
 mod head;
 mod index;
 mod keyspans;
+mod lookup;
+mod newest;
 mod notes;
 mod portion;
 mod queue;
@@ -61,6 +64,7 @@ pub use self::check::{Checked, Dumped, check, dump, epoch, new_epoch};
 pub use self::damage::{Damage, Damaged, Lost};
 use self::feed::{DiskFeed, Fed, closed};
 pub use self::folder::Folder;
+use self::newest::beyond;
 pub use self::notes::{FoundNotes, Notes};
 use self::queue::Queue;
 use self::read::{find, page, place_before};
@@ -79,7 +83,9 @@ use super::{
     NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
 use crate::cursor::Sequence;
-use crate::time::Now;
+use crate::history::{RetentionRule, TopicLimits};
+use crate::time::{Now, Time};
+use crate::topic::Topic;
 
 /// How a disk journal keeps its files.
 #[derive(Clone, Debug)]
@@ -445,6 +451,28 @@ impl Journal for DiskJournal {
         Box::pin(async {
             let place = answer.await.ok_or_else(closed)?;
             place.map_err(|error| failed("the journal", error))
+        })
+    }
+
+    fn retain(&self, rules: &[RetentionRule]) {
+        if let Some(open) = self.open_state() {
+            open.catalog.set_rules(rules);
+        }
+    }
+
+    fn beyond(
+        &self,
+        topic: &Topic,
+        limits: &TopicLimits,
+        place: (Sequence, Option<Time>),
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
+        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
+        let (catalog, topic) = (Arc::clone(&open.catalog), topic.clone());
+        let limits = limits.clone();
+        let answer = open.readers.ask(move || beyond(&catalog, &topic, &limits, place));
+        Box::pin(async {
+            let beyond = answer.await.ok_or_else(closed)?;
+            beyond.map_err(|error| failed("the journal", error))
         })
     }
 

@@ -55,13 +55,34 @@ pub struct JournalPage {
     pub through: Sequence,
     /// Losses up to that place: committed entries that can no longer be read. Their topics are unknown.
     pub lost: Vec<Lost>,
+    /// The newest events of those topics of the entries whose rule is about the newest event alone, as far as
+    /// the hub has been fed: earlier ones on the page are superseded.
+    pub newest: Vec<Newest>,
 }
 
 impl JournalPage {
-    /// A page without losses.
+    /// A page without losses, in which nothing is superseded.
     #[must_use]
     pub fn new(entries: Vec<Entry>, through: Sequence) -> Self {
-        Self { entries, through, lost: Vec::new() }
+        Self { entries, through, lost: Vec::new(), newest: Vec::new() }
+    }
+}
+
+/// The newest event of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Newest {
+    /// The topic.
+    pub topic: Topic,
+    /// Its newest event.
+    pub event: Sequence,
+}
+
+impl Newest {
+    /// The newest event of a topic.
+    #[must_use]
+    pub fn new(topic: Topic, event: Sequence) -> Self {
+        Self { topic, event }
     }
 }
 

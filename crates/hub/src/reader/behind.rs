@@ -12,7 +12,7 @@ use crate::hub::{Hub, Wait, Waiting};
 use crate::seen::Seen;
 
 impl ReaderState {
-    /// Has the topics of the view counted, if a limit on events may reach beneath history; `false` if that
+    /// Has the topics of the view counted, if their limits may reach beneath history; `false` if that
     /// must be waited for.
     fn is_counted(&mut self, hub: &Hub, wait: Wait<'_>) -> bool {
         let (uncounted, tail) = {
@@ -101,16 +101,18 @@ impl ReaderState {
         if !self.is_counted(hub, wait) {
             return Err(Read::Waiting);
         }
-        let (topics, from) = {
+        let (topics, from, released) = {
             let history = hub.read();
             // What the journal has dropped meanwhile is told before anything after it is read.
             if history.has_lost_more(&self.position(after)) {
                 return Err(Read::Full);
             }
-            (history.topics_of(&self.resolved), after.max(history.floor()))
+            let from = after.max(history.floor());
+            (history.topics_of(&self.resolved), from, history.released_through())
         };
+        let place = (topics, from);
         // Without the history's lock: asking wakes the driver.
-        match self.wait_for(hub, wait, |waiting| hub.reads().page(topics, from, waiting)) {
+        match self.wait_for(hub, wait, |waiting| hub.reads().page(place, released, waiting)) {
             Some(page) => Ok((page, self.position(from))),
             None => Err(Read::Waiting),
         }
@@ -127,12 +129,13 @@ impl ReaderState {
         if !self.is_counted(hub, wait) {
             return None;
         }
-        let topics = {
+        let (topics, released) = {
             let history = hub.read();
             position.after = position.after.max(history.floor());
-            history.topics_of(&self.resolved)
+            (history.topics_of(&self.resolved), history.released_through())
         };
-        self.wait_for(hub, wait, |waiting| hub.reads().page(topics, position.after, waiting))
+        let place = (topics, position.after);
+        self.wait_for(hub, wait, |waiting| hub.reads().page(place, released, waiting))
     }
 
     /// Reads entries that the journal alone has.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, ready};
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 use tidings_proto::EventId;
 
@@ -11,10 +11,10 @@ use super::failures::Failures;
 use super::pages::{Pages, Place};
 use super::source::Source;
 use crate::cursor::Sequence;
+use crate::history::Uncounted;
 use crate::hub::locating::{Locating, Wanted};
 use crate::hub::ticket::Ticket;
-use crate::journal::{Entry, Evict, JournalError, JournalPage, PageMax, TopicSet};
-use crate::topic::Topic;
+use crate::journal::{Entry, Evict, JournalError, JournalPage, PageMax};
 
 /// Something that the journal is asked to do.
 pub(super) enum Job {
@@ -29,7 +29,7 @@ pub(super) enum Job {
 /// Looks for the newest entry beyond its limit of each of a reader's topics, one at a time.
 pub(super) struct Counting {
     /// Topics to be counted, with their limits; the last is next.
-    pub(super) topics: Vec<(Topic, usize)>,
+    pub(super) topics: Vec<Uncounted>,
     /// The place up to which entries are counted.
     pub(super) through: Sequence,
     pub(super) ticket: Weak<Ticket>,
@@ -52,7 +52,8 @@ pub(super) struct Running {
 pub(super) type Reading = Pin<Box<dyn Future<Output = Result<Answer, JournalError>> + Send>>;
 
 pub(super) enum Answer {
-    Page(JournalPage),
+    /// A page, and the history's tail when it was asked for.
+    Page(JournalPage, Sequence),
     Found(Option<Entry>),
     Place(Option<Sequence>),
     Done,
@@ -141,8 +142,10 @@ impl Job {
         Some(match self {
             Self::Page((topics, after)) => {
                 let max = PageMax::new(PAGE_MAX.0, PAGE_MAX.1);
+                // The journal has committed everything that the history has been fed.
+                let as_of = source.history.read().tail();
                 let page = journal.read(topics.clone(), *after, max);
-                Box::pin(async { page.await.map(Answer::Page) })
+                Box::pin(async move { page.await.map(|page| Answer::Page(page, as_of)) })
             }
             Self::Locate(locating, after) => match locating.wanted() {
                 Wanted::Given { id, .. } => match EventId::new(&**id) {
@@ -163,11 +166,11 @@ impl Job {
                 }
             },
             Self::Count(counting) => {
-                let (topic, events_max) = counting.next(source)?;
-                let topics = TopicSet::Topics(Arc::new([topic.clone()]));
-                let entries = events_max.saturating_add(1);
-                let place = journal.place_before(topics, counting.through, entries);
-                Box::pin(async { place.await.map(Answer::Place) })
+                let through = counting.through;
+                let (topic, limits) = counting.next(source)?;
+                let before = limits.age_max.map(|age_max| source.time.saturating_sub(age_max));
+                let beyond = journal.beyond(topic, limits, (through, before));
+                Box::pin(async { beyond.await.map(Answer::Place) })
             }
             Self::Evict(through) => {
                 let done = journal.evict(Evict::Through(*through));
@@ -180,7 +183,7 @@ impl Job {
 impl Counting {
     /// The next topic that has not been counted since the reader began to wait, by this job or for another
     /// reader, with its limit. It stays the last one until it has been counted.
-    fn next(&mut self, source: Source<'_>) -> Option<&(Topic, usize)> {
+    fn next(&mut self, source: Source<'_>) -> Option<&Uncounted> {
         let since = self.ticket.upgrade()?.since();
         let history = source.history.read();
         while self.topics.pop_if(|(topic, _)| history.is_counted_by_name(topic, since)).is_some() {}

@@ -65,11 +65,21 @@ impl Pages {
         self.bytes
     }
 
-    /// The page that continues after a place, if it has been read.
-    pub(super) fn find(&mut self, topics: &TopicSet, after: Sequence) -> Option<Arc<KeptPage>> {
-        let (from, page) = self.pages.get_mut(topics)?.range_mut(..=after).next_back()?;
+    /// The page that continues after a place, if it has been read. `released` is the newest entry that the
+    /// journal alone keeps.
+    pub(super) fn find(
+        &mut self,
+        (topics, after): &Place,
+        released: Sequence,
+    ) -> Option<Arc<KeptPage>> {
+        let (from, page) = self.pages.get_mut(topics)?.range_mut(..=*after).next_back()?;
         let Page::Read(read) = page else { return None };
-        if read.page.through() <= after {
+        if read.page.through() <= *after {
+            return None;
+        }
+        if !read.page.is_current(released) {
+            let outdated = (topics.clone(), *from);
+            self.forget(&outdated);
             return None;
         }
         let place = match read.awaited_by.take() {

@@ -2,7 +2,7 @@
 
 use parking_lot::RwLock;
 
-use crate::cursor::{Epoch, Sequence};
+use crate::cursor::Sequence;
 use crate::history::History;
 use crate::journal::{Journal, JournalPage};
 use crate::time::Time;
@@ -10,11 +10,12 @@ use crate::time::Time;
 /// Everything that reads are made with.
 #[derive(Clone, Copy)]
 pub(in crate::hub) struct Source<'a> {
-    pub(in crate::hub) epoch: Epoch,
     pub(in crate::hub) journal: &'a dyn Journal,
     pub(in crate::hub) history: &'a RwLock<History>,
     /// Entries that were committed before this time are too old.
     pub(in crate::hub) expired_before: Option<Time>,
+    /// The wall clock's time.
+    pub(in crate::hub) time: Time,
     /// The hub's steady clock, in milliseconds.
     pub(in crate::hub) uptime: u64,
 }

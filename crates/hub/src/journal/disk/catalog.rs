@@ -1,8 +1,8 @@
 //! The list of segments, shared by all threads.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -11,6 +11,7 @@ use super::head::Head;
 use super::segment::Segment;
 use super::storage::{Failure, Storage};
 use crate::cursor::Sequence;
+use crate::history::RetentionRule;
 
 /// The segments of an open journal, the oldest first. The last one is being written to.
 pub(super) struct Catalog {
@@ -18,6 +19,8 @@ pub(super) struct Catalog {
     pub(super) head: Head,
     segments: RwLock<VecDeque<Arc<Segment>>>,
     damage: Mutex<Vec<Damage>>,
+    /// The rules of topics, once they are known.
+    rules: OnceLock<Vec<RetentionRule>>,
     /// The newest synced record.
     tail: AtomicU64,
 }
@@ -38,8 +41,18 @@ impl Catalog {
             head,
             segments: RwLock::new(segments),
             damage: Mutex::new(damage),
+            rules: OnceLock::new(),
             tail: AtomicU64::new(tail.get()),
         }
+    }
+
+    pub(super) fn rules(&self) -> &[RetentionRule] {
+        self.rules.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Sets the rules of topics, once.
+    pub(super) fn set_rules(&self, rules: &[RetentionRule]) {
+        self.rules.get_or_init(|| rules.to_vec());
     }
 
     pub(super) fn tail(&self) -> Sequence {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::answer::Answer;
 use super::catalog::Catalog;
-use super::read::page;
+use super::read::entries;
 use super::readers::Readers;
 use super::segment::Selection;
 use super::survey::failed;
@@ -126,9 +126,9 @@ impl Feed for DiskFeed {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        entries: &mut Vec<Entry>,
+        fed: &mut Vec<Entry>,
     ) -> Poll<Result<(), JournalError>> {
-        let before = entries.len();
+        let before = fed.len();
         loop {
             if let Some(reading) = &mut self.reading {
                 let read = ready!(std::pin::Pin::new(reading).poll(cx));
@@ -143,19 +143,19 @@ impl Feed for DiskFeed {
                 self.after = self.after.max(page.through);
                 self.lost.extend(page.lost);
                 if !page.entries.is_empty() || !self.lost.is_empty() {
-                    entries.extend(page.entries);
+                    fed.extend(page.entries);
                     return Poll::Ready(Ok(()));
                 }
             }
-            if self.take(entries, Some(cx.waker())) {
-                return match entries.len() > before {
+            if self.take(fed, Some(cx.waker())) {
+                return match fed.len() > before {
                     true => Poll::Ready(Ok(())),
                     false => Poll::Pending,
                 };
             }
             let (catalog, after) = (Arc::clone(&self.catalog), self.after);
             self.reading =
-                Some(self.readers.ask(move || page(&catalog, Selection::All, after, PAGE_MAX)));
+                Some(self.readers.ask(move || entries(&catalog, Selection::All, after, PAGE_MAX)));
         }
     }
 }

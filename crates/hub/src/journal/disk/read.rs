@@ -8,14 +8,29 @@ use tidings_proto::EventId;
 use super::catalog::Catalog;
 use super::damage::{Damage, Damaged, Lost};
 use super::fetch::fetch;
+use super::lookup::{open, or_index_anew};
+use super::newest::newest;
 use super::record::Decoded;
 use super::segment::{Located, Segment, Selection};
 use super::storage::StorageFile;
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry, JournalPage, PageMax};
 
-/// Reads the selected entries after a place, in order. An empty page has reached the tail.
+/// Reads the selected entries after a place, in order, and finds which of them are superseded. An empty page
+/// has reached the tail.
 pub(super) fn page(
+    catalog: &Catalog,
+    selection: Selection<'_>,
+    after: Sequence,
+    max: PageMax,
+) -> io::Result<JournalPage> {
+    let mut page = entries(catalog, selection, after, max)?;
+    page.newest = newest(catalog, &page.entries)?;
+    Ok(page)
+}
+
+/// Reads the selected entries after a place, in order.
+pub(super) fn entries(
     catalog: &Catalog,
     selection: Selection<'_>,
     after: Sequence,
@@ -179,33 +194,4 @@ pub(super) fn place_before(
         place = located.first().map_or(place, |first| first.sequence.before());
     }
     Ok((left == 0).then_some(place))
-}
-
-/// Opens a segment's file. `None` if the segment has just been removed.
-fn open(catalog: &Catalog, segment: &Segment) -> io::Result<Option<Arc<dyn StorageFile>>> {
-    match segment.open(&*catalog.storage) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Looks something up in a segment's index, and computes the index again if it is damaged.
-fn or_index_anew<T>(
-    catalog: &Catalog,
-    segment: &Segment,
-    file: &Arc<dyn StorageFile>,
-    look_up: impl Fn(&dyn StorageFile) -> io::Result<T>,
-) -> io::Result<T> {
-    match look_up(&**file) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            if let Some(trailer) = segment.trailer() {
-                let (file, at) = (segment.name(), trailer.footer_at);
-                catalog.report(Damage { file, at, what: Damaged::Footer, lost: None });
-            }
-            segment.index_anew(&**file, catalog.head.identity)?;
-            look_up(&**file)
-        }
-        found => found,
-    }
 }

@@ -148,6 +148,14 @@ impl Segment {
         }
     }
 
+    /// Returns the commit times of the first and the last record; `None` if there is no record.
+    pub(super) fn times(&self) -> Option<(Time, Time)> {
+        match &*self.state.read() {
+            State::Memory { index, .. } => index.times(),
+            State::Sealed(trailer) => Some(trailer.times),
+        }
+    }
+
     /// Returns the known losses.
     ///
     /// # Errors

@@ -1,0 +1,177 @@
+//! Records that rules of topics let go of: those that are superseded, and those beyond a limit.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use super::catalog::Catalog;
+use super::fetch::fetch;
+use super::lookup::{open, or_index_anew};
+use super::record::{Decoded, Record};
+use super::segment::{Located, Segment, Selection};
+use super::storage::StorageFile;
+use crate::cursor::Sequence;
+use crate::history::{RetentionRule, TopicLimits};
+use crate::journal::{Content, Entry, Newest};
+use crate::time::Time;
+use crate::topic::Topic;
+
+/// Finds the newest events of those topics of some entries whose rule is about the newest event alone.
+pub(super) fn newest(catalog: &Catalog, entries: &[Entry]) -> io::Result<Vec<Newest>> {
+    let mut found = Vec::new();
+    let mut wanted = wanted(catalog.rules(), entries);
+    let Some(first) = entries.first().filter(|_| !wanted.is_empty()) else { return Ok(found) };
+    for segment in catalog.after(first.sequence.before()).iter().rev() {
+        let Some(file) = open(catalog, segment)? else { continue };
+        let mut left = Vec::new();
+        for topic in wanted {
+            match newest_event(catalog, segment, &file, topic)? {
+                Some(event) => found.push(Newest::new(topic.clone(), event)),
+                None => left.push(topic),
+            }
+        }
+        wanted = left;
+        if wanted.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The topics of some entries whose rule is about the newest event alone.
+fn wanted<'a>(rules: &[RetentionRule], entries: &'a [Entry]) -> Vec<&'a Topic> {
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let topics = entries.iter().flat_map(|entry| entry.topics.as_slice());
+    let distinct: HashSet<&Topic> = topics.collect();
+    let is_wanted = |topic: &&Topic| {
+        let rule = rules.iter().find(|rule| rule.filter.matches(topic.as_str()));
+        rule.is_some_and(|rule| rule.limits.latest_only || rule.limits.conflate)
+    };
+    distinct.into_iter().filter(is_wanted).collect()
+}
+
+/// Finds the newest committed event of a topic in a segment.
+fn newest_event(
+    catalog: &Catalog,
+    segment: &Segment,
+    file: &Arc<dyn StorageFile>,
+    topic: &Topic,
+) -> io::Result<Option<Sequence>> {
+    // Nearly always, the newest record is an event.
+    let mut max = 1;
+    loop {
+        let located = locate(catalog, segment, file, (topic, catalog.tail(), max))?;
+        for record in located.iter().rev() {
+            let found = read(segment, file, record)?;
+            if found.is_some_and(|found| matches!(found.entry.content, Content::Event(_))) {
+                return Ok(Some(record.sequence));
+            }
+        }
+        if located.len() < max {
+            return Ok(None);
+        }
+        max *= 8;
+    }
+}
+
+/// Finds the newest record of a topic that is beyond its limits, counted back from a place.
+pub(super) fn beyond(
+    catalog: &Catalog,
+    topic: &Topic,
+    limits: &TopicLimits,
+    (through, before): (Sequence, Option<Time>),
+) -> io::Result<Option<Sequence>> {
+    let through = through.min(catalog.tail());
+    let (mut events, mut bytes) = (0, 0);
+    for segment in catalog.after(Sequence::ZERO).iter().rev() {
+        if segment.base > through {
+            continue;
+        }
+        let Some(file) = open(catalog, segment)? else { break };
+        let max = match limits {
+            TopicLimits { events_max: Some(max), bytes_max: None, age_max: None, .. } => {
+                max.get().saturating_add(1).saturating_sub(events)
+            }
+            _ => usize::MAX,
+        };
+        let located = locate(catalog, segment, &file, (topic, through, max))?;
+        let old = match before {
+            Some(before) => count_before(segment, &file, &located, before)?,
+            None => 0,
+        };
+        for (at, record) in located.iter().enumerate().rev() {
+            events += 1;
+            bytes += size_of_record(record);
+            let is_beyond = at < old
+                || limits.events_max.is_some_and(|max| events > max.get())
+                || limits.bytes_max.is_some_and(|max| events > 1 && bytes > max.get());
+            if is_beyond {
+                return Ok(Some(record.sequence));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The size of a record as a limit counts it: at least what the history counts for the event, and as much more
+/// as its place in the file, its idempotency key and its hops take.
+fn size_of_record(record: &Located) -> usize {
+    /// The history counts 64 bytes for an event beside its text, and a record has at least 18.
+    const MORE: u64 = 64 - 18;
+    usize::try_from(record.end - record.at + MORE).unwrap_or(usize::MAX)
+}
+
+/// Counts the records, which are in order, that were committed before a time.
+fn count_before(
+    segment: &Segment,
+    file: &Arc<dyn StorageFile>,
+    located: &[Located],
+    before: Time,
+) -> io::Result<usize> {
+    match segment.times() {
+        Some((_, last)) if last < before => return Ok(located.len()),
+        Some((first, _)) if first >= before => return Ok(0),
+        _ => {}
+    }
+    let (mut low, mut high) = (0, located.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        // A damaged record is as old as those before it.
+        let found = read(segment, file, &located[middle])?;
+        match found.is_none_or(|found| found.entry.time < before) {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+fn locate(
+    catalog: &Catalog,
+    segment: &Segment,
+    file: &Arc<dyn StorageFile>,
+    (topic, through, max): (&Topic, Sequence, usize),
+) -> io::Result<Vec<Located>> {
+    or_index_anew(catalog, segment, file, |file| {
+        let selection = Selection::Topics(std::slice::from_ref(topic));
+        segment.locate_newest(file, &catalog.head.identity, selection, (through, max))
+    })
+}
+
+/// Reads a record; `None` if it is damaged, or of an unknown kind.
+fn read(
+    segment: &Segment,
+    file: &Arc<dyn StorageFile>,
+    record: &Located,
+) -> io::Result<Option<Record>> {
+    let mut found = None;
+    fetch(&**file, segment.salt, std::slice::from_ref(record), &mut |_, decoded| {
+        if let Some(Decoded::Known(record)) = decoded {
+            found = Some(record);
+        }
+        true
+    })?;
+    Ok(found)
+}
