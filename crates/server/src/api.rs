@@ -35,6 +35,7 @@ pub(crate) async fn read(
         Route::Metrics => ops::metrics(context, request).map(Answer::from),
         Route::Subscribers => subscribers::list(context, request).await.map(Answer::from),
         Route::Asset(name) => page(request.head, name),
+        Route::OpenApi => page(request.head, "openapi.json"),
         Route::Server | Route::Index => Err(request.method_not_allowed(route.methods())),
     }
 }

@@ -247,7 +247,8 @@ impl Answered {
 /// for everyone.
 fn needs_access(method: &Method, route: Option<Route<'_>>) -> bool {
     let is_for_everyone = route.is_some_and(|route| {
-        route.is_probe() || matches!(route, Route::Index | Route::Asset(_) | Route::Server)
+        route.is_probe()
+            || matches!(route, Route::Index | Route::OpenApi | Route::Asset(_) | Route::Server)
     });
     *method != Method::OPTIONS && !is_for_everyone
 }

@@ -38,6 +38,7 @@ assets! {
     "icon.svg",
     "index.css",
     "index.mjs",
+    "openapi.json",
     "page.mjs",
     "panel.mjs",
     "sparkline.mjs",
@@ -79,6 +80,7 @@ fn content_type(name: &str) -> &'static str {
         "css" => "text/css; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "svg" => "image/svg+xml",
+        "json" => "application/json",
         _ => "application/octet-stream",
     }
 }

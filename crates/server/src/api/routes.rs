@@ -14,6 +14,7 @@ pub(crate) enum Route<'a> {
     Ready,
     Metrics,
     Index,
+    OpenApi,
     Asset(&'a str),
     /// `OPTIONS *` asks about the server as a whole.
     Server,
@@ -30,6 +31,7 @@ impl<'a> Route<'a> {
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/" => Self::Index,
+            "/openapi.json" => Self::OpenApi,
             "*" => Self::Server,
             _ => match path.strip_prefix("/topics/") {
                 Some(topic) => Self::Topic(topic),

@@ -23,6 +23,10 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+// Its path, because a test of the program includes this file.
+#[path = "declared.rs"]
+pub(crate) mod declared;
+
 /// A running server whose time stands still until the test moves it.
 pub(crate) struct Running {
     pub(crate) hub: Hub,
@@ -232,7 +236,10 @@ impl Ask {
             hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
         tokio::spawn(connection);
         let request = self.request.body(Full::new(self.body)).unwrap();
-        sender.send_request(request).await.unwrap()
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = sender.send_request(request).await.unwrap();
+        declared::check(&method, &path, response.status(), response.headers());
+        response
     }
 
     /// Sends it by HTTP/2 and waits for the head of the answer.
@@ -249,7 +256,10 @@ impl Ask {
         let scheme = if self.connector.is_some() { "https" } else { "http" };
         let target = format!("{scheme}://{}{}", host.to_str().unwrap(), request.uri());
         *request.uri_mut() = target.parse().unwrap();
-        sender.send_request(request).await.unwrap()
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = sender.send_request(request).await.unwrap();
+        declared::check(&method, &path, response.status(), response.headers());
+        response
     }
 
     /// Sends it and reads the whole answer.

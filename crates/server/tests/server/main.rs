@@ -20,6 +20,7 @@ mod json;
 mod keyed;
 mod leaving;
 mod limits;
+mod openapi;
 mod ops;
 mod plain;
 mod protocols;
