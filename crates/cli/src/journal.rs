@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tidings_hub::journal::disk::{Checked, Dumped, Folder, check, dump, epoch, new_epoch};
 use tidings_hub::journal::{Content, Entry, JournalError};
-use tidings_hub::{Cursor, Epoch, EventType, Topic};
+use tidings_hub::{Cursor, Epoch, EventType, Topic, Via};
 
 use crate::args::{FolderArgs, JournalCommand};
 use crate::message::{tell, without_controls};
@@ -110,6 +110,8 @@ struct Line<'a> {
     retry: Option<u64>,
     #[serde(skip_serializing_if = "is_false")]
     private: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<&'a str>,
     data: &'a str,
 }
 
@@ -132,6 +134,7 @@ fn write_entry(out: &mut impl Write, entry: &Entry, epoch: Epoch) -> io::Result<
         id: id.as_str(),
         retry: event.retry().map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)),
         private: entry.private,
+        via: entry.via.as_ref().map(Via::as_str),
         data: event.data(),
     };
     let line = serde_json::to_string(&line).map_err(io::Error::from)?;

@@ -296,7 +296,7 @@ fn kept(config: &ServeConfig) -> [String; 2] {
     match &config.journal {
         JournalConfig::Memory => [
             format!("history: {memory} in memory"),
-            "durability: none (events are lost when the process ends)".to_owned(),
+            "durability: process (events are lost when the process ends)".to_owned(),
         ],
         JournalConfig::Disk(DataFolder { path, config }) => [
             format!(

@@ -173,11 +173,12 @@ struct NdjsonLine {
     retry: Option<u64>,
     #[serde(default)]
     private: bool,
+    via: Option<String>,
 }
 
 fn draft(line: &[u8], template: &Template) -> Result<Draft, String> {
     // The error contains the position within the line. The caller adds the line number.
-    let NdjsonLine { topic, topics, data, r#type, id, retry, private } =
+    let NdjsonLine { topic, topics, data, r#type, id, retry, private, via } =
         serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let topics = match (topic, topics) {
         (Some(_), Some(_)) => return Err("both `topic` and `topics` are given".to_owned()),
@@ -198,7 +199,11 @@ fn draft(line: &[u8], template: &Template) -> Result<Draft, String> {
     };
     let draft = template.draft(data);
     let draft = draft.ok_or("there is no `topic`, and no topic was given")?;
-    Ok(if private { draft.private() } else { draft })
+    let draft = if private { draft.private() } else { draft };
+    Ok(match via {
+        Some(hops) => draft.with_via(hops),
+        None => draft,
+    })
 }
 
 /// Reads events as an event source does. Types and IDs are kept, and an event that no blank line
@@ -268,7 +273,7 @@ mod tests {
     fn a_line_is_an_event_and_blank_ones_are_passed_over() {
         let text = "{\"topic\":\"a\",\"data\":\"x\\ny\"}\r\n\n \n\
                     {\"data\":{\"n\": 1},\"type\":\"t\",\"id\":\"7\",\"retry\":5}\n\
-                    {\"topics\":[\"b\",\"c\"],\"data\":null,\"private\":true}";
+                    {\"topics\":[\"b\",\"c\"],\"data\":null,\"private\":true,\"via\":\"1/x\"}";
         let (drafts, mistake) = read(FileFormat::Ndjson, &["else"], text);
         assert_eq!(mistake, None);
         let expected = [
@@ -277,7 +282,7 @@ mod tests {
                 .with_type(event_type("t"))
                 .with_id(id("7"))
                 .with_retry(Duration::from_millis(5)),
-            Draft::new("b", "null").with_topic("c").private(),
+            Draft::new("b", "null").with_topic("c").private().with_via("1/x"),
         ];
         assert_eq!(drafts, expected);
     }

@@ -48,7 +48,7 @@ fn the_first_lines_say_where_events_are_and_what_they_survive() {
         let mode = fs::metadata(&folder).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "the folder is its owner's alone");
         let in_memory = Program::start(&[]);
-        for part in ["history: 256 MiB in memory\n", "durability: none (events are lost"] {
+        for part in ["history: 256 MiB in memory\n", "durability: process (events are lost"] {
             assert!(in_memory.greeting.contains(part), "{}", in_memory.greeting);
         }
     });
@@ -287,10 +287,14 @@ fn a_dump_is_published_again_as_it_was() {
             json.len()
         );
         assert!(program.ask(&request).await.starts_with("HTTP/1.1 201 "));
+        let relayed =
+            "POST /topics/news HTTP/1.1\r\nRelay-Via: 1/x, 2/y%2Fz\r\nContent-Length: 1\r\n\r\nx";
+        assert!(program.ask(relayed).await.starts_with("HTTP/1.1 201 "));
         // A dump does not need the hub to stop.
         let dump = journal_prints("dump", &first);
         program.stop();
-        assert_eq!(dump.lines().count(), 2);
+        assert_eq!(dump.lines().count(), 3);
+        assert!(dump.contains(r#""via":"1/x, 2/y%2Fz","data":"x""#), "{dump}");
 
         let program = Program::start(&["--data", &second]);
         let address = program.address;
@@ -300,8 +304,10 @@ fn a_dump_is_published_again_as_it_was() {
         // Readers of the first hub resume at the second.
         let mut reader = Reader::open(program.address, "/topics/news", Some(place)).await.unwrap();
         program.publish("news", "three").await;
-        let next = reader.next().await.unwrap();
-        assert_eq!((next.event_type(), next.data()), ("message", "three"));
+        for data in ["x", "three"] {
+            let next = reader.next().await.unwrap();
+            assert_eq!((next.event_type(), next.data()), ("message", data));
+        }
         program.stop();
         assert!(journal_prints("dump", &second).starts_with(&dump));
     });

@@ -32,12 +32,14 @@ pub struct Draft {
     topics: Vec<String>,
     event: Event,
     private: bool,
+    via: Option<Box<str>>,
 }
 
 impl Draft {
     /// Makes a draft of an event in one topic. The hub checks the topic's name.
     pub fn new(topic: impl Into<String>, data: impl Into<String>) -> Self {
-        Self { topics: vec![topic.into()], event: Event::new(data.into()), private: false }
+        let event = Event::new(data.into());
+        Self { topics: vec![topic.into()], event, private: false, via: None }
     }
 
     /// Adds a topic; the first stays the canonical one.
@@ -75,12 +77,20 @@ impl Draft {
         self
     }
 
+    /// Names the hops by which a relayed event has come, the oldest first, separated by commas, as a dump of a
+    /// hub's journal does. The hub checks them.
+    #[must_use]
+    pub fn with_via(mut self, hops: impl Into<Box<str>>) -> Self {
+        self.via = Some(hops.into());
+        self
+    }
+
     /// The path that publishes this event with its data as the body. There is one only for a public
-    /// event in a single topic that makes clean path segments.
+    /// event, without hops of its own, in a single topic that makes clean path segments.
     pub(super) fn path(&self) -> Option<String> {
         let is_clean = |segment: &str| !matches!(segment, "" | "." | ".." | "*" | "**");
         let [topic] = &self.topics[..] else { return None };
-        if self.private || !topic.split('/').all(is_clean) {
+        if self.private || self.via.is_some() || !topic.split('/').all(is_clean) {
             return None;
         }
         let mut path = format!("topics/{}", utf8_percent_encode(topic, PATH));
@@ -128,6 +138,8 @@ impl Draft {
             #[serde(skip_serializing_if = "Option::is_none")]
             retry: Option<u64>,
             private: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            via: Option<&'a str>,
         }
         let json = Json {
             topics: &self.topics,
@@ -136,6 +148,7 @@ impl Draft {
             id: self.event.id().map(EventId::as_str),
             retry: self.retry_ms(),
             private: self.private,
+            via: self.via.as_deref(),
         };
         serde_json::to_vec(&json).expect("strings and numbers are legal JSON")
     }
@@ -144,7 +157,8 @@ impl Draft {
     fn size(&self) -> usize {
         let topics = self.topics.iter().map(String::len).sum::<usize>();
         let id = self.event.id().map_or(0, |id| id.as_str().len());
-        topics + self.event.data().len() + id + self.event.event_type().as_str().len()
+        let via = self.via.as_ref().map_or(0, |via| via.len());
+        topics + via + self.event.data().len() + id + self.event.event_type().as_str().len()
     }
 }
 
@@ -207,6 +221,7 @@ mod tests {
         }
         assert_eq!(Draft::new("a", "x").with_topic("b").path(), None);
         assert_eq!(Draft::new("a", "x").private().path(), None);
+        assert_eq!(Draft::new("a", "x").with_via("1/x").path(), None);
     }
 
     #[test]
@@ -222,12 +237,12 @@ mod tests {
     fn a_batch_is_a_json_array_that_stays_within_its_limits() {
         let mut batch = Batch::new();
         batch.push(&Draft::new("a", "1\n\"").private());
-        batch.push(&Draft::new("b", "2").with_topic("c"));
+        batch.push(&Draft::new("b", "2").with_topic("c").with_via("1/x"));
         let json: serde_json::Value =
             serde_json::from_slice(&batch.into_json()).expect("an array of objects");
         let expected = serde_json::json!([
             {"topics": ["a"], "data": "1\n\"", "private": true},
-            {"topics": ["b", "c"], "data": "2", "private": false},
+            {"topics": ["b", "c"], "data": "2", "private": false, "via": "1/x"},
         ]);
         assert_eq!(json, expected);
 

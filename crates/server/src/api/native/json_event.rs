@@ -6,7 +6,7 @@ use std::time::Duration;
 use memchr::memchr_iter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidings_hub::{Draft, Topics};
+use tidings_hub::{Draft, InvalidVia, Topics, Via};
 
 use super::event_parts::EventParts;
 use crate::http::problem::{Problem, ProblemKind};
@@ -25,6 +25,7 @@ struct JsonEvent<'a> {
     id: Option<String>,
     retry: Option<u64>,
     private: Option<bool>,
+    via: Option<Cow<'a, str>>,
 }
 
 /// The position of a part in the publisher's text: the lines before it, and the bytes before it on
@@ -97,7 +98,19 @@ pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem
         retry: event.retry.map(Duration::from_millis),
     };
     let private = event.private.unwrap_or(false);
-    Ok(Draft::new(topics, parts.into_event(&data)?).with_private(private))
+    let draft = Draft::new(topics, parts.into_event(&data)?).with_private(private);
+    Ok(match event.via {
+        Some(hops) => draft.with_via(via(&hops)?),
+        None => draft,
+    })
+}
+
+/// The hops of one relayed event.
+fn via(hops: &str) -> Result<Via, Problem> {
+    Via::new(hops).map_err(|error| match error {
+        InvalidVia::TooLong => Problem::new(ProblemKind::RelayLoop, error.to_string()),
+        _ => Problem::invalid_event(&format!("\"via\": {error}")),
+    })
 }
 
 /// The problem of JSON that cannot be read, with the position where reading stopped.
@@ -165,14 +178,15 @@ mod tests {
 
     #[test]
     fn every_part_of_an_event_can_be_given() {
-        let json =
-            r#"{"topics":["a","b","a"],"data":1,"type":"t","id":"7","retry":5,"private":true}"#;
+        let json = r#"{"topics":["a","b","a"],"data":1,"type":"t","id":"7","retry":5,"private":true,
+            "via":"1/x,2/y"}"#;
         let draft = draft(json, TextPosition::default()).unwrap();
         assert_eq!(draft.topics().as_slice().len(), 2);
         assert_eq!(draft.event().event_type().as_str(), "t");
         assert_eq!(draft.event().id().unwrap().as_str(), "7");
         assert_eq!(draft.event().retry(), Some(Duration::from_millis(5)));
         assert!(draft.is_private());
+        assert_eq!(draft.via().unwrap().as_str(), "1/x, 2/y");
     }
 
     #[track_caller]
@@ -196,7 +210,10 @@ mod tests {
         check(r#"{"topic":"a","data":1,"retry":-1}"#, InvalidJson, "-1");
         check(r#"{"topic":"a","data":1,"id":"x\ny"}"#, InvalidEvent, "byte 1");
         check(r#"{"topic":"a","data":1,"type":"x\u0000"}"#, InvalidEvent, "byte 1");
-        check(r#"["a",null,"x",null,null,null,null]"#, InvalidJson, "object");
+        check(r#"{"topic":"a","data":1,"via":"a"}"#, InvalidEvent, "via");
+        let hops = "1/a,".repeat(17);
+        check(&format!(r#"{{"topic":"a","data":1,"via":"{hops}"}}"#), ProblemKind::RelayLoop, "");
+        check(r#"["a",null,"x",null,null,null,null,null]"#, InvalidJson, "object");
         check(r#""hi""#, InvalidJson, "object");
         check("{", InvalidJson, "line 1 column 1");
         check(r#"{"topic":"a","data":"\ud800"}"#, InvalidJson, "");

@@ -21,8 +21,9 @@ impl Marks {
             draft = draft.with_private(true);
         }
         match &self.via {
-            Some(via) => draft.with_via(via.clone()),
-            None => draft,
+            // An event may name its own hops.
+            Some(via) if draft.via().is_none() => draft.with_via(via.clone()),
+            _ => draft,
         }
     }
 }
