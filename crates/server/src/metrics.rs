@@ -172,6 +172,12 @@ impl Collector for HubNumbers {
             ("history_events", "Events held in history", None, stats.events_held as i64),
             ("history", "Bytes that history takes", Some(Unit::Bytes), int(stats.history_bytes)),
             (
+                "pages",
+                "Bytes of the pages that readers behind memory share",
+                Some(Unit::Bytes),
+                int(stats.pages_bytes),
+            ),
+            (
                 "bodies",
                 "Bytes that request bodies, and answers not taken, hold",
                 Some(Unit::Bytes),
