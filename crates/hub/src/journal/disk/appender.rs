@@ -40,8 +40,8 @@ pub(super) struct Limits {
     pub(super) portion_bytes: usize,
 }
 
-/// Maximum elements of an index in memory, records and topic postings together: about 30 MB if every
-/// record has a topic of its own, 3 MB if records share topics.
+/// Maximum elements of an index in memory, records, topic postings and IDs together: 35 MB if every record
+/// has an ID and a topic of its own, 5 MB if records share topics.
 const INDEX_WEIGHT_MAX: usize = 1 << 19;
 /// Maximum data of one record, so that lengths and positions fit a `u32`.
 const DATA_BYTES_MAX: usize = 1 << 30;

@@ -116,7 +116,7 @@ impl MemoryIndex {
 
     /// Returns the number of elements, which determines the memory the index takes.
     pub(super) fn weight(&self) -> usize {
-        self.records.len() + self.postings
+        self.records.len() + self.postings + self.ids.len()
     }
 
     /// Returns the newest sequence, or the place before the segment.
