@@ -36,6 +36,10 @@ struct State {
     keys: HashMap<IdempotencyKey, Sequence>,
     is_stopped: bool,
     is_unreadable: bool,
+    /// True if reads go on by themselves.
+    is_prompt: bool,
+    /// Why nothing is committed now.
+    refusal: Option<NotCommitted>,
     /// The number of times that reads were let go on.
     turns: u64,
     reads: u64,
@@ -63,6 +67,8 @@ impl SteppedJournal {
             keys: HashMap::new(),
             is_stopped: false,
             is_unreadable: false,
+            is_prompt: false,
+            refusal: None,
             turns: 0,
             reads: 0,
             waiting: Vec::new(),
@@ -78,6 +84,18 @@ impl SteppedJournal {
     pub fn beginning_with(self, newest: u64) -> Self {
         self.state().newest = newest;
         self
+    }
+
+    /// Lets reads go on by themselves.
+    #[must_use]
+    pub fn reading_promptly(self) -> Self {
+        self.state().is_prompt = true;
+        self
+    }
+
+    /// Commits nothing from now on for this reason, or commits again.
+    pub fn refuse(&self, why: Option<NotCommitted>) {
+        self.state().refusal = why;
     }
 
     /// Hands everything up to a sequence to the feed.
@@ -182,7 +200,7 @@ impl SteppedJournal {
         let mut answer = Some(answer);
         Box::pin(poll_fn(move |cx| {
             let mut state = journal.state();
-            if state.turns == asked_at {
+            if state.turns == asked_at && !state.is_prompt {
                 state.waiting.push(cx.waker().clone());
                 return Poll::Pending;
             }
@@ -200,6 +218,9 @@ impl State {
     fn commit(&mut self, submission: Submission) -> Outcome {
         if self.is_stopped {
             return Outcome::NotCommitted(NotCommitted::Stopped);
+        }
+        if let Some(why) = self.refusal {
+            return Outcome::NotCommitted(why);
         }
         let sequence = self.tail.next();
         let entry = |topics: Topics, content| Entry::new(sequence, self.time, topics, content);

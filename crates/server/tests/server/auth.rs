@@ -1,5 +1,6 @@
 //! Tokens and grants: who may publish, read and manage what.
 
+mod behind;
 mod managing;
 mod reading;
 mod table;

@@ -66,11 +66,23 @@ pub(crate) async fn start_on(
     change: impl FnOnce(&mut ServerConfig),
     journal: Box<dyn Journal>,
 ) -> Running {
+    start_server_on(change, journal, |server| server).await
+}
+
+/// Starts a server on a journal, with some of the configuration, and then of the server, changed.
+pub(crate) async fn start_server_on(
+    change: impl FnOnce(&mut ServerConfig),
+    journal: Box<dyn Journal>,
+    finish: impl FnOnce(Server) -> Server,
+) -> Running {
     let mut config = config();
     change(&mut config);
     let started = Now::read();
     let hub = Hub::builder().at(started).open(journal).await.unwrap();
-    run(config, hub, started, |server| server).await
+    // Nothing else follows the journal where time stands still.
+    let driven = hub.clone();
+    tokio::spawn(async move { driven.run().await });
+    run(config, hub, started, finish).await
 }
 
 /// A configuration whose tests hang if a connection ends only by a timeout.

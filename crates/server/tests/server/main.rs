@@ -16,6 +16,7 @@ mod harness;
 mod heartbeat;
 mod hooks;
 mod ingest;
+mod journal;
 mod json;
 mod keyed;
 mod leaving;
