@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod array;
+mod attempts;
 mod behind;
 mod crash;
 mod crash_relay;
