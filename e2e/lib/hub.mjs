@@ -14,7 +14,7 @@ export const EXAMPLES = path.join(path.dirname(TIDINGS), 'examples');
 /**
  * The first address that the program listens on. The lookahead makes sure that the port is complete.
  */
-const LISTENING = /http:\/\/((?:127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):(\d+))(?=[^\d])/;
+const LISTENING = /(https?):\/\/((?:127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):(\d+))(?=[^\d])/;
 
 /**
  * Starts `tidings serve` (or another `command`) on a free port of loopback, and waits until it
@@ -27,8 +27,8 @@ export async function startHub(t, { command = 'serve', args = [], listen = '127.
   const kept = command === 'serve' && !args.includes('--data') ? ['--memory'] : [];
   const process = new Program(program, [command, '--listen', listen, ...kept, ...args], { env });
   t.after(() => process.stop());
-  const [, host, port] = await process.printed(LISTENING);
-  return new Hub(process, host, Number(port));
+  const [, scheme, host, port] = await process.printed(LISTENING);
+  return new Hub(process, scheme, host, Number(port));
 }
 
 /** Starts `tidings` with just `args`, for other commands; the `Program` is stopped when `t` is over. */
@@ -47,12 +47,12 @@ export function runTidings(args, { env, input, within } = {}) {
 class Hub {
   #process;
 
-  constructor(process, host, port) {
+  constructor(process, scheme, host, port) {
     this.#process = process;
     /** The value for a `Host` header. */
     this.host = host;
     this.port = port;
-    this.origin = `http://${host}`;
+    this.origin = `${scheme}://${host}`;
   }
 
   get pid() {

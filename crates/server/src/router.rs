@@ -113,6 +113,10 @@ impl Router {
                     let refused = refuse_for_now(context, head, problem);
                     return Answered::new(refused.into(), admitted.cors);
                 }
+                // The state of the process is told to everyone, and what is wrong with it to managers.
+                Err(_) if route == Some(Route::Health) => {
+                    self.route_with(request, route, auth.anonymous()).await
+                }
                 // A sender that tries tokens is counted by its address.
                 Err(problem) => context.count_request(request.caller).and(Err(problem)),
             },
@@ -243,12 +247,13 @@ impl Answered {
     }
 }
 
-/// Returns whether the answer depends on the sender. Probes have no tokens, and pages are the same
-/// for everyone.
+/// Returns whether the answer depends on the sender. Pages are the same for everyone.
 fn needs_access(method: &Method, route: Option<Route<'_>>) -> bool {
     let is_for_everyone = route.is_some_and(|route| {
-        route.is_probe()
-            || matches!(route, Route::Index | Route::OpenApi | Route::Asset(_) | Route::Server)
+        matches!(
+            route,
+            Route::Ready | Route::Index | Route::OpenApi | Route::Asset(_) | Route::Server
+        )
     });
     *method != Method::OPTIONS && !is_for_everyone
 }

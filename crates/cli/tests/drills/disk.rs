@@ -14,6 +14,7 @@ use crate::folder::{Scratch, dumped, journal, journal_prints, segments};
 use crate::program::{Program, drill, post, tidings};
 use crate::publisher::{Acknowledged, publish};
 use crate::reader::Reader;
+use crate::written::Written;
 
 /// Returns the log of a program that has ended.
 fn logged(mut log: ChildStderr) -> String {
@@ -213,10 +214,31 @@ fn a_damaged_file_loses_what_was_damaged_and_is_told_of() {
         assert_eq!(program.metric("tidings_gaps_total").await, 1);
         drop(reader);
         program.stop();
+        tells_strangers_less(&folder).await;
         let log = logged(log);
         assert_eq!(log.matches("journal damaged").count(), 1, "{log}");
         assert!(log.contains(name), "{log}");
     });
+}
+
+/// With authentication, damage is for those who may manage the hub.
+async fn tells_strangers_less(folder: &str) {
+    let file = Written::new("damage");
+    let made = tidings().args(["key", "new", "operator", "--manage", "**"]).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let (key, line) = made.trim_end().split_once('\n').unwrap();
+    file.write(&format!("[auth]\napi_keys = [{line}]\n"));
+    let program = Program::start(&["--data", folder, "--config", &file.path()]);
+    let health = async |header: &str| {
+        let answer = program.ask(&format!("GET /healthz HTTP/1.1\r\n{header}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        answer.rsplit_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    let to_strangers = "{\"durability\":\"synced\",\"status\":\"ok\"}\n";
+    assert_eq!(health("").await, to_strangers);
+    assert_eq!(health("Authorization: Bearer wrong\r\n").await, to_strangers);
+    let to_managers = health(&format!("Authorization: Bearer {key}\r\n")).await;
+    assert!(to_managers.contains("entry 51 is lost"), "{to_managers}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::VARY;
 use http::{HeaderValue, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidings_hub::journal::DiskJournal;
 
 use crate::context::Context;
@@ -12,8 +12,8 @@ use crate::http::request::{MetricsFormat, Request};
 use crate::http::response::{JSON, no_store};
 use crate::phase::Phase;
 
-/// `GET /healthz`: whether the process works. The answer names the durability of its journal, and the
-/// damage that was found in it.
+/// `GET /healthz`: whether the process works. The answer names the durability of its journal and, to
+/// those who may manage everything, its failure and the damage that was found in it.
 pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
     /// Findings that are listed; a metric has their number.
     const DAMAGE_MAX: usize = 100;
@@ -26,6 +26,11 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
         (false, None) => (StatusCode::OK, "ok"),
     };
     let mut body = json!({ "status": text, "durability": context.hub.durability().to_string() });
+    let is_stranger = request.caller.access().may_manage_all().is_err();
+    if is_stranger {
+        // Files and entries are the operator's.
+        return Ok(with_status(status, &body));
+    }
     if let Some(reason) = failure {
         body["failure"] = json!(&*reason);
     }
@@ -33,9 +38,7 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
     if !damage.is_empty() {
         body["damage"] = damage.iter().take(DAMAGE_MAX).map(ToString::to_string).collect();
     }
-    let mut response = no_store(&JSON, format!("{body}\n"));
-    *response.status_mut() = status;
-    Ok(response)
+    Ok(with_status(status, &body))
 }
 
 /// `GET /readyz`: whether the server accepts new streams.
@@ -45,10 +48,13 @@ pub(crate) fn ready(context: &Context, request: &Request<'_>) -> Result<Response
         Phase::Serving => (StatusCode::OK, "ready"),
         Phase::Draining | Phase::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
     };
-    let body = json!({ "status": text });
+    Ok(with_status(status, &json!({ "status": text })))
+}
+
+fn with_status(status: StatusCode, body: &Value) -> Response<Bytes> {
     let mut response = no_store(&JSON, format!("{body}\n"));
     *response.status_mut() = status;
-    Ok(response)
+    response
 }
 
 /// `GET /metrics`.
