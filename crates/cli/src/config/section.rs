@@ -56,14 +56,18 @@ impl<'s, 'p, 'v> Section<'s, 'p, 'v> {
 
     /// The value of a key, if it is there.
     pub(super) fn value(&mut self, key: &'static str) -> Option<Placed<'s, 'v>> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let (found, value) = self.table.iter().find(|(found, _)| &**found.get_ref() == key)?;
         Some((value.get_ref(), self.parser.line(found.span().start)))
     }
 
     /// The spanned value of a key, if it is there.
     pub(super) fn spanned(&mut self, key: &'static str) -> Option<&'s Spanned<DeValue<'v>>> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let (_, value) = self.table.iter().find(|(found, _)| &**found.get_ref() == key)?;
         Some(value)
     }
