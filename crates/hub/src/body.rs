@@ -45,8 +45,6 @@ pub struct Body {
     source: Source,
     client: Client,
     state: State,
-    /// The sequence of the large event that is the latest piece; zero if that is something else.
-    large_event: Sequence,
     // Boxed, because a stream has them for a moment or not at all, and stays open.
     extras: Option<Box<Extras>>,
 }
@@ -57,6 +55,8 @@ struct Extras {
     greeting: Option<Event>,
     /// An event that is the next piece, and its place in history.
     large: Option<(Sequence, Bytes)>,
+    /// The sequence of the large event that is the latest piece, if it is one.
+    last_large: Option<Sequence>,
     on_end: Option<OnEnd>,
 }
 
@@ -166,7 +166,7 @@ impl Body {
 
     fn with_source(source: Source) -> Self {
         let (client, state) = (Client::default(), State::Preamble);
-        Self { source, client, state, large_event: Sequence::ZERO, extras: None }
+        Self { source, client, state, extras: None }
     }
 
     /// Sets the kind of client that reads the stream, [`Client::Other`] by default. An EventSource is
@@ -258,7 +258,7 @@ impl Body {
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.large_event = Sequence::ZERO;
+        self.forget_last_large();
         if self.stream_end().is_some() {
             return Poll::Ready(None);
         }
@@ -360,17 +360,25 @@ impl Body {
     }
 
     #[cfg(feature = "engine")]
-    pub(crate) fn last_large(&self) -> Sequence {
-        self.large_event
+    pub(crate) fn last_large(&self) -> Option<Sequence> {
+        self.extras.as_ref()?.last_large
+    }
+
+    fn forget_last_large(&mut self) {
+        if let Some(extras) = &mut self.extras
+            && extras.last_large.take().is_some()
+            && extras.large.is_none()
+            && extras.on_end.is_none()
+            && extras.greeting.is_none()
+        {
+            self.extras = None;
+        }
     }
 
     fn take_large(&mut self) -> Option<Bytes> {
         let extras = self.extras.as_mut()?;
         let (event, large) = extras.large.take()?;
-        self.large_event = event;
-        if extras.on_end.is_none() && extras.greeting.is_none() {
-            self.extras = None;
-        }
+        extras.last_large = Some(event);
         Some(large)
     }
 

@@ -84,7 +84,7 @@ impl Body {
     /// for. The piece keeps the event in memory even if history has evicted it.
     #[must_use]
     pub fn large_event(&self) -> Option<Sequence> {
-        Some(self.last_large()).filter(|event| *event != Sequence::ZERO)
+        self.last_large()
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct LingerPermit(Arc<Streams>);
 /// each connection.
 #[derive(Debug)]
 pub(crate) struct BodyStream {
+    /// Its place in the list.
+    key: u32,
     pub(crate) view: View,
     // Boxed, because few have one.
     subject: Option<Box<Subject>>,
@@ -61,8 +63,8 @@ pub(crate) struct BodyStream {
 pub(crate) struct ListedStream {
     permit: StreamPermit,
     /// Its places among those of its address and its subject.
-    _places: Option<Places>,
-    key: usize,
+    // Boxed, because connections from this machine have none.
+    _places: Option<Box<Places>>,
     stream: Arc<BodyStream>,
 }
 
@@ -145,9 +147,13 @@ const PORTION: usize = 1024;
 impl StreamPermit {
     /// Lists the stream that has this permit.
     pub(crate) fn list(self, stream: BodyStream, places: Option<Places>) -> ListedStream {
-        let stream = Arc::new(stream);
-        let key = self.0.bodies.lock().insert(Arc::clone(&stream));
-        ListedStream { permit: self, _places: places, key, stream }
+        let mut bodies = self.0.bodies.lock();
+        let place = bodies.vacant_entry();
+        let key = u32::try_from(place.key()).expect("memory holds fewer streams");
+        let stream = Arc::new(BodyStream { key, ..stream });
+        place.insert(Arc::clone(&stream));
+        drop(bodies);
+        ListedStream { permit: self, _places: places.map(Box::new), stream }
     }
 }
 
@@ -193,7 +199,8 @@ impl BodyStream {
         let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let is_behind = AtomicBool::new(true);
         let (subject, grant) = (None, None);
-        Self { view, subject, grant, closer, since, address, version, is_behind }
+        // It is given its place when it is listed.
+        Self { key: 0, view, subject, grant, closer, since, address, version, is_behind }
     }
 
     /// Sets the subject that the stream belongs to beside its token's, and the token's grant.
@@ -247,7 +254,7 @@ impl ListedStream {
 
 impl Drop for ListedStream {
     fn drop(&mut self) {
-        self.permit.0.bodies.lock().remove(self.key);
+        self.permit.0.bodies.lock().remove(self.stream.key as usize);
     }
 }
 
@@ -259,6 +266,11 @@ mod tests {
 
     use http_body::Body as _;
     use tidings_hub::{Body, Hub, Start, Topic};
+
+    #[test]
+    fn the_list_takes_112_bytes_for_a_stream_with_the_two_counts_of_an_arc() {
+        assert_eq!(size_of::<BodyStream>() + 2 * size_of::<usize>(), 112);
+    }
 
     #[tokio::test]
     async fn places_are_limited_and_given_back() {

@@ -69,13 +69,10 @@ pub(crate) struct ConnectionPermit {
     has_left: AtomicU8,
 }
 
-/// A request that is being answered.
+/// A request that is being answered; there until the answer is complete. A pointer's size, because each
+/// open stream has one.
 #[derive(Debug)]
-pub(crate) struct Answering {
-    activity: Arc<Activity>,
-    /// When the answer was complete, if that has been noted.
-    ended_at: Option<Instant>,
-}
+pub(crate) struct Answering(Option<Arc<Activity>>);
 
 /// A request that waits for the rest of its body.
 #[derive(Debug)]
@@ -219,7 +216,7 @@ impl ConnectionPermit {
     /// Begins to answer a request.
     pub(crate) fn answer(&self) -> Answering {
         self.activity.busy.fetch_add(1, Ordering::AcqRel);
-        Answering { activity: Arc::clone(&self.activity), ended_at: None }
+        Answering(Some(Arc::clone(&self.activity)))
     }
 }
 
@@ -236,14 +233,20 @@ impl Drop for ConnectionPermit {
 impl Answering {
     /// Notes that the answer is complete, at a time that the caller has read.
     pub(crate) fn end(mut self, at: Instant) {
-        self.ended_at = Some(at);
+        self.end_at(|| at);
+    }
+
+    fn end_at(&mut self, at: impl FnOnce() -> Instant) {
+        if let Some(activity) = self.0.take() {
+            activity.progress(at());
+            activity.busy.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.activity.progress(self.ended_at.unwrap_or_else(Instant::now));
-        self.activity.busy.fetch_sub(1, Ordering::AcqRel);
+        self.end_at(Instant::now);
     }
 }
 
@@ -290,7 +293,7 @@ mod tests {
         let _stream = streaming.answer();
         let uploading = connections.enter();
         let upload = uploading.answer();
-        let body = upload.activity.await_body(Instant::now());
+        let body = uploading.activity().await_body(Instant::now());
 
         assert_eq!(connections.give_way(second), 1, "only the head is old enough");
         assert!(is_cut(&head) && !is_cut(&idle) && !is_cut(&uploading));

@@ -5,7 +5,7 @@
 //! that shards write have the same rule in [`engine`](crate::engine).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,8 +19,8 @@ use crate::net::stream_tasks::WakeTask;
 /// The responses that hyper writes.
 #[derive(Debug, Default)]
 pub(crate) struct Stalls {
-    /// The time of the latest look, in milliseconds of the hub's steady clock.
-    now: AtomicU64,
+    /// The time of the latest look.
+    now: AtomicU32,
     all: Mutex<Slab<Arc<Progress>>>,
     /// The number of answers, streams excluded, whose clients took nothing for too long.
     answers: AtomicU64,
@@ -28,20 +28,28 @@ pub(crate) struct Stalls {
     evicted: Mutex<EvictedRests<Arc<Progress>>>,
 }
 
-/// The progress of one response.
+/// Tenths of a second of the hub's steady clock: thirteen years of them fit.
+type Tick = u32;
+
+/// The progress of one response. Small, because every stream on HTTP/2 has one.
 #[derive(Debug)]
 struct Progress {
     /// When its client was given bytes that it has not taken, plus one; 0 if it has taken all.
-    waits_since: AtomicU64,
+    waits_since: AtomicU32,
     /// The value of `waits_since` when the response was last found late. It is cut only at the next
     /// look: after a pause of the process, its client may have taken everything meanwhile.
-    late: AtomicU64,
+    late: AtomicU32,
+    /// Its place among the responses.
+    key: u32,
     is_stalled: AtomicBool,
-    /// The large events among the last two pieces that it was given, the older one first: while its client
-    /// takes nothing, hyper keeps one, and HTTP/2 another.
-    large: Mutex<[Option<LargeEvent>; 2]>,
+    // Boxed, because few streams have large events.
+    large: Mutex<Option<Box<LastPieces>>>,
     cutter: Cutter,
 }
+
+/// The large events among the last two pieces that a response was given, the older one first: while its
+/// client takes nothing, hyper keeps one, and HTTP/2 another.
+type LastPieces = [Option<LargeEvent>; 2];
 
 /// An event of history that a piece keeps in memory, and its size.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +71,6 @@ pub(crate) enum Cutter {
 #[derive(Debug)]
 pub(crate) struct Watched {
     stalls: Arc<Stalls>,
-    key: u32,
     progress: Arc<Progress>,
 }
 
@@ -75,16 +82,19 @@ const PORTION: usize = 1024;
 impl Stalls {
     /// Adds a response.
     pub(crate) fn enter(self: &Arc<Self>, cutter: Cutter) -> Watched {
+        let mut all = self.all.lock();
+        let place = all.vacant_entry();
         let progress = Arc::new(Progress {
-            waits_since: AtomicU64::new(0),
-            late: AtomicU64::new(0),
+            waits_since: AtomicU32::new(0),
+            late: AtomicU32::new(0),
+            key: u32::try_from(place.key()).expect("memory holds fewer responses"),
             is_stalled: AtomicBool::new(false),
             large: Mutex::default(),
             cutter,
         });
-        let key = self.all.lock().insert(Arc::clone(&progress));
-        let key = u32::try_from(key).expect("memory holds fewer responses");
-        Watched { stalls: Arc::clone(self), key, progress }
+        place.insert(Arc::clone(&progress));
+        drop(all);
+        Watched { stalls: Arc::clone(self), progress }
     }
 
     /// Counts an answer, not a stream, that was given up because its client took nothing.
@@ -107,13 +117,13 @@ impl Stalls {
         timeout: Duration,
         from: usize,
     ) -> Option<usize> {
-        let now = millis(now);
+        let now = ticks(now);
         self.now.store(now, Ordering::Relaxed);
         let all = self.all.lock();
         let to = all.capacity().min(from + PORTION);
         let portion = || (from..to).filter_map(|key| all.get(key));
         let mut stalled: Vec<_> = portion()
-            .filter(|progress| progress.has_stalled(now, millis(timeout)))
+            .filter(|progress| progress.has_stalled(now, ticks(timeout)))
             .cloned()
             .collect();
         let stopped = portion().filter(|progress| progress.has_stopped(now));
@@ -123,7 +133,8 @@ impl Stalls {
         drop(all);
         let mut evicted = self.evicted.lock();
         for progress in stopped {
-            for LargeEvent { sequence, bytes } in progress.large.lock().iter().flatten().copied() {
+            let large = progress.large.lock().as_deref().copied().unwrap_or_default();
+            for LargeEvent { sequence, bytes } in large.into_iter().flatten() {
                 if !hub.holds(sequence) {
                     evicted.add(sequence, bytes, Arc::clone(&progress));
                 }
@@ -146,16 +157,16 @@ impl Stalls {
 }
 
 impl Progress {
-    fn has_stalled(&self, now: u64, timeout: u64) -> bool {
+    fn has_stalled(&self, now: Tick, timeout: Tick) -> bool {
         let since = self.waits_since.load(Ordering::Relaxed);
         let is_late = since > 0 && now.saturating_sub(since - 1) >= timeout;
         is_late && self.late.swap(since, Ordering::Relaxed) == since
     }
 
     /// Returns whether its client has stopped taking bytes.
-    fn has_stopped(&self, now: u64) -> bool {
+    fn has_stopped(&self, now: Tick) -> bool {
         let since = self.waits_since.load(Ordering::Relaxed);
-        since > 0 && now.saturating_sub(since - 1) >= millis(STOPPED)
+        since > 0 && now.saturating_sub(since - 1) >= ticks(STOPPED)
     }
 }
 
@@ -171,7 +182,11 @@ impl Watched {
     /// Notes which large event a piece is that the client is given, if it is one.
     pub(crate) fn gave(&self, large: Option<LargeEvent>) {
         let mut pieces = self.progress.large.lock();
-        *pieces = [pieces[1], large];
+        let [_, last] = pieces.as_deref().copied().unwrap_or_default();
+        *pieces = match (last, large) {
+            (None, None) => None,
+            two => Some(Box::new(two.into())),
+        };
     }
 
     /// Counts the response as an answer that was given up, if it was.
@@ -189,12 +204,12 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.stalls.all.lock().remove(self.key as usize);
+        self.stalls.all.lock().remove(self.progress.key as usize);
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+fn ticks(time: Duration) -> Tick {
+    Tick::try_from(time.as_millis() / 100).unwrap_or(Tick::MAX)
 }
 
 #[cfg(test)]
@@ -205,6 +220,12 @@ mod tests {
     use crate::net::connections::{ConnectionPermit, Connections};
 
     const TIMEOUT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_progress_of_a_response_takes_48_bytes() {
+        // With the two counts of an `Arc`, a size class of the allocator.
+        assert_eq!(size_of::<Progress>(), 48);
+    }
 
     fn response(stalls: &Arc<Stalls>) -> (ConnectionPermit, Watched) {
         let permit = Connections::new(1).enter();
