@@ -5,17 +5,18 @@
 //! such a slot at once.
 
 use foldhash::HashMap;
-use slab::Slab;
 use tidings_hub::Sequence;
 use tidings_hub::engine::{GroupKey, TopicKey};
+
+use super::paged_slab::PagedSlab;
 
 /// The lists of a shard.
 #[derive(Debug, Default)]
 pub(super) struct MultiLists {
     topics: HashMap<TopicKey, u32>,
     groups: HashMap<GroupKey, u32>,
-    lists: Slab<List>,
-    members: Slab<Member>,
+    lists: PagedSlab<List>,
+    members: PagedSlab<Member>,
 }
 
 /// The slots that have a source.
@@ -107,9 +108,10 @@ impl MultiLists {
             if let Some(moved) = entries.swap_remove(place) {
                 self.members[moved.member as usize].places[moved.at as usize].1 = place;
             } else if entries.as_slice().is_empty() {
-                match self.lists.remove(list as usize).source {
-                    Source::Topic(topic) => self.topics.remove(&topic),
-                    Source::Group(group) => self.groups.remove(&group),
+                match self.lists.try_remove(list as usize).map(|list| list.source) {
+                    Some(Source::Topic(topic)) => self.topics.remove(&topic),
+                    Some(Source::Group(group)) => self.groups.remove(&group),
+                    None => None,
                 };
             }
         }

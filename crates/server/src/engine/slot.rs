@@ -7,11 +7,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use slab::Slab;
 use tidings_hub::engine::{OnEnd, Reader, ReaderState};
 use tidings_hub::{Client, Sequence};
 
 use super::gathered::{Cut, Framing, SharedEvent};
+use super::paged_slab::PagedSlab;
 use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
@@ -251,13 +251,13 @@ impl<P> Cold<P> {
 /// The slots of a shard by their numbers, which are reused.
 #[derive(Debug)]
 pub(super) struct Slots<S, P> {
-    hot: Slab<Hot<S>>,
-    cold: Slab<Cold<P>>,
+    hot: PagedSlab<Hot<S>>,
+    cold: PagedSlab<Cold<P>>,
 }
 
 impl<S, P> Slots<S, P> {
     pub(super) fn new() -> Self {
-        Self { hot: Slab::new(), cold: Slab::new() }
+        Self { hot: PagedSlab::default(), cold: PagedSlab::default() }
     }
 
     /// The number of the next slot.
@@ -306,7 +306,7 @@ impl<S, P> Slots<S, P> {
 
     /// Numbers are below this.
     pub(super) fn bound(&self) -> usize {
-        self.hot.capacity()
+        self.hot.bound()
     }
 
     pub(super) fn iter_hot(&mut self) -> impl Iterator<Item = (usize, &mut Hot<S>)> {
@@ -318,7 +318,7 @@ impl<S, P> Slots<S, P> {
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Cold<P>> {
-        self.hot.clear();
+        drop(self.hot.drain());
         self.cold.drain()
     }
 }
