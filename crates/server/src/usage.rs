@@ -7,11 +7,15 @@ mod counts;
 mod key;
 mod rates;
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::warn;
 
 use self::counts::Counts;
 use self::key::Key;
@@ -36,6 +40,8 @@ pub(crate) struct Usage {
     requests: Rates,
     publishes: Rates,
     streams: Counts,
+    /// The addresses whose refusal was warned of.
+    warned: Mutex<HashSet<Key>>,
 }
 
 /// The places of one stream among those of its address and its subject; released when they are
@@ -47,6 +53,9 @@ pub(crate) struct Places {
     subject: Option<Key>,
 }
 
+/// The most addresses that are warned of: an attacker has many. Later ones are counted by the metrics
+/// alone.
+const WARNED_MAX: usize = 100;
 /// The time after which a refused stream may have found a place: some other one has ended.
 const STREAM_RETRY: Duration = Duration::from_secs(30);
 
@@ -65,6 +74,7 @@ impl Usage {
         if let (Some(address), Some(max)) = (sender.address, limits.address_requests) {
             self.requests.take(self.of_address(address), (1, max), now).map_err(|wait| {
                 let kind = ProblemKind::TooManyRequestsOfAddress;
+                self.warn(address, kind);
                 too_often(kind, "requests from this address", max, wait)
             })?;
         }
@@ -112,7 +122,10 @@ impl Usage {
         let mut places = Places { usage: Arc::clone(self), address: None, subject: None };
         if let Some((address, max)) = address {
             let kind = ProblemKind::TooManyStreamsOfAddress;
-            let refused = || too_many(kind, "from this address", max);
+            let refused = || {
+                self.warn(address, kind);
+                too_many(kind, "from this address", max)
+            };
             places.address = Some(self.take(self.of_address(address), max).ok_or_else(refused)?);
         }
         if let Some((subject, max)) = subject {
@@ -121,6 +134,17 @@ impl Usage {
             places.subject = Some(self.take(self.of_subject(subject), max).ok_or_else(refused)?);
         }
         Ok(Some(places))
+    }
+
+    /// Warns of a refused address unless it was warned of before. It may be that of a proxy, which all
+    /// clients share.
+    fn warn(&self, address: IpAddr, limit: ProblemKind) {
+        let key = self.of_address(address);
+        let mut warned = self.warned.lock();
+        if warned.len() < WARNED_MAX && warned.insert(key) {
+            let option = format!("--trusted-proxy {address}, if it is a proxy's");
+            warn!(%address, limit = limit.name(), option, "limit of an address reached");
+        }
     }
 
     fn take(&self, key: Key, max: NonZeroU32) -> Option<Key> {
@@ -205,6 +229,15 @@ mod tests {
         drop((second, elsewhere));
         assert!(usage.streams.is_empty());
         assert!(usage.enter(&limits, Sender::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn addresses_are_warned_of_once_and_the_memory_is_bounded() {
+        let usage = Usage::default();
+        for number in 0..3 * WARNED_MAX as u32 {
+            usage.warn(std::net::Ipv4Addr::from(number / 2).into(), ProblemKind::Draining);
+        }
+        assert_eq!(usage.warned.lock().len(), WARNED_MAX);
     }
 
     #[test]

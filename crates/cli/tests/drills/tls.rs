@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::folder::Scratch;
 use crate::program::{Program, drill, tidings};
@@ -83,6 +85,41 @@ fn a_new_certificate_is_taken_up_when_its_key_fits_and_readers_read_on() {
         for data in ["2", "3"] {
             assert_eq!(lines.next().unwrap().unwrap(), data);
         }
+    });
+}
+
+#[test]
+fn ten_thousand_half_open_handshakes_keep_nobody_out() {
+    /// The head of a record, and nothing in it.
+    const BEGUN: &[u8] = b"\x16\x03\x01\x01\x00";
+    drill(async {
+        let folder = Scratch::new();
+        let authority = Authority::new(&folder, "ca.pem");
+        let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
+        let pair = authority.issue();
+        fs::write(&certificate, &pair.0).unwrap();
+        fs::write(&key, &pair.1).unwrap();
+        let program = Program::start(&["--tls-certificate", &certificate, "--tls-key", &key]);
+        let hub = format!("https://localhost:{}", program.address.port());
+        let mut command = tidings();
+        command.args(["listen", &format!("{hub}/topics/news"), "--ca", &authority.path]);
+        command.args(["--last-event-id", "earliest"]).stdout(Stdio::piped());
+        let mut listening = Listening(command.spawn().unwrap());
+        let mut lines = BufReader::new(listening.0.stdout.take().unwrap()).lines();
+        assert!(authority.publishes(&hub, "before"));
+        assert_eq!(lines.next().unwrap().unwrap(), "before");
+
+        let mut half_open = Vec::new();
+        for _ in 0..10_000 {
+            let mut socket = TcpStream::connect(program.address).await.unwrap();
+            // One that gave way already.
+            let _ = socket.write_all(BEGUN).await;
+            half_open.push(socket);
+        }
+        assert!(authority.publishes(&hub, "beside"));
+        assert_eq!(lines.next().unwrap().unwrap(), "beside");
+        // Each holds some kilobytes, and they are bounded.
+        assert!(program.memory() < 150_000_000, "{}", program.memory());
     });
 }
 

@@ -57,51 +57,98 @@ pub(crate) enum Door {
     Redirect(u16),
 }
 
-/// Serves a connection until it ends or the server does. An event stream over TLS is left to a task
-/// of its own, which needs less memory.
+/// The life of a connection: ends with the event stream over TLS that it leaves to a task of its own,
+/// which needs less memory.
+pub(crate) type Life = Pin<Box<dyn Future<Output = Option<TlsEventStream>> + Send>>;
+
+/// Serves a connection until it ends or the server does. The future is boxed, and has the size that
+/// its door needs: connections that stop in a handshake are many.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection and everything on it.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     socket: BareStream,
     (peer, door): (SocketAddr, Door),
     router: Arc<Router>,
     permit: ConnectionPermit,
+) -> Life {
+    match door {
+        Door::Clear => Box::pin(async move {
+            serve_clear(socket, peer, router, permit).await;
+            None
+        }),
+        Door::Tls => Box::pin(serve_tls(socket, peer, router, permit)),
+        Door::Redirect(port) => Box::pin(async move {
+            serve_redirect((socket, peer), port, &router, permit).await;
+            None
+        }),
+    }
+}
+
+/// Serves a connection in clear text.
+async fn serve_clear(
+    socket: BareStream,
+    peer: SocketAddr,
+    router: Arc<Router>,
+    permit: ConnectionPermit,
+) {
+    let Some((socket, caller)) = enter(socket, peer, &router.context, &permit).await else {
+        return;
+    };
+    match serve_plain(socket, caller.clone(), &router, &permit).await {
+        Left::Nothing => {}
+        Left::Stream(leaving) => {
+            note(to_shard(&router.context, leaving));
+        }
+        // Boxed: most connections never need this memory.
+        Left::Unread(unread) => {
+            Box::pin(serve_rest(unread, caller, router, Arc::new(permit))).await;
+        }
+    }
+}
+
+/// Serves a connection with TLS: the handshake, and then requests as in clear text.
+async fn serve_tls(
+    socket: BareStream,
+    peer: SocketAddr,
+    router: Arc<Router>,
+    permit: ConnectionPermit,
 ) -> Option<TlsEventStream> {
+    let context = &router.context;
+    let config = context.control.tls()?;
+    let (socket, caller) = enter(socket, peer, context, &permit).await?;
+    let (Transport::Clear(socket), _) = note(socket.into_waiting())? else { return None };
+    // Each boxed, so that neither needs the memory of the other.
+    let tls = Box::pin(handshake(socket, config, context, &permit)).await?;
+    let socket = BufferedSocket::waiting(Transport::Tls(tls));
+    match Box::pin(serve_plain(socket, caller.clone(), &router, &permit)).await {
+        Left::Nothing => None,
+        Left::Stream(leaving) => note(to_task(&router.context, leaving, permit)),
+        Left::Unread(unread) => {
+            Box::pin(serve_rest(unread, caller, router, Arc::new(permit))).await;
+            None
+        }
+    }
+}
+
+/// Prepares a connection for its first bytes; returns it with its client.
+async fn enter(
+    socket: BareStream,
+    peer: SocketAddr,
+    context: &Context,
+    permit: &ConnectionPermit,
+) -> Option<(BufferedSocket, Caller)> {
     // Events are small and must not be delayed by Nagle's algorithm.
     if !ACCEPTED_INHERIT && socket.set_nodelay(true).is_err() {
         return None;
     }
-    let mut caller = Caller::new(peer);
-    let mut socket = BufferedSocket::new(socket);
-    if router.context.control.live().proxies.contains(peer.ip()) {
-        // Boxed: few connections come from proxies, and most of these bring their requests alone.
-        (socket, caller) = Box::pin(behind_proxy(socket, caller, &router.context, &permit)).await?;
+    let (socket, caller) = (BufferedSocket::new(socket), Caller::new(peer));
+    if context.control.live().proxies.contains(peer.ip()) {
+        // Boxed: few connections come from proxies.
+        return Box::pin(behind_proxy(socket, caller, context, permit)).await;
     }
-    let unread = match door {
-        Door::Clear => match serve_plain(socket, caller.clone(), &router, &permit).await {
-            Left::Nothing => return None,
-            Left::Stream(leaving) => {
-                note(to_shard(&router.context, leaving));
-                return None;
-            }
-            Left::Unread(unread) => unread,
-        },
-        // Boxed: the others do not need this memory.
-        Door::Tls => match Box::pin(serve_tls(socket, caller.clone(), &router, &permit)).await {
-            Left::Nothing => return None,
-            Left::Stream(leaving) => return note(to_task(&router.context, leaving, permit)),
-            Left::Unread(unread) => unread,
-        },
-        Door::Redirect(port) => {
-            Box::pin(serve_redirect(socket, port, &router, permit)).await;
-            return None;
-        }
-    };
-    // Boxed: most connections never need this memory.
-    Box::pin(serve_rest(unread, caller, router, Arc::new(permit))).await;
-    None
+    Some((socket, caller))
 }
 
 /// Reads the head that a trusted proxy may send first, in which it tells the address of its client.
@@ -117,30 +164,14 @@ async fn behind_proxy(
     Some((BufferedSocket::waiting(Transport::Clear(socket)), caller))
 }
 
-/// Serves a connection with TLS: the handshake, and then plain requests as in clear text.
-async fn serve_tls(
-    socket: BufferedSocket,
-    caller: Caller,
-    router: &Router,
-    permit: &ConnectionPermit,
-) -> Left<Response<ResponseBody>> {
-    let context = &router.context;
-    let Some(config) = context.control.tls() else { return Left::Nothing };
-    let Some((Transport::Clear(socket), _)) = note(socket.into_waiting()) else {
-        return Left::Nothing;
-    };
-    let shaken = Box::pin(handshake(socket, config, context, permit)).await;
-    let Some(tls) = shaken else { return Left::Nothing };
-    serve_plain(BufferedSocket::waiting(Transport::Tls(tls)), caller, router, permit).await
-}
-
 /// Redirects the requests of a connection in clear text.
 async fn serve_redirect(
-    socket: BufferedSocket,
+    (socket, peer): (BareStream, SocketAddr),
     port: u16,
     router: &Arc<Router>,
     permit: ConnectionPermit,
 ) {
+    let Some((socket, _)) = enter(socket, peer, &router.context, &permit).await else { return };
     let Some((socket, _)) = note(socket.into_waiting()) else { return };
     let io = Rewound::new(Vec::new(), TokioIo::new(socket));
     let permit = Arc::new(permit);

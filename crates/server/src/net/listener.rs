@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
-use crate::net::connection::{self, Door};
+use crate::net::connection::{Door, serve};
 use crate::net::connections::Connections;
 use crate::net::tls_stream::TlsEventStream;
 use crate::phase::closing;
@@ -90,9 +90,7 @@ pub(crate) async fn listen(
                 Ok((socket, peer)) => {
                     debug!(%peer, "connection accepted");
                     let permit = open.enter();
-                    let served = connection::serve(socket, (peer, door), Arc::clone(&router), permit);
-                    // Boxed, because the future is copied several times on its way into a task.
-                    connections.spawn(Box::pin(served));
+                    connections.spawn(serve(socket, (peer, door), Arc::clone(&router), permit));
                 }
                 // The connection failed; the listener still works.
                 Err(error) if is_about_connection(&error) => {}

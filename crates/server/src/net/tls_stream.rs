@@ -197,7 +197,68 @@ impl Piece {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
+
     use super::*;
+    use crate::tls::TlsIdentity;
+
+    /// A connection of a client and a server that trust each other, the server's half alone.
+    fn shaken() -> ServerConnection {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let key = key.serialize_pem();
+        let pem = certificate.pem();
+        let identity = TlsIdentity::from_pem(pem.as_bytes(), key.as_bytes(), None).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "localhost".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = ServerConnection::new(Arc::clone(identity.config())).unwrap();
+        while client.is_handshaking() || server.is_handshaking() || server.wants_write() {
+            let mut bytes = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut bytes).unwrap();
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                server.read_tls(&mut rest).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            let mut bytes = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut bytes).unwrap();
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        server
+    }
+
+    /// Of the 11 KB that a subscriber may cost over TLS. The rest is the task, the registration with the
+    /// runtime, and what a stream costs in any case.
+    #[test]
+    fn an_idle_connection_holds_little_for_tls() {
+        // What the library makes for the process, once.
+        drop(shaken());
+        let mut kept = None;
+        let counted = allocation_counter::measure(|| kept = Some(shaken()));
+        let held = counted.bytes_current as usize + size_of::<TlsStream<TcpStream>>();
+        assert!(held < 8 * 1024, "{held}");
+        assert!(size_of::<TlsEventStream>() <= 256, "{}", size_of::<TlsEventStream>());
+        drop(kept);
+    }
 
     #[test]
     fn a_piece_is_a_chunk_unless_the_end_of_the_connection_ends_it() {
