@@ -6,10 +6,10 @@
 //!
 //! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `record`,
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
-//! records; `catalog` holds all segments; `portion`, `appender` and `seal` write; `survey` and
-//! `recovery` open; `fetch`, `lookup`, `read` and `newest` read; `notes` keeps what outlives entries;
-//! `queue`, `writer`, `readers` and `feed` connect threads.
-//! Only these last four use threads, so the rest behaves the same in every run.
+//! records; `catalog` holds all segments; `portion`, `appender` and `seal` write, `cleaning` and
+//! `cleaned` write again; `survey` and `recovery` open; `fetch`, `lookup`, `read` and `newest` read;
+//! `notes` keeps what outlives entries; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
+//! Only these last five use threads, so the rest behaves the same in every run.
 //!
 //! A hub follows this journal from its newest entries on, and reads older ones by pages.
 
@@ -19,6 +19,9 @@ mod blocks;
 mod bytes;
 mod catalog;
 mod check;
+mod cleaned;
+mod cleaner;
+mod cleaning;
 mod create;
 mod damage;
 mod feed;
@@ -61,6 +64,7 @@ use self::answer::{Giver, answer};
 use self::appender::{Appender, Limits};
 use self::catalog::Catalog;
 pub use self::check::{Checked, Dumped, check, dump, epoch, new_epoch};
+use self::cleaner::Cleaner;
 pub use self::damage::{Damage, Damaged, Lost};
 use self::feed::{DiskFeed, Fed, closed};
 pub use self::folder::Folder;
@@ -333,6 +337,8 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
         broken: Arc::clone(&shared.broken),
         tally: Arc::clone(&shared.tally),
         sealing: None,
+        cleaner: Cleaner::default(),
+        segment_bytes: config.segment_bytes,
     };
     Ok((writer, open))
 }

@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod cleaning;
 mod crashes;
 mod damaged;
 mod disk;

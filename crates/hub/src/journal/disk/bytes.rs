@@ -7,8 +7,12 @@ use siphasher::sip::SipHasher13;
 
 use crate::cursor::Sequence;
 
-/// The version of the files. Older versions are read, newer versions are refused.
-pub(super) const VERSION: u32 = 1;
+/// The newest version of files that is read. Newer versions are refused.
+pub(super) const VERSION: u32 = VERSION_CLEANED;
+/// The version of files, but for those of [`VERSION_CLEANED`].
+const VERSION_PLAIN: u32 = 1;
+/// The version of segments of which superseded records have been left out.
+pub(super) const VERSION_CLEANED: u32 = 2;
 
 /// The unread rest of some bytes.
 ///
@@ -153,9 +157,14 @@ impl Preamble {
 
     /// Begins a structure that [`Preamble::close`] completes.
     pub(super) fn begin(&self) -> Vec<u8> {
+        self.begin_as(VERSION_PLAIN)
+    }
+
+    /// Begins a structure of a version.
+    pub(super) fn begin_as(&self, version: u32) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
         out.extend_from_slice(&self.magic);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out
     }
@@ -208,8 +217,7 @@ mod tests {
     #[test]
     fn a_newer_version_is_told_from_damage_at_any_byte() {
         let preamble = Preamble { magic: *b"TIDINGS!" };
-        let mut bytes = preamble.begin();
-        bytes[8] += 1;
+        let mut bytes = preamble.begin_as(VERSION + 1);
         bytes.extend_from_slice(b"whatever it has");
         let bytes = Preamble::close(bytes);
         assert_eq!(preamble.find(&bytes), Found::Newer(VERSION + 1));

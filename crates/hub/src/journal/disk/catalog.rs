@@ -1,6 +1,7 @@
 //! The list of segments, shared by all threads.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +22,10 @@ pub(super) struct Catalog {
     damage: Mutex<Vec<Damage>>,
     /// The rules of topics, once they are known.
     rules: OnceLock<Vec<RetentionRule>>,
+    /// Held while files are removed or replaced.
+    changing: Mutex<()>,
+    /// How often segments were replaced.
+    replaced: AtomicU64,
     /// The newest synced record.
     tail: AtomicU64,
 }
@@ -42,6 +47,8 @@ impl Catalog {
             segments: RwLock::new(segments),
             damage: Mutex::new(damage),
             rules: OnceLock::new(),
+            changing: Mutex::default(),
+            replaced: AtomicU64::new(0),
             tail: AtomicU64::new(tail.get()),
         }
     }
@@ -101,8 +108,8 @@ impl Catalog {
     pub(super) fn sizes(&self) -> (u64, usize, u64) {
         let segments = self.segments.read();
         let bytes = segments.iter().map(|segment| segment.file_bytes()).sum();
-        let oldest = segments.front().map_or(0, |segment| segment.base.before().get());
-        (bytes, segments.len(), self.tail().get().saturating_sub(oldest))
+        let records = segments.iter().map(|segment| segment.records()).sum();
+        (bytes, segments.len(), records)
     }
 
     /// Removes the oldest segment if it is complete, is not the last one, and `is_due` agrees. Returns
@@ -115,6 +122,7 @@ impl Catalog {
         &self,
         is_due: impl FnOnce(&Segment) -> bool,
     ) -> Result<bool, Failure> {
+        let _changing = self.changing.lock();
         let first = {
             let segments = self.segments.read();
             match segments.front() {
@@ -130,6 +138,63 @@ impl Catalog {
         self.storage.sync_folder().map_err(Failure::Broken)?;
         self.segments.write().pop_front();
         Ok(true)
+    }
+
+    /// Returns the sealed segments, the oldest first.
+    pub(super) fn sealed(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read();
+        segments.iter().filter(|segment| segment.trailer().is_some()).cloned().collect()
+    }
+
+    /// Puts a segment, whose file has a name of its own, in the place of consecutive ones. Returns whether it
+    /// did: they may have been removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub(super) fn replace(
+        &self,
+        old: &[Arc<Segment>],
+        new: &Arc<Segment>,
+        name: &str,
+    ) -> Result<bool, Failure> {
+        let _changing = self.changing.lock();
+        {
+            let mut segments = self.segments.write();
+            let Some(at) = segments.iter().position(|it| Arc::ptr_eq(it, &old[0])) else {
+                return Ok(false);
+            };
+            let is_there = |(it, old): (&Arc<Segment>, &Arc<Segment>)| Arc::ptr_eq(it, old);
+            if segments.len() < at + old.len() || !segments.range(at..).zip(old).all(is_there) {
+                return Ok(false);
+            }
+            // While it is locked, so that a reader that finds another file looks again.
+            self.storage.rename(name, &new.name()).map_err(Failure::Refused)?;
+            segments[at] = Arc::clone(new);
+            segments.drain(at + 1..at + old.len());
+            self.replaced.fetch_add(1, Ordering::Release);
+        }
+        // Before the others are removed: otherwise a crash could leave neither them nor the new one.
+        self.storage.sync_folder().map_err(Failure::Broken)?;
+        for segment in &old[1..] {
+            // What remains is covered by the new one.
+            self.storage.remove(&segment.name()).map_err(Failure::Refused)?;
+        }
+        self.storage.sync_folder().map_err(Failure::Broken)?;
+        Ok(true)
+    }
+
+    /// Looks something up in the segments, and once more if they were replaced meanwhile.
+    pub(super) fn look<T>(&self, look: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        loop {
+            let before = self.replaced.load(Ordering::Acquire);
+            let found = look();
+            // A replacement that is under way holds the lock.
+            drop(self.segments.read());
+            if self.replaced.load(Ordering::Acquire) == before {
+                return found;
+            }
+        }
     }
 
     /// Records a finding, unless it is known.

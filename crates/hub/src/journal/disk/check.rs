@@ -132,6 +132,9 @@ fn walk(
     let mut before: Option<Edge> = None;
     for (number, &base) in survey.bases.iter().enumerate() {
         let followers = survey.bases.len() - number - 1;
+        if before.as_ref().is_some_and(|edge| edge.covers(base)) {
+            continue;
+        }
         let examined = Examined::new(storage, &head, base, Access::Read)?;
         if let Some(edge) = before.take() {
             edge.missing(base)?.into_iter().for_each(|damage| visit.damage(damage));
@@ -192,7 +195,7 @@ impl Visitor<'_> {
 
 /// Visits one segment. Returns the number of bytes after its last sound record.
 fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io::Result<u64> {
-    let Examined { base, salt, file, file_bytes, contents, .. } = examined;
+    let Examined { base, salt, file, file_bytes, is_cleaned, contents, .. } = examined;
     let (trailer, known) = match contents {
         Contents::Sealed(trailer) => (Some(trailer), Vec::new()),
         Contents::Unsealed { damage, .. } => (None, damage),
@@ -205,7 +208,7 @@ fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io:
     let mut index = MemoryIndex::new(head.identity, base, start as u64);
     let mut keys = KeySpans::default();
     let mut losses = 0;
-    let scanned = Scan { bytes: &bytes, salt, base, start }.run(&mut |step| {
+    let scanned = Scan { bytes: &bytes, salt, base, start, is_cleaned }.run(&mut |step| {
         add_step(&mut index, &step);
         match step {
             Step::Record { decoded: Decoded::Known(record), .. } => {
@@ -234,7 +237,8 @@ fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io:
             let spared = spared(&Footer::new(&*file, trailer, base), base, lost);
             visit.lost(&damage, lost, decode_all(&bytes, salt, spared.unwrap_or_default()));
         }
-        let is_as_sealed = torn.is_none() && losses == trailer.counts.lost;
+        // The footer of a cleaned segment also has the times and the keys of records that were left out.
+        let is_as_sealed = torn.is_none() && losses == trailer.counts.lost && !is_cleaned;
         let right = is_as_sealed.then(|| footer(&index, (base, salt), records_end, &keys.encode()));
         check_footer(&*file, base, &trailer, right, visit)?;
     }

@@ -47,7 +47,8 @@ fn open_with_header(
     (base, created): (Sequence, Time),
 ) -> io::Result<Arc<dyn StorageFile>> {
     let file = storage.open(name, Access::Create)?;
-    file.write_all_at(&SegmentHeader { identity, base, created }.encode(), 0)?;
+    let header = SegmentHeader { identity, base, created, is_cleaned: false };
+    file.write_all_at(&header.encode(), 0)?;
     Ok(file)
 }
 

@@ -110,6 +110,36 @@ impl<'a> Footer<'a> {
         Ok(())
     }
 
+    /// Passes the name of each topic and the numbers of its records to `visit`.
+    pub(super) fn each_topic(&self, visit: &mut dyn FnMut(&str, &[u32])) -> io::Result<()> {
+        let topics = self.packed.read(self.sections.topics.clone())?;
+        let names = self.packed.read(self.sections.names.clone())?;
+        let postings = self.packed.read(self.sections.postings.clone())?;
+        let postings: Vec<u32> = {
+            let mut input = Input(&postings);
+            std::iter::from_fn(|| input.u32()).collect()
+        };
+        let place = |topic: &[u8]| {
+            let mut input = Input(topic);
+            input.u64()?;
+            Some((input.u32()? as usize, input.u32()? as usize))
+        };
+        let mut topics = topics.chunks_exact(element::TOPIC as usize).peekable();
+        while let Some(topic) = topics.next() {
+            let (name_at, start) = place(topic).ok_or_else(damaged)?;
+            let end = match topics.peek() {
+                Some(next) => place(next).ok_or_else(damaged)?.1,
+                None => postings.len(),
+            };
+            let len = names.get(name_at..name_at + 2).ok_or_else(damaged)?;
+            let len = usize::from(u16::from_le_bytes([len[0], len[1]]));
+            let name = names.get(name_at + 2..name_at + 2 + len).ok_or_else(damaged)?;
+            let name = std::str::from_utf8(name).map_err(|_| damaged())?;
+            visit(name, postings.get(start..end).ok_or_else(damaged)?);
+        }
+        Ok(())
+    }
+
     /// Finds the range of a topic's postings.
     fn postings(&self, hash: u64, topic: &Topic) -> io::Result<Option<Range<u64>>> {
         let topics = &self.sections.topics;

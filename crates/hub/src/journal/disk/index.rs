@@ -114,6 +114,26 @@ impl MemoryIndex {
         self.next = self.next.max(lost.last.next());
     }
 
+    /// Passes over sequences without records, up to the next record's.
+    pub(super) fn pass(&mut self, next: Sequence) {
+        self.next = self.next.max(next);
+    }
+
+    /// Sets the commit times of the first and the last record, where those have been left out.
+    pub(super) fn set_times(&mut self, times: (Time, Time)) {
+        self.times = Some(times);
+    }
+
+    /// Returns the number of records.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Passes the name of each topic and the numbers of its records to `visit`.
+    pub(super) fn each_topic(&self, visit: &mut dyn FnMut(&str, &[u32])) {
+        self.topics.iter().for_each(|topic| visit(topic.name.as_str(), &topic.records));
+    }
+
     /// Returns the number of elements, which determines the memory the index takes.
     pub(super) fn weight(&self) -> usize {
         self.records.len() + self.postings + self.ids.len()

@@ -81,6 +81,15 @@ pub(super) fn beyond(
     catalog: &Catalog,
     topic: &Topic,
     limits: &TopicLimits,
+    place: (Sequence, Option<Time>),
+) -> io::Result<Option<Sequence>> {
+    catalog.look(|| find_beyond(catalog, topic, limits, place))
+}
+
+fn find_beyond(
+    catalog: &Catalog,
+    topic: &Topic,
+    limits: &TopicLimits,
     (through, before): (Sequence, Option<Time>),
 ) -> io::Result<Option<Sequence>> {
     let through = through.min(catalog.tail());

@@ -24,13 +24,24 @@ pub(super) fn page(
     after: Sequence,
     max: PageMax,
 ) -> io::Result<JournalPage> {
-    let mut page = entries(catalog, selection, after, max)?;
-    page.newest = newest(catalog, &page.entries)?;
-    Ok(page)
+    catalog.look(|| {
+        let mut page = read_entries(catalog, selection, after, max)?;
+        page.newest = newest(catalog, &page.entries)?;
+        Ok(page)
+    })
 }
 
 /// Reads the selected entries after a place, in order.
 pub(super) fn entries(
+    catalog: &Catalog,
+    selection: Selection<'_>,
+    after: Sequence,
+    max: PageMax,
+) -> io::Result<JournalPage> {
+    catalog.look(|| read_entries(catalog, selection, after, max))
+}
+
+fn read_entries(
     catalog: &Catalog,
     selection: Selection<'_>,
     after: Sequence,
@@ -145,6 +156,10 @@ impl Reading {
 
 /// Finds the earliest event with an ID after a place.
 pub(super) fn find(catalog: &Catalog, id: &EventId, after: Sequence) -> io::Result<Option<Entry>> {
+    catalog.look(|| find_once(catalog, id, after))
+}
+
+fn find_once(catalog: &Catalog, id: &EventId, after: Sequence) -> io::Result<Option<Entry>> {
     for segment in catalog.after(after) {
         let Some(file) = open(catalog, &segment)? else { continue };
         let located = or_index_anew(catalog, &segment, &file, |file| {
@@ -173,6 +188,15 @@ pub(super) fn find(catalog: &Catalog, id: &EventId, after: Sequence) -> io::Resu
 
 /// Finds the place before the newest selected records up to a place. `None` if there are fewer.
 pub(super) fn place_before(
+    catalog: &Catalog,
+    selection: Selection<'_>,
+    through: Sequence,
+    entries: usize,
+) -> io::Result<Option<Sequence>> {
+    catalog.look(|| place_before_once(catalog, selection, through, entries))
+}
+
+fn place_before_once(
     catalog: &Catalog,
     selection: Selection<'_>,
     through: Sequence,

@@ -99,6 +99,12 @@ fn put_place(out: &mut Vec<u8>, time: Time, topics: &[Topic]) {
     topics.iter().for_each(|topic| put_text(out, topic.as_str()));
 }
 
+/// Computes the checksum of a record again, for another segment.
+pub(super) fn reseal(record: &mut [u8], salt: Salt, sequence: Sequence) {
+    let sum = salt.checksum(sequence.get(), &[&record[4..]]);
+    record[..4].copy_from_slice(&sum.to_le_bytes());
+}
+
 /// Returns the size that the record at the start of some bytes claims to have, with its header.
 pub(super) fn claimed_bytes(bytes: &[u8]) -> Option<usize> {
     let len = Input(bytes.get(4..HEADER_BYTES)?).u32()?;

@@ -55,6 +55,13 @@ pub(super) fn recover(storage: Arc<dyn Storage>) -> Result<Recovered, JournalErr
     let mut last = None;
     for (number, &base) in survey.bases.iter().enumerate() {
         let followers = survey.bases.len() - number - 1;
+        if let Some(Last::Done(edge)) = &last
+            && edge.covers(base)
+        {
+            // A crash came after cleaning had put the segment before it in its place.
+            storage.remove(&name_of(base)).map_err(|error| failed(&name_of(base), error))?;
+            continue;
+        }
         last = recovery.take(&head, base, last, followers)?;
     }
     let (segment, file) = match last {
@@ -176,8 +183,12 @@ impl Recovery<'_> {
     }
 
     fn put_header(&self, head: &Head, examined: &Examined) -> Result<(), JournalError> {
-        let header =
-            SegmentHeader { identity: head.identity, base: examined.base, created: self.time };
+        let (identity, base, created) = (head.identity, examined.base, self.time);
+        let is_cleaned = match &examined.contents {
+            Contents::Sealed(trailer) => trailer.is_cleaned(base),
+            Contents::Unsealed { .. } => false,
+        };
+        let header = SegmentHeader { identity, base, created, is_cleaned };
         let write = || {
             examined.file.write_all_at(&header.encode(), 0)?;
             examined.file.sync()

@@ -38,6 +38,8 @@ pub(super) struct Scan<'a> {
     pub(super) base: Sequence,
     /// The position of the first group.
     pub(super) start: usize,
+    /// Whether superseded records have been left out, so that missing sequences are not lost.
+    pub(super) is_cleaned: bool,
 }
 
 /// The state of a scan.
@@ -132,7 +134,12 @@ impl Scanning<'_, '_> {
 
     /// Visits the missing sequences before something sound.
     fn close_damage(&mut self, before: Sequence, at: u64) {
-        let at = self.damaged_at.take().unwrap_or(at);
+        let damaged_at = self.damaged_at.take();
+        if self.scan.is_cleaned && damaged_at.is_none() {
+            self.done.next = self.done.next.max(before);
+            return;
+        }
+        let at = damaged_at.unwrap_or(at);
         if let Some(lost) = Lost::between(self.done.next.before(), before) {
             (self.visit)(Step::Lost { at, lost });
             self.done.next = before;

@@ -57,7 +57,11 @@ pub(super) fn seal(catalog: &Catalog, segment: &Segment) -> Result<(), Failure> 
 }
 
 /// Writes and syncs a part of the footer.
-fn write(file: &dyn StorageFile, bytes: &[u8], (at, footer_at): (u64, u64)) -> Result<(), Failure> {
+pub(super) fn write(
+    file: &dyn StorageFile,
+    bytes: &[u8],
+    (at, footer_at): (u64, u64),
+) -> Result<(), Failure> {
     /// Size of a single write, so that other reads and writes can come in between.
     const PIECE_BYTES: usize = 1024 * 1024;
     for (number, piece) in (0..).zip(bytes.chunks(PIECE_BYTES)) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use super::bytes::{Found, Identity, Input, Preamble, Salt};
+use super::bytes::{Found, Identity, Input, Preamble, Salt, VERSION_CLEANED};
 use super::damage::Lost;
 use super::footer::Footer;
 use super::index::{MemoryIndex, Placed};
@@ -27,6 +27,8 @@ pub(super) struct SegmentHeader {
     pub(super) identity: Identity,
     pub(super) base: Sequence,
     pub(super) created: Time,
+    /// Whether superseded records have been left out.
+    pub(super) is_cleaned: bool,
 }
 
 /// The result of reading a header.
@@ -40,7 +42,10 @@ impl SegmentHeader {
     pub(super) const BYTES: usize = Preamble::BYTES + 32;
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = PREAMBLE.begin();
+        let mut bytes = match self.is_cleaned {
+            true => PREAMBLE.begin_as(VERSION_CLEANED),
+            false => PREAMBLE.begin(),
+        };
         bytes.extend_from_slice(&self.identity.0);
         bytes.extend_from_slice(&self.base.get().to_le_bytes());
         bytes.extend_from_slice(&self.created.unix_millis().to_le_bytes());
@@ -50,10 +55,12 @@ impl SegmentHeader {
     pub(super) fn find(bytes: &[u8]) -> HeaderFound {
         let Some(bytes) = bytes.get(..Self::BYTES) else { return HeaderFound::Unsound };
         let parse = || {
+            let is_cleaned = Input(&bytes[8..]).u32()? == VERSION_CLEANED;
             let mut input = Input(&bytes[Preamble::BYTES..]);
             let identity = Identity(input.take(16)?.try_into().ok()?);
             let base = input.sequence()?;
-            Some(Self { identity, base, created: Time::from_unix_millis(input.u64()?) })
+            let created = Time::from_unix_millis(input.u64()?);
+            Some(Self { identity, base, created, is_cleaned })
         };
         match PREAMBLE.find(bytes) {
             Found::Sound => parse().map_or(HeaderFound::Unsound, HeaderFound::Sound),
@@ -148,6 +155,31 @@ impl Segment {
         }
     }
 
+    /// Returns the number of records.
+    pub(super) fn records(&self) -> u64 {
+        match &*self.state.read() {
+            State::Memory { index, .. } => index.len() as u64,
+            State::Sealed(trailer) => trailer.counts.records.into(),
+        }
+    }
+
+    /// Passes the name of each topic and the numbers of its records to `visit`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::locate`].
+    pub(super) fn each_topic(
+        &self,
+        file: &dyn StorageFile,
+        visit: &mut dyn FnMut(&str, &[u32]),
+    ) -> io::Result<()> {
+        match self.index(file) {
+            Index::Memory(index) => memory(&index).each_topic(visit),
+            Index::Sealed(footer) => footer.each_topic(visit)?,
+        }
+        Ok(())
+    }
+
     /// Returns the commit times of the first and the last record; `None` if there is no record.
     pub(super) fn times(&self) -> Option<(Time, Time)> {
         match &*self.state.read() {
@@ -199,7 +231,12 @@ impl Segment {
         if let State::Memory { file: Some(file), .. } = &*self.state.read() {
             return Ok(Arc::clone(file));
         }
-        storage.open(&self.name(), Access::Read)
+        let file = storage.open(&self.name(), Access::Read)?;
+        if file.size()? != self.file_bytes() {
+            // Cleaning has put another file in its place, or something else has changed it.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(file)
     }
 
     /// Replaces a damaged footer by an index in memory, computed from the records.
@@ -208,9 +245,12 @@ impl Segment {
         let mut bytes = vec![0; trailer.footer_at as usize];
         file.read_exact_at(&mut bytes, 0)?;
         let start = SegmentHeader::BYTES;
-        let scan = Scan { bytes: &bytes, salt: self.salt, base: self.base, start };
+        let is_cleaned =
+            matches!(SegmentHeader::find(&bytes), HeaderFound::Sound(header) if header.is_cleaned);
+        let scan = Scan { bytes: &bytes, salt: self.salt, base: self.base, start, is_cleaned };
         let mut index = MemoryIndex::new(identity, self.base, start as u64);
-        scan.run(&mut |step| add_step(&mut index, &step));
+        let scanned = scan.run(&mut |step| add_step(&mut index, &step));
+        index.pass(scanned.next);
         *self.state.write() = State::Memory { index: Box::new(index), file: None };
         Ok(())
     }
@@ -282,6 +322,16 @@ impl Segment {
                 index.place_all(&numbers[numbers.len().saturating_sub(max)..], self.base)
             }
         }
+    }
+
+    /// Returns the sequences of records by their numbers, which are sorted.
+    pub(super) fn sequences(
+        &self,
+        file: &dyn StorageFile,
+        numbers: &[u32],
+    ) -> io::Result<Vec<Sequence>> {
+        let located = self.index(file).place_all(numbers, self.base)?;
+        Ok(located.into_iter().map(|located| located.sequence).collect())
     }
 
     /// Locates the records whose ID has the same hash, in order.

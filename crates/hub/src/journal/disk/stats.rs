@@ -13,7 +13,7 @@ pub struct DiskStats {
     pub bytes: u64,
     /// Number of segments.
     pub segments: usize,
-    /// Number of entries, including lost ones.
+    /// Number of entries.
     pub entries: u64,
     /// Duration of each commit in seconds: writing and syncing the submissions that it consists of.
     pub commit_seconds: Histogram,

@@ -31,6 +31,8 @@ pub(super) struct Examined {
     pub(super) file: Arc<dyn StorageFile>,
     pub(super) file_bytes: u64,
     pub(super) is_header_sound: bool,
+    /// Whether superseded records have been left out.
+    pub(super) is_cleaned: bool,
     pub(super) contents: Contents,
 }
 
@@ -109,27 +111,30 @@ impl Examined {
         }
         let mut bytes = vec![0; SegmentHeader::BYTES.min(file_bytes as usize)];
         file.read_exact_at(&mut bytes, 0).map_err(failed)?;
-        let is_header_sound = match SegmentHeader::find(&bytes) {
+        let header = match SegmentHeader::find(&bytes) {
             HeaderFound::Sound(header) if header.identity != head.identity => {
                 return Err(refused(&name, "is a segment of another journal"));
             }
             HeaderFound::Sound(header) if header.base != base => {
                 return Err(refused(&name, "does not start with the entry of its name"));
             }
-            HeaderFound::Sound(_) => true,
+            HeaderFound::Sound(header) => Some(header),
             HeaderFound::Newer(version) => return Err(newer(&name, version)),
-            HeaderFound::Unsound => false,
+            HeaderFound::Unsound => None,
         };
+        let (is_header_sound, is_cleaned) =
+            (header.is_some(), header.is_some_and(|h| h.is_cleaned));
         let salt = Salt::new(&head.identity, base);
         let contents = match read_trailer(&*file, file_bytes, salt).map_err(failed)? {
             Some(trailer) => Contents::Sealed(trailer),
             None => {
                 let mut bytes = vec![0; file_bytes as usize];
                 file.read_exact_at(&mut bytes, 0).map_err(failed)?;
-                Contents::scan(&bytes, head, base, salt)
+                let start = SegmentHeader::BYTES;
+                Contents::scan(Scan { bytes: &bytes, salt, base, start, is_cleaned }, head)
             }
         };
-        Ok(Self { base, salt, file, file_bytes, is_header_sound, contents })
+        Ok(Self { base, salt, file, file_bytes, is_header_sound, is_cleaned, contents })
     }
 
     /// Returns the newest sequence, or the place before the segment.
@@ -175,7 +180,7 @@ impl Examined {
             }
             _ => None,
         };
-        Edge { last: self.last(), torn_at }
+        Edge { last: self.last(), torn_at, is_cleaned: self.is_cleaned }
     }
 }
 
@@ -184,12 +189,19 @@ pub(super) struct Edge {
     pub(super) last: Sequence,
     /// The file and the position of damaged bytes at the end.
     torn_at: Option<(String, u64)>,
+    /// Whether the segment may stand for later ones, which are removed after it is there.
+    is_cleaned: bool,
 }
 
 impl Edge {
     /// The end of an empty segment.
     pub(super) fn before(base: Sequence) -> Self {
-        Self { last: base.before(), torn_at: None }
+        Self { last: base.before(), torn_at: None, is_cleaned: false }
+    }
+
+    /// Returns whether the segment stands for the one that starts with a sequence.
+    pub(super) fn covers(&self, base: Sequence) -> bool {
+        self.is_cleaned && base <= self.last
     }
 
     /// Reports the sequences missing before the next segment.
@@ -212,16 +224,17 @@ impl Edge {
 }
 
 impl Contents {
-    fn scan(bytes: &[u8], head: &Head, base: Sequence, salt: Salt) -> Self {
-        let start = SegmentHeader::BYTES;
+    fn scan(scan: Scan<'_>, head: &Head) -> Self {
+        let Scan { bytes, base, start, .. } = scan;
         let mut index = MemoryIndex::new(head.identity, base, start as u64);
         let mut losses = Vec::new();
-        let scanned = Scan { bytes, salt, base, start }.run(&mut |step| {
+        let scanned = scan.run(&mut |step| {
             if let Step::Lost { at, lost } = &step {
                 losses.push((*at, *lost));
             }
             add_step(&mut index, &step);
         });
+        index.pass(scanned.next);
         let damage = losses.into_iter().map(|(at, lost)| {
             let what =
                 if lost.first > scanned.synced { Damaged::Unsynced } else { Damaged::Records };

@@ -86,6 +86,12 @@ impl Trailer {
         self.footer_at + packed_bytes(self.counts.data_bytes()) + Self::BYTES as u64
     }
 
+    /// Returns whether records have been left out of the segment, which starts with a sequence.
+    pub(super) fn is_cleaned(&self, base: Sequence) -> bool {
+        let sequences = (self.last.get() + 1).saturating_sub(base.get());
+        self.counts.lost == 0 && u64::from(self.counts.records) < sequences
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = PREAMBLE.begin();
         let wide = [

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::appender::Appender;
 use super::catalog::Catalog;
+use super::cleaner::Cleaner;
 use super::feed::Fed;
 use super::queue::{Queue, Request};
 use super::readers::Readers;
@@ -29,6 +30,8 @@ pub(super) struct Writer {
     pub(super) broken: Arc<Broken>,
     pub(super) tally: Arc<Tally>,
     pub(super) sealing: Option<Receiver<Result<(), Failure>>>,
+    pub(super) cleaner: Cleaner,
+    pub(super) segment_bytes: u64,
 }
 
 /// The reason why the journal has stopped writing, if it has.
@@ -67,6 +70,9 @@ impl Writer {
         if let Some(sealing) = self.sealing.take() {
             let sealed = sealing.recv();
             self.note_sealed(sealed.ok());
+        }
+        if let Err(Failure::Broken(error)) = self.cleaner.end() {
+            self.broken.set(&error);
         }
         if self.broken.why().is_none()
             && let Err(Failure::Broken(error) | Failure::Refused(error)) = self.appender.mark()
@@ -212,6 +218,12 @@ impl Writer {
             return Err(self.no_room());
         }
         self.start_sealing();
+        // A disk without room for a cleaned segment has as much as before.
+        if let Err(Failure::Broken(error)) =
+            self.cleaner.note_full(&self.catalog, self.segment_bytes)
+        {
+            self.broken.set(&error);
+        }
         Ok(())
     }
 

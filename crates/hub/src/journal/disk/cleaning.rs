@@ -1,0 +1,293 @@
+//! Cleaning: leaves out superseded records by writing sealed segments again.
+//!
+//! Topics that hold their newest event alone leave records behind that no reader is sent. A cleaning finds the
+//! newest records of these topics, and writes runs of segments, of which at least half is superseded, again as
+//! one segment without the rest. The new file is complete and synced before it takes the place of the first
+//! old one; a crash after that leaves segments behind which the new one covers, and which recovery removes.
+//! Sequences stay, so that nothing changes for readers.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::bytes::Salt;
+use super::catalog::Catalog;
+use super::cleaned::CleanedSegment;
+use super::fetch::fetch;
+use super::footer::Footer;
+use super::record::Decoded;
+use super::segment::{Located, Segment, Selection};
+use super::storage::{Failure, StorageFile};
+use crate::cursor::Sequence;
+use crate::history::RetentionRule;
+use crate::journal::{Content, Entry};
+use crate::topic::Topic;
+
+/// A cleaning of all sealed segments.
+pub(super) struct Cleaning<'a> {
+    catalog: &'a Catalog,
+    /// The size of a full segment.
+    segment_bytes: u64,
+    /// Set to end early.
+    stop: &'a AtomicBool,
+    newest: HashMap<TopicHash, Newest>,
+}
+
+/// Two hashes of a topic's name, keyed by the journal's identity: together they are as good as the name, and
+/// smaller.
+type TopicHash = (u64, u64);
+
+/// The newest record of a topic.
+#[derive(Clone, Copy)]
+struct Newest {
+    sequence: Sequence,
+    /// Whether it is an event, once that is known.
+    is_event: Option<bool>,
+}
+
+/// Maximum number of topics whose newest records are kept in mind: about 25 MB. The records of those published to
+/// longest ago stay.
+const TOPICS_MAX: usize = 1 << 19;
+/// Records that are located before they are read.
+const LOCATED_MAX: usize = 4096;
+
+/// Cleans all sealed segments, unless it is told to stop.
+///
+/// # Errors
+///
+/// [`Failure`]. After [`Failure::Refused`] nothing has changed.
+pub(super) fn clean(
+    catalog: &Catalog,
+    segment_bytes: u64,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let mut cleaning = Cleaning { catalog, segment_bytes, stop, newest: HashMap::new() };
+    let segments = catalog.sealed();
+    let shares = cleaning.survey(&segments).map_err(Failure::Refused)?;
+    for run in cleaning.runs(&segments, &shares) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        cleaning.write_again(&segments[run])?;
+    }
+    Ok(())
+}
+
+/// Returns whether a rule holds the newest event of topics alone.
+pub(super) fn is_needed(rules: &[RetentionRule]) -> bool {
+    rules.iter().any(|rule| rule.limits.latest_only)
+}
+
+fn is_latest_only(rules: &[RetentionRule], topic: &str) -> bool {
+    let rule = rules.iter().find(|rule| rule.filter.matches(topic));
+    rule.is_some_and(|rule| rule.limits.latest_only)
+}
+
+impl Cleaning<'_> {
+    /// Finds the newest record of each topic, and how many bytes of each sealed segment are about to stay.
+    fn survey(&mut self, sealed: &[Arc<Segment>]) -> io::Result<HashMap<Sequence, u64>> {
+        let mut staying = HashMap::new();
+        // From the newest on: a record is superseded if its topic was met before.
+        for segment in self.catalog.after(Sequence::ZERO).iter().rev() {
+            let Ok(file) = segment.open(&*self.catalog.storage) else { continue };
+            let superseded = self.survey_segment(segment, &*file)?;
+            let (records, bytes) = (segment.records().max(1), segment.file_bytes());
+            let share = bytes * superseded.min(records) / records;
+            staying.insert(segment.base, bytes - share);
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        // Losses could not be told from what was left out.
+        for segment in sealed {
+            if segment.trailer().is_none_or(|trailer| trailer.counts.lost > 0) {
+                staying.remove(&segment.base);
+            }
+        }
+        Ok(staying)
+    }
+
+    /// Counts the superseded records of a segment, by topics, and notes the newest ones.
+    fn survey_segment(&mut self, segment: &Segment, file: &dyn StorageFile) -> io::Result<u64> {
+        let (catalog, newest) = (self.catalog, &mut self.newest);
+        let mut superseded = 0;
+        let mut unknown = Vec::new();
+        segment.each_topic(file, &mut |name, records| {
+            if !is_latest_only(catalog.rules(), name) {
+                return;
+            }
+            let hash = hash_of(catalog, name);
+            let is_known = newest.contains_key(&hash);
+            superseded += records.len() as u64 - u64::from(!is_known);
+            if !is_known && let Some(&last) = records.last() {
+                unknown.push((hash, last));
+            }
+        })?;
+        unknown.truncate(TOPICS_MAX.saturating_sub(newest.len()));
+        unknown.sort_unstable_by_key(|(_, record)| *record);
+        let numbers: Vec<u32> = unknown.iter().map(|(_, record)| *record).collect();
+        let sequences = segment.sequences(file, &numbers)?;
+        for ((hash, _), sequence) in unknown.into_iter().zip(sequences) {
+            newest.insert(hash, Newest { sequence, is_event: None });
+        }
+        Ok(superseded)
+    }
+
+    /// Finds runs of segments that are worth to be written again as one: at least half of them is superseded,
+    /// or they are small.
+    fn runs(
+        &self,
+        segments: &[Arc<Segment>],
+        staying: &HashMap<Sequence, u64>,
+    ) -> Vec<std::ops::Range<usize>> {
+        let mut runs = Vec::new();
+        let mut at = 0;
+        while at < segments.len() {
+            let (first, mut end) = (at, at);
+            let (mut bytes, mut stays) = (0, 0);
+            while let Some(segment) = segments.get(end)
+                && let Some(share) = staying.get(&segment.base)
+                && (end == first || segments[end - 1].last().next() == segment.base)
+                && (end == first || stays + share <= self.segment_bytes)
+                && segment.last().get() - segments[first].base.get() < u64::from(u32::MAX)
+            {
+                (bytes, stays) = (bytes + segment.file_bytes(), stays + share);
+                end += 1;
+            }
+            let is_mostly_superseded = stays <= bytes / 2;
+            let is_small = end > first + 1 && stays <= self.segment_bytes / 2;
+            if end > first && (is_mostly_superseded || is_small) {
+                runs.push(first..end);
+            }
+            at = end.max(first + 1);
+        }
+        runs
+    }
+
+    /// Writes a run of segments again as one, which then takes their place.
+    fn write_again(&mut self, run: &[Arc<Segment>]) -> Result<(), Failure> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let (Some(from), Some(to)) = (first.trailer(), last.trailer()) else { return Ok(()) };
+        let place = (first.base, Salt::new(&self.catalog.head.identity, first.base));
+        let mut new = CleanedSegment::create(self.catalog, place).map_err(Failure::of_write)?;
+        let copied = self.copy(run, &mut new);
+        // Nothing depends on the new file yet, so that any failure leaves all as it was.
+        let is_whole = match copied {
+            Ok(is_whole) => is_whole && !self.stop.load(Ordering::Relaxed),
+            Err(error) => {
+                new.discard(self.catalog);
+                return Err(Failure::Refused(error));
+            }
+        };
+        if !is_whole {
+            new.discard(self.catalog);
+            return Ok(());
+        }
+        new.complete(self.catalog, run, (to.last, (from.times.0, to.times.1)))
+    }
+
+    /// Copies the records that are not superseded, and the idempotency keys. Returns `false` if a record is
+    /// damaged, which is not to be lost on the way, or the cleaning is to stop.
+    fn copy(&mut self, run: &[Arc<Segment>], new: &mut CleanedSegment) -> io::Result<bool> {
+        for segment in run {
+            let file = segment.open(&*self.catalog.storage)?;
+            let Some(trailer) = segment.trailer() else { return Ok(false) };
+            new.add_keys(&Footer::new(&*file, trailer, segment.base).keys()?);
+            let mut after = segment.base.before();
+            loop {
+                let identity = &self.catalog.head.identity;
+                let located =
+                    segment.locate(&*file, identity, Selection::All, (after, LOCATED_MAX))?;
+                let Some(last) = located.last() else { break };
+                after = last.sequence;
+                if self.stop.load(Ordering::Relaxed)
+                    || !self.copy_located(segment, &*file, &located, new)?
+                {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn copy_located(
+        &mut self,
+        segment: &Segment,
+        file: &dyn StorageFile,
+        located: &[Located],
+        new: &mut CleanedSegment,
+    ) -> io::Result<bool> {
+        let mut found = Vec::with_capacity(located.len());
+        fetch(file, segment.salt, located, &mut |record, decoded| {
+            found.push((*record, decoded));
+            true
+        })?;
+        let mut bytes = Vec::new();
+        for (record, decoded) in found {
+            let Some(decoded) = decoded else { return Ok(false) };
+            if let Decoded::Known(known) = &decoded
+                && self.is_superseded(&known.entry)?
+            {
+                continue;
+            }
+            bytes.resize((record.end - record.at) as usize, 0);
+            file.read_exact_at(&mut bytes, record.at)?;
+            new.push(record.sequence, &bytes, &decoded)?;
+        }
+        Ok(true)
+    }
+
+    /// Returns whether each topic of an event has a newer event that stands for it.
+    fn is_superseded(&mut self, entry: &Entry) -> io::Result<bool> {
+        if !matches!(entry.content, Content::Event(_)) {
+            return Ok(false);
+        }
+        for topic in entry.topics.as_slice() {
+            if !is_latest_only(self.catalog.rules(), topic.as_str())
+                || !self.has_newer(topic, entry.sequence)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_newer(&mut self, topic: &Topic, sequence: Sequence) -> io::Result<bool> {
+        let hash = hash_of(self.catalog, topic.as_str());
+        let Some(newest) = self.newest.get(&hash).copied() else { return Ok(false) };
+        if newest.sequence <= sequence {
+            return Ok(false);
+        }
+        if let Some(is_event) = newest.is_event {
+            return Ok(is_event);
+        }
+        let is_event = self.is_event(newest.sequence)?;
+        self.newest.insert(hash, Newest { is_event: Some(is_event), ..newest });
+        Ok(is_event)
+    }
+
+    /// Returns whether the record at a sequence is a sound event, rather than the end of a topic's streams.
+    fn is_event(&self, sequence: Sequence) -> io::Result<bool> {
+        let mut is_event = false;
+        let segments = self.catalog.after(sequence.before());
+        let Some(segment) = segments.iter().find(|segment| segment.last() >= sequence) else {
+            return Ok(false);
+        };
+        let file = segment.open(&*self.catalog.storage)?;
+        let identity = &self.catalog.head.identity;
+        let located = segment.locate(&*file, identity, Selection::All, (sequence.before(), 1))?;
+        fetch(&*file, segment.salt, &located, &mut |record, decoded| {
+            is_event = record.sequence == sequence
+                && matches!(decoded, Some(Decoded::Known(known)) if matches!(known.entry.content, Content::Event(_)));
+            true
+        })?;
+        Ok(is_event)
+    }
+}
+
+fn hash_of(catalog: &Catalog, name: &str) -> TopicHash {
+    let identity = &catalog.head.identity;
+    // No topic has a control character.
+    (identity.hash(name), identity.hash(&format!("{name}\0")))
+}
