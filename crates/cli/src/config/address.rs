@@ -103,6 +103,18 @@ impl HubStream {
     }
 }
 
+/// Returns whether a URL can be that of a hub, and not of a stream of it.
+pub(super) fn is_hub(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.query().is_none() && !url.path().contains("/topics/"))
+}
+
+/// Returns the topic that a stream is of, or what else names its content.
+pub(super) fn stream_name(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else { return String::new() };
+    let name = HubStream::of(&url).map(|stream| stream.name()).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| url.path().to_owned())
+}
+
 /// Returns whether the stream at `url` plainly contains the events of a topic at a hub.
 pub(super) fn contains(url: &str, hub: &str, topic: &str) -> bool {
     let (Ok(url), Ok(hub)) = (Url::parse(url), Url::parse(hub)) else { return false };

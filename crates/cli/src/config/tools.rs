@@ -12,10 +12,9 @@ use tidings_client::{
     IdempotencyKey, Publisher,
 };
 use tidings_hub::TopicFilter;
-use url::Url;
 
 use super::address::{
-    HubStream, as_url, contains, events_url, hub_url, identity, publishing_transport,
+    as_url, contains, events_url, hub_url, identity, is_hub, publishing_transport, stream_name,
     stream_transport,
 };
 use super::units::duration;
@@ -285,18 +284,6 @@ fn color() -> Color {
         true => Color::No,
         false => Color::Yes,
     }
-}
-
-/// Returns whether a URL can be that of a hub, and not of a stream of it.
-fn is_hub(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| url.query().is_none() && !url.path().contains("/topics/"))
-}
-
-/// Returns the topic that a stream is of, or what else names its content.
-fn stream_name(url: &str) -> String {
-    let Ok(url) = Url::parse(url) else { return String::new() };
-    let name = HubStream::of(&url).map(|stream| stream.name()).filter(|name| !name.is_empty());
-    name.unwrap_or_else(|| url.path().to_owned())
 }
 
 impl Checker<'_> {
