@@ -68,7 +68,7 @@ impl TlsIdentity {
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(InvalidTls::Refused)?;
+            .map_err(refused)?;
         let builder = match client_roots {
             Some(roots) => builder.with_client_cert_verifier(verifier(roots, provider)?),
             None => builder.with_no_client_auth(),
@@ -76,12 +76,12 @@ impl TlsIdentity {
         let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => InvalidTls::Mismatch,
             rustls::Error::InvalidCertificate(_) => InvalidTls::Certificate,
-            error => InvalidTls::Refused(error),
+            error => refused(error),
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // A session is the client's to keep: any number of clients cost the server nothing.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Ticketer::new().map_err(InvalidTls::Refused)?;
+        config.ticketer = Ticketer::new().map_err(refused)?;
         config.send_tls13_tickets = 1;
         Ok(Self { config: Arc::new(config), certificate: first })
     }
@@ -130,7 +130,7 @@ pub enum InvalidTls {
     /// There are no usable authorities for the certificates of clients.
     ClientRoots,
     /// TLS refuses the pair for another reason.
-    Refused(rustls::Error),
+    Refused(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl fmt::Display for InvalidTls {
@@ -148,10 +148,14 @@ impl fmt::Display for InvalidTls {
 impl std::error::Error for InvalidTls {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Refused(error) => Some(error),
+            Self::Refused(error) => Some(&**error),
             _ => None,
         }
     }
+}
+
+fn refused(error: rustls::Error) -> InvalidTls {
+    InvalidTls::Refused(error.into())
 }
 
 /// All certificates of a text in PEM; `None` if one of them is broken.

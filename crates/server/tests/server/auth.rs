@@ -27,7 +27,7 @@ pub(crate) const API_KEY: &str = "a key for the backend";
 /// A server with authentication, and the handle that reloads it.
 pub(crate) struct Guarded {
     pub(crate) server: Running,
-    control: Control,
+    pub(crate) control: Control,
 }
 
 /// Starts a server whose tokens are signed with [`SECRET`], where `open/**` is public but for
@@ -53,7 +53,7 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut ServerConfig)) -> Guarde
     Guarded { server, control: control.unwrap() }
 }
 
-fn guard(config: &mut ServerConfig) {
+pub(crate) fn guard(config: &mut ServerConfig) {
     let mut auth = AuthConfig::default();
     let algorithm = Algorithm::named("HS256").unwrap();
     auth.keys = vec![VerifyingKey::secret(algorithm, SECRET).unwrap()];

@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::Method;
-use tidings_server::{Limits, Network};
+use tidings_server::{Limits, Network, ServerConfig};
 
-use crate::auth::{API_KEY, Guarded, start_with};
+use crate::auth::{API_KEY, Guarded, guard, start_with};
 use crate::harness::{Ask, Stream};
 
 /// Starts a server with authentication that trusts proxies on this machine and has these limits.
@@ -152,6 +152,25 @@ async fn a_streamed_body_that_is_too_fast_waits() {
     assert_eq!(answer.json()["committed"], 1010);
     // Those of ten seconds go out at once, and the last ten need a tenth of a second.
     assert!(began.elapsed() >= Duration::from_millis(50));
+}
+
+#[tokio::test]
+async fn limits_and_proxies_change_while_the_server_runs() {
+    let guarded = start(|limits| limits.address_streams = at_most(1)).await;
+    let get = || from("192.0.2.1", guarded.server.get("/topics/open/a"));
+    let _first = get().stream().await;
+    assert_eq!(get().answer().await.status, 429);
+    let mut config = ServerConfig::default();
+    guard(&mut config);
+    config.trusted_proxies = vec![Network::parse("127.0.0.0/8").unwrap()];
+    config.limits.address_streams = at_most(2);
+    guarded.control.reload(&config);
+    let _second = get().stream().await;
+    assert_eq!(get().answer().await.status, 429);
+    // Without a trusted proxy, it is a client on this machine.
+    config.trusted_proxies.clear();
+    guarded.control.reload(&config);
+    let _third = get().stream().await;
 }
 
 #[tokio::test]

@@ -31,13 +31,13 @@ async fn text_with(stream: &mut Box<dyn Io>, part: &str) -> String {
     }
 }
 
-/// Opens a stream whose client reads nothing of its events.
-async fn unread(server: &Running, path: &str) -> Box<dyn Io> {
+/// Opens a stream with one more header, whose client reads nothing of its events.
+async fn unread(server: &Running, path: &str, header: &str) -> Box<dyn Io> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let socket = socket.connect(server.address).await.unwrap();
     let mut stream = secure(socket, server.connector.as_ref(), &["http/1.1"]).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     text_with(&mut stream, "retry: ").await;
     stream
@@ -124,7 +124,7 @@ async fn a_drain_ends_streams_with_a_reconnection_time() {
 #[tokio::test]
 async fn a_stream_that_is_not_read_is_closed_and_its_neighbor_loses_nothing() {
     let server = start_tls(|_, _| {}).await;
-    let mut stalled = unread(&server, "/topics/fat").await;
+    let mut stalled = unread(&server, "/topics/fat", "").await;
     let mut beside = server.stream("/topics/fat").await;
     for _ in 0..16 {
         server.publish("fat", &"x".repeat(1_000_000)).await;
@@ -139,11 +139,26 @@ async fn a_stream_that_is_not_read_is_closed_and_its_neighbor_loses_nothing() {
     assert_eq!(beside.data().await, "1");
 }
 
+/// A request that is not plain is read by hyper, which writes its stream, too.
+#[tokio::test]
+async fn a_stream_of_hypers_that_is_not_read_is_closed() {
+    let server = start_tls(|_, _| {}).await;
+    let mut stalled = unread(&server, "/topics/fat", "Upgrade: h2c\r\n").await;
+    for _ in 0..16 {
+        server.publish("fat", &"x".repeat(1_000_000)).await;
+    }
+    server.tick(STALLED);
+    server.one_ends_as("client-stalled").await;
+    let mut bytes = Vec::new();
+    let _ = stalled.read_to_end(&mut bytes).await;
+    assert!(bytes.len() < 16_000_000);
+}
+
 #[tokio::test]
 async fn a_stream_that_waits_for_events_is_kept() {
     let server = start_tls(|_, _| {}).await;
     let mut waits = server.stream("/topics/news").await;
-    let stalled = unread(&server, "/topics/fat").await;
+    let stalled = unread(&server, "/topics/fat", "").await;
     for _ in 0..16 {
         server.publish("fat", &"x".repeat(1_000_000)).await;
     }
@@ -167,7 +182,7 @@ async fn streams_that_keep_evicted_events_are_closed_once_they_are_too_many() {
     .await;
     let mut stopped = Vec::new();
     for number in 0..STREAMS {
-        stopped.push(unread(&server, &format!("/topics/{number}")).await);
+        stopped.push(unread(&server, &format!("/topics/{number}"), "").await);
         server.publish(&number.to_string(), &"x".repeat(EVENT_BYTES)).await;
     }
     server.tick(Duration::from_secs(6));
