@@ -337,7 +337,14 @@ fn readers_skip_what_is_not_the_newest_on_disk_where_topics_ask_for_that() {
     let disk = SimulatedDisk::default();
     let rules = [("tick", TopicLimits::default().conflated())];
     on_with(&disk, ruled(&rules, Now::read()), async |hub| {
-        let ids = publish(&hub, "tick", 0..200).await;
+        // A reader that keeps up is sent every event.
+        let mut live = hub.subscribe(topic("tick"), Start::Tail);
+        let mut ids = Vec::new();
+        for number in 0..200 {
+            let draft = Draft::new(topic("tick"), Event::new(number.to_string()));
+            ids.push(hub.publish(draft).await.unwrap().id());
+            assert_eq!(read(&mut live, 1).await, [number.to_string()]);
+        }
         publish(&hub, "log", 0..3_000).await;
         for start in [Start::Oldest, after(&ids[7])] {
             let mut behind = hub.subscribe(topic("tick"), start);

@@ -39,20 +39,62 @@ fn submissions() -> Vec<Submission> {
     submissions
 }
 
+macro_rules! files {
+    ($folder:literal: $($name:literal),*) => {
+        [$((
+            $name.to_owned(),
+            include_bytes!(concat!("fixtures/", $folder, "/", $name)).to_vec(),
+        )),*]
+    };
+}
+
 /// The journal that version 1 wrote and closed.
 fn version_1() -> SimulatedDisk {
-    macro_rules! files {
-        ($($name:literal),*) => {
-            [$(($name.to_owned(), include_bytes!(concat!("fixtures/v1/", $name)).to_vec())),*]
-        };
-    }
     SimulatedDisk::with_files(files!(
-        "journal",
+        "v1": "journal",
         "00000000000000000001.segment",
         "00000000000000000014.segment",
         "00000000000000000027.segment",
         "00000000000000000040.segment"
     ))
+}
+
+/// The journal of version 1 after events 45 to 71, from which superseded events of `many/*` were left out.
+fn version_2() -> SimulatedDisk {
+    SimulatedDisk::with_files(files!(
+        "v2": "journal",
+        "00000000000000000001.segment",
+        "00000000000000000071.segment"
+    ))
+}
+
+#[test]
+fn a_journal_of_version_2_is_read_as_it_was_written_and_continued() {
+    let disk = version_2();
+    let checked = check(&disk).unwrap();
+    assert_eq!((checked.segments, checked.entries, checked.torn_bytes), (2, 9, 0));
+    assert_eq!(checked.damage, []);
+    let (journal, opened) = open(disk.clone(), small()).unwrap();
+    assert_eq!((opened.oldest, opened.tail), (sequence(0), sequence(71)));
+    let entries = fed(&journal, opened.oldest, opened.tail);
+    let sequences: Vec<u64> = entries.iter().map(|entry| entry.sequence.get()).collect();
+    assert_eq!(sequences, [1, 2, 3, 4, 43, 44, 69, 70, 71]);
+    let submissions = submissions();
+    for (entry, submission) in entries[..4].iter().zip(&submissions) {
+        assert_eq!(said(entry), said_by(submission));
+    }
+    assert_eq!(said(&entries[5]), said_by(&submissions[43]));
+    assert_eq!((find(&journal, "39"), find(&journal, "0")), (Some(sequence(44)), None));
+    let many = read(&journal, &[topic("many/3"), topic("many/0")], sequence(0), 9);
+    assert_eq!(many.iter().map(|entry| entry.sequence.get()).collect::<Vec<_>>(), [43, 69]);
+    // The keys of events that were left out are known.
+    let outcomes = append(&journal, submissions[4..].to_vec(), 72);
+    let expected: Vec<_> = (5..=44).map(|n| Outcome::Duplicate(sequence(n))).collect();
+    assert_eq!(outcomes, expected);
+    append(&journal, submissions[..1].to_vec(), 72);
+    assert_eq!(fed(&journal, opened.oldest, sequence(72)).len(), 10);
+    drop(journal);
+    assert_eq!(check(&disk).unwrap().damage, []);
 }
 
 #[test]
