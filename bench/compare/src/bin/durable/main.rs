@@ -9,11 +9,13 @@
 //! syncs before it acknowledges, `full` what is measured with a large journal.
 
 mod args;
+mod behind;
 mod full;
 mod load;
 mod raw;
 mod record;
 mod replay;
+mod resume;
 mod server;
 mod wire;
 
@@ -58,6 +60,8 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let programs = Programs { tidings, nats: args.nats.clone() };
     let folder = args.data();
     fs::create_dir_all(&folder)?;
+    // A thousand readers, and some more connections.
+    rlimit::increase_nofile_limit(4096)?;
     let host = host::describe()?;
     let mut rows = Vec::new();
     for (name, connections, batch) in LOADS {

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use tidings_bench_compare::host::Host;
 
-use crate::full::{Full, READERS};
+use crate::behind::{self, Behind};
+use crate::full::{FEW, Full, READERS};
 use crate::load::Published;
+use crate::resume::BEHIND;
 use crate::wire::DATA_BYTES;
 
 /// One server under one load.
@@ -66,14 +68,43 @@ impl Record {
              | start until the first connection is accepted, s | {:.2} |\n\
              | publish rate with an empty journal, 64 connections, events/s | {:.0} |\n\
              | the same with the events held, events/s | {:.0} |\n\
-             | replay from the beginning to {READERS} readers, events/s in all | {:.0} |\n",
+             | replay from the beginning to {READERS} readers, events/s in all | {:.0} |\n\
+             | a reader {BEHIND} behind gets exactly {BEHIND}, {FEW} events held, most of 20, ms | {:.1} |\n\
+             | the same with the events held, ms | {:.1} |\n",
             full.held,
             full.filling.rate(),
             full.filling.millis(0.99),
             full.started_in.as_secs_f64(),
             full.empty.rate(),
             full.full.rate(),
-            full.replayed
+            full.replayed,
+            full.resumed[0].as_secs_f64() * 1e3,
+            full.resumed[1].as_secs_f64() * 1e3,
+        );
+        self.behind(text);
+    }
+
+    fn behind(&self, text: &mut String) {
+        let Behind { alone, beside, bytes_read, memory_before, memory_most } = &self.full.behind;
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let _ = write!(
+            text,
+            "\n## Beside {} readers from the beginning\n\n\
+             An event is published every few milliseconds, and a live reader reads it; the time from one to the other.\n\n\
+             | figure | value |\n| --- | ---: |\n\
+             | live reader alone, p50, p99, ms | {:.2}, {:.2} |\n\
+             | live reader beside them, p50, p99, ms | {:.2}, {:.2} |\n\
+             | read by them, MB/s in all | {:.0} |\n\
+             | resident memory before, MB | {:.0} |\n\
+             | most resident memory while they read, MB | {:.0} |\n",
+            behind::READERS,
+            alone.millis(0.5),
+            alone.millis(0.99),
+            beside.millis(0.5),
+            beside.millis(0.99),
+            bytes_read / 1e6,
+            megabytes(*memory_before),
+            megabytes(*memory_most),
         );
     }
 }

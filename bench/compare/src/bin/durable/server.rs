@@ -58,6 +58,11 @@ impl Server {
         }
         Ok(Self { process, wire, address, started_in: began.elapsed() })
     }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
 }
 
 impl Drop for Server {
@@ -88,6 +93,8 @@ fn command(
             command.extend([programs.tidings.clone().into(), "serve".into()]);
             command.extend(["--listen".into(), address.to_string().into(), "--data".into()]);
             command.push(folder.into());
+            // The default is less where the disk is nearly full, and then not all events would be held.
+            command.extend(["--history-bytes".into(), "8GiB".into()]);
         }
         Wire::Redis => {
             command
