@@ -6,11 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{Interval, interval};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::program::{Program, drill, tidings};
 use crate::written::Written;
@@ -73,7 +78,10 @@ impl KeyServer {
     }
 }
 
-async fn answer(mut socket: TcpStream, keys: Keys, taken: Arc<AtomicUsize>) {
+async fn answer<S>(mut socket: S, keys: Keys, taken: Arc<AtomicUsize>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut request = [0; 1024];
     let read = socket.read(&mut request).await.unwrap_or(0);
     assert!(request[..read].starts_with(b"GET /keys?tenant=secret HTTP/1.1\r\n"));
@@ -181,6 +189,60 @@ fn a_new_key_is_believed_soon_and_unknown_ones_cost_its_server_a_request_now_and
         }
         read_until(&program, &old, "401").await;
         assert_eq!(&read(&program, &new).await[9..12], "200");
+    });
+}
+
+/// A server of keys over TLS, for `localhost`; its port, and its certificate in PEM.
+async fn start_secure(keys: Keys) -> (u16, String) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let (acceptor, keys) = (acceptor.clone(), keys.clone());
+            tokio::spawn(async move {
+                // A client that does not trust the certificate leaves.
+                if let Ok(socket) = acceptor.accept(socket).await {
+                    answer(socket, keys, Arc::default()).await;
+                }
+            });
+        }
+    });
+    (port, cert.pem())
+}
+
+#[test]
+fn keys_over_https_are_those_of_a_server_that_the_machine_trusts() {
+    drill(async {
+        let good = token("ed25519", "EdDSA", "old");
+        let (port, pem) = start_secure(set(&[ED25519])).await;
+        let file = Written::new("key_set_https");
+        let roots = file.path().replace("tidings.toml", "roots.pem");
+        std::fs::write(&roots, pem).unwrap();
+        let other = generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
+        let others = file.path().replace("tidings.toml", "others.pem");
+        std::fs::write(&others, other).unwrap();
+        // The certificate is for the name, not for the address.
+        for (host, roots, status) in [
+            ("localhost", &roots, "200"),
+            ("localhost", &others, "503"),
+            ("127.0.0.1", &roots, "503"),
+        ] {
+            let url = format!("https://{host}:{port}/keys?tenant=secret");
+            file.write(&format!("[auth]\nkeys = [{{ jwks = \"{url}\" }}]\n"));
+            let program = Program::start_trusting(roots, &["--config", &file.path()]);
+            let answer = read(&program, &good).await;
+            assert_eq!(&answer[9..12], status, "{host} {roots}: {answer}");
+        }
     });
 }
 

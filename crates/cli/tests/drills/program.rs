@@ -71,6 +71,13 @@ impl Program {
         (program, log)
     }
 
+    /// Starts the program on a machine that trusts the certificates of a file alone.
+    pub(crate) fn start_trusting(file: &str, args: &[&str]) -> Self {
+        let mut command = tidings();
+        command.env("SSL_CERT_FILE", file);
+        Self::spawn(command, args)
+    }
+
     /// Starts the program with a limit on descriptors that it cannot raise.
     pub(crate) fn start_with_descriptors(descriptors: usize, args: &[&str]) -> Self {
         let mut command = Command::new("sh");
