@@ -97,7 +97,13 @@ pub(crate) async fn serve<S: OpenedStream>(
 ) -> Left<S> {
     let mut connection = PlainConnection { router, permit, caller, socket, head: Head::new() };
     let left = match connection.serve().await {
-        Ok(End::Closed) => Ok(Left::Nothing),
+        Ok(End::Closed) => {
+            if connection.socket.is_tls() {
+                // Without the end of TLS, an answer that ends with its connection looks cut.
+                let _ = timeout(linger::TIME_MAX, connection.socket.shutdown()).await;
+            }
+            Ok(Left::Nothing)
+        }
         Ok(End::NotPlain) => {
             let unread = |(socket, first): (_, BytesMut)| Unread { socket, first: first.into() };
             connection.socket.into_waiting().map(|left| Left::Unread(unread(left)))

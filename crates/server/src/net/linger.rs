@@ -21,10 +21,11 @@ pub(crate) const BYTES_MAX: u64 = 16 * 1024 * 1024;
 ///
 /// Dropping the future closes the connection.
 pub(crate) async fn linger(mut socket: Transport) {
-    if socket.shutdown().await.is_err() {
-        return;
-    }
     let read = async {
+        // With TLS, this writes a last record.
+        if socket.shutdown().await.is_err() {
+            return;
+        }
         let mut buffer = vec![0; 16 * 1024];
         let mut bytes = 0;
         while let Ok(read @ 1..) = socket.read(&mut buffer).await {

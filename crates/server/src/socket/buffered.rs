@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::transport::Transport;
@@ -99,6 +99,16 @@ impl BufferedSocket {
         self.unsent.clear();
         self.unsent.shrink_to(KEPT_BYTES_MAX);
         Poll::Ready(Ok(()))
+    }
+
+    /// Returns whether the connection has TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.socket, Socket::Waiting(Transport::Tls(_)))
+    }
+
+    /// Closes the sending side.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        self.socket.waiting()?.shutdown().await
     }
 
     /// The number of bytes that were not sent yet.

@@ -85,6 +85,23 @@ async fn many_requests_pass_over_one_connection() {
     assert_eq!(server.held("a"), ["1", "2", "3", "4"]);
 }
 
+/// Clients take an end without the end of TLS for an attack that cuts answers.
+#[tokio::test]
+async fn an_answer_that_ends_with_its_connection_has_the_end_of_tls() {
+    let server = start_tls(|_, _| {}).await;
+    server.publish("a", &"x".repeat(100_000)).await;
+    for request in [
+        "GET /topics/a HTTP/1.0\r\nAccept: application/json\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    ] {
+        let mut stream = super::connect(&server).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("}\n") || answer.ends_with('}'), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn http_without_tls_is_told_to_use_tls() {
     let server = start_tls(|_, _| {}).await;
