@@ -37,7 +37,8 @@ use crate::sentence::sentence;
 
 /// jemalloc in place of glibc's allocator, whose heaps a hub fragments: names of topics outlive the
 /// events around them, and resident memory goes on growing although history does not. jemalloc keeps
-/// sizes apart and returns free pages. `bench/README.md` says how to measure that.
+/// sizes apart and returns free pages, after a second by `.cargo/config.toml`. `bench/README.md` says how
+/// to measure that.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
