@@ -7,7 +7,7 @@ use tidings_hub::TopicFilter;
 use tidings_server::{ApiKey, AuthConfig, Explanation, KeySetError, Rights};
 
 use crate::config::{KeyConfig, TokenConfig};
-use crate::message::without_controls;
+use crate::message::{tell, without_controls};
 use crate::print::print;
 
 /// Makes or explains a token.
@@ -60,6 +60,11 @@ impl Error for NoKeySet {
 
 /// Makes an API key.
 pub(crate) fn new_key(config: KeyConfig) -> Result<(), Box<dyn Error>> {
+    if config.is_for_all {
+        tell(
+            "the key may do everything; --publish, --subscribe and --manage make one that may do less",
+        );
+    }
     let (text, key) = ApiKey::generate(config.name, config.rights)?;
     let hash: String = key.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     let name = toml::Value::from(key.name.as_str());

@@ -114,4 +114,5 @@ Exit status:
 const KEY_HELP: &str = "\
 Standard output:
   the key, which is not shown again, and a line for api_keys in [auth] of the configuration file,
-  which has only its SHA-256. The key is sent as 'Authorization: Bearer …'";
+  which has only its SHA-256. The key is sent as 'Authorization: Bearer …'. It may do everything if
+  no right is named";

@@ -24,6 +24,8 @@ pub(crate) enum TokenConfig {
 pub(crate) struct KeyConfig {
     pub(crate) name: String,
     pub(crate) rights: Rights,
+    /// Whether it may do everything because no right was named.
+    pub(crate) is_for_all: bool,
 }
 
 /// A longer text on standard input is no token.
@@ -48,13 +50,17 @@ impl KeyConfig {
     /// Checks the arguments.
     pub(crate) fn check(args: KeyNewArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
-        let rights = rights(&args.rights, &mut mistakes);
-        let Rights { publish, subscribe, manage } = &rights;
-        if publish.is_empty() && subscribe.is_empty() && manage.is_empty() {
-            mistakes.push("give it a right: --publish, --subscribe or --manage".to_owned());
+        let mut rights = rights(&args.rights, &mut mistakes);
+        let Rights { publish, subscribe, manage } = &mut rights;
+        let is_for_all = publish.is_empty() && subscribe.is_empty() && manage.is_empty();
+        if is_for_all {
+            let everything = pattern("**").expect("it is a pattern");
+            [publish, subscribe, manage]
+                .into_iter()
+                .for_each(|right| right.push(everything.clone()));
         }
         match mistakes.is_empty() {
-            true => Ok(Self { name: args.name, rights }),
+            true => Ok(Self { name: args.name, rights, is_for_all }),
             false => Err(Mistakes(mistakes)),
         }
     }
