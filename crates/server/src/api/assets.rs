@@ -122,6 +122,19 @@ mod tests {
         }
     }
 
+    /// The policy would make browsers refuse them.
+    #[test]
+    fn no_page_has_a_script_or_a_style_of_its_own() {
+        for (name, bytes) in ASSETS.iter().filter(|(name, _)| name.ends_with(".html")) {
+            let text = std::str::from_utf8(bytes).unwrap();
+            for tag in text.split('<').filter_map(|part| part.split_once('>')).map(|(tag, _)| tag) {
+                let is_own = tag.starts_with("script") && !tag.contains(" src=");
+                let is_inline = tag.starts_with("style") || tag.contains(" style=");
+                assert!(!is_own && !is_inline && !tag.contains(" on"), "{name}: <{tag}>");
+            }
+        }
+    }
+
     #[test]
     fn a_known_version_is_not_sent_again() {
         let first = asset("index.html", &HeaderMap::new()).unwrap();
