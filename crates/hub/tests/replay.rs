@@ -332,6 +332,40 @@ fn a_superseded_event_is_not_sent_from_disk_and_is_no_gap() {
     });
 }
 
+/// What was remembered of topics beyond their limits took too much memory, and each that was forgotten counted
+/// as a loss in all other topics.
+#[test]
+fn topics_with_limits_that_memory_forgets_cost_other_topics_nothing() {
+    let disk = SimulatedDisk::default();
+    let some = NonZeroUsize::new(3).unwrap();
+    let rules = [
+        ("few/*", TopicLimits::default().with_events_max(some)),
+        ("now", TopicLimits::default().latest_only()),
+    ];
+    on_with(&disk, ruled(&rules, Now::read()), async |hub| {
+        let quiet = publish(&hub, "quiet", 0..10).await;
+        publish(&hub, "now", 0..10).await;
+        let mut few = Vec::new();
+        for number in 0..1_000 {
+            few.push(publish(&hub, &format!("few/{number}"), 0..5).await);
+        }
+        publish(&hub, "log", 0..1_000).await;
+        let mut behind = hub.subscribe(topic("quiet"), after(&quiet[3]));
+        assert_eq!(read(&mut behind, 6).await, numbers(4..10), "no gap");
+        let mut now = hub.subscribe(topic("now"), after(&quiet[3]));
+        assert_eq!(read(&mut now, 1).await, ["9"], "no gap");
+        for number in [0, 500, 999] {
+            let name = format!("few/{number}");
+            let mut late = hub.subscribe(topic(&name), after(&few[number][0]));
+            assert_eq!(read(&mut late, 4).await, ["gap", "2", "3", "4"], "{name}");
+            let mut in_time = hub.subscribe(topic(&name), after(&few[number][1]));
+            assert_eq!(read(&mut in_time, 3).await, ["2", "3", "4"], "{name}");
+            let mut all = hub.subscribe(topic(&name), Start::Oldest);
+            assert_eq!(read(&mut all, 3).await, ["2", "3", "4"], "{name}: no gap");
+        }
+    });
+}
+
 #[test]
 fn readers_skip_what_is_not_the_newest_on_disk_where_topics_ask_for_that() {
     let disk = SimulatedDisk::default();

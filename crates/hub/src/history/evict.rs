@@ -30,14 +30,16 @@ impl History {
         // Topics that hold nothing any more may take a quarter of the budget.
         while self.bytes() > self.retention.bytes_max {
             let forget = self.topics.tombstone_bytes() > self.retention.bytes_max / 4;
-            if !(forget && self.topics.forget_one()
-                || self.evict_front_block()
-                || self.topics.forget_one())
-            {
+            if !(forget && self.forget_topic() || self.evict_front_block() || self.forget_topic()) {
                 break;
             }
         }
         self.topics.finish_eviction();
+    }
+
+    /// Forgets a topic that holds nothing; `false` if there is none.
+    fn forget_topic(&mut self) -> bool {
+        if self.keeps { self.topics.forget_kept_one() } else { self.topics.forget_one() }
     }
 
     /// Evicts events that are too old at `now` by the hub's steady clock, about a thousand at most; `true`

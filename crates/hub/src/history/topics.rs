@@ -404,6 +404,16 @@ impl TopicTable {
         true
     }
 
+    /// Forgets the topic that lost its events longest ago. The journal keeps them and can apply the topic's
+    /// limits again, so that no other topic counts as having lost something.
+    pub(super) fn forget_kept_one(&mut self) -> bool {
+        let Some(&(evicted_through, key)) = self.tombstones.first() else { return false };
+        self.unbury(key);
+        self.unknown_released = self.unknown_released.max(evicted_through);
+        self.drop_topic(key);
+        true
+    }
+
     /// Notes that no topic holds one of this topic's events any more, since a stamp.
     pub(super) fn bury_event(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
         if let Some(state) = self.slots.get_mut(key) {
