@@ -56,6 +56,8 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let load = servers::program(args)?;
     let servers = servers::prepare(args)?;
     let host = host::describe()?;
+    let peers = servers.iter().filter_map(|server| server.version().transpose());
+    let peers = peers.collect::<Result<_, _>>()?;
     let runner = Runner::new(args, load)?;
 
     let began = Instant::now();
@@ -78,6 +80,7 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let blamed: Vec<_> = runs.iter().filter_map(Run::blame).collect();
     let record = Record {
         host,
+        peers,
         command: args.command(),
         is_quick: args.quick,
         rounds: done,

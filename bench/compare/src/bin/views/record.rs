@@ -15,6 +15,8 @@ use crate::view::View;
 
 pub(crate) struct Record {
     pub(crate) host: Host,
+    /// The versions of the peers.
+    pub(crate) peers: Vec<String>,
     pub(crate) command: String,
     pub(crate) is_quick: bool,
     pub(crate) rounds: u32,
@@ -36,13 +38,14 @@ impl Record {
         let mut text = format!(
             "# What a view costs\n\n```\n{}\n```\n\n\
              {date}. {cores} cores of {processor}, {memory_gib} GiB, {kernel}; load average {load_average} when it began. \
-             {rustc}. Tidings at {tidings}.\n\n\
+             {rustc}. Tidings at {tidings}.{}\n\n\
              Each run starts a fresh server, pinned to core 0, with the load (`tidings bench`) pinned to core 1. Events have \
              100 bytes and are published over HTTP, 64 under way unless stated otherwise. {} round(s) in {} minutes, in each \
              of which every server has its turn; figures are medians.{quick} Every delivery is checked: faults are those lost, \
              doubled, out of order, misdelivered or altered, streams closed, and requests that failed. *× one topic* compares \
              with readers of one topic at the same server in the same rounds.\n",
             self.command,
+            self.peers.iter().map(|peer| format!(" {peer}.")).collect::<String>(),
             self.rounds,
             self.took.as_secs().div_ceil(60),
         );
@@ -114,7 +117,7 @@ impl Record {
                 cells(figures, 1),
                 cells(ratios.iter().copied(), 2),
                 show(growth, 2),
-                if view == View::One { "–" } else { all_met(are_met) },
+                if is_judged(kind, view) { all_met(are_met) } else { "–" },
             );
         }
         text
@@ -143,7 +146,7 @@ impl Record {
                 show(rate, 2),
                 show(alone, 2),
                 show(cost, 2),
-                if view == View::One { "–" } else { met },
+                if is_judged(kind, view) { met } else { "–" },
             );
         }
         text
@@ -175,6 +178,7 @@ impl Record {
                 View::Ten => Some(1.5),
                 View::Mixed | View::Segment | View::Rest => Some(0.6),
             };
+            let most = most.filter(|_| is_judged(kind, view));
             let met = most.map_or("–", |most| all_met([beyond.map(|it| it <= most)]));
             text += &format!(
                 "| {} | {} | {} | {met} |\n",
@@ -284,6 +288,7 @@ impl Record {
             "processor": self.host.processor,
             "kernel": self.host.kernel,
             "tidings": self.host.tidings,
+            "peers": self.peers,
         });
         let mut text = format!("{about}\n");
         for run in &self.runs {
@@ -306,6 +311,11 @@ impl Record {
 fn heading(at: usize, title: &str, about: &str, kind: Kind) -> String {
     let about = if at == 0 { format!("\n## {title}\n\n{about}\n") } else { String::new() };
     format!("{about}\n**{}**\n\n", kind.title())
+}
+
+/// Returns whether targets are held against a row: those of Tidings, but for what they refer to.
+fn is_judged(kind: Kind, view: View) -> bool {
+    kind == Kind::Tidings && view != View::One
 }
 
 fn case(part: Part, view: View, readers: u32, work: Work) -> Case {
@@ -377,11 +387,12 @@ mod tests {
         }
         let (parts, took) = (vec![Part::Cpu], Duration::from_secs(61));
         let command = "the command".to_owned();
-        let record =
-            Record { host: host(), command, is_quick: false, rounds: 1, took, parts, runs };
+        let (host, peers) = (host(), vec!["a peer 1.2".to_owned()]);
+        let record = Record { host, peers, command, is_quick: false, rounds: 1, took, parts, runs };
         let page = record.page();
         for wanted in [
             "the command",
+            "Tidings at x. a peer 1.2.",
             "| one topic | 20.0 | 20.0 | 20.0 | 1.00 | 1.00 | 1.00 | 1.00 | – |",
             "everybody's | 25.0 | 25.0 | 25.0 | 1.25 | 1.25 | 1.25 | 1.00 | yes |",
             "(`u/17/**`) | 30.0 | 30.0 | 30.0 | 1.50 | 1.50 | 1.50 | 1.00 | NO |",

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tidings_bench_compare::host::said;
 use tidings_bench_compare::install::{NCHAN, UTILITIES, cargo, nginx, provide, tidings};
 use tidings_bench_compare::root;
 
@@ -187,6 +188,29 @@ impl Server {
         };
         fs::write(folder.join("tidings.toml"), format!("[auth]\n{keys}\n")).map_err(failed)?;
         Ok(Some(format!("Authorization: Bearer {secret}")))
+    }
+
+    /// Returns the version of a peer.
+    ///
+    /// # Errors
+    ///
+    /// It is unknown, so the figures would have no meaning.
+    pub(crate) fn version(&self) -> Result<Option<String>, String> {
+        Ok(match self.kind {
+            Kind::Tidings | Kind::Before => None,
+            Kind::Nchan => {
+                let module = ["-W", "-f", "${Version}", "libnginx-mod-nchan"];
+                Some(format!("nchan {} of Debian", said("dpkg-query", &module)?))
+            }
+            Kind::Axum => {
+                let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+                let lock = fs::read_to_string(here.join("Cargo.lock"));
+                let lock = lock.map_err(|error| error.to_string())?;
+                let after = lock.split_once("name = \"axum\"\nversion = \"");
+                let version = after.and_then(|(_, after)| after.split('"').next());
+                Some(format!("axum {}", version.ok_or("axum is not in Cargo.lock")?))
+            }
+        })
     }
 
     /// Returns the signal that stops it. If killed, nginx's master would leave its worker behind; if
