@@ -52,7 +52,7 @@ impl Lists {
     /// Removes the slot at a place; returns the slot that moved there.
     pub(super) fn remove(&mut self, reader: &ReaderState, place: u32) -> Option<u32> {
         let Some(topic) = reader.only_topic() else {
-            self.multi.remove(place);
+            self.multi.remove(reader.topics(), reader.groups(), place);
             return None;
         };
         let long = match self.single.get(&topic)? {

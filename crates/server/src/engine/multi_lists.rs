@@ -19,11 +19,13 @@ pub(super) struct MultiLists {
     members: PagedSlab<Member>,
 }
 
-/// The slots that have a source.
+/// The slots that have a source. Small, because each topic of each reader may have one.
 #[derive(Debug)]
 struct List {
-    source: Source,
-    newest: Newest,
+    /// The newest entry of the source that the shard was told of.
+    through: Sequence,
+    /// For a pattern, whose entries are of several topics.
+    newest: Option<Box<Newest>>,
     entries: Entries,
 }
 
@@ -33,12 +35,11 @@ enum Source {
     Group(GroupKey),
 }
 
-/// The newest entries of a source that the shard was told of.
-#[derive(Clone, Copy, Debug)]
+/// The newest entries of a pattern that the shard was told of.
+#[derive(Clone, Copy, Debug, Default)]
 struct Newest {
+    /// The topic of the newest entry.
     topic: TopicKey,
-    /// The newest entry, which is of that topic.
-    through: Sequence,
     /// The newest entry of another topic.
     of_others: Sequence,
 }
@@ -67,7 +68,7 @@ struct Member {
 }
 
 /// A list of slots to which a topic's events go.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ListKey(u32);
 
 impl MultiLists {
@@ -100,18 +101,18 @@ impl MultiLists {
         self.members.insert(Member { slot, places }) as u32
     }
 
-    /// Removes a slot by its number among the members.
-    pub(super) fn remove(&mut self, member: u32) {
+    /// Removes a slot, with the sources that it was added with, by its number among the members.
+    pub(super) fn remove(&mut self, topics: &[TopicKey], groups: &[GroupKey], member: u32) {
         let Some(member) = self.members.try_remove(member as usize) else { return };
-        for (list, place) in member.places {
+        for (at, (list, place)) in member.places.into_iter().enumerate() {
             let entries = &mut self.lists[list as usize].entries;
             if let Some(moved) = entries.swap_remove(place) {
                 self.members[moved.member as usize].places[moved.at as usize].1 = place;
             } else if entries.as_slice().is_empty() {
-                match self.lists.try_remove(list as usize).map(|list| list.source) {
-                    Some(Source::Topic(topic)) => self.topics.remove(&topic),
-                    Some(Source::Group(group)) => self.groups.remove(&group),
-                    None => None,
+                self.lists.try_remove(list as usize);
+                match topics.get(at) {
+                    Some(topic) => self.topics.remove(topic),
+                    None => self.groups.remove(&groups[at - topics.len()]),
                 };
             }
         }
@@ -122,7 +123,7 @@ impl MultiLists {
         let mut is_read = false;
         for at in 0..=groups.len() {
             if let Some(ListKey(list)) = self.list(topic, groups, at) {
-                self.lists[list as usize].newest.note(topic, newest);
+                self.lists[list as usize].note(topic, newest);
                 is_read = true;
             }
         }
@@ -149,38 +150,44 @@ impl MultiLists {
     }
 
     /// Returns whether a slot at the tail, whose cursor stands at `after`, has been sent everything of its
-    /// view before a run of the topic that comes next in that topic.
+    /// view before a run of the topic that comes next in that topic. `own` is the topic's own list.
     ///
     /// All that its other sources have is at or before its cursor, as far as the shard was told; and the
     /// shard was told of everything before the run, in order, or else no slot is at the tail.
-    pub(super) fn may_take(&self, member: u32, topic: TopicKey, after: Sequence) -> bool {
+    pub(super) fn may_take(
+        &self,
+        member: u32,
+        (topic, own): (TopicKey, Option<ListKey>),
+        after: Sequence,
+    ) -> bool {
         let places = &self.members[member as usize].places;
-        places.iter().all(|&(list, _)| self.lists[list as usize].newest.beside(topic) <= after)
+        let mut others = places.iter().filter(|(list, _)| own != Some(ListKey(*list)));
+        others.all(|&(list, _)| self.lists[list as usize].beside(topic) <= after)
     }
 }
 
 impl List {
     fn new(source: Source, entry: Entry) -> Self {
-        let topic = match source {
-            Source::Topic(topic) => topic,
-            Source::Group(_) => TopicKey::default(),
+        let newest = match source {
+            Source::Topic(_) => None,
+            Source::Group(_) => Some(Box::default()),
         };
-        let newest = Newest { topic, through: Sequence::ZERO, of_others: Sequence::ZERO };
-        Self { source, newest, entries: Entries::One(entry) }
+        Self { through: Sequence::ZERO, newest, entries: Entries::One(entry) }
     }
-}
 
-impl Newest {
     fn note(&mut self, topic: TopicKey, newest: Sequence) {
-        if self.topic != topic {
-            (self.topic, self.of_others) = (topic, self.through);
+        if let Some(known) = self.newest.as_deref_mut().filter(|known| known.topic != topic) {
+            *known = Newest { topic, of_others: self.through };
         }
         self.through = newest.max(self.through);
     }
 
-    /// The newest entry of another topic than this one.
+    /// The newest entry of another topic than this one, of which it is not the own list.
     fn beside(&self, topic: TopicKey) -> Sequence {
-        if self.topic == topic { self.of_others } else { self.through }
+        match &self.newest {
+            Some(newest) if newest.topic == topic => newest.of_others,
+            _ => self.through,
+        }
     }
 }
 
@@ -213,5 +220,15 @@ impl Entries {
             }
         }
         self.as_slice().get(place as usize).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_takes_32_bytes() {
+        assert_eq!(size_of::<List>(), 32);
     }
 }

@@ -117,6 +117,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             sweep.next = Some(0);
             return 0;
         };
+        let own = self.lists.multi.list(sweep.topic, sweep.groups(), 0);
         let length = self.lists.multi.len(list);
         let to = sweep.next.map_or(length, |next| next.min(length));
         let from = to.saturating_sub(visits_max);
@@ -124,7 +125,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             let (key, member) = self.lists.multi.slot(list, place);
             let (hot, cold) = self.slots.both(key as usize);
             let (multi, topic) = (&self.lists.multi, sweep.topic);
-            let may_take = |after| multi.may_take(member, topic, after);
+            let may_take = |after| multi.may_take(member, (topic, own), after);
             match offer((&mut *hot, cold), sweep, (&self.tap, self.now), may_take) {
                 Ok(Offered::Nothing) => {}
                 Ok(Offered::Delivered(events)) => {
