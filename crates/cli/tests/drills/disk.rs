@@ -155,12 +155,15 @@ fn a_folder_that_cannot_be_used_is_one_sentence_and_status_1() {
         // The version is the first number after the magic.
         let head = Path::new(&folder).join("journal");
         let mut bytes = fs::read(&head).unwrap();
-        bytes[8] = 2;
+        bytes[8] = 3;
         let checksum = [&bytes[..12], &bytes[16..]].concat();
         bytes[12..16].copy_from_slice(&crc32fast::hash(&checksum).to_le_bytes());
         fs::write(&head, bytes).unwrap();
         let newer = refused(&["--data", &folder]);
-        assert!(newer.contains("is of version 2; this program knows version 1"), "{newer}");
+        assert!(
+            newer.contains("is of version 3; this program knows version 2 and older"),
+            "{newer}"
+        );
     });
 }
 
