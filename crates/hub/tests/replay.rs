@@ -332,8 +332,8 @@ fn a_superseded_event_is_not_sent_from_disk_and_is_no_gap() {
     });
 }
 
-/// What was remembered of topics beyond their limits took too much memory, and each that was forgotten counted
-/// as a loss in all other topics.
+/// A fault that was: the memory of topics beyond their limits took too much, and each that was forgotten
+/// counted as a loss in all other topics.
 #[test]
 fn topics_with_limits_that_memory_forgets_cost_other_topics_nothing() {
     let disk = SimulatedDisk::default();
