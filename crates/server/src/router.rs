@@ -104,7 +104,7 @@ impl Router {
             return Answered::new(response.into(), admitted.cors);
         }
         let answered = match auth {
-            None => self.route_counted(request, route).await.map(|answer| (answer, Access::Open)),
+            None => self.route(request, route).await.map(|answer| (answer, Access::Open)),
             Some(auth) => match self.authenticate(&auth, head, &admitted, asked.intent).await {
                 Ok(access) => self.route_with(request, route, access).await,
                 Err(problem)
@@ -182,25 +182,17 @@ impl Router {
         let clean = without_token(request.head);
         let head = clean.as_ref().unwrap_or(request.head);
         let request = Request { head, body: request.body, caller: &caller };
-        let answer = self.route_counted(request, route).await?;
+        let answer = self.route(request, route).await?;
         Ok((answer, caller.into_access()))
     }
 
     /// Answers a request unless its sender sends too many.
-    async fn route_counted(
-        &self,
-        request: Request<'_>,
-        route: Option<Route<'_>>,
-    ) -> Result<Answer, Problem> {
-        self.context.count_request(request.caller)?;
-        self.route(request, route).await
-    }
-
     async fn route(
         &self,
         mut request: Request<'_>,
         route: Option<Route<'_>>,
     ) -> Result<Answer, Problem> {
+        self.context.count_request(request.caller)?;
         if let Some(extra) = &self.extra
             && let Some(answer) = extra.answer(request.reborrow())
         {
