@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::header::{ACCEPT, ORIGIN, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -23,6 +24,7 @@ use crate::http::refusal_log::RefusalLog;
 use crate::http::request::{Caller, Request, RequestBody};
 use crate::http::respond::{Handled, OpenedStream, for_now, refuse_for_now, respond};
 use crate::http::response::no_content;
+use crate::live::Live;
 
 /// Admission, the routes, and the context of their handlers.
 pub(crate) struct Router {
@@ -45,10 +47,11 @@ impl Router {
         caller: &Caller,
     ) -> Handled<S> {
         let peer = caller.address().ip();
-        let told = self.context.control.live().proxies.client(peer, &head.headers);
-        let told = told.map(|address| caller.at(address));
+        let live = self.context.control.live();
+        let told = live.proxies.client(peer, &head.headers).map(|address| caller.at(address));
         let caller = told.as_ref().unwrap_or(caller);
-        let Answered { answer, cors, access } = self.answer(Request { head, body, caller }).await;
+        let request = Request { head, body, caller };
+        let Answered { answer, cors, access } = self.answer(request, live).await;
         let mut handled = match access {
             Access::Open => respond(&self.context, head, answer, caller),
             access => respond(&self.context, head, answer, &caller.with_access(access)),
@@ -63,7 +66,7 @@ impl Router {
         handled
     }
 
-    async fn answer(&self, request: Request<'_>) -> Answered {
+    async fn answer(&self, request: Request<'_>, live: Guard<Arc<Live>>) -> Answered {
         let Request { head, .. } = request;
         let preflight = preflight_method(&head.method, &head.headers);
         let path = head.uri.path();
@@ -79,7 +82,6 @@ impl Router {
             is_probe: route.is_some_and(Route::is_probe),
         };
         let context = &self.context;
-        let live = context.control.live();
         let admitted = match admit(&live.hosts, &live.origins, &asked) {
             Ok(admitted) => admitted,
             Err(refused) => {
