@@ -100,8 +100,6 @@ pub struct Cursor {
     pub sequence: Sequence,
 }
 
-/// How many bytes a spelled cursor has.
-pub(crate) const SPELLED_BYTES: usize = PREFIX.len() + 36;
 const PREFIX: &str = "urn:uuid:";
 /// The one format there is; another number would be another meaning of the other bits.
 const FORMAT: u64 = 1;
@@ -109,13 +107,16 @@ const FORMAT: u64 = 1;
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl Cursor {
+    /// The size of the event ID that spells a cursor.
+    pub const ID_BYTES: usize = PREFIX.len() + 36;
+
     /// Spells the cursor as ASCII.
-    pub(crate) fn spell(self) -> [u8; SPELLED_BYTES] {
+    pub(crate) fn spell(self) -> [u8; Self::ID_BYTES] {
         let epoch = self.epoch.get();
         let high = (FORMAT << 60) | (epoch >> 16 << 16) | (8 << 12) | ((epoch >> 4) & 0xfff);
         let low = (0b10 << 62) | ((epoch & 0xf) << 58) | self.sequence.get();
 
-        let mut text = [b'-'; SPELLED_BYTES];
+        let mut text = [b'-'; Self::ID_BYTES];
         text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
         let uuid = &mut text[PREFIX.len()..];
         let (high, low) = (hexadecimal(high), hexadecimal(low));
@@ -131,7 +132,7 @@ impl Cursor {
     #[must_use]
     pub fn parse(id: &str) -> Option<Self> {
         let text = id.strip_prefix(PREFIX)?.as_bytes();
-        if text.len() != SPELLED_BYTES - PREFIX.len() {
+        if text.len() != Self::ID_BYTES - PREFIX.len() {
             return None;
         }
         let mut bits: u128 = 0;

@@ -19,7 +19,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 use tidings_proto::{Event, EventId, encode};
 
-use crate::cursor::{Cursor, Epoch, SPELLED_BYTES, Sequence};
+use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::history::TopicKey;
 use crate::journal::{Content, Entry};
 use crate::time::Time;
@@ -425,7 +425,7 @@ impl BlockBuilder {
 
     fn encode(&mut self, event: &Event, cursor: Cursor, via: Option<&Via>) {
         // What an event is beside its data, more or less: it saves a second look at the data.
-        const BESIDE: usize = ID_LINE.len() + SPELLED_BYTES + b"\ndata: \n\n".len();
+        const BESIDE: usize = ID_LINE.len() + Cursor::ID_BYTES + b"\ndata: \n\n".len();
         let head = self.bytes.len();
         let guess = digits_of(BESIDE + event.data().len());
         self.bytes.reserve(BESIDE + event.data().len() + guess + 2 * CRLF.len());

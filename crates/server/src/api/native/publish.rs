@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::Draft;
+use tidings_hub::{Cursor, Draft};
 
 use super::event_parts::EventParts;
 use super::publish_headers::{PublishHeaders, Single};
@@ -43,7 +43,7 @@ pub(crate) async fn one(
     context.tick();
     let published = context.hub.publish(marks.put_on(Draft::new(topic, event), 0)).await?;
 
-    let mut id = Vec::with_capacity(ID_BYTES);
+    let mut id = Vec::with_capacity(Cursor::ID_BYTES);
     published.write_id(&mut id);
     let mut response = Response::new(Bytes::from(id));
     *response.status_mut() = StatusCode::CREATED;
@@ -52,9 +52,6 @@ pub(crate) async fn one(
     }
     Ok(Answer::Text(response))
 }
-
-/// The size of an ID that the hub makes.
-const ID_BYTES: usize = 45;
 
 /// Reads a value that may be given in the query or in a header, but not in both.
 fn query_or_header(
