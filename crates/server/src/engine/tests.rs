@@ -32,6 +32,16 @@ use super::slot::{Adopted, Subscription};
 use super::socket::Socket;
 use super::stream_spec::StreamSpec;
 
+/// The configuration of a shard in tests.
+fn shard_config(stall_timeout: Duration) -> ShardConfig {
+    ShardConfig {
+        heartbeat_interval: Duration::from_secs(15),
+        stream_age_max: None,
+        stall_timeout,
+        reconnection_time: Duration::from_secs(2),
+    }
+}
+
 /// The behavior of a fake socket, shared with the test.
 #[derive(Debug, Default)]
 struct Wire {
@@ -127,12 +137,7 @@ impl Fixture {
         let now = Now::read();
         let hub = Hub::builder().config(config).at(now).build();
         let tap = Arc::new(Tap::open(&hub, rng.usize(1..30), Waker::noop().clone()));
-        let config = ShardConfig {
-            heartbeat_interval: Duration::from_secs(15),
-            stream_age_max: None,
-            stall_timeout: Duration::from_secs(3600),
-            reconnection_time: Duration::from_secs(2),
-        };
+        let config = shard_config(Duration::from_secs(3600));
         let shard = Shard::new(config, Arc::clone(&tap));
         let topics = ["a", "b", "a/1", "a/2"].map(|name| Topic::new(name).unwrap()).to_vec();
         let (published, peers, counts) = (Vec::new(), Vec::new(), Counts::default());

@@ -20,15 +20,6 @@ struct One {
     told: Arc<Mutex<Vec<StreamEnd>>>,
 }
 
-fn config() -> ShardConfig {
-    ShardConfig {
-        heartbeat_interval: Duration::from_secs(15),
-        stream_age_max: None,
-        stall_timeout: Duration::from_secs(30),
-        reconnection_time: Duration::from_secs(2),
-    }
-}
-
 fn alpha() -> Subject {
     Subject::new("alpha").unwrap()
 }
@@ -47,7 +38,7 @@ impl One {
         let now = Now::read();
         let hub = Hub::builder().config(HubConfig::default()).at(now).build();
         let tap = Arc::new(Tap::open(&hub, 16, Waker::noop().clone()));
-        let mut shard = Shard::new(config(), Arc::clone(&tap));
+        let mut shard = Shard::new(shard_config(Duration::from_secs(30)), Arc::clone(&tap));
         let told = Arc::new(Mutex::new(Vec::new()));
         let on_end = OnEnd::new({
             let told = Arc::clone(&told);

@@ -14,11 +14,12 @@ use tidings_hub::engine::Tap;
 use tidings_hub::{Client, Draft, Event, Hub, Start, Topic, TopicFilter, View};
 
 use super::super::gathered::Framing;
-use super::super::shard::{Shard, ShardConfig};
+use super::super::shard::Shard;
 use super::super::slot::{Adopted, Subscription};
 use super::super::socket::Socket;
 use super::super::stream_spec::StreamSpec;
 use super::super::thread::{INLINE_WRITES, TURN_WRITES};
+use super::shard_config;
 
 const SUBSCRIBERS: usize = 10_000;
 
@@ -71,12 +72,7 @@ impl Fixture {
     fn new(crowded: &[&'static str]) -> Self {
         let hub = Hub::default();
         let tap = Arc::new(Tap::open(&hub, 64, Waker::noop().clone()));
-        let config = ShardConfig {
-            heartbeat_interval: Duration::from_secs(15),
-            stream_age_max: None,
-            stall_timeout: Duration::from_secs(60),
-            reconnection_time: Duration::from_secs(2),
-        };
+        let config = shard_config(Duration::from_secs(60));
         let shard = Shard::new(config, Arc::clone(&tap));
         let log = Log { hub, writes: RefCell::default(), publish_after: RefCell::default() };
         let mut fixture = Self { tap, shard, log: Rc::new(log) };

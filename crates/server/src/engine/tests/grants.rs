@@ -14,10 +14,10 @@ use tidings_hub::{
 };
 
 use super::super::gathered::Framing;
-use super::super::shard::{Shard, ShardConfig};
+use super::super::shard::Shard;
 use super::super::slot::{Adopted, Subscription};
 use super::super::stream_spec::StreamSpec;
-use super::{FakeSocket, Wire};
+use super::{FakeSocket, Wire, shard_config};
 
 /// A grant in its own words, against which the hub's is checked.
 #[derive(Clone, Debug)]
@@ -71,12 +71,7 @@ impl Fixture {
     fn new(rights: &Rights) -> Self {
         let hub = Hub::default();
         let tap = Arc::new(Tap::open(&hub, 64, Waker::noop().clone()));
-        let config = ShardConfig {
-            heartbeat_interval: Duration::from_secs(15),
-            stream_age_max: None,
-            stall_timeout: Duration::from_secs(60),
-            reconnection_time: Duration::from_secs(2),
-        };
+        let config = shard_config(Duration::from_secs(60));
         let mut shard = Shard::new(config, Arc::clone(&tap));
         let wire = Rc::new(RefCell::new(Wire { room: usize::MAX, ..Wire::default() }));
         let view = View::from(filter("**")).with_grant(rights.grant());

@@ -13,10 +13,10 @@ use tidings_hub::engine::Tap;
 use tidings_hub::{Draft, Event, Hub, HubConfig, Start, Topic};
 use tidings_testkit::stepped::ready;
 
-use super::{FakeSocket, Wire, dechunk};
+use super::{FakeSocket, Wire, dechunk, shard_config};
 use crate::engine::gathered::Framing;
 use crate::engine::reason::Reason;
-use crate::engine::shard::{Shard, ShardConfig};
+use crate::engine::shard::Shard;
 use crate::engine::slot::{Adopted, Subscription};
 use crate::engine::stream_spec::StreamSpec;
 
@@ -31,12 +31,7 @@ impl Readers {
     fn new(count: usize, config: HubConfig) -> Self {
         let hub = Hub::new(config);
         let tap = Arc::new(Tap::open(&hub, 100, Waker::noop().clone()));
-        let config = ShardConfig {
-            heartbeat_interval: Duration::from_secs(15),
-            stream_age_max: None,
-            stall_timeout: Duration::from_secs(3600),
-            reconnection_time: Duration::from_secs(2),
-        };
+        let config = shard_config(Duration::from_secs(3600));
         let mut shard = Shard::new(config, Arc::clone(&tap));
         let wires = (0..count).map(|number| {
             let framing = if number % 2 == 0 { Framing::Chunked } else { Framing::Close };

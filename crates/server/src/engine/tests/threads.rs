@@ -14,10 +14,11 @@ use tidings_proto::{Decoder, Item};
 use tidings_testkit::threads::{Gaps, Tally, everything, run, view};
 
 use super::super::gathered::Framing;
-use super::super::shard::{Shard, ShardConfig};
+use super::super::shard::Shard;
 use super::super::slot::{Adopted, Subscription};
 use super::super::socket::Socket;
 use super::super::stream_spec::StreamSpec;
+use super::shard_config;
 
 /// A socket that takes everything.
 #[derive(Debug)]
@@ -67,12 +68,7 @@ impl Slot {
 /// A shard with a slot for each view.
 fn shard(hub: &Hub, waker: Waker, views: Vec<(View, Tally)>) -> (Shard<Sink, ()>, Vec<Slot>) {
     let tap = Arc::new(Tap::open(hub, 4, waker));
-    let config = ShardConfig {
-        heartbeat_interval: Duration::from_secs(15),
-        stream_age_max: None,
-        stall_timeout: Duration::from_secs(3600),
-        reconnection_time: Duration::from_secs(2),
-    };
+    let config = shard_config(Duration::from_secs(3600));
     let mut shard = Shard::new(config, Arc::clone(&tap));
     let slot = |(view, tally)| {
         let written = Rc::default();
