@@ -24,7 +24,7 @@ pub(crate) enum TokenConfig {
 pub(crate) struct KeyConfig {
     pub(crate) name: String,
     pub(crate) rights: Rights,
-    /// Whether it may do everything because no right was named.
+    /// True if no right was named, so that the key may do everything.
     pub(crate) is_for_all: bool,
 }
 

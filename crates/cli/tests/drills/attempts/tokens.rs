@@ -84,7 +84,7 @@ fn forged_tokens_are_401_and_none_is_shown_or_logged() {
             assert!(["400", "401"].contains(&status(&answer)), "{token}: {answer}");
             assert!(!answer.contains(token), "{answer}");
         }
-        // What a token brings along is not followed, and does not spoil one that is good.
+        // A key that a token brings along or points to is not followed, and does not spoil a good token.
         let pointing = Header {
             jku: Some(elsewhere.clone()),
             x5u: Some(elsewhere),

@@ -177,7 +177,7 @@ impl Catalog {
         // Before the others are removed: otherwise a crash could leave neither them nor the new one.
         self.storage.sync_folder().map_err(Failure::Broken)?;
         for segment in &old[1..] {
-            // What remains is covered by the new one.
+            // An old segment that is not removed covers the same sequences as the new one.
             self.storage.remove(&segment.name()).map_err(Failure::Refused)?;
         }
         self.storage.sync_folder().map_err(Failure::Broken)?;

@@ -56,7 +56,7 @@ impl DiskJournal {
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut bytes, 0)?;
-        // What has no line end was not written completely, so nobody was told that it is kept.
+        // A line without an end was not written completely, so no publisher was told that it is kept.
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if end < bytes.len() {
             file.truncate(end as u64)?;
