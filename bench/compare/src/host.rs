@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::root;
 
 /// The machine and the version.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Host {
     /// The day.
     pub date: String,

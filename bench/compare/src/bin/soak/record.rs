@@ -153,17 +153,7 @@ mod tests {
     use crate::verdict::Verdict;
 
     fn record(faults: u64) -> Record {
-        let text = || "x".to_owned();
-        let host = Host {
-            date: text(),
-            processor: text(),
-            cores: 2,
-            memory_gib: 24,
-            kernel: text(),
-            load_average: text(),
-            rustc: text(),
-            tidings: text(),
-        };
+        let host = Host { cores: 2, memory_gib: 24, ..Host::default() };
         let sample = |number: u64| Sample {
             at: Duration::from_secs(10 * number),
             memory: 20.0,
@@ -177,8 +167,8 @@ mod tests {
         Record {
             host,
             program: "Tidings at 1234567".to_owned(),
-            load_average_after: text(),
-            command: text(),
+            load_average_after: "x".to_owned(),
+            command: "x".to_owned(),
             minutes: 60,
             samples,
             before,

@@ -358,17 +358,7 @@ mod tests {
     use super::*;
 
     fn host() -> Host {
-        let text = || "x".to_owned();
-        Host {
-            date: text(),
-            processor: text(),
-            cores: 2,
-            memory_gib: 24,
-            kernel: text(),
-            load_average: text(),
-            rustc: text(),
-            tidings: text(),
-        }
+        Host { cores: 2, memory_gib: 24, tidings: "x".to_owned(), ..Host::default() }
     }
 
     fn cpu_run(view: View, readers: u32, micros: f64) -> Run {
