@@ -1,6 +1,8 @@
 //! Attempts against the running program. `docs/security.md` lists all that are made.
 
 mod shapes;
+mod slow;
+mod smuggled;
 mod tokens;
 
 use std::io::Read as _;
@@ -9,8 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::program::Program;
 use crate::written::Written;
@@ -74,17 +75,8 @@ fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap_or("none")
 }
 
-/// Sends bytes on a new connection, and reads until the program closes it.
-async fn raw(program: &Program, bytes: &[u8]) -> String {
-    let mut socket = TcpStream::connect(program.address).await.unwrap();
-    // It may be closed before all is sent.
-    let _ = socket.write_all(bytes).await;
-    let _ = socket.shutdown().await;
-    rest(socket).await
-}
-
 /// Reads until the program closes the connection.
-async fn rest(mut socket: TcpStream) -> String {
+async fn rest(mut socket: impl AsyncRead + Unpin) -> String {
     let mut answer = Vec::new();
     // A reset after the answer is an end as well.
     let _ = socket.read_to_end(&mut answer).await;

@@ -8,6 +8,7 @@
 
 mod array;
 mod attempts;
+mod authority;
 mod behind;
 mod crash;
 mod crash_relay;

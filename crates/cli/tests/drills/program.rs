@@ -42,6 +42,17 @@ pub(crate) fn drill_within(longest: Duration, claim: impl Future<Output = ()>) {
     let _alone: MutexGuard<'_, ()> = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     assert!(descriptors >= DESCRIPTORS, "{DESCRIPTORS} descriptors are needed: ulimit -Hn");
+    run(longest, claim);
+}
+
+/// Runs a drill beside others: it takes long because it waits, and neither loads the machine nor
+/// measures anything.
+pub(crate) fn drill_beside(claim: impl Future<Output = ()>) {
+    const GIVEN_UP_AFTER: Duration = Duration::from_secs(300);
+    run(GIVEN_UP_AFTER, claim);
+}
+
+fn run(longest: Duration, claim: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let in_time = async { tokio::time::timeout(longest, claim).await };
     runtime.block_on(in_time).expect("the drill hangs");

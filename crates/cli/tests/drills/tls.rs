@@ -4,36 +4,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::authority::{Authority, Secured};
 use crate::folder::Scratch;
 use crate::program::{Program, drill, tidings};
 
-/// An authority, whose certificate is in a file.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    path: String,
-}
-
 impl Authority {
-    fn new(folder: &Scratch, name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let path = folder.path(name);
-        fs::write(&path, issuer.pem()).unwrap();
-        Self { issuer, path }
-    }
-
-    /// A certificate for localhost and its key, in PEM.
-    fn issue(&self) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
     /// Publishes to the hub; returns whether that worked.
     fn publishes(&self, hub: &str, data: &str) -> bool {
         let args = ["publish", "news", data, "--hub", hub, "--ca", &self.path];
@@ -93,13 +71,8 @@ fn ten_thousand_half_open_handshakes_keep_nobody_out() {
     /// The head of a record, and nothing in it.
     const BEGUN: &[u8] = b"\x16\x03\x01\x01\x00";
     drill(async {
-        let folder = Scratch::new();
-        let authority = Authority::new(&folder, "ca.pem");
-        let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
-        let pair = authority.issue();
-        fs::write(&certificate, &pair.0).unwrap();
-        fs::write(&key, &pair.1).unwrap();
-        let program = Program::start(&["--tls-certificate", &certificate, "--tls-key", &key]);
+        let secured = Secured::start();
+        let (program, authority) = (&secured.program, &secured.authority);
         let hub = format!("https://localhost:{}", program.address.port());
         let mut command = tidings();
         command.args(["listen", &format!("{hub}/topics/news"), "--ca", &authority.path]);

@@ -1,84 +1,11 @@
-//! Requests that are not what they seem: smuggled, injected, compressed, and too many.
+//! Requests that are not what they seem: injected, compressed, and too many.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::{get, raw, status};
+use super::{get, status};
 use crate::program::{Program, drill, post};
 use crate::reader::Reader;
-
-/// A request that hides behind another one.
-const HIDDEN: &str =
-    "POST /topics/smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
-
-/// Headers that two programs in a row may read in two ways.
-const AMBIGUOUS: [&str; 16] = [
-    "Content-Length: 5\r\nContent-Length: 0",
-    "Content-Length: 5, 0",
-    "Content-Length: +5",
-    "Content-Length: 0x5",
-    "Content-Length: -1",
-    "Content-Length: 5 5",
-    "Content-Length : 5",
-    "Content-Length: 99999999999999999999",
-    "Content-Length: 5\r\nTransfer-Encoding: chunked",
-    "Transfer-Encoding: chunked\r\nContent-Length: 5",
-    "Transfer-Encoding: identity, chunked",
-    "Transfer-Encoding: chunked, identity",
-    "Transfer-Encoding: xchunked",
-    "Transfer-Encoding: \x0bchunked",
-    "Transfer-Encoding : chunked",
-    "X: a\r\n folded: b\r\nTransfer-Encoding: gzip",
-];
-
-/// Bodies whose chunks two programs in a row may cut in two ways.
-const CHUNKS: [&str; 7] = [
-    "5;\nx\r\nhello\r\n0\r\n\r\n",
-    "+5\r\nhello\r\n0\r\n\r\n",
-    "0x5\r\nhello\r\n0\r\n\r\n",
-    "5\nhello\n0\n\n",
-    "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
-    "-1\r\nhello\r\n0\r\n\r\n",
-    "5\r\nhelloworld\r\n0\r\n\r\n",
-];
-
-#[test]
-fn no_shape_of_a_request_smuggles_another_one() {
-    drill(async {
-        let program = Program::start(&[]);
-        for headers in AMBIGUOUS {
-            for body in ["", "hello", "0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"] {
-                let request = format!(
-                    "POST /topics/seen HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n{body}{HIDDEN}"
-                );
-                let answer = raw(&program, request.as_bytes()).await;
-                let answers = answer.matches("HTTP/1.1 ").count();
-                assert!(answers <= 1, "{headers} {body:?}: {answer}");
-                // Of both headers the coding counts, and the connection is closed (RFC 9112, section 6.3).
-                let has_both = headers.contains("-Length: 5") && headers.ends_with("chunked")
-                    || headers.starts_with("Transfer-Encoding: chunked\r\nContent-Length");
-                let is_whole = has_both && body.ends_with("0\r\n\r\n");
-                let is_taken = answer.starts_with("HTTP/1.1 201");
-                assert_eq!(is_taken, is_whole, "{headers} {body:?}: {answer}");
-            }
-        }
-        for body in CHUNKS {
-            let head =
-                "POST /topics/seen HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked";
-            let answer = raw(&program, format!("{head}\r\n\r\n{body}{HIDDEN}").as_bytes()).await;
-            assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{body:?}: {answer}");
-            assert!(!answer.starts_with("HTTP/1.1 2"), "{body:?}: {answer}");
-        }
-        // Behind the request of a stream, whose connection serves no second one.
-        let mut stream = TcpStream::connect(program.address).await.unwrap();
-        let open = "GET /topics/seen HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        stream.write_all(format!("{open}{HIDDEN}").as_bytes()).await.unwrap();
-        program.metric_is("tidings_streams", 1).await;
-        stream.write_all(HIDDEN.as_bytes()).await.unwrap();
-        let answer = program.ask(&get("/topics/smuggled")).await;
-        assert!(answer.contains("\"events\":[]"), "{answer}");
-    });
-}
 
 #[test]
 fn nothing_is_injected_through_any_parameter_into_a_head_or_a_stream() {
