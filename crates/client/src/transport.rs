@@ -13,6 +13,7 @@ mod hyper;
 mod patient;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod tls_error;
 
 pub use self::body::Body;
 pub use self::connector::{InvalidProxy, InvalidRoots, Proxy};

@@ -24,6 +24,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use super::tls_error;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// TCP's keep-alive: the idle time before the first probe, the interval between probes, and their
@@ -259,7 +261,8 @@ impl Connector {
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, tcp);
+        let tls = connecting.await.map_err(tls_error::explained)?;
         // The proxy does not see requests inside a tunnel, so they are written as for the server.
         Ok(Stream { io: TokioIo::new(Io::Tls(Box::new(tls))), route: Route::Direct })
     }

@@ -1,9 +1,10 @@
 //! TLS: trusted roots and the negotiated protocol.
 
+use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tidings_client::{Cause, Closed, EventSource, HyperTransport, InvalidRoots, Stage};
@@ -20,8 +21,17 @@ struct Secure {
 }
 
 async fn secure(alpn: &[&[u8]]) -> Secure {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    secure_as(certificate("localhost"), alpn).await
+}
+
+/// The properties of a certificate for a host, which signs itself.
+fn certificate(host: &str) -> CertificateParams {
+    CertificateParams::new([host.to_owned()]).expect("a host")
+}
+
+async fn secure_as(certificate: CertificateParams, alpn: &[&[u8]]) -> Secure {
+    let signing_key = KeyPair::generate().expect("a key");
+    let cert = certificate.self_signed(&signing_key).expect("a certificate");
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -76,8 +86,34 @@ async fn http2_is_spoken_where_tls_agrees_on_it() {
 #[tokio::test]
 async fn the_platform_does_not_believe_a_stranger() {
     let server = secure(&[]).await;
+    let error = refused(&server, HyperTransport::new()).await;
+    assert!(error.contains("issued by no authority that is trusted here"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_refused_is_explained() {
+    let foreign = certificate("example.com");
+    let mut authority = certificate("localhost");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut old = certificate("localhost");
+    old.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    for (certificate, why) in [
+        (foreign, "the server's certificate is for another host"),
+        (authority, "it needs one that the authority issued"),
+        (old, "the server's certificate has expired"),
+    ] {
+        let server = secure_as(certificate, &[]).await;
+        let trusting = HyperTransport::builder().roots_pem(server.pem.as_bytes()).expect("a root");
+        let error = refused(&server, trusting.build()).await;
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+/// Has the server's certificate refused, and returns the error with its causes.
+async fn refused(server: &Secure, transport: HyperTransport) -> String {
     let once = NonZeroU32::MIN;
-    let mut watch = watch(EventSource::get(&server.url()).first_attempts_max(once));
+    let source = EventSource::get(&server.url()).transport(transport);
+    let mut watch = watch(source.first_attempts_max(once));
     let (socket, _) = server.listener.accept().await.expect("a connection");
     let handshake = server.acceptor.accept(socket);
     let (closed, handshake) = tokio::join!(watch.closed(), handshake);
@@ -85,6 +121,9 @@ async fn the_platform_does_not_believe_a_stranger() {
     match closed {
         Closed::Exhausted { last: Cause::Transport(error), .. } => {
             assert_eq!(error.stage(), Stage::Connect);
+            let first = Some(&error as &dyn Error);
+            let causes = std::iter::successors(first, |&error| error.source());
+            causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
         }
         other => panic!("{other:?}"),
     }
