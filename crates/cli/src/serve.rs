@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::pending;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -250,22 +250,34 @@ fn greet(
         writeln!(out, "descriptors: {descriptors}; streams: {streams} at most")?;
     }
     if let Some(&address) = server.addresses().first() {
-        let address = tried(&config.server, address);
-        writeln!(out, "\nTry:")?;
-        match site {
-            Site::Hub => {
-                writeln!(out, "  curl -N {scheme}://{address}/topics/hello")?;
-                writeln!(out, "  curl -d hi {scheme}://{address}/topics/hello")?;
-                writeln!(out, "  {scheme}://{address}/ in a browser")?;
-            }
-            Site::Demo => {
-                writeln!(out, "  {scheme}://{address}/ in a browser")?;
-                writeln!(out, "  curl -N {scheme}://{address}/connect/alpha")?;
-                writeln!(out, "  curl -d hi {scheme}://{address}/send/alpha")?;
-            }
-        }
+        let url = format!("{scheme}://{}", tried(&config.server, address));
+        suggest(&mut out, &url, site, config)?;
     }
     out.flush()
+}
+
+/// Prints what to try.
+fn suggest(out: &mut impl Write, url: &str, site: Site, config: &ServeConfig) -> io::Result<()> {
+    let (about, header) = match &config.server.auth {
+        None => ("Try:", ""),
+        Some(_) => (
+            "Try, with a token or an API key as TOKEN ('tidings token --help', 'tidings key --help'):",
+            "-H \"Authorization: Bearer $TOKEN\" ",
+        ),
+    };
+    writeln!(out, "\n{about}")?;
+    match site {
+        Site::Hub => {
+            writeln!(out, "  curl -N {header}{url}/topics/hello")?;
+            writeln!(out, "  curl -d hi {header}{url}/topics/hello")?;
+            writeln!(out, "  {url}/ in a browser")
+        }
+        Site::Demo => {
+            writeln!(out, "  {url}/ in a browser")?;
+            writeln!(out, "  curl -N {header}{url}/connect/alpha")?;
+            writeln!(out, "  curl -d hi {header}{url}/send/alpha")
+        }
+    }
 }
 
 /// Returns the host and the port to try: with TLS, the first name of the certificate, because an

@@ -47,6 +47,8 @@ fn made_tokens_and_keys_open_what_they_say_until_a_reload_takes_the_key_away() {
         assert!(status == 1 && text.contains("refused: its signature"), "{text}");
 
         let mut program = Program::start(&["--config", &path]);
+        let sends_token = "curl -N -H \"Authorization: Bearer $TOKEN\" http://";
+        assert!(program.greeting.contains(sends_token), "{}", program.greeting);
         let with = |token: &str, request: &str| {
             request.replacen("\r\n", &format!("\r\nAuthorization: Bearer {token}\r\n"), 1)
         };
