@@ -56,6 +56,9 @@ pub(crate) struct Places {
 /// The most addresses that are warned of: an attacker has many. Later ones are counted by the metrics
 /// alone.
 const WARNED_MAX: usize = 100;
+/// Advice about the limit on requests, which is made for browsers.
+const BACKENDS: &str = "a backend publishes several events with one request (POST /events), or has an API \
+                        key, to which no limit applies";
 /// The time after which a refused stream may have found a place: some other one has ended.
 const STREAM_RETRY: Duration = Duration::from_secs(30);
 
@@ -75,13 +78,14 @@ impl Usage {
             self.requests.take(self.of_address(address), (1, max), now).map_err(|wait| {
                 let kind = ProblemKind::TooManyRequestsOfAddress;
                 self.warn(address, kind);
-                too_often(kind, "requests from this address", max, wait)
+                let what = "requests from this address";
+                too_often(kind, what, max, wait, Some(BACKENDS))
             })?;
         }
         if let (Some(subject), Some(max)) = (sender.subject, limits.subject_requests) {
             self.requests.take(self.of_subject(subject), (1, max), now).map_err(|wait| {
                 let kind = ProblemKind::TooManyRequestsOfSubject;
-                too_often(kind, "requests of this token's subject", max, wait)
+                too_often(kind, "requests of this token's subject", max, wait, None)
             })?;
         }
         Ok(())
@@ -142,7 +146,13 @@ impl Usage {
         let key = self.of_address(address);
         let mut warned = self.warned.lock();
         if warned.len() < WARNED_MAX && warned.insert(key) {
-            let option = format!("--trusted-proxy {address}, if it is a proxy's");
+            let own = match limit {
+                ProblemKind::TooManyRequestsOfAddress => "--address-requests",
+                _ => "--address-streams",
+            };
+            let option = format!(
+                "--trusted-proxy {address}, if it is a proxy's; {own}, if it is a backend's"
+            );
             warn!(%address, limit = limit.name(), option, "limit of an address reached");
         }
     }
@@ -172,8 +182,17 @@ impl Drop for Places {
     }
 }
 
-fn too_often(kind: ProblemKind, what: &str, max: NonZeroU32, wait: Duration) -> Problem {
-    let detail = format!("there are too many {what}: {max} in a second at most");
+fn too_often(
+    kind: ProblemKind,
+    what: &str,
+    max: NonZeroU32,
+    wait: Duration,
+    advice: Option<&str>,
+) -> Problem {
+    let mut detail = format!("there are too many {what}: {max} in a second at most");
+    if let Some(advice) = advice {
+        detail += &format!("; {advice}");
+    }
     Problem::new(kind, detail).with("limit", max.get()).with_retry_after(wait)
 }
 
@@ -186,7 +205,13 @@ fn too_many(kind: ProblemKind, whose: &str, max: NonZeroU32) -> Problem {
 /// The problem of events that are published too fast.
 pub(crate) fn too_many_events(limits: &Limits, wait: Duration) -> Problem {
     let max = limits.subject_events.unwrap_or(NonZeroU32::MAX);
-    too_often(ProblemKind::TooManyEventsOfSubject, "events of this token's subject", max, wait)
+    too_often(
+        ProblemKind::TooManyEventsOfSubject,
+        "events of this token's subject",
+        max,
+        wait,
+        None,
+    )
 }
 
 #[cfg(test)]

@@ -83,7 +83,8 @@ async fn one_request_too_many_of_an_address_is_refused_until_there_is_time() {
         assert_eq!(get().answer().await.status, 200);
     }
     let refused = get().answer().await;
-    refused.problem(429, "too-many-requests-of-address");
+    let why = refused.problem(429, "too-many-requests-of-address");
+    assert!(why.contains("several events with one request (POST /events)"), "{why}");
     assert_eq!(refused.header("retry-after"), "1");
     // A browser's EventSource is told by a stream.
     let stream = server.get("/topics/open/a").header("accept", "text/event-stream");
