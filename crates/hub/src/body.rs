@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{Response, StatusCode};
 use http_body::Frame;
-use tidings_proto::{Event, HEARTBEAT, encode, encode_retry};
+use tidings_proto::{Event, encode, encode_retry};
 
 use crate::closer::Closer;
 use crate::cursor::Sequence;
@@ -21,7 +21,8 @@ use crate::lifetime::return_time;
 use crate::on_end::{OnEnd, StreamEnd};
 use crate::reader::Read;
 use crate::request::StreamRequest;
-use crate::stream_text::{Client, stream_headers, without_id, write_preamble};
+use crate::shape::{GapShape, Pings, StreamShape};
+use crate::stream_text::{Client, Silence, stream_headers, without_id, write_preamble};
 use crate::subscriber::Subscriber;
 use crate::time::millis;
 use crate::view::View;
@@ -58,6 +59,16 @@ struct Extras {
     /// The sequence of the large event that is the latest piece, if it is one.
     last_large: Option<Sequence>,
     on_end: Option<OnEnd>,
+    gap: GapShape,
+    pings: Option<Pings>,
+}
+
+impl Extras {
+    /// Returns whether nothing is left that the stream needs.
+    fn are_over(&self) -> bool {
+        let is_plain = self.gap == GapShape::default() && self.pings.is_none();
+        is_plain && self.greeting.is_none() && self.large.is_none() && self.on_end.is_none()
+    }
 }
 
 enum Source {
@@ -177,6 +188,22 @@ impl Body {
         self
     }
 
+    /// Sets how the reader is told of a gap, and whether silences are broken visibly. The hub looks for
+    /// silences about twice a second.
+    #[must_use]
+    pub fn with_shape(mut self, shape: StreamShape) -> Self {
+        if shape == StreamShape::default() {
+            return self;
+        }
+        let tenths = shape.ping_tenths();
+        self.source.watch().set_ping(tenths);
+        let now = self.source.hub().clock().uptime();
+        let extras = self.extras.get_or_insert_default();
+        extras.gap = shape.gap;
+        extras.pings = (tenths > 0).then(|| Pings::new(u64::from(tenths) * 100, now));
+        self
+    }
+
     /// Sends an event before all others, to this reader alone. Its ID is left out, because the event is
     /// not in history and no reader could resume after it.
     #[must_use]
@@ -234,7 +261,8 @@ impl Body {
     /// keep proxies from buffering and transforming it.
     ///
     /// A stream that was [closed](Hub::close) while its reader was away is answered with status 204 and
-    /// an empty body, which keeps an EventSource closed (WHATWG HTML, section 9.2.3).
+    /// an empty body, which keeps an EventSource closed (WHATWG HTML, section 9.2.3). One that would begin
+    /// with a gap and has the shape that [ends](GapShape::Close) then is answered with status 410.
     #[must_use]
     pub fn into_response(mut self) -> Response<Self> {
         if let Source::Subscriber(subscriber) = &self.source
@@ -243,6 +271,15 @@ impl Body {
             self.finish(StreamEnd::Completed);
             let mut response = Response::new(self);
             *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        }
+        if self.gap_shape() == GapShape::Close
+            && let Source::Subscriber(subscriber) = &mut self.source
+            && subscriber.reader().has_gap()
+        {
+            self.finish(StreamEnd::EventsLost);
+            let mut response = Response::new(self);
+            *response.status_mut() = StatusCode::GONE;
             return response;
         }
         let started_after = match &mut self.source {
@@ -305,7 +342,7 @@ impl Body {
 
     /// Writes the events that are due; returns the end if the stream has come to it.
     fn write_events(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Option<StreamEnd> {
-        let (mut delivered, mut large) = (0, None);
+        let (mut delivered, mut large, gap_shape) = (0, None, self.gap_shape());
         let end = loop {
             match &mut self.source {
                 Source::Subscriber(subscriber) => {
@@ -321,6 +358,9 @@ impl Body {
                     match subscriber.read(PIECE_BYTES_MAX, visit) {
                         // It is read alone, and whatever comes after it is found by the next poll.
                         _ if large.is_some() => break None,
+                        Read::Gap(_) if gap_shape == GapShape::Close => {
+                            break Some(StreamEnd::EventsLost);
+                        }
                         Read::Gap(gap) => gap.write(out),
                         Read::Closed => break Some(StreamEnd::Completed),
                         Read::Tail | Read::Waiting if subscriber.watch().is_due(Due::Drain) => {
@@ -367,9 +407,7 @@ impl Body {
     fn forget_last_large(&mut self) {
         if let Some(extras) = &mut self.extras
             && extras.last_large.take().is_some()
-            && extras.large.is_none()
-            && extras.on_end.is_none()
-            && extras.greeting.is_none()
+            && extras.are_over()
         {
             self.extras = None;
         }
@@ -385,23 +423,35 @@ impl Body {
     fn write_preamble(&mut self, out: &mut Vec<u8>) {
         let reconnection_time = self.source.hub().config().reconnection_time;
         write_preamble(reconnection_time, out);
+        let gap = self.gap_shape();
         if let Source::Subscriber(subscriber) = &mut self.source {
-            subscriber.reader().write_start(self.client, out);
+            subscriber.reader().write_start(self.client, gap, out);
         }
         if let Some(extras) = &mut self.extras {
             if let Some(greeting) = extras.greeting.take() {
                 encode(&greeting, out);
             }
-            if extras.on_end.is_none() {
+            if extras.are_over() {
                 self.extras = None;
             }
         }
     }
 
+    fn gap_shape(&self) -> GapShape {
+        self.extras.as_ref().map_or_else(GapShape::default, |extras| extras.gap)
+    }
+
     fn write_heartbeat(&mut self, out: &mut Vec<u8>) {
+        let (clock, sent_at) = (self.source.hub().clock(), self.source.watch().sent_at());
+        let pings = self.extras.as_mut().and_then(|extras| extras.pings.as_mut());
+        let (now, heartbeat) = (clock.uptime(), clock.heartbeat());
+        let is_ping = pings.is_some_and(|pings| pings.is_due(now, heartbeat, sent_at));
+        let silence = if is_ping { Silence::Ping } else { Silence::Comment };
         match &mut self.source {
-            Source::Subscriber(subscriber) => subscriber.reader().write_heartbeat(self.client, out),
-            Source::Stream(_) => out.extend_from_slice(HEARTBEAT),
+            Source::Subscriber(subscriber) => {
+                subscriber.reader().write_heartbeat(self.client, silence, out);
+            }
+            Source::Stream(_) => out.extend_from_slice(silence.text()),
         }
     }
 

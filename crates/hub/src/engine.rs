@@ -30,9 +30,10 @@ pub use crate::on_end::OnEnd;
 pub use crate::page::Paging;
 pub use crate::reader::{Read, Reader, ReaderState};
 use crate::seen::Seen;
+pub use crate::shape::Pings;
 use crate::start::Start;
 use crate::stream_text::{Client, write_heartbeat};
-pub use crate::stream_text::{EPOCH, epoch_value, stream_headers, without_id};
+pub use crate::stream_text::{EPOCH, Silence, epoch_value, stream_headers, without_id};
 use crate::subscriber::Subscriber;
 use crate::topic::Topic;
 use crate::view::View;
@@ -69,6 +70,12 @@ impl Subscriber {
     pub fn past_closes(mut self) -> Self {
         self.read_past_closes();
         self
+    }
+
+    /// Returns whether a gap is to be told before anything else is read.
+    #[must_use]
+    pub fn has_gap(&mut self) -> bool {
+        self.reader().has_gap()
     }
 
     /// Returns whether the streams of another topic were closed while its reader was away: a topic that stands
@@ -151,12 +158,12 @@ impl Tap {
         &self,
         state: &ReaderState,
         after: Sequence,
-        client: Client,
+        (client, silence): (Client, Silence),
         out: &mut Vec<u8>,
     ) {
         let has_place = state.only_topic().is_none() && !state.is_unsettled();
         let place = has_place.then(|| Cursor { epoch: self.hub.epoch(), sequence: after });
-        write_heartbeat(place, client, out);
+        write_heartbeat(place, client, silence, out);
     }
 
     /// The view that a slot reads, by the names of its topics, for lists of subscribers.

@@ -88,6 +88,7 @@ mod publish;
 mod reader;
 mod request;
 mod seen;
+mod shape;
 mod start;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod stream_text;
@@ -118,6 +119,7 @@ pub use crate::on_end::StreamEnd;
 pub use crate::page::Page;
 pub use crate::publish::{Closing, PublishError, Published, Publishing, PublishingAll};
 pub use crate::request::{InvalidLastEventId, StreamRequest};
+pub use crate::shape::{GapShape, StreamShape};
 pub use crate::start::{LocatedId, Start};
 pub use crate::stream_text::Client;
 pub use crate::subscriber::{Found, Subscriber};

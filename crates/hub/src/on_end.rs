@@ -12,6 +12,8 @@ pub enum StreamEnd {
     TimedOut,
     /// The hub drains.
     Drained,
+    /// Its reader lost events, and the stream has the shape that [ends](crate::GapShape::Close) then.
+    EventsLost,
     /// The client closed it, or its connection broke.
     ClientClosed,
 }

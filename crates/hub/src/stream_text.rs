@@ -8,6 +8,7 @@ use tidings_proto::{Event, EventId, HEARTBEAT, encode_id_block, encode_retry};
 
 use crate::cursor::{Cursor, Epoch};
 use crate::reader::{Read, Reader};
+use crate::shape::{GapShape, PING};
 use crate::start::EARLIEST;
 
 /// The kind of client that asked for a stream.
@@ -81,15 +82,19 @@ pub fn epoch_value(epoch: Epoch) -> HeaderValue {
 
 impl Reader {
     /// Writes the beginning of a stream: a comment, the reconnection time, and the reader's place.
-    pub fn write_preamble(&mut self, client: Client, out: &mut Vec<u8>) {
+    pub fn write_preamble(&mut self, client: Client, gap: GapShape, out: &mut Vec<u8>) {
         write_preamble(self.hub().config().reconnection_time, out);
-        self.write_start(client, out);
+        self.write_start(client, gap, out);
     }
 
     /// Writes the reader's place, for an EventSource. Where a gap is to be told, its event comes first
     /// and gives the place: one after an untold gap would hide it.
-    pub(crate) fn write_start(&mut self, client: Client, out: &mut Vec<u8>) {
+    pub(crate) fn write_start(&mut self, client: Client, gap: GapShape, out: &mut Vec<u8>) {
         if self.has_gap() {
+            // The next read tells it, by the end of the stream.
+            if gap == GapShape::Close {
+                return;
+            }
             if let Read::Gap(gap) = self.read(0, |_, _| {}) {
                 gap.write(out);
             }
@@ -98,9 +103,9 @@ impl Reader {
         }
     }
 
-    pub(crate) fn write_heartbeat(&self, client: Client, out: &mut Vec<u8>) {
+    pub(crate) fn write_heartbeat(&self, client: Client, silence: Silence, out: &mut Vec<u8>) {
         let has_place = self.resolved().only_topic().is_none() && !self.is_unsettled();
-        write_heartbeat(has_place.then(|| self.cursor()), client, out);
+        write_heartbeat(has_place.then(|| self.cursor()), client, silence, out);
     }
 
     fn write_place(&self, out: &mut Vec<u8>) {
@@ -110,10 +115,33 @@ impl Reader {
 
 /// Writes a heartbeat: a comment and, for an EventSource that reads several topics, a fresh place. Without
 /// it, evictions from other topics would become a gap.
-pub(crate) fn write_heartbeat(place: Option<Cursor>, client: Client, out: &mut Vec<u8>) {
-    out.extend_from_slice(HEARTBEAT);
+pub(crate) fn write_heartbeat(
+    place: Option<Cursor>,
+    client: Client,
+    silence: Silence,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(silence.text());
     if let Some(place) = place.filter(|_| client == Client::EventSource) {
         write_place(place, out);
+    }
+}
+
+/// The text that breaks a silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// A comment, which only the connection notices.
+    Comment,
+    /// An event of type `ping`, which a page notices.
+    Ping,
+}
+
+impl Silence {
+    pub(crate) fn text(self) -> &'static [u8] {
+        match self {
+            Self::Comment => HEARTBEAT,
+            Self::Ping => PING,
+        }
     }
 }
 

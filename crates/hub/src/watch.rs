@@ -1,7 +1,7 @@
 //! Watches: how waiting subscribers are woken, and the lists of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -13,6 +13,8 @@ use smallvec::SmallVec;
 pub(crate) struct Watch {
     waker: Mutex<Option<Waker>>,
     due: AtomicU8,
+    /// Tenths of a second between pings; 0 is none.
+    ping: AtomicU16,
     /// Its place in the list of everybody.
     place: AtomicU32,
     /// When something was last sent, in milliseconds of the hub's steady clock.
@@ -40,6 +42,7 @@ impl Watch {
         Self {
             waker: Mutex::new(None),
             due: AtomicU8::new(0),
+            ping: AtomicU16::new(0),
             place: AtomicU32::new(0),
             sent_at: AtomicU64::new(now),
             ends_at: AtomicU64::new(u64::MAX),
@@ -80,6 +83,19 @@ impl Watch {
     pub(crate) fn sent(&self, now: u64) {
         self.sent_at.store(now, Ordering::Relaxed);
         self.due.fetch_and(!(Due::Heartbeat as u8), Ordering::AcqRel);
+    }
+
+    /// Sets the time between pings, in tenths of a second; 0 is none.
+    pub(crate) fn set_ping(&self, tenths: u16) {
+        self.ping.store(tenths, Ordering::Relaxed);
+    }
+
+    /// The silence after which something is sent at the latest.
+    pub(crate) fn silence(&self, heartbeat: u64) -> u64 {
+        match self.ping.load(Ordering::Relaxed) {
+            0 => heartbeat,
+            tenths => heartbeat.min(u64::from(tenths) * 100),
+        }
     }
 
     /// A number of its own.

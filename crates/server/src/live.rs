@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tidings_hub::PublicTopics;
+use tidings_hub::{GapShape, PublicTopics, TopicFilter, View};
 use tokio::sync::{Notify, watch};
 
 use crate::auth::authenticator::Authenticator;
@@ -23,6 +23,8 @@ pub(crate) struct Live {
     pub(crate) origins: Origins,
     pub(crate) proxies: TrustedProxies,
     pub(crate) limits: Limits,
+    /// How readers are told of gaps, by topic.
+    gaps: Vec<(TopicFilter, GapShape)>,
     /// `None` if everyone may do everything.
     pub(crate) auth: Option<Arc<Authenticator>>,
 }
@@ -31,7 +33,22 @@ impl Live {
     fn new(config: &ServerConfig, auth: Option<Arc<Authenticator>>) -> Self {
         let proxies = TrustedProxies::new(config.trusted_proxies.clone());
         let (hosts, origins) = (config.hosts.clone(), config.origins.clone());
-        Self { hosts, origins, proxies, limits: config.limits, auth }
+        let gaps = config.topics.iter().filter_map(|rule| Some((rule.filter.clone(), rule.gap?)));
+        Self { hosts, origins, proxies, limits: config.limits, gaps: gaps.collect(), auth }
+    }
+
+    /// How the reader of a view is told of a gap, if rules say so: by the end of the stream if that is the
+    /// rule of everything in the view.
+    pub(crate) fn gap_of(&self, view: &View) -> Option<GapShape> {
+        if self.gaps.is_empty() {
+            return None;
+        }
+        let rule = |filter: &TopicFilter| {
+            let (_, gap) = self.gaps.iter().find(|(rule, _)| rule.covers(filter))?;
+            Some(*gap)
+        };
+        let is_close = view.filters().iter().all(|filter| rule(filter) == Some(GapShape::Close));
+        is_close.then_some(GapShape::Close)
     }
 }
 
@@ -149,7 +166,7 @@ fn sets_of(auth: &AuthConfig, known: &[Arc<KeySet>]) -> Vec<Arc<KeySet>> {
     auth.key_sets.iter().map(set).collect()
 }
 
-fn access_rules(rules: &[TopicRule]) -> impl Iterator<Item = (tidings_hub::TopicFilter, bool)> {
+fn access_rules(rules: &[TopicRule]) -> impl Iterator<Item = (TopicFilter, bool)> {
     rules.iter().filter_map(|rule| {
         rule.access.map(|access| (rule.filter.clone(), access == TopicAccess::Public))
     })

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidings_hub::{RetentionRule, TopicFilter};
+use tidings_hub::{GapShape, RetentionRule, TopicFilter};
 use tidings_server::{
     Algorithm, ApiKey, AuthConfig, KeySetSource, Rights, TopicAccess, TopicRule, VerifyingKey,
 };
@@ -58,7 +58,7 @@ pub(super) fn auth(
     Some(auth)
 }
 
-/// Reads an element of `[[topics]]`: the access to its topics, and what is kept of them if it says so.
+/// Reads an element of `[[topics]]`: the access to its topics, how their readers are told of gaps, and what is kept of them if it says so.
 pub(super) fn topic_rule(
     parser: &mut Parser<'_>,
     value: &Spanned<DeValue<'_>>,
@@ -70,6 +70,11 @@ pub(super) fn topic_rule(
         "token" => Ok(TopicAccess::Token),
         _ => Err("must be \"public\" or \"token\"".to_owned()),
     });
+    let gap = section.text("gap", |text| match text {
+        "event" => Ok(GapShape::Event),
+        "close" => Ok(GapShape::Close),
+        _ => Err("must be \"event\" or \"close\"".to_owned()),
+    });
     if section.value("match").is_none() {
         section.fault("needs match, a topic or a pattern");
     }
@@ -78,6 +83,7 @@ pub(super) fn topic_rule(
     section.finish();
     let mut rule = TopicRule::new(filter?);
     rule.access = access;
+    rule.gap = gap;
     Some((rule, retain))
 }
 

@@ -152,7 +152,7 @@ impl<K: Eq + Hash + Send + 'static> Emitter<K> {
             let cause = match end {
                 StreamEnd::TimedOut => hooks.timeout,
                 StreamEnd::ClientClosed => hooks.error,
-                StreamEnd::Completed | StreamEnd::Drained => None,
+                StreamEnd::Completed | StreamEnd::Drained | StreamEnd::EventsLost => None,
             };
             cause.into_iter().chain(hooks.completion).for_each(|hook| hook(seat.key(), end));
         });

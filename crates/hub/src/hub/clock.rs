@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::lifetime::quiet_max;
 use crate::time::{Now, Time, millis};
+use crate::watch::Watch;
 
 /// Time as the last tick told it: a steady one since the hub was made, and the wall clock's.
 pub(crate) struct Clock {
@@ -72,6 +73,11 @@ impl Clock {
         }
     }
 
+    /// The heartbeat interval, in milliseconds.
+    pub(crate) fn heartbeat(&self) -> u64 {
+        self.heartbeat
+    }
+
     /// Milliseconds since the hub was made.
     pub(crate) fn uptime(&self) -> u64 {
         self.uptime.load(Ordering::Acquire)
@@ -88,9 +94,10 @@ impl Clock {
     }
 
     /// Returns whether a stream has been silent for so long that it is due for a heartbeat.
-    pub(super) fn is_quiet(&self, stream: u64, sent_at: u64) -> bool {
+    pub(super) fn is_quiet(&self, watch: &Watch) -> bool {
+        let (stream, sent_at) = (watch.number(), watch.sent_at());
         let silence = self.uptime().saturating_sub(sent_at);
-        silence >= quiet_max(self.heartbeat, stream, sent_at).max(1)
+        silence >= quiet_max(watch.silence(self.heartbeat), stream, sent_at).max(1)
     }
 
     pub(super) fn drain(&self) {

@@ -23,7 +23,7 @@ impl Hub {
             if ends {
                 watch.mark_due(at_end);
             }
-            let quiet = clock.is_quiet(watch.number(), watch.sent_at());
+            let quiet = clock.is_quiet(watch);
             if quiet {
                 watch.mark_due(Due::Heartbeat);
             }

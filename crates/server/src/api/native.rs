@@ -21,6 +21,7 @@ mod publish_whole;
 mod query_topics;
 mod relay;
 mod report;
+mod shape;
 pub(super) mod stream;
 pub(super) mod subscribers;
 mod text_lines;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use tidings_hub::TopicFilter;
+use tidings_hub::{GapShape, TopicFilter};
 
 use super::key::VerifyingKey;
 use super::key_set::KeySetSource;
@@ -71,13 +71,15 @@ pub struct TopicRule {
     pub filter: TopicFilter,
     /// The readers of their public events.
     pub access: Option<TopicAccess>,
+    /// How their readers are told of a gap, unless a reader asks for another way.
+    pub gap: Option<GapShape>,
 }
 
 impl TopicRule {
     /// A rule without properties about the topics that a filter matches.
     #[must_use]
     pub fn new(filter: TopicFilter) -> Self {
-        Self { filter, access: None }
+        Self { filter, access: None, gap: None }
     }
 }
 

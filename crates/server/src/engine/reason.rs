@@ -11,6 +11,8 @@ pub(crate) enum Reason {
     TimedOut,
     /// The server drained its streams.
     Drained,
+    /// Its reader lost events, and is told so by the end.
+    EventsLost,
     /// The client closed the connection.
     ClientClosed,
     /// The connection failed.
@@ -22,10 +24,11 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Completed,
         Self::TimedOut,
         Self::Drained,
+        Self::EventsLost,
         Self::ClientClosed,
         Self::ConnectionFailed,
         Self::ClientStalled,
@@ -38,6 +41,7 @@ impl Reason {
             Self::Completed => "completed",
             Self::TimedOut => "timed-out",
             Self::Drained => "drained",
+            Self::EventsLost => "events-lost",
             Self::ClientClosed => "client-closed",
             Self::ConnectionFailed => "connection-failed",
             Self::ClientStalled => "client-stalled",
@@ -51,6 +55,7 @@ impl Reason {
             Self::Completed => StreamEnd::Completed,
             Self::TimedOut => StreamEnd::TimedOut,
             Self::Drained => StreamEnd::Drained,
+            Self::EventsLost => StreamEnd::EventsLost,
             Self::ClientClosed
             | Self::ConnectionFailed
             | Self::ClientStalled
@@ -67,6 +72,7 @@ impl From<StreamEnd> for Reason {
             StreamEnd::Completed => Self::Completed,
             StreamEnd::TimedOut => Self::TimedOut,
             StreamEnd::Drained => Self::Drained,
+            StreamEnd::EventsLost => Self::EventsLost,
             _ => Self::ClientClosed,
         }
     }

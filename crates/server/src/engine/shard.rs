@@ -28,8 +28,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::engine::{Hint, OnEnd, Read, Tap, TurnMax, lifetime, without_id};
-use tidings_hub::{HubConfig, Sequence, StreamEnd};
+use tidings_hub::engine::{Hint, OnEnd, Pings, Read, Tap, TurnMax, lifetime, without_id};
+use tidings_hub::{GapShape, HubConfig, Sequence, StreamEnd};
 use tidings_proto::encode;
 
 use super::gathered::Gathered;
@@ -194,10 +194,20 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let Subscription { mut reader, framing, spec, permit } = subscription;
         // The subject's streams may have been closed while this one was on its way to the shard.
         let mut is_ended = spec.ends().is_some_and(|ends| reader.is_closed_by(ends));
-        let StreamSpec { client, subject, greeting, timeout, on_end, address, places, grant } =
-            spec;
+        let StreamSpec {
+            client,
+            shape,
+            subject,
+            greeting,
+            timeout,
+            on_end,
+            address,
+            places,
+            grant,
+        } = spec;
+        let pings = shape.ping.map(|ping| Pings::new(ticks(ping).into(), self.now.into()));
         let (mut preamble, mut first) = (Vec::with_capacity(PREAMBLE_BYTES), head);
-        reader.write_preamble(client, &mut preamble);
+        reader.write_preamble(client, shape.gap, &mut preamble);
         if let Some(greeting) = greeting {
             encode(&without_id(&greeting), &mut preamble);
         }
@@ -218,7 +228,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let mut cold = Cold {
             reader,
             rest: None,
-            extras: Extras::new(subject, grant, on_end, (address, places)),
+            extras: Extras::new(subject, grant, on_end, (address, places), (shape.gap, pings)),
             permit,
             list_at: 0,
             since: self.now,
@@ -230,7 +240,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         cold.put_first(first);
         cold.list_at = self.lists.add(&cold.reader, self.slots.next_key() as u32);
         let key = self.slots.insert(hot, cold);
-        self.next_pass = self.next_pass.min(ends_at);
+        let pinged_at =
+            shape.ping.map_or(Tick::MAX, |ping| self.now.saturating_add(ticks(ping) / 2));
+        self.next_pass = self.next_pass.min(ends_at).min(pinged_at);
         if discarded > DISCARDED_BYTES_MAX {
             drop(self.remove(key, Reason::ClientSentData));
         } else if is_ended {
@@ -408,6 +420,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             // Its tap brings it back when the journal has read on.
             Read::Waiting => {}
             Read::Closed => self.end(key, Reason::Completed),
+            Read::Gap(_) if cold.gap() == GapShape::Close => self.end(key, Reason::EventsLost),
             Read::Gap(gap) => {
                 cold.put_first(framed(hot.framing, |text| gap.write(text)));
                 enqueue(key as u32, hot, &mut self.ready);

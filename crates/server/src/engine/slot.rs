@@ -7,8 +7,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tidings_hub::engine::{OnEnd, Reader, ReaderState};
-use tidings_hub::{Client, Sequence};
+use tidings_hub::engine::{OnEnd, Pings, Reader, ReaderState};
+use tidings_hub::{Client, GapShape, Sequence};
 
 use super::gathered::{Cut, Framing, SharedEvent};
 use super::paged_slab::PagedSlab;
@@ -67,6 +67,10 @@ pub(super) struct Extras {
     address: Option<SocketAddr>,
     /// Its places among those of its address and its subject.
     _places: Option<Places>,
+    /// How its reader is told of a gap.
+    gap: GapShape,
+    /// The silences of a stream that has pings.
+    pings: Option<Pings>,
 }
 
 impl Extras {
@@ -76,10 +80,13 @@ impl Extras {
         grant: Option<Arc<Grant>>,
         on_end: Option<OnEnd>,
         (address, places): (Option<SocketAddr>, Option<Places>),
+        (gap, pings): (GapShape, Option<Pings>),
     ) -> Option<Box<Self>> {
         let is_plain = address.is_none() && places.is_none() && on_end.is_none();
-        let is_empty = is_plain && subject.is_none() && grant.is_none();
-        (!is_empty).then(|| Box::new(Self { subject, grant, on_end, address, _places: places }))
+        let is_usual = gap == GapShape::default() && pings.is_none();
+        let is_empty = is_plain && is_usual && subject.is_none() && grant.is_none();
+        let extras = Self { subject, grant, on_end, address, _places: places, gap, pings };
+        (!is_empty).then(|| Box::new(extras))
     }
 
     fn subjects(&self) -> [Option<&Subject>; 2] {
@@ -240,6 +247,16 @@ impl<P> Cold<P> {
     /// The address of the client, if a proxy tells it.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.extras.as_ref()?.address
+    }
+
+    /// How its reader is told of a gap.
+    pub(super) fn gap(&self) -> GapShape {
+        self.extras.as_ref().map_or_else(GapShape::default, |extras| extras.gap)
+    }
+
+    /// The silences of a stream that has pings.
+    pub(super) fn pings(&mut self) -> Option<&mut Pings> {
+        self.extras.as_mut()?.pings.as_mut()
     }
 
     /// Puts bytes before everything else. The slot must have no rest.

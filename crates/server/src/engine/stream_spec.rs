@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_hub::engine::OnEnd;
-use tidings_hub::{Client, Event, Topic};
+use tidings_hub::{Client, Event, StreamShape, Topic};
 
 use crate::auth::grant::Grant;
 use crate::engine::subject::Subject;
@@ -17,6 +17,8 @@ use crate::usage::Places;
 pub struct StreamSpec {
     /// The kind of client that reads it.
     pub client: Client,
+    /// How its reader is told of a gap, and what breaks a silence.
+    pub shape: StreamShape,
     /// The subject that it belongs to, if any, beside the one that a token names. All streams of a
     /// subject can be ended together.
     pub subject: Option<Subject>,

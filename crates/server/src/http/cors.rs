@@ -65,7 +65,8 @@ pub(crate) fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<M
 }
 
 /// Headers of an answer that a page may read beside the safelisted ones.
-const EXPOSED: &str = "Last-Event-ID, Idempotency-Replayed, Retry-After, Tidings-Epoch";
+const EXPOSED: &str = "Last-Event-ID, Idempotency-Replayed, Retry-After, Stream-Gap, \
+                       Tidings-Epoch";
 /// Headers that requests may carry: all headers that the API reads.
 const REQUEST_HEADERS: &str = "Last-Event-ID, Cache-Control, Content-Type, Authorization, \
                                Idempotency-Key, Event-Type, Event-Id";

@@ -97,6 +97,8 @@ kinds! {
     MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed",
     /// None of the accepted formats is available.
     NotAcceptable = NOT_ACCEPTABLE "not-acceptable" "Not acceptable",
+    /// A place after which events are lost, of a reader that is told so by the status.
+    EventsLost = GONE "events-lost" "Events lost",
     /// An event that came back to the hub by relays.
     RelayLoop = CONFLICT "relay-loop" "Relay loop",
     /// A body that did not arrive in time.

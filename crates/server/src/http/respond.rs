@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use tidings_hub::engine::{OnEnd, stream_headers};
 use tidings_hub::journal::Durability;
-use tidings_hub::{Body, Hub, StreamEnd};
+use tidings_hub::{Body, GapShape, Hub, StreamEnd};
 use tidings_proto::{encode_comment, encode_retry};
 
 use crate::auth::access::{Access, is_closed};
@@ -47,17 +47,26 @@ pub(crate) struct Whole {
 
 /// A stream, opened for the part of the server that writes it.
 pub(crate) trait OpenedStream: Sized {
-    /// Opens the stream; `None` if it was ended while its reader was away.
+    /// Opens the stream, if there is one for its reader.
     fn open(
         context: &Context,
         request: &Parts,
         stream: StreamAnswer,
         permit: StreamPermit,
         caller: &Caller,
-    ) -> Option<Self>;
+    ) -> Result<Self, Unopened>;
 
     /// The headers of its response.
     fn headers_mut(&mut self) -> &mut HeaderMap;
+}
+
+/// Why a stream is not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unopened {
+    /// It was ended while its reader was away.
+    Ended,
+    /// Its reader has lost events, and is to be told so by the status.
+    EventsLost,
 }
 
 /// A stream that waits for its connection's socket, to be handed to a shard.
@@ -125,9 +134,15 @@ pub(crate) fn respond<S: OpenedStream>(
     };
     if request.method == Method::HEAD {
         let opened = open_body(context, request, stream, permit, caller);
-        return opened.map_or_else(ended, |(response, _)| whole(response.map(|_| Bytes::new())));
+        return match opened {
+            Ok((response, _)) => whole(response.map(|_| Bytes::new())),
+            Err(why) => unopened(context, why),
+        };
     }
-    S::open(context, request, stream, permit, caller).map_or_else(ended, Handled::Stream)
+    match S::open(context, request, stream, permit, caller) {
+        Ok(stream) => Handled::Stream(stream),
+        Err(why) => unopened(context, why),
+    }
 }
 
 /// Narrows a stream to what its reader may read, and to the time for which it may.
@@ -170,10 +185,32 @@ fn in_pieces<S>(request: &Parts, response: Response<AnswerPieces>) -> Handled<S>
     Handled::Pieces(response)
 }
 
-/// The answer for a stream that was ended while its reader was away: the one status that stops an
-/// EventSource for good and is no error.
-fn ended<S>() -> Handled<S> {
-    whole(no_content())
+/// The answer for a stream that is not opened. 204, for one that was ended, is the one status that stops
+/// an EventSource for good and is no error.
+fn unopened<S>(context: &Context, why: Unopened) -> Handled<S> {
+    match why {
+        Unopened::Ended => whole(no_content()),
+        Unopened::EventsLost => {
+            let detail = "events after this place are no longer held: ask with \
+                          'last_event_id=earliest' for all that are, or without a place for the next one";
+            let problem = Problem::new(ProblemKind::EventsLost, detail);
+            context.metrics.refused(problem.kind());
+            let mut response = problem.into_response();
+            response.headers_mut().insert(STREAM_GAP, gap_value(GapShape::Close));
+            whole(response)
+        }
+    }
+}
+
+/// The header that names how a reader is told of a gap.
+pub(crate) const STREAM_GAP: HeaderName = HeaderName::from_static("stream-gap");
+
+/// The value of the header [`STREAM_GAP`].
+pub(crate) fn gap_value(gap: GapShape) -> HeaderValue {
+    HeaderValue::from_static(match gap {
+        GapShape::Event => "event",
+        GapShape::Close => "close",
+    })
 }
 
 impl OpenedStream for Box<ShardStream> {
@@ -183,18 +220,22 @@ impl OpenedStream for Box<ShardStream> {
         stream: StreamAnswer,
         permit: StreamPermit,
         _: &Caller,
-    ) -> Option<Self> {
+    ) -> Result<Self, Unopened> {
         let StreamAnswer { head, view, start, spec } = stream;
-        let (shard, reader) = context.engine.subscribe(&view, start);
+        let (shard, mut reader) = context.engine.subscribe(&view, start);
         if reader.is_closed() || spec.ends().is_some_and(|ends| reader.is_closed_by(ends)) {
-            complete(spec.on_end);
-            return None;
+            complete(spec.on_end, StreamEnd::Completed);
+            return Err(Unopened::Ended);
+        }
+        if spec.shape.gap == GapShape::Close && reader.has_gap() {
+            complete(spec.on_end, StreamEnd::EventsLost);
+            return Err(Unopened::EventsLost);
         }
         let mut headers = stream_headers(Some((context.hub.epoch(), reader.started_after())));
         headers.extend(head);
         let framing = Framing::of(request.version);
         let subscription = Subscription { reader, framing, spec, permit };
-        Some(Self::new(ShardStream { headers, shard, subscription }))
+        Ok(Self::new(ShardStream { headers, shard, subscription }))
     }
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
@@ -209,9 +250,9 @@ impl OpenedStream for Response<ResponseBody> {
         stream: StreamAnswer,
         permit: StreamPermit,
         caller: &Caller,
-    ) -> Option<Self> {
+    ) -> Result<Self, Unopened> {
         let (response, listed) = open_body(context, request, stream, permit, caller)?;
-        Some(response.map(|body| ResponseBody::stream(body, listed)))
+        Ok(response.map(|body| ResponseBody::stream(body, listed)))
     }
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
@@ -219,19 +260,19 @@ impl OpenedStream for Response<ResponseBody> {
     }
 }
 
-/// Opens a stream that hyper writes; `None` if it was ended while its reader was away.
+/// Opens a stream that hyper writes.
 fn open_body(
     context: &Context,
     request: &Parts,
     stream: StreamAnswer,
     permit: StreamPermit,
     caller: &Caller,
-) -> Option<(Response<Body>, ListedStream)> {
+) -> Result<(Response<Body>, ListedStream), Unopened> {
     let StreamAnswer { head, view, start, spec } = stream;
     let ends = spec.ends().cloned();
-    let StreamSpec { client, subject, greeting, timeout, on_end, grant, places, .. } = spec;
+    let StreamSpec { client, shape, subject, greeting, timeout, on_end, grant, places, .. } = spec;
     let since = context.hub.uptime();
-    let subscriber = context.hub.subscribe(view.clone(), start);
+    let mut subscriber = context.hub.subscribe(view.clone(), start);
     let (closer, version) = (subscriber.closer(), request.version);
     let is_revoked = |grant: &Grant| context.control.revocations().concern(grant);
     // Listed before the check for an end: the streams of a subject that are ended after the check
@@ -243,10 +284,14 @@ fn open_body(
         || is_closed(&listed.stream().view)
         || ends.is_some_and(|ends| subscriber.is_closed_by(&ends))
     {
-        complete(on_end);
-        return None;
+        complete(on_end, StreamEnd::Completed);
+        return Err(Unopened::Ended);
     }
-    let mut body = Body::new(subscriber).for_client(client);
+    if shape.gap == GapShape::Close && subscriber.has_gap() {
+        complete(on_end, StreamEnd::EventsLost);
+        return Err(Unopened::EventsLost);
+    }
+    let mut body = Body::new(subscriber).for_client(client).with_shape(shape);
     if let Some(greeting) = greeting {
         body = body.with_greeting(greeting);
     }
@@ -258,13 +303,13 @@ fn open_body(
     }
     let mut response = body.into_response();
     response.headers_mut().extend(head);
-    Some((response, listed))
+    Ok((response, listed))
 }
 
 /// Runs the hook of a stream that was ended before it was opened.
-fn complete(on_end: Option<OnEnd>) {
+fn complete(on_end: Option<OnEnd>, end: StreamEnd) {
     if let Some(on_end) = on_end {
-        on_end.run(StreamEnd::Completed);
+        on_end.run(end);
     }
 }
 

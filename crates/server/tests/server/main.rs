@@ -30,6 +30,7 @@ mod publish;
 mod relayed;
 mod resume;
 mod routes;
+mod shape;
 mod shutdown;
 mod stalls;
 mod subscribers;

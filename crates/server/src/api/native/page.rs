@@ -61,15 +61,19 @@ async fn has_come(context: &Context, view: &View, place: Start, wait: Duration) 
     timeout_at(Instant::now() + wait, found).await.unwrap_or(false)
 }
 
-fn wait(text: &str) -> Result<Duration, Problem> {
+/// Reads a time with a unit, `s` or `ms`, or in seconds.
+pub(super) fn time(text: &str) -> Option<Duration> {
     let (digits, unit) = match text.strip_suffix("ms") {
         Some(digits) => (digits, 1),
         None => (text.strip_suffix('s').unwrap_or(text), 1000),
     };
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number: Option<u64> = if is_number { digits.parse().ok() } else { None };
-    let wait = number.map(|number| Duration::from_millis(number.saturating_mul(unit)));
-    wait.filter(|wait| *wait <= WAIT_MAX).ok_or_else(|| {
+    number.map(|number| Duration::from_millis(number.saturating_mul(unit)))
+}
+
+fn wait(text: &str) -> Result<Duration, Problem> {
+    time(text).filter(|wait| *wait <= WAIT_MAX).ok_or_else(|| {
         let seconds = WAIT_MAX.as_secs();
         Problem::invalid_parameter(
             "wait",

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use tidings_hub::engine::{EPOCH, epoch_value};
 use tidings_hub::{TopicFilter, View};
 
-use super::page;
+use super::{page, shape};
 use crate::context::Context;
 use crate::http::answer::{Answer, StreamAnswer};
 use crate::http::problem::{Problem, ProblemKind};
@@ -46,9 +46,11 @@ async fn answer(
     let view = request.caller.access().view(view)?;
     match format {
         Format::EventStream => {
+            let shape = shape::asked(query, || context.control.live().gap_of(&view))?;
             stream.start = context.hub.locate(&view, stream.start).await;
             let mut stream = StreamAnswer::new(view, stream);
             stream.head = vary();
+            shape.apply(&mut stream);
             Ok(stream.into())
         }
         Format::Json => {
@@ -87,6 +89,7 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
         filters.iter().chain(more).chain(&Request::LAST_EVENT_ID).copied().collect()
     };
     let of_json = page::PARAMETERS.iter().find(|name| query.all(name).next().is_some());
+    let of_stream = shape::PARAMETERS.iter().find(|name| query.all(name).next().is_some());
     match (format, of_json) {
         (Format::EventStream, Some(name)) => {
             let detail = format!(
@@ -95,7 +98,15 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
             );
             Err(Problem::new(ProblemKind::UnknownParameter, detail).with("parameter", *name))
         }
-        (Format::EventStream, None) => query.only_for_stream(&known(&[])).map(|()| query),
+        (Format::EventStream, None) => {
+            query.only_for_stream(&known(&shape::PARAMETERS)).map(|()| query)
+        }
+        (Format::Json, _) if let Some(name) = of_stream => {
+            let detail = format!(
+                "'{name}' is for event streams: ask with 'Accept: text/event-stream', or leave it out"
+            );
+            Err(Problem::new(ProblemKind::UnknownParameter, detail).with("parameter", *name))
+        }
         (Format::Json, _) => query.only(&known(&page::PARAMETERS)).map(|()| query),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tidings_hub::engine::{drain_delay, quiet_max, return_time};
+use tidings_hub::engine::{Silence, drain_delay, quiet_max, return_time};
 use tidings_proto::encode_retry;
 
 use super::super::gathered::SharedEvent;
@@ -128,7 +128,15 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let heartbeat = u64::from(ticks(self.config.heartbeat_interval));
         let Some((hot, cold)) = self.slots.get(key) else { return };
         let quiet = self.now.saturating_sub(hot.sent_at);
-        let is_quiet = || u64::from(quiet) >= quiet_max(heartbeat, key as u64, hot.sent_at.into());
+        let silence = cold.pings().map_or(heartbeat, |pings| pings.silence(heartbeat));
+        let sent_at = u64::from(hot.sent_at);
+        let quiet_max = || quiet_max(silence, key as u64, sent_at);
+        let is_quiet = || u64::from(quiet) >= quiet_max();
+        if silence < heartbeat && hot.is_writable() {
+            // Passes are only as frequent as heartbeats need.
+            let due_at = sent_at + quiet_max();
+            self.next_end = self.next_end.min(Tick::try_from(due_at).unwrap_or(Tick::MAX));
+        }
         let is_over = self.now >= cold.ends_at;
         if !is_over {
             self.next_end = self.next_end.min(cold.ends_at);
@@ -151,8 +159,12 @@ impl<S: Socket, P: Permit> Shard<S, P> {
                     // Its place stays near the tail: nothing up to there was for it.
                     hot.after = hot.after.max(self.offered_through);
                 }
+                let is_ping = cold.pings().is_some_and(|pings| {
+                    pings.is_due(self.now.into(), heartbeat, hot.sent_at.into())
+                });
+                let kind = (cold.client, if is_ping { Silence::Ping } else { Silence::Comment });
                 cold.put_first(framed(hot.framing, |text| {
-                    self.tap.write_heartbeat(&cold.reader, hot.after, cold.client, text);
+                    self.tap.write_heartbeat(&cold.reader, hot.after, kind, text);
                 }));
                 enqueue(key as u32, hot, &mut self.ready);
             }
