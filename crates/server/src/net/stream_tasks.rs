@@ -64,6 +64,9 @@ pub(crate) struct WakeTask {
 /// a turn: at most 2 MB of events.
 const TURN_MAX: usize = 32;
 
+/// The number of new tasks that an empty queue has room for.
+const NEW_KEPT: usize = 4;
+
 impl StreamTasks {
     pub(crate) fn spawner(&self) -> Spawner {
         self.spawner.clone()
@@ -145,7 +148,12 @@ impl Spawner {
         // Both kinds have their part of a turn, so that neither waits for all of the other.
         let new = queue.new.len().min(TURN_MAX - (TURN_MAX / 2).min(queue.woken.len()));
         let woken = queue.woken.len().min(TURN_MAX - new);
-        (queue.new.drain(..new).collect(), queue.woken.drain(..woken).collect())
+        let due = (queue.new.drain(..new).collect(), queue.woken.drain(..woken).collect());
+        // Streams begin many at a time and then stay open: the queue would keep room for as many.
+        if queue.new.is_empty() {
+            queue.new.shrink_to(NEW_KEPT);
+        }
+        due
     }
 
     /// The task that is being polled, for the stream that it opens.
