@@ -41,6 +41,15 @@ impl Act {
             Self::Manage => "manage",
         }
     }
+
+    /// The act in a sentence, before a topic.
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Publish => "publishing to",
+            Self::Subscribe => "subscribing to",
+            Self::Manage => "managing",
+        }
+    }
 }
 
 impl Access {
@@ -171,18 +180,18 @@ impl Access {
 
     /// The problem of an act without its right.
     fn refused(&self, act: Act, topic: &str) -> Problem {
-        let act = act.name();
+        let (doing, act) = (act.doing(), act.name());
         let problem = match self {
             Self::Granted(_) => {
                 let detail = format!(
-                    "this token does not allow to {act} '{topic}': its claim 'tidings.{act}' would \
-                     have to name it"
+                    "this token does not allow {doing} '{topic}': its claim 'tidings.{act}' does not \
+                     cover it"
                 );
                 Problem::new(ProblemKind::NotGranted, detail)
             }
             Self::Open | Self::Anonymous(_) => {
                 let detail = format!(
-                    "to {act} '{topic}' needs a token: send it as 'Authorization: Bearer …'"
+                    "{doing} '{topic}' needs a token: send it as 'Authorization: Bearer …'"
                 );
                 Problem::new(ProblemKind::TokenMissing, detail)
             }

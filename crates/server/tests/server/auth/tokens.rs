@@ -11,7 +11,7 @@ async fn without_a_token_nothing_is_published_and_only_what_is_public_is_read() 
     let guarded = start().await;
     let answer = guarded.server.post("/topics/orders/1", "x").answer().await;
     let detail = answer.problem(401, "token-missing");
-    assert!(detail.contains("publish 'orders/1'"), "{detail}");
+    assert!(detail.contains("publishing to 'orders/1'"), "{detail}");
     assert_eq!(answer.header("www-authenticate"), "Bearer");
     assert_eq!(
         (&answer.json()["topic"], &answer.json()["right"]),
@@ -20,7 +20,7 @@ async fn without_a_token_nothing_is_published_and_only_what_is_public_is_read() 
     for path in ["/topics/users/7", "/events?topic=open/1&topic=users/7", "/topics/open/closed"] {
         for accept in ["text/event-stream", "application/json"] {
             let answer = guarded.server.get(path).header("accept", accept).answer().await;
-            assert!(answer.problem(401, "token-missing").contains("subscribe '"), "{path}");
+            assert!(answer.problem(401, "token-missing").contains("subscribing to '"), "{path}");
         }
         let over_http2 = guarded.server.get(path).send_http2().await;
         Whole::read(over_http2).await.problem(401, "token-missing");
@@ -41,7 +41,7 @@ async fn publishing_needs_the_right_for_each_topic_alone_and_within_a_batch() {
     let post = |path: &str, body: &str| guarded.post(path, body, &token);
     assert_eq!(post("/topics/orders/1", "x").answer().await.status, 201);
     let answer = post("/topics/users/7", "x").answer().await;
-    assert!(answer.problem(403, "not-granted").contains("publish 'users/7'"));
+    assert!(answer.problem(403, "not-granted").contains("publishing to 'users/7'"));
     // Public means that everyone may read, not that everyone may publish.
     post("/topics/open/1", "x").answer().await.problem(403, "not-granted");
 
