@@ -1,7 +1,7 @@
 //! `tidings token` and `tidings key`: make and explain what a hub asks for.
 
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use tidings_hub::TopicFilter;
 use tidings_server::{ApiKey, AuthConfig, Explanation, KeySetError, Rights};
@@ -9,6 +9,7 @@ use tidings_server::{ApiKey, AuthConfig, Explanation, KeySetError, Rights};
 use crate::config::{KeyConfig, TokenConfig};
 use crate::message::{tell, without_controls};
 use crate::print::print;
+use crate::sentence::sentence;
 
 /// Makes or explains a token.
 pub(crate) fn run(config: TokenConfig) -> Result<(), Box<dyn Error>> {
@@ -29,15 +30,18 @@ pub(crate) fn run(config: TokenConfig) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Fetches the key sets, so that their keys count as the hub's would.
-fn fetch_keys(auth: &mut AuthConfig) -> Result<(), Box<dyn Error>> {
+/// Fetches the key sets, so that their keys count as the hub's would. Without those of a set that cannot
+/// be fetched, the explanation is that of the hub in the same situation.
+fn fetch_keys(auth: &mut AuthConfig) -> io::Result<()> {
     if auth.key_sets.is_empty() {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for source in std::mem::take(&mut auth.key_sets) {
-        let keys = runtime.block_on(source.fetch());
-        auth.keys.extend(keys.map_err(|error| NoKeySet(source.without_query(), error))?);
+        match runtime.block_on(source.fetch()) {
+            Ok(keys) => auth.keys.extend(keys),
+            Err(error) => tell(&sentence(&NoKeySet(source.without_query(), error))),
+        }
     }
     Ok(())
 }

@@ -274,6 +274,9 @@ fn a_server_of_keys_that_hangs_lies_or_answers_without_end_harms_nobody() {
             let words = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(1), "{words}");
             assert!(words.contains("cannot be fetched") && !words.contains("tenant"), "{words}");
+            // The token is explained all the same.
+            let explained = String::from_utf8(output.stdout).unwrap();
+            assert!(explained.contains("refused: this server has no key"), "{explained}");
         }
         // An EventSource would never come back after a 503.
         let page = "Accept: text/event-stream\r\nOrigin: http://localhost\r\nAuthorization: Bearer";
