@@ -12,7 +12,6 @@ pub(crate) mod failure;
 mod gathered;
 mod lists;
 mod multi_lists;
-mod paged_slab;
 pub(crate) mod reason;
 mod shard;
 mod slot;

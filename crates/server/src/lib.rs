@@ -29,6 +29,7 @@ mod journal;
 mod live;
 mod metrics;
 mod net;
+mod paged_slab;
 mod phase;
 mod pins;
 mod proxies;

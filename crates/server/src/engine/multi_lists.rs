@@ -8,7 +8,7 @@ use foldhash::HashMap;
 use tidings_hub::Sequence;
 use tidings_hub::engine::{GroupKey, TopicKey};
 
-use super::paged_slab::PagedSlab;
+use crate::paged_slab::PagedSlab;
 
 /// The lists of a shard.
 #[derive(Debug, Default)]

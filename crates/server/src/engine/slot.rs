@@ -11,11 +11,11 @@ use tidings_hub::engine::{OnEnd, Pings, Reader, ReaderState};
 use tidings_hub::{Client, GapShape, Sequence};
 
 use super::gathered::{Cut, Framing, SharedEvent};
-use super::paged_slab::PagedSlab;
 use super::reason::Reason;
 use super::stream_spec::StreamSpec;
 use super::subject::Subject;
 use crate::auth::grant::Grant;
+use crate::paged_slab::PagedSlab;
 use crate::usage::Places;
 
 /// A stream's right to be open.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use http::Version;
 use parking_lot::Mutex;
-use slab::Slab;
 use tidings_hub::{Closer, View};
 use tokio::sync::Notify;
 
@@ -15,6 +14,7 @@ use super::reason::Reason;
 use super::slot::Permit;
 use super::subject::Subject;
 use crate::auth::grant::Grant;
+use crate::paged_slab::PagedSlab;
 use crate::usage::Places;
 
 /// A count of open streams with a limit, and a list of those that no shard writes.
@@ -25,7 +25,7 @@ pub(crate) struct Streams {
     lingering: AtomicUsize,
     max: usize,
     none: Notify,
-    bodies: Mutex<Slab<Arc<BodyStream>>>,
+    bodies: Mutex<PagedSlab<Arc<BodyStream>>>,
     /// The number of listed streams that have ended, by reason.
     ended: [AtomicU64; Reason::ALL.len()],
 }
@@ -118,9 +118,9 @@ impl Streams {
         from: usize,
     ) -> (Vec<(usize, Arc<BodyStream>)>, Option<usize>) {
         let bodies = self.bodies.lock();
-        let to = bodies.capacity().min(from.saturating_add(PORTION));
+        let to = bodies.bound().min(from.saturating_add(PORTION));
         let some = (from..to).filter_map(|key| Some((key, Arc::clone(bodies.get(key)?))));
-        (some.collect(), (to < bodies.capacity()).then_some(to))
+        (some.collect(), (to < bodies.bound()).then_some(to))
     }
 
     /// Closes the listed streams of a subject.
@@ -148,10 +148,9 @@ impl StreamPermit {
     /// Lists the stream that has this permit.
     pub(crate) fn list(self, stream: BodyStream, places: Option<Places>) -> ListedStream {
         let mut bodies = self.0.bodies.lock();
-        let place = bodies.vacant_entry();
-        let key = u32::try_from(place.key()).expect("memory holds fewer streams");
+        let key = u32::try_from(bodies.vacant_key()).expect("memory holds fewer streams");
         let stream = Arc::new(BodyStream { key, ..stream });
-        place.insert(Arc::clone(&stream));
+        bodies.insert(Arc::clone(&stream));
         drop(bodies);
         ListedStream { permit: self, _places: places.map(Box::new), stream }
     }
@@ -254,7 +253,7 @@ impl ListedStream {
 
 impl Drop for ListedStream {
     fn drop(&mut self) {
-        self.permit.0.bodies.lock().remove(self.stream.key as usize);
+        self.permit.0.bodies.lock().try_remove(self.stream.key as usize);
     }
 }
 

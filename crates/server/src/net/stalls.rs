@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slab::Slab;
 use tidings_hub::{Hub, Sequence};
 
 use crate::evicted::EvictedRests;
 use crate::net::connections::Activity;
 use crate::net::stream_tasks::WakeTask;
+use crate::paged_slab::PagedSlab;
 
 /// The responses that hyper writes.
 #[derive(Debug, Default)]
 pub(crate) struct Stalls {
     /// The time of the latest look.
     now: AtomicU32,
-    all: Mutex<Slab<Arc<Progress>>>,
+    all: Mutex<PagedSlab<Arc<Progress>>>,
     /// The number of answers, streams excluded, whose clients took nothing for too long.
     answers: AtomicU64,
     /// The evicted events in which streams have stopped, as far as the look under way has found them.
@@ -83,16 +83,15 @@ impl Stalls {
     /// Adds a response.
     pub(crate) fn enter(self: &Arc<Self>, cutter: Cutter) -> Watched {
         let mut all = self.all.lock();
-        let place = all.vacant_entry();
         let progress = Arc::new(Progress {
             waits_since: AtomicU32::new(0),
             late: AtomicU32::new(0),
-            key: u32::try_from(place.key()).expect("memory holds fewer responses"),
+            key: u32::try_from(all.vacant_key()).expect("memory holds fewer responses"),
             is_stalled: AtomicBool::new(false),
             large: Mutex::default(),
             cutter,
         });
-        place.insert(Arc::clone(&progress));
+        all.insert(Arc::clone(&progress));
         drop(all);
         Watched { stalls: Arc::clone(self), progress }
     }
@@ -120,7 +119,7 @@ impl Stalls {
         let now = ticks(now);
         self.now.store(now, Ordering::Relaxed);
         let all = self.all.lock();
-        let to = all.capacity().min(from + PORTION);
+        let to = all.bound().min(from + PORTION);
         let portion = || (from..to).filter_map(|key| all.get(key));
         let mut stalled: Vec<_> = portion()
             .filter(|progress| progress.has_stalled(now, ticks(timeout)))
@@ -128,7 +127,7 @@ impl Stalls {
             .collect();
         let stopped = portion().filter(|progress| progress.has_stopped(now));
         let stopped: Vec<_> = stopped.cloned().collect();
-        let next = (to < all.capacity()).then_some(to);
+        let next = (to < all.bound()).then_some(to);
         // Wakers run and history is asked without the lock.
         drop(all);
         let mut evicted = self.evicted.lock();
@@ -204,7 +203,7 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.stalls.all.lock().remove(self.progress.key as usize);
+        self.stalls.all.lock().try_remove(self.progress.key as usize);
     }
 }
 

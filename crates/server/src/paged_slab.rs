@@ -8,7 +8,7 @@ use std::ops::{Index, IndexMut};
 /// milliseconds, and the memory that it leaves behind stays with the allocator for some seconds, as much as
 /// the slab itself. Here only the first page grows that way.
 #[derive(Debug)]
-pub(super) struct PagedSlab<T> {
+pub(crate) struct PagedSlab<T> {
     /// All but the last are full.
     pages: Vec<Vec<Entry<T>>>,
     /// The vacant entry that is used next, or the number after all entries.
@@ -34,25 +34,25 @@ impl<T> Default for PagedSlab<T> {
 
 impl<T> PagedSlab<T> {
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Numbers are below this.
-    pub(super) fn bound(&self) -> usize {
+    pub(crate) fn bound(&self) -> usize {
         self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len())
     }
 
     /// The number of the next entry.
-    pub(super) fn vacant_key(&self) -> usize {
+    pub(crate) fn vacant_key(&self) -> usize {
         self.next
     }
 
-    pub(super) fn insert(&mut self, value: T) -> usize {
+    pub(crate) fn insert(&mut self, value: T) -> usize {
         let key = self.next;
         self.len += 1;
         if key < self.bound() {
@@ -78,7 +78,7 @@ impl<T> PagedSlab<T> {
     }
 
     /// Removes an entry, if it is there.
-    pub(super) fn try_remove(&mut self, key: usize) -> Option<T> {
+    pub(crate) fn try_remove(&mut self, key: usize) -> Option<T> {
         let entry = self.pages.get_mut(key / PAGE)?.get_mut(key % PAGE)?;
         if let Entry::Vacant(_) = entry {
             return None;
@@ -91,14 +91,14 @@ impl<T> PagedSlab<T> {
         }
     }
 
-    pub(super) fn get(&self, key: usize) -> Option<&T> {
+    pub(crate) fn get(&self, key: usize) -> Option<&T> {
         match self.pages.get(key / PAGE)?.get(key % PAGE)? {
             Entry::Occupied(value) => Some(value),
             Entry::Vacant(_) => None,
         }
     }
 
-    pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
         match self.pages.get_mut(key / PAGE)?.get_mut(key % PAGE)? {
             Entry::Occupied(value) => Some(value),
             Entry::Vacant(_) => None,
@@ -106,7 +106,7 @@ impl<T> PagedSlab<T> {
     }
 
     /// The entries with their numbers.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
         self.pages.iter_mut().flatten().enumerate().filter_map(|(key, entry)| match entry {
             Entry::Occupied(value) => Some((key, value)),
             Entry::Vacant(_) => None,
@@ -114,7 +114,7 @@ impl<T> PagedSlab<T> {
     }
 
     /// Takes all entries out.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
         let Self { pages, .. } = std::mem::take(self);
         pages.into_iter().flatten().filter_map(|entry| match entry {
             Entry::Occupied(value) => Some(value),
