@@ -14,9 +14,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
-use crate::net::connection::{Door, serve};
+use crate::net::connection::{Door, Next, serve};
 use crate::net::connections::Connections;
-use crate::net::tls_stream::TlsEventStream;
 use crate::phase::closing;
 use crate::router::Router;
 
@@ -111,19 +110,24 @@ pub(crate) async fn listen(
     }
 }
 
-/// The event stream that a connection's task leaves behind, if any.
-type Served = Option<TlsEventStream>;
+/// The rest of a connection's life, which its task leaves to another one.
+type Served = Option<Next>;
 
-/// Starts the task of an event stream that the task of its connection has left.
+/// Starts the task of what the task of a connection has left.
 fn go_on(connections: &mut JoinSet<Served>, ended: Result<Served, JoinError>) {
     match ended {
         Ok(None) => {}
-        Ok(Some(stream)) => {
-            let stream = async {
+        Ok(Some(Next::Stream(stream))) => {
+            connections.spawn(async {
                 stream.run().await;
                 None
-            };
-            connections.spawn(stream);
+            });
+        }
+        Ok(Some(Next::Requests(requests))) => {
+            connections.spawn(async {
+                requests.await;
+                None
+            });
         }
         Err(error) if error.is_panic() => {
             error!(error = &error as &dyn std::error::Error, "connection panicked");

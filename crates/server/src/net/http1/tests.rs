@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::http::respond::ShardStream;
 use crate::live::Control;
-use crate::net::connection::{self, Door};
+use crate::net::connection::{self, Door, Next};
 use crate::net::connections::Connections;
 
 /// A connection of a server, and its client.
@@ -96,7 +96,12 @@ async fn what_the_head_refuses_is_answered_before_the_body_comes() {
         client.write_all(format!("{head}\r\n\r\n{rest}").as_bytes()).unwrap();
         client.set_nonblocking(true).unwrap();
         let socket = BareStream::from_std(socket);
-        let mut serving = pin!(connection::serve(socket, (peer, Door::Clear), router, permit));
+        let mut serving = pin!(async {
+            match connection::serve(socket, (peer, Door::Clear), router, permit).await {
+                Some(Next::Requests(requests)) => requests.await,
+                Some(Next::Stream(_)) | None => {}
+            }
+        });
         let mut answer = [0; 12];
         while client.read(&mut answer).is_err() {
             let _ = std::future::poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await;
