@@ -23,11 +23,12 @@ fn logged(mut log: ChildStderr) -> String {
     text
 }
 
-/// Runs `tidings serve` where it is refused at the start, and returns its one sentence.
-fn refused(args: &[&str]) -> String {
-    let mut command = tidings();
-    command.args(["serve", "--listen", "127.0.0.1:0"]).args(args);
-    let Output { status, stdout, stderr } = command.output().unwrap();
+/// Runs `tidings serve` where it is refused at the start, and returns its one sentence. A program that
+/// serves instead is killed when the drill's time is over.
+async fn refused(args: &[&str]) -> String {
+    let mut command = tokio::process::Command::from(tidings());
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(args).kill_on_drop(true);
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
     assert_eq!((status.code(), stdout.len()), (Some(1), 0));
     let sentence = String::from_utf8(stderr).unwrap();
     assert!(sentence.starts_with("tidings: ") && sentence.lines().count() == 1, "{sentence}");
@@ -135,18 +136,18 @@ fn a_folder_that_cannot_be_used_is_one_sentence_and_status_1() {
     drill(async {
         let scratch = Scratch::new();
         // Even root cannot write there.
-        let read_only = refused(&["--data", "/sys"]);
+        let read_only = refused(&["--data", "/sys"]).await;
         assert!(
             read_only
                 .contains("the journal in /sys: the journal's folder cannot be read or written")
         );
         let file = scratch.path("file");
         fs::write(&file, "").unwrap();
-        assert!(refused(&["--data", &file]).contains(&file));
+        assert!(refused(&["--data", &file]).await.contains(&file));
 
         let folder = scratch.path("data");
         let program = Program::start(&["--data", &folder]);
-        assert!(refused(&["--data", &folder]).contains("is in use by another process"));
+        assert!(refused(&["--data", &folder]).await.contains("is in use by another process"));
         let epoch = journal("new-epoch", &folder);
         assert_eq!(epoch.status.code(), Some(1));
         program.publish("news", "still here").await;
@@ -159,7 +160,7 @@ fn a_folder_that_cannot_be_used_is_one_sentence_and_status_1() {
         let checksum = [&bytes[..12], &bytes[16..]].concat();
         bytes[12..16].copy_from_slice(&crc32fast::hash(&checksum).to_le_bytes());
         fs::write(&head, bytes).unwrap();
-        let newer = refused(&["--data", &folder]);
+        let newer = refused(&["--data", &folder]).await;
         assert!(
             newer.contains("is of version 3; this program knows version 2 and older"),
             "{newer}"
