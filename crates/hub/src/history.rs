@@ -16,6 +16,7 @@ mod find_id;
 mod hints;
 mod ids;
 mod kept;
+mod late_losses;
 mod look_back;
 mod losses;
 mod marks;
@@ -58,6 +59,7 @@ pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, HintsMax, Shards};
 use self::ids::IdIndex;
 pub(crate) use self::kept::{Kept, KeptPage, KeptStop, is_matched};
+use self::late_losses::LateLosses;
 pub(crate) use self::look_back::{Latest, LookBack};
 use self::losses::Losses;
 pub(crate) use self::marks::Mark;
@@ -92,6 +94,7 @@ pub(crate) struct History {
     ids: IdIndex,
     ages: AgeLimits,
     partly_evicted: PartlyEvicted,
+    late_losses: LateLosses,
     /// Bytes that blocks cost.
     bytes: usize,
     /// Bytes that the journal has in memory, which are charged to the history.
@@ -165,6 +168,7 @@ impl History {
             ids: IdIndex::default(),
             ages: AgeLimits::new(&retention),
             partly_evicted: PartlyEvicted::default(),
+            late_losses: LateLosses::default(),
             bytes: 0,
             journal_bytes: 0,
             newest_beside: 0,
@@ -243,6 +247,7 @@ impl History {
             + self.ids.bytes()
             + self.ages.bytes()
             + self.partly_evicted.bytes()
+            + self.late_losses.bytes()
             + self.journal_bytes
     }
 

@@ -91,6 +91,17 @@ pub fn run<R: Readers>(seeds: u64, met: &[&str]) {
     }
 }
 
+/// Runs the schedules of some seeds again, which failed once. What they meet is not checked.
+///
+/// # Panics
+///
+/// If a schedule fails.
+pub fn repeat<R: Readers>(seeds: &[u64]) {
+    for &seed in seeds {
+        run_until::<R>(&AtomicU64::new(seed), seed + 1);
+    }
+}
+
 /// Runs one schedule after the other, up to the seed `end`.
 fn run_until<R: Readers>(next: &AtomicU64, end: u64) -> Counts {
     const STEPS: usize = 400;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::late_losses::LateLoss;
 use super::topics::LetGo;
 use super::{Block, History, Kind, TopicKey};
 use crate::cursor::Sequence;
@@ -170,6 +171,7 @@ impl History {
         self.events -= 1;
         // The topics that had evicted it count it as lost: nothing remembers that another topic still held
         // it.
+        self.bury_late_losses(sequence);
         for &key in block.topics(index) {
             if let Some(at) = self.partly_evicted.remove(sequence, key) {
                 self.topics.bury_event(key, sequence, at);
@@ -221,6 +223,9 @@ impl History {
         };
         self.release_entry(&[key], how);
         let is_lost = how == LetGo::Event;
+        if how == LetGo::Superseded && block.topics(index).len() > 1 {
+            self.note_late_losses(key, sequence);
+        }
         if self.is_live(&block, index) {
             if is_lost {
                 self.partly_evicted.insert(sequence, key, self.topics.stamp);
@@ -242,6 +247,24 @@ impl History {
         }
     }
 
+    /// Notes that views of the topic, which superseded an event just now, lose it if other topics had evicted it.
+    fn note_late_losses(&mut self, superseded_in: TopicKey, sequence: Sequence) {
+        for evicted_from in self.partly_evicted.of(sequence) {
+            let loss = LateLoss { sequence, superseded_in, evicted_from };
+            self.late_losses.insert(loss, self.topics.stamp);
+        }
+    }
+
+    /// Keeps of the late losses of an event that no topic holds any more what readers may still have to be told.
+    fn bury_late_losses(&mut self, sequence: Sequence) {
+        self.late_losses.bury_event(sequence);
+        let now = self.topics.stamp;
+        while let Some(loss) = self.late_losses.pop_excess(now) {
+            // Some readers are told of it again.
+            self.topics.bury_event(loss.evicted_from, loss.sequence, now);
+        }
+    }
+
     fn release_entry(&mut self, holders: &[TopicKey], how: LetGo) {
         self.topics.count_evicted(holders.len());
         for &key in holders {
@@ -257,6 +280,7 @@ impl History {
         }
         let (sequence, now) = (block.sequence(index), self.topics.stamp);
         self.events -= 1;
+        self.bury_late_losses(sequence);
         for &key in block.topics(index) {
             // A topic in which a newer event superseded it has not lost it.
             let before = self.partly_evicted.remove(sequence, key);

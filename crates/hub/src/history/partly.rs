@@ -31,6 +31,12 @@ impl PartlyEvicted {
         Some(at)
     }
 
+    /// The topics that have evicted an event.
+    pub(super) fn of(&self, sequence: Sequence) -> impl Iterator<Item = TopicKey> {
+        let notes = self.evicted.range((sequence, TopicKey::MIN)..);
+        notes.take_while(move |((of, _), _)| *of == sequence).map(|((_, topic), _)| *topic)
+    }
+
     /// Returns whether such an event is after a place.
     pub(super) fn is_after(&self, place: Sequence) -> bool {
         self.evicted.last_key_value().is_some_and(|((newest, _), _)| *newest > place)

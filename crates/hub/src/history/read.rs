@@ -4,6 +4,7 @@ use std::iter;
 
 use tidings_proto::EventId;
 
+use super::late_losses::LateLoss;
 use super::reach::Reach;
 use super::topic_state::TopicState;
 use super::{EvictionStamp, Held, History, Kind, Resolved, Selection, Steps, TopicKey};
@@ -218,7 +219,8 @@ impl History {
     ) -> Option<bool> {
         let ReadPosition { after, told_at, .. } = *position;
         let states = || keys.iter().filter_map(|&key| self.topics.get(key));
-        if !states().any(|state| state.past().is_evicted(after, told_at)) {
+        let is_evicted = states().any(|state| state.past().is_evicted(after, told_at));
+        if !is_evicted && !self.late_losses.is_any_since(told_at) {
             return Some(false);
         }
         if states().any(|state| state.past().is_dead(after, told_at)) {
@@ -227,8 +229,8 @@ impl History {
         self.is_partly_lost(keys, position, grant, steps)
     }
 
-    /// The part of [`History::look_for_loss`] for events that other topics still hold, in a view of several
-    /// topics.
+    /// The part of [`History::look_for_loss`] for events that other topics still hold or held longer, in a view
+    /// of several topics.
     fn is_partly_lost(
         &self,
         keys: &[TopicKey],
@@ -237,18 +239,47 @@ impl History {
         steps: &mut Steps,
     ) -> Option<bool> {
         let ReadPosition { after, told_at, .. } = *position;
-        if !self.partly_evicted.is_after(after) {
-            return Some(false);
-        }
-        let evictions = self.partly_evicted.since(told_at);
-        look_through(position, steps, evictions, |(sequence, key), steps| {
+        let in_view = |key| (keys.contains(&key), keys.len());
+        look_through(position, steps, self.partly_since(after, told_at), |partly, steps| {
             steps.take(keys.len());
-            sequence > after
-                && keys.contains(&key)
-                && !self.is_held_in_view(sequence, grant, steps, |key| {
-                    (keys.contains(&key), keys.len())
-                })
+            partly.sequence() > after && self.is_lost_partly(partly, grant, steps, in_view)
         })
+    }
+
+    /// The evictions since a stamp that leave or left an event to other topics, in their order. They may be of
+    /// events before the place; if all are, there may be none.
+    fn partly_since(
+        &self,
+        after: Sequence,
+        told_at: EvictionStamp,
+    ) -> impl Iterator<Item = (EvictionStamp, Partly)> {
+        let has_evicted = self.partly_evicted.is_after(after);
+        let evicted = has_evicted.then(|| self.partly_evicted.since(told_at)).into_iter().flatten();
+        let evicted = evicted.map(|(at, (sequence, key))| (at, Partly::Evicted(sequence, key)));
+        let late = self.late_losses.since(told_at).map(|(at, loss)| (at, Partly::Late(loss)));
+        merge(evicted, late)
+    }
+
+    /// Returns whether such an eviction is a loss of the view. `in_view` is that of
+    /// [`History::is_held_in_view`].
+    fn is_lost_partly(
+        &self,
+        partly: Partly,
+        grant: Option<&Grant>,
+        steps: &mut Steps,
+        in_view: impl Fn(TopicKey) -> (bool, usize),
+    ) -> bool {
+        match partly {
+            Partly::Evicted(sequence, key) => {
+                in_view(key).0 && !self.is_held_in_view(sequence, grant, steps, in_view)
+            }
+            Partly::Late(loss) => {
+                in_view(loss.evicted_from).0
+                    && in_view(loss.superseded_in).0
+                    && !(self.late_losses.is_held(loss)
+                        && self.is_held_in_view(loss.sequence, grant, steps, in_view))
+            }
+        }
     }
 
     /// The part of [`History::look_for_loss`] for views whose patterns match too many topics to go through:
@@ -265,17 +296,14 @@ impl History {
         let matches = |state: &TopicState| view.matches(state.name.as_str());
         let in_view = |key| (self.topics.get(key).is_some_and(matches), cost);
         let dead = self.topics.dead_since(told_at).map(|(at, state)| (at, Eviction::Whole(state)));
-        let has_partly = self.partly_evicted.is_after(after);
-        let partly = has_partly.then(|| self.partly_evicted.since(told_at)).into_iter().flatten();
-        let partly = partly.map(|(at, (sequence, key))| (at, Eviction::Partly(sequence, key)));
+        let partly = self.partly_since(after, told_at);
+        let partly = partly.map(|(at, partly)| (at, Eviction::Partly(partly)));
         look_through(position, steps, merge(dead, partly), |eviction, steps| {
             steps.take(cost);
             match eviction {
                 Eviction::Whole(state) => state.past().is_dead(after, told_at) && matches(state),
-                Eviction::Partly(sequence, key) => {
-                    sequence > after
-                        && in_view(key).0
-                        && !self.is_held_in_view(sequence, grant, steps, in_view)
+                Eviction::Partly(partly) => {
+                    partly.sequence() > after && self.is_lost_partly(partly, grant, steps, in_view)
                 }
             }
         })
@@ -397,8 +425,25 @@ fn is_behind_end(position: ReadPosition, sequence: Sequence) -> bool {
 enum Eviction<'a> {
     /// The latest of the topic's events that no topic holds any more.
     Whole(&'a TopicState),
-    /// One event, which the topic has evicted and another one holds.
-    Partly(Sequence, TopicKey),
+    /// One event that other topics hold or held longer.
+    Partly(Partly),
+}
+
+/// An eviction that leaves or left an event to other topics.
+#[derive(Clone, Copy)]
+enum Partly {
+    /// The topic has evicted the event, and another one holds it.
+    Evicted(Sequence, TopicKey),
+    Late(LateLoss),
+}
+
+impl Partly {
+    fn sequence(self) -> Sequence {
+        match self {
+            Self::Evicted(sequence, _) => sequence,
+            Self::Late(loss) => loss.sequence,
+        }
+    }
 }
 
 /// Looks through evictions since the position was told of them, in their order, until one is a loss;

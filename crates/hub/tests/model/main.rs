@@ -9,11 +9,18 @@
 mod bytewise;
 mod readers;
 
-use tidings_testkit::model::run;
+use tidings_testkit::model::{repeat, run};
 
 use crate::readers::AsyncReaders;
 
 #[test]
 fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
     run::<AsyncReaders>(200, &["places without an event", "reads by pages"]);
+}
+
+/// An event of several topics was evicted from one of them, and superseded in the last one that held it, so that
+/// readers of both were not told.
+#[test]
+fn schedules_that_have_failed_pass() {
+    repeat::<AsyncReaders>(&[100_083, 100_268]);
 }

@@ -92,6 +92,69 @@ fn an_event_that_is_superseded_in_one_topic_and_lost_in_another_is_lost_to_that_
     assert_eq!(history.counted(), history.history.bytes());
 }
 
+/// Looks for a loss that the reader of a view has not been told of. It is told then.
+fn is_told(history: &mut Fixture, topics: &[&str], place: &mut ReadPosition) -> bool {
+    let view = history.view(topics);
+    let is_lost = history.history.look_for_loss(&view, place, &mut Steps::default());
+    place.told_at = history.history.stamp();
+    history.history.release(&view);
+    is_lost.unwrap()
+}
+
+#[test]
+fn an_event_evicted_in_one_topic_and_superseded_later_in_another_is_lost_to_readers_of_both_then() {
+    const VIEWS: [&[&str]; 8] = [
+        &["log"],
+        &["log", "other"],
+        &["last", "other"],
+        &["now/1", "other"],
+        &["now/1", "log"],
+        &["now/*", "log"],
+        &["last", "log"],
+        &["**"],
+    ];
+    let rules = [("now/1", latest()), ("last", latest()), ("log", events(1))];
+    let mut history = with_rules(&rules, Retention::default());
+    let mut places = VIEWS.map(|_| ReadPosition::default());
+    history.push(&["now/1", "last", "log"], Event::new("all"));
+    for (topic, told) in [
+        ("other", &[][..]),
+        ("log", &["log", "log other"]),
+        ("now/1", &["now/1 log", "now/* log"]),
+        ("last", &["last log", "**"]),
+        ("other", &[]),
+    ] {
+        history.publish(topic);
+        for (view, place) in VIEWS.iter().zip(&mut places) {
+            let is_expected = told.contains(&&*view.join(" "));
+            assert_eq!(is_told(&mut history, view, place), is_expected, "{view:?} after {topic}");
+        }
+    }
+    assert_eq!(history.counted(), history.history.bytes());
+}
+
+#[test]
+fn losses_by_a_newer_event_of_another_topic_take_bounded_memory_and_are_all_told() {
+    let mut history = with_rules(&[("now/*", latest()), ("log", events(1))], Retention::default());
+    let mut readers = Vec::new();
+    for number in 0..3000 {
+        let topic = format!("now/{number}");
+        let mut place = ReadPosition { after: history.history.tail(), ..ReadPosition::default() };
+        history.push(&[&topic, "log"], Event::new("x"));
+        history.publish("log");
+        assert!(!is_told(&mut history, &[&topic, "log"], &mut place));
+        history.publish(&topic);
+        readers.push((topic, place));
+    }
+    assert!(history.history.late_losses.bytes() < 150_000);
+    for (topic, mut place) in readers {
+        assert!(!is_told(&mut history, &[&topic, "other"], &mut place.clone()), "{topic}");
+        assert!(is_told(&mut history, &[&topic, "log"], &mut place), "{topic}");
+        assert!(!is_told(&mut history, &[&topic, "log"], &mut place), "{topic}");
+    }
+    assert_eq!(history.counted(), history.history.bytes());
+}
+
 #[test]
 fn the_latest_event_is_lost_when_it_goes_for_another_reason() {
     let mut history =
