@@ -61,6 +61,7 @@ impl Pings {
     }
 
     /// The silence after which something is sent at the latest.
+    #[cfg(feature = "engine")]
     #[must_use]
     pub fn silence(&self, heartbeat: u64) -> u64 {
         self.interval.min(heartbeat)
