@@ -58,7 +58,8 @@ pub(super) fn auth(
     Some(auth)
 }
 
-/// Reads an element of `[[topics]]`: the access to its topics, how their readers are told of gaps, and what is kept of them if it says so.
+/// Reads an element of `[[topics]]`: the access to its topics, how their readers are told of gaps, and
+/// what is kept of them if it says so.
 pub(super) fn topic_rule(
     parser: &mut Parser<'_>,
     value: &Spanned<DeValue<'_>>,
