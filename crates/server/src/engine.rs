@@ -12,6 +12,7 @@ pub(crate) mod failure;
 mod gathered;
 mod lists;
 mod multi_lists;
+mod place;
 pub(crate) mod reason;
 mod shard;
 mod slot;

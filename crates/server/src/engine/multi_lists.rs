@@ -8,18 +8,31 @@ use foldhash::HashMap;
 use tidings_hub::Sequence;
 use tidings_hub::engine::{GroupKey, TopicKey};
 
+use super::place::{Place, Placed};
 use crate::paged_slab::PagedSlab;
 
 /// The lists of a shard.
 #[derive(Debug, Default)]
 pub(super) struct MultiLists {
-    topics: HashMap<TopicKey, u32>,
-    groups: HashMap<GroupKey, u32>,
+    topics: HashMap<TopicKey, ListKey>,
+    groups: HashMap<GroupKey, ListKey>,
     lists: PagedSlab<List>,
     members: PagedSlab<Member>,
 }
 
-/// The slots that have a source. Small, because each topic of each reader may have one.
+/// The slots to which a source's events go.
+///
+/// Most topics of slots that have several are of one slot alone, and need no list: what a list would
+/// have to say stands in the slot's [`Place`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListKey {
+    /// One slot, of which the topic is this source.
+    Alone { member: u32, at: u16 },
+    /// The slots in a list.
+    Shared(u32),
+}
+
+/// The slots that have a source.
 #[derive(Debug)]
 struct List {
     /// The newest entry of the source that the shard was told of.
@@ -51,7 +64,7 @@ struct Entry {
     at: u32,
 }
 
-/// Most sources are of one slot alone if each reader has its own.
+/// Most patterns are of one slot alone if each reader has its own.
 #[derive(Debug)]
 enum Entries {
     One(Entry),
@@ -63,13 +76,9 @@ enum Entries {
 #[derive(Debug)]
 struct Member {
     slot: u32,
-    /// For each source its list, and its place in it.
-    places: Box<[(u32, u32)]>,
+    /// The place of each source.
+    places: Box<[Place]>,
 }
-
-/// A list of slots to which a topic's events go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ListKey(u32);
 
 impl MultiLists {
     pub(super) fn is_empty(&self) -> bool {
@@ -81,40 +90,77 @@ impl MultiLists {
         let sources = topics.iter().map(|&topic| Source::Topic(topic));
         let sources = sources.chain(groups.iter().map(|&group| Source::Group(group)));
         let member = self.members.vacant_key() as u32;
-        let places = sources.enumerate().map(|(at, source)| {
-            let entry = Entry { member, at: at as u32 };
-            let known = match source {
-                Source::Topic(topic) => self.topics.get(&topic),
-                Source::Group(group) => self.groups.get(&group),
-            };
-            if let Some(&list) = known {
-                return (list, self.lists[list as usize].entries.push(entry));
-            }
-            let list = self.lists.insert(List::new(source, entry)) as u32;
-            match source {
-                Source::Topic(topic) => self.topics.insert(topic, list),
-                Source::Group(group) => self.groups.insert(group, list),
-            };
-            (list, 0)
-        });
-        let places = places.collect();
+        let places = sources
+            .enumerate()
+            .map(|(at, source)| self.enter(source, Entry { member, at: at as u32 }))
+            .collect();
         self.members.insert(Member { slot, places }) as u32
+    }
+
+    /// Enters a slot among those of a source; returns its place there.
+    fn enter(&mut self, source: Source, entry: Entry) -> Place {
+        let known = match source {
+            Source::Topic(topic) => self.topics.get(&topic),
+            Source::Group(group) => self.groups.get(&group),
+        };
+        let (key, place) = match (known.copied(), u16::try_from(entry.at), source) {
+            (Some(ListKey::Shared(list)), ..) => {
+                let place = self.lists[list as usize].entries.push(entry);
+                return Place::listed(list, place);
+            }
+            (Some(ListKey::Alone { member, at }), ..) => {
+                let first = Entry { member, at: at.into() };
+                let through = self.through(first);
+                let list = self.lists.insert(List::new(source, through, first)) as u32;
+                *self.place(first) = Place::listed(list, 0);
+                let place = self.lists[list as usize].entries.push(entry);
+                (ListKey::Shared(list), Place::listed(list, place))
+            }
+            (None, Ok(at), Source::Topic(_)) => {
+                (ListKey::Alone { member: entry.member, at }, Place::alone(Sequence::ZERO))
+            }
+            (None, ..) => {
+                let list = self.lists.insert(List::new(source, Sequence::ZERO, entry)) as u32;
+                (ListKey::Shared(list), Place::listed(list, 0))
+            }
+        };
+        match source {
+            Source::Topic(topic) => self.topics.insert(topic, key),
+            Source::Group(group) => self.groups.insert(group, key),
+        };
+        place
     }
 
     /// Removes a slot, with the sources that it was added with, by its number among the members.
     pub(super) fn remove(&mut self, topics: &[TopicKey], groups: &[GroupKey], member: u32) {
         let Some(member) = self.members.try_remove(member as usize) else { return };
-        for (at, (list, place)) in member.places.into_iter().enumerate() {
-            let entries = &mut self.lists[list as usize].entries;
-            if let Some(moved) = entries.swap_remove(place) {
-                self.members[moved.member as usize].places[moved.at as usize].1 = place;
-            } else if entries.as_slice().is_empty() {
+        for (at, place) in member.places.iter().enumerate() {
+            if let Placed::Listed { list, place } = place.get() {
+                let entries = &mut self.lists[list as usize].entries;
+                if let Some(moved) = entries.swap_remove(place) {
+                    *self.place(moved) = Place::listed(list, place);
+                }
+                if !self.lists[list as usize].entries.as_slice().is_empty() {
+                    continue;
+                }
                 self.lists.try_remove(list as usize);
-                match topics.get(at) {
-                    Some(topic) => self.topics.remove(topic),
-                    None => self.groups.remove(&groups[at - topics.len()]),
-                };
             }
+            match topics.get(at) {
+                Some(topic) => self.topics.remove(topic),
+                None => self.groups.remove(&groups[at - topics.len()]),
+            };
+        }
+    }
+
+    fn place(&mut self, Entry { member, at }: Entry) -> &mut Place {
+        &mut self.members[member as usize].places[at as usize]
+    }
+
+    /// The newest entry that the shard was told of, of a topic that one slot alone reads.
+    fn through(&self, Entry { member, at }: Entry) -> Sequence {
+        match self.members[member as usize].places[at as usize].get() {
+            Placed::Alone(through) => through,
+            Placed::Listed { list, .. } => self.lists[list as usize].through,
         }
     }
 
@@ -122,10 +168,16 @@ impl MultiLists {
     pub(super) fn note(&mut self, topic: TopicKey, groups: &[GroupKey], newest: Sequence) -> bool {
         let mut is_read = false;
         for at in 0..=groups.len() {
-            if let Some(ListKey(list)) = self.list(topic, groups, at) {
-                self.lists[list as usize].note(topic, newest);
-                is_read = true;
+            match self.list(topic, groups, at) {
+                None => continue,
+                Some(ListKey::Shared(list)) => self.lists[list as usize].note(topic, newest),
+                Some(ListKey::Alone { member, at }) => {
+                    let entry = Entry { member, at: at.into() };
+                    let through = newest.max(self.through(entry));
+                    *self.place(entry) = Place::alone(through);
+                }
             }
+            is_read = true;
         }
         is_read
     }
@@ -133,19 +185,24 @@ impl MultiLists {
     /// The lists to which a topic's events go: number 0 is the topic's own, those of its groups follow.
     pub(super) fn list(&self, topic: TopicKey, groups: &[GroupKey], at: usize) -> Option<ListKey> {
         match at.checked_sub(1) {
-            None => self.topics.get(&topic),
-            Some(at) => self.groups.get(groups.get(at)?),
+            None => self.topics.get(&topic).copied(),
+            Some(at) => self.groups.get(groups.get(at)?).copied(),
         }
-        .map(|&list| ListKey(list))
     }
 
-    pub(super) fn len(&self, ListKey(list): ListKey) -> usize {
-        self.lists[list as usize].entries.as_slice().len()
+    pub(super) fn len(&self, list: ListKey) -> usize {
+        match list {
+            ListKey::Alone { .. } => 1,
+            ListKey::Shared(list) => self.lists[list as usize].entries.as_slice().len(),
+        }
     }
 
     /// The slot at a place of a list, and its number among the members.
-    pub(super) fn slot(&self, ListKey(list): ListKey, place: usize) -> (u32, u32) {
-        let Entry { member, .. } = self.lists[list as usize].entries.as_slice()[place];
+    pub(super) fn slot(&self, list: ListKey, place: usize) -> (u32, u32) {
+        let member = match list {
+            ListKey::Alone { member, .. } => member,
+            ListKey::Shared(list) => self.lists[list as usize].entries.as_slice()[place].member,
+        };
         (self.members[member as usize].slot, member)
     }
 
@@ -161,18 +218,26 @@ impl MultiLists {
         after: Sequence,
     ) -> bool {
         let places = &self.members[member as usize].places;
-        let mut others = places.iter().filter(|(list, _)| own != Some(ListKey(*list)));
-        others.all(|&(list, _)| self.lists[list as usize].beside(topic) <= after)
+        places.iter().enumerate().all(|(at, place)| match (place.get(), own) {
+            (Placed::Listed { list, .. }, Some(ListKey::Shared(own))) if list == own => true,
+            (Placed::Alone(_), Some(ListKey::Alone { member: owner, at: own }))
+                if owner == member && usize::from(own) == at =>
+            {
+                true
+            }
+            (Placed::Listed { list, .. }, _) => self.lists[list as usize].beside(topic) <= after,
+            (Placed::Alone(through), _) => through <= after,
+        })
     }
 }
 
 impl List {
-    fn new(source: Source, entry: Entry) -> Self {
+    fn new(source: Source, through: Sequence, entry: Entry) -> Self {
         let newest = match source {
             Source::Topic(_) => None,
             Source::Group(_) => Some(Box::default()),
         };
-        Self { through: Sequence::ZERO, newest, entries: Entries::One(entry) }
+        Self { through, newest, entries: Entries::One(entry) }
     }
 
     fn note(&mut self, topic: TopicKey, newest: Sequence) {
@@ -225,10 +290,97 @@ impl Entries {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
+    use tidings_hub::engine::Tap;
+    use tidings_hub::{Hub, Start, Topic, TopicFilter, View};
+
     use super::*;
 
+    /// The lists, and beside them what they should say.
+    #[derive(Default)]
+    struct Lists {
+        lists: MultiLists,
+        /// Members by their slots, with their topics.
+        members: Vec<(u32, u32, Vec<TopicKey>)>,
+        /// The newest entries noted, of the topics that have slots.
+        noted: HashMap<TopicKey, Sequence>,
+    }
+
+    impl Lists {
+        fn check(&self, topics: &[TopicKey], newest: u64) {
+            for &topic in topics {
+                let list = self.lists.list(topic, &[], 0);
+                let mut slots: Vec<u32> = (0..list.map_or(0, |list| self.lists.len(list)))
+                    .map(|place| self.lists.slot(list.expect("it has slots"), place).0)
+                    .collect();
+                slots.sort_unstable();
+                let of_topic = self.members.iter().filter(|(.., own)| own.contains(&topic));
+                let mut expected: Vec<u32> = of_topic.map(|(slot, ..)| *slot).collect();
+                expected.sort_unstable();
+                assert_eq!(slots, expected);
+            }
+            for (_, member, own) in &self.members {
+                for topic in own {
+                    let list = self.lists.list(*topic, &[], 0);
+                    let others = own.iter().filter(|other| *other != topic);
+                    let through = others.map(|other| self.noted[other]).max().unwrap_or_default();
+                    for after in (0..=newest).filter_map(Sequence::new) {
+                        let may_take = self.lists.may_take(*member, (*topic, list), after);
+                        assert_eq!(may_take, through <= after);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
-    fn a_list_takes_32_bytes() {
+    fn topics_of_one_slot_alone_and_of_several_are_listed_alike() {
+        let hub = Hub::default();
+        let tap = Tap::open(&hub, 8, Waker::noop().clone());
+        let names = (0..5).map(|n| TopicFilter::Exact(Topic::new(n.to_string()).unwrap()));
+        let topics = tap.subscribe(&View::new(names), Start::Tail).into_state().1;
+        let topics = topics.topics().to_vec();
+        let mut rng = fastrand::Rng::with_seed(16);
+        for _ in 0..50 {
+            let mut lists = Lists::default();
+            for step in 1..40 {
+                match rng.u32(0..3) {
+                    0 if !lists.members.is_empty() => {
+                        let at = rng.usize(0..lists.members.len());
+                        let (_, member, own) = lists.members.swap_remove(at);
+                        lists.lists.remove(&own, &[], member);
+                        let members = &lists.members;
+                        lists
+                            .noted
+                            .retain(|topic, _| members.iter().any(|(.., own)| own.contains(topic)));
+                    }
+                    1 => {
+                        let topic = topics[rng.usize(0..topics.len())];
+                        let newest = Sequence::new(step).unwrap();
+                        let noted = lists.noted.get_mut(&topic).map(|noted| *noted = newest);
+                        assert_eq!(lists.lists.note(topic, &[], newest), noted.is_some());
+                    }
+                    _ => {
+                        let mut own = topics.clone();
+                        rng.shuffle(&mut own);
+                        own.truncate(rng.usize(2..=3));
+                        let member = lists.lists.add(&own, &[], step as u32);
+                        for topic in &own {
+                            lists.noted.entry(*topic).or_default();
+                        }
+                        lists.members.push((step as u32, member, own));
+                    }
+                }
+                lists.check(&topics, step);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_source_takes_is_small() {
         assert_eq!(size_of::<List>(), 32);
+        assert_eq!(size_of::<(TopicKey, ListKey)>(), 16);
+        assert_eq!(size_of::<Place>(), 8);
     }
 }
