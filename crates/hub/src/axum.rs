@@ -47,7 +47,7 @@ impl IntoResponse for Published {
     }
 }
 
-/// Status 400 or 413 with a sentence for the publisher, 507 if the journal has no room, or 503 if it failed.
+/// Status 400, 409 or 413 with a sentence for the publisher, 507 if the journal has no room, or 503 if it failed.
 impl IntoResponse for PublishError {
     fn into_response(self) -> Response {
         match self {
@@ -60,6 +60,7 @@ impl IntoResponse for PublishError {
                 };
                 (status, self.to_string()).into_response()
             }
+            Self::Stream(_) => (StatusCode::CONFLICT, self.to_string()).into_response(),
             Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response(),
         }
     }

@@ -12,6 +12,7 @@ mod drive;
 mod locating;
 mod reads;
 mod stats;
+mod streams;
 mod tick;
 mod ticket;
 
@@ -31,13 +32,14 @@ pub(crate) use self::reads::Waiting;
 #[cfg(feature = "engine")]
 pub use self::stats::TopicListing;
 pub use self::stats::{HubStats, TopicInfo};
+pub use self::streams::StreamInfo;
 pub(crate) use self::ticket::{Ticket, Wait};
-use crate::cursor::{Epoch, Sequence};
+use crate::cursor::Epoch;
 use crate::history::{History, Retention};
 use crate::journal::{Durability, Journal, Opened};
 use crate::lifetime::lifetime;
+use crate::streams::SharedStreams;
 use crate::time::{Now, millis};
-use crate::view::View;
 use crate::watch::{Due, Watch, WatchList};
 
 /// The configuration of a [`Hub`].
@@ -101,6 +103,8 @@ struct Inner {
     everybody: WatchList,
     clock: Clock,
     counters: Counters,
+    /// The streams of topics. Its lock is taken after the committer's, and held across no commit.
+    streams: SharedStreams,
 }
 
 #[derive(Default)]
@@ -131,7 +135,7 @@ impl Hub {
             opened.oldest
         };
         let history = History::new(opened.epoch, from, config.retention.clone());
-        let history = history.with_past(opened.oldest, keeps).shared(journal.is_shared());
+        let history = history.with_past(opened.oldest, keeps);
         let feed = journal.follow(from);
         let clock = Clock::new(now, config.heartbeat_interval);
         let inner = Inner {
@@ -145,6 +149,7 @@ impl Hub {
             everybody: WatchList::default(),
             clock,
             counters: Counters::default(),
+            streams: SharedStreams::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -182,9 +187,12 @@ impl Hub {
         locating
     }
 
-    /// Finds the earliest held event of a view with a publisher-given ID.
-    pub(crate) fn find_given(&self, view: &View, id: &str) -> Option<Sequence> {
-        locating::find_given(&self.inner.history, view, id, || self.count_cut_look())
+    pub(crate) fn streams_of_topics(&self) -> &SharedStreams {
+        &self.inner.streams
+    }
+
+    pub(crate) fn journal(&self) -> &dyn Journal {
+        &*self.inner.journal
     }
 
     pub(crate) fn reads(&self) -> &Reads {

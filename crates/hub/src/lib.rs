@@ -51,9 +51,10 @@
 // The feature `engine` makes items of several modules reachable, which are unused without it.
 #![cfg_attr(not(feature = "engine"), allow(unreachable_pub, reason = "public with `engine`"))]
 
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
+mod appending;
 #[cfg(feature = "axum")]
 mod axum;
-#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod body;
 mod closer;
 mod cursor;
@@ -92,6 +93,7 @@ mod shape;
 mod start;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod stream_text;
+mod streams;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod subscriber;
 mod time;
@@ -104,6 +106,7 @@ mod watch;
 pub use tidings_proto::JsonError;
 pub use tidings_proto::{Event, EventId, EventType, InvalidEventId, InvalidEventType};
 
+pub use crate::appending::{Appended, Appending};
 pub use crate::body::Body;
 pub use crate::closer::Closer;
 pub use crate::cursor::{Cursor, Epoch, Sequence};
@@ -114,7 +117,7 @@ pub use crate::filter::{InvalidPattern, Pattern, TopicFilter};
 pub use crate::gap::Gap;
 pub use crate::grant::{Grant, PublicTopics};
 pub use crate::history::{Retention, RetentionRule, TopicLimits};
-pub use crate::hub::{Hub, HubBuilder, HubConfig, HubStats, TopicInfo};
+pub use crate::hub::{Hub, HubBuilder, HubConfig, HubStats, StreamInfo, TopicInfo};
 pub use crate::on_end::StreamEnd;
 pub use crate::page::Page;
 pub use crate::publish::{Closing, PublishError, Published, Publishing, PublishingAll};
@@ -122,6 +125,10 @@ pub use crate::request::{InvalidLastEventId, StreamRequest};
 pub use crate::shape::{GapShape, StreamShape};
 pub use crate::start::{LocatedId, Start};
 pub use crate::stream_text::Client;
+pub use crate::streams::{
+    Append, EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason,
+    StreamRefused,
+};
 pub use crate::subscriber::{Found, Subscriber};
 pub use crate::time::{Now, Time};
 pub use crate::topic::{InvalidTopic, Topic};

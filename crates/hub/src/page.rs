@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use crate::cursor::Cursor;
 use crate::entry::{HeldEvent, RawEvent};
 use crate::gap::Gap;
-use crate::history::{ReadMax, Steps};
+use crate::history::{Kind, ReadMax, Steps};
 use crate::hub::{Hub, Wait};
 use crate::reader::{Read, Reader, Rewind, Rewound};
 use crate::start::Start;
@@ -88,6 +88,10 @@ impl Paging {
         let epoch = self.reader.hub().epoch();
         let Self { reader, events_left, bytes_left, has_events, end, .. } = self;
         let read = reader.read_seen(&mut max, Wait::Task(cx.waker()), |seen| {
+            // A page has events alone; whether the stream has ended is its state.
+            if seen.block().kind(seen.index()) != Kind::Event {
+                return;
+            }
             let bytes = seen.block().chunk(seen.index()).len();
             if *has_events && bytes > *bytes_left {
                 let sequence = seen.block().sequence(seen.index()).before();

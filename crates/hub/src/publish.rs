@@ -11,6 +11,7 @@ use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::{Draft, Refused};
 use crate::hub::Hub;
 use crate::journal::{Committing, NotCommitted, Outcome, Submission};
+use crate::streams::StreamRefused;
 use crate::topic::Topic;
 
 impl Hub {
@@ -28,8 +29,13 @@ impl Hub {
             return Publishing::refused(self, reason);
         }
         let given_id = draft.event.id().cloned();
-        let committing = self.submit(&mut std::iter::once(Submission::Event(draft)));
-        Publishing { epoch: self.epoch(), state: State::Submitted(committing, given_id) }
+        let state = if self.has_streams() {
+            State::of(self.submit_among_streams(vec![draft]), given_id)
+        } else {
+            let committing = self.submit(&mut std::iter::once(Submission::Event(draft)));
+            State::Submitted(committing, given_id)
+        };
+        Publishing { epoch: self.epoch(), state }
     }
 
     /// Publishes events in order, or none of them if one is refused. The future yields one
@@ -49,6 +55,10 @@ impl Hub {
             }
         }
         let given_ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
+        if self.has_streams() {
+            let state = State::of(self.submit_among_streams(drafts), given_ids);
+            return PublishingAll { epoch, state };
+        }
         let committing = self.submit(&mut drafts.into_iter().map(Submission::Event));
         PublishingAll { epoch, state: State::Submitted(committing, given_ids) }
     }
@@ -113,6 +123,15 @@ enum State<Ids> {
     Submitted(Committing, Ids),
 }
 
+impl<Ids> State<Ids> {
+    fn of(submitted: Result<Committing, PublishError>, given_ids: Ids) -> Self {
+        match submitted {
+            Ok(committing) => Self::Submitted(committing, given_ids),
+            Err(error) => Self::Refused(error),
+        }
+    }
+}
+
 /// An event that was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -137,6 +156,8 @@ pub enum PublishError {
         /// The rule it breaks.
         reason: Refused,
     },
+    /// An event does not belong to the stream of one of its topics. Nothing was published.
+    Stream(StreamRefused),
     /// Nothing was written of the event, and it will not appear. It may be published again, unless it is
     /// too large.
     NotCommitted(NotCommitted),
@@ -178,7 +199,7 @@ impl Published {
         }
     }
 
-    fn new(
+    pub(crate) fn new(
         epoch: Epoch,
         outcome: Outcome,
         given_id: Option<EventId>,
@@ -251,6 +272,7 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { index, .. } => write!(f, "event {index} was refused"),
+            Self::Stream(why) => write!(f, "nothing was published: {why}"),
             Self::NotCommitted(why) => write!(f, "nothing was published: {why}"),
             Self::Unknown => {
                 f.write_str("the journal failed, so the event may have been committed or not")
@@ -263,7 +285,7 @@ impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { reason, .. } => Some(reason),
-            Self::NotCommitted(_) | Self::Unknown => None,
+            Self::Stream(_) | Self::NotCommitted(_) | Self::Unknown => None,
         }
     }
 }

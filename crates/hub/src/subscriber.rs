@@ -175,6 +175,10 @@ impl Subscriber {
         let read =
             self.reader.read_seen(&mut one, wait, |seen| found = RawEvent::copy(seen, epoch));
         if let Some(found) = found {
+            if read == Read::Closed {
+                // This is the end of the topic's stream: nothing comes after it.
+                self.watch.mark_due(Due::Close);
+            }
             self.reader.hub().count_delivered(1);
             return Poll::Ready(found.decode().map(Found::Event));
         }

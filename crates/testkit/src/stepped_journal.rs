@@ -45,9 +45,6 @@ struct State {
     reads: u64,
     waiting: Vec<Waker>,
     follower: Option<Waker>,
-    awaiting_feed: Vec<Waker>,
-    /// True if it keeps nothing that its feed has handed over, and others commit to it as well.
-    is_shared: bool,
     /// How many of the newest entries a hub begins with.
     newest: u64,
     page_entries: usize,
@@ -76,8 +73,6 @@ impl SteppedJournal {
             reads: 0,
             waiting: Vec::new(),
             follower: None,
-            awaiting_feed: Vec::new(),
-            is_shared: false,
             newest: u64::MAX,
             page_entries,
             rules: Vec::new(),
@@ -88,13 +83,6 @@ impl SteppedJournal {
     #[must_use]
     pub fn beginning_with(self, newest: u64) -> Self {
         self.state().newest = newest;
-        self
-    }
-
-    /// Keeps nothing that its feed has handed over, and lets others commit to it as well.
-    #[must_use]
-    pub fn shared(self) -> Self {
-        self.state().is_shared = true;
         self
     }
 
@@ -112,13 +100,12 @@ impl SteppedJournal {
 
     /// Hands everything up to a sequence to the feed.
     pub fn feed_through(&self, through: Sequence) {
-        let wakers = {
+        let follower = {
             let mut state = self.state();
             state.fed = state.fed.max(through.min(state.tail));
-            let follower = state.follower.take();
-            std::mem::take(&mut state.awaiting_feed).into_iter().chain(follower).collect::<Vec<_>>()
+            state.follower.take()
         };
-        wakers.into_iter().for_each(Waker::wake);
+        follower.into_iter().for_each(Waker::wake);
     }
 
     /// Hands everything to the feed.
@@ -252,6 +239,7 @@ impl State {
                 entry
             }
             Submission::Close(topic) => entry(topic.into(), Content::Close),
+            Submission::Stream(topic, mark) => entry(topic.into(), Content::Stream(mark)),
             _ => return Outcome::Unknown,
         };
         self.tail = sequence;
@@ -349,12 +337,7 @@ impl Journal for SteppedJournal {
     }
 
     fn oldest(&self) -> Option<Sequence> {
-        let state = self.state();
-        (!state.is_shared).then_some(state.oldest)
-    }
-
-    fn is_shared(&self) -> bool {
-        self.state().is_shared
+        Some(self.state().oldest)
     }
 
     fn newest(&self, _bytes: usize) -> Sequence {
@@ -363,21 +346,7 @@ impl Journal for SteppedJournal {
     }
 
     fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {
-        let journal = self.clone();
-        let asked = self.later(|state| (state.tail, state.is_shared));
-        Box::pin(async move {
-            let (tail, is_shared) = asked.await?;
-            poll_fn(|cx| {
-                let mut state = journal.state();
-                if !is_shared || state.fed >= tail {
-                    return Poll::Ready(());
-                }
-                state.awaiting_feed.push(cx.waker().clone());
-                Poll::Pending
-            })
-            .await;
-            Ok(tail)
-        })
+        self.later(|state| state.tail)
     }
 
     fn read(

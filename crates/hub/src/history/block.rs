@@ -22,6 +22,7 @@ use tidings_proto::{Event, EventId, encode};
 use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::history::TopicKey;
 use crate::journal::{Content, Entry};
+use crate::streams::{EndNotice, StreamMark};
 use crate::time::Time;
 use crate::via::Via;
 
@@ -61,6 +62,12 @@ enum SlotTopics {
 pub(crate) enum Kind {
     Event,
     Close,
+    /// A mark of a stream that readers do not see.
+    Mark,
+    /// The end of a stream, which its readers are sent.
+    End,
+    /// The end of a stream of which its readers are sent nothing.
+    SilentEnd,
 }
 
 /// Minimum growth of a block: a few small events.
@@ -330,6 +337,16 @@ impl BlockBuilder {
                 (Kind::Event, event.id().is_some())
             }
             Content::Close => (Kind::Close, false),
+            Content::Stream(StreamMark::End(close)) if close.notice == EndNotice::Event => {
+                // A stream is of one topic.
+                if let Some(topic) = entry.topics.as_slice().first() {
+                    let cursor = Cursor { epoch, sequence: entry.sequence };
+                    self.encode(&close.to_event(topic), cursor, None);
+                }
+                (Kind::End, false)
+            }
+            Content::Stream(StreamMark::End(_)) => (Kind::SilentEnd, false),
+            Content::Stream(_) => (Kind::Mark, false),
         };
         self.slots.push(Slot {
             start,

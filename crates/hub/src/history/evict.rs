@@ -200,8 +200,11 @@ impl History {
         if holders.is_empty() {
             return false;
         }
-        let is_event = block.kind(index) == Kind::Event;
-        let how = if is_event { LetGo::Event } else { LetGo::End };
+        let how = match block.kind(index) {
+            Kind::Event => LetGo::Event,
+            Kind::Close => LetGo::End,
+            Kind::Mark | Kind::End | Kind::SilentEnd => LetGo::Mark,
+        };
         self.release_entry(&holders, how);
         self.forget_entry(block, index, &holders);
         true
@@ -215,11 +218,11 @@ impl History {
         let (at, index) = self.position_after(sequence.before());
         let block = Arc::clone(&self.blocks[at].block);
         // No rule is about ends, so that a journal has not dropped them.
-        let is_end = block.kind(index) != Kind::Event;
-        let how = match (is_end, self.keeps) {
-            (false, _) => how,
-            (true, true) => LetGo::Released { is_end },
-            (true, false) => LetGo::End,
+        let how = match (block.kind(index), self.keeps) {
+            (Kind::Event, _) => how,
+            (_, true) => LetGo::Released { is_end: true },
+            (Kind::Close, false) => LetGo::End,
+            (_, false) => LetGo::Mark,
         };
         self.release_entry(&[key], how);
         let is_lost = how == LetGo::Event;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::read::ends;
+use super::read::{ends, is_ended_by_ends};
 use super::{Block, BlockBuilder, History, Kind, ReadMax, ReadPosition, Resolved, Selection};
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::Topics;
@@ -46,6 +46,8 @@ pub(crate) enum KeptStop {
     Full,
     /// The topic's streams were closed here.
     Closed(Sequence),
+    /// The topic's stream ended, and the position is after its end.
+    StreamEnd,
 }
 
 impl KeptPage {
@@ -162,18 +164,25 @@ impl History {
             }
             if self.is_in_view_of(view, page, kept) {
                 match kept.block.kind(kept.index) {
-                    Kind::Event => {
+                    kind @ (Kind::Event | Kind::End) => {
                         let chunk = kept.block.chunk(kept.index).len();
                         if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
                             return KeptStop::Full;
                         }
                         (bytes, entries) = (bytes + chunk, entries + 1);
                         visit(kept);
+                        if kind == Kind::End && is_ended_by_ends(view, *position) {
+                            position.after = sequence;
+                            return KeptStop::StreamEnd;
+                        }
                     }
                     Kind::Close if ends(view, *position, sequence) => {
                         return KeptStop::Closed(sequence);
                     }
-                    Kind::Close => {}
+                    Kind::SilentEnd if is_ended_by_ends(view, *position) => {
+                        return KeptStop::StreamEnd;
+                    }
+                    Kind::Close | Kind::Mark | Kind::SilentEnd => {}
                 }
             }
             position.after = sequence;

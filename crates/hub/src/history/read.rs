@@ -90,18 +90,23 @@ impl History {
             if step.in_view {
                 match block.kind(index) {
                     Kind::Event if is_conflating && self.is_conflated(view, step.held) => {}
-                    Kind::Event => {
+                    kind @ (Kind::Event | Kind::End) => {
                         let chunk = block.chunk(index).len();
                         if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
                             return Stop::Full;
                         }
                         (bytes, entries) = (bytes + chunk, entries + 1);
                         visit(step.held);
+                        if kind == Kind::End && is_ended_by_ends(view, *position) {
+                            position.after = step.held.sequence();
+                            return Stop::Closed;
+                        }
                     }
                     Kind::Close if ends(view, *position, step.held.sequence()) => {
                         return Stop::Closed;
                     }
-                    Kind::Close => {}
+                    Kind::SilentEnd if is_ended_by_ends(view, *position) => return Stop::Closed,
+                    Kind::Close | Kind::Mark | Kind::SilentEnd => {}
                 }
             }
             position.after = step.held.sequence();
@@ -347,12 +352,18 @@ impl History {
         }
         for step in self.forward(&reach, view.grant(), position.after) {
             let sequence = step.held.sequence();
-            if step.in_view && step.held.block.kind(step.held.index) == Kind::Event {
+            let kind = step.held.block.kind(step.held.index);
+            if step.in_view && kind == Kind::Event {
                 position.after = position.after.max(sequence.before());
                 let oldest = step.held.block.id(step.held.index, self.epoch);
                 return Passed::To(Some(oldest));
             }
-            if step.in_view && ends(view, *position, sequence) {
+            let is_end = match kind {
+                Kind::Close => ends(view, *position, sequence),
+                Kind::End | Kind::SilentEnd => is_ended_by_ends(view, *position),
+                Kind::Event | Kind::Mark => false,
+            };
+            if step.in_view && is_end {
                 return Passed::To(None);
             }
             position.after = sequence;
@@ -415,6 +426,12 @@ impl History {
 /// Returns whether an end of a topic's streams at `sequence` ends the stream at the position.
 pub(super) fn ends(view: &Resolved, position: ReadPosition, sequence: Sequence) -> bool {
     matches!(view.selection(), Selection::One(_)) && is_behind_end(position, sequence)
+}
+
+/// Returns whether the end of a topic's stream ends the response to this reader: it reads that topic alone,
+/// and has a response that can end.
+pub(super) fn is_ended_by_ends(view: &Resolved, position: ReadPosition) -> bool {
+    view.only_topic().is_some() && position.joined != Sequence::MAX
 }
 
 fn is_behind_end(position: ReadPosition, sequence: Sequence) -> bool {

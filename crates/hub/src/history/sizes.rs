@@ -50,7 +50,7 @@ fn size_of_entry(entry: &Entry) -> u32 {
             let event_type = Some(event.event_type()).filter(|it| !it.is_message());
             event.data().len() + id + event_type.map_or(0, |it| it.as_str().len())
         }
-        Content::Close => 0,
+        Content::Close | Content::Stream(_) => 0,
     };
     let names = entry.topics.as_slice().iter().map(Topic::as_str).map(str::len).sum::<usize>();
     u32::try_from(ENTRY_BYTES + text + names).unwrap_or(u32::MAX)

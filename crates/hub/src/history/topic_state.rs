@@ -60,7 +60,7 @@ pub(super) struct Past {
     pub(super) released_through: Sequence,
     /// The newest event there ever was, of a topic with a rule.
     pub(super) newest_event: Sequence,
-    /// How many entries that ended the topic's streams are held.
+    /// How many entries that are no events are held: those that ended the topic's streams, and marks.
     pub(super) ends_held: u32,
     /// The topic's rule. It stands here because a topic with a rule has lost something sooner or later.
     rule: Option<RuleNumber>,
@@ -77,9 +77,11 @@ impl Past {
         Self { rule, released_through, ..self.clone() }
     }
 
-    /// Returns whether the topic itself has lost or ended something, or has a rule.
+    /// Returns whether the topic itself has lost or ended something, holds a mark, or has a rule.
     pub(super) fn is_own(&self) -> bool {
-        self.rule.is_some() || self.let_go_through.max(self.ended_through) != Sequence::ZERO
+        self.rule.is_some()
+            || self.ends_held != 0
+            || self.let_go_through.max(self.ended_through) != Sequence::ZERO
     }
 
     pub(super) fn rule(&self) -> Option<RuleNumber> {

@@ -74,7 +74,9 @@ pub(super) enum LetGo {
     Superseded,
     /// An end of the topic's streams, which is no loss.
     End,
-    /// The journal keeps the entry; it may be an end.
+    /// A mark of the topic's stream, which is no loss.
+    Mark,
+    /// The journal keeps the entry; it may be an end or a mark.
     Released { is_end: bool },
 }
 
@@ -286,6 +288,17 @@ impl TopicTable {
         }
     }
 
+    /// Notes that an entry of the topic is a mark of its stream, and no event.
+    pub(super) fn note_mark(&mut self, key: TopicKey) {
+        if let Some(state) = self.slots.get_mut(key) {
+            self.bytes -= state.bytes();
+            let released = self.unknown_released;
+            let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
+            past.ends_held += 1;
+            self.bytes += state.bytes();
+        }
+    }
+
     /// Notes an entry, found in the journal, that ended the topic's streams.
     pub(super) fn note_released_end(&mut self, key: TopicKey, sequence: Sequence) {
         if let Some(state) = self.slots.get_mut(key) {
@@ -326,6 +339,7 @@ impl TopicTable {
                 past.evicted_end = sequence;
                 past.ends_held -= 1;
             }
+            LetGo::Mark => past.ends_held -= 1,
             LetGo::Released { is_end } => {
                 past.released_through = sequence;
                 past.ends_held -= u32::from(is_end);

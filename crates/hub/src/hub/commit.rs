@@ -91,15 +91,27 @@ impl Hub {
     }
 
     pub(crate) fn submit(&self, submissions: &mut dyn Iterator<Item = Submission>) -> Committing {
-        let Inner { journal, committer, clock, .. } = &*self.inner;
-        let committing = journal.append(submissions, clock.now());
-        let appended = committer.lock().try_commit(self.inner.committed());
+        let committing = self.submit_only(submissions);
+        self.commit_submitted();
+        committing
+    }
+
+    /// Submits, and leaves the commit to [`Hub::commit_submitted`].
+    pub(crate) fn submit_only(
+        &self,
+        submissions: &mut dyn Iterator<Item = Submission>,
+    ) -> Committing {
+        self.inner.journal.append(submissions, self.inner.clock.now())
+    }
+
+    /// Brings into history what the journal has committed, and wakes its readers.
+    pub(crate) fn commit_submitted(&self) {
+        let appended = self.inner.committer.lock().try_commit(self.inner.committed());
         // `None` if another publisher has committed our entries. An error is reported to the follower of
         // the journal, whose next call fails as well.
         if let Ok(Some(appended)) = appended {
             self.wake(appended);
         }
-        committing
     }
 
     /// Wakes the readers of the appended entries. No lock is held: a woken reader takes one at once, and
@@ -130,7 +142,8 @@ impl Inner {
     }
 
     fn committed(&self) -> Committed<'_> {
-        let Self { history, clock, journal, .. } = self;
-        Committed { history, uptime: clock.uptime(), journal_bytes: journal.bytes() }
+        let Self { history, clock, journal, streams, .. } = self;
+        let (uptime, journal_bytes) = (clock.uptime(), journal.bytes());
+        Committed { history, uptime, journal_bytes, streams }
     }
 }

@@ -6,7 +6,8 @@ use parking_lot::RwLock;
 
 use crate::cursor::{Epoch, Sequence};
 use crate::history::{Appended, BlockBuilder, History};
-use crate::journal::{Entry, Feed, JournalError, Opened};
+use crate::journal::{Content, Entry, Feed, JournalError, Opened};
+use crate::streams::SharedStreams;
 use crate::time::{Time, millis};
 
 /// The journal's feed, and buffers that are reused from commit to commit.
@@ -29,6 +30,7 @@ pub(super) struct Committed<'a> {
     pub(super) uptime: u64,
     /// Bytes that the journal has in memory.
     pub(super) journal_bytes: usize,
+    pub(super) streams: &'a SharedStreams,
 }
 
 /// Maximum room kept for entries, about 10 KB: only batches have more at once.
@@ -89,10 +91,15 @@ impl Committer {
     }
 
     fn commit(&mut self, with: Committed<'_>, appended: &mut Appended) {
+        let mut has_streams = with.streams.is_used();
         // A journal's clock may have been set back.
         for entry in &mut self.entries {
             entry.time = entry.time.max(self.time);
             self.time = entry.time;
+            has_streams |= matches!(entry.content, Content::Stream(_));
+        }
+        if has_streams {
+            with.streams.note(&mut self.entries, self.recovered, with.uptime);
         }
         let mut rest = self.entries.as_slice();
         while !rest.is_empty() {

@@ -32,10 +32,9 @@ impl Hub {
         while self.write().expire(uptime as i64) {}
         if self.read().keeps() {
             self.expire_kept();
-        }
-        if self.read().is_asked() {
             self.inner.reads.try_again();
         }
+        self.end_due_streams();
         // Shards have no clock; they do their due work when they are woken.
         let taps = self.read().shards.wakers();
         taps.into_iter().for_each(Waker::wake);

@@ -5,6 +5,7 @@ use std::fmt;
 use super::error::JournalFuture;
 use crate::cursor::Sequence;
 use crate::draft::Draft;
+use crate::streams::StreamMark;
 use crate::topic::Topic;
 
 /// A request of a hub to its journal.
@@ -15,6 +16,8 @@ pub enum Submission {
     Event(Draft),
     /// Closes the streams of exactly this topic that are open now.
     Close(Topic),
+    /// Marks the topic's stream.
+    Stream(Topic, StreamMark),
 }
 
 /// Drafts on their way to being committed.
@@ -54,8 +57,6 @@ pub enum Outcome {
 pub enum NotCommitted {
     /// Too much is waiting to be committed. That passes by itself.
     Busy,
-    /// The journal's store cannot be reached now. That passes by itself.
-    Unreachable,
     /// There is no room where the journal keeps its entries.
     Full,
     /// The journal has failed, and commits nothing until it is opened again.
@@ -68,7 +69,6 @@ impl fmt::Display for NotCommitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Busy => "too much is waiting to be committed",
-            Self::Unreachable => "the store of the journal cannot be reached now",
             Self::Full => "there is no room where the journal keeps its entries",
             Self::Stopped => "the journal has failed and commits nothing until it is opened again",
             Self::TooLarge => "the event is larger than the journal takes",

@@ -4,7 +4,7 @@
 //! arrive during a sync are written and synced together by the next one, and answered after it. A full
 //! segment gets a footer, an index by topic and ID. `docs/journal.md` draws every byte.
 //!
-//! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `record`,
+//! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `mark`, `record`,
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
 //! records; `catalog` holds all segments; `portion`, `appender` and `seal` write, `cleaning` and
 //! `cleaned` write again; `survey` and `recovery` open; `fetch`, `lookup`, `read` and `newest` read;
@@ -33,6 +33,7 @@ mod head;
 mod index;
 mod keyspans;
 mod lookup;
+mod mark;
 mod newest;
 mod notes;
 mod portion;
@@ -428,6 +429,14 @@ impl Journal for DiskJournal {
             let page = answer.await.ok_or_else(closed)?;
             page.map_err(|error| failed("the journal", error))
         })
+    }
+
+    fn marks(
+        &self,
+        after: Sequence,
+        max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
+        self.read(TopicSet::Topics(Arc::new([index::MARKS])), after, max)
     }
 
     fn find(

@@ -4,6 +4,7 @@ use tidings_proto::Event;
 
 use crate::cursor::Sequence;
 use crate::draft::Topics;
+use crate::streams::StreamMark;
 use crate::time::Time;
 use crate::via::Via;
 
@@ -42,4 +43,6 @@ pub enum Content {
     Event(Event),
     /// Closes the streams of exactly this topic that were open when it was committed.
     Close,
+    /// Belongs to the topic's stream.
+    Stream(StreamMark),
 }

@@ -94,6 +94,7 @@ impl State {
                 (draft.topics, draft.private, draft.via, Content::Event(draft.event))
             }
             Submission::Close(topic) => (topic.into(), false, None, Content::Close),
+            Submission::Stream(topic, mark) => (topic.into(), false, None, Content::Stream(mark)),
         };
         self.tail = self.tail.next();
         let entry = Entry { sequence: self.tail, time: self.time, topics, private, via, content };

@@ -155,6 +155,7 @@ impl ReaderState {
         *after = position.after;
         match stop {
             KeptStop::Full => Read::Full,
+            KeptStop::StreamEnd => Read::Closed,
             KeptStop::Closed(at) => {
                 hub.write().note_kept_end(&self.resolved, at);
                 Read::Closed
@@ -190,7 +191,7 @@ impl ReaderState {
                 *after = position.after;
                 self.tell_gap(hub, *after, None)
             }
-            (None, KeptStop::Full) => {
+            (None, KeptStop::Full | KeptStop::StreamEnd) => {
                 *after = position.after;
                 Read::Full
             }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Reader, WHOLE};
 use crate::cursor::Sequence;
-use crate::history::{Kept, KeptStop, Latest, ReadMax, ReadPosition, Steps};
+use crate::history::{Kept, KeptStop, Kind, Latest, ReadMax, ReadPosition, Steps};
 use crate::hub::{Locating, Wait, Wanted};
 
 /// A look for a view's latest events.
@@ -118,7 +118,8 @@ impl Reader {
             let mut max = ReadMax { bytes: usize::MAX, entries: usize::MAX, steps };
             let note = |kept: Kept<'_>| {
                 let sequence = kept.block.sequence(kept.index);
-                found.extend((sequence <= through).then_some(sequence));
+                let is_event = kept.block.kind(kept.index) == Kind::Event;
+                found.extend((is_event && sequence <= through).then_some(sequence));
             };
             let history = self.hub.read();
             if let KeptStop::Closed(at) =

@@ -18,4 +18,5 @@ mod keys;
 mod notes;
 mod reading;
 mod stats;
+mod streams;
 mod support;

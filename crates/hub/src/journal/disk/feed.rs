@@ -64,7 +64,7 @@ impl Fed {
 fn bytes_of(entry: &Entry) -> usize {
     let data = match &entry.content {
         Content::Event(event) => event.data().len(),
-        Content::Close => 0,
+        Content::Close | Content::Stream(_) => 0,
     };
     size_of::<Entry>() + data
 }

@@ -11,6 +11,10 @@ use crate::journal::{Content, Entry};
 use crate::time::Time;
 use crate::topic::Topic;
 
+/// The name under which the marks of the streams of all topics are listed. Events of a topic of this name may come
+/// with them.
+pub(super) const MARKS: Topic = Topic::from_static("tidings:streams");
+
 /// The positions of a segment's records, and the records by topic, ID and idempotency key.
 ///
 /// Records are numbered from zero within their segment.
@@ -70,6 +74,9 @@ impl MemoryIndex {
         self.push_unknown(entry.sequence, at, end);
         for topic in entry.topics.as_slice() {
             self.push_topic(topic, number);
+        }
+        if let Content::Stream(_) = &entry.content {
+            self.push_topic(&MARKS, number);
         }
         if let Content::Event(event) = &entry.content
             && let Some(id) = event.id()

@@ -138,5 +138,8 @@ fn into_entry(
         Submission::Close(topic) => {
             (Entry::new(sequence, time, topic.into(), Content::Close), None)
         }
+        Submission::Stream(topic, mark) => {
+            (Entry::new(sequence, time, topic.into(), Content::Stream(mark)), None)
+        }
     }
 }

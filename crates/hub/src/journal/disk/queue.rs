@@ -125,7 +125,7 @@ impl Queue {
 fn bytes_of(submission: &Submission) -> usize {
     let data = match submission {
         Submission::Event(draft) => draft.event.data().len(),
-        Submission::Close(_) => 0,
+        Submission::Close(_) | Submission::Stream(..) => 0,
     };
     size_of::<Submission>() + data
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidings_proto::{Event, EventId, EventType};
 
 use super::bytes::{Input, Salt, put_text, put_varint};
+use super::mark;
 use crate::cursor::Sequence;
 use crate::draft::{IdempotencyKey, Topics};
 use crate::journal::{Content, Entry, Submission};
@@ -17,6 +18,7 @@ pub(super) const HEADER_BYTES: usize = 8;
 
 const KIND_EVENT: u8 = 1;
 const KIND_CLOSE: u8 = 2;
+const KIND_STREAM: u8 = 3;
 
 const PRIVATE: u8 = 1;
 const HAS_ID: u8 = 1 << 1;
@@ -86,6 +88,11 @@ pub(super) fn encode(
             out.extend_from_slice(&[KIND_CLOSE, 0]);
             put_place(out, time, std::slice::from_ref(topic));
         }
+        Submission::Stream(topic, mark) => {
+            out.extend_from_slice(&[KIND_STREAM, 0]);
+            put_place(out, time, std::slice::from_ref(topic));
+            mark::put(out, mark);
+        }
     }
     let body_bytes = (out.len() - at - HEADER_BYTES) as u32;
     out[at + 4..at + HEADER_BYTES].copy_from_slice(&body_bytes.to_le_bytes());
@@ -125,7 +132,7 @@ pub(super) fn decode(bytes: &[u8], salt: Salt, sequence: Sequence) -> Option<(De
 fn decode_body(body: &[u8], sequence: Sequence) -> Option<Decoded> {
     let mut input = Input(body);
     let kind = input.u8()?;
-    if !matches!(kind, KIND_EVENT | KIND_CLOSE) {
+    if !matches!(kind, KIND_EVENT | KIND_CLOSE | KIND_STREAM) {
         return Some(Decoded::Unknown);
     }
     let flags = input.u8()?;
@@ -136,7 +143,15 @@ fn decode_body(body: &[u8], sequence: Sequence) -> Option<Decoded> {
     let topics = take_topics(&mut input)?;
     let mut entry = Entry::new(sequence, time, topics, Content::Close);
     entry.private = flags & PRIVATE != 0;
-    let key = if kind == KIND_EVENT { take_event(&mut input, flags, &mut entry)? } else { None };
+    let mut key = None;
+    match kind {
+        KIND_EVENT => key = take_event(&mut input, flags, &mut entry)?,
+        KIND_STREAM => match mark::take(&mut input)? {
+            Some(mark) => entry.content = Content::Stream(mark),
+            None => return Some(Decoded::Unknown),
+        },
+        _ => {}
+    }
     Some(Decoded::Known(Record { entry, key }))
 }
 
@@ -191,6 +206,7 @@ mod tests {
     use super::super::bytes::Identity;
     use super::*;
     use crate::draft::Draft;
+    use crate::streams::{StreamMark, StreamOptions};
 
     fn salt() -> Salt {
         Salt::new(&Identity([7; 16]), Sequence::new(1).unwrap())
@@ -213,6 +229,7 @@ mod tests {
                     .with_idempotency_key(IdempotencyKey::new("k").unwrap().at(300)),
             ),
             Submission::Close(topic("a")),
+            Submission::Stream(topic("a"), StreamMark::Begin(StreamOptions::default())),
         ]
     }
 
@@ -238,6 +255,9 @@ mod tests {
                 }
                 (Submission::Close(topic), Content::Close) => {
                     assert_eq!(record.entry.topics.as_slice(), [topic]);
+                }
+                (Submission::Stream(topic, mark), Content::Stream(found)) => {
+                    assert_eq!((record.entry.topics.as_slice(), found), (&[topic][..], mark));
                 }
                 (submission, content) => panic!("{submission:?} came back as {content:?}"),
             }

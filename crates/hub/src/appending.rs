@@ -1,0 +1,267 @@
+//! Requests to a stream: they are submitted in the order in which they are decided.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tidings_proto::EventId;
+
+use crate::cursor::{Cursor, Epoch};
+use crate::draft::Draft;
+use crate::hub::Hub;
+use crate::journal::{Committing, NotCommitted, Outcome, Submission};
+use crate::publish::{PublishError, Published};
+use crate::streams::{Append, Committed, Failure, StreamMark, Verdict, answer_of, poll_outcomes};
+use crate::topic::Topic;
+
+/// The outcome of [`Hub::append`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// Its events.
+    pub published: Vec<Published>,
+    /// The place where the stream begins, if the request began it.
+    pub begin: Option<Cursor>,
+    /// The place where the stream ends, if the request ended it.
+    pub end: Option<Cursor>,
+    /// Whether this request had been sent before: by the producer, or with the same key. Nothing was published
+    /// this time.
+    pub is_duplicate: bool,
+}
+
+/// Events that are being appended to a stream: a future of what was [`Appended`], or of the
+/// [`PublishError`].
+///
+/// # Cancel safety
+///
+/// Dropping it takes nothing back: the events are committed all the same.
+#[must_use = "the events are published in any case, but only this future reports an error"]
+pub struct Appending {
+    hub: Hub,
+    topic: Topic,
+    state: State,
+}
+
+enum State {
+    Done(Result<Appended, PublishError>),
+    Submitted(Submitted),
+}
+
+struct Submitted {
+    committing: Committing,
+    given_ids: Vec<Option<EventId>>,
+    shape: Shape,
+}
+
+/// How the marks lie around the events of a request.
+#[derive(Clone, Copy)]
+struct Shape {
+    before: usize,
+    is_begin: bool,
+    is_end: bool,
+}
+
+impl Failure {
+    fn into_error(self) -> PublishError {
+        match self {
+            Self::NotCommitted(why) => PublishError::NotCommitted(why),
+            Self::Unknown => PublishError::Unknown,
+        }
+    }
+}
+
+impl Verdict {
+    fn into_accepted(self) -> Result<(Vec<StreamMark>, Option<StreamMark>), PublishError> {
+        match self {
+            Self::Accept { before, after } => Ok((before, after)),
+            // What a request is repeated for is answered before this.
+            Self::Duplicate | Self::Repeated => Ok((Vec::new(), None)),
+            Self::Refused(why) => Err(PublishError::Stream(why)),
+            Self::Unsettled(failure) => Err(failure.into_error()),
+        }
+    }
+}
+
+impl Hub {
+    /// Submits events if they belong to the streams of all of their topics.
+    pub(crate) fn submit_among_streams(
+        &self,
+        drafts: Vec<Draft>,
+    ) -> Result<Committing, PublishError> {
+        let mut state = self.streams_of_topics().lock();
+        state.note_left();
+        let topics = || drafts.iter().flat_map(|draft| draft.topics.as_slice());
+        topics()
+            .try_for_each(|topic| state.streams.check_event(topic).into_accepted().map(drop))?;
+        let now = self.clock().uptime();
+        topics().for_each(|topic| state.streams.count_event(topic, now));
+        let committing = self.submit_only(&mut drafts.into_iter().map(Submission::Event));
+        drop(state);
+        self.commit_submitted();
+        Ok(committing)
+    }
+
+    /// Publishes events of one topic to its stream, which may begin before them and end after them: all
+    /// of it or nothing. They are submitted at the call.
+    ///
+    /// # Panics
+    ///
+    /// If an event has another topic than this one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn append(&self, topic: Topic, request: &Append, drafts: Vec<Draft>) -> Appending {
+        let state = self.submit_append(&topic, request, drafts);
+        let is_submitted = matches!(state, State::Submitted(_));
+        let mut appending = Appending { hub: self.clone(), topic, state };
+        if is_submitted {
+            self.commit_submitted();
+            appending.finish_at_once();
+        }
+        appending
+    }
+
+    fn submit_append(&self, topic: &Topic, request: &Append, drafts: Vec<Draft>) -> State {
+        for (index, draft) in drafts.iter().enumerate() {
+            assert!(draft.topics.as_slice() == [topic.clone()], "a stream is of one topic");
+            if let Err(reason) = self.check(draft) {
+                return State::Done(Err(PublishError::Refused { index, reason }));
+            }
+        }
+        let given_ids: Vec<_> = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
+        // Locked until it is submitted, so that requests are submitted in the order of their decisions.
+        let mut state = self.streams_of_topics().lock_to_use();
+        state.note_left();
+        let now = self.clock().uptime();
+        let verdict = state.streams.decide(topic, request, drafts.len() as u64, now);
+        let (before, after) = match verdict {
+            Verdict::Duplicate => {
+                return State::Done(Ok(Appended { is_duplicate: true, ..Appended::default() }));
+            }
+            Verdict::Repeated => {
+                let committed = state.streams.get(topic).and_then(|it| it.committed.as_ref());
+                return State::Done(self.repeated(committed, request, given_ids));
+            }
+            verdict => match verdict.into_accepted() {
+                Ok(accepted) => accepted,
+                Err(error) => return State::Done(Err(error)),
+            },
+        };
+        let shape = Shape {
+            before: before.len(),
+            is_begin: request.begin.is_some(),
+            is_end: after.is_some(),
+        };
+        let mark = |mark| Submission::Stream(topic.clone(), mark);
+        let mut submissions: Vec<_> = before.into_iter().map(mark).collect();
+        submissions.extend(drafts.into_iter().map(Submission::Event));
+        submissions.extend(after.map(mark));
+        let committing = self.submit_only(&mut submissions.into_iter());
+        State::Submitted(Submitted { committing, given_ids, shape })
+    }
+
+    /// The answer to a request that has begun or ended a stream before, as far as the stream tells it: its
+    /// events are the first ones or the last ones.
+    fn repeated(
+        &self,
+        stream: Option<&Committed>,
+        request: &Append,
+        given_ids: Vec<Option<EventId>>,
+    ) -> Result<Appended, PublishError> {
+        // The first request is still under way.
+        const UNDER_WAY: PublishError = PublishError::NotCommitted(NotCommitted::Busy);
+        let cursor = |sequence| Cursor { epoch: self.epoch(), sequence };
+        let stream = stream.ok_or(UNDER_WAY)?;
+        let end = stream.end.map(|(end, ..)| cursor(end));
+        if request.end.is_some() && end.is_none() {
+            return Err(UNDER_WAY);
+        }
+        let event = stream.held.map(|(first, last)| if end.is_some() { last } else { first });
+        let published = event
+            .into_iter()
+            .zip(given_ids)
+            .map(|(sequence, id)| Published::new(self.epoch(), Outcome::Duplicate(sequence), id));
+        Ok(Appended {
+            published: published.collect::<Result<_, _>>()?,
+            begin: request.begin.is_some().then(|| cursor(stream.begin)),
+            end: end.filter(|_| request.end.is_some()),
+            is_duplicate: true,
+        })
+    }
+}
+
+impl Appending {
+    /// Finishes what the journal has answered at the call.
+    fn finish_at_once(&mut self) {
+        let State::Submitted(submitted) = &mut self.state else { return };
+        if matches!(submitted.committing, Committing::Waiting(_)) {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Poll::Ready(outcomes) = poll_outcomes(&mut submitted.committing, &mut cx) {
+            self.finish(&outcomes);
+        }
+    }
+
+    fn finish(&mut self, outcomes: &[Outcome]) {
+        let State::Submitted(submitted) = &mut self.state else { return };
+        let answer = answer_of(outcomes);
+        let shared = self.hub.streams_of_topics();
+        shared.lock().streams.note_answer(&self.topic, answer);
+        let done = match answer {
+            Ok(_) => submitted.appended(self.hub.epoch(), outcomes),
+            Err(failure) => Err(failure.into_error()),
+        };
+        self.state = State::Done(done);
+    }
+}
+
+impl Submitted {
+    fn appended(&mut self, epoch: Epoch, outcomes: &[Outcome]) -> Result<Appended, PublishError> {
+        let place = |outcome: Option<&Outcome>| match outcome {
+            Some(&(Outcome::Committed(sequence) | Outcome::Duplicate(sequence))) => {
+                Ok(Cursor { epoch, sequence })
+            }
+            _ => Err(PublishError::Unknown),
+        };
+        let shape = self.shape;
+        let given_ids = mem::take(&mut self.given_ids);
+        let events = outcomes.iter().skip(shape.before).zip(given_ids);
+        let published = events.map(|(&outcome, id)| Published::new(epoch, outcome, id));
+        let begin = shape.before.checked_sub(1).and_then(|at| outcomes.get(at));
+        Ok(Appended {
+            published: published.collect::<Result<_, _>>()?,
+            begin: shape.is_begin.then(|| place(begin)).transpose()?,
+            end: shape.is_end.then(|| place(outcomes.last())).transpose()?,
+            is_duplicate: false,
+        })
+    }
+}
+
+impl Future for Appending {
+    type Output = Result<Appended, PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Submitted(submitted) = &mut self.state {
+            let outcomes = ready!(poll_outcomes(&mut submitted.committing, cx));
+            self.finish(&outcomes);
+        }
+        match &self.state {
+            State::Done(done) => Poll::Ready(done.clone()),
+            State::Submitted(_) => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Appending {
+    /// The hub waits for the answer instead: if it is a failure, it must know how the stream stands.
+    fn drop(&mut self) {
+        let done = State::Done(Err(PublishError::Unknown));
+        if let State::Submitted(submitted) = mem::replace(&mut self.state, done) {
+            let left = (self.topic.clone(), submitted.committing);
+            self.hub.streams_of_topics().lock().left.push(left);
+        }
+    }
+}

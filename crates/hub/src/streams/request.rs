@@ -1,0 +1,58 @@
+//! Requests to a stream, and why they are refused.
+
+use std::fmt;
+
+use super::mark::{EndNotice, Producer, StreamOptions};
+use crate::draft::IdempotencyKey;
+
+/// The part of a request that is about its topic's stream, beside its events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Append {
+    /// A stream begins before the events. An open one ends as [aborted](StreamReason::Aborted).
+    pub begin: Option<StreamOptions>,
+    /// The stream ends after the events.
+    pub end: Option<EndNotice>,
+    /// The producer whose request this is. The first one owns the stream.
+    pub producer: Option<Producer>,
+    /// With the key of the request that began or ended the topic's latest stream, it is that request once more,
+    /// which publishes nothing and is answered as the first one was. A hub that was started again has forgotten
+    /// these keys.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Why a request does not belong to its topic's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamRefused {
+    /// The stream has ended, or there is none. Begin one.
+    Ended,
+    /// Another producer owns the stream. Take over with a higher epoch.
+    Streaming,
+    /// A successor with a higher epoch has taken over.
+    StaleEpoch {
+        /// The epoch of the successor.
+        epoch: u64,
+    },
+    /// A request is missing before this one.
+    MissingSequence {
+        /// The number of the request that comes next.
+        expected: u64,
+    },
+}
+
+impl fmt::Display for StreamRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("the topic's stream has ended, or there is none: begin one"),
+            Self::Streaming => f.write_str(
+                "another producer owns the topic's stream: take over with a higher epoch",
+            ),
+            Self::StaleEpoch { epoch } => {
+                write!(f, "a producer with epoch {epoch} has taken over the topic's stream")
+            }
+            Self::MissingSequence { expected } => {
+                write!(f, "a request is missing before this one: request {expected} comes next")
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The streams of a hub, behind a lock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::state::{Failure, Streams};
+use crate::cursor::Sequence;
+use crate::journal::{Committing, Entry, Outcome};
+use crate::time::Time;
+use crate::topic::Topic;
+
+/// The streams of a hub's topics. A hub that never had one pays for a look at a flag.
+#[derive(Debug, Default)]
+pub(crate) struct SharedStreams {
+    is_used: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) streams: Streams,
+    /// Requests that nobody waits for any more. Whether they were committed is still to be noted; there are no
+    /// more than the journal has under way.
+    pub(crate) left: Vec<(Topic, Committing)>,
+}
+
+impl SharedStreams {
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(crate) fn lock_to_use(&self) -> MutexGuard<'_, State> {
+        let state = self.lock();
+        self.is_used.store(true, Ordering::Release);
+        state
+    }
+
+    /// Notes entries that are being committed. Those up to `recovered` are of an earlier process.
+    pub(crate) fn note(&self, entries: &mut [Entry], recovered: (Sequence, Time), uptime: u64) {
+        let mut state = self.lock_to_use();
+        let (through, opened_at) = recovered;
+        for entry in entries {
+            match entry.sequence <= through {
+                true => state.streams.restore(entry, opened_at, uptime),
+                false => state.streams.apply(entry, uptime),
+            }
+        }
+    }
+}
+
+impl State {
+    /// Notes the answers that have come to requests nobody waits for.
+    pub(crate) fn note_left(&mut self) {
+        let Self { streams, left } = self;
+        left.retain_mut(|(topic, committing)| {
+            let answered = poll_outcomes(committing, &mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(outcomes) = answered else { return true };
+            streams.note_answer(topic, answer_of(&outcomes));
+            false
+        });
+    }
+}
+
+pub(crate) fn poll_outcomes(
+    committing: &mut Committing,
+    cx: &mut Context<'_>,
+) -> Poll<Vec<Outcome>> {
+    match committing {
+        Committing::One(outcome) => Poll::Ready(vec![*outcome]),
+        Committing::All(outcomes) => Poll::Ready(std::mem::take(outcomes)),
+        Committing::Waiting(outcomes) => outcomes.as_mut().poll(cx),
+    }
+}
+
+/// The newest entry of a request, or why it was not committed.
+pub(crate) fn answer_of(outcomes: &[Outcome]) -> Result<Sequence, Failure> {
+    outcomes.iter().try_fold(Sequence::ZERO, |newest, outcome| match *outcome {
+        Outcome::Committed(sequence) => Ok(newest.max(sequence)),
+        // Of an earlier request.
+        Outcome::Duplicate(_) => Ok(newest),
+        Outcome::NotCommitted(why) => Err(Failure::NotCommitted(why)),
+        Outcome::Unknown => Err(Failure::Unknown),
+    })
+}

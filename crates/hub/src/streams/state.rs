@@ -1,0 +1,465 @@
+//! The state of the streams of all topics: decides whether a request belongs to its topic's stream.
+//!
+//! A pure machine: requests are decided in the order in which they are submitted, and entries are applied
+//! in the order in which they are committed. It reads no clock and waits for nothing.
+//!
+//! ```text
+//!            begin            end, or a begin (aborted), a grace (aborted), a ttl (expired)
+//! no stream ───────▶ open ──────────────────────────────────────────────────▶ ended ──ttl──▶ no stream
+//!                     ▲                                                         │
+//!                     └──────────────────────── begin ──────────────────────────┘
+//! ```
+
+use std::collections::HashMap;
+
+use super::mark::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
+use super::request::{Append, StreamRefused};
+use crate::cursor::Sequence;
+use crate::draft::IdempotencyKey;
+use crate::journal::{Content, Entry, NotCommitted};
+use crate::time::{Time, millis};
+use crate::topic::Topic;
+
+/// The streams of all topics that have one.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    topics: HashMap<Topic, TopicStream>,
+    /// No stream has something due before this time.
+    due_at: u64,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It belongs to the stream: these marks go before its events, and that one after them.
+    Accept {
+        before: Vec<StreamMark>,
+        after: Option<StreamMark>,
+    },
+    /// The producer has sent it before.
+    Duplicate,
+    /// It was accepted before, under the same idempotency key.
+    Repeated,
+    Refused(StreamRefused),
+    /// A request before it was not committed, and it is not known yet how the stream stands.
+    Unsettled(Failure),
+}
+
+/// The fate of a request that was not committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    NotCommitted(NotCommitted),
+    Unknown,
+}
+
+/// A topic's latest stream.
+#[derive(Debug)]
+pub(crate) struct TopicStream {
+    /// Its state after the submitted requests, which may not be committed yet.
+    decided: Decided,
+    /// Its state after the committed entries.
+    pub(crate) committed: Option<Committed>,
+    /// Requests that were submitted and not answered.
+    under_way: u32,
+    /// Why one of them was not committed: what was decided is then to be settled.
+    failed: Option<Failure>,
+    /// The newest entry that was answered as committed.
+    answered: Sequence,
+    /// The newest entry that was applied.
+    applied: Sequence,
+}
+
+/// The part of a stream's state by which requests are decided.
+#[derive(Clone, Debug)]
+struct Decided {
+    options: StreamOptions,
+    producer: Option<Producer>,
+    /// The idempotency keys of the requests that began and ended it.
+    begin_key: Option<IdempotencyKey>,
+    end_key: Option<IdempotencyKey>,
+    is_open: bool,
+    events: u64,
+    /// When it is ended or forgotten, by the hub's steady clock.
+    expires_at: u64,
+    /// When it is ended if its producer does not come back after a restart.
+    grace_until: Option<u64>,
+}
+
+/// The part of a stream's state that readers see.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub(crate) options: StreamOptions,
+    pub(crate) producer: Option<Producer>,
+    pub(crate) begin: Sequence,
+    pub(crate) began: Time,
+    pub(crate) end: Option<(Sequence, Time, StreamClose)>,
+    pub(crate) events: u64,
+    /// The first and the last event.
+    pub(crate) held: Option<(Sequence, Sequence)>,
+}
+
+impl Committed {
+    fn begin(options: &StreamOptions, (begin, began): (Sequence, Time)) -> Self {
+        let (options, producer) = (options.clone(), options.producer.clone());
+        Self { options, producer, begin, began, end: None, events: 0, held: None }
+    }
+
+    /// Returns whether a reader at a place has been sent everything.
+    pub(crate) fn is_over_at(&self, place: Sequence) -> bool {
+        self.end.is_some_and(|(end, _, close)| {
+            let last = self.held.map_or(self.begin, |(_, last)| last);
+            place >= if close.notice == EndNotice::Event { end } else { last }
+        })
+    }
+
+    /// Counts an event.
+    pub(crate) fn count(&mut self, sequence: Sequence) {
+        self.events += 1;
+        let first = self.held.map_or(sequence, |(first, _)| first);
+        self.held = Some((first, sequence));
+    }
+}
+
+impl Decided {
+    fn begin(options: StreamOptions, now: u64) -> Self {
+        let producer = options.producer.clone();
+        let expires_at = now.saturating_add(millis(options.ttl));
+        let (begin_key, end_key, grace_until) = (None, None, None);
+        let (is_open, events) = (true, 0);
+        Self { options, producer, begin_key, end_key, is_open, events, expires_at, grace_until }
+    }
+
+    fn renew(&mut self, now: u64) {
+        self.expires_at = now.saturating_add(millis(self.options.ttl));
+        self.grace_until = None;
+    }
+
+    /// When something is to be done at the latest, if nothing comes before.
+    fn due_at(&self) -> u64 {
+        self.grace_until.map_or(self.expires_at, |grace| grace.min(self.expires_at))
+    }
+
+    /// Returns whether this is the request that began or ended the stream, once more.
+    fn is_repeated(&self, request: &Append) -> bool {
+        request.key.is_some()
+            && ((request.begin.is_some() && request.key == self.begin_key)
+                || (request.end.is_some() && request.key == self.end_key))
+    }
+
+    fn close(&mut self, now: u64) {
+        self.is_open = false;
+        self.renew(now);
+    }
+
+    fn end_mark(&self, reason: StreamReason, notice: EndNotice) -> StreamMark {
+        StreamMark::End(StreamClose { reason, events: self.events, notice })
+    }
+
+    /// Compares a request with the newest one of the stream.
+    fn fence(&self, producer: Option<&Producer>, is_begin: bool) -> Fence {
+        let (owner, producer) = match (&self.producer, producer) {
+            (None, Some(producer)) => return first_of_epoch(producer),
+            (None, None) => return Fence::Next,
+            (Some(_), None) if self.is_open => return Fence::Refused(StreamRefused::Streaming),
+            (Some(_), None) => return Fence::Next,
+            (Some(owner), Some(producer)) => (owner, producer),
+        };
+        if producer.id() != owner.id() && is_begin && !self.is_open {
+            // A new stream may have a new producer.
+            return first_of_epoch(producer);
+        }
+        if producer.epoch < owner.epoch {
+            return Fence::Refused(StreamRefused::StaleEpoch { epoch: owner.epoch });
+        }
+        if producer.epoch > owner.epoch {
+            return first_of_epoch(producer);
+        }
+        if producer.id() != owner.id() {
+            return Fence::Refused(StreamRefused::Streaming);
+        }
+        let expected = owner.seq.saturating_add(1);
+        match producer.seq {
+            seq if seq == expected => Fence::Next,
+            seq if seq < expected => Fence::Repeated,
+            _ => Fence::Refused(StreamRefused::MissingSequence { expected }),
+        }
+    }
+}
+
+impl TopicStream {
+    fn new(decided: Decided) -> Self {
+        let (answered, applied) = (Sequence::ZERO, Sequence::ZERO);
+        Self { decided, committed: None, under_way: 0, failed: None, answered, applied }
+    }
+
+    /// Lets the next requests be decided as the committed entries leave the stream, once everything that was
+    /// submitted is among them. That changes something if a request was not committed, or if another node
+    /// has committed one. Returns whether the stream is there.
+    fn settle(&mut self) -> bool {
+        if self.under_way > 0 || self.applied < self.answered {
+            return true;
+        }
+        let Some(committed) = &self.committed else { return false };
+        self.decided.options = committed.options.clone();
+        self.decided.producer = committed.producer.clone();
+        self.decided.is_open = committed.end.is_none();
+        if self.failed.take().is_some() {
+            self.decided.events = committed.events;
+            (self.decided.begin_key, self.decided.end_key) = (None, None);
+        }
+        true
+    }
+}
+
+/// How a request stands to the newest one of its stream.
+enum Fence {
+    Next,
+    Repeated,
+    Refused(StreamRefused),
+}
+
+fn first_of_epoch(producer: &Producer) -> Fence {
+    match producer.seq {
+        0 => Fence::Next,
+        _ => Fence::Refused(StreamRefused::MissingSequence { expected: 0 }),
+    }
+}
+
+impl Verdict {
+    const ACCEPT: Self = Self::Accept { before: Vec::new(), after: None };
+}
+
+impl Streams {
+    pub(crate) fn get(&self, topic: &Topic) -> Option<&TopicStream> {
+        self.topics.get(topic)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Topic, &Committed)> {
+        self.topics.iter().filter_map(|(topic, stream)| Some((topic, stream.committed.as_ref()?)))
+    }
+
+    pub(crate) fn committed_mut(&mut self, topic: &Topic) -> Option<&mut Committed> {
+        self.topics.get_mut(topic)?.committed.as_mut()
+    }
+
+    /// Returns whether events of no producer belong to a topic: [`Verdict::Accept`] if they do.
+    pub(crate) fn check_event(&self, topic: &Topic) -> Verdict {
+        let Some(stream) = self.topics.get(topic) else { return Verdict::ACCEPT };
+        match (&stream.decided, stream.failed) {
+            (_, Some(failure)) => Verdict::Unsettled(failure),
+            (decided, _) if !decided.is_open => Verdict::Refused(StreamRefused::Ended),
+            (decided, _) if decided.producer.is_some() => {
+                Verdict::Refused(StreamRefused::Streaming)
+            }
+            _ => Verdict::ACCEPT,
+        }
+    }
+
+    /// Counts an event that [belongs](Streams::check_event) to a topic.
+    pub(crate) fn count_event(&mut self, topic: &Topic, now: u64) {
+        if let Some(stream) = self.topics.get_mut(topic) {
+            stream.decided.events += 1;
+            stream.decided.renew(now);
+        }
+    }
+
+    /// Decides a request for a topic, with so many events.
+    pub(crate) fn decide(
+        &mut self,
+        topic: &Topic,
+        request: &Append,
+        events: u64,
+        now: u64,
+    ) -> Verdict {
+        let found = self.topics.get_mut(topic);
+        if let Some(failure) = found.as_ref().and_then(|stream| stream.failed) {
+            return Verdict::Unsettled(failure);
+        }
+        if found.as_ref().is_some_and(|stream| stream.decided.is_repeated(request)) {
+            return Verdict::Repeated;
+        }
+        let producer = request.producer.as_ref();
+        let fence = match (&found, producer) {
+            (Some(stream), _) => stream.decided.fence(producer, request.begin.is_some()),
+            (None, Some(producer)) => first_of_epoch(producer),
+            (None, None) => Fence::Next,
+        };
+        match fence {
+            Fence::Next => {}
+            Fence::Repeated => return Verdict::Duplicate,
+            Fence::Refused(why) => return Verdict::Refused(why),
+        }
+        let mut before = Vec::new();
+        let stream = match (&request.begin, found) {
+            (Some(options), found) => {
+                if let Some(open) = found.as_ref().map(|it| &it.decided).filter(|it| it.is_open) {
+                    before.push(open.end_mark(StreamReason::Aborted, EndNotice::Event));
+                }
+                let options = StreamOptions { producer: producer.cloned(), ..options.clone() };
+                before.push(StreamMark::Begin(options.clone()));
+                let mut begun = Decided::begin(options, now);
+                begun.begin_key.clone_from(&request.key);
+                let new = || TopicStream::new(begun.clone());
+                let stream = self.topics.entry(topic.clone()).or_insert_with(new);
+                stream.decided = begun;
+                stream
+            }
+            (None, Some(stream)) if stream.decided.is_open => {
+                if let Some(producer) = producer {
+                    before.push(StreamMark::Append(producer.clone()));
+                    stream.decided.producer = Some(producer.clone());
+                }
+                stream
+            }
+            (None, None) if request.end.is_none() && producer.is_none() => {
+                return Verdict::Accept { before, after: None };
+            }
+            (None, _) => return Verdict::Refused(StreamRefused::Ended),
+        };
+        stream.under_way += 1;
+        let decided = &mut stream.decided;
+        decided.renew(now);
+        self.due_at = self.due_at.min(decided.expires_at);
+        decided.events += events;
+        let after = request.end.map(|notice| {
+            decided.close(now);
+            decided.end_key.clone_from(&request.key);
+            decided.end_mark(StreamReason::Done, notice)
+        });
+        Verdict::Accept { before, after }
+    }
+
+    /// Notes the answer to a request that was [accepted](Verdict::Accept) for a topic: the newest of its
+    /// entries, or why they were not committed.
+    pub(crate) fn note_answer(&mut self, topic: &Topic, answer: Result<Sequence, Failure>) {
+        let Some(stream) = self.topics.get_mut(topic) else { return };
+        stream.under_way = stream.under_way.saturating_sub(1);
+        match answer {
+            Ok(sequence) => stream.answered = stream.answered.max(sequence),
+            Err(failure) => stream.failed = Some(failure),
+        }
+        if !stream.settle() {
+            self.topics.remove(topic);
+        }
+    }
+
+    /// Ends the streams whose time is over, and forgets ended ones. The marks are under way from here on.
+    pub(crate) fn take_due(&mut self, now: u64) -> Vec<(Topic, StreamMark)> {
+        let mut due = Vec::new();
+        if now < self.due_at {
+            return due;
+        }
+        let mut due_at = u64::MAX;
+        self.topics.retain(|topic, stream| {
+            let decided = &mut stream.decided;
+            let is_expired = now >= decided.expires_at;
+            if is_expired && !decided.is_open {
+                return false;
+            }
+            let reason = match decided.grace_until {
+                _ if !decided.is_open => None,
+                Some(until) if now >= until => Some(StreamReason::Aborted),
+                _ => is_expired.then_some(StreamReason::Expired),
+            };
+            if let Some(reason) = reason {
+                due.push((topic.clone(), decided.end_mark(reason, EndNotice::Event)));
+                decided.close(now);
+                stream.under_way += 1;
+            }
+            due_at = due_at.min(decided.due_at());
+            true
+        });
+        self.due_at = due_at;
+        due
+    }
+
+    /// Applies a committed entry. The end gets the number of events that were committed.
+    pub(crate) fn apply(&mut self, entry: &mut Entry, now: u64) {
+        if let Content::Stream(StreamMark::Begin(options)) = &entry.content
+            && let Some(topic) = entry.topics.as_slice().first()
+            && !self.topics.contains_key(topic)
+        {
+            // Another node has decided it.
+            let decided = Decided::begin(options.clone(), now);
+            self.due_at = self.due_at.min(decided.expires_at);
+            self.topics.insert(topic.clone(), TopicStream::new(decided));
+        }
+        for topic in entry.topics.as_slice() {
+            let Some(stream) = self.topics.get_mut(topic) else { continue };
+            stream.applied = entry.sequence;
+            match (&mut entry.content, &mut stream.committed) {
+                (Content::Stream(StreamMark::Begin(options)), committed) => {
+                    *committed = Some(Committed::begin(options, (entry.sequence, entry.time)));
+                }
+                (Content::Stream(StreamMark::Append(producer)), Some(committed)) => {
+                    committed.producer = Some(producer.clone());
+                }
+                (Content::Stream(StreamMark::End(close)), Some(committed)) => {
+                    close.events = committed.events;
+                    committed.end = Some((entry.sequence, entry.time, *close));
+                }
+                (Content::Event(_), Some(committed)) if committed.end.is_none() => {
+                    committed.count(entry.sequence);
+                    if stream.failed.is_none() {
+                        continue;
+                    }
+                }
+                _ => continue,
+            }
+            stream.settle();
+        }
+    }
+
+    /// The places of the beginning and the end of a stream that was read back, between which its events are to be
+    /// counted. `None` if it is about to be forgotten.
+    pub(crate) fn range_to_count(
+        &self,
+        topic: &Topic,
+        now: u64,
+    ) -> Option<(Sequence, Option<Sequence>)> {
+        let stream = self.get(topic)?;
+        let committed = stream.committed.as_ref()?;
+        let is_over = committed.end.is_some() && stream.decided.expires_at <= now;
+        (!is_over).then(|| (committed.begin, committed.end.map(|(end, ..)| end)))
+    }
+
+    /// Counts an event of a stream that was read back.
+    pub(crate) fn recount(&mut self, topic: &Topic, sequence: Sequence) {
+        let Some(stream) = self.topics.get_mut(topic) else { return };
+        let Some(committed) = &mut stream.committed else { return };
+        committed.count(sequence);
+        if let Some((_, _, close)) = committed.end {
+            committed.events = close.events;
+        }
+        stream.decided.events = committed.events;
+    }
+
+    /// Applies an entry of an earlier process, of which nothing was decided in this one; `opened_at` is
+    /// the wall clock's time when the journal was opened. A grace begins anew: nobody is connected.
+    pub(crate) fn restore(&mut self, entry: &mut Entry, opened_at: Time, now: u64) {
+        if let Content::Stream(StreamMark::End(close)) = &entry.content
+            && let Some(topic) = entry.topics.as_slice().first()
+            && let Some(committed) = self.committed_mut(topic)
+        {
+            // Not all of them may be there to be counted.
+            committed.events = committed.events.max(close.events);
+        }
+        self.apply(entry, now);
+        let age = millis(opened_at.since(entry.time));
+        for topic in entry.topics.as_slice() {
+            let Some(TopicStream { decided, committed, .. }) = self.topics.get_mut(topic) else {
+                continue;
+            };
+            decided.events = committed.as_ref().map_or(0, |it| it.events);
+            decided.renew(now);
+            // The time to live counts from the latest entry.
+            decided.expires_at = decided.expires_at.saturating_sub(age);
+            let grace = now.saturating_add(millis(decided.options.grace));
+            decided.grace_until = Some(grace).filter(|_| decided.is_open);
+            self.due_at = self.due_at.min(decided.due_at());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

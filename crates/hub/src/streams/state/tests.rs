@@ -1,0 +1,159 @@
+use super::*;
+
+const TOPIC: Topic = Topic::from_static("c/1");
+
+fn producer(id: &str, epoch: u64, seq: u64) -> Option<Producer> {
+    Producer::new(id, epoch, seq)
+}
+
+fn begin(producer: Option<Producer>) -> Append {
+    Append { begin: Some(StreamOptions::default()), producer, ..Append::default() }
+}
+
+fn append(producer: Option<Producer>) -> Append {
+    Append { producer, ..Append::default() }
+}
+
+fn end() -> Append {
+    Append { end: Some(EndNotice::Event), ..Append::default() }
+}
+
+fn refused(why: StreamRefused) -> Verdict {
+    Verdict::Refused(why)
+}
+
+fn is_accepted(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Accept { .. })
+}
+
+#[test]
+fn a_stream_takes_events_between_its_beginning_and_its_end() {
+    let mut streams = Streams::default();
+    assert_eq!(streams.decide(&TOPIC, &end(), 0, 0), refused(StreamRefused::Ended));
+    assert!(is_accepted(&streams.decide(&TOPIC, &begin(None), 1, 0)));
+    assert!(is_accepted(&streams.decide(&TOPIC, &append(None), 1, 0)));
+    let Verdict::Accept { after: Some(StreamMark::End(close)), .. } =
+        streams.decide(&TOPIC, &end(), 1, 0)
+    else {
+        panic!("an end is accepted");
+    };
+    assert_eq!((close.reason, close.events), (StreamReason::Done, 3));
+    assert_eq!(streams.decide(&TOPIC, &append(None), 1, 0), refused(StreamRefused::Ended));
+    assert_eq!(streams.check_event(&TOPIC), refused(StreamRefused::Ended));
+    assert!(is_accepted(&streams.decide(&TOPIC, &begin(None), 0, 0)));
+    assert_eq!(streams.check_event(&TOPIC), Verdict::ACCEPT);
+}
+
+#[test]
+fn a_beginning_aborts_an_open_stream() {
+    let mut streams = Streams::default();
+    streams.decide(&TOPIC, &begin(None), 2, 0);
+    let Verdict::Accept { before, .. } = streams.decide(&TOPIC, &begin(None), 0, 0) else {
+        panic!("a beginning is accepted");
+    };
+    let [StreamMark::End(close), StreamMark::Begin(_)] = &*before else { panic!("{before:?}") };
+    assert_eq!((close.reason, close.events), (StreamReason::Aborted, 2));
+}
+
+#[test]
+fn the_first_producer_owns_the_stream_until_a_higher_epoch_takes_over() {
+    let mut streams = Streams::default();
+    let mut decide = |request: Append| streams.decide(&TOPIC, &request, 1, 0);
+    let missing = |expected| refused(StreamRefused::MissingSequence { expected });
+    assert_eq!(decide(begin(producer("p", 1, 1))), missing(0));
+    assert!(is_accepted(&decide(begin(producer("p", 1, 0)))));
+    assert_eq!(decide(begin(producer("p", 1, 0))), Verdict::Duplicate);
+    assert_eq!(decide(append(None)), refused(StreamRefused::Streaming));
+    assert_eq!(decide(append(producer("q", 1, 0))), refused(StreamRefused::Streaming));
+    assert_eq!(decide(append(producer("p", 1, 2))), missing(1));
+    assert!(is_accepted(&decide(append(producer("p", 1, 1)))));
+    assert!(is_accepted(&decide(append(producer("q", 2, 0)))));
+    let stale = refused(StreamRefused::StaleEpoch { epoch: 2 });
+    assert_eq!(decide(append(producer("p", 1, 2))), stale);
+    assert!(is_accepted(&decide(append(producer("q", 2, 1)))));
+}
+
+#[test]
+fn a_stream_that_nobody_ends_expires_and_is_forgotten() {
+    let mut streams = Streams::default();
+    streams.decide(&TOPIC, &begin(None), 0, 0);
+    let ttl = millis(StreamOptions::TTL);
+    streams.count_event(&TOPIC, 10);
+    assert!(streams.take_due(ttl).is_empty());
+    let due = streams.take_due(ttl + 10);
+    let [(_, StreamMark::End(close))] = &*due else { panic!("{due:?}") };
+    assert_eq!((close.reason, close.events), (StreamReason::Expired, 1));
+    assert!(streams.take_due(2 * ttl + 9).is_empty());
+    assert!(streams.get(&TOPIC).is_some());
+    assert!(streams.take_due(2 * ttl + 10).is_empty());
+    assert!(streams.get(&TOPIC).is_none());
+}
+
+fn at(sequence: u64) -> Sequence {
+    Sequence::new(sequence).unwrap()
+}
+
+fn commit(streams: &mut Streams, sequence: u64, mark: StreamMark) {
+    let mut entry = Entry::new(at(sequence), Time::default(), TOPIC.into(), Content::Stream(mark));
+    streams.apply(&mut entry, 0);
+}
+
+#[test]
+fn what_was_not_committed_is_taken_back_once_everything_is_answered() {
+    let mut streams = Streams::default();
+    streams.decide(&TOPIC, &begin(None), 0, 0);
+    let Verdict::Accept { after: Some(end_mark), .. } = streams.decide(&TOPIC, &end(), 0, 0) else {
+        panic!("an end is accepted");
+    };
+    let Verdict::Accept { .. } = streams.decide(&TOPIC, &begin(None), 0, 0) else {
+        panic!("a beginning is accepted");
+    };
+    commit(&mut streams, 1, StreamMark::Begin(StreamOptions::default()));
+    let full = Failure::NotCommitted(NotCommitted::Full);
+    // The second beginning has failed, and the answers before it are not known yet.
+    streams.note_answer(&TOPIC, Err(full));
+    assert_eq!(streams.check_event(&TOPIC), Verdict::Unsettled(full));
+    assert_eq!(streams.decide(&TOPIC, &begin(None), 0, 0), Verdict::Unsettled(full));
+    streams.note_answer(&TOPIC, Ok(at(1)));
+    // The answer to the end comes before its entry.
+    streams.note_answer(&TOPIC, Ok(at(2)));
+    assert_eq!(streams.check_event(&TOPIC), Verdict::Unsettled(full));
+    commit(&mut streams, 2, end_mark);
+    assert_eq!(streams.check_event(&TOPIC), refused(StreamRefused::Ended));
+}
+
+#[test]
+fn a_beginning_that_was_not_committed_leaves_no_stream() {
+    let mut streams = Streams::default();
+    streams.decide(&TOPIC, &begin(producer("p", 0, 0)), 0, 0);
+    streams.note_answer(&TOPIC, Err(Failure::Unknown));
+    assert_eq!(streams.check_event(&TOPIC), Verdict::ACCEPT);
+    assert!(streams.get(&TOPIC).is_none());
+}
+
+#[test]
+fn a_request_with_the_key_of_the_beginning_or_the_end_is_the_same_once_more() {
+    let key = |text: &str| IdempotencyKey::new(text).ok();
+    let mut streams = Streams::default();
+    let first = Append { key: key("a"), ..begin(None) };
+    assert!(is_accepted(&streams.decide(&TOPIC, &first, 0, 0)));
+    assert_eq!(streams.decide(&TOPIC, &first, 0, 0), Verdict::Repeated);
+    let last = Append { key: key("b"), ..end() };
+    assert!(is_accepted(&streams.decide(&TOPIC, &last, 0, 0)));
+    assert_eq!(streams.decide(&TOPIC, &last, 0, 0), Verdict::Repeated);
+    let other = Append { key: key("c"), ..end() };
+    assert_eq!(streams.decide(&TOPIC, &other, 0, 0), refused(StreamRefused::Ended));
+}
+
+#[test]
+fn marks_of_another_node_decide_as_those_of_this_one() {
+    let mut streams = Streams::default();
+    let owned = StreamOptions { producer: producer("p", 3, 0), ..StreamOptions::default() };
+    commit(&mut streams, 1, StreamMark::Begin(owned));
+    let stale = refused(StreamRefused::StaleEpoch { epoch: 3 });
+    assert_eq!(streams.decide(&TOPIC, &append(producer("q", 2, 0)), 1, 0), stale);
+    assert_eq!(streams.check_event(&TOPIC), refused(StreamRefused::Streaming));
+    let close = StreamClose { reason: StreamReason::Done, events: 0, notice: EndNotice::Event };
+    commit(&mut streams, 2, StreamMark::End(close));
+    assert_eq!(streams.check_event(&TOPIC), refused(StreamRefused::Ended));
+}

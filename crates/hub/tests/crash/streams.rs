@@ -1,0 +1,94 @@
+//! Streams within a topic after a restart.
+
+use tidings_hub::journal::DiskJournal;
+use tidings_hub::{
+    Append, Draft, EndNotice, Event, Hub, HubConfig, Producer, PublishError, StreamInfo,
+    StreamOptions, StreamRefused, Topic, TopicFilter,
+};
+
+use crate::disk::SimulatedDisk;
+use crate::support::{small, topic};
+
+/// Opens a hub that has few bytes of the newest entries in memory, and does something with it.
+fn with_hub<T>(disk: &SimulatedDisk, act: impl AsyncFnOnce(&Hub) -> T) -> T {
+    let journal = DiskJournal::with_storage(disk.clone(), small());
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = 4 * 2048;
+    smol::block_on(async {
+        let hub = Hub::builder().config(config).open(Box::new(journal)).await.unwrap();
+        smol::future::or(act(&hub), async {
+            hub.run().await.unwrap();
+            unreachable!("a hub is followed until it is dropped")
+        })
+        .await
+    })
+}
+
+fn request(epoch: u64, seq: u64) -> Append {
+    Append { producer: Producer::new("p", epoch, seq), ..Append::default() }
+}
+
+async fn append(hub: &Hub, topic: &Topic, request: Append, data: &str) -> Result<(), PublishError> {
+    let draft = Draft::new(topic.clone(), Event::new(data));
+    hub.append(topic.clone(), &request, vec![draft]).await.map(drop)
+}
+
+fn stream(hub: &Hub, topic: &Topic) -> StreamInfo {
+    hub.streams(&TopicFilter::from(topic.clone())).pop().unwrap()
+}
+
+/// The state of a stream once the feed has brought it, which an answer may be faster than.
+async fn stream_when(hub: &Hub, topic: &Topic, is_there: fn(&StreamInfo) -> bool) -> StreamInfo {
+    loop {
+        let info = stream(hub, topic);
+        if is_there(&info) {
+            return info;
+        }
+        smol::future::yield_now().await;
+    }
+}
+
+#[test]
+fn a_successor_continues_after_a_restart_and_the_late_append_is_refused() {
+    let disk = SimulatedDisk::default();
+    let (chat, done) = (topic("chat"), topic("done"));
+    let before = with_hub(&disk, async |hub| {
+        let whole = Append {
+            begin: Some(StreamOptions::default()),
+            end: Some(EndNotice::Close),
+            ..Append::default()
+        };
+        append(hub, &done, whole, "all").await.unwrap();
+        let begin = Append { begin: Some(StreamOptions::default()), ..request(1, 0) };
+        append(hub, &chat, begin, "0").await.unwrap();
+        for seq in 1..20 {
+            append(hub, &chat, request(1, seq), &"x".repeat(200)).await.unwrap();
+        }
+        // Memory begins after the streams when the journal is opened again.
+        for _ in 0..50 {
+            let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+            hub.publish(other).await.unwrap();
+        }
+        let begun = stream_when(hub, &chat, |info| info.events == 20).await;
+        (begun, stream(hub, &done))
+    });
+    with_hub(&disk, async |hub| {
+        let after = (stream(hub, &chat), stream(hub, &done));
+        assert_eq!(after, before);
+        assert_eq!(after.0.events, 20);
+        let late = append(hub, &done, Append::default(), "late").await;
+        assert_eq!(late, Err(PublishError::Stream(StreamRefused::Ended)));
+        append(hub, &chat, request(2, 0), "on").await.unwrap();
+        let late = append(hub, &chat, request(1, 20), "late").await;
+        assert_eq!(late, Err(PublishError::Stream(StreamRefused::StaleEpoch { epoch: 2 })));
+        stream_when(hub, &chat, |info| info.events == 21).await;
+    });
+    // What came after the restart is in memory when the hub is opened once more.
+    with_hub(&disk, async |hub| {
+        assert_eq!(stream(hub, &chat).events, 21);
+        let end = Append { end: Some(EndNotice::Event), ..request(2, 1) };
+        append(hub, &chat, end, "end").await.unwrap();
+        let ended = stream_when(hub, &chat, |info| info.end.is_some()).await;
+        assert_eq!(ended.end.map(|(_, close)| close.events), Some(22));
+    });
+}
