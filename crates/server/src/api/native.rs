@@ -23,6 +23,8 @@ mod relay;
 mod report;
 mod shape;
 pub(super) mod stream;
+mod stream_append;
+pub(super) mod streams;
 pub(super) mod subscribers;
 mod text_lines;
 pub(super) mod topics;

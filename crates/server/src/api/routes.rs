@@ -9,6 +9,7 @@ pub(crate) enum Route<'a> {
     Topic(&'a str),
     Events,
     Topics,
+    Streams,
     Subscribers,
     Health,
     Ready,
@@ -26,6 +27,7 @@ impl<'a> Route<'a> {
         Some(match path {
             "/events" => Self::Events,
             "/topics" => Self::Topics,
+            "/streams" => Self::Streams,
             "/subscribers" => Self::Subscribers,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,

@@ -8,7 +8,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, 
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tidings_hub::journal::NotCommitted;
-use tidings_hub::{InvalidLastEventId, InvalidTopic, PublishError, Refused};
+use tidings_hub::{InvalidLastEventId, InvalidTopic, PublishError, Refused, StreamRefused};
 
 /// An error answer, which says what is wrong and what to do about it.
 #[derive(Clone, Debug)]
@@ -99,6 +99,16 @@ kinds! {
     NotAcceptable = NOT_ACCEPTABLE "not-acceptable" "Not acceptable",
     /// A place after which events are lost, of a reader that is told so by the status.
     EventsLost = GONE "events-lost" "Events lost",
+    /// A stream of a topic that has ended, all of which its reader has been sent.
+    StreamEnded = GONE "stream-ended" "Stream ended",
+    /// An event for a topic whose stream has ended.
+    Ended = CONFLICT "ended" "Ended",
+    /// An event for a stream that another producer owns.
+    Streaming = CONFLICT "streaming" "Owned by another producer",
+    /// An event of a producer whose successor has taken over.
+    StaleEpoch = FORBIDDEN "stale-epoch" "Stale epoch",
+    /// A request of a producer before which one is missing.
+    MissingSequence = CONFLICT "missing-sequence" "Missing sequence",
     /// An event that came back to the hub by relays.
     RelayLoop = CONFLICT "relay-loop" "Relay loop",
     /// A body that did not arrive in time.
@@ -139,8 +149,6 @@ kinds! {
     TooManyBytes = SERVICE_UNAVAILABLE "too-many-bytes" "Too many bytes held",
     /// Too much waits for the journal. Nothing was committed.
     JournalBusy = SERVICE_UNAVAILABLE "journal-busy" "Journal busy",
-    /// The store of the journal cannot be reached. Nothing was committed.
-    JournalUnreachable = SERVICE_UNAVAILABLE "journal-unreachable" "Journal unreachable",
     /// The journal has no room. Nothing was committed.
     JournalFull = INSUFFICIENT_STORAGE "journal-full" "Journal full",
     /// The journal has stopped. Nothing was committed.
@@ -297,6 +305,7 @@ impl From<PublishError> for Problem {
         match error {
             PublishError::Refused { reason, .. } => Self::from(&reason),
             PublishError::NotCommitted(why) => Self::from(why),
+            PublishError::Stream(why) => Self::from(why),
             _ => Self::new(
                 ProblemKind::JournalFailed,
                 "the journal failed, so that the event may have been published or not; repeat it \
@@ -306,12 +315,26 @@ impl From<PublishError> for Problem {
     }
 }
 
+impl From<StreamRefused> for Problem {
+    fn from(why: StreamRefused) -> Self {
+        let problem = |kind| Self::new(kind, format!("nothing was published: {why}"));
+        match why {
+            StreamRefused::Ended => problem(ProblemKind::Ended),
+            StreamRefused::StaleEpoch { epoch } => {
+                problem(ProblemKind::StaleEpoch).with("epoch", epoch)
+            }
+            StreamRefused::MissingSequence { expected } => {
+                problem(ProblemKind::MissingSequence).with("expected", expected)
+            }
+            _ => problem(ProblemKind::Streaming),
+        }
+    }
+}
+
 impl From<NotCommitted> for Problem {
     fn from(why: NotCommitted) -> Self {
         /// A queue is worked off in a moment.
         const BUSY: Duration = Duration::from_secs(1);
-        /// The election of a leader takes seconds.
-        const UNREACHABLE: Duration = Duration::from_secs(2);
         /// Room is made by people, or by the retention of other programs.
         const FULL: Duration = Duration::from_secs(30);
         let detail = format!("nothing was published: {why}");
@@ -320,9 +343,6 @@ impl From<NotCommitted> for Problem {
                 Self::new(ProblemKind::JournalFull, detail).with_retry_after(FULL)
             }
             NotCommitted::TooLarge => Self::new(ProblemKind::EventTooLarge, detail),
-            NotCommitted::Unreachable => {
-                Self::new(ProblemKind::JournalUnreachable, detail).with_retry_after(UNREACHABLE)
-            }
             NotCommitted::Busy => {
                 Self::new(ProblemKind::JournalBusy, detail).with_retry_after(BUSY)
             }

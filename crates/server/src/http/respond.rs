@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use tidings_hub::engine::{OnEnd, stream_headers};
 use tidings_hub::journal::Durability;
-use tidings_hub::{Body, GapShape, Hub, StreamEnd};
+use tidings_hub::{Body, GapShape, Hub, Sequence, Start, StreamEnd, View};
 use tidings_proto::{encode_comment, encode_retry};
 
 use crate::auth::access::{Access, is_closed};
@@ -65,6 +65,8 @@ pub(crate) trait OpenedStream: Sized {
 pub(crate) enum Unopened {
     /// It was ended while its reader was away.
     Ended,
+    /// The stream of its topic has ended, and its reader has been sent all of it.
+    Over,
     /// Its reader has lost events, and is to be told so by the status.
     EventsLost,
 }
@@ -136,12 +138,12 @@ pub(crate) fn respond<S: OpenedStream>(
         let opened = open_body(context, request, stream, permit, caller);
         return match opened {
             Ok((response, _)) => whole(response.map(|_| Bytes::new())),
-            Err(why) => unopened(context, why),
+            Err(why) => unopened(context, request, why),
         };
     }
     match S::open(context, request, stream, permit, caller) {
         Ok(stream) => Handled::Stream(stream),
-        Err(why) => unopened(context, why),
+        Err(why) => unopened(context, request, why),
     }
 }
 
@@ -186,10 +188,19 @@ fn in_pieces<S>(request: &Parts, response: Response<AnswerPieces>) -> Handled<S>
 }
 
 /// The answer for a stream that is not opened. 204, for one that was ended, is the one status that stops
-/// an EventSource for good and is no error.
-fn unopened<S>(context: &Context, why: Unopened) -> Handled<S> {
+/// an EventSource for good and is no error. Readers that use `fetch`, such as htmx, take 204 for a broken
+/// answer and ask again for ever, and 410 for the end.
+fn unopened<S>(context: &Context, request: &Parts, why: Unopened) -> Handled<S> {
     match why {
         Unopened::Ended => whole(no_content()),
+        Unopened::Over if is_event_source(&request.headers) => whole(no_content()),
+        Unopened::Over => {
+            let detail = "the stream of this topic has ended, and you have been sent all of it: ask \
+                          without a place for the next one";
+            let problem = Problem::new(ProblemKind::StreamEnded, detail);
+            context.metrics.refused(problem.kind());
+            whole(problem.into_response())
+        }
         Unopened::EventsLost => {
             let detail = "events after this place are no longer held: ask with \
                           'last_event_id=earliest' for all that are, or without a place for the next one";
@@ -200,6 +211,20 @@ fn unopened<S>(context: &Context, why: Unopened) -> Handled<S> {
             whole(response)
         }
     }
+}
+
+/// Returns whether a request is an EventSource's, which accepts event streams alone.
+fn is_event_source(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).is_some_and(|accept| accept == "text/event-stream")
+}
+
+/// Returns whether a reader that comes back to a place has been sent all of its topic's stream.
+fn is_over(context: &Context, view: &View, comes_back: bool, place: Sequence) -> bool {
+    comes_back && context.hub.is_stream_over(view, place)
+}
+
+fn comes_back(start: &Start) -> bool {
+    matches!(start, Start::After(_) | Start::Located(_))
 }
 
 /// The header that names how a reader is told of a gap.
@@ -222,10 +247,15 @@ impl OpenedStream for Box<ShardStream> {
         _: &Caller,
     ) -> Result<Self, Unopened> {
         let StreamAnswer { head, view, start, spec } = stream;
+        let comes_back = comes_back(&start);
         let (shard, mut reader) = context.engine.subscribe(&view, start);
         if reader.is_closed() || spec.ends().is_some_and(|ends| reader.is_closed_by(ends)) {
             complete(spec.on_end, StreamEnd::Completed);
             return Err(Unopened::Ended);
+        }
+        if is_over(context, &view, comes_back && !reader.has_gap(), reader.after()) {
+            complete(spec.on_end, StreamEnd::Completed);
+            return Err(Unopened::Over);
         }
         if spec.shape.gap == GapShape::Close && reader.has_gap() {
             complete(spec.on_end, StreamEnd::EventsLost);
@@ -272,6 +302,7 @@ fn open_body(
     let ends = spec.ends().cloned();
     let StreamSpec { client, shape, subject, greeting, timeout, on_end, grant, places, .. } = spec;
     let since = context.hub.uptime();
+    let comes_back = comes_back(&start);
     let mut subscriber = context.hub.subscribe(view.clone(), start);
     let (closer, version) = (subscriber.closer(), request.version);
     let is_revoked = |grant: &Grant| context.control.revocations().concern(grant);
@@ -286,6 +317,11 @@ fn open_body(
     {
         complete(on_end, StreamEnd::Completed);
         return Err(Unopened::Ended);
+    }
+    let place = subscriber.cursor().sequence;
+    if is_over(context, &listed.stream().view, comes_back && !subscriber.has_gap(), place) {
+        complete(on_end, StreamEnd::Completed);
+        return Err(Unopened::Over);
     }
     if shape.gap == GapShape::Close && subscriber.has_gap() {
         complete(on_end, StreamEnd::EventsLost);

@@ -33,6 +33,7 @@ mod routes;
 mod shape;
 mod shutdown;
 mod stalls;
+mod streams;
 mod subscribers;
 mod tls;
 mod usage;

@@ -10,6 +10,7 @@ use super::event_parts::EventParts;
 use super::publish_headers::{PublishHeaders, Single};
 use super::query_topics::PRIVATE;
 use super::report::REPLAYED;
+use super::stream_append::{self, BEGIN, END};
 use crate::context::Context;
 use crate::http::answer::Answer;
 use crate::http::problem::{Problem, ProblemKind};
@@ -24,7 +25,7 @@ pub(crate) async fn one(
 ) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
     request.caller.access().may_publish(std::slice::from_ref(&topic))?;
-    let query = request.query(&["type", "id", "retry", PRIVATE])?;
+    let query = request.query(&["type", "id", "retry", PRIVATE, BEGIN, END])?;
     let headers = PublishHeaders::of(&request.head.headers);
     let parts = EventParts {
         event_type: query_or_header(&query, "type", headers.event_type())?,
@@ -33,6 +34,7 @@ pub(crate) async fn one(
     };
     let mut marks = headers.marks(request.caller.access())?;
     marks.private = query.is_on(PRIVATE)?;
+    let append = stream_append::asked(&query, headers.producer()?, marks.key.clone())?;
     headers.refuse_coding()?;
 
     let bytes_max = context.hub.config().event_bytes_max;
@@ -41,6 +43,13 @@ pub(crate) async fn one(
     accept_events(&context.hub)?;
     context.count_events(request.caller, 1)?;
     context.tick();
+    if let Some(append) = append {
+        let drafts = match data.is_empty() && (append.begin.is_some() || append.end.is_some()) {
+            true => Vec::new(),
+            false => vec![marks.put_on(Draft::new(topic.clone(), event), 0)],
+        };
+        return stream_append::append(context, topic, &append, drafts).await;
+    }
     let published = context.hub.publish(marks.put_on(Draft::new(topic, event), 0)).await?;
 
     let mut id = Vec::with_capacity(Cursor::ID_BYTES);

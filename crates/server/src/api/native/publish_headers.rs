@@ -1,7 +1,7 @@
 //! The headers of a request that publishes.
 
 use http::{HeaderMap, HeaderValue};
-use tidings_hub::{IdempotencyKey, InvalidVia, Via};
+use tidings_hub::{IdempotencyKey, InvalidVia, Producer, Via};
 
 use super::marks::Marks;
 use crate::auth::access::Access;
@@ -16,6 +16,7 @@ pub(super) struct PublishHeaders<'a> {
     event_id: Given<'a>,
     idempotency_key: Given<'a>,
     relay_via: Given<'a>,
+    producer: [Given<'a>; 3],
     is_coded: bool,
 }
 
@@ -35,6 +36,9 @@ impl<'a> PublishHeaders<'a> {
                 EVENT_ID => found.event_id.add(value),
                 RELAY_VIA => found.relay_via.add(value),
                 IDEMPOTENCY_KEY => found.idempotency_key.add(value),
+                PRODUCER_ID => found.producer[0].add(value),
+                PRODUCER_EPOCH => found.producer[1].add(value),
+                PRODUCER_SEQ => found.producer[2].add(value),
                 CONTENT_ENCODING => {
                     found.is_coded |= !value.as_bytes().eq_ignore_ascii_case(b"identity");
                 }
@@ -50,6 +54,22 @@ impl<'a> PublishHeaders<'a> {
 
     pub(super) fn event_id(&self) -> Single<'a> {
         Single { name: EVENT_ID, given: self.event_id }
+    }
+
+    /// The producer's request that this is, if it says so.
+    pub(super) fn producer(&self) -> Result<Option<Producer>, Problem> {
+        let [id, epoch, seq] = self.producer;
+        let id = Single { name: PRODUCER_ID, given: id };
+        let epoch = Single { name: PRODUCER_EPOCH, given: epoch };
+        let seq = Single { name: PRODUCER_SEQ, given: seq };
+        match (id.text()?, epoch.number()?, seq.number()?) {
+            (None, None, None) => Ok(None),
+            (Some(text), Some(epoch), Some(seq)) => match Producer::new(text, epoch, seq) {
+                Some(producer) => Ok(Some(producer)),
+                None => Err(id.problem("it has 1 to 128 bytes and no control characters")),
+            },
+            _ => Err(id.problem("Producer-Id, Producer-Epoch and Producer-Seq are given together")),
+        }
     }
 
     /// The marks for all events of the request, whose sender has this access.
@@ -99,6 +119,16 @@ impl<'a> Single<'a> {
         }
     }
 
+    fn number(self) -> Result<Option<u64>, Problem> {
+        /// Numbers that JavaScript has.
+        const MAX: u64 = (1 << 53) - 1;
+        let Some(text) = self.text()? else { return Ok(None) };
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if is_number { text.parse().ok() } else { None };
+        let number = number.filter(|number| *number <= MAX);
+        number.map(Some).ok_or_else(|| self.problem("it is a whole number, digits only"))
+    }
+
     fn utf8(self, value: &HeaderValue) -> Result<&str, Problem> {
         std::str::from_utf8(value.as_bytes()).map_err(|_| self.problem("it is not UTF-8"))
     }
@@ -113,6 +143,9 @@ const EVENT_TYPE: &str = "event-type";
 const EVENT_ID: &str = "event-id";
 const RELAY_VIA: &str = "relay-via";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const PRODUCER_ID: &str = "producer-id";
+const PRODUCER_EPOCH: &str = "producer-epoch";
+const PRODUCER_SEQ: &str = "producer-seq";
 const CONTENT_ENCODING: &str = "content-encoding";
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
 }
 
 /// The topics and patterns of a query.
-fn view(query: &Query, filters_max: usize) -> Result<View, Problem> {
+pub(super) fn view(query: &Query, filters_max: usize) -> Result<View, Problem> {
     let filters: Vec<_> = filters(query).take(filters_max + 1).collect::<Result<_, _>>()?;
     match filters.len() {
         0 => Err(Problem::new(
