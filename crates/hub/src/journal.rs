@@ -147,8 +147,9 @@ pub trait Journal: Send + Sync + 'static {
         let _ = rules;
     }
 
-    /// The newest entry of a topic that is beyond its limits on events, bytes and age, counted back from
-    /// `through`, which is included; `None` if all kept ones are within them. Events that were committed
+    /// The newest event of a topic that is beyond its limits on events, bytes and age, counted back from
+    /// `through`, which is included; `None` if all kept ones are within them. Entries that are no events count as
+    /// well. Events that were committed
     /// before `before` are beyond the limit on age. An event may count with more bytes than
     /// [`TopicLimits::bytes_max`] says, with the same ones each time.
     ///

@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod driver;
+mod expectation;
 mod reference;
 mod schedule;
 mod text;
@@ -20,7 +21,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-pub use self::reference::{Expectation, Known, Reference};
+pub use self::expectation::Expectation;
+pub use self::reference::{Known, Reference};
 pub use self::schedule::{Readers, Schedule};
 pub use self::text::Text;
 

@@ -281,7 +281,7 @@ impl State {
         event.map(|entry| Newest::new(topic.clone(), entry.sequence))
     }
 
-    /// The newest entry of a topic that is beyond its limits.
+    /// The newest event of a topic that is beyond its limits.
     fn beyond(
         &self,
         topic: &Topic,
@@ -290,7 +290,7 @@ impl State {
     ) -> Option<Sequence> {
         let mut of_topic = self.entries.range(..=through).rev().map(|(_, entry)| entry);
         let (mut events, mut bytes) = (0, 0);
-        let beyond = of_topic.find(|entry| {
+        let mut is_beyond = |entry: &Entry| {
             if !entry.topics.as_slice().contains(topic) {
                 return false;
             }
@@ -299,7 +299,9 @@ impl State {
             before.is_some_and(|before| entry.time < before)
                 || limits.events_max.is_some_and(|max| events > max.get())
                 || limits.bytes_max.is_some_and(|max| events > 1 && bytes > max.get())
-        });
+        };
+        let beyond =
+            of_topic.find(|entry| is_beyond(entry) && matches!(entry.content, Content::Event(_)));
         beyond.map(|entry| entry.sequence)
     }
 }

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::read::{ends, is_ended_by_ends};
-use super::{Block, BlockBuilder, History, Kind, ReadMax, ReadPosition, Resolved, Selection};
+use super::topic_state::{Past, TopicState};
+use super::{
+    Block, BlockBuilder, EvictionStamp, History, Kind, ReadMax, ReadPosition, Resolved, Selection,
+};
 use crate::cursor::{Epoch, Sequence};
 use crate::draft::Topics;
 use crate::filter::TopicFilter;
@@ -48,6 +51,38 @@ pub(crate) enum KeptStop {
     Closed(Sequence),
     /// The topic's stream ended, and the position is after its end.
     StreamEnd,
+    /// The next event of the view has been evicted by a rule, and the reader has not been told so. Nothing was
+    /// read.
+    Gap,
+}
+
+/// How a topic of a view has an event that the journal keeps.
+#[derive(Clone, Copy)]
+enum Has {
+    /// Its readers are sent it.
+    Sent,
+    /// A newer event stands for it. If the topic keeps it all the same, readers of another topic that has evicted it
+    /// are sent it.
+    Superseded { is_kept: bool },
+    /// It is beyond a limit, as was found at a stamp.
+    Evicted(EvictionStamp),
+}
+
+impl Has {
+    /// How a view has an event by two of its topics.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Sent, _) | (_, Self::Sent) => Self::Sent,
+            (Self::Evicted(_), Self::Superseded { is_kept: true })
+            | (Self::Superseded { is_kept: true }, Self::Evicted(_)) => Self::Sent,
+            (Self::Evicted(one), Self::Evicted(other)) => Self::Evicted(one.max(other)),
+            (Self::Evicted(at), Self::Superseded { .. })
+            | (Self::Superseded { .. }, Self::Evicted(at)) => Self::Evicted(at),
+            (Self::Superseded { is_kept: one }, Self::Superseded { is_kept: other }) => {
+                Self::Superseded { is_kept: one || other }
+            }
+        }
+    }
 }
 
 impl KeptPage {
@@ -162,24 +197,33 @@ impl History {
             if sequence > self.tail {
                 break;
             }
-            if self.is_in_view_of(view, page, kept) {
-                match kept.block.kind(kept.index) {
-                    kind @ (Kind::Event | Kind::End) => {
-                        let chunk = kept.block.chunk(kept.index).len();
-                        if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
-                            return KeptStop::Full;
+            if let Some(has) = self.has_in_view(view, page, kept) {
+                let kind = kept.block.kind(kept.index);
+                match kind {
+                    Kind::Event | Kind::End => match has {
+                        Has::Superseded { .. } => {}
+                        Has::Evicted(at) if at <= position.told_at => {}
+                        Has::Evicted(_) if entries > 0 => return KeptStop::Full,
+                        Has::Evicted(_) => return KeptStop::Gap,
+                        Has::Sent => {
+                            let chunk = kept.block.chunk(kept.index).len();
+                            if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
+                                return KeptStop::Full;
+                            }
+                            (bytes, entries) = (bytes + chunk, entries + 1);
+                            visit(kept);
+                            if kind == Kind::End && is_ended_by_ends(view, *position) {
+                                position.after = sequence;
+                                return KeptStop::StreamEnd;
+                            }
                         }
-                        (bytes, entries) = (bytes + chunk, entries + 1);
-                        visit(kept);
-                        if kind == Kind::End && is_ended_by_ends(view, *position) {
-                            position.after = sequence;
-                            return KeptStop::StreamEnd;
-                        }
-                    }
+                    },
                     Kind::Close if ends(view, *position, sequence) => {
                         return KeptStop::Closed(sequence);
                     }
-                    Kind::SilentEnd if is_ended_by_ends(view, *position) => {
+                    Kind::SilentEnd
+                        if matches!(has, Has::Sent) && is_ended_by_ends(view, *position) =>
+                    {
                         return KeptStop::StreamEnd;
                     }
                     Kind::Close | Kind::Mark | Kind::SilentEnd => {}
@@ -195,40 +239,68 @@ impl History {
         KeptStop::Full
     }
 
-    /// Returns whether a view has an entry of a page: one of its topics is in the view, has not evicted it by
-    /// a rule, and has no newer event that stands for it; and the view's grant allows it.
-    fn is_in_view_of(&self, view: &Resolved, page: &KeptPage, kept: Kept<'_>) -> bool {
+    /// How a view has an entry of a page; `None` if the entry is of no topic of the view, or the view's grant does
+    /// not allow it. An event is sent if one of the view's topics has it, and is lost if none has it and one of them
+    /// has evicted it.
+    fn has_in_view(&self, view: &Resolved, page: &KeptPage, kept: Kept<'_>) -> Option<Has> {
         let topics = kept.topics.as_slice();
-        let is_selected = |topic: &Topic| match view.selection() {
-            Selection::One(_) | Selection::Many(_) => {
-                self.topics.find(topic).is_some_and(|key| view.keys().contains(&key))
+        let mut found: Option<Has> = None;
+        for topic in topics {
+            let key = self.topics.find(topic);
+            let is_selected = match view.selection() {
+                Selection::One(_) | Selection::Many(_) => {
+                    key.is_some_and(|key| view.keys().contains(&key))
+                }
+                Selection::Scan(scan) => scan.view.matches(topic.as_str()),
+            };
+            if is_selected {
+                let past = key.and_then(|key| self.topics.get(key)).map(TopicState::past);
+                let has = self.has_kept(topic, past, (page, kept), view.grant().is_none());
+                found = Some(found.map_or(has, |others| has.with(others)));
             }
-            Selection::Scan(scan) => scan.view.matches(topic.as_str()),
-        };
-        let has = |topic: &Topic| {
-            is_selected(topic) && !self.has_let_go(topic, page, kept, view.grant().is_none())
-        };
-        topics.iter().any(has)
-            && view.grant().is_none_or(|grant| {
-                grant.allows(topics.iter().map(Topic::as_str), kept.block.is_private(kept.index))
-            })
+        }
+        let grant = view.grant().filter(|_| found.is_some());
+        let is_allowed = grant.is_none_or(|grant| {
+            grant.allows(topics.iter().map(Topic::as_str), kept.block.is_private(kept.index))
+        });
+        found.filter(|_| is_allowed)
     }
 
-    /// Returns whether a topic has let go of an entry of a page, or its readers skip it. If readers skip events,
-    /// `may_skip` says whether this one, which is behind, does: it must be allowed to read the newer event.
-    fn has_let_go(&self, topic: &Topic, page: &KeptPage, kept: Kept<'_>, may_skip: bool) -> bool {
-        let sequence = kept.block.sequence(kept.index);
-        let past = self.topics.find(topic).and_then(|key| self.topics.get(key)).map(|s| s.past());
-        let evicted = past.map_or(self.topics.forgotten_through(), |past| past.evicted_through);
-        if sequence <= evicted {
-            return true;
+    /// How a topic has an entry of a page. If readers skip events, `may_skip` says whether this one, which is behind,
+    /// does: it must be allowed to read the newer event.
+    fn has_kept(
+        &self,
+        topic: &Topic,
+        past: Option<&Past>,
+        (page, kept): (&KeptPage, Kept<'_>),
+        may_skip: bool,
+    ) -> Has {
+        let kind = kept.block.kind(kept.index);
+        // No rule is about the end of a topic's streams, which is no loss.
+        if kind == Kind::Close {
+            return Has::Sent;
         }
-        page.newest.get(topic).is_some_and(|&(newest, is_alone)| {
-            let newest = newest.max(past.map_or(newest, |past| past.newest_event));
-            kept.block.kind(kept.index) == Kind::Event
-                && sequence < newest
-                && (is_alone || may_skip)
-        })
+        let sequence = kept.block.sequence(kept.index);
+        let (evicted_through, evicted_at) = past.map_or_else(
+            || (self.topics.forgotten_through(), self.topics.forgotten_at()),
+            |past| {
+                // Later evictions may be of events that other topics hold, which are no losses.
+                let is_dead = sequence <= past.dead_through;
+                let at = if is_dead { past.dead_at.min(past.evicted_at) } else { past.evicted_at };
+                (past.evicted_through, at)
+            },
+        );
+        let is_evicted = sequence <= evicted_through;
+        if kind != Kind::Event {
+            return if is_evicted { Has::Superseded { is_kept: false } } else { Has::Sent };
+        }
+        let newest = page.newest.get(topic).filter(|(_, is_alone)| *is_alone || may_skip);
+        if let Some(&(newest, is_alone)) = newest
+            && sequence < past.map_or(newest, |past| newest.max(past.newest_event))
+        {
+            return Has::Superseded { is_kept: !is_alone && !is_evicted };
+        }
+        if is_evicted { Has::Evicted(evicted_at) } else { Has::Sent }
     }
 
     /// Notes an entry of a page that ended the streams of a view's only topic.

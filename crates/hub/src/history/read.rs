@@ -123,23 +123,27 @@ impl History {
     /// event asks for that and has a newer event, which the reader is sent.
     fn is_conflated(&self, view: &Resolved, held: Held<'_>) -> bool {
         let sequence = held.sequence();
-        let states = held.block.topics(held.index).iter().filter_map(|&key| {
-            let state = self.topics.get(key).filter(|state| state.holds(sequence))?;
+        let is_newer = |state: &TopicState| {
+            let (newest, limits) =
+                (state.past().newest_event, self.topics.rules().limits(state.past().rule()));
+            (limits.conflate || limits.latest_only)
+                && newest > sequence
+                && state.holds(newest)
+                && self.is_allowed(view.grant(), || self.held(newest))
+        };
+        let mut topics = held.block.topics(held.index).iter();
+        // A topic that is not known any more has let go of the event, so that it is no reason to skip it.
+        topics.all(|&key| {
+            let state = self.topics.get(key);
             let is_selected = match view.selection() {
                 Selection::One(only) => *only == key,
                 Selection::Many(keys) => keys.contains(&key),
-                Selection::Scan(scan) => scan.view.matches(state.name.as_str()),
+                Selection::Scan(scan) => {
+                    state.is_some_and(|state| scan.view.matches(state.name.as_str()))
+                }
             };
-            is_selected.then_some(state)
-        });
-        let mut states = states.peekable();
-        states.peek().is_some()
-            && states.all(|state| {
-                let newest = state.past().newest_event;
-                self.topics.rules().limits(state.past().rule()).conflate
-                    && newest > sequence
-                    && self.is_allowed(view.grant(), || self.held(newest))
-            })
+            !is_selected || state.is_some_and(is_newer)
+        })
     }
 
     /// Returns whether something after the position may have been lost since the reader looked for losses.
@@ -192,6 +196,11 @@ impl History {
         // First, because a look that pauses counts the evictions that it has looked at as told.
         if self.losses.is_lost(after, told_at, || self.is_behind_in(reach, after)) {
             return Some(true);
+        }
+        // What the journal alone keeps is looked at as it is read: other topics of the view may still have it.
+        let is_of_one = matches!(reach, Reach::One(_));
+        if self.keeps && !is_of_one && self.is_behind_in(reach, after) {
+            return Some(false);
         }
         let is_forgotten =
             || self.topics.forgotten_through() > after && self.topics.forgotten_at() > told_at;

@@ -20,6 +20,9 @@ use crate::watch::WatchList;
 pub(crate) struct EvictionStamp(u64);
 
 impl EvictionStamp {
+    /// No eviction is later.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
     pub(super) fn next(self) -> Self {
         Self(self.0 + 1)
     }

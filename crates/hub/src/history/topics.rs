@@ -352,6 +352,9 @@ impl TopicTable {
     pub(super) fn note_evicted(&mut self, key: TopicKey, sequence: Sequence) {
         self.unbury(key);
         let Some(state) = self.slots.get_mut(key) else { return };
+        // A journal counts more bytes for an event than the history, which holds what is within its own limits.
+        let is_held = state.entries.first().is_some_and(|oldest| oldest <= sequence);
+        let sequence = if is_held { state.past.let_go_through } else { sequence };
         if sequence > state.past.evicted_through {
             self.bytes -= state.bytes();
             let released = self.unknown_released;

@@ -151,9 +151,18 @@ impl ReaderState {
             Err(read) => return read,
         };
         let visit = |kept: Kept<'_>| visit(Seen::Kept(kept));
-        let stop = hub.read().read_kept(&page, &self.resolved, &mut position, max, visit);
+        let history = hub.read();
+        let stop = history.read_kept(&page, &self.resolved, &mut position, max, visit);
+        let stamp = history.stamp();
+        drop(history);
         *after = position.after;
         match stop {
+            KeptStop::Gap => {
+                let before = Cursor { epoch: hub.epoch(), sequence: *after };
+                self.set_asked(Some(Asked::Lost(before.to_string().into())));
+                self.told_at = stamp;
+                self.pass_kept(hub, after, (max, wait))
+            }
             KeptStop::Full => Read::Full,
             KeptStop::StreamEnd => Read::Closed,
             KeptStop::Closed(at) => {
@@ -174,6 +183,8 @@ impl ReaderState {
             Ok(found) => found,
             Err(read) => return read,
         };
+        // It passes what is lost.
+        position.told_at = EvictionStamp::MAX;
         let mut one = ReadMax { bytes: usize::MAX, entries: 1, steps: max.steps };
         let mut first = None;
         let visit = |kept: Kept<'_>| {
@@ -191,7 +202,7 @@ impl ReaderState {
                 *after = position.after;
                 self.tell_gap(hub, *after, None)
             }
-            (None, KeptStop::Full | KeptStop::StreamEnd) => {
+            (None, KeptStop::Full | KeptStop::StreamEnd | KeptStop::Gap) => {
                 *after = position.after;
                 Read::Full
             }

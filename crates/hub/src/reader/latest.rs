@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Reader, WHOLE};
 use crate::cursor::Sequence;
-use crate::history::{Kept, KeptStop, Kind, Latest, ReadMax, ReadPosition, Steps};
+use crate::history::{EvictionStamp, Kept, KeptStop, Kind, Latest, ReadMax, ReadPosition, Steps};
 use crate::hub::{Locating, Wait, Wanted};
 
 /// A look for a view's latest events.
@@ -67,6 +67,16 @@ impl fmt::Debug for Beneath {
 impl Reader {
     /// Moves back to before the view's latest events; what was evicted before them is no gap.
     pub(crate) fn rewind(&mut self, rewind: &mut Rewind, wait: Wait<'_>) -> Rewound {
+        let rewound = self.rewind_on(rewind, wait);
+        if rewound == Rewound::Done {
+            // The journal may have counted the topics meanwhile.
+            let stamp = self.hub.read().stamp();
+            self.state.as_mut().expect(WHOLE).told_at = stamp;
+        }
+        rewound
+    }
+
+    fn rewind_on(&mut self, rewind: &mut Rewind, wait: Wait<'_>) -> Rewound {
         let Rewind { memory, beneath } = rewind;
         match beneath {
             None => {
@@ -78,7 +88,9 @@ impl Reader {
                 Step::Locate(locating) => {
                     let Some(place) = locating.place(wait) else { return Rewound::Waiting };
                     let from = place.unwrap_or_default();
-                    let position = ReadPosition { after: from, ..ReadPosition::default() };
+                    // What was evicted is no gap.
+                    let told_at = EvictionStamp::MAX;
+                    let position = ReadPosition { after: from, told_at, ..ReadPosition::default() };
                     beneath.step = Step::Read { from, position, found: VecDeque::new() };
                     Rewound::More
                 }

@@ -29,6 +29,7 @@ impl Bytewise {
             return false;
         }
         self.flag.take();
+        self.text.expected.look(&schedule.reference);
         let mut cx = Context::from_waker(&self.waker);
         let polled = Pin::new(&mut self.body).poll_next(&mut cx);
         let is_woken =

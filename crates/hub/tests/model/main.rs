@@ -15,7 +15,10 @@ use crate::readers::AsyncReaders;
 
 #[test]
 fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
-    run::<AsyncReaders>(200, &["places without an event", "reads by pages"]);
+    run::<AsyncReaders>(
+        200,
+        &["evictions by rules beneath memory", "places without an event", "reads by pages"],
+    );
 }
 
 /// An event of several topics was evicted from one of them, and superseded in the last one that held it, so that

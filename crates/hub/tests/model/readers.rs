@@ -127,6 +127,7 @@ impl Async {
             return false;
         }
         flag.take();
+        expected.look(&schedule.reference);
         let polled = pin!(subscriber).poll_next(&mut Context::from_waker(waker));
         let is_woken = polled.is_pending() && (flag.take() || schedule.drive() && flag.take());
         let Schedule { reference, counts, .. } = schedule;
@@ -167,11 +168,12 @@ fn read_pages(schedule: &mut Schedule) {
     loop {
         let mut expected = Expectation::new(&schedule.reference, view.clone(), &start).past_ends();
         let page = schedule.hub.page(view.clone(), start.clone(), events_max);
+        expected.look(&schedule.reference);
         let page = schedule.wait(page);
         assert!(page.events.len() <= events_max);
         if is_latest {
-            let ids = page.events.iter().map(|held| held.id.as_str());
-            return expected.latest(&schedule.reference, events_max, ids);
+            let sequences = page.events.iter().map(|held| held.sequence.get());
+            return expected.latest(&schedule.reference, events_max, sequences);
         }
         if let Some(gap) = &page.gap {
             let oldest = gap.oldest.as_ref().map(EventId::as_str);

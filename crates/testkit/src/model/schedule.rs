@@ -18,7 +18,8 @@ use tidings_hub::{
 
 use super::Counts;
 use super::driver::Driver;
-use super::reference::{Expectation, Known, Reference};
+use super::expectation::Expectation;
+use super::reference::{Known, Reference};
 use crate::stepped::ready;
 use crate::stepped_journal::SteppedJournal;
 
@@ -96,6 +97,9 @@ impl Schedule {
         let has_rules = rng.bool();
         if has_rules {
             config.retention.rules = rules(&mut rng, is_kept);
+            if seed % 4 == 1 {
+                conflate(&mut config.retention.rules, seed);
+            }
         }
         let rules = config.retention.rules.clone();
         let limits = Limits { bytes, count: count || (has_rules && !is_kept), age_max };
@@ -129,9 +133,8 @@ impl Schedule {
             now,
         };
         for topic in &schedule.topics {
-            let rule = rules.iter().find(|rule| rule.filter.matches(topic.as_str()));
-            if rule.is_some_and(|rule| rule.limits.latest_only) {
-                schedule.reference.hold_latest_only(topic.clone());
+            if let Some(rule) = rules.iter().find(|rule| rule.filter.matches(topic.as_str())) {
+                schedule.reference.limit(topic.clone(), rule.limits.clone());
             }
         }
         schedule.drive();
@@ -247,7 +250,8 @@ impl Schedule {
     fn feed_through(&mut self, through: u64) {
         if let Some((journal, _)) = &self.kept {
             journal.feed_through(Sequence::new(through).unwrap());
-            self.reference.feed(through);
+            let beyond = self.reference.feed(through);
+            self.counts.add("evictions by rules beneath memory", beyond);
             self.drive();
         }
     }
@@ -286,6 +290,7 @@ impl Schedule {
             let known = Known {
                 held: vec![true; topics.len()],
                 superseded: vec![false; topics.len()],
+                beyond_at: None,
                 topics,
                 id: published.id().to_string(),
                 data: draft.event().data().to_owned(),
@@ -444,26 +449,38 @@ impl Schedule {
     }
 
     fn tick(&mut self, millis_max: u64) {
-        self.now = self.now + Duration::from_millis(self.rng.u64(0..millis_max));
+        let step = Duration::from_millis(self.rng.u64(0..millis_max));
+        self.now = self.now + step;
+        self.reference.now += step;
         self.hub.tick(self.now);
         let evicted = self.observe();
         self.counts.add("evictions by age", evicted);
     }
 }
 
-/// Some rules of topics, which replace the limits that others have. Views with patterns may be sent events from
-/// a journal that are beyond a limit, but none that is superseded.
+/// Some rules of topics, which replace the limits that others have.
 fn rules(rng: &mut Rng, is_kept: bool) -> Vec<RetentionRule> {
     let filters = ["a", "a/*", "b/**", "a/2/x"];
     let some = |rng: &mut Rng, max| NonZeroUsize::new(rng.usize(1..max)).unwrap();
-    let limits = |rng: &mut Rng| match rng.u32(if is_kept { 3..6 } else { 0..6 }) {
-        0 => TopicLimits::default().with_events_max(some(rng, 6)),
-        1 => TopicLimits::default().with_bytes_max(some(rng, 1_500)),
-        2 => TopicLimits::default().with_age_max(Duration::from_secs(rng.u64(1..30))),
-        3 => TopicLimits::default(),
+    let limits = |rng: &mut Rng| match rng.u32(0..6) {
+        // Some reach beneath what memory holds.
+        0 => TopicLimits::default().with_events_max(some(rng, if is_kept { 60 } else { 6 })),
+        1 => TopicLimits::default().with_bytes_max(some(rng, if is_kept { 9_000 } else { 1_500 })),
+        // The reference of a journal that keeps its entries has no clock.
+        2 if !is_kept => TopicLimits::default().with_age_max(Duration::from_secs(rng.u64(1..30))),
+        2 | 3 => TopicLimits::default(),
         _ => TopicLimits::default().latest_only(),
     };
     let chosen: Vec<_> = filters.into_iter().filter(|_| rng.bool()).collect();
     let rule = |text| RetentionRule::new(TopicFilter::pattern(text).unwrap(), limits(rng));
     chosen.into_iter().map(rule).collect()
+}
+
+/// Lets readers of some topics skip events. It decides by a generator of its own, so that seeds that have failed
+/// before make the schedules they made then.
+fn conflate(rules: &mut [RetentionRule], seed: u64) {
+    let mut rng = Rng::with_seed(!seed);
+    for rule in rules.iter_mut().filter(|_| rng.bool()) {
+        rule.limits.conflate = true;
+    }
 }

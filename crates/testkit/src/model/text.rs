@@ -7,7 +7,8 @@ use tidings_hub::{Cursor, View};
 use tidings_proto::{Decoder, Item};
 
 use super::Counts;
-use super::reference::{Expectation, Reference};
+use super::expectation::Expectation;
+use super::reference::Reference;
 
 /// Two decoders of one stream. Text is checked when the hub sends it, so the quick decoder gets it at
 /// once. The slow decoder stands for the reader: it takes one byte at a time, and must find the same.

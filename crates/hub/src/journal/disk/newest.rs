@@ -25,7 +25,7 @@ pub(super) fn newest(catalog: &Catalog, entries: &[Entry]) -> io::Result<Vec<New
         let Some(file) = open(catalog, segment)? else { continue };
         let mut left = Vec::new();
         for topic in wanted {
-            match newest_event(catalog, segment, &file, topic)? {
+            match newest_event(catalog, segment, &file, (topic, catalog.tail()))? {
                 Some(event) => found.push(Newest::new(topic.clone(), event)),
                 None => left.push(topic),
             }
@@ -52,17 +52,17 @@ fn wanted<'a>(rules: &[RetentionRule], entries: &'a [Entry]) -> Vec<&'a Topic> {
     distinct.into_iter().filter(is_wanted).collect()
 }
 
-/// Finds the newest committed event of a topic in a segment.
+/// Finds the newest event of a topic in a segment, up to a place.
 fn newest_event(
     catalog: &Catalog,
     segment: &Segment,
     file: &Arc<dyn StorageFile>,
-    topic: &Topic,
+    (topic, through): (&Topic, Sequence),
 ) -> io::Result<Option<Sequence>> {
     // Nearly always, the newest record is an event.
     let mut max = 1;
     loop {
-        let located = locate(catalog, segment, file, (topic, catalog.tail(), max))?;
+        let located = locate(catalog, segment, file, (topic, through, max))?;
         for record in located.iter().rev() {
             let found = read(segment, file, record)?;
             if found.is_some_and(|found| matches!(found.entry.content, Content::Event(_))) {
@@ -76,7 +76,7 @@ fn newest_event(
     }
 }
 
-/// Finds the newest record of a topic that is beyond its limits, counted back from a place.
+/// Finds the newest event of a topic that is beyond its limits, counted back from a place.
 pub(super) fn beyond(
     catalog: &Catalog,
     topic: &Topic,
@@ -92,33 +92,38 @@ fn find_beyond(
     limits: &TopicLimits,
     (through, before): (Sequence, Option<Time>),
 ) -> io::Result<Option<Sequence>> {
-    let through = through.min(catalog.tail());
-    let (mut events, mut bytes) = (0, 0);
+    let mut through = through.min(catalog.tail());
+    let (mut events, mut bytes, mut is_beyond) = (0_usize, 0, false);
     for segment in catalog.after(Sequence::ZERO).iter().rev() {
         if segment.base > through {
             continue;
         }
         let Some(file) = open(catalog, segment)? else { break };
-        let max = match limits {
-            TopicLimits { events_max: Some(max), bytes_max: None, age_max: None, .. } => {
-                max.get().saturating_add(1).saturating_sub(events)
-            }
-            _ => usize::MAX,
-        };
-        let located = locate(catalog, segment, &file, (topic, through, max))?;
-        let old = match before {
-            Some(before) => count_before(segment, &file, &located, before)?,
-            None => 0,
-        };
-        for (at, record) in located.iter().enumerate().rev() {
-            events += 1;
-            bytes += size_of_record(record);
-            let is_beyond = at < old
-                || limits.events_max.is_some_and(|max| events > max.get())
-                || limits.bytes_max.is_some_and(|max| events > 1 && bytes > max.get());
-            if is_beyond {
-                return Ok(Some(record.sequence));
-            }
+        if !is_beyond {
+            let max = match limits {
+                TopicLimits { events_max: Some(max), bytes_max: None, age_max: None, .. } => {
+                    max.get().saturating_add(1).saturating_sub(events)
+                }
+                _ => usize::MAX,
+            };
+            let located = locate(catalog, segment, &file, (topic, through, max))?;
+            let old = match before {
+                Some(before) => count_before(segment, &file, &located, before)?,
+                None => 0,
+            };
+            let beyond = located.iter().enumerate().rev().find(|&(at, record)| {
+                events += 1;
+                bytes += size_of_record(record);
+                at < old
+                    || limits.events_max.is_some_and(|max| events > max.get())
+                    || limits.bytes_max.is_some_and(|max| events > 1 && bytes > max.get())
+            });
+            let Some((_, record)) = beyond else { continue };
+            (is_beyond, through) = (true, record.sequence);
+        }
+        // It may end the topic's streams, and so may those before it.
+        if let Some(event) = newest_event(catalog, segment, &file, (topic, through))? {
+            return Ok(Some(event));
         }
     }
     Ok(None)

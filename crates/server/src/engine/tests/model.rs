@@ -300,6 +300,9 @@ impl ShardReaders {
     /// Does some writes; `true` if there is more to do.
     fn portion(&mut self, schedule: &mut Schedule) -> bool {
         self.is_settled = false;
+        for slot in self.slots.iter_mut().filter(|slot| !slot.line.borrow().is_full) {
+            slot.text.expected.look(&schedule.reference);
+        }
         self.shard.set_now(schedule.hub.uptime());
         self.shard.turn(schedule.rng.usize(1..20))
     }

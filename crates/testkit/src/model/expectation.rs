@@ -1,0 +1,333 @@
+//! The expectations that a reference has of every reader.
+
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Included};
+use std::time::Duration;
+
+use tidings_hub::{Cursor, Gap, Sequence, Start, TopicFilter, View};
+
+use super::reference::{Known, Reference};
+
+/// How long a journal's count of a topic's entries may be good enough.
+const COUNTED: Duration = Duration::from_secs(1);
+/// Polls that it takes at most to wait for a count and then for a page, some of them in vain.
+const POLLS: usize = 6;
+
+/// The expectations of one reader.
+#[derive(Debug)]
+pub struct Expectation {
+    /// Its view.
+    pub view: View,
+    after: u64,
+    /// Ends of the topic up to here were other streams'.
+    joined: u64,
+    /// Events that were told as lost.
+    told: BTreeSet<u64>,
+    /// Those of them that are not told again.
+    surely_told: BTreeSet<u64>,
+    /// Events that a topic let go of by its rule before a reader that asked for everything held was sent the first:
+    /// they may be told as lost, or not.
+    spared: BTreeSet<u64>,
+    /// Whether it has read nothing yet.
+    is_earliest: bool,
+    /// When it was polled, by the schedule's clock.
+    polled_at: [Duration; POLLS],
+    /// The journal's floor when the latest gap was told.
+    told_floor: u64,
+    /// The place that was asked for and leads nowhere.
+    lost_place: Option<String>,
+    /// Whether its stream has ended.
+    pub ended: bool,
+    /// The ID a client would come back with.
+    pub last_id: String,
+}
+
+impl Expectation {
+    /// Creates the expectation of a reader that subscribes now.
+    ///
+    /// # Panics
+    ///
+    /// Never: every start is known.
+    #[must_use]
+    pub fn new(reference: &Reference, view: View, start: &Start) -> Self {
+        let tail = reference.tail;
+        let (after, joined, lost_place) = match start {
+            Start::Tail => (tail, tail, None),
+            Start::Oldest => (0, tail, None),
+            Start::After(id) => match reference.locate(id, &view) {
+                Some(after) => (after, after, None),
+                // It is told cut to a length; all that is asked for here is ASCII.
+                None => (0, tail, Some(id[..id.len().min(Gap::ASKED_BYTES_MAX)].to_owned())),
+            },
+            _ => unreachable!("there is no other start"),
+        };
+        let cursor = Cursor { epoch: reference.epoch, sequence: Sequence::new(after).unwrap() };
+        let mut new = Self {
+            view,
+            after,
+            joined,
+            told: BTreeSet::new(),
+            surely_told: BTreeSet::new(),
+            spared: BTreeSet::new(),
+            is_earliest: matches!(start, Start::Oldest),
+            polled_at: [reference.now; POLLS],
+            told_floor: 0,
+            lost_place,
+            ended: false,
+            last_id: cursor.to_string(),
+        };
+        if new.is_earliest || new.lost_place.is_some() {
+            let lost = new.lost(reference);
+            new.note_told(reference, lost);
+            new.told_floor = reference.floor;
+        }
+        new
+    }
+
+    /// Makes it that of a reader that polls, and so has no stream to end.
+    #[must_use]
+    pub fn past_ends(mut self) -> Self {
+        self.joined = u64::MAX - 1;
+        self
+    }
+
+    /// The filters of the view that match an event: more than one must not double it.
+    pub fn filters_matching(&self, event: &Known) -> usize {
+        let matches =
+            |filter: &&TopicFilter| event.topics.iter().any(|topic| filter.matches(topic.as_str()));
+        self.view.filters().iter().filter(matches).count()
+    }
+
+    fn wants(&self, event: &Known) -> bool {
+        event.topics.iter().any(|topic| self.view.matches(topic.as_str()))
+    }
+
+    /// Returns whether a topic of the view holds the event.
+    fn is_held(&self, event: &Known) -> bool {
+        let mut topics = event.topics.iter().zip(&event.held);
+        topics.any(|(topic, held)| *held && self.view.matches(topic.as_str()))
+    }
+
+    /// Returns whether the event is lost to the view: no topic of the view holds it, and one of them has
+    /// no newer event that stands for it.
+    fn is_lost(&self, event: &Known) -> bool {
+        let mut superseded = event.topics.iter().zip(&event.superseded);
+        !self.is_held(event)
+            && superseded.any(|(topic, is)| !*is && self.view.matches(topic.as_str()))
+    }
+
+    /// Returns whether the reader may be sent nothing of the event: it has no part in it, or a newer one
+    /// stands for it.
+    fn may_miss(&self, event: &Known) -> bool {
+        !self.is_held(event) && !self.is_lost(event)
+    }
+
+    /// Returns whether the reader may skip an event because it is behind: each of its topics by which the view has
+    /// it asks for that and has a newer one.
+    fn may_skip(&self, reference: &Reference, (sequence, event): (u64, &Known)) -> bool {
+        let topics = event.topics.iter().zip(&event.superseded);
+        let mut topics = topics.filter(|(topic, _)| self.view.matches(topic.as_str()));
+        topics.all(|(topic, superseded)| *superseded || reference.is_skipped(topic, sequence))
+    }
+
+    /// Returns whether the reader may be sent an event that is beyond a limit, because it was counted within it
+    /// shortly before it began to wait, or because the topics of patterns are not counted.
+    fn may_be_held(&self, event: &Known) -> bool {
+        let is_exact =
+            self.view.filters().iter().all(|filter| matches!(filter, TopicFilter::Exact(_)));
+        event.beyond_at.is_some_and(|at| !is_exact || self.polled_at[0] <= at + COUNTED)
+    }
+
+    /// Notes what a gap that is told now stands for.
+    fn note_told(&mut self, reference: &Reference, lost: BTreeSet<u64>) {
+        let is_known = |lost: &&u64| !self.may_be_held(&reference.events[lost]);
+        let known: Vec<_> = lost.iter().filter(is_known).copied().collect();
+        self.surely_told.extend(known);
+        self.told.extend(lost);
+    }
+
+    /// Returns whether a gap may be told once more: of an event of several topics, one has let go by its rule, and
+    /// another one of the view still has it.
+    fn may_be_told_again(&self, reference: &Reference) -> bool {
+        let mut after = reference.after(self.after);
+        self.view.filters().len() > 1
+            && after.any(|(_, event)| event.beyond_at.is_some() && self.is_held(event))
+    }
+
+    fn is_told(&self, sequence: u64) -> bool {
+        self.told.contains(&sequence) || self.spared.contains(&sequence)
+    }
+
+    fn lost(&self, reference: &Reference) -> BTreeSet<u64> {
+        let after = reference.after(self.after);
+        after.filter(|(_, event)| self.is_lost(event)).map(|(s, _)| *s).collect()
+    }
+
+    /// Returns whether there is something the reader has not been sent, or must be told.
+    pub fn has_more(&self, reference: &Reference) -> bool {
+        let mut after = reference.after(self.after);
+        self.lost_place.is_some()
+            || after.any(|(s, e)| !self.may_miss(e) && (self.is_held(e) || !self.is_told(*s)))
+            || self.end(reference).is_some()
+    }
+
+    fn end(&self, reference: &Reference) -> Option<u64> {
+        // An end that the journal has dropped need not be known any more.
+        self.end_after(reference, reference.floor)
+    }
+
+    fn end_after(&self, reference: &Reference, place: u64) -> Option<u64> {
+        let [filter] = self.view.filters() else { return None };
+        let TopicFilter::Exact(topic) = filter else { return None };
+        let from = self.after.max(self.joined).max(place) + 1;
+        let mut ends = reference.ends.range(from..).take_while(|(s, _)| **s <= reference.tail);
+        ends.find(|(_, ended)| *ended == topic).map(|(s, _)| *s)
+    }
+
+    /// The reader is polled.
+    pub fn look(&mut self, reference: &Reference) {
+        self.polled_at.rotate_left(1);
+        self.polled_at[POLLS - 1] = reference.now;
+        if self.is_earliest {
+            self.spared = self.lost(reference);
+            self.spared.retain(|lost| reference.events[lost].beyond_at.is_some());
+        }
+    }
+
+    /// The reader was sent an event.
+    pub fn event(&mut self, reference: &Reference, sequence: u64, id: &str, data: &str) {
+        self.is_earliest = false;
+        assert!(!self.ended, "{sequence} after the end");
+        assert_eq!(self.lost_place, None, "{sequence} before the gap");
+        assert!(sequence <= reference.tail, "{sequence} is not in the history");
+        assert!(sequence > self.after, "{sequence} doubled or out of order, after {}", self.after);
+        let event = &reference.events[&sequence];
+        assert!(self.wants(event), "{sequence} misdelivered");
+        assert_eq!((id, data), (&*event.id, &*event.data), "{sequence} differs");
+        for (skipped, event) in reference.events.range(self.after + 1..sequence) {
+            let may_skip = self.may_miss(event)
+                || self.is_told(*skipped)
+                || self.may_skip(reference, (*skipped, event));
+            assert!(may_skip, "{skipped} lost before {sequence} and not told: {event:?} {self:?}");
+        }
+        if let Some(end) = self.end(reference) {
+            assert!(sequence < end, "{sequence} sent past the end at {end}: {self:?}");
+        }
+        self.after = sequence;
+        self.last_id = id.to_owned();
+    }
+
+    /// The reader was told of a gap: what it had asked for, the oldest event that follows, and the
+    /// place it is given.
+    pub fn gap(&mut self, reference: &Reference, asked: &str, oldest: Option<&str>, place: Cursor) {
+        self.is_earliest = false;
+        assert!(!self.ended, "a gap after the end");
+        let lost = self.lost(reference);
+        match self.lost_place.take() {
+            Some(expected) => assert_eq!(asked, expected),
+            None => {
+                // Of what a journal has dropped, it is not known in which topics it lay.
+                let is_unknown = self.after < reference.floor && self.told_floor < reference.floor;
+                let is_lost = is_unknown
+                    || !lost.is_subset(&self.surely_told)
+                    || (!lost.is_empty() && self.may_be_told_again(reference));
+                assert!(is_lost, "a false gap: {self:?} lost {lost:?}");
+            }
+        }
+        self.note_told(reference, lost);
+        self.told_floor = reference.floor;
+        // What comes after the end of its topic is other streams'.
+        let end = self.end(reference);
+        let after = reference.after(self.after);
+        let after = after.take_while(|(sequence, _)| end.is_none_or(|end| **sequence < end));
+        // One that is skipped may be named or not.
+        let mut held = after.filter(|(_, e)| self.wants(e)).filter(|(s, e)| {
+            let may_be_held = self.is_held(e) || self.may_be_held(e);
+            let is_held = self.is_held(e) && !self.may_skip(reference, (**s, e));
+            // Publishers may give the same ID to several events.
+            let is_named = oldest == Some(&*e.id) && **s > place.sequence.get();
+            is_held || (may_be_held && is_named)
+        });
+        let held = held.next();
+        assert_eq!(oldest, held.map(|(_, e)| &*e.id), "not the oldest held: {self:?}");
+        assert_eq!(place.epoch, reference.epoch);
+        let place = place.sequence.get();
+        assert!(held.is_none_or(|(sequence, _)| *sequence > place), "the gap passes {held:?}");
+        self.last_id =
+            Cursor { epoch: reference.epoch, sequence: Sequence::new(place).unwrap() }.to_string();
+    }
+
+    /// The reader was given a place without an event: it may have passed nothing that is owed.
+    pub fn place(&mut self, reference: &Reference, place: Cursor) {
+        assert!(!self.ended, "a place after the end");
+        assert_eq!(self.lost_place, None, "a place before the gap");
+        assert_eq!(place.epoch, reference.epoch);
+        let sequence = place.sequence.get();
+        // Sequences that a journal has used for matters of its own are no places of the hub's.
+        let between = reference
+            .events
+            .range((Excluded(sequence.min(self.after)), Included(self.after)))
+            .next();
+        assert!(between.is_none() || sequence >= self.after, "{sequence} is behind: {self:?}");
+        for (passed, event) in
+            reference.events.range(self.after + 1..).take_while(|(s, _)| **s <= sequence)
+        {
+            let may_pass = self.may_miss(event)
+                || self.is_told(*passed)
+                || self.may_skip(reference, (*passed, event));
+            assert!(may_pass, "the place passes {passed}: {self:?}");
+        }
+        let end = self.end(reference);
+        assert!(end.is_none_or(|end| end > sequence), "the place passes the end: {self:?}");
+        self.after = self.after.max(sequence);
+        self.last_id = place.to_string();
+    }
+
+    /// The reader asked for the latest events, and was given those of these sequences.
+    pub fn latest(
+        &self,
+        reference: &Reference,
+        events_max: usize,
+        sequences: impl Iterator<Item = u64>,
+    ) {
+        let held = reference.after(0).filter(|(_, e)| self.wants(e) && self.is_held(e));
+        let held: Vec<_> = held.collect();
+        let mut given = sequences.collect::<Vec<_>>();
+        assert!(given.len() <= events_max, "too many: {self:?}");
+        // Events that are skipped may count as some of the latest, or not.
+        for (newer, (sequence, event)) in held.into_iter().rev().enumerate() {
+            if given.pop_if(|given| given == sequence).is_none() {
+                let is_before = given.is_empty() && newer >= events_max;
+                let may_miss = is_before || self.may_skip(reference, (*sequence, event));
+                assert!(
+                    may_miss,
+                    "{sequence} is not among the latest {given:?}: {event:?} {self:?}"
+                );
+            }
+        }
+        assert!(given.is_empty(), "{given:?} are not the latest: {self:?}");
+    }
+
+    /// The stream ended.
+    pub fn end_seen(&mut self, reference: &Reference) {
+        // A page that was read before may still have one that the journal has dropped.
+        let end = self.end_after(reference, 0);
+        assert!(end.is_some(), "ended without an end: {self:?}");
+        self.ended = true;
+    }
+
+    /// The reader has read to the tail: it must have been told of every event that it was not sent.
+    pub fn at_tail(&self, reference: &Reference) {
+        if self.ended {
+            return;
+        }
+        assert_eq!(self.lost_place, None, "a lost place is not told");
+        assert_eq!(self.end(reference), None, "an end is not seen");
+        for (sequence, event) in reference.after(self.after) {
+            let ok = self.may_miss(event)
+                || (!self.is_held(event) && self.is_told(*sequence))
+                || self.may_skip(reference, (*sequence, event));
+            assert!(ok, "{sequence} lost");
+        }
+    }
+}
