@@ -51,7 +51,10 @@ impl NameOrder {
     }
 
     /// The slots in order, without those that `is_before` selects.
-    pub(super) fn from(&self, is_before: impl FnMut(u32) -> bool) -> impl Iterator<Item = u32> {
+    pub(super) fn from(
+        &self,
+        is_before: impl FnMut(u32) -> bool,
+    ) -> impl Iterator<Item = u32> + Clone {
         let (list, at) = self.place(is_before);
         let first = self.lists.get(list).map(|list| &list[at..]).unwrap_or_default();
         let rest = self.lists.get(list + 1..).unwrap_or_default();

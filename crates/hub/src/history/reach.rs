@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::resolved::Scan;
 use super::{History, Resolved, Selection, Steps, TopicKey};
+use crate::cursor::Sequence;
 use crate::filter::TopicFilter;
 use crate::view::View;
 
@@ -17,29 +18,66 @@ pub(super) enum Reach<'a> {
     All(&'a View),
 }
 
-/// Maximum number of topics whose names are compared with a view's patterns. Merging the entries of more
-/// topics than this costs a read more than walking over those of others.
-const ASKED_MAX: usize = 64;
+/// The limits of a search for the topics that a view's patterns match.
+#[derive(Clone, Copy)]
+struct SearchMax {
+    /// Topics whose names are compared with the patterns.
+    asked: usize,
+    /// Topics found.
+    found: usize,
+}
+
+impl SearchMax {
+    /// A search before a read that may walk over so many entries.
+    fn of_walk(entries: usize) -> Self {
+        /// Merging the entries of more topics than this costs a read more than walking over those of others.
+        const MERGED_MAX: usize = 64;
+        /// The steps of a turn of a shard.
+        const ASKED_MAX: usize = 1024;
+        /// A turn asks anew, so a short way is rather walked.
+        const ENTRIES_OF_A_NAME: usize = 8;
+        let asked = (entries / ENTRIES_OF_A_NAME).clamp(MERGED_MAX, ASKED_MAX);
+        Self { asked, found: MERGED_MAX }
+    }
+}
 
 impl History {
-    /// Finds the topics of a view, and counts the steps that it takes.
-    pub(super) fn reach<'a>(&self, view: &'a Resolved, steps: &mut Steps) -> Reach<'a> {
-        match view.selection() {
-            Selection::Scan(scan) => self.find_topics(scan, steps),
-            Selection::One(_) | Selection::Many(_) => Reach::of(view),
-        }
+    /// Finds the topics of a view, and counts the steps that it takes. `entries` are those between the
+    /// place of the read and its end, at most.
+    pub(super) fn reach<'a>(
+        &self,
+        view: &'a Resolved,
+        entries: u64,
+        steps: &mut Steps,
+    ) -> Reach<'a> {
+        let Selection::Scan(scan) = view.selection() else { return Reach::of(view) };
+        let entries = usize::try_from(entries.min(self.events)).unwrap_or(usize::MAX);
+        self.find_topics(scan, SearchMax::of_walk(entries), steps)
     }
 
-    fn find_topics<'a>(&self, scan: &'a Scan, steps: &mut Steps) -> Reach<'a> {
-        let mut found = SmallVec::from_slice(&scan.keys);
+    /// Finds the topics of a view for a read that goes from a place to the tail.
+    pub(super) fn reach_after<'a>(
+        &self,
+        view: &'a Resolved,
+        after: Sequence,
+        steps: &mut Steps,
+    ) -> Reach<'a> {
+        self.reach(view, self.tail.get().saturating_sub(after.get()), steps)
+    }
+
+    fn find_topics<'a>(&self, scan: &'a Scan, max: SearchMax, steps: &mut Steps) -> Reach<'a> {
+        let mut found: SmallVec<[TopicKey; 8]> = SmallVec::from_slice(&scan.keys);
         let mut asked = scan.keys.len();
         let is_all = scan.view.filters().iter().all(|filter| match filter {
             TopicFilter::Exact(_) => true,
             TopicFilter::Pattern(pattern) => {
-                self.topics.find_matching(pattern, &mut asked, ASKED_MAX, &mut found)
+                self.topics.find_matching(pattern, &mut asked, max.asked, |topic| {
+                    found.push(topic);
+                    found.len() <= max.found
+                })
             }
         });
-        steps.take(asked);
+        steps.take_ahead(asked);
         if is_all { Reach::Found(found) } else { Reach::All(&scan.view) }
     }
 }

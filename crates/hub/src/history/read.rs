@@ -74,7 +74,7 @@ impl History {
         if self.is_end_evicted(view, *position) {
             return Stop::Closed;
         }
-        let reach = self.reach(view, &mut max.steps);
+        let reach = self.reach_after(view, position.after, &mut max.steps);
         match self.look_in(&reach, view.grant(), position, &mut max.steps) {
             Some(false) => {}
             Some(true) => return Stop::Gap,
@@ -181,7 +181,7 @@ impl History {
         position: &mut ReadPosition,
         steps: &mut Steps,
     ) -> Option<bool> {
-        let reach = self.reach(view, steps);
+        let reach = self.reach_after(view, position.after, steps);
         self.look_in(&reach, view.grant(), position, steps)
     }
 
@@ -355,7 +355,7 @@ impl History {
         if self.is_end_evicted(view, *position) {
             return Passed::To(None);
         }
-        let reach = self.reach(view, steps);
+        let reach = self.reach_after(view, position.after, steps);
         if self.keeps && self.is_behind_in(&reach, position.after) {
             return Passed::Behind;
         }

@@ -26,6 +26,14 @@ impl Steps {
         self.left > 0
     }
 
+    /// Takes those that a look needs before it can begin. All are counted, but half of those left stay: each
+    /// look gets on.
+    pub(super) fn take_ahead(&mut self, steps: usize) {
+        let from_left = steps.min(self.left / 2);
+        self.left -= from_left;
+        self.max += steps - from_left;
+    }
+
     /// Takes all that are left: the look goes on elsewhere.
     pub(super) fn end(&mut self) {
         self.left = 0;

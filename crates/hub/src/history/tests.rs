@@ -357,9 +357,10 @@ fn an_id_is_looked_up_among_the_events_of_the_view() {
 fn a_look_takes_a_bounded_number_of_steps_whatever_the_patterns() {
     const PATTERNS: usize = 100;
     let mut history = Fixture::new(Retention::default());
-    (0..1000).for_each(|_| history.publish("a"));
+    // More topics than are asked for their names.
+    (0..1000).for_each(|number| history.publish(&format!("a{number}")));
     history.publish("wanted");
-    (0..1000).for_each(|_| history.publish("a"));
+    (0..1000).for_each(|number| history.publish(&format!("b{number}")));
     let filters = (0..PATTERNS - 1).map(|number| format!("*/none/{number}"));
     let filters = filters.chain(["wanted".to_owned()]);
     let filters = filters.map(|text| TopicFilter::pattern(text).unwrap());
@@ -420,6 +421,39 @@ fn the_oldest_event_after_a_gap_is_found_however_far_it_is() {
     assert!(oldest.is_some());
     assert_eq!(looks, 40_000 / Steps::MAX);
     assert_eq!(place.after.get(), 20_001);
+    history.history.release(&view);
+}
+
+/// A pattern that begins with a wildcard walked over every event of every topic.
+#[test]
+fn topics_are_asked_for_their_names_where_that_is_less_than_walking() {
+    let mut history = Fixture::new(Retention::default());
+    history.publish("first/late");
+    for number in 0..20_000 {
+        history.publish(&format!("{}/early", number % 900));
+    }
+    history.publish("last/late");
+    let view = history.view(&["*/late"]);
+    let (mut place, mut found) = (ReadPosition::default(), Vec::new());
+    let mut looks = 0;
+    loop {
+        let mut max = ReadMax { bytes: usize::MAX, entries: usize::MAX, steps: Steps::new(100) };
+        let stop = history
+            .history
+            .read(&view, &mut place, &mut max, |held| found.push(held.sequence().get()));
+        looks += 1;
+        assert!(max.steps.taken() > 900, "asking is counted");
+        if stop == Stop::Tail {
+            break;
+        }
+    }
+    assert_eq!((&found[..], looks), (&[1, 20_002][..], 1));
+
+    // A short way is walked: its entries are fewer than the names.
+    let mut place = ReadPosition { after: Sequence::new(20_000).unwrap(), ..place };
+    let mut max = ReadMax { bytes: usize::MAX, entries: usize::MAX, steps: Steps::default() };
+    assert_eq!(history.history.read(&view, &mut place, &mut max, |_| {}), Stop::Tail);
+    assert!(max.steps.taken() < 10, "{} steps", max.steps.taken());
     history.history.release(&view);
 }
 

@@ -244,31 +244,29 @@ impl TopicTable {
         self.order.insert(key.slot(), |slot| is_before(&self.slots, slot, state.name.as_str()));
     }
 
-    /// Adds the topics with entries that a pattern matches to a list. `asked` counts the topics looked at,
-    /// `asked_max` at most; `false` if there are more.
+    /// Shows the topics with entries that a pattern matches until `visit` has seen enough. `asked` counts
+    /// the topics looked at, `asked_max` at most; `false` if there are more.
     pub(super) fn find_matching(
         &self,
         pattern: &Pattern,
         asked: &mut usize,
         asked_max: usize,
-        found: &mut impl Extend<TopicKey>,
+        mut visit: impl FnMut(TopicKey) -> bool,
     ) -> bool {
         let text = pattern.as_str();
         let prefix = &text[..text.find('*').unwrap_or(text.len())];
-        for slot in self.order.from(|slot| is_before(&self.slots, slot, prefix)) {
-            let Some((key, state)) = self.slots.at(slot) else { continue };
-            if !state.name.as_str().starts_with(prefix) {
-                break;
-            }
+        let slots = self.order.from(|slot| is_before(&self.slots, slot, prefix));
+        let named = |slot| self.slots.at(slot).map(|(key, state)| (key, state.name.as_str()));
+        let has_prefix = |&(_, name): &(TopicKey, &str)| name.starts_with(prefix);
+        let beyond = slots.clone().nth(asked_max.saturating_sub(*asked)).and_then(named);
+        if beyond.as_ref().is_some_and(has_prefix) {
             *asked += 1;
-            if *asked > asked_max {
-                return false;
-            }
-            if pattern.matches(state.name.as_str()) {
-                found.extend([key]);
-            }
+            return false;
         }
-        true
+        slots.filter_map(named).take_while(has_prefix).all(|(key, name)| {
+            *asked += 1;
+            !pattern.matches(name) || visit(key)
+        })
     }
 
     /// The newest entry of an unknown topic that the journal alone may keep.
