@@ -58,6 +58,7 @@ impl Follower {
         let last_event_id = match signal {
             Signal::Event(event) => event.last_event_id(),
             Signal::Gap(gap) => &gap.last_event_id,
+            Signal::End(end) => &end.last_event_id,
             _ => return,
         };
         if let Some(state) = &mut self.state {

@@ -169,8 +169,8 @@ async fn write(text: &str) -> io::Result<()> {
     out.flush().await
 }
 
-/// Reports on standard error what is not an event: everything at a terminal, otherwise only gaps and
-/// failed attempts, and nothing that the output itself contains.
+/// Reports on standard error what is not an event: everything at a terminal, otherwise only gaps,
+/// ends and failed attempts, and nothing that the output itself contains.
 fn report(sink: &Sink, connection: &mut ConnectionReport, signal: &Signal) {
     let color = match sink {
         Sink::Terminal(color) => *color,
@@ -179,6 +179,7 @@ fn report(sink: &Sink, connection: &mut ConnectionReport, signal: &Signal) {
     };
     let text = match signal {
         Signal::Gap(gap) => Some(terminal::gap(gap)),
+        Signal::End(end) => Some(terminal::end(end)),
         Signal::Open(open) => connection.open(open),
         Signal::Retrying(retrying) => connection.retrying(retrying),
         Signal::Closed(closed) if !closed.is_failure() => match sink {

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 use serde_json::json;
 use tidings_client::{
-    Builder, Draft, Event, EventId, EventType, Gap, IdempotencyKey, PublishError, Publisher, Signal,
+    Builder, Draft, End, Event, EventId, EventType, Gap, IdempotencyKey, PublishError, Publisher,
+    Signal,
 };
 
 use self::way::{Onward, Way};
@@ -146,6 +147,10 @@ impl Relay {
             Signal::Gap(gap) => {
                 tell(&terminal::gap(gap));
                 let relayed = self.keys.gap(gap);
+                self.go_on(relayed)
+            }
+            Signal::End(end) => {
+                let relayed = self.keys.end(end);
                 self.go_on(relayed)
             }
             _ => None,
@@ -331,12 +336,24 @@ impl EventKeys {
     /// reader that resumes from before it.
     fn gap(&mut self, gap: &Gap) -> RelayedEvent {
         let data = json!({ "asked": gap.asked, "oldest": gap.oldest }).to_string();
-        self.last_event_id.clone_from(&gap.last_event_id);
+        self.of_the_hub("gap", data, &gap.last_event_id)
+    }
+
+    /// Makes an event of the end of a stream of the upstream. The hub has no such stream, so it is an event
+    /// like others.
+    fn end(&mut self, end: &End) -> RelayedEvent {
+        let data =
+            json!({ "reason": end.reason.as_str(), "events": end.events, "topic": end.topic });
+        self.of_the_hub("end", data.to_string(), &end.last_event_id)
+    }
+
+    fn of_the_hub(&mut self, event_type: &'static str, data: String, id: &str) -> RelayedEvent {
+        id.clone_into(&mut self.last_event_id);
         self.since = 0;
-        let key = self.key("gap", &data);
-        let event_type = EventType::new("gap").expect("it holds no CR, LF or NUL");
-        let draft = Draft::new(&self.to, data).with_type(event_type);
-        RelayedEvent { draft, id: EventId::new(gap.last_event_id.as_str()).ok(), key, via: None }
+        let key = self.key(event_type, &data);
+        let named = EventType::new(event_type).expect("it holds no CR, LF or NUL");
+        let draft = Draft::new(&self.to, data).with_type(named);
+        RelayedEvent { draft, id: EventId::new(id).ok(), key, via: None }
     }
 
     /// Returns the key of an event after the last event ID. The type and the data are part of the

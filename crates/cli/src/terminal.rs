@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use tidings_client::{Event, Gap, Open, Resumption, Retrying};
+use tidings_client::{End, Event, Gap, Open, Resumption, Retrying};
 
 use crate::config::{Color, Interactive};
 use crate::message::{self, harmless, message, name};
@@ -76,6 +76,13 @@ pub(crate) fn gap(gap: &Gap) -> String {
             format!("gap: events after {asked} are missing; the oldest still held is {oldest}")
         }
         None => format!("gap: events after {asked} are missing, and none are held"),
+    }
+}
+
+pub(crate) fn end(end: &End) -> String {
+    match &end.topic {
+        Some(topic) => format!("end of {}: {}, {} events", name(topic), end.reason, end.events),
+        None => format!("end: {}, {} events", end.reason, end.events),
     }
 }
 

@@ -15,8 +15,8 @@
 //!
 //! That is all it takes. The loop goes on for as long as the server wants: if the connection
 //! breaks, the source makes another one and continues after the last event. The loop ends with
-//! `None` when the server says not to come back (a 204), and with an error when coming back would
-//! change nothing.
+//! `None` when the server says not to come back (a 204) or the stream of the topic is complete, and with
+//! an error when coming back would change nothing.
 //!
 //! The crate has two halves: [`EventSource`] reads streams of any server that follows the
 //! [HTML standard](https://html.spec.whatwg.org/multipage/server-sent-events.html), and
@@ -32,6 +32,7 @@
 //! | [`Event`](Signal::Event) | an event |
 //! | [`Comment`](Signal::Comment) | a comment, if [`Builder::comments`] was called |
 //! | [`Gap`](Signal::Gap) | the hub no longer holds events that this reader should have had |
+//! | [`End`](Signal::End) | a stream within a topic has ended; says why |
 //! | [`ReconnectionTime`](Signal::ReconnectionTime) | the server set another reconnection time with `retry` |
 //! | [`Retrying`](Signal::Retrying) | the stream is gone; says why, and when the next attempt will be |
 //! | [`Closed`](Signal::Closed) | the source has stopped for good; says why |
@@ -56,6 +57,7 @@
 //! | 301, 302, 303, 307, 308 | follows the redirect, without secrets if it leads to another origin; a reconnection starts at the original URL |
 //! | 401 | calls [`Builder::authorize`] for new credentials, once |
 //! | 204 | stops: [`Closed::NoContent`] |
+//! | the stream of its topic has ended, or 204 or 410 follow an end | stops: [`Closed::Ended`] |
 //! | another status, or another type than `text/event-stream` | stops: [`Closed::Refused`], with the beginning of the response |
 //! | an event over the [`Limits`] | stops: [`Closed::Limit`]; another request would bring the same event |
 //! | a POST whose stream ends | stops, unless [`Builder::resend`] or [`Builder::once`] was called |
@@ -86,6 +88,17 @@
 //!
 //! Only the server knows whether events were missed. A Tidings hub reports them as a [`Gap`]; a
 //! program that must know reads signals instead of events.
+//!
+//! # Streams that end
+//!
+//! A topic of a Tidings hub may contain streams that begin and end, such as the answers of a model. The hub
+//! reports each end with its reason: [`Signal::End`]. It is the last signal of a stream before
+//! [`Closed::Ended`] if the source's URL names exactly that topic: nothing is asked of the hub any more. Behind
+//! a proxy that hides the hub's URLs, the source asks once more, and stops when the hub answers 204 or 410. A
+//! source of several topics goes on.
+//!
+//! [`next_event`](EventSource::next_event) returns `None` at the end of a stream that is complete or was
+//! stopped, and the error [`Closed::Ended`] if it was aborted or expired.
 //!
 //! # JSON and model APIs
 //!
@@ -159,6 +172,7 @@ mod checks;
 mod client;
 mod content_encoding;
 mod credentials;
+mod end;
 mod event;
 mod headers;
 mod lifecycle;
@@ -181,6 +195,7 @@ pub use builder::Builder;
 pub use checks::BuildError;
 pub use client::Client;
 pub use credentials::{Credentials, CredentialsError, Occasion};
+pub use end::{End, EndReason};
 pub use event::{Event, Gap, JsonError};
 pub use lifecycle::State;
 pub use publisher::{

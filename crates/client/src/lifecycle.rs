@@ -35,10 +35,12 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 use http::header::ACCEPT_ENCODING;
 use tidings_proto::Decoder;
+use url::Url;
 
 use crate::backoff::Pacing;
 use crate::content_encoding::{self, Progress, Unpacker};
 use crate::credentials::{CredentialsError, Occasion};
+use crate::end::End;
 use crate::headers::{LAST_EVENT_ID, last_event_id_value};
 use crate::plan::{CredentialsPlan, EncodingPlan, Mode, Plan, Resend};
 use crate::redirect::{Carried, Hop};
@@ -103,6 +105,8 @@ pub(crate) struct Lifecycle {
     resumption: Resumption,
     connection: Connection,
     ever_opened: bool,
+    /// The end of a stream that was the last event.
+    end: Option<End>,
     /// At most one per input: the driver takes it before it passes the next input.
     signals: VecDeque<Signal>,
 }
@@ -143,6 +147,7 @@ struct Refusing {
 /// An open stream.
 #[derive(Debug)]
 struct Reading {
+    url: Url,
     origin: Arc<str>,
     opened: Instant,
     silent_since: Instant,
@@ -168,6 +173,7 @@ impl Lifecycle {
             resumption: Resumption::Fresh,
             connection: Connection::Any,
             ever_opened: false,
+            end: None,
             signals: VecDeque::new(),
         }
     }
@@ -316,6 +322,7 @@ impl Lifecycle {
         self.pacing.handle_success();
         self.connection = Connection::New;
         self.decoder.end_of_stream();
+        self.end = None;
         self.phase = Phase::Due(Due::Attempt);
     }
 
@@ -356,6 +363,13 @@ impl Lifecycle {
     fn reestablish(&mut self, cause: Cause, retry_after: Option<Duration>, now: Instant) {
         // A block that the end cut off is discarded; its ID never took effect.
         self.decoder.end_of_stream();
+        if let Phase::Open(reading) = &self.phase
+            && let Some(end) = self.end.take_if(|end| end.is_of(&reading.url))
+        {
+            // However the response ends after it, nothing is missing.
+            self.fail(Closed::Ended(end));
+            return;
+        }
         if let (Phase::Open(_), Mode::Once { until }) = (&self.phase, &self.plan.mode) {
             let complete = until.is_none() && matches!(cause, Cause::Ended);
             self.fail(if complete { Closed::Complete } else { Closed::Incomplete(cause) });

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use tidings_proto::LimitExceeded;
 
 use crate::credentials::CredentialsError;
+use crate::end::End;
 use crate::event::{Event, Gap};
 use crate::redirect::RedirectError;
 use crate::transport::{Stage, TransportError};
@@ -28,6 +29,8 @@ pub enum Signal {
     Comment(String),
     /// This reader should have had events that the hub no longer holds.
     Gap(Gap),
+    /// A stream within a topic has ended. A source of exactly this topic stops.
+    End(End),
     /// The server has set another reconnection time with `retry`. It is in force from here on, and
     /// can be read from [`EventSource::reconnection_time`](crate::EventSource::reconnection_time)
     /// at any time. A `retry` that changes nothing is not reported.
@@ -162,6 +165,9 @@ impl Error for Cause {
 pub enum Closed {
     /// The server answered 204, which means "do not come back".
     NoContent,
+    /// The stream of the source's topic has ended. It has been received completely, unless it was
+    /// [aborted or expired](crate::EndReason::is_failure).
+    Ended(End),
     /// The caller closed it.
     ByCaller,
     /// A one-shot stream is complete: it delivered the data that [`until`](crate::Builder::until)
@@ -191,10 +197,15 @@ pub enum Closed {
 
 impl Closed {
     /// Returns whether something went wrong. [`NoContent`](Self::NoContent),
-    /// [`Complete`](Self::Complete) and [`ByCaller`](Self::ByCaller) are intended ends.
+    /// [`Complete`](Self::Complete), [`ByCaller`](Self::ByCaller), and [`Ended`](Self::Ended) as done or
+    /// stopped are intended ends.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        !matches!(self, Self::NoContent | Self::Complete | Self::ByCaller)
+        match self {
+            Self::NoContent | Self::Complete | Self::ByCaller => false,
+            Self::Ended(end) => end.reason.is_failure(),
+            _ => true,
+        }
     }
 }
 
@@ -202,6 +213,7 @@ impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoContent => write!(f, "the server said not to come back"),
+            Self::Ended(end) => write!(f, "{end}"),
             Self::ByCaller => write!(f, "the event source was closed"),
             Self::Complete => write!(f, "the stream is complete"),
             Self::Incomplete(_) => write!(f, "the stream ended before it was complete"),
@@ -217,7 +229,11 @@ impl fmt::Display for Closed {
 impl Error for Closed {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NoContent | Self::ByCaller | Self::Complete | Self::Refused(_) => None,
+            Self::NoContent
+            | Self::Ended(_)
+            | Self::ByCaller
+            | Self::Complete
+            | Self::Refused(_) => None,
             Self::Incomplete(cause) | Self::NotResent(cause) => Some(cause),
             Self::Exhausted { last, .. } => Some(last),
             Self::Redirect(error) => Some(error),

@@ -116,7 +116,7 @@ impl EventSource {
     /// Waits for the next event and skips every other signal; `None` when the stream has ended as
     /// intended.
     ///
-    /// A [`Gap`](crate::Gap) is skipped too. If missing events matter, use [`next`](Self::next).
+    /// A [`Gap`](crate::Gap) is skipped too, and so is an [`End`](crate::End) after which the source goes on. If missing events matter, use [`next`](Self::next).
     ///
     /// # Errors
     ///

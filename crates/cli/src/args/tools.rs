@@ -73,10 +73,11 @@ Standard output:
   to a terminal  the type, data and ID of each event, in color unless NO_COLOR is set; control
                  characters are shown as U+FFFD. Changes of the connection are reported on
                  standard error
-  to a pipe      the data of each event and a line end, and nothing else; gaps, failed attempts and
-                 failures are reported on standard error. It ends when its reader has gone
-  with --json    one object per line: {\"kind\":\"open|event|comment|retrying|gap|closed\", …}. An
-                 event has \"type\", \"data\" and \"id\", which is the last event ID at that event
+  to a pipe      the data of each event and a line end, and nothing else; gaps, ends of streams,
+                 failed attempts and failures are reported on standard error. It ends when its reader
+                 has gone
+  with --json    one object per line: {\"kind\":\"open|event|comment|retrying|gap|end|closed\", …}.
+                 An event has \"type\", \"data\" and \"id\", which is the last event ID at that event
 
 State:
   The file is replaced by renaming, after an event is printed or its command has ended. If a run is
@@ -97,10 +98,10 @@ Environment:
                                        the proxy; never used for loopback
 
 Exit status:
-  0  the server ended the stream for good (204), SIGINT or SIGTERM arrived, or the reader of the
-     output went away
-  1  the stream failed for good, a file could not be written, the command could not be started, or it
-     failed and --on-failure is stop
+  0  the server ended the stream for good (204), the topic's stream ended as done or stopped, SIGINT
+     or SIGTERM arrived, or the reader of the output went away
+  1  the stream failed for good, the topic's stream was aborted or expired, a file could not be
+     written, the command could not be started, or it failed and --on-failure is stop
   2  the command line is wrong";
 
 /// The arguments of `publish` as written. `PublishConfig` is what they mean.

@@ -40,6 +40,12 @@ enum JsonLine<'a> {
         oldest: Option<&'a str>,
         id: &'a str,
     },
+    End {
+        reason: &'static str,
+        events: u64,
+        topic: Option<&'a str>,
+        id: &'a str,
+    },
     Closed {
         why: &'static str,
         message: String,
@@ -71,6 +77,12 @@ pub(super) fn line(signal: &Signal) -> Option<String> {
             oldest: gap.oldest.as_deref(),
             id: &gap.last_event_id,
         },
+        Signal::End(end) => JsonLine::End {
+            reason: end.reason.as_str(),
+            events: end.events,
+            topic: end.topic.as_deref(),
+            id: &end.last_event_id,
+        },
         Signal::Closed(closed) => ended(closed),
         _ => return None,
     };
@@ -97,6 +109,7 @@ fn opened(open: &Open) -> JsonLine<'_> {
 fn ended(closed: &Closed) -> JsonLine<'static> {
     let why = match closed {
         Closed::NoContent => "no_content",
+        Closed::Ended(_) => "ended",
         Closed::ByCaller => "by_caller",
         Closed::Complete => "complete",
         Closed::Incomplete(_) => "incomplete",

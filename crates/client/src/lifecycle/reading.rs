@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidings_proto::{Decoder, Item, LimitExceeded};
+use tidings_proto::{Decoder, EventRef, Item, LimitExceeded};
 
 use crate::content_encoding::Progress;
+use crate::end::End;
 use crate::event::{Event, Gap};
 use crate::plan::{Comments, Mode, Plan};
 use crate::signal::{Cause, Closed, Signal};
@@ -87,7 +88,14 @@ impl Lifecycle {
 
     fn handle_found(&mut self, found: Found, input: &mut &[u8]) -> Handled {
         match found {
-            Found::Signal(signal) => self.signals.push_back(signal),
+            Found::Signal(signal) => {
+                match &signal {
+                    Signal::End(end) => self.end = Some(end.clone()),
+                    Signal::Event(_) | Signal::Gap(_) => self.end = None,
+                    _ => {}
+                }
+                self.signals.push_back(signal);
+            }
             Found::Retry(retry) => {
                 let before = self.pacing.reconnection_time();
                 self.pacing.handle_retry(retry);
@@ -140,7 +148,10 @@ impl Reading {
             self.unread = self.text.len() - text.len();
             found
         };
-        if let Some(Found::Signal(Signal::Event(_) | Signal::Gap(_)) | Found::Until) = found {
+        if let Some(
+            Found::Signal(Signal::Event(_) | Signal::Gap(_) | Signal::End(_)) | Found::Until,
+        ) = found
+        {
             self.delivered = true;
         }
         Ok(found)
@@ -172,15 +183,24 @@ impl Refusing {
 
 fn classify(item: Item<'_>, plan: &Plan, origin: &Arc<str>) -> Found {
     match item {
-        Item::Event(event) => match (&plan.mode, Gap::of(event)) {
-            (Mode::Once { until: Some(until) }, _) if event.data == until => Found::Until,
-            (_, Some(gap)) => Found::Signal(Signal::Gap(gap)),
-            (_, None) => Found::Signal(Signal::Event(Event::new(event, origin))),
+        Item::Event(event) => match &plan.mode {
+            Mode::Once { until: Some(until) } if event.data == until => Found::Until,
+            _ => Found::Signal(signal_of(event, origin)),
         },
         Item::Comment(text) if plan.comments == Comments::Reported => {
             Found::Signal(Signal::Comment(text.to_owned()))
         }
         Item::Retry(retry) => Found::Retry(retry),
         _ => Found::Nothing,
+    }
+}
+
+fn signal_of(event: EventRef<'_>, origin: &Arc<str>) -> Signal {
+    if let Some(gap) = Gap::of(event) {
+        return Signal::Gap(gap);
+    }
+    match End::of(event) {
+        Some(end) => Signal::End(end),
+        None => Signal::Event(Event::new(event, origin)),
     }
 }

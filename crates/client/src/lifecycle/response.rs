@@ -35,7 +35,11 @@ impl Lifecycle {
         let occasion = connecting.occasion;
         match head.status {
             StatusCode::OK => self.open_or_refuse(&hop, head, now),
-            StatusCode::NO_CONTENT => self.fail(Closed::NoContent),
+            StatusCode::NO_CONTENT => {
+                let closed = self.end.take().map_or(Closed::NoContent, Closed::Ended);
+                self.fail(closed);
+            }
+            StatusCode::GONE if let Some(end) = self.end.take() => self.fail(Closed::Ended(end)),
             status if Hop::is_redirect(status) => match hop.follow(status, &head.headers) {
                 Ok(hop) => {
                     self.go_on(Connecting { hop, occasion, deadline });
@@ -82,7 +86,9 @@ impl Lifecycle {
             }
         };
         self.ever_opened = true;
+        self.end = None;
         self.phase = Phase::Open(Reading {
+            url: hop.url.clone(),
             origin: Arc::from(hop.url.origin().ascii_serialization()),
             opened: now,
             silent_since: now,

@@ -9,6 +9,7 @@ use super::*;
 use crate::signal::Open;
 use crate::transport;
 
+mod ending;
 mod limits;
 mod opening;
 mod place;
