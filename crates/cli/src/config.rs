@@ -38,7 +38,7 @@ pub(crate) use self::tls::{TlsFiles, TlsTexts};
 pub(crate) use self::token::{KeyConfig, TokenConfig};
 pub(crate) use self::tools::{
     Color, DataSource, Exec, ExecInput, FileFormat, Input, Interactive, ListenConfig, OnFailure,
-    PublishConfig, RelayConfig, Sink, Template,
+    PublishConfig, RelayConfig, Sink, StreamOptions, StreamStart, Template,
 };
 
 /// The configuration of `serve` and `demo`.

@@ -4,13 +4,16 @@ mod input;
 
 use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use futures_core::Stream as _;
 use tidings_client::{PublishError, PublishManyError, Publisher};
 
 use self::input::Mistake;
-use crate::config::{DataSource, Input, Interactive, PublishConfig};
+use crate::config::{DataSource, Input, Interactive, PublishConfig, StreamOptions, StreamStart};
 use crate::message::{name, tell};
 
 /// The maximum size of an event's data: the maximum that a hub can be configured to accept.
@@ -32,6 +35,13 @@ pub(crate) fn run(config: PublishConfig) -> Result<(), Box<dyn Error>> {
             // The ID is the hub's text.
             say(&name(&published.id))
         }
+        Input::Stream { format, file, template, options } => {
+            let (events, mistake) = input::events(format, file, template.clone());
+            let topic = template.topics.first().ok_or(Unpublished::NoTopic)?;
+            let produced = runtime.block_on(produce(&publisher, topic, options, events, &mistake));
+            runtime.shutdown_background();
+            say(&produced?.to_string())
+        }
         Input::Many { format, file, template } => {
             let (events, mistake) = input::events(format, file, template);
             let published = runtime.block_on(many(&publisher, events, interactive));
@@ -44,6 +54,31 @@ pub(crate) fn run(config: PublishConfig) -> Result<(), Box<dyn Error>> {
             }
         }
     }
+}
+
+/// Publishes a stream of a topic, event by event. After a mistake it stays open.
+async fn produce(
+    publisher: &Publisher,
+    topic: &str,
+    options: StreamOptions,
+    mut events: input::Events,
+    mistake: &input::MistakeSlot,
+) -> Result<u64, Unpublished> {
+    let StreamOptions { start, end, producer } = options;
+    let mut stream = match start {
+        StreamStart::Begin => publisher.begin(topic, producer).await?,
+        StreamStart::Continue => publisher.resume(topic, producer),
+    };
+    let mut published = 0;
+    while let Some(draft) = poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await {
+        stream.send(draft).await?;
+        published += 1;
+    }
+    if let Some(mistake) = mistake.take() {
+        return Err(Unpublished::Mistake { mistake, published });
+    }
+    stream.end(end).await?;
+    Ok(published)
 }
 
 async fn many(
@@ -148,6 +183,12 @@ impl Unpublished {
             }
             error => Self::Publish(error),
         }
+    }
+}
+
+impl From<PublishError> for Unpublished {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(error)
     }
 }
 

@@ -140,6 +140,9 @@
 //! A publisher repeats each request until the hub has answered it. The request's
 //! [`IdempotencyKey`] keeps the hub from publishing an event twice.
 //!
+//! [`Publisher::begin`] begins a stream within a topic, whose [`end`](StreamPublisher::end) its readers are told. A
+//! [`Producer`] owns it; a successor with a higher epoch continues it if the producer dies.
+//!
 //! # A POST that a GET continues
 //!
 //! Some servers, those of the Model Context Protocol among them, begin an answer in the response to
@@ -199,8 +202,9 @@ pub use end::{End, EndReason};
 pub use event::{Event, Gap, JsonError};
 pub use lifecycle::State;
 pub use publisher::{
-    Draft, IdempotencyKey, InvalidIdempotencyKey, PublishError, PublishManyError, Published,
-    Publisher, PublisherBuilder, Receipt, RefusedPublish,
+    Draft, EndNotice, IdempotencyKey, InvalidIdempotencyKey, Producer, PublishError,
+    PublishManyError, Published, Publisher, PublisherBuilder, Receipt, RefusedPublish,
+    StreamPublisher,
 };
 pub use redirect::RedirectError;
 pub use signal::{Cause, Closed, Open, Refusal, RefusedResponse, Resumption, Retrying, Signal};

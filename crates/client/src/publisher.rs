@@ -5,7 +5,7 @@
 //!                                     the same key in every attempt     POST /events
 //! ```
 //!
-//! [`Publisher`] and its builder are here. `exchange` repeats one request until it is settled,
+//! [`Publisher`] and its builder are here. `stream` produces streams within a topic, `exchange` repeats one request until it is settled,
 //! `draft` serializes drafts, and `error` has the ways in which publishing can fail.
 
 use std::error::Error;
@@ -33,12 +33,14 @@ mod draft;
 mod error;
 mod exchange;
 mod key;
+mod stream;
 
 use draft::Batch;
 pub use draft::Draft;
 pub use error::{PublishError, PublishManyError, RefusedPublish};
 use exchange::{Answer, Endpoint, OnRetry, Post};
 pub use key::{IdempotencyKey, InvalidIdempotencyKey};
+pub use stream::{EndNotice, Producer, StreamPublisher};
 
 /// Publishes events to a Tidings hub.
 ///
@@ -161,7 +163,7 @@ impl Publisher {
     ) -> Result<Published, PublishError> {
         if let Some(path) = draft.path() {
             let content_type = "text/plain; charset=utf-8";
-            let post = Post { path, content_type, key: key.clone(), via };
+            let post = Post { path, content_type, key: key.clone(), headers: hops(via) };
             let answer = self.0.settle(&post, draft.into_data()).await?;
             let id = String::from_utf8_lossy(&answer.body).trim().to_owned();
             return Ok(Published { id });
@@ -263,13 +265,19 @@ impl Publisher {
         via: Option<HeaderValue>,
     ) -> Result<Receipt, PublishError> {
         let path = "events".to_owned();
-        let post = Post { path, content_type: "application/json", key: key.clone(), via };
+        let content_type = "application/json";
+        let post = Post { path, content_type, key: key.clone(), headers: hops(via) };
         let Answer { status, body } = self.0.settle(&post, batch.into_json()).await?;
         serde_json::from_slice(&body).map_err(|_| {
             let detail = "the hub's answer is no receipt".to_owned();
             PublishError::Refused(RefusedPublish { status, problem: None, detail, index: None })
         })
     }
+}
+
+/// The header that names the hops by which a relayed event came.
+fn hops(via: Option<HeaderValue>) -> Vec<(HeaderName, HeaderValue)> {
+    via.into_iter().map(|via| (HeaderName::from_static("relay-via"), via)).collect()
 }
 
 /// Describes a [`Publisher`].

@@ -159,6 +159,27 @@ pub(crate) struct PublishArgs {
     #[arg(long)]
     pub(crate) lines: bool,
 
+    /// Publish the input as a stream of the topic, which begins before it and ends after it. Without another
+    /// format, the input is the event stream of standard input: 'curl -N URL | tidings publish chat/1 --stream'.
+    #[arg(long, conflicts_with_all = ["id", "retry", "idempotency_key"])]
+    pub(crate) stream: bool,
+
+    /// End that readers are sent: an event of type 'end', or nothing but the input.
+    #[arg(long, value_name = "event|close", default_value = "event", requires = "stream")]
+    pub(crate) end: String,
+
+    /// ID of the producer that owns the stream, so that nobody else publishes to it.
+    #[arg(long, value_name = "ID", requires = "stream")]
+    pub(crate) producer: Option<String>,
+
+    /// Epoch of the producer: higher for each successor, which shuts out those before it.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "producer")]
+    pub(crate) epoch: u64,
+
+    /// Go on with the stream that is open, instead of beginning one.
+    #[arg(long = "continue", requires = "stream")]
+    pub(crate) continues: bool,
+
     /// Request header, as 'Name: value'; may be repeated.
     #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
@@ -175,6 +196,10 @@ events before it stay published, and the message says how many there are. Standa
 a single event, or the number of events of a file. Long input shows its progress on standard error if
 that is a terminal. Lines end with LF or CRLF; an empty line is an event, too, and bytes that are not
 UTF-8 become U+FFFD.
+
+With --stream each event is published by itself as it comes, and the stream ends as done when the input ends. If
+the program is killed, or the input contains a mistake, the stream stays open: run it again with the rest of the
+input and --continue, and with --producer also a higher --epoch.
 
 Environment:
   TIDINGS_HUB                          the hub, if none is named

@@ -9,7 +9,9 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use tidings_client::{Builder, Draft, EventId, EventSource, EventType, IdempotencyKey, Publisher};
+use tidings_client::{
+    Builder, Draft, EndNotice, EventId, EventSource, EventType, IdempotencyKey, Producer, Publisher,
+};
 use tidings_hub::TopicFilter;
 
 use super::address::{
@@ -81,8 +83,37 @@ pub(crate) struct PublishConfig {
 
 /// The events to publish.
 pub(crate) enum Input {
-    One { data: DataSource, template: Template, key: IdempotencyKey },
-    Many { format: FileFormat, file: Box<dyn Read + Send>, template: Template },
+    One {
+        data: DataSource,
+        template: Template,
+        key: IdempotencyKey,
+    },
+    Many {
+        format: FileFormat,
+        file: Box<dyn Read + Send>,
+        template: Template,
+    },
+    /// A stream of the template's topic.
+    Stream {
+        format: FileFormat,
+        file: Box<dyn Read + Send>,
+        template: Template,
+        options: StreamOptions,
+    },
+}
+
+/// How a stream of a topic is produced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StreamOptions {
+    pub(crate) start: StreamStart,
+    pub(crate) end: EndNotice,
+    pub(crate) producer: Option<Producer>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamStart {
+    Begin,
+    Continue,
 }
 
 /// Where the data of a single event comes from.
@@ -195,12 +226,17 @@ impl PublishConfig {
         let file = match (&args.ndjson, &args.event_stream) {
             (Some(path), _) => Some((FileFormat::Ndjson, "--ndjson", path.as_path())),
             (None, Some(path)) => Some((FileFormat::EventStream, "--event-stream", path.as_path())),
-            (None, None) => args.lines.then_some((FileFormat::Lines, "--lines", stdin)),
+            (None, None) if args.lines => Some((FileFormat::Lines, "--lines", stdin)),
+            (None, None) => args.stream.then_some((FileFormat::EventStream, "--stream", stdin)),
         };
         let input = match file {
             Some((format, flag, path)) => {
                 let file = checker.file(flag, path);
-                file.map(|file| Input::Many { format, file, template })
+                let options = args.stream.then(|| checker.stream_options(args, &template));
+                file.map(|file| match options {
+                    Some(options) => Input::Stream { format, file, template, options },
+                    None => Input::Many { format, file, template },
+                })
             }
             None => {
                 let data = data.map_or(DataSource::StandardInput, DataSource::Here);
@@ -336,7 +372,8 @@ impl Checker<'_> {
                 (args.topic.clone(), first)
             }
         };
-        let is_file = args.ndjson.is_some() || args.event_stream.is_some() || args.lines;
+        let is_file =
+            args.ndjson.is_some() || args.event_stream.is_some() || args.lines || args.stream;
         if is_file && data.is_some() {
             self.mistake("the data comes from the input, so it cannot be given as well".to_owned());
         }
@@ -365,6 +402,30 @@ impl Checker<'_> {
             self.set(&mut template.retry, "--retry", text, |text| duration(text).map(Some));
         }
         template
+    }
+
+    fn stream_options(&mut self, args: &PublishArgs, template: &Template) -> StreamOptions {
+        if template.topics.len() != 1 {
+            self.mistake("a stream is of one topic: tidings publish TOPIC --stream".to_owned());
+        }
+        let mut end = EndNotice::Event;
+        self.set(&mut end, "--end", &args.end, |text| match text {
+            "event" => Ok(EndNotice::Event),
+            "close" => Ok(EndNotice::Close),
+            _ => Err("must be event or close".to_owned()),
+        });
+        let mut producer = None;
+        if let Some(id) = &args.producer {
+            self.set(&mut producer, "--producer", id, |id| {
+                let producer = Producer::new(id, args.epoch);
+                producer.map(Some).ok_or_else(|| "cannot be sent in a header".to_owned())
+            });
+        }
+        let start = match args.continues {
+            true => StreamStart::Continue,
+            false => StreamStart::Begin,
+        };
+        StreamOptions { start, end, producer }
     }
 
     fn key(&mut self, text: Option<&str>) -> IdempotencyKey {

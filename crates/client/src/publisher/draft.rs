@@ -93,7 +93,16 @@ impl Draft {
         if self.private || self.via.is_some() || !topic.split('/').all(is_clean) {
             return None;
         }
-        let mut path = format!("topics/{}", utf8_percent_encode(topic, PATH));
+        let (mut path, query) = (topic_path(topic), self.query());
+        if !query.is_empty() {
+            path.push('?');
+            path.push_str(&query);
+        }
+        Some(path)
+    }
+
+    /// The query that says everything but the topics and the data.
+    pub(super) fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(event_type) = self.event_type() {
             query.append_pair("type", event_type);
@@ -104,12 +113,7 @@ impl Draft {
         if let Some(retry) = self.retry_ms() {
             query.append_pair("retry", &retry.to_string());
         }
-        let query = query.finish();
-        if !query.is_empty() {
-            path.push('?');
-            path.push_str(&query);
-        }
-        Some(path)
+        query.finish()
     }
 
     pub(super) fn into_data(self) -> Bytes {
@@ -160,6 +164,11 @@ impl Draft {
         let via = self.via.as_ref().map_or(0, |via| via.len());
         topics + via + self.event.data().len() + id + self.event.event_type().as_str().len()
     }
+}
+
+/// The path of a topic, relative to the hub's URL.
+pub(super) fn topic_path(topic: &str) -> String {
+    format!("topics/{}", utf8_percent_encode(topic, PATH))
 }
 
 /// Characters to encode in a path. `/` separates the segments of a topic as it does those of a

@@ -43,8 +43,6 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-const RELAY_VIA: HeaderName = HeaderName::from_static("relay-via");
-
 /// A caller's function that is told of each attempt that failed and will be repeated.
 pub(super) struct OnRetry(pub(super) Box<dyn Fn(&Retrying) + Send + Sync>);
 
@@ -76,8 +74,8 @@ pub(super) struct Post {
     pub(super) path: String,
     pub(super) content_type: &'static str,
     pub(super) key: IdempotencyKey,
-    /// The hops by which a relayed event came.
-    pub(super) via: Option<HeaderValue>,
+    /// The headers of this request alone.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The hub's answer.
@@ -259,7 +257,7 @@ impl Endpoint {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(post.content_type));
         let key = HeaderValue::try_from(post.key.as_str());
         headers.insert(IDEMPOTENCY_KEY, key.expect("a key is visible ASCII"));
-        headers.extend(post.via.clone().map(|via| (RELAY_VIA, via)));
+        headers.extend(post.headers.iter().cloned());
         if let Some(authorize) = &self.authorize {
             let credentials = authorize.run(occasion).await.map_err(Cause::Credentials)?;
             let (name, value) = credentials.into_parts();

@@ -6,6 +6,7 @@ mod contract;
 mod http2;
 mod opening;
 mod place;
+mod producing;
 mod proxies;
 mod publishing;
 mod server;

@@ -1,0 +1,105 @@
+//! Producers of streams within a topic: they may die, and so may the hub.
+
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import test from 'node:test';
+
+import { curl } from './lib/curl.mjs';
+import { runTidings, startHub, startTidings } from './lib/hub.mjs';
+import { makeFolder, startListen } from './lib/tools.mjs';
+
+const TOPIC = 'chat/1';
+const tokens = (from, to) => Array.from({ length: to - from + 1 }, (_, n) => `token ${from + n}`);
+
+/** A program that pipes events to the stream: `say` gives it more of them, and `finish` ends its input. */
+function startProducer(t, hub, ...args) {
+  const input = new Readable({ read() {} });
+  const program = startTidings(t, ['publish', TOPIC, '--stream', '--hub', hub.origin, ...args], { input });
+  return {
+    program,
+    say: (all) => all.forEach((token) => input.push(`data: ${token}\n\n`)),
+    finish: () => input.push(null),
+  };
+}
+
+/** A reader from the beginning, as the topic has never had another stream. */
+const startReader = (t, hub) => startListen(t, [hub.url(`/topics/${TOPIC}`), '--last-event-id', 'earliest']);
+
+const state = async (hub) => (await (await fetch(hub.url('/streams', { topic: TOPIC }))).json()).streams[0];
+
+test('an event stream is piped between a beginning and an end', async (t) => {
+  const hub = await startHub(t);
+  const reader = startReader(t, hub);
+  await reader.line('open');
+  const input = 'event: delta\ndata: a\n\ndata: b\n\n';
+  const publish = (...args) => runTidings(['publish', TOPIC, '--stream', '--hub', hub.origin, ...args], { input });
+  assert.deepEqual(await publish(), { code: 0, signal: null, stdout: '2\n', stderr: '' });
+  assert.equal((await reader.ended).code, 0);
+  assert.deepEqual(reader.lines.filter(({ kind }) => kind === 'event').map(({ type, data }) => [type, data]), [
+    ['delta', 'a'],
+    ['message', 'b'],
+  ]);
+  assert.equal((await state(hub)).state, 'done');
+  assert.equal((await publish('--end', 'close', '--lines')).stdout, '5\n');
+  const { body } = await curl([hub.url(`/topics/${TOPIC}`), '-H', `Last-Event-ID: ${reader.lines.at(-2).id}`]);
+  assert.ok(!body.includes('event: end'), body);
+  for (const args of [['--topic', 'b', '--topic', 'c'], ['--end', 'never'], ['--ndjson', '-', '--id', '7']]) {
+    assert.equal((await runTidings(['publish', '--stream', ...args], { input })).code, 2, args.join(' '));
+  }
+});
+
+test('a successor goes on where a killed producer stopped, and the late append is refused', async (t) => {
+  const hub = await startHub(t);
+  const reader = startReader(t, hub);
+  const first = startProducer(t, hub, '--producer', 'model');
+  first.say(tokens(1, 20));
+  await reader.event('token 20');
+  first.program.signal('SIGKILL');
+  assert.equal((await first.program.ended).signal, 'SIGKILL');
+  const { producer } = await state(hub);
+  assert.deepEqual(producer, { id: 'model', epoch: 0, seq: 20 });
+
+  const second = startProducer(t, hub, '--producer', 'model', '--epoch', '1', '--continue');
+  second.say(tokens(21, 30));
+  await reader.event('token 30');
+  const late = await curl([
+    ...['-H', 'Producer-Id: model', '-H', 'Producer-Epoch: 0', '-H', `Producer-Seq: ${producer.seq + 1}`],
+    ...['-d', 'late', hub.url(`/topics/${TOPIC}`)],
+  ]);
+  assert.deepEqual([late.status, JSON.parse(late.body).type], [403, '/problems/stale-epoch']);
+  const stranger = await curl(['-d', 'strange', hub.url(`/topics/${TOPIC}`)]);
+  assert.deepEqual([stranger.status, JSON.parse(stranger.body).type], [409, '/problems/streaming']);
+  second.finish();
+  const end = await reader.line('end');
+  assert.deepEqual([end.reason, end.events], ['done', 30]);
+  assert.deepEqual(reader.data, tokens(1, 30));
+  assert.equal((await second.program.ended).code, 0);
+});
+
+test('a hub that is killed in mid-answer loses and doubles no token', async (t) => {
+  const folder = await makeFolder(t);
+  const args = ['--data', folder, '--retry', '50ms'];
+  const hub = await startHub(t, { args });
+  const producer = startProducer(t, hub, '--producer', 'model');
+  const reader = startReader(t, hub);
+  let running = hub;
+  let said = 0;
+  const say = (to) => {
+    producer.say(tokens(said + 1, to));
+    said = to;
+  };
+  for (let kill = 1; kill <= 3; kill += 1) {
+    say(said + 100);
+    // In the middle of them.
+    await reader.event(`token ${said - 50}`);
+    await running.stop({ signal: 'SIGKILL' });
+    say(said + 10);
+    running = await startHub(t, { args, listen: hub.host });
+    await reader.event(`token ${said}`);
+  }
+  producer.finish();
+  const end = await reader.line('end');
+  assert.deepEqual([end.reason, end.events], ['done', said]);
+  assert.deepEqual(reader.data, tokens(1, said));
+  assert.equal((await producer.program.ended).code, 0, producer.program.stderr);
+});
