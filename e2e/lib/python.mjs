@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 import { Program, run } from './program.mjs';
 
-const PYTHON = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
+/** The Python that has the packages. */
+export const PYTHON = fileURLToPath(new URL('../.venv/bin/python', import.meta.url));
 
 /** Unbuffered, so that output arrives when it is printed. */
 const ENVIRONMENT = { PYTHONUNBUFFERED: '1' };
