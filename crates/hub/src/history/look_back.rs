@@ -98,7 +98,8 @@ impl History {
         mut visit: impl FnMut(&super::Block, usize) -> bool,
     ) -> bool {
         let mut steps = Steps::default();
-        let reach = self.reach(view, back.through.get(), &mut steps);
+        let entries = back.through.get().min(back.left as u64);
+        let reach = self.reach(view, entries, &mut steps);
         for step in self.backward(&reach, view.grant(), back.through) {
             let is_event = step.held.block.kind(step.held.index) == Kind::Event;
             if step.in_view && is_event && visit(step.held.block, step.held.index) {
