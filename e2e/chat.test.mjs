@@ -1,60 +1,29 @@
 //! The recipe for a chat on the AI SDK: what a page shows survives reloads, in a second tab, too.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import test from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
 import { startBrowser } from './lib/browser.mjs';
+import { startChatServer } from './lib/chat.mjs';
 import { startHub } from './lib/hub.mjs';
-import { node22 } from './lib/node22.mjs';
-import { Program } from './lib/program.mjs';
-import { PYTHON } from './lib/python.mjs';
-import { adapted, codeBlock } from './lib/recipe.mjs';
+import { codeBlock } from './lib/recipe.mjs';
 import { NODE_MODULES } from './lib/static.mjs';
 import { until } from './lib/wait.mjs';
 
 const browser = await startBrowser(test);
 const PAGE = await bundle(await codeBlock('chat', 'The page'));
-const MODEL = fileURLToPath(new URL('fixtures/model.mjs', import.meta.url));
 
-/** Each server as the recipe has it, whose model says the lines of its standard input. */
-const SERVERS = {
-  Node: {
-    reloads: 50,
-    file: 'server.mjs',
-    program: node22(),
-    text: adapted(await codeBlock('chat', 'The server in Node'), {
-      "const model = 'openai/gpt-5';": `import { model } from ${JSON.stringify(MODEL)};`,
-      'process.env.PORT ?? 3000)': "0, '127.0.0.1', function () { console.log(`port ${this.address().port}`) })",
-    }),
-  },
-  Python: {
-    reloads: 5,
-    file: 'server.py',
-    program: PYTHON,
-    text: adapted(await codeBlock('chat', 'The server in Python'), {
-      '    yield from ["You ", "said ", messages[-1]["parts"][0]["text"]]\n':
-        '    import sys\n    yield from (line.rstrip("\\n") for line in sys.stdin)\n',
-      'ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", 3000))), Server).serve_forever()':
-        'server = ThreadingHTTPServer(("127.0.0.1", 0), Server)\n' +
-        'print(f"port {server.server_port}", flush=True)\nserver.serve_forever()',
-    }),
-  },
-};
+/** Reloads in mid-answer, for each language of the server. */
+const RELOADS = { Node: 50, Python: 5 };
 
-for (const [language, server] of Object.entries(SERVERS)) {
+for (const [language, reloads] of Object.entries(RELOADS)) {
   test(`a chat outlives reloads in mid-answer, on a server in ${language}`, async (t) => {
     const hub = await startHub(t);
-    const { origin, say, finish } = await startServer(t, server, hub);
-    const context = await browser.newContext();
-    t.after(() => context.close());
-    await context.route('**/chat?**', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
+    const { origin, say, finish } = await startChatServer(t, language, hub);
+    const context = await openContext(t);
     const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
     // There is nothing to resume.
     for (const tab of [first, second]) await tab.shows('ready', []);
@@ -64,7 +33,7 @@ for (const [language, server] of Object.entries(SERVERS)) {
     await until('the stream', async () => (await state(hub)).state === 'streaming');
     await second.page.reload();
     let text = '';
-    for (let n = 1; n <= server.reloads; n += 1) {
+    for (let n = 1; n <= reloads; n += 1) {
       const token = `token ${n}, `;
       say(token);
       text += token;
@@ -81,24 +50,37 @@ for (const [language, server] of Object.entries(SERVERS)) {
   });
 }
 
+test('a chat whose beginning is no longer held says so and throws nothing', async (t) => {
+  const hub = await startHub(t, { args: ['--retain', 'chat/*=events:5'] });
+  const { origin, say, finish } = await startChatServer(t, 'Node', hub);
+  const tab = await openChat(await openContext(t), origin);
+  await tab.shows('ready', []);
+  await tab.page.fill('input', 'Tell me news');
+  await tab.page.click('button');
+  let text = '';
+  for (let n = 1; n <= 20; n += 1) {
+    say(`token ${n}, `);
+    text += `token ${n}, `;
+    await tab.answers('streaming', text);
+  }
+  await tab.page.reload();
+  await until('the error', async () => /no longer held/.test(await tab.page.textContent('output')));
+  finish();
+  assert.deepEqual(tab.problems, []);
+});
+
+/** The browser's window, in which any server has the page. */
+async function openContext(t) {
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  await context.route('**/chat?**', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
+  return context;
+}
+
 /** The latest stream of the chat. */
 async function state(hub) {
   const answer = await fetch(hub.url('/streams', { topic: 'chat/1' }));
   return (await answer.json()).streams[0];
-}
-
-/** Starts a server of the recipe: `say` gives it a token of the model, and `finish` ends the answer. */
-async function startServer(t, { file, program, text }, hub) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-chat-'));
-  t.after(() => rm(folder, { recursive: true }));
-  await symlink(NODE_MODULES, path.join(folder, 'node_modules'));
-  await writeFile(path.join(folder, file), text);
-  const input = new Readable({ read() {} });
-  const running = new Program(program, [path.join(folder, file)], { env: { HUB: hub.origin }, input });
-  t.after(() => running.stop());
-  const [, port] = await running.printed(/port (\d+)\n/);
-  const say = (token) => input.push(`${token}\n`);
-  return { origin: `http://127.0.0.1:${port}`, say, finish: () => input.push(null) };
 }
 
 /** Opens the chat in a tab of its own. */
