@@ -7,12 +7,14 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tidings_proto::EventId;
 
-use crate::cursor::{Cursor, Epoch};
+use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::Draft;
 use crate::hub::Hub;
 use crate::journal::{Committing, NotCommitted, Outcome, Submission};
 use crate::publish::{PublishError, Published};
-use crate::streams::{Append, Committed, Failure, StreamMark, Verdict, answer_of, poll_outcomes};
+use crate::streams::{
+    Append, Committed, Failure, StreamMark, StreamTurn, Verdict, answer_of, poll_outcomes,
+};
 use crate::topic::Topic;
 
 /// The outcome of [`Hub::append`].
@@ -25,6 +27,8 @@ pub struct Appended {
     pub begin: Option<Cursor>,
     /// The place where the stream ends, if the request ended it.
     pub end: Option<Cursor>,
+    /// The stream, if it is open, and the turn in which the next request of this kind is.
+    pub stream: Option<StreamTurn>,
     /// Whether this request had been sent before: by the producer, or with the same key. Nothing was published
     /// this time.
     pub is_duplicate: bool,
@@ -60,6 +64,7 @@ struct Shape {
     before: usize,
     is_begin: bool,
     is_end: bool,
+    stream: Option<StreamTurn>,
 }
 
 impl Failure {
@@ -142,7 +147,9 @@ impl Hub {
             }
             Verdict::Repeated => {
                 let committed = state.streams.get(topic).and_then(|it| it.committed.as_ref());
-                return State::Done(self.repeated(committed, request, given_ids));
+                let stream = state.streams.turn(topic);
+                let repeated = self.repeated(committed, request, given_ids);
+                return State::Done(repeated.map(|repeated| Appended { stream, ..repeated }));
             }
             verdict => match verdict.into_accepted() {
                 Ok(accepted) => accepted,
@@ -153,6 +160,7 @@ impl Hub {
             before: before.len(),
             is_begin: request.begin.is_some(),
             is_end: after.is_some(),
+            stream: state.streams.turn(topic),
         };
         let mark = |mark| Submission::Stream(topic.clone(), mark);
         let mut submissions: Vec<_> = before.into_iter().map(mark).collect();
@@ -160,6 +168,49 @@ impl Hub {
         submissions.extend(after.map(mark));
         let committing = self.submit_only(&mut submissions.into_iter());
         State::Submitted(Submitted { committing, given_ids, shape })
+    }
+
+    /// Stops a topic's stream for a reader: its producer is told, and has the stream's
+    /// [grace](crate::StreamOptions::grace) to end it. With `begin`, a stream that begins elsewhere is not stopped.
+    /// A stream that has ended or was stopped before stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] if the stop was not committed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub async fn stop_stream(
+        &self,
+        topic: &Topic,
+        begin: Option<Cursor>,
+    ) -> Result<(), PublishError> {
+        if begin.is_some_and(|begin| begin.epoch != self.epoch()) {
+            return Ok(());
+        }
+        let stopping = self.submit_stop(topic, begin.map(|begin| begin.sequence));
+        match stopping {
+            Some(stopping) => stopping.await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Submits a stop of a topic's stream, if there is something to stop.
+    fn submit_stop(&self, topic: &Topic, begin: Option<Sequence>) -> Option<Appending> {
+        let mut state = self.streams_of_topics().lock();
+        state.note_left();
+        let mark = state.streams.stop(topic, begin, self.clock().uptime())?;
+        let mark = Submission::Stream(topic.clone(), mark);
+        let committing = self.submit_only(&mut std::iter::once(mark));
+        let shape = Shape { before: 1, is_begin: false, is_end: false, stream: None };
+        let submitted = Submitted { committing, given_ids: Vec::new(), shape };
+        drop(state);
+        let (hub, topic, state) = (self.clone(), topic.clone(), State::Submitted(submitted));
+        let mut stopping = Appending { hub, topic, state };
+        self.commit_submitted();
+        stopping.finish_at_once();
+        Some(stopping)
     }
 
     /// The answer to a request that has begun or ended a stream before, as far as the stream tells it: its
@@ -188,6 +239,7 @@ impl Hub {
             begin: request.begin.is_some().then(|| cursor(stream.begin)),
             end: end.filter(|_| request.end.is_some()),
             is_duplicate: true,
+            ..Appended::default()
         })
     }
 }
@@ -235,6 +287,7 @@ impl Submitted {
             published: published.collect::<Result<_, _>>()?,
             begin: shape.is_begin.then(|| place(begin)).transpose()?,
             end: shape.is_end.then(|| place(outcomes.last())).transpose()?,
+            stream: shape.stream,
             is_duplicate: false,
         })
     }

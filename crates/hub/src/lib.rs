@@ -127,7 +127,7 @@ pub use crate::start::{LocatedId, Start};
 pub use crate::stream_text::Client;
 pub use crate::streams::{
     Append, EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason,
-    StreamRefused,
+    StreamRefused, StreamTurn,
 };
 pub use crate::subscriber::{Found, Subscriber};
 pub use crate::time::{Now, Time};

@@ -1,12 +1,13 @@
 //! The streams of the hub's topics: told, ended in time, and read back when the hub is opened.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::TopicFilter;
 use crate::hub::Hub;
 use crate::journal::{Content, Entry, JournalError, PageMax, Submission, TopicSet};
-use crate::streams::{Committed, Producer, StreamClose, StreamMark};
+use crate::streams::{Committed, Producer, StreamClose, StreamMark, StreamTurn};
 use crate::time::Time;
 use crate::topic::Topic;
 use crate::view::View;
@@ -27,6 +28,8 @@ pub struct StreamInfo {
     pub events: u64,
     /// The places of its first and its last event.
     pub places: Option<(Cursor, Cursor)>,
+    /// Whether a reader has stopped it, which its producer has answered or not.
+    pub is_stopped: bool,
     /// The newest request of the producer that owns it.
     pub producer: Option<Producer>,
 }
@@ -57,6 +60,7 @@ impl Hub {
             begin: cursor(stream.begin),
             began: stream.began,
             end: stream.end.map(|(_, time, close)| (time, close)),
+            is_stopped: stream.is_stopped,
             events: stream.events,
             places: stream.held.map(|(first, last)| (cursor(first), cursor(last))),
             producer: stream.producer.clone(),
@@ -74,6 +78,27 @@ impl Hub {
         let state = self.streams_of_topics().lock();
         let stream = state.streams.get(topic).and_then(|stream| stream.committed.as_ref());
         stream.is_some_and(|stream| stream.is_over_at(place))
+    }
+
+    /// Tells that the one who publishes to a stream in this turn has left it. Somebody may go on within the
+    /// [grace](crate::StreamOptions::grace) of the stream; then it ends as [aborted](crate::StreamReason::Aborted).
+    pub fn leave_stream(&self, topic: &Topic, turn: StreamTurn) {
+        let now = self.clock().uptime();
+        self.streams_of_topics().lock().streams.leave(topic, turn, now);
+    }
+
+    /// Waits until a reader stops the topic's stream: `true` then, `false` if it ends otherwise or is not open. With
+    /// a turn, only the stream of that turn counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn stream_stopped(&self, topic: &Topic, turn: Option<StreamTurn>) -> bool {
+        let waiter = match self.streams_of_topics().lock().streams.wait_for_stop(topic, turn) {
+            Ok(waiter) => waiter,
+            Err(is_stopped) => return is_stopped,
+        };
+        poll_fn(|cx| waiter.poll(cx)).await
     }
 
     /// Ends the streams whose time is over.

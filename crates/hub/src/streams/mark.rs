@@ -16,6 +16,8 @@ pub enum StreamMark {
     Begin(StreamOptions),
     /// The entries that follow were sent by this producer, in this request.
     Append(Producer),
+    /// A reader wishes that the producer end the stream.
+    Stop,
     /// The stream ends.
     End(StreamClose),
 }
@@ -29,7 +31,8 @@ pub struct StreamOptions {
     /// After so long without an event an open stream ends as expired, and after so long an ended one is
     /// forgotten.
     pub ttl: Duration,
-    /// How long a stream that was open when the hub stopped stays open when it has started again.
+    /// How long the stream stays open for somebody to go on when its producer has [left](crate::Hub::leave_stream)
+    /// it, was asked to stop, or the hub was started again.
     pub grace: Duration,
 }
 
@@ -104,8 +107,10 @@ pub enum EndNotice {
 pub enum StreamReason {
     /// Its producer said so.
     Done,
-    /// Its producer has begun anew, or is gone since a restart of the hub.
+    /// Its producer has begun anew, or has left and nobody went on.
     Aborted,
+    /// A reader stopped it.
+    Stopped,
     /// Nothing was published for as long as its time to live.
     Expired,
 }
@@ -117,6 +122,7 @@ impl StreamReason {
         match self {
             Self::Done => "done",
             Self::Aborted => "aborted",
+            Self::Stopped => "stopped",
             Self::Expired => "expired",
         }
     }

@@ -14,10 +14,21 @@ pub struct Append {
     pub end: Option<EndNotice>,
     /// The producer whose request this is. The first one owns the stream.
     pub producer: Option<Producer>,
+    /// Of this stream alone, and in the turn of the request that was answered with it: no request of its producer
+    /// may have come between.
+    pub stream: Option<StreamTurn>,
     /// With the key of the request that began or ended the topic's latest stream, it is that request once more,
     /// which publishes nothing and is answered as the first one was. A hub that was started again has forgotten
     /// these keys.
     pub key: Option<IdempotencyKey>,
+}
+
+/// A stream, and the turn of a producer in it. A begin and each request of a producer start another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamTurn {
+    pub(super) begun: u64,
+    pub(super) turn: u64,
+    pub(super) epoch: u64,
 }
 
 /// Why a request does not belong to its topic's stream.
@@ -33,6 +44,8 @@ pub enum StreamRefused {
         /// The epoch of the successor.
         epoch: u64,
     },
+    /// A reader has stopped the stream. End it.
+    Stopped,
     /// A request is missing before this one.
     MissingSequence {
         /// The number of the request that comes next.
@@ -50,6 +63,7 @@ impl fmt::Display for StreamRefused {
             Self::StaleEpoch { epoch } => {
                 write!(f, "a producer with epoch {epoch} has taken over the topic's stream")
             }
+            Self::Stopped => f.write_str("a reader has stopped the topic's stream: end it"),
             Self::MissingSequence { expected } => {
                 write!(f, "a request is missing before this one: request {expected} comes next")
             }

@@ -1,5 +1,6 @@
 //! The streams of a hub, behind a lock.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -51,6 +52,9 @@ impl SharedStreams {
                 false => state.streams.apply(entry, uptime),
             }
         }
+        let woken = mem::take(&mut state.streams.woken);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -73,7 +77,7 @@ pub(crate) fn poll_outcomes(
 ) -> Poll<Vec<Outcome>> {
     match committing {
         Committing::One(outcome) => Poll::Ready(vec![*outcome]),
-        Committing::All(outcomes) => Poll::Ready(std::mem::take(outcomes)),
+        Committing::All(outcomes) => Poll::Ready(mem::take(outcomes)),
         Committing::Waiting(outcomes) => outcomes.as_mut().poll(cx),
     }
 }

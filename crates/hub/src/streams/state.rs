@@ -11,11 +11,13 @@
 //! ```
 
 use std::collections::HashMap;
+use std::task::Waker;
 
+use super::decided::{Decided, Fence, first_of_epoch};
 use super::mark::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
-use super::request::{Append, StreamRefused};
+use super::request::{Append, StreamRefused, StreamTurn};
+use super::signal::{StopSignal, StopWaiter};
 use crate::cursor::Sequence;
-use crate::draft::IdempotencyKey;
 use crate::journal::{Content, Entry, NotCommitted};
 use crate::time::{Time, millis};
 use crate::topic::Topic;
@@ -26,6 +28,10 @@ pub(crate) struct Streams {
     topics: HashMap<Topic, TopicStream>,
     /// No stream has something due before this time.
     due_at: u64,
+    /// The number of the latest turn.
+    turns: u64,
+    /// Wakers of those who wait for a stop that has come.
+    pub(crate) woken: Vec<Waker>,
 }
 
 /// The answer to a request.
@@ -67,22 +73,8 @@ pub(crate) struct TopicStream {
     answered: Sequence,
     /// The newest entry that was applied.
     applied: Sequence,
-}
-
-/// The part of a stream's state by which requests are decided.
-#[derive(Clone, Debug)]
-struct Decided {
-    options: StreamOptions,
-    producer: Option<Producer>,
-    /// The idempotency keys of the requests that began and ended it.
-    begin_key: Option<IdempotencyKey>,
-    end_key: Option<IdempotencyKey>,
-    is_open: bool,
-    events: u64,
-    /// When it is ended or forgotten, by the hub's steady clock.
-    expires_at: u64,
-    /// When it is ended if its producer does not come back after a restart.
-    grace_until: Option<u64>,
+    /// Told of a stop, and of the end of the stream.
+    signal: Option<StopSignal>,
 }
 
 /// The part of a stream's state that readers see.
@@ -93,6 +85,7 @@ pub(crate) struct Committed {
     pub(crate) begin: Sequence,
     pub(crate) began: Time,
     pub(crate) end: Option<(Sequence, Time, StreamClose)>,
+    pub(crate) is_stopped: bool,
     pub(crate) events: u64,
     /// The first and the last event.
     pub(crate) held: Option<(Sequence, Sequence)>,
@@ -101,7 +94,8 @@ pub(crate) struct Committed {
 impl Committed {
     fn begin(options: &StreamOptions, (begin, began): (Sequence, Time)) -> Self {
         let (options, producer) = (options.clone(), options.producer.clone());
-        Self { options, producer, begin, began, end: None, events: 0, held: None }
+        let (end, is_stopped, events, held) = (None, false, 0, None);
+        Self { options, producer, begin, began, end, is_stopped, events, held }
     }
 
     /// Returns whether a reader at a place has been sent everything.
@@ -120,76 +114,17 @@ impl Committed {
     }
 }
 
-impl Decided {
-    fn begin(options: StreamOptions, now: u64) -> Self {
-        let producer = options.producer.clone();
-        let expires_at = now.saturating_add(millis(options.ttl));
-        let (begin_key, end_key, grace_until) = (None, None, None);
-        let (is_open, events) = (true, 0);
-        Self { options, producer, begin_key, end_key, is_open, events, expires_at, grace_until }
-    }
-
-    fn renew(&mut self, now: u64) {
-        self.expires_at = now.saturating_add(millis(self.options.ttl));
-        self.grace_until = None;
-    }
-
-    /// When something is to be done at the latest, if nothing comes before.
-    fn due_at(&self) -> u64 {
-        self.grace_until.map_or(self.expires_at, |grace| grace.min(self.expires_at))
-    }
-
-    /// Returns whether this is the request that began or ended the stream, once more.
-    fn is_repeated(&self, request: &Append) -> bool {
-        request.key.is_some()
-            && ((request.begin.is_some() && request.key == self.begin_key)
-                || (request.end.is_some() && request.key == self.end_key))
-    }
-
-    fn close(&mut self, now: u64) {
-        self.is_open = false;
-        self.renew(now);
-    }
-
-    fn end_mark(&self, reason: StreamReason, notice: EndNotice) -> StreamMark {
-        StreamMark::End(StreamClose { reason, events: self.events, notice })
-    }
-
-    /// Compares a request with the newest one of the stream.
-    fn fence(&self, producer: Option<&Producer>, is_begin: bool) -> Fence {
-        let (owner, producer) = match (&self.producer, producer) {
-            (None, Some(producer)) => return first_of_epoch(producer),
-            (None, None) => return Fence::Next,
-            (Some(_), None) if self.is_open => return Fence::Refused(StreamRefused::Streaming),
-            (Some(_), None) => return Fence::Next,
-            (Some(owner), Some(producer)) => (owner, producer),
-        };
-        if producer.id() != owner.id() && is_begin && !self.is_open {
-            // A new stream may have a new producer.
-            return first_of_epoch(producer);
-        }
-        if producer.epoch < owner.epoch {
-            return Fence::Refused(StreamRefused::StaleEpoch { epoch: owner.epoch });
-        }
-        if producer.epoch > owner.epoch {
-            return first_of_epoch(producer);
-        }
-        if producer.id() != owner.id() {
-            return Fence::Refused(StreamRefused::Streaming);
-        }
-        let expected = owner.seq.saturating_add(1);
-        match producer.seq {
-            seq if seq == expected => Fence::Next,
-            seq if seq < expected => Fence::Repeated,
-            _ => Fence::Refused(StreamRefused::MissingSequence { expected }),
-        }
-    }
-}
-
 impl TopicStream {
     fn new(decided: Decided) -> Self {
         let (answered, applied) = (Sequence::ZERO, Sequence::ZERO);
-        Self { decided, committed: None, under_way: 0, failed: None, answered, applied }
+        let (committed, failed, signal) = (None, None, None);
+        Self { decided, committed, under_way: 0, failed, answered, applied, signal }
+    }
+
+    fn signal(&mut self, is_stopped: bool, woken: &mut Vec<Waker>) {
+        if let Some(signal) = self.signal.take() {
+            signal.tell(is_stopped, woken);
+        }
     }
 
     /// Lets the next requests be decided as the committed entries leave the stream, once everything that was
@@ -203,25 +138,12 @@ impl TopicStream {
         self.decided.options = committed.options.clone();
         self.decided.producer = committed.producer.clone();
         self.decided.is_open = committed.end.is_none();
+        self.decided.is_stopped = committed.is_stopped;
         if self.failed.take().is_some() {
             self.decided.events = committed.events;
             (self.decided.begin_key, self.decided.end_key) = (None, None);
         }
         true
-    }
-}
-
-/// How a request stands to the newest one of its stream.
-enum Fence {
-    Next,
-    Repeated,
-    Refused(StreamRefused),
-}
-
-fn first_of_epoch(producer: &Producer) -> Fence {
-    match producer.seq {
-        0 => Fence::Next,
-        _ => Fence::Refused(StreamRefused::MissingSequence { expected: 0 }),
     }
 }
 
@@ -248,6 +170,7 @@ impl Streams {
         match (&stream.decided, stream.failed) {
             (_, Some(failure)) => Verdict::Unsettled(failure),
             (decided, _) if !decided.is_open => Verdict::Refused(StreamRefused::Ended),
+            (decided, _) if decided.is_stopped => Verdict::Refused(StreamRefused::Stopped),
             (decided, _) if decided.producer.is_some() => {
                 Verdict::Refused(StreamRefused::Streaming)
             }
@@ -280,7 +203,7 @@ impl Streams {
         }
         let producer = request.producer.as_ref();
         let fence = match (&found, producer) {
-            (Some(stream), _) => stream.decided.fence(producer, request.begin.is_some()),
+            (Some(stream), _) => stream.decided.fence(request, events),
             (None, Some(producer)) => first_of_epoch(producer),
             (None, None) => Fence::Next,
         };
@@ -293,12 +216,14 @@ impl Streams {
         let stream = match (&request.begin, found) {
             (Some(options), found) => {
                 if let Some(open) = found.as_ref().map(|it| &it.decided).filter(|it| it.is_open) {
-                    before.push(open.end_mark(StreamReason::Aborted, EndNotice::Event));
+                    before.push(open.end_mark(open.reason_without_producer(), EndNotice::Event));
                 }
                 let options = StreamOptions { producer: producer.cloned(), ..options.clone() };
                 before.push(StreamMark::Begin(options.clone()));
                 let mut begun = Decided::begin(options, now);
                 begun.begin_key.clone_from(&request.key);
+                self.turns += 1;
+                (begun.turn.begun, begun.turn.turn) = (self.turns, self.turns);
                 let new = || TopicStream::new(begun.clone());
                 let stream = self.topics.entry(topic.clone()).or_insert_with(new);
                 stream.decided = begun;
@@ -308,6 +233,9 @@ impl Streams {
                 if let Some(producer) = producer {
                     before.push(StreamMark::Append(producer.clone()));
                     stream.decided.producer = Some(producer.clone());
+                    self.turns += 1;
+                    (stream.decided.turn.turn, stream.decided.turn.epoch) =
+                        (self.turns, producer.epoch);
                 }
                 stream
             }
@@ -324,9 +252,68 @@ impl Streams {
         let after = request.end.map(|notice| {
             decided.close(now);
             decided.end_key.clone_from(&request.key);
-            decided.end_mark(StreamReason::Done, notice)
+            let reason = match decided.is_stopped {
+                true => StreamReason::Stopped,
+                false => StreamReason::Done,
+            };
+            decided.end_mark(reason, notice)
         });
         Verdict::Accept { before, after }
+    }
+
+    /// The turn that the newest request for a topic has started or gone on with.
+    pub(crate) fn turn(&self, topic: &Topic) -> Option<StreamTurn> {
+        let decided = &self.topics.get(topic)?.decided;
+        decided.is_open.then_some(decided.turn)
+    }
+
+    /// Starts the grace of a stream that is still in this turn.
+    pub(crate) fn leave(&mut self, topic: &Topic, turn: StreamTurn, now: u64) {
+        let Some(TopicStream { decided, .. }) = self.topics.get_mut(topic) else { return };
+        if decided.is_open && decided.turn == turn {
+            decided.leave(now);
+            self.due_at = self.due_at.min(decided.due_at());
+        }
+    }
+
+    /// Stops a topic's stream, if it is the one that began there: the mark is under way from here on.
+    /// `None` if there is nothing left to stop.
+    pub(crate) fn stop(
+        &mut self,
+        topic: &Topic,
+        begin: Option<Sequence>,
+        now: u64,
+    ) -> Option<StreamMark> {
+        let stream = self.topics.get_mut(topic)?;
+        let committed_begin = stream.committed.as_ref().map(|committed| committed.begin);
+        let decided = &mut stream.decided;
+        let is_meant = begin.is_none() || begin == committed_begin;
+        if !is_meant || !decided.is_open || decided.is_stopped || stream.failed.is_some() {
+            return None;
+        }
+        decided.is_stopped = true;
+        decided.leave(now);
+        self.due_at = self.due_at.min(decided.due_at());
+        stream.under_way += 1;
+        Some(StreamMark::Stop)
+    }
+
+    /// Waits for a stop of a topic's open stream. The error says whether it was stopped before. With a turn, only
+    /// the stream of that turn counts.
+    pub(crate) fn wait_for_stop(
+        &mut self,
+        topic: &Topic,
+        turn: Option<StreamTurn>,
+    ) -> Result<StopWaiter, bool> {
+        let stream = self.topics.get_mut(topic).ok_or(false)?;
+        if turn.is_some_and(|turn| turn.begun != stream.decided.turn.begun) {
+            return Err(false);
+        }
+        let is_stopped = stream.committed.as_ref().is_some_and(|committed| committed.is_stopped);
+        if !stream.decided.is_open || is_stopped {
+            return Err(is_stopped);
+        }
+        Ok(stream.signal.get_or_insert_default().wait())
     }
 
     /// Notes the answer to a request that was [accepted](Verdict::Accept) for a topic: the newest of its
@@ -358,7 +345,7 @@ impl Streams {
             }
             let reason = match decided.grace_until {
                 _ if !decided.is_open => None,
-                Some(until) if now >= until => Some(StreamReason::Aborted),
+                Some(until) if now >= until => Some(decided.reason_without_producer()),
                 _ => is_expired.then_some(StreamReason::Expired),
             };
             if let Some(reason) = reason {
@@ -390,6 +377,11 @@ impl Streams {
             match (&mut entry.content, &mut stream.committed) {
                 (Content::Stream(StreamMark::Begin(options)), committed) => {
                     *committed = Some(Committed::begin(options, (entry.sequence, entry.time)));
+                    stream.signal(false, &mut self.woken);
+                }
+                (Content::Stream(StreamMark::Stop), Some(committed)) => {
+                    committed.is_stopped = true;
+                    stream.signal(true, &mut self.woken);
                 }
                 (Content::Stream(StreamMark::Append(producer)), Some(committed)) => {
                     committed.producer = Some(producer.clone());
@@ -397,6 +389,7 @@ impl Streams {
                 (Content::Stream(StreamMark::End(close)), Some(committed)) => {
                     close.events = committed.events;
                     committed.end = Some((entry.sequence, entry.time, *close));
+                    stream.signal(false, &mut self.woken);
                 }
                 (Content::Event(_), Some(committed)) if committed.end.is_none() => {
                     committed.count(entry.sequence);

@@ -13,6 +13,7 @@ mod ndjson;
 mod open_streams;
 mod page;
 mod paging;
+mod piped;
 pub(super) mod publish;
 mod publish_headers;
 mod publish_json;

@@ -103,6 +103,8 @@ kinds! {
     StreamEnded = GONE "stream-ended" "Stream ended",
     /// An event for a topic whose stream has ended.
     Ended = CONFLICT "ended" "Ended",
+    /// An event for a stream that a reader has stopped.
+    Stopped = CONFLICT "stopped" "Stopped",
     /// An event for a stream that another producer owns.
     Streaming = CONFLICT "streaming" "Owned by another producer",
     /// An event of a producer whose successor has taken over.
@@ -320,6 +322,7 @@ impl From<StreamRefused> for Problem {
         let problem = |kind| Self::new(kind, format!("nothing was published: {why}"));
         match why {
             StreamRefused::Ended => problem(ProblemKind::Ended),
+            StreamRefused::Stopped => problem(ProblemKind::Stopped),
             StreamRefused::StaleEpoch { epoch } => {
                 problem(ProblemKind::StaleEpoch).with("epoch", epoch)
             }

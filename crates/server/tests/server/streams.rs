@@ -1,5 +1,7 @@
 //! Streams within a topic: they begin, end, and tell their readers.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::harness::{Running, Stream, Whole, start};
@@ -187,4 +189,81 @@ async fn a_beginning_and_an_end_that_are_sent_again_with_their_key_are_answered_
     assert_eq!(server.held("c/1"), ["a"]);
     assert_eq!(server.held("c/2"), ["x"]);
     send("/topics/c/1?end", "", "another").await.problem(409, "ended");
+}
+
+/// The end of a stream as a reader is told it.
+async fn end_of(stream: &mut Stream) -> String {
+    let end = stream.event().await;
+    assert_eq!(end.event_type(), "end");
+    while stream.read().await {}
+    end.data().to_owned()
+}
+
+async fn state_of(server: &Running, topic: &str) -> serde_json::Value {
+    let list = server.get(&format!("/streams?topic={topic}")).answer().await.json();
+    list["streams"][0].clone()
+}
+
+#[tokio::test]
+async fn a_piped_body_begins_a_stream_and_ends_it() {
+    let server = start().await;
+    for (topic, content_type, body) in
+        [("c/1", "text/event-stream", "data: a\n\ndata: b\n\n"), ("c/2", "text/plain", "a\nb\n")]
+    {
+        let mut reader = server.stream(&format!("/topics/{topic}")).await;
+        let piped = server.post(&format!("/events?topic={topic}&begin&end"), body);
+        let answer = piped.content_type(content_type).answer().await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        assert_eq!(answer.json()["committed"], 2);
+        let state = state_of(&server, topic).await;
+        assert_eq!(
+            (&state["state"], &state["stream_id"]),
+            (&"done".into(), &answer.header("stream-id").into())
+        );
+        assert_eq!((reader.data().await, reader.data().await), ("a".into(), "b".into()));
+        assert!(end_of(&mut reader).await.starts_with(r#"{"reason":"done","events":2"#));
+    }
+    let several = server.post("/events?topic=c/1&topic=c/2&begin", "data: a\n\n");
+    several.content_type("text/event-stream").answer().await.problem(400, "invalid-parameter");
+    let none = server.post("/events?topic=c/1&end", "data: late\n\n");
+    none.content_type("text/event-stream").answer().await.problem(409, "ended");
+    assert_eq!(server.held("c/1"), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_json_object_begins_and_ends_a_stream() {
+    let server = start().await;
+    let send =
+        |body: &'static str| server.post("/events", body).content_type("application/json").answer();
+    let begun = send(r#"{"topic":"c/1","begin":true}"#).await;
+    assert_eq!((begun.status, &begun.json()["committed"]), (StatusCode::CREATED, &0.into()));
+    assert!(!begun.header("stream-id").is_empty());
+    assert_eq!(send(r#"{"topic":"c/1","data":null}"#).await.status, StatusCode::CREATED);
+    assert_eq!(
+        send(r#"{"topic":"c/1","data":"b","end":"close"}"#).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(state_of(&server, "c/1").await["state"], "done");
+    assert_eq!(server.held("c/1"), ["null", "b"]);
+    send(r#"{"topic":"c/1","data":"b","end":"soon"}"#).await.problem(400, "invalid-event");
+    send(r#"[{"topic":"c/1","data":"b","begin":true}]"#).await.problem(400, "invalid-event");
+    send(r#"{"topics":["c/1","c/2"],"begin":true}"#).await.problem(400, "invalid-parameter");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_leaves_the_stream_open_for_the_grace() {
+    let server = start().await;
+    let mut reader = server.stream("/topics/c/1").await;
+    let path = "/events?topic=c/1&begin&end&grace=200ms";
+    let body = server.stalled(path, "text/event-stream", "data: a\n\n").await;
+    assert_eq!(reader.data().await, "a");
+    drop(body);
+    // The server notices that by itself; then the time goes on.
+    for seconds in 1.. {
+        server.tick(Duration::from_secs(seconds));
+        if state_of(&server, "c/1").await["state"] == "aborted" {
+            break;
+        }
+    }
+    assert!(end_of(&mut reader).await.starts_with(r#"{"reason":"aborted","events":1"#));
 }

@@ -8,6 +8,7 @@ use crate::time::millis;
 
 const BEGIN: u8 = 1;
 const APPEND: u8 = 2;
+const STOP: u8 = 3;
 const END: u8 = 4;
 
 /// Appends a mark.
@@ -25,10 +26,12 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
             out.push(APPEND);
             put_producer(out, producer);
         }
+        StreamMark::Stop => out.push(STOP),
         StreamMark::End(close) => {
             let reason = match close.reason {
                 StreamReason::Done => 0,
                 StreamReason::Aborted => 1,
+                StreamReason::Stopped => 2,
                 StreamReason::Expired => 3,
             };
             let notice = match close.notice {
@@ -62,10 +65,12 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
             StreamMark::Begin(options)
         }
         APPEND => StreamMark::Append(take_producer(input)?),
+        STOP => StreamMark::Stop,
         END => {
             let reason = match input.u8()? {
                 0 => StreamReason::Done,
                 1 => StreamReason::Aborted,
+                2 => StreamReason::Stopped,
                 3 => StreamReason::Expired,
                 _ => return Some(None),
             };
@@ -98,8 +103,10 @@ mod tests {
             StreamMark::Begin(options),
             StreamMark::Begin(owned),
             StreamMark::Append(producer),
+            StreamMark::Stop,
         ];
-        for reason in [StreamReason::Done, StreamReason::Aborted, StreamReason::Expired] {
+        let ended = [StreamReason::Done, StreamReason::Aborted];
+        for reason in ended.into_iter().chain([StreamReason::Stopped, StreamReason::Expired]) {
             for notice in [EndNotice::Event, EndNotice::Close] {
                 marks.push(StreamMark::End(StreamClose { reason, notice, events: 20_000 }));
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::draft::IdempotencyKey;
 
 const TOPIC: Topic = Topic::from_static("c/1");
 

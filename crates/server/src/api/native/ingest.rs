@@ -6,6 +6,7 @@ use tidings_hub::Draft;
 use tokio::time::sleep;
 
 use super::marks::Marks;
+use super::piped::Piped;
 use super::report::Report;
 use crate::context::Context;
 use crate::http::problem::Problem;
@@ -32,11 +33,18 @@ pub(super) struct Ingest<'a> {
     caller: &'a Caller,
     marks: Marks,
     report: Report,
+    /// The stream that the events belong to, if the request is about one.
+    piped: Option<Piped<'a>>,
 }
 
 impl<'a> Ingest<'a> {
     pub(super) fn new(context: &'a Context, caller: &'a Caller, marks: Marks) -> Self {
-        Self { context, caller, marks, report: Report::default() }
+        Self { context, caller, marks, report: Report::default(), piped: None }
+    }
+
+    /// Publishes to this stream.
+    pub(super) fn into_stream(self, piped: Piped<'a>) -> Self {
+        Self { piped: Some(piped), ..self }
     }
 
     /// Publishes a body while it arrives.
@@ -45,13 +53,28 @@ impl<'a> Ingest<'a> {
         body: &mut RequestBody,
         mut reader: Box<dyn EventReader>,
     ) -> Response<Bytes> {
-        match self.publish(body, &mut *reader).await {
+        let mut response = match self.publish(body, &mut *reader).await {
             Ok(()) => self.report.into_response(),
             Err(problem) => {
                 self.context.metrics.refused(problem.kind());
                 self.report.into_refusal(problem)
             }
+        };
+        if let Some(piped) = &self.piped {
+            piped.name(&mut response);
         }
+        response
+    }
+
+    /// The next chunk of the body. The stream that it is piped into may be stopped meanwhile.
+    async fn chunk(&mut self, body: &mut RequestBody) -> Result<Option<Bytes>, Problem> {
+        let Some(piped) = &mut self.piped else { return body.chunk().await };
+        tokio::select! {
+            biased;
+            () = piped.stopped() => {}
+            chunk = body.chunk() => return chunk,
+        }
+        Err(piped.stop().await)
     }
 
     /// The next chunk is read once the events of the previous one are committed: this is the
@@ -63,7 +86,7 @@ impl<'a> Ingest<'a> {
         reader: &mut dyn EventReader,
     ) -> Result<(), Problem> {
         let mut turn = Turn::default();
-        while let Some(chunk) = body.chunk().await? {
+        while let Some(chunk) = self.chunk(body).await? {
             for portion in chunk.chunks(TURN_BYTES) {
                 let mut drafts = Vec::new();
                 let read = reader.read(portion, &mut drafts);
@@ -74,7 +97,11 @@ impl<'a> Ingest<'a> {
         }
         let mut drafts = Vec::new();
         let read = reader.end(&mut drafts);
-        self.commit_until(drafts, read).await
+        self.commit_until(drafts, read).await?;
+        match &mut self.piped {
+            Some(piped) => piped.finish().await,
+            None => Ok(()),
+        }
     }
 
     /// Commits the events before the first refused one; they stay published.
@@ -106,7 +133,10 @@ impl<'a> Ingest<'a> {
             }
             accept_events(&self.context.hub)?;
             self.context.tick();
-            let published = hub.publish_all(drafts).await?;
+            let published = match &self.piped {
+                Some(piped) => piped.publish(drafts).await?,
+                None => hub.publish_all(drafts).await?,
+            };
             self.report.count(published);
         }
         match wrong {

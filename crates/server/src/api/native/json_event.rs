@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use memchr::memchr_iter;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tidings_hub::{Draft, InvalidVia, Topics, Via};
+use tidings_hub::{Draft, EndNotice, InvalidVia, Topics, Via};
 
 use super::event_parts::EventParts;
 use crate::http::problem::{Problem, ProblemKind};
@@ -19,13 +19,47 @@ use crate::work;
 struct JsonEvent<'a> {
     topic: Option<Cow<'a, str>>,
     topics: Option<Vec<Cow<'a, str>>>,
-    #[serde(borrow)]
-    data: &'a RawValue,
+    // Without `some`, null would be no data.
+    #[serde(borrow, default, deserialize_with = "some")]
+    data: Option<&'a RawValue>,
     r#type: Option<String>,
     id: Option<String>,
     retry: Option<u64>,
     private: Option<bool>,
     via: Option<Cow<'a, str>>,
+    #[serde(default)]
+    begin: bool,
+    end: Option<JsonEnd<'a>>,
+}
+
+/// `true`, or how readers are told.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "\"end\" is true, \"event\" or \"close\"")]
+enum JsonEnd<'a> {
+    Flag(bool),
+    #[serde(borrow)]
+    Notice(Cow<'a, str>),
+}
+
+fn some<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
+}
+
+/// An object: an event, the marks of its topic's stream, or both.
+#[derive(Debug)]
+pub(super) struct JsonObject {
+    pub(super) topics: Topics,
+    /// Data may be missing only from an object with a mark.
+    pub(super) draft: Option<Draft>,
+    pub(super) begin: bool,
+    pub(super) end: Option<EndNotice>,
+}
+
+impl JsonObject {
+    /// Returns whether it marks its topic's stream.
+    pub(super) fn has_marks(&self) -> bool {
+        self.begin || self.end.is_some()
+    }
 }
 
 /// The position of a part in the publisher's text: the lines before it, and the bytes before it on
@@ -80,6 +114,19 @@ impl TextPosition {
 
 /// Reads one event, which stands at `position` in the whole text.
 pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem> {
+    let object = object(json, position)?;
+    match object.draft {
+        Some(draft) if object.end.is_none() && !object.begin => Ok(draft),
+        _ => {
+            let why =
+                "\"begin\" and \"end\" are for an object that is sent alone, as application/json";
+            Err(Problem::invalid_event(why))
+        }
+    }
+}
+
+/// Reads one object, which stands at `position` in the whole text.
+pub(super) fn object(json: &str, position: TextPosition) -> Result<JsonObject, Problem> {
     // As a sequence, an array would do for the object.
     if !json.trim_ascii_start().starts_with('{') && serde_json::from_str::<&RawValue>(json).is_ok()
     {
@@ -90,18 +137,38 @@ pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem
     let event: JsonEvent<'_> =
         serde_json::from_str(json).map_err(|error| invalid_json(&error, position))?;
     let topics = topics(event.topic, event.topics)?;
-    let data = data(event.data)
-        .map_err(|e| invalid_json(&e, position.then(TextPosition::of(event.data.get(), json))))?;
+    let (begin, end) = (event.begin, event.end.map(notice).transpose()?.flatten());
+    let Some(value) = event.data else {
+        if begin || end.is_some() {
+            return Ok(JsonObject { topics, draft: None, begin, end });
+        }
+        let after = position.then(TextPosition::after(json));
+        return Err(invalid_json_at("missing field `data`", after));
+    };
+    let data = data(value)
+        .map_err(|e| invalid_json(&e, position.then(TextPosition::of(value.get(), json))))?;
     let parts = EventParts {
         event_type: event.r#type,
         id: event.id,
         retry: event.retry.map(Duration::from_millis),
     };
     let private = event.private.unwrap_or(false);
-    let draft = Draft::new(topics, parts.into_event(&data)?).with_private(private);
-    Ok(match event.via {
-        Some(hops) => draft.with_via(via(&hops)?),
-        None => draft,
+    let mut draft = Draft::new(topics.clone(), parts.into_event(&data)?).with_private(private);
+    if let Some(hops) = event.via {
+        draft = draft.with_via(via(&hops)?);
+    }
+    Ok(JsonObject { topics, draft: Some(draft), begin, end })
+}
+
+fn notice(end: JsonEnd<'_>) -> Result<Option<EndNotice>, Problem> {
+    Ok(match end {
+        JsonEnd::Flag(is_end) => is_end.then_some(EndNotice::Event),
+        JsonEnd::Notice(word) if word == "event" => Some(EndNotice::Event),
+        JsonEnd::Notice(word) if word == "close" => Some(EndNotice::Close),
+        JsonEnd::Notice(_) => {
+            let why = "\"end\" is true, \"event\" or \"close\"";
+            return Err(Problem::invalid_event(why));
+        }
     })
 }
 

@@ -72,7 +72,7 @@ pub(super) fn time(text: &str) -> Option<Duration> {
     number.map(|number| Duration::from_millis(number.saturating_mul(unit)))
 }
 
-fn wait(text: &str) -> Result<Duration, Problem> {
+pub(super) fn wait(text: &str) -> Result<Duration, Problem> {
     time(text).filter(|wait| *wait <= WAIT_MAX).ok_or_else(|| {
         let seconds = WAIT_MAX.as_secs();
         Problem::invalid_parameter(

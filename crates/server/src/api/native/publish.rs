@@ -10,7 +10,7 @@ use super::event_parts::EventParts;
 use super::publish_headers::{PublishHeaders, Single};
 use super::query_topics::PRIVATE;
 use super::report::REPLAYED;
-use super::stream_append::{self, BEGIN, END};
+use super::stream_append;
 use crate::context::Context;
 use crate::http::answer::Answer;
 use crate::http::problem::{Problem, ProblemKind};
@@ -25,7 +25,8 @@ pub(crate) async fn one(
 ) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
     request.caller.access().may_publish(std::slice::from_ref(&topic))?;
-    let query = request.query(&["type", "id", "retry", PRIVATE, BEGIN, END])?;
+    let [begin, end, ttl, grace] = stream_append::PARAMETERS;
+    let query = request.query(&["type", "id", "retry", PRIVATE, begin, end, ttl, grace])?;
     let headers = PublishHeaders::of(&request.head.headers);
     let parts = EventParts {
         event_type: query_or_header(&query, "type", headers.event_type())?,

@@ -88,7 +88,10 @@ impl<'a> PublishHeaders<'a> {
     }
 
     /// The idempotency key: a request that repeats it publishes nothing.
-    fn idempotency_key(&self, access: &Access) -> Result<Option<IdempotencyKey>, Problem> {
+    pub(super) fn idempotency_key(
+        &self,
+        access: &Access,
+    ) -> Result<Option<IdempotencyKey>, Problem> {
         let header = Single { name: IDEMPOTENCY_KEY, given: self.idempotency_key };
         let Some(text) = header.text()? else { return Ok(None) };
         access.own_key(text).map(Some).map_err(|error| {

@@ -1,18 +1,22 @@
 //! Publishes a JSON object or array: all or nothing.
 
 use bytes::Bytes;
-use http::Response;
-use tidings_hub::{Draft, PublishError};
+use http::{HeaderValue, Response, StatusCode};
+use tidings_hub::{Append, Draft, Producer, PublishError, StreamOptions};
 
 use super::json_array::JsonArray;
-use super::json_event::{TextPosition, draft};
+use super::json_event::{JsonObject, TextPosition, draft, object};
+use super::marks::Marks;
+use super::piped::topic_of;
 use super::publish_headers::PublishHeaders;
 use super::publish_whole::publish_whole;
-use super::report::Report;
+use super::report::{REPLAYED, Report};
+use super::stream_append::name_stream;
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Request, utf8, without_mark};
 use crate::http::respond::accept_events;
+use crate::http::response::no_content;
 use crate::turn::Turn;
 
 /// `POST /events` with `application/json`.
@@ -25,7 +29,15 @@ pub(super) async fn events(
     let marks = headers.marks(request.caller.access())?;
     let bytes =
         request.body.whole(context.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
-    let drafts = drafts(utf8(without_mark(&bytes))?).await?;
+    let text = utf8(without_mark(&bytes))?;
+    if JsonArray::new(text).is_none() {
+        let object = object(text, TextPosition::default())?;
+        let producer = headers.producer()?;
+        if object.has_marks() || producer.is_some() {
+            return append(context, request, marks, (object, producer)).await;
+        }
+    }
+    let drafts = drafts(text).await?;
     for (index, draft) in drafts.iter().enumerate() {
         let allowed = request.caller.access().may_publish(draft.topics().as_slice());
         allowed.map_err(|problem| problem.with("index", index))?;
@@ -42,6 +54,37 @@ pub(super) async fn events(
     let mut report = Report::default();
     report.count(published);
     Ok(report.into_response())
+}
+
+/// Publishes an object that is about its topic's stream.
+async fn append(
+    context: &Context,
+    request: &Request<'_>,
+    marks: Marks,
+    (object, producer): (JsonObject, Option<Producer>),
+) -> Result<Response<Bytes>, Problem> {
+    let topic = topic_of(&object.topics)?;
+    request.caller.access().may_publish(object.topics.as_slice())?;
+    let begin = object.begin.then(StreamOptions::default);
+    let append = Append { begin, end: object.end, producer, key: marks.key.clone(), stream: None };
+    let drafts: Vec<_> = object.draft.map(|draft| marks.put_on(draft, 0)).into_iter().collect();
+    context.count_events(request.caller, drafts.len())?;
+    accept_events(&context.hub)?;
+    context.tick();
+    let appended = context.hub.append(topic, &append, drafts).await?;
+    let is_told = appended.begin.or(appended.end).is_some() || !appended.published.is_empty();
+    if appended.is_duplicate && !is_told {
+        return Ok(no_content());
+    }
+    let mut report = Report::default();
+    report.count(appended.published);
+    let mut response = report.into_response();
+    *response.status_mut() = StatusCode::CREATED;
+    if appended.is_duplicate {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    name_stream(&mut response, appended.begin);
+    Ok(response)
 }
 
 /// Reads the events of a text, and lets others have their turn meanwhile.

@@ -6,19 +6,23 @@ use bytes::Bytes;
 use http::Response;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use tidings_hub::{Append, IdempotencyKey, Producer, Topic, Topics};
 
 use super::ingest::{EventReader, Ingest};
 use super::lines::Lines;
 use super::marks::Marks;
 use super::ndjson::JsonLines;
+use super::piped::{Piped, topic_of};
 use super::publish_headers::PublishHeaders;
 use super::publish_json;
 use super::query_topics::PRIVATE;
 use super::relay::EventStream;
+use super::stream_append;
 use super::text_lines::{LINES, TextLines};
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Query, Request, essence};
+use crate::http::respond::accept_events;
 
 /// `POST /events`: the content type says how the events are written.
 pub(crate) async fn events(
@@ -35,7 +39,10 @@ pub(crate) async fn events(
         essence => essence.map(Cow::Owned),
     };
     // Objects say it themselves.
-    let mut is_private = false;
+    let (mut is_private, mut stream) = (false, None);
+    let access = request.caller.access();
+    let key = headers.idempotency_key(access)?;
+    let [begin, end, ttl, grace] = stream_append::PARAMETERS;
     let reader: Box<dyn EventReader> = match kind.as_deref() {
         Some("application/json") => return publish_json::events(context, request, &headers).await,
         Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => {
@@ -43,20 +50,45 @@ pub(crate) async fn events(
             Box::new(Lines::new(JsonLines::new(bytes_max)))
         }
         Some("text/event-stream") => {
-            let query = request.query(&["topic", PRIVATE])?;
+            let query = request.query(&["topic", PRIVATE, begin, end, ttl, grace])?;
             is_private = query.is_on(PRIVATE)?;
-            Box::new(EventStream::new(&query, bytes_max)?)
+            let reader = EventStream::new(&query, bytes_max)?;
+            stream = asked(&query, headers.producer()?, key, reader.topics())?;
+            Box::new(reader)
         }
         Some(TEXT) => {
-            let query = request.query(&["topic", "type", LINES, PRIVATE])?;
+            let query =
+                request.query(&["topic", "type", LINES, PRIVATE, begin, end, ttl, grace])?;
             is_private = query.is_on(PRIVATE)?;
-            Box::new(Lines::new(TextLines::new(&query, bytes_max)?))
+            let lines = TextLines::new(&query, bytes_max)?;
+            stream = asked(&query, headers.producer()?, key, lines.topics())?;
+            Box::new(Lines::new(lines))
         }
         _ => return Err(unsupported(head)),
     };
-    let access = request.caller.access();
     let marks = Marks { private: is_private, ..headers.marks(access)? };
-    Ok(Ingest::new(context, request.caller, marks).run(request.body, reader).await)
+    let mut ingest = Ingest::new(context, request.caller, marks);
+    if let Some((topic, append)) = stream {
+        access.may_publish(std::slice::from_ref(&topic))?;
+        accept_events(&context.hub)?;
+        context.tick();
+        match Piped::begin(&context.hub, topic, append).await? {
+            Ok(piped) => ingest = ingest.into_stream(piped),
+            Err(answer) => return Ok(answer),
+        }
+    }
+    Ok(ingest.run(request.body, reader).await)
+}
+
+/// Reads what a request says about the stream of its topic.
+fn asked(
+    query: &Query,
+    producer: Option<Producer>,
+    key: Option<IdempotencyKey>,
+    topics: &Topics,
+) -> Result<Option<(Topic, Append)>, Problem> {
+    let append = stream_append::asked(query, producer, key)?;
+    append.map(|append| Ok((topic_of(topics)?, append))).transpose()
 }
 
 /// The content type of lines.

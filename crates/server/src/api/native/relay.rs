@@ -27,6 +27,13 @@ impl EventStream {
     }
 }
 
+impl EventStream {
+    /// The topics that its events are published to.
+    pub(super) fn topics(&self) -> &Topics {
+        &self.topics
+    }
+}
+
 impl EventReader for EventStream {
     fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem> {
         let mut input = chunk;

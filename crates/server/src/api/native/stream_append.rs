@@ -1,9 +1,11 @@
 //! Publishes to a stream within a topic: its beginning, its end, and its producer.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tidings_hub::{
-    Append, Appended, Draft, EndNotice, IdempotencyKey, Producer, StreamOptions, Topic,
+    Append, Appended, Cursor, Draft, EndNotice, IdempotencyKey, Producer, StreamOptions, Topic,
 };
 
 use super::report::REPLAYED;
@@ -12,10 +14,20 @@ use crate::http::answer::Answer;
 use crate::http::problem::Problem;
 use crate::http::request::Query;
 
+/// The query parameters of a request that publishes to a stream.
+pub(super) const PARAMETERS: [&str; 4] = [BEGIN, END, TTL, GRACE];
+
 /// The name of the parameter by which a stream begins.
-pub(super) const BEGIN: &str = "begin";
+const BEGIN: &str = "begin";
 /// The name of the parameter by which a stream ends.
-pub(super) const END: &str = "end";
+const END: &str = "end";
+const TTL: &str = "ttl";
+const GRACE: &str = "grace";
+
+/// The longest time to live: a stream is to be forgotten some day.
+const TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The longest grace: readers wait for its end.
+const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
 
 const STREAM_ID: HeaderName = HeaderName::from_static("stream-id");
 
@@ -25,7 +37,7 @@ pub(super) fn asked(
     producer: Option<Producer>,
     key: Option<IdempotencyKey>,
 ) -> Result<Option<Append>, Problem> {
-    let begin = query.is_on(BEGIN)?.then(StreamOptions::default);
+    let begin = query.is_on(BEGIN)?;
     let end = match query.one(END)? {
         None | Some("false") => None,
         Some("" | "true" | "event") => Some(EndNotice::Event),
@@ -35,8 +47,41 @@ pub(super) fn asked(
             return Err(Problem::invalid_parameter(END, why));
         }
     };
+    let mut options = StreamOptions::default();
+    for (name, option, max) in
+        [(TTL, &mut options.ttl, TTL_MAX), (GRACE, &mut options.grace, GRACE_MAX)]
+    {
+        if let Some(text) = query.one(name)? {
+            *option = time(name, text, max)?;
+            if !begin {
+                return Err(Problem::invalid_parameter(name, "it is given with begin"));
+            }
+        }
+    }
+    let begin = begin.then_some(options);
     let is_asked = begin.is_some() || end.is_some() || producer.is_some();
-    Ok(is_asked.then_some(Append { begin, end, producer, key }))
+    Ok(is_asked.then_some(Append { begin, end, producer, key, stream: None }))
+}
+
+/// Reads a time of at most `max` with a unit: ms, s, m, h or d. Without a unit it is in seconds.
+fn time(name: &str, text: &str, max: Duration) -> Result<Duration, Problem> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let unit = match &text[digits.len()..] {
+        "ms" => Some(1),
+        "s" | "" => Some(1000),
+        "m" => Some(60 * 1000),
+        "h" => Some(60 * 60 * 1000),
+        "d" => Some(24 * 60 * 60 * 1000),
+        _ => None,
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = if is_number { digits.parse().ok() } else { None };
+    let time = number.zip(unit).map(|(number, unit)| number.saturating_mul(unit));
+    time.map(Duration::from_millis).filter(|time| *time <= max).ok_or_else(|| {
+        let hours = max.as_secs() / 3600;
+        let why = format!("it is a time of at most {hours} h, as in 500ms, 30s, 5m, 1h or 1d");
+        Problem::invalid_parameter(name, &why)
+    })
 }
 
 /// Appends to the stream. The answer is the ID of the event; without an event, it is that of the end or
@@ -62,10 +107,32 @@ pub(super) async fn append(
     if is_duplicate || published.first().is_some_and(|published| published.is_duplicate) {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    name_stream(&mut response, begin);
+    Ok(Answer::Text(response))
+}
+
+/// Names the stream that has begun.
+pub(super) fn name_stream<B>(response: &mut Response<B>, begin: Option<Cursor>) {
     if let Some(begin) = begin
         && let Ok(value) = HeaderValue::try_from(begin.to_string())
     {
         response.headers_mut().insert(STREAM_ID, value);
     }
-    Ok(Answer::Text(response))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_and_a_limit() {
+        let read = |text| time(TTL, text, TTL_MAX).ok().map(|time| time.as_millis());
+        for (text, millis) in [("500ms", 500), ("30", 30_000), ("5m", 300_000), ("0s", 0)] {
+            assert_eq!(read(text), Some(millis), "{text}");
+        }
+        assert_eq!(read("30d"), read("720h"));
+        for text in ["", "s", "31d", "721h", "-1s", "1.5s", "1w", "99999999999999999999d", "1é"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 }

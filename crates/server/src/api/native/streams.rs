@@ -53,7 +53,7 @@ fn is_granted(view: &View, topic: &str) -> bool {
     view.grant().allows_topic(topic)
 }
 
-fn described(info: &StreamInfo) -> Value {
+pub(super) fn described(info: &StreamInfo) -> Value {
     let mut members = Map::new();
     let state = info.end.map_or("streaming", |(_, close)| close.reason.as_str());
     members.insert("topic".into(), info.topic.as_str().into());
@@ -62,6 +62,9 @@ fn described(info: &StreamInfo) -> Value {
     members.insert("began".into(), info.began.unix_millis().into());
     if let Some((time, _)) = info.end {
         members.insert("ended".into(), time.unix_millis().into());
+    }
+    if info.is_stopped && info.end.is_none() {
+        members.insert("stopping".into(), true.into());
     }
     members.insert("events".into(), info.events.into());
     if let Some((first, last)) = &info.places {

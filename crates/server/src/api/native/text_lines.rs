@@ -34,6 +34,13 @@ impl TextLines {
     }
 }
 
+impl TextLines {
+    /// The topics that its events are published to.
+    pub(super) fn topics(&self) -> &Topics {
+        &self.topics
+    }
+}
+
 impl LineFormat for TextLines {
     /// A CR before the end is not part of the event.
     fn line_bytes_max(&self) -> usize {

@@ -1,0 +1,105 @@
+//! A body that is piped into a stream of a topic: it may begin the stream, end it, or both.
+
+use std::future::pending;
+
+use bytes::Bytes;
+use http::Response;
+use tidings_hub::{Append, Cursor, Draft, EndNotice, Hub, Published, StreamTurn, Topic, Topics};
+
+use super::stream_append::name_stream;
+use crate::http::problem::{Problem, ProblemKind};
+use crate::http::response::no_content;
+
+/// A body on its way into a stream. Dropped before its end, it has left the stream, and somebody may go on
+/// within the grace.
+pub(super) struct Piped<'a> {
+    hub: &'a Hub,
+    topic: Topic,
+    /// The place where the body began the stream, if it did.
+    begin: Option<Cursor>,
+    end: Option<EndNotice>,
+    /// `None` once the body has ended.
+    turn: Option<StreamTurn>,
+}
+
+/// The topic of a piped body.
+pub(super) fn topic_of(topics: &Topics) -> Result<Topic, Problem> {
+    match topics.as_slice() {
+        [topic] => Ok(topic.clone()),
+        _ => Err(Problem::invalid_parameter("topic", "a stream is of one topic: name it alone")),
+    }
+}
+
+impl<'a> Piped<'a> {
+    /// Begins the stream, or goes on with the one that is open. The error is the answer to a producer that has
+    /// sent this request before.
+    pub(super) async fn begin(
+        hub: &'a Hub,
+        topic: Topic,
+        append: Append,
+    ) -> Result<Result<Self, Response<Bytes>>, Problem> {
+        let end = append.end;
+        let request = Append { end: None, ..append };
+        let appended = hub.append(topic.clone(), &request, Vec::new()).await?;
+        let (begin, turn) = (appended.begin, appended.stream);
+        match turn {
+            // Begun before with the same key, it goes on: the journal recognizes the events.
+            Some(_) if begin.is_some() || !appended.is_duplicate => {
+                Ok(Ok(Self { hub, topic, begin, end, turn }))
+            }
+            _ if appended.is_duplicate => Ok(Err(no_content())),
+            _ => {
+                let detail = "the topic has no open stream: begin one with ?begin";
+                Err(Problem::new(ProblemKind::Ended, detail))
+            }
+        }
+    }
+
+    /// Publishes events to the stream.
+    pub(super) async fn publish(&self, drafts: Vec<Draft>) -> Result<Vec<Published>, Problem> {
+        let request = Append { stream: self.turn, ..Append::default() };
+        Ok(self.hub.append(self.topic.clone(), &request, drafts).await?.published)
+    }
+
+    /// Waits until a reader stops the stream. Where the body is the end of the stream, the stream then ends.
+    pub(super) async fn stopped(&self) {
+        if !self.hub.stream_stopped(&self.topic, self.turn).await {
+            // It has ended: the next event is refused.
+            pending().await
+        }
+    }
+
+    /// The answer to a producer whose stream was stopped. If its body was to end the stream, it does so here.
+    pub(super) async fn stop(&mut self) -> Problem {
+        if self.end.is_some()
+            && let Err(problem) = self.finish().await
+        {
+            return problem;
+        }
+        Problem::new(ProblemKind::Stopped, "a reader has stopped the topic's stream")
+    }
+
+    /// Ends the stream after the body, if the request has said so.
+    pub(super) async fn finish(&mut self) -> Result<(), Problem> {
+        let (end, turn) = (self.end, self.turn);
+        if end.is_some() {
+            let request = Append { end, stream: turn, ..Append::default() };
+            self.hub.append(self.topic.clone(), &request, Vec::new()).await?;
+        }
+        self.turn = None;
+        Ok(())
+    }
+
+    /// Names the stream in the answer, if the body has begun it.
+    pub(super) fn name(&self, response: &mut Response<Bytes>) {
+        name_stream(response, self.begin);
+    }
+}
+
+impl Drop for Piped<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.hub.leave_stream(&self.topic, turn);
+        }
+    }
+}
