@@ -107,6 +107,8 @@ pub(crate) struct History {
     retention: Retention,
     /// True if the journal keeps the entries that memory lets go of.
     keeps: bool,
+    /// True if other hubs commit to the same journal, which may be ahead of what history has been fed.
+    is_shared: bool,
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
     losses: Losses,
@@ -176,6 +178,7 @@ impl History {
             published: 0,
             retention,
             keeps: false,
+            is_shared: false,
             released_through: tail,
             losses: Losses::default(),
             counts: Counts::default(),
@@ -189,6 +192,17 @@ impl History {
         self.keeps = keeps;
         self.raise_floor(oldest);
         self
+    }
+
+    /// Notes whether other hubs commit to the same journal.
+    pub(crate) fn shared(mut self, is_shared: bool) -> Self {
+        self.is_shared = is_shared;
+        self
+    }
+
+    /// Returns whether the journal may have what history does not have.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.keeps || self.is_shared
     }
 
     /// Returns whether the journal keeps the entries that memory lets go of.

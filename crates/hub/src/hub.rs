@@ -34,12 +34,13 @@ pub use self::stats::TopicListing;
 pub use self::stats::{HubStats, TopicInfo};
 pub use self::streams::StreamInfo;
 pub(crate) use self::ticket::{Ticket, Wait};
-use crate::cursor::Epoch;
+use crate::cursor::{Epoch, Sequence};
 use crate::history::{History, Retention};
 use crate::journal::{Durability, Journal, Opened};
 use crate::lifetime::lifetime;
 use crate::streams::SharedStreams;
 use crate::time::{Now, millis};
+use crate::view::View;
 use crate::watch::{Due, Watch, WatchList};
 
 /// The configuration of a [`Hub`].
@@ -135,7 +136,7 @@ impl Hub {
             opened.oldest
         };
         let history = History::new(opened.epoch, from, config.retention.clone());
-        let history = history.with_past(opened.oldest, keeps);
+        let history = history.with_past(opened.oldest, keeps).shared(journal.is_shared());
         let feed = journal.follow(from);
         let clock = Clock::new(now, config.heartbeat_interval);
         let inner = Inner {
@@ -193,6 +194,11 @@ impl Hub {
 
     pub(crate) fn journal(&self) -> &dyn Journal {
         &*self.inner.journal
+    }
+
+    /// Finds the earliest held event of a view with a publisher-given ID.
+    pub(crate) fn find_given(&self, view: &View, id: &str) -> Option<Sequence> {
+        locating::find_given(&self.inner.history, view, id, || self.count_cut_look())
     }
 
     pub(crate) fn reads(&self) -> &Reads {

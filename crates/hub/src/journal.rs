@@ -84,8 +84,18 @@ pub trait Journal: Send + Sync + 'static {
         Sequence::ZERO
     }
 
+    /// Returns whether other hubs commit to the same entries, so that a reader may come with a place that this
+    /// journal's feed has not reached yet. [`Journal::tail`] is then asked for such a place, and for an ID
+    /// that history does not have, also if the journal keeps nothing.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The newest committed entry: no draft that was answered as committed, by this journal or by another
     /// one on the same entries, is after it. Asked for places that the feed has not reached.
+    ///
+    /// A journal that is shared and keeps nothing answers when its feed has handed over everything up to
+    /// there, so that the hub can look in its memory.
     fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {
         Box::pin(ready(Ok(Sequence::ZERO)))
     }

@@ -1,7 +1,7 @@
 //! Origins: where a subscription starts in history.
 
 use crate::cursor::{Cursor, Sequence};
-use crate::history::{History, IdSearch, ReadPosition, Steps};
+use crate::history::{History, ReadPosition};
 use crate::hub::{Hub, Wanted};
 use crate::start::{LocatedId, Start};
 use crate::view::View;
@@ -57,9 +57,9 @@ impl Origin {
             Some(cursor) => Self::After(cursor.sequence, id),
             // The journal may have an earlier event of that ID than history, or a later one.
             None if !hub.read().is_whole() => Self::Asked(id),
-            None => match find_given(hub, view, &id) {
+            None => match hub.find_given(view, &id) {
                 Some(sequence) => Self::After(sequence, id),
-                None if hub.read().keeps() => Self::Asked(id),
+                None if hub.read().is_asked() => Self::Asked(id),
                 None => Self::Unknown(id),
             },
         }
@@ -77,7 +77,7 @@ impl Origin {
             Self::Tail => (tail, Located::Here),
             Self::Oldest => (oldest, Located::Here),
             Self::After(after, id) if after > history.tail() => {
-                let is_asked = history.keeps();
+                let is_asked = history.is_asked();
                 (
                     oldest,
                     if is_asked {
@@ -92,22 +92,6 @@ impl Origin {
             }
             Self::Unknown(id) => (oldest, Located::Nowhere(id)),
             Self::Asked(id) => (oldest, Located::Asked { id, spelled: None }),
-        }
-    }
-}
-
-/// Finds the earliest held event of a view with a publisher-given ID.
-fn find_given(hub: &Hub, view: &View, id: &str) -> Option<Sequence> {
-    let mut after = Sequence::ZERO;
-    loop {
-        // Locked anew for each look.
-        match hub.read().find_id(id, view, after, &mut Steps::default()) {
-            IdSearch::Found(sequence) => return Some(sequence),
-            IdSearch::Unknown => return None,
-            IdSearch::More(through) => {
-                hub.count_cut_look();
-                after = through;
-            }
         }
     }
 }

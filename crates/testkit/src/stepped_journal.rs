@@ -45,6 +45,9 @@ struct State {
     reads: u64,
     waiting: Vec<Waker>,
     follower: Option<Waker>,
+    awaiting_feed: Vec<Waker>,
+    /// True if it keeps nothing that its feed has handed over, and others commit to it as well.
+    is_shared: bool,
     /// How many of the newest entries a hub begins with.
     newest: u64,
     page_entries: usize,
@@ -73,6 +76,8 @@ impl SteppedJournal {
             reads: 0,
             waiting: Vec::new(),
             follower: None,
+            awaiting_feed: Vec::new(),
+            is_shared: false,
             newest: u64::MAX,
             page_entries,
             rules: Vec::new(),
@@ -83,6 +88,13 @@ impl SteppedJournal {
     #[must_use]
     pub fn beginning_with(self, newest: u64) -> Self {
         self.state().newest = newest;
+        self
+    }
+
+    /// Keeps nothing that its feed has handed over, and lets others commit to it as well.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        self.state().is_shared = true;
         self
     }
 
@@ -100,12 +112,13 @@ impl SteppedJournal {
 
     /// Hands everything up to a sequence to the feed.
     pub fn feed_through(&self, through: Sequence) {
-        let follower = {
+        let wakers = {
             let mut state = self.state();
             state.fed = state.fed.max(through.min(state.tail));
-            state.follower.take()
+            let follower = state.follower.take();
+            std::mem::take(&mut state.awaiting_feed).into_iter().chain(follower).collect::<Vec<_>>()
         };
-        follower.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Hands everything to the feed.
@@ -339,7 +352,12 @@ impl Journal for SteppedJournal {
     }
 
     fn oldest(&self) -> Option<Sequence> {
-        Some(self.state().oldest)
+        let state = self.state();
+        (!state.is_shared).then_some(state.oldest)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.state().is_shared
     }
 
     fn newest(&self, _bytes: usize) -> Sequence {
@@ -348,7 +366,21 @@ impl Journal for SteppedJournal {
     }
 
     fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {
-        self.later(|state| state.tail)
+        let journal = self.clone();
+        let asked = self.later(|state| (state.tail, state.is_shared));
+        Box::pin(async move {
+            let (tail, is_shared) = asked.await?;
+            poll_fn(|cx| {
+                let mut state = journal.state();
+                if !is_shared || state.fed >= tail {
+                    return Poll::Ready(());
+                }
+                state.awaiting_feed.push(cx.waker().clone());
+                Poll::Pending
+            })
+            .await;
+            Ok(tail)
+        })
     }
 
     fn read(

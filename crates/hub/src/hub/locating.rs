@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::ticket::{Wait, Waiter, wake_all};
 use crate::cursor::Sequence;
-use crate::history::is_matched;
+use crate::history::{History, IdSearch, Steps, is_matched};
 use crate::journal::{Entry, TopicSet};
 use crate::topic::Topic;
 use crate::view::View;
@@ -70,10 +70,12 @@ impl Locating {
     }
 
     /// Notes the journal's newest entry, up to which a spelled place is one, or the place before entries.
-    pub(super) fn note_place(&self, found: Option<Sequence>) {
+    /// An ID that a publisher gave is looked for in history, which has been fed everything up to there.
+    pub(super) fn note_place(&self, found: Option<Sequence>, history: &RwLock<History>) {
         self.finish(match &self.0.wanted {
             Wanted::Spelled { place, .. } => Some(*place).filter(|place| Some(*place) <= found),
-            Wanted::Given { .. } | Wanted::Before { .. } => found,
+            Wanted::Given { id, view } => find_given(history, view, id, || ()),
+            Wanted::Before { .. } => found,
         });
     }
 
@@ -100,5 +102,27 @@ impl Locating {
             state.waiter.take()
         };
         wake_all(waiter);
+    }
+}
+
+/// Finds the earliest held event of a view with a publisher-given ID. `note_cut` is called for each look that
+/// ended when its steps were taken.
+pub(crate) fn find_given(
+    history: &RwLock<History>,
+    view: &View,
+    id: &str,
+    note_cut: impl Fn(),
+) -> Option<Sequence> {
+    let mut after = Sequence::ZERO;
+    loop {
+        // Locked anew for each look.
+        match history.read().find_id(id, view, after, &mut Steps::default()) {
+            IdSearch::Found(sequence) => return Some(sequence),
+            IdSearch::Unknown => return None,
+            IdSearch::More(through) => {
+                note_cut();
+                after = through;
+            }
+        }
     }
 }

@@ -257,7 +257,9 @@ impl Reads {
                 let line = self.state.lock().pages.keep(place, page, limits);
                 call_all(line.iter().filter_map(Weak::upgrade));
             }
-            (Job::Locate(locating, _), Answer::Place(place)) => locating.note_place(place),
+            (Job::Locate(locating, _), Answer::Place(place)) => {
+                locating.note_place(place, source.history);
+            }
             (Job::Locate(locating, _), Answer::Found(found)) => {
                 if let Some(after) = locating.note(found) {
                     self.state.lock().push(Job::Locate(locating, after));

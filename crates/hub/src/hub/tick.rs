@@ -32,6 +32,8 @@ impl Hub {
         while self.write().expire(uptime as i64) {}
         if self.read().keeps() {
             self.expire_kept();
+        }
+        if self.read().is_asked() {
             self.inner.reads.try_again();
         }
         self.end_due_streams();

@@ -57,6 +57,8 @@ pub enum Outcome {
 pub enum NotCommitted {
     /// Too much is waiting to be committed. That passes by itself.
     Busy,
+    /// The journal's store cannot be reached now. That passes by itself.
+    Unreachable,
     /// There is no room where the journal keeps its entries.
     Full,
     /// The journal has failed, and commits nothing until it is opened again.
@@ -69,6 +71,7 @@ impl fmt::Display for NotCommitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Busy => "too much is waiting to be committed",
+            Self::Unreachable => "the store of the journal cannot be reached now",
             Self::Full => "there is no room where the journal keeps its entries",
             Self::Stopped => "the journal has failed and commits nothing until it is opened again",
             Self::TooLarge => "the event is larger than the journal takes",

@@ -80,6 +80,46 @@ fn a_place_that_the_feed_has_not_reached_is_waited_for() {
     assert!(driven.read(&mut nowhere)[0].starts_with("gap "));
 }
 
+/// The entries of a journal that others commit to come from the feed alone, to a memory that is the only past.
+#[test]
+fn a_place_of_another_hub_is_waited_for_although_memory_is_the_only_past() {
+    let journal = SteppedJournal::new(Epoch::new(7).unwrap(), 16).shared();
+    let mut driven = Driven::open_empty(&journal);
+    let commit = |event: Event| {
+        let event = Submission::Event(Draft::new(topic("a"), event));
+        drop(journal.append(&mut std::iter::once(event), Now::read()));
+    };
+    for number in 1..=3 {
+        let id = EventId::new(format!("given {number}")).unwrap();
+        commit(Event::new(number.to_string()).with_id(id));
+    }
+    journal.feed_through(sequence(1));
+    let given = |number| Start::After(format!("given {number}").into());
+    let mut back = [driven.cursor(2), given(2), driven.cursor(1), given(1), given(4)]
+        .map(|start| driven.hub.subscribe(topic("a"), start));
+    for (at, back) in back.iter_mut().enumerate() {
+        assert_eq!(driven.read(back), [""; 0], "reader {at} before the feed has reached its place");
+    }
+    journal.feed();
+    let [place, id, fed_place, fed_id, unknown] = &mut back;
+    for (reader, expected) in [
+        (place, &["3"][..]),
+        (id, &["3"]),
+        (fed_place, &["2", "3"]),
+        (fed_id, &["2", "3"]),
+        (unknown, &["gap Some(\"given 1\")", "1", "2", "3"]),
+    ] {
+        assert_eq!(driven.read(reader), expected);
+    }
+    // A place that was never committed leads nowhere, once the journal can be asked.
+    journal.set_readable(false);
+    let mut nowhere = driven.hub.subscribe(topic("a"), driven.cursor(5_000));
+    assert_eq!(driven.read(&mut nowhere), [""; 0]);
+    journal.set_readable(true);
+    driven.hub.tick(Now::read() + std::time::Duration::from_secs(1));
+    assert!(driven.read(&mut nowhere)[0].starts_with("gap "));
+}
+
 #[test]
 fn commit_times_that_go_back_are_clamped() {
     let journal = with_past(0);

@@ -151,6 +151,8 @@ kinds! {
     TooManyBytes = SERVICE_UNAVAILABLE "too-many-bytes" "Too many bytes held",
     /// Too much waits for the journal. Nothing was committed.
     JournalBusy = SERVICE_UNAVAILABLE "journal-busy" "Journal busy",
+    /// The store of the journal cannot be reached. Nothing was committed.
+    JournalUnreachable = SERVICE_UNAVAILABLE "journal-unreachable" "Journal unreachable",
     /// The journal has no room. Nothing was committed.
     JournalFull = INSUFFICIENT_STORAGE "journal-full" "Journal full",
     /// The journal has stopped. Nothing was committed.
@@ -338,6 +340,8 @@ impl From<NotCommitted> for Problem {
     fn from(why: NotCommitted) -> Self {
         /// A queue is worked off in a moment.
         const BUSY: Duration = Duration::from_secs(1);
+        /// The election of a leader takes seconds.
+        const UNREACHABLE: Duration = Duration::from_secs(2);
         /// Room is made by people, or by the retention of other programs.
         const FULL: Duration = Duration::from_secs(30);
         let detail = format!("nothing was published: {why}");
@@ -346,6 +350,9 @@ impl From<NotCommitted> for Problem {
                 Self::new(ProblemKind::JournalFull, detail).with_retry_after(FULL)
             }
             NotCommitted::TooLarge => Self::new(ProblemKind::EventTooLarge, detail),
+            NotCommitted::Unreachable => {
+                Self::new(ProblemKind::JournalUnreachable, detail).with_retry_after(UNREACHABLE)
+            }
             NotCommitted::Busy => {
                 Self::new(ProblemKind::JournalBusy, detail).with_retry_after(BUSY)
             }

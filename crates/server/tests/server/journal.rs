@@ -29,6 +29,7 @@ async fn events_that_are_not_committed_are_refused_with_a_time_to_come_back() {
     let mut live = server.stream("/topics/a").await;
     for (why, status, kind, retry_after) in [
         (NotCommitted::Busy, 503, "journal-busy", "1"),
+        (NotCommitted::Unreachable, 503, "journal-unreachable", "2"),
         (NotCommitted::Full, 507, "journal-full", "30"),
         (NotCommitted::Stopped, 503, "journal-stopped", "30"),
     ] {

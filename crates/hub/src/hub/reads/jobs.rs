@@ -148,6 +148,11 @@ impl Job {
                 Box::pin(async move { page.await.map(|page| Answer::Page(page, as_of)) })
             }
             Self::Locate(locating, after) => match locating.wanted() {
+                // History is looked at again once it has been fed everything that is committed.
+                Wanted::Given { .. } if journal.oldest().is_none() => {
+                    let tail = journal.tail();
+                    Box::pin(async { tail.await.map(|tail| Answer::Place(Some(tail))) })
+                }
                 Wanted::Given { id, .. } => match EventId::new(&**id) {
                     Ok(id) => {
                         let found = journal.find(&id, *after);
