@@ -18,6 +18,8 @@ mod error;
 mod keys;
 mod memory;
 mod pages;
+#[cfg(feature = "shared")]
+pub mod shared;
 
 use std::fmt;
 use std::future::ready;
@@ -259,6 +261,8 @@ impl Opened {
 pub enum Durability {
     /// Nothing: it is gone when the process ends.
     Process,
+    /// The process: another one has it, on one machine, and syncs it to its disk now and then.
+    Stored,
     /// The process and the machine: it is on disk, synced.
     Synced,
     /// The loss of a machine, not of all at once: other machines have it in memory.
@@ -271,6 +275,7 @@ impl fmt::Display for Durability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Process => "process",
+            Self::Stored => "stored",
             Self::Synced => "synced",
             Self::Replicated => "replicated",
             Self::ReplicatedAndSynced => "replicated and synced",

@@ -45,6 +45,8 @@ mod recovery;
 mod scan;
 mod seal;
 mod segment;
+#[cfg(feature = "shared")]
+pub(super) mod shared;
 mod stats;
 mod storage;
 mod survey;

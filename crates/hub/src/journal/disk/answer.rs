@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 
 /// The sender. Dropping it without an answer completes the receiver with `None`.
-pub(super) struct Giver<T> {
+pub(in crate::journal) struct Giver<T> {
     shared: Arc<Mutex<State<T>>>,
 }
 
 /// The receiver: a future of the answer, or of `None` if the sender was dropped.
-pub(super) struct Answer<T> {
+pub(in crate::journal) struct Answer<T> {
     shared: Arc<Mutex<State<T>>>,
 }
 
@@ -23,13 +23,13 @@ struct State<T> {
     waker: Option<Waker>,
 }
 
-pub(super) fn answer<T>() -> (Giver<T>, Answer<T>) {
+pub(in crate::journal) fn answer<T>() -> (Giver<T>, Answer<T>) {
     let shared = Arc::new(Mutex::new(State { answer: None, is_over: false, waker: None }));
     (Giver { shared: Arc::clone(&shared) }, Answer { shared })
 }
 
 impl<T> Giver<T> {
-    pub(super) fn give(self, answer: T) {
+    pub(in crate::journal) fn give(self, answer: T) {
         self.shared.lock().answer = Some(answer);
     }
 }

@@ -14,7 +14,7 @@ use crate::topic::Topic;
 use crate::via::Via;
 
 /// Size of a record's header: its checksum and the length of its body.
-pub(super) const HEADER_BYTES: usize = 8;
+pub(in crate::journal) const HEADER_BYTES: usize = 8;
 
 const KIND_EVENT: u8 = 1;
 const KIND_CLOSE: u8 = 2;

@@ -1,0 +1,104 @@
+//! The feed: from the messages that were read to the hub.
+
+use std::task::Waker;
+
+use super::place::end_of;
+use crate::cursor::Sequence;
+use crate::journal::{Content, Entry, Lost};
+
+/// The entries that were read and that the hub has not taken.
+pub(super) struct Fed {
+    entries: Vec<Entry>,
+    lost: Vec<Lost>,
+    bytes: usize,
+    /// The newest message that was read, and the newest one whose entries were taken.
+    through: u64,
+    taken_through: u64,
+    wakers: Vec<Waker>,
+}
+
+/// Bytes of entries at which no more is read until the hub has taken them.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Losses that the hub has not taken. Beyond them, the last one is widened.
+const LOST_MAX: usize = 1024;
+
+impl Fed {
+    pub(super) fn new(through: u64) -> Self {
+        let (entries, lost, wakers) = Default::default();
+        Self { entries, lost, bytes: 0, through, taken_through: through, wakers }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.bytes += bytes_of(&entry);
+        self.entries.push(entry);
+    }
+
+    /// Notes that everything up to a message was read.
+    pub(super) fn pass(&mut self, message: u64) {
+        self.through = message;
+    }
+
+    /// Notes messages, both ends included, whose entries cannot be known.
+    pub(super) fn lose(&mut self, first: u64, last: u64) {
+        self.note(Lost::new(end_of(first - 1).next(), end_of(last)));
+    }
+
+    pub(super) fn lose_one(&mut self, sequence: Sequence) {
+        self.note(Lost::new(sequence, sequence));
+    }
+
+    fn note(&mut self, lost: Lost) {
+        let is_full = self.lost.len() >= LOST_MAX;
+        match self.lost.last_mut() {
+            Some(last) if is_full || last.last.next() == lost.first => {
+                last.last = lost.last;
+            }
+            _ => self.lost.push(lost),
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes < BYTES_MAX
+    }
+
+    pub(super) fn taken_through(&self) -> u64 {
+        self.taken_through
+    }
+
+    pub(super) fn await_taken(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|other| other.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+
+    /// Moves everything to a list, and returns whether there was something, and the wakers of those who wait
+    /// for that.
+    pub(super) fn take(&mut self, entries: &mut Vec<Entry>) -> (bool, Vec<Waker>) {
+        let has_some = !self.entries.is_empty() || !self.lost.is_empty();
+        let mut wakers = Vec::new();
+        if self.taken_through < self.through {
+            self.taken_through = self.through;
+            wakers = self.take_wakers();
+        }
+        entries.append(&mut self.entries);
+        self.bytes = 0;
+        (has_some, wakers)
+    }
+
+    pub(super) fn take_lost(&mut self) -> Vec<Lost> {
+        std::mem::take(&mut self.lost)
+    }
+
+    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+}
+
+/// Estimates the memory an entry takes.
+fn bytes_of(entry: &Entry) -> usize {
+    let data = match &entry.content {
+        Content::Event(event) => event.data().len(),
+        _ => 0,
+    };
+    size_of::<Entry>() + data
+}

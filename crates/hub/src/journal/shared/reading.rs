@@ -1,0 +1,257 @@
+//! Reading: from the store's messages to entries.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::feed::Fed;
+use super::message::{Decoded, Header, Message};
+use super::opening::{SharedConfig, Stopped, Stored};
+use super::place::{end_of, hash, sequence};
+use super::window::{WINDOW, Window};
+use crate::cursor::Sequence;
+use crate::draft::IdempotencyKey;
+use crate::journal::keys::Keys;
+use crate::journal::{NotCommitted, Outcome};
+
+/// The position in the store, and everything that decides on the next message. It depends on the messages
+/// that were read alone, so that every hub decides alike.
+pub(super) struct Reading {
+    window: Window,
+    /// The newest generation of a message, at least that of this hub.
+    generation: u64,
+    own_generation: u64,
+    /// The newest message when the journal was opened.
+    opened_at: u64,
+    keys: Keys,
+    writers: Writers,
+    passed_over: u64,
+}
+
+/// The fate of a group of this hub.
+pub(super) struct Own {
+    pub(super) group: u64,
+    /// One for each of its records.
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+impl Reading {
+    pub(super) fn new(config: &SharedConfig) -> Self {
+        Self {
+            window: Window::new(config.oldest),
+            generation: 0,
+            own_generation: config.generation,
+            opened_at: config.tail,
+            keys: Keys::default(),
+            writers: Writers::default(),
+            passed_over: 0,
+        }
+    }
+
+    pub(super) fn through(&self) -> u64 {
+        self.window.through()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.max(self.own_generation)
+    }
+
+    pub(super) fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.bytes()
+    }
+
+    /// Where the event of a key was committed, if that is remembered.
+    pub(super) fn find_key(&self, key: &IdempotencyKey) -> Option<Sequence> {
+        self.keys.find(key)
+    }
+
+    /// The position of a writer that has read what this hub has read.
+    pub(super) fn header(&self, writer: u64, group: u64) -> Header {
+        let (digest_from, digest) = self.window.digest();
+        Header {
+            generation: self.own_generation,
+            writer,
+            group,
+            read_through: self.through(),
+            digest_from,
+            digest,
+        }
+    }
+
+    /// Notes that the store has no message any more up to a place.
+    pub(super) fn skip_through(&mut self, place: u64, fed: &mut Fed) {
+        if place > self.through() {
+            fed.lose(self.through() + 1, place);
+            self.window.restart(place);
+            fed.pass(place);
+        }
+    }
+
+    /// Reads a message. Returns the fate of this hub's group if it has one.
+    pub(super) fn read(
+        &mut self,
+        stored: Stored<'_>,
+        own_writer: u64,
+        fed: &mut Fed,
+    ) -> Result<Option<Own>, Stopped> {
+        let place = stored.place;
+        let seen = hash(place ^ stored.time.unix_millis() << 20, stored.bytes);
+        if place <= self.through() {
+            return match self.window.hash_of(place) {
+                Some(known) if known != seen => Err(self.changed("a message is not what it was")),
+                _ => Ok(None),
+            };
+        }
+        if place > self.through() + 1 {
+            self.skip_through(place - 1, fed);
+        }
+        let mut own = None;
+        let mut keys = Vec::new();
+        match Decoded::of(stored.bytes) {
+            Decoded::Foreign => self.passed_over += 1,
+            Decoded::Damaged => {
+                self.passed_over += 1;
+                fed.lose(place, place);
+            }
+            Decoded::Newer(version) => return Err(Stopped::Newer { place, version }),
+            Decoded::Message(message) => {
+                let verdict = self.judge(place, &message)?;
+                let outcomes = self.take(stored, &message, verdict, &mut keys, fed);
+                if message.header.writer == own_writer && message.header.group > 0 {
+                    own = outcomes.map(|outcomes| Own { group: message.header.group, outcomes });
+                }
+            }
+        }
+        self.window.push(seen, keys);
+        fed.pass(place);
+        Ok(own)
+    }
+
+    /// Decides whether a message counts.
+    fn judge(&mut self, place: u64, message: &Message) -> Result<Verdict, Stopped> {
+        let header = &message.header;
+        let is_new = place > self.opened_at;
+        if header.generation > self.own_generation {
+            self.generation = self.generation.max(header.generation);
+            return Err(self.changed("a hub has raised its generation"));
+        }
+        if header.generation < self.generation
+            || (is_new && header.generation < self.own_generation)
+        {
+            // Of a hub that has not noticed yet. Its publishers were not answered.
+            return Ok(Verdict::Stale);
+        }
+        let digest = self.window.digest_between(header.digest_from, header.read_through);
+        // What was there when the journal was opened is the past of this generation, however it came about.
+        if is_new && digest.is_some_and(|digest| digest != header.digest) {
+            return Err(self.changed("another hub has read other messages"));
+        }
+        self.generation = header.generation;
+        if header.group > 0 && !self.writers.is_next(header.writer, header.group) {
+            return Ok(Verdict::Repeated);
+        }
+        if header.read_through + WINDOW < place {
+            return Ok(Verdict::Late);
+        }
+        if !self.window.has_after(header.read_through) {
+            return Ok(Verdict::Unsure);
+        }
+        Ok(Verdict::Counts)
+    }
+
+    /// Takes the entries of a message, and returns the outcome of each record; `None` if the message was read
+    /// before.
+    fn take(
+        &mut self,
+        stored: Stored<'_>,
+        message: &Message,
+        verdict: Verdict,
+        keys: &mut Vec<(IdempotencyKey, Sequence)>,
+        fed: &mut Fed,
+    ) -> Option<Vec<Outcome>> {
+        let refused = |why| Some(vec![Outcome::NotCommitted(why); message.count]);
+        match verdict {
+            Verdict::Counts | Verdict::Unsure => {}
+            Verdict::Repeated => return None,
+            Verdict::Late => return refused(NotCommitted::Unreachable),
+            Verdict::Stale => return refused(NotCommitted::Stopped),
+        }
+        // A record of an unknown kind has its place, and nobody waits for it.
+        let mut outcomes = vec![Outcome::Unknown; message.count];
+        for (entry, key) in &message.records {
+            let at = entry.sequence.get() as usize;
+            let sequence = sequence(stored.place, at);
+            if let Some(key) = key {
+                if verdict == Verdict::Unsure {
+                    // An earlier message, which this hub has not read, may have used the key.
+                    fed.lose_one(sequence);
+                    continue;
+                }
+                let first = self.window.first_use(key).or_else(|| {
+                    keys.iter().find(|(other, _)| other == key).map(|(_, first)| *first)
+                });
+                let unread_by_writer = end_of(message.header.read_through);
+                if let Some(first) = first.filter(|first| *first > unread_by_writer) {
+                    outcomes[at] = Outcome::Duplicate(first);
+                    continue;
+                }
+                keys.push((key.clone(), sequence));
+                self.keys.remember(key, sequence, stored.time);
+            }
+            let mut entry = entry.clone();
+            (entry.sequence, entry.time) = (sequence, stored.time);
+            fed.push(entry);
+            outcomes[at] = Outcome::Committed(sequence);
+        }
+        Some(outcomes)
+    }
+
+    fn changed(&self, why: &'static str) -> Stopped {
+        Stopped::PastChanged { why, generation: self.generation() }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Counts,
+    /// It counts, but for what depends on messages that this hub has not read.
+    Unsure,
+    /// Its writer had not read enough.
+    Late,
+    /// Its writer has opened an older generation.
+    Stale,
+    /// The store has it twice.
+    Repeated,
+}
+
+/// The newest group of each writer.
+#[derive(Default)]
+struct Writers {
+    newest: HashMap<u64, u64>,
+    /// In the order in which they were first seen.
+    order: VecDeque<u64>,
+}
+
+/// Writers that are remembered: every start of a hub is one.
+const WRITERS_MAX: usize = 4096;
+
+impl Writers {
+    /// Notes a group. Returns whether it is newer than all others of its writer.
+    fn is_next(&mut self, writer: u64, group: u64) -> bool {
+        if let Some(newest) = self.newest.get_mut(&writer) {
+            let is_newer = group > *newest;
+            *newest = group.max(*newest);
+            return is_newer;
+        }
+        self.newest.insert(writer, group);
+        self.order.push_back(writer);
+        if self.order.len() > WRITERS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.newest.remove(&oldest);
+        }
+        true
+    }
+}

@@ -1,0 +1,7 @@
+//! Several hubs on one scripted store: acknowledgements that are lost, late or doubled, messages that come
+//! again or are gone, hubs that start again, and a past that changes.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod past;
+mod property;
+mod store;
