@@ -24,7 +24,8 @@ const LISTENING = /(https?):\/\/((?:127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):(
  * @param {{ command?: string, args?: string[], listen?: string, env?: object, program?: string }} options
  */
 export async function startHub(t, { command = 'serve', args = [], listen = '127.0.0.1:0', env, program = TIDINGS } = {}) {
-  const kept = command === 'serve' && !args.includes('--data') ? ['--memory'] : [];
+  const isKept = args.includes('--data') || args.includes('--nats');
+  const kept = command === 'serve' && !isKept ? ['--memory'] : [];
   const process = new Program(program, [command, '--listen', listen, ...kept, ...args], { env });
   t.after(() => process.stop());
   const [, scheme, host, port] = await process.printed(LISTENING);

@@ -79,7 +79,7 @@ function located(program) {
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const listener = net.createServer();
     listener.on('error', reject);

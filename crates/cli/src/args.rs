@@ -5,6 +5,7 @@
 pub(crate) mod bench;
 mod journal;
 mod limits;
+mod nats;
 mod tls;
 mod token;
 mod tools;
@@ -17,6 +18,7 @@ use clap_complete::Shell;
 use self::bench::BenchArgs;
 pub(crate) use self::journal::{DataArgs, FolderArgs, JournalArgs, JournalCommand};
 pub(crate) use self::limits::LimitArgs;
+pub(crate) use self::nats::NatsArgs;
 pub(crate) use self::tls::TlsArgs;
 pub(crate) use self::token::{KeyArgs, KeyCommand, KeyNewArgs, RightsArgs, TokenArgs};
 pub(crate) use self::tools::{ListenArgs, PublishArgs, RelayArgs};
@@ -76,10 +78,11 @@ pub(crate) struct ManArgs {
     pub(crate) command: Option<String>,
 }
 
-/// Hides the options of the journal on disk from the help of `demo`, which has none.
+/// Hides the options of journals from the help of `demo`, which has none but memory.
 fn hide_data(arg: clap::Arg) -> clap::Arg {
-    let is_of_disk = ["data", "memory_bytes"].contains(&arg.get_id().as_str());
-    arg.hide(is_of_disk)
+    let id = arg.get_id().as_str();
+    let is_of_journal = ["data", "memory_bytes"].contains(&id) || id.starts_with("nats");
+    arg.hide(is_of_journal)
 }
 
 /// The arguments of `serve` and `demo` as written. `ServeConfig` is what they mean, together with the
@@ -105,6 +108,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
 
     /// Maximum number of events kept per topic [default: unlimited].
     #[arg(long, value_name = "N")]
@@ -171,7 +177,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     /// The flags that settings have, without their dashes, and the texts given with each.
-    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 32] {
+    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 37] {
         let one = |text: &Option<String>| text.iter().cloned().collect();
         let path =
             |path: &Option<PathBuf>| path.iter().map(|it| it.display().to_string()).collect();
@@ -187,6 +193,11 @@ impl ServeArgs {
             ("memory", switch(self.data.memory)),
             ("history-bytes", one(&self.data.history_bytes)),
             ("memory-bytes", one(&self.data.memory_bytes)),
+            ("nats", self.nats.nats.clone()),
+            ("nats-creds", path(&self.nats.nats_creds)),
+            ("nats-ca", path(&self.nats.nats_ca)),
+            ("nats-stream", one(&self.nats.nats_stream)),
+            ("nats-replicas", one(&self.nats.nats_replicas)),
             ("history-events", one(&self.history_events)),
             ("history-age", one(&self.history_age)),
             ("retain", self.retain.clone()),
@@ -217,7 +228,7 @@ const SERVE_HELP: &str = "\
 Sources:
   Every option is also a variable of the environment, such as TIDINGS_HISTORY_BYTES (lists have
   commas), and a key of the configuration file, such as history_bytes. --allow-host is 'hosts'
-  there, --allow-origin is 'origins', --trusted-proxy is 'trusted_proxies', and --tls-key is 'key' in
-  [tls]. Flags win over the environment, and that over the file.
+  there, --allow-origin is 'origins', --trusted-proxy is 'trusted_proxies', --tls-key is 'key' in
+  [tls], and --nats is 'servers' in [nats]. Flags win over the environment, and that over the file.
   SIGHUP reads them again: hosts, origins, trusted_proxies, bodies_bytes, limits of addresses and subjects, keys, the access to topics and the files
   of TLS change without a restart.";

@@ -6,6 +6,8 @@ mod auth;
 mod bench;
 mod file;
 mod journal;
+mod nats;
+mod password;
 mod retain;
 mod section;
 mod settings;
@@ -117,6 +119,7 @@ impl ServeConfig {
         if keeps == Keeps::InMemory {
             // A file may serve both commands.
             settings.remove(&OF_DISK);
+            settings.remove(&nats::OF_NATS);
         }
         let has_auth = auth.is_some();
         let mut checker = ServeChecker { settings: &settings, has_auth, mistakes: &mut mistakes };
@@ -322,9 +325,24 @@ impl ServeChecker<'_> {
                 self.mistakes.push(value.mistake(value.text(), why));
             }
         }
-        if memory.is_some() {
-            *memory_bytes = history_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
-            return JournalConfig::Memory;
+        let stream_memory = history_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
+        let stream = nats::of(self.settings, stream_memory, self.mistakes);
+        if let (Some(_), Some(servers)) = (&stream, self.settings.get("nats.servers")) {
+            for key in ["data", "memory_bytes", "memory"] {
+                if let Some(value) = self.settings.get(key).filter(|value| value.text() != "false")
+                {
+                    let why = "hubs that share a stream of NATS keep events in memory alone for now; \
+                               history_bytes bounds it";
+                    self.mistakes.push(match servers.is_after(value) {
+                        true => servers.mistake(servers.text(), why),
+                        false => value.mistake(value.text(), why),
+                    });
+                }
+            }
+        }
+        if memory.is_some() || stream.is_some() {
+            *memory_bytes = stream_memory;
+            return stream.map_or(JournalConfig::Memory, JournalConfig::Nats);
         }
         let folder = self.settings.get("data").map(Value::path);
         JournalConfig::on_disk(folder.as_deref(), history_bytes.map(|bytes| bytes as u64))

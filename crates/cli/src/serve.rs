@@ -6,10 +6,13 @@ use std::future::pending;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tidings_hub::journal::DiskJournal;
+use tidings_hub::journal::shared::Stopped;
+use tidings_hub::journal::{DiskJournal, Durability};
 use tidings_hub::{Hub, RetentionRule};
-use tidings_server::{Control, Hosts, Server, ServerConfig};
+use tidings_server::nats::NatsJournal;
+use tidings_server::{Control, Hosts, ServedJournal, Server, ServerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::error;
@@ -40,26 +43,73 @@ pub(crate) fn run(
     log: &Log,
 ) -> Result<(), Box<dyn Error>> {
     let descriptors = raise_descriptor_limit();
-    if let Some(descriptors) = descriptors {
-        config.server =
-            config.server.within_descriptors(usize::try_from(descriptors).unwrap_or(usize::MAX));
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(args, config, site, descriptors, log))
+    let mut after = None;
+    loop {
+        if let Some(descriptors) = descriptors {
+            let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+            config.server = config.server.within_descriptors(descriptors);
+        }
+        let start = Start { args, site, descriptors, after };
+        after = runtime.block_on(serve(start, config, log))?;
+        if after.is_none() {
+            return Ok(());
+        }
+        // In a new epoch, with the configuration as it is now: as after a restart.
+        say("the past of the stream has changed: opening it again, readers are told of a gap");
+        config = read(args, site)?;
+    }
 }
 
-async fn serve(
-    args: &ServeArgs,
-    config: ServeConfig,
+fn read(args: &ServeArgs, site: Site) -> Result<ServeConfig, Mistakes> {
+    match site {
+        Site::Hub => ServeConfig::read(args),
+        Site::Demo => ServeConfig::read_demo(args),
+    }
+}
+
+/// Everything but the configuration that a server is started with.
+struct Start<'a> {
+    args: &'a ServeArgs,
     site: Site,
     descriptors: Option<u64>,
+    /// The journal to be opened, if the past of its stream has changed.
+    after: Option<NatsJournal>,
+}
+
+/// Time before a stream is opened again whose past has changed.
+const REOPENED_AFTER: Duration = Duration::from_secs(1);
+
+/// Serves until a signal, or until the past of the hub's stream has changed: then it returns the journal
+/// to be opened next.
+async fn serve(
+    start: Start<'_>,
+    config: ServeConfig,
     log: &Log,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Option<NatsJournal>, Box<dyn Error>> {
+    let Start { args, site, descriptors, after } = start;
     let mut signals = Signals::new()?;
     // Sent to make a server read its configuration again, and when a terminal goes away: a hub
     // outlives the terminal that it was started from.
     let hangups = signal(SignalKind::hangup())?;
-    let (hub, journal) = open(&config).await?;
+    let opened = tokio::select! {
+        opened = open(&config, after) => opened?,
+        signal = signals.next() => {
+            say(&format!("{}: the journal was not open yet", signal.name));
+            return Ok(None);
+        }
+    };
+    let (hub, journal) = match opened {
+        Opened::Hub(hub, journal) => (hub, journal),
+        Opened::PastChanged(journal) => {
+            tokio::time::sleep(REOPENED_AFTER).await;
+            return Ok(Some(journal));
+        }
+    };
+    let stream = match &journal {
+        Some(ServedJournal::Nats(journal)) => Some(journal.clone()),
+        _ => None,
+    };
     let server = Server::bind(config.server.clone(), hub.clone()).await?;
     let mut server = server.with_lost_log_lines(log.lost());
     if let Some(journal) = journal {
@@ -70,7 +120,7 @@ async fn serve(
     if site == Site::Demo {
         server = server.with_routes(Arc::new(keyed.clone()));
     }
-    greet(&config, site, &server, descriptors)?;
+    greet(&config, site, (&server, &hub), descriptors)?;
     let feeds = match site {
         Site::Hub => None,
         Site::Demo => Some(tokio::spawn(demo::feed(hub, keyed))),
@@ -78,11 +128,13 @@ async fn serve(
 
     let (end, ended) = oneshot::channel();
     // Dropping the sender ends serving as well.
-    let serving = server.serve(async { drop(ended.await) });
-    let read = || match site {
-        Site::Hub => ServeConfig::read(args),
-        Site::Demo => ServeConfig::read_demo(args),
-    };
+    let serving = server.serve(async {
+        tokio::select! {
+            _ = ended => {}
+            () = past_changed(stream.as_ref()) => {}
+        }
+    });
+    let read = || read(args, site);
     let (following, files) = match config.tls {
         Some((files, texts)) => {
             let (sender, files) = watch::channel(files);
@@ -120,18 +172,49 @@ async fn serve(
     if let Some(feeds) = feeds {
         feeds.abort();
     }
-    Ok(served?)
+    served?;
+    let changed =
+        |stream: &NatsJournal| matches!(stream.stopped(), Some(Stopped::PastChanged { .. }));
+    Ok(stream.as_ref().filter(|stream| changed(stream)).map(NatsJournal::anew))
+}
+
+/// Waits until the past of the hub's stream has changed, if it has one.
+async fn past_changed(stream: Option<&NatsJournal>) {
+    match stream {
+        Some(stream) => stream.past_changed().await,
+        None => pending().await,
+    }
+}
+
+/// The result of opening the journal.
+enum Opened {
+    Hub(Hub, Option<ServedJournal>),
+    /// The past of the stream has changed while it was read.
+    PastChanged(NatsJournal),
 }
 
 /// Opens the journal, and makes the hub on it.
-async fn open(config: &ServeConfig) -> Result<(Hub, Option<DiskJournal>), Box<dyn Error>> {
-    let JournalConfig::Disk(folder) = &config.journal else {
-        return Ok((Hub::new(config.hub.clone()), None));
-    };
-    let journal = DiskJournal::new(&folder.path, folder.config.clone());
-    let hub = Hub::builder().config(config.hub.clone()).open(Box::new(journal.clone())).await;
-    let hub = hub.map_err(|error| unusable(&folder.path, error))?;
-    Ok((hub, Some(journal)))
+async fn open(config: &ServeConfig, after: Option<NatsJournal>) -> Result<Opened, Box<dyn Error>> {
+    let builder = Hub::builder().config(config.hub.clone());
+    match &config.journal {
+        JournalConfig::Memory => Ok(Opened::Hub(builder.build(), None)),
+        JournalConfig::Disk(folder) => {
+            let journal = DiskJournal::new(&folder.path, folder.config.clone());
+            let hub = builder.open(Box::new(journal.clone())).await;
+            let hub = hub.map_err(|error| unusable(&folder.path, error))?;
+            Ok(Opened::Hub(hub, Some(journal.into())))
+        }
+        JournalConfig::Nats(stream) => {
+            let journal = after.unwrap_or_else(|| NatsJournal::new(stream.clone()));
+            match builder.open(Box::new(journal.clone())).await {
+                Ok(hub) => Ok(Opened::Hub(hub, Some(journal.into()))),
+                Err(error) => match journal.stopped() {
+                    Some(Stopped::PastChanged { .. }) => Ok(Opened::PastChanged(journal.anew())),
+                    _ => Err(error.into()),
+                },
+            }
+        }
+    }
 }
 
 /// The configuration of a running hub.
@@ -216,7 +299,7 @@ fn raise_descriptor_limit() -> Option<u64> {
 fn greet(
     config: &ServeConfig,
     site: Site,
-    server: &Server,
+    (server, hub): (&Server, &Hub),
     descriptors: Option<u64>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -242,7 +325,7 @@ fn greet(
         }
     };
     writeln!(out, "{who}")?;
-    for line in kept(config) {
+    for line in kept(config, hub) {
         writeln!(out, "{line}")?;
     }
     if let Some(descriptors) = descriptors {
@@ -303,12 +386,16 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// Describes where events are kept, and what they survive.
-fn kept(config: &ServeConfig) -> [String; 2] {
+fn kept(config: &ServeConfig, hub: &Hub) -> [String; 2] {
     let memory = size(config.hub.retention.bytes_max as u64);
     match &config.journal {
         JournalConfig::Memory => [
             format!("history: {memory} in memory"),
             "durability: process (events are lost when the process ends)".to_owned(),
+        ],
+        JournalConfig::Nats(stream) => [
+            format!("history: {memory} in memory, of the stream {} of NATS", stream.stream),
+            format!("durability: {} ({})", hub.durability(), survived(hub.durability())),
         ],
         JournalConfig::Disk(DataFolder { path, config }) => [
             format!(
@@ -319,6 +406,20 @@ fn kept(config: &ServeConfig) -> [String; 2] {
             "durability: synced (acknowledged events survive crashes of the process and the machine)"
                 .to_owned(),
         ],
+    }
+}
+
+/// The failures that events of a stream survive. Servers of NATS sync their files now and then, every two
+/// minutes by default, unless they are told to sync always, which cannot be asked for.
+fn survived(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Replicated => {
+            "acknowledged events survive the loss of a NATS server, and of all at once as far as they sync"
+        }
+        Durability::Stored => {
+            "acknowledged events survive crashes of hubs and of NATS, and of its machine as far as it syncs"
+        }
+        _ => "events are lost when NATS ends",
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 
@@ -12,6 +11,7 @@ use crate::engine::Engine;
 use crate::engine::streams::Streams;
 use crate::http::problem::Problem;
 use crate::http::request::Caller;
+use crate::journal::ServedJournal;
 use crate::live::Control;
 use crate::metrics::Metrics;
 use crate::net::handshakes::Handshakes;
@@ -36,8 +36,8 @@ pub(crate) struct Context {
     pub(crate) handshakes: Arc<Handshakes>,
     /// The use that addresses and subjects make of the server.
     pub(crate) usage: Arc<Usage>,
-    /// The hub's journal, if it is on disk.
-    pub(crate) journal: Option<DiskJournal>,
+    /// The hub's journal, unless it is in memory.
+    pub(crate) journal: Option<ServedJournal>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -75,8 +75,8 @@ impl Context {
         }
     }
 
-    /// Adds the hub's journal on disk, for health and metrics.
-    pub(crate) fn add_journal(&mut self, journal: DiskJournal) {
+    /// Adds the hub's journal, for health and metrics.
+    pub(crate) fn add_journal(&mut self, journal: ServedJournal) {
         self.metrics.add_journal(journal.clone());
         self.journal = Some(journal);
     }

@@ -1,11 +1,63 @@
-//! Logs the state of the journal on disk for operators.
+//! The journal that the hub was opened with, and what operators are told of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::Damage;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+
+#[cfg(feature = "nats")]
+use crate::nats::NatsJournal;
+
+/// The journal of a hub that is served. A journal in memory has nothing to tell.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ServedJournal {
+    /// One on disk.
+    Disk(DiskJournal),
+    /// One that several hubs share.
+    #[cfg(feature = "nats")]
+    Nats(NatsJournal),
+}
+
+impl ServedJournal {
+    /// Why it commits nothing any more, if that is so.
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Disk(journal) => journal.failure(),
+            #[cfg(feature = "nats")]
+            Self::Nats(journal) => journal.stopped().map(|why| why.to_string().into()),
+        }
+    }
+
+    /// The damage that was found in it.
+    pub(crate) fn damage(&self) -> Vec<Damage> {
+        self.on_disk().map(DiskJournal::damage).unwrap_or_default()
+    }
+
+    pub(crate) fn on_disk(&self) -> Option<&DiskJournal> {
+        match self {
+            Self::Disk(journal) => Some(journal),
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => None,
+        }
+    }
+}
+
+impl From<DiskJournal> for ServedJournal {
+    fn from(journal: DiskJournal) -> Self {
+        Self::Disk(journal)
+    }
+}
+
+#[cfg(feature = "nats")]
+impl From<NatsJournal> for ServedJournal {
+    fn from(journal: NatsJournal) -> Self {
+        Self::Nats(journal)
+    }
+}
 
 /// The least time between two warnings that the disk is full: publishers repeat their requests.
 const FULL_EVERY: Duration = Duration::from_secs(60);

@@ -28,6 +28,8 @@ mod http;
 mod journal;
 mod live;
 mod metrics;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod net;
 mod paged_slab;
 mod phase;
@@ -56,6 +58,7 @@ pub use crate::http::pieces::AnswerPieces;
 pub use crate::http::problem::{Problem, ProblemKind};
 pub use crate::http::request::{Caller, Query, Request, RequestBody, topic_of_path};
 pub use crate::http::respond::accept_events;
+pub use crate::journal::ServedJournal;
 pub use crate::live::Control;
 pub use crate::proxies::{InvalidNetwork, Network};
 pub use crate::server::{BindError, Server};

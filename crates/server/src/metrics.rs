@@ -17,11 +17,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidings_hub::Hub;
-use tidings_hub::journal::DiskJournal;
 use tokio::sync::watch;
 
 use self::handshakes::HandshakeNumbers;
 use self::journal::JournalNumbers;
+#[cfg(feature = "nats")]
+use self::journal::StreamNumbers;
 use self::process::ProcessNumbers;
 use crate::auth::key_set::KeySet;
 use crate::budget::Budget;
@@ -30,6 +31,7 @@ use crate::engine::reason::Reason;
 use crate::engine::streams::Streams;
 use crate::http::problem::ProblemKind;
 use crate::http::request::MetricsFormat;
+use crate::journal::ServedJournal;
 use crate::net::handshakes::Handshakes;
 use crate::net::stalls::Stalls;
 
@@ -111,10 +113,14 @@ impl Metrics {
         registry.register_collector(Box::new(KeySetFailures(key_sets)));
     }
 
-    /// Adds the numbers of the journal on disk.
-    pub(crate) fn add_journal(&mut self, journal: DiskJournal) {
+    /// Adds the numbers of the journal.
+    pub(crate) fn add_journal(&mut self, journal: ServedJournal) {
         let registry = self.registry.sub_registry_with_prefix(PREFIX);
-        registry.register_collector(Box::new(JournalNumbers(journal)));
+        registry.register_collector(match journal {
+            ServedJournal::Disk(journal) => Box::new(JournalNumbers(journal)),
+            #[cfg(feature = "nats")]
+            ServedJournal::Nats(journal) => Box::new(StreamNumbers(journal)),
+        });
     }
 
     /// The metrics as text.

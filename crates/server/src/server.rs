@@ -9,7 +9,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tidings_hub::journal::DiskJournal;
 use tidings_hub::{Hub, Now};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -24,7 +23,7 @@ use crate::auth::key_set::KeySet;
 use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
 use crate::engine::Engine;
-use crate::journal::JournalWatch;
+use crate::journal::{JournalWatch, ServedJournal};
 use crate::live::Control;
 use crate::net::connection::Door;
 use crate::net::connections::Connections;
@@ -39,7 +38,7 @@ pub struct Server {
     hub: Hub,
     extra: Option<Arc<dyn ExtraRoutes>>,
     lost_log_lines: Option<Arc<AtomicU64>>,
-    journal: Option<DiskJournal>,
+    journal: Option<ServedJournal>,
     control: Control,
     listeners: Vec<(TcpListener, Door)>,
     addresses: Vec<SocketAddr>,
@@ -111,10 +110,11 @@ impl Server {
     }
 
     /// Adds the journal that the hub was opened with: its state is part of health and metrics, and
-    /// its damage and failures are logged. Its folder keeps the subjects whose tokens were revoked.
+    /// its damage and failures are logged. The folder of one on disk keeps the subjects whose tokens were
+    /// revoked; otherwise they are forgotten when the process ends.
     #[must_use]
-    pub fn with_journal(mut self, journal: DiskJournal) -> Self {
-        self.journal = Some(journal);
+    pub fn with_journal(mut self, journal: impl Into<ServedJournal>) -> Self {
+        self.journal = Some(journal.into());
         self
     }
 
@@ -172,8 +172,8 @@ impl Server {
             context.metrics.count_lost_log_lines(lines);
         }
         if let Some(journal) = journal {
-            let read = context.control.revocations().keep_in(&journal);
-            read.map_err(|error| {
+            let read = |journal| context.control.revocations().keep_in(journal);
+            journal.on_disk().map_or(Ok(()), read).map_err(|error| {
                 io::Error::new(error.kind(), format!("the revocations cannot be read: {error}"))
             })?;
             context.add_journal(journal);
@@ -245,7 +245,8 @@ async fn keep_time(router: Arc<Router>) {
         context.hub.read_on().await;
     };
     pin!(run);
-    let mut journal = context.journal.clone().map(JournalWatch::new);
+    let on_disk = context.journal.as_ref().and_then(ServedJournal::on_disk);
+    let mut journal = on_disk.cloned().map(JournalWatch::new);
     let mut phases = context.phases();
     loop {
         let tick = if context.phase() == Phase::Serving { TICK } else { DRAINING_TICK };

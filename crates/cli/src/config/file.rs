@@ -88,7 +88,7 @@ impl ConfigFile {
         line: usize,
     ) {
         match key {
-            "tls" => self.add_section(parser, (key, value)),
+            "tls" | "nats" => self.add_section(parser, (key, value)),
             "auth" => {
                 self.auth = auth(parser, outside, value);
                 self.show(&parser.name, key, value, line);

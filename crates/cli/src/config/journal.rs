@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tidings_hub::journal::DiskConfig;
+use tidings_server::nats::NatsConfig;
 
 /// Where a hub keeps its events.
 #[derive(Clone, Debug)]
 pub(crate) enum JournalConfig {
     Memory,
     Disk(DataFolder),
+    /// In a stream that other hubs have as well, and in memory.
+    Nats(NatsConfig),
 }
 
 /// The folder of a journal on disk.

@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::password::without_password;
 use crate::args::ServeArgs;
 
 /// A setting: one flag, one variable of the environment, and one key of the configuration file.
@@ -88,6 +89,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Default::Words("10GiB, or what the disk has; in memory, 256MiB"),
     ),
     text("memory_bytes", "memory-bytes", Default::Words("256MiB")),
+    setting("nats.servers", "nats", Kind::List, NONE, Change::Restart),
+    text("nats.creds", "nats-creds", NONE),
+    text("nats.ca", "nats-ca", Default::Words("those of the system")),
+    text("nats.stream", "nats-stream", Default::Words("TIDINGS")),
+    text("nats.replicas", "nats-replicas", Default::Words("1")),
     text("history_events", "history-events", Default::Words("unlimited")),
     text("history_age", "history-age", Default::Words("never")),
     setting("retain", "retain", Kind::Rules, Default::Words("none"), Change::Restart),
@@ -246,7 +252,6 @@ impl<'a> Value<'a> {
     }
 
     /// Returns whether nothing sets it.
-    #[cfg(test)]
     pub(crate) fn is_default(self) -> bool {
         self.given.origin == Origin::Default
     }
@@ -303,7 +308,11 @@ impl fmt::Display for Settings {
             let mut line = String::new();
             match (self.0.get(setting.key), setting.default) {
                 (Some(given), _) => {
-                    let quoted: Vec<_> = given.texts.iter().map(|text| quoted(text)).collect();
+                    let shown = given.texts.iter().map(|text| match setting.key {
+                        "nats.servers" => quoted(&without_password(text)),
+                        _ => quoted(text),
+                    });
+                    let quoted: Vec<_> = shown.collect();
                     let value = match setting.kind {
                         Kind::Text => quoted.concat(),
                         Kind::List | Kind::Rules => format!("[{}]", quoted.join(", ")),

@@ -75,6 +75,37 @@ fn a_later_source_may_change_the_journal_and_one_source_names_one() {
 }
 
 #[test]
+fn hubs_of_a_stream_keep_events_in_memory() {
+    let of_stream = |config: ServeConfig| match config.journal {
+        JournalConfig::Nats(stream) => (stream, config.hub.retention.bytes_max),
+        other => panic!("{other:?}"),
+    };
+    let (stream, memory) = of_stream(check("--nats nats://a:4222,tls://b").unwrap());
+    assert_eq!((stream.servers.len(), &*stream.stream, stream.replicas), (2, "TIDINGS", 1));
+    assert_eq!((memory, stream.stream_bytes_max), (256 << 20, 512 << 20));
+    let text =
+        "history_bytes = \"1MiB\"\n[nats]\nservers = [\"nats://u:secret@a\"]\nreplicas = \"3\"";
+    let config = check_all("--nats-stream other", &[], &Written::new("stream", text)).unwrap();
+    let shown = config.settings.to_string();
+    assert!(shown.contains("nats.servers = [\"nats://***@a\"]"), "{shown}");
+    let (stream, memory) = of_stream(config);
+    assert_eq!((memory, &*stream.stream, stream.replicas), (1 << 20, "other", 3));
+    for (line, why) in [
+        ("--nats http://a", "must be an address such as"),
+        ("--nats nats://a --nats-stream a.b", "letters, digits"),
+        ("--nats nats://a --nats-replicas 2", "must be 1, 3 or 5"),
+        ("--nats nats://a --nats-creds /nowhere", "No such file"),
+        ("--nats-stream a", "needs the servers, too"),
+    ] {
+        let mistakes = check(line).unwrap_err().to_string();
+        assert!(mistakes.contains(why), "{line}: {mistakes}");
+    }
+    let both = Written::new("both", "data = \"d\"\n[nats]\nservers = [\"nats://a\"]");
+    let mistakes = check_all("", &[], &both).unwrap_err().to_string();
+    assert!(mistakes.contains(":1: data = \"d\": hubs that share a stream"), "{mistakes}");
+}
+
+#[test]
 fn an_address_that_others_reach_needs_to_be_opened() {
     let mistakes = check("--listen 0.0.0.0:4000").unwrap_err().to_string();
     assert!(mistakes.contains("--open"), "{mistakes}");
@@ -147,6 +178,8 @@ impl Written {
         let params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap().pem();
         std::fs::write(self.0.join("clients.pem"), &certificate).unwrap();
+        std::fs::write(self.0.join("nats-ca.pem"), &certificate).unwrap();
+        std::fs::write(self.0.join("hub.creds"), "").unwrap();
         std::fs::write(self.0.join("cert.pem"), certificate).unwrap();
         std::fs::write(self.0.join("key.pem"), key.serialize_pem()).unwrap();
     }
@@ -318,10 +351,20 @@ fn the_example_file_names_every_key_with_its_default() {
     let (settings, sections) = example.split_once("\n# [auth]\n").unwrap();
     let lines = settings.lines().filter_map(|line| line.strip_prefix("# "));
     let is_key = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| find(key).is_some());
-    let text = lines.filter(is_key).map(|line| format!("{line}\n")).collect::<String>();
-    let file = Written::new("example", &text);
-    file.issue("events.example.com");
-    let config = check_all("", &[], &file).unwrap();
+    // A hub has a folder or shares a stream.
+    let is_of_stream = |line: &&str| line.starts_with("nats.");
+    let is_of_folder = |line: &&str| ["data ", "memory"].iter().any(|it| line.starts_with(it));
+    let lines: Vec<_> = lines.filter(is_key).collect();
+    let read = |name, is_left_out: &dyn Fn(&&str) -> bool| {
+        let lines = lines.iter().filter(|line| !is_left_out(line));
+        let text = lines.map(|line| format!("{line}\n")).collect::<String>();
+        let file = Written::new(name, &text);
+        file.issue("events.example.com");
+        check_all("", &[], &file).unwrap()
+    };
+    let config = read("example", &is_of_stream);
+    let of_stream = read("streaming", &is_of_folder);
+    assert!(matches!(of_stream.journal, JournalConfig::Nats(_)));
     let lines = sections.lines().filter_map(|line| line.strip_prefix("# "));
     let sections = lines.map(|line| format!("{line}\n")).collect::<String>();
     let secret = "s".repeat(32);
@@ -331,7 +374,8 @@ fn the_example_file_names_every_key_with_its_default() {
     assert_eq!((auth.keys.len(), auth.api_keys.len(), auth.in_query), (1, 1, true));
     assert_eq!((guarded.server.topics.len(), guarded.hub.retention.rules.len()), (1, 1));
     for setting in SETTINGS {
-        let value = config.settings.get(setting.key);
+        let [value, other] = [&config, &of_stream].map(|it| it.settings.get(setting.key));
+        let value = value.filter(|value| !value.is_default()).or(other);
         let value = value.unwrap_or_else(|| panic!("{} is missing", setting.key));
         assert!(!value.is_default(), "{}", setting.key);
         if let settings::Default::Text(default) = setting.default {

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::header::VARY;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
-use tidings_hub::journal::DiskJournal;
 
 use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::{MetricsFormat, Request};
 use crate::http::response::{JSON, no_store};
+use crate::journal::ServedJournal;
 use crate::phase::Phase;
 
 /// `GET /healthz`: whether the process works. The answer names the durability of its journal and, to
@@ -18,7 +18,7 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
     /// Findings that are listed; a metric has their number.
     const DAMAGE_MAX: usize = 100;
     request.query(&[])?;
-    let failure = context.journal.as_ref().and_then(DiskJournal::failure);
+    let failure = context.journal.as_ref().and_then(ServedJournal::failure);
     let (status, text) = match (context.engine.failure().is_failed(), &failure) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
         // A new process opens the journal again, which determines what is on the disk.
@@ -34,7 +34,7 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
     if let Some(reason) = failure {
         body["failure"] = json!(&*reason);
     }
-    let damage = context.journal.as_ref().map(DiskJournal::damage).unwrap_or_default();
+    let damage = context.journal.as_ref().map(ServedJournal::damage).unwrap_or_default();
     if !damage.is_empty() {
         body["damage"] = damage.iter().take(DAMAGE_MAX).map(ToString::to_string).collect();
     }

@@ -1,4 +1,4 @@
-//! The metrics of a journal on disk.
+//! The metrics of a journal.
 
 use std::fmt;
 
@@ -10,6 +10,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::Histogram;
+
+#[cfg(feature = "nats")]
+use crate::nats::NatsJournal;
 
 /// The journal's numbers, read when the metrics are requested.
 #[derive(Debug)]
@@ -41,6 +44,46 @@ impl Collector for JournalNumbers {
         histogram(&mut encoder, ("journal_commit", help), seconds)?;
         let help = "Entries of one commit";
         histogram(&mut encoder, ("journal_commit_entries", help), (&stats.commit_entries, None))
+    }
+}
+
+/// The numbers of a journal on NATS.
+#[cfg(feature = "nats")]
+#[derive(Debug)]
+pub(super) struct StreamNumbers(pub(super) NatsJournal);
+
+#[cfg(feature = "nats")]
+impl Collector for StreamNumbers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Self(journal) = self;
+        let stats = journal.stats();
+        let failed = i64::from(journal.stopped().is_some());
+        let gauges = [
+            ("journal_failed", "Whether the journal has stopped writing", failed),
+            ("stream_away", "Whether NATS does not answer", i64::from(stats.is_away)),
+            ("stream_newest", "Newest message of the stream that is known", stats.newest as i64),
+            ("stream_read", "Newest message of the stream that was read", stats.read as i64),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            let kind = gauge.metric_type();
+            gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        let counters = [
+            ("stream_sent", "Messages sent to the stream, repetitions included", stats.sent),
+            ("stream_consumers", "Consumers made to follow the stream", stats.consumers),
+            (
+                "stream_passed_over",
+                "Messages of the stream that could not be read",
+                stats.passed_over,
+            ),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            let kind = counter.metric_type();
+            counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,260 @@
+//! The requests of JetStream that the journal makes.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_nats::client::{Request, RequestErrorKind};
+use async_nats::connection::State;
+use async_nats::{Client, ConnectOptions, HeaderMap, ServerAddr};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::config::NatsConfig;
+
+/// A connection to NATS, which reconnects by itself once it has been made. Clones share it.
+#[derive(Clone)]
+pub(super) struct Api {
+    options: ConnectOptions,
+    servers: Arc<[ServerAddr]>,
+    client: Arc<OnceLock<Client>>,
+}
+
+/// How long an answer is waited for.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// A connection whose server does not answer is given up after two of these.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a request was not answered as it should.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There is no connection.
+    Away,
+    /// There was no answer in time: it may have been done.
+    Silent,
+    /// Nobody takes such requests now.
+    NobodyThere,
+    /// JetStream's own error.
+    Refused { code: u64, description: Box<str> },
+    /// The answer cannot be understood.
+    Unclear(Box<str>),
+}
+
+impl Failure {
+    pub(super) fn text(&self) -> Box<str> {
+        match self {
+            Self::Away => "there is no connection to NATS".into(),
+            Self::Silent => "JetStream does not answer".into(),
+            Self::NobodyThere => "no server with JetStream is there".into(),
+            Self::Refused { code, description } => {
+                format!("JetStream refuses: {description} ({code})").into()
+            }
+            Self::Unclear(why) => why.clone(),
+        }
+    }
+}
+
+/// The state and the configuration of a stream.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct StreamInfo {
+    pub(super) config: StreamConfig,
+    pub(super) created: String,
+    pub(super) state: StreamState,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct StreamConfig {
+    #[serde(default)]
+    pub(super) subjects: Vec<String>,
+    pub(super) retention: String,
+    pub(super) storage: String,
+    #[serde(default)]
+    pub(super) discard: String,
+    pub(super) num_replicas: u64,
+    #[serde(default)]
+    pub(super) max_age: u64,
+    #[serde(default)]
+    pub(super) max_bytes: i64,
+    #[serde(default)]
+    pub(super) max_msgs: i64,
+    #[serde(default)]
+    pub(super) max_msgs_per_subject: i64,
+    #[serde(default)]
+    pub(super) max_msg_size: i64,
+    #[serde(default)]
+    pub(super) duplicate_window: u64,
+    #[serde(default)]
+    pub(super) mirror: Option<Value>,
+    #[serde(default)]
+    pub(super) sources: Option<Value>,
+    #[serde(default)]
+    pub(super) subject_transform: Option<Value>,
+    #[serde(default)]
+    pub(super) sealed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct StreamState {
+    pub(super) messages: u64,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+}
+
+/// The acknowledgement of a message.
+#[derive(Debug, Deserialize)]
+pub(super) struct Acknowledged {
+    pub(super) seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: Option<RefusalError>,
+}
+
+#[derive(Deserialize)]
+struct RefusalError {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: Box<str>,
+}
+
+impl Api {
+    /// # Errors
+    ///
+    /// If the credentials or the addresses cannot be used.
+    pub(super) fn new(config: &NatsConfig) -> std::io::Result<Self> {
+        let mut options = ConnectOptions::new();
+        if let Some(credentials) = &config.credentials {
+            options = options.credentials(credentials)?;
+        }
+        if let Some(file) = &config.certificates {
+            options = options.add_root_certificates(file.clone());
+        }
+        let servers = config.servers.iter().map(|server| server.parse());
+        let servers: Vec<ServerAddr> = servers.collect::<Result<_, _>>()?;
+        let options = options
+            .name("tidings")
+            .ping_interval(PING_EVERY)
+            .connection_timeout(ANSWER_MAX)
+            .request_timeout(Some(ANSWER_MAX))
+            .reconnect_delay_callback(|attempts| {
+                Duration::from_millis((attempts as u64 * 100).min(1_000))
+            })
+            .event_callback(|event| async move {
+                match event {
+                    async_nats::Event::Connected => info!("connected to NATS"),
+                    async_nats::Event::Disconnected => warn!("connection to NATS lost"),
+                    async_nats::Event::ServerError(error) => warn!(%error, "NATS reports an error"),
+                    _ => {}
+                }
+            });
+        Ok(Self { options, servers: servers.into(), client: Arc::default() })
+    }
+
+    /// Connects, unless that was done before.
+    pub(super) async fn connect(&self) -> Result<(), Box<str>> {
+        if self.client.get().is_some() {
+            return Ok(());
+        }
+        let client = self.options.clone().connect(&*self.servers).await;
+        let client = client.map_err(|error| error.to_string().into_boxed_str())?;
+        // Another one has connected meanwhile; either will do.
+        let _ = self.client.set(client);
+        Ok(())
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.client().is_ok_and(|client| client.connection_state() == State::Connected)
+    }
+
+    pub(super) fn client(&self) -> Result<&Client, Failure> {
+        self.client.get().ok_or(Failure::Away)
+    }
+
+    /// Sends a request, and reads its answer.
+    async fn ask(
+        &self,
+        subject: String,
+        (headers, payload): (HeaderMap, Bytes),
+        wait: Duration,
+    ) -> Result<Bytes, Failure> {
+        if !self.is_connected() {
+            return Err(Failure::Away);
+        }
+        let mut request = Request::new().payload(payload).timeout(Some(wait));
+        if !headers.is_empty() {
+            request = request.headers(headers);
+        }
+        let answer = self.client()?.send_request(subject, request).await;
+        let answer = answer.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => Failure::NobodyThere,
+            RequestErrorKind::MaxPayloadExceeded => Failure::Refused {
+                code: TOO_LARGE,
+                description: "the message is larger than the server takes".into(),
+            },
+            _ => Failure::Silent,
+        })?;
+        if let Ok(Refusal { error: Some(error) }) = serde_json::from_slice(&answer.payload) {
+            let RefusalError { err_code: code, description } = error;
+            return Err(Failure::Refused { code, description });
+        }
+        Ok(answer.payload)
+    }
+
+    async fn request<T: for<'a> Deserialize<'a>>(
+        &self,
+        subject: String,
+        body: &Value,
+    ) -> Result<T, Failure> {
+        let payload = Bytes::from(body.to_string());
+        let answer = self.ask(subject, (HeaderMap::new(), payload), ANSWER_MAX).await?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            Failure::Unclear(format!("an answer of JetStream cannot be read: {error}").into())
+        })
+    }
+
+    pub(super) async fn stream_info(&self, stream: &str) -> Result<StreamInfo, Failure> {
+        self.request(format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await
+    }
+
+    pub(super) async fn create_stream(
+        &self,
+        stream: &str,
+        config: &Value,
+    ) -> Result<StreamInfo, Failure> {
+        self.request(format!("$JS.API.STREAM.CREATE.{stream}"), config).await
+    }
+
+    /// Makes a consumer that hands messages to an inbox until it is left alone.
+    pub(super) async fn create_consumer(
+        &self,
+        stream: &str,
+        config: &Value,
+    ) -> Result<Value, Failure> {
+        let body = json!({ "stream_name": stream, "config": config });
+        self.request(format!("$JS.API.CONSUMER.CREATE.{stream}"), &body).await
+    }
+
+    /// Sends a message to the stream.
+    pub(super) async fn publish(
+        &self,
+        subject: String,
+        (headers, message): (HeaderMap, Bytes),
+        wait: Duration,
+    ) -> Result<Acknowledged, Failure> {
+        let answer = self.ask(subject, (headers, message), wait).await?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            Failure::Unclear(format!("an acknowledgement cannot be read: {error}").into())
+        })
+    }
+}
+
+/// JetStream's numbers of errors.
+pub(super) const STREAM_NOT_FOUND: u64 = 10_059;
+pub(super) const WRONG_LAST_SEQUENCE: u64 = 10_071;
+pub(super) const TOO_LARGE: u64 = 10_054;
+pub(super) const NO_RESOURCES: u64 = 10_023;
+pub(super) const NO_STORAGE: u64 = 10_047;
+pub(super) const STORE_FAILED: u64 = 10_077;

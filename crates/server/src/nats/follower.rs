@@ -1,0 +1,214 @@
+//! Following: a loop around an ephemeral consumer, which is made anew from the hub's own place whenever it
+//! falls silent, leaves something out, or goes away with its server.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use serde_json::json;
+use tidings_hub::Time;
+use tidings_hub::journal::shared::{SharedLog, Stopped, Stored};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::api::{Api, Failure, STREAM_NOT_FOUND, StreamInfo};
+use super::consumer::{consumer, next};
+use super::status::Status;
+use super::stream::Stream;
+
+/// The silence after which it is made anew.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// Time between two tries.
+const RETRY_EVERY: Duration = Duration::from_millis(200);
+
+/// Why a consumer is given up.
+enum Ended {
+    /// Make another one.
+    Again(Box<str>),
+    /// The log has stopped.
+    Stopped,
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Again(failure.text())
+    }
+}
+
+/// Reads the stream into the log until the log stops.
+pub(super) async fn follow((log, api, stream, status): (SharedLog, Api, Stream, Arc<Status>)) {
+    let mut is_told = false;
+    loop {
+        let ended = match begin(&log, &api, &stream).await {
+            Ok(messages) => {
+                status.consumers.fetch_add(1, Ordering::Relaxed);
+                status.is_away.store(false, Ordering::Relaxed);
+                if std::mem::replace(&mut is_told, false) {
+                    info!(stream = stream.name, "stream can be followed again");
+                }
+                read(&log, &api, messages, &status).await
+            }
+            Err(ended) => ended,
+        };
+        match ended {
+            Ended::Stopped => return,
+            Ended::Again(reason) => {
+                status.is_away.store(true, Ordering::Relaxed);
+                if !std::mem::replace(&mut is_told, true) {
+                    warn!(stream = stream.name, reason = &*reason, "stream cannot be followed now");
+                }
+            }
+        }
+        sleep(RETRY_EVERY).await;
+    }
+}
+
+/// Checks that the stream is the one that was opened, and makes a consumer from the log's place on.
+async fn begin(log: &SharedLog, api: &Api, stream: &Stream) -> Result<Subscriber, Ended> {
+    let info = match api.stream_info(&stream.name).await {
+        Ok(info) => info,
+        Err(Failure::Refused { code: STREAM_NOT_FOUND, .. }) => {
+            return Err(changed(log, "the stream was deleted"));
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let from = place(log, stream, &info)?;
+    let client = api.client()?;
+    let inbox = client.new_inbox();
+    let messages = client.subscribe(inbox.clone()).await;
+    let messages = messages.map_err(|error| Ended::Again(error.to_string().into()))?;
+    let config =
+        consumer(&inbox, &json!({ "deliver_policy": "by_start_sequence", "opt_start_seq": from }));
+    api.create_consumer(&stream.name, &config).await?;
+    Ok(messages)
+}
+
+/// The place to read from: that of the message which was read last, so that another one there is noticed.
+fn place(log: &SharedLog, stream: &Stream, info: &StreamInfo) -> Result<u64, Ended> {
+    let through = log.through();
+    if info.created != stream.created {
+        return Err(changed(log, "the stream was deleted and made anew"));
+    }
+    if info.state.last_seq < through {
+        return Err(changed(log, "the stream has lost its newest messages"));
+    }
+    let first = info.state.first_seq.max(1);
+    if first > through + 1 {
+        log.skip_through(first - 1);
+    }
+    Ok(through.max(first))
+}
+
+fn changed(log: &SharedLog, why: &'static str) -> Ended {
+    log.stop(Stopped::PastChanged { why, generation: log.generation() });
+    Ended::Stopped
+}
+
+/// Reads messages until the consumer is to be made anew.
+async fn read(log: &SharedLog, api: &Api, mut messages: Subscriber, status: &Status) -> Ended {
+    let mut delivered = 0;
+    loop {
+        poll_fn(|cx| log.poll_room(cx)).await;
+        let message = match timeout(SILENCE_MAX, next(&mut messages)).await {
+            Ok(Some(message)) => message,
+            Ok(None) => return Ended::Again("the subscription has ended".into()),
+            Err(_) => return Ended::Again("the consumer is silent".into()),
+        };
+        if let Some(code) = message.status {
+            if code.as_u16() != 100 {
+                let description = message.description.unwrap_or_default();
+                return Ended::Again(format!("the consumer has ended: {description}").into());
+            }
+            if let Err(ended) = heartbeat(api, &message, delivered).await {
+                return ended;
+            }
+            continue;
+        }
+        let Some(place) = message.reply.as_deref().and_then(Place::parse) else { continue };
+        delivered += 1;
+        if place.delivered != delivered {
+            return Ended::Again("the consumer has left something out".into());
+        }
+        status.newest.store(place.stream + place.pending, Ordering::Relaxed);
+        let stored = Stored { place: place.stream, time: place.time, bytes: &message.payload };
+        if log.read(stored).is_err() {
+            return Ended::Stopped;
+        }
+    }
+}
+
+/// Answers a heartbeat that wants an answer, and notices what has not come.
+async fn heartbeat(api: &Api, message: &Message, delivered: u64) -> Result<(), Ended> {
+    let header = |name| {
+        let value = message.headers.as_ref()?.get(name)?;
+        Some(value.as_str().to_owned())
+    };
+    let wanted = message.reply.as_ref().map(ToString::to_string);
+    if let Some(subject) = wanted.or_else(|| header("Nats-Consumer-Stalled")) {
+        let answered = api.client()?.publish(subject, bytes::Bytes::new()).await;
+        answered.map_err(|error| Ended::Again(error.to_string().into()))?;
+    }
+    let newest = header("Nats-Last-Consumer").and_then(|number| number.parse::<u64>().ok());
+    match newest {
+        Some(newest) if newest > delivered => {
+            Err(Ended::Again("the consumer has left something out".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The place of a message, as the subject of its acknowledgement tells it.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    stream: u64,
+    /// Its number among the messages of the consumer.
+    delivered: u64,
+    time: Time,
+    /// The number of messages that follow.
+    pending: u64,
+}
+
+impl Place {
+    /// Parses `$JS.ACK.stream.consumer.deliveries.place.delivered.nanoseconds.pending`; servers may put a
+    /// domain and a hash of the account before the stream, and something at the end.
+    fn parse(reply: &str) -> Option<Self> {
+        let rest = reply.strip_prefix("$JS.ACK.")?;
+        let tokens: Vec<_> = rest.split('.').collect();
+        let numbers = match tokens.len() {
+            7 => &tokens[3..],
+            9.. => &tokens[5..],
+            _ => return None,
+        };
+        let number = |at: usize| numbers.get(at)?.parse::<u64>().ok();
+        Some(Self {
+            stream: number(0)?,
+            delivered: number(1)?,
+            time: Time::from_unix_millis(number(2)? / 1_000_000),
+            pending: number(3)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_message_is_read_from_both_forms_of_its_reply() {
+        let expected = Place {
+            stream: 21,
+            delivered: 3,
+            time: Time::from_unix_millis(1_700_000_000_123),
+            pending: 4,
+        };
+        let short = "$JS.ACK.TIDINGS.abc.1.21.3.1700000000123456789.4";
+        let long = "$JS.ACK._.hash.TIDINGS.abc.1.21.3.1700000000123456789.4.token";
+        assert_eq!(Place::parse(short), Some(Place { ..expected }));
+        assert_eq!(Place::parse(long).as_ref(), Some(&expected));
+        for other in ["", "_INBOX.1", "$JS.ACK.TIDINGS.abc.1.x.3.4.5", "$JS.ACK.a.b.1.2"] {
+            assert_eq!(Place::parse(other), None, "{other:?}");
+        }
+    }
+}

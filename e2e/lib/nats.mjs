@@ -1,0 +1,106 @@
+//! NATS servers with JetStream, from the package pinned in `e2e/requirements.txt`.
+
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Program } from './program.mjs';
+import { freePort } from './proxy.mjs';
+import { soon } from './wait.mjs';
+
+const NATS = fileURLToPath(new URL('../.venv/bin/nats-server', import.meta.url));
+
+/** Starts one server. It is stopped, and its folder removed, when the test `t` is over. */
+export async function startNats(t) {
+  const server = new Nats(await folder(t), { port: await freePort() });
+  t.after(() => server.stop());
+  await server.start();
+  return server;
+}
+
+/** Starts three servers that form a cluster, so that a stream can have three replicas. */
+export async function startNatsCluster(t) {
+  const names = ['a', 'b', 'c'];
+  const routes = [];
+  for (const _ of names) routes.push(await freePort());
+  const servers = [];
+  for (const [at, name] of names.entries()) {
+    const others = routes.map((port) => `nats://127.0.0.1:${port}`).join(',');
+    const cluster = ['--cluster_name', 'e2e', '--cluster', `nats://127.0.0.1:${routes[at]}`, '--routes', others];
+    servers.push(new Nats(await folder(t), { port: await freePort(), name, cluster }));
+  }
+  t.after(() => Promise.all(servers.map((server) => server.stop())));
+  await Promise.all(servers.map((server) => server.start()));
+  return servers;
+}
+
+async function folder(t) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-nats-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A server that can be ended and started again, on the same port and in the same folder. */
+class Nats {
+  #folder;
+  #args;
+  #process;
+
+  constructor(folder, { port, name, cluster = [] }) {
+    this.#folder = folder;
+    this.port = port;
+    this.url = `nats://127.0.0.1:${port}`;
+    const named = name ? ['--name', name] : [];
+    this.#args = ['-js', '-a', '127.0.0.1', '-p', `${port}`, '-sd', `${folder}/data`, ...named, ...cluster];
+  }
+
+  async start() {
+    this.#process = new Program(NATS, this.#args);
+    await this.#process.printed(/Server is ready/);
+  }
+
+  signal(signal) {
+    this.#process.signal(signal);
+  }
+
+  async stop({ signal = 'SIGTERM' } = {}) {
+    // One that has been halted does not end.
+    this.#process?.signal('SIGCONT');
+    await this.#process?.stop({ signal });
+  }
+
+  /** Copies its folder, or puts the copy back. The server must not be running. */
+  async keepCopy() {
+    await cp(`${this.#folder}/data`, `${this.#folder}/copy`, { recursive: true });
+  }
+
+  async putBack() {
+    await rm(`${this.#folder}/data`, { recursive: true });
+    await cp(`${this.#folder}/copy`, `${this.#folder}/data`, { recursive: true });
+  }
+
+  /** Sends a request of JetStream's API, and returns its answer. */
+  async ask(request, body = {}) {
+    const socket = net.connect(this.port, '127.0.0.1');
+    const text = JSON.stringify(body);
+    socket.write(
+      `CONNECT {"verbose":false,"lang":"e2e","version":"0","headers":true,"no_responders":true}\r\n` +
+        `SUB answer 1\r\nPUB $JS.API.${request} answer ${Buffer.byteLength(text)}\r\n${text}\r\n`,
+    );
+    let found = '';
+    try {
+      return await soon(`an answer to ${request}`, new Promise((resolve, reject) => {
+        socket.on('error', reject);
+        socket.on('data', (part) => {
+          found += part;
+          const answer = found.match(/MSG answer 1 \d+\r\n(.*)\r\n/);
+          if (answer) resolve(JSON.parse(answer[1]));
+        });
+      }));
+    } finally {
+      socket.destroy();
+    }
+  }
+}

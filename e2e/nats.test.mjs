@@ -1,0 +1,314 @@
+//! Hubs that share a stream of NATS JetStream: real servers, real hubs, and each of them dies.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { startCurl } from './lib/curl.mjs';
+import { runTidings, startHub, startTidings } from './lib/hub.mjs';
+import { startNats, startNatsCluster } from './lib/nats.mjs';
+import { startNginxWith } from './lib/nginx.mjs';
+import { freePort } from './lib/proxy.mjs';
+import { until } from './lib/wait.mjs';
+
+/** A round ends one of six servers; all of them together take seconds. */
+const ROUNDS = Number(process.env.TIDINGS_NATS_ROUNDS ?? 6);
+
+/** Starts hubs of one stream. A hub that opens the stream anew listens on the same port again. */
+function startHubs(t, servers, { hubs = 3, args = [] } = {}) {
+  const urls = servers.map((server) => server.url).join(',');
+  return Promise.all(Array.from({ length: hubs }, async () => startNode(t, urls, { args })));
+}
+
+async function startNode(t, urls, { args = [], port } = {}) {
+  const listen = `127.0.0.1:${port ?? (await freePort())}`;
+  return startHub(t, { args: ['--nats', urls, ...args], listen });
+}
+
+/** Reads a topic's stream as text, from the oldest event on or after an ID, up to an event with this data. */
+async function text(t, hub, topic, { after = 'earliest', last }) {
+  const reader = startCurl(t, ['-H', `Last-Event-ID: ${after}`, hub.url(`/topics/${topic}`)]);
+  await reader.head();
+  const blocks = [];
+  for (;;) {
+    const block = await reader.block();
+    assert.ok(block !== undefined, 'the stream goes on');
+    blocks.push(block);
+    if (JSON.stringify(block).includes(`data: ${last}`)) break;
+  }
+  await reader.stop();
+  return JSON.stringify(blocks);
+}
+
+/** Publishes until it is answered, at any of some hubs, with a key by which a repetition is recognized. */
+async function publishSomehow(hubs, topic, data) {
+  let at = 0;
+  return until(`${data} to be published`, async () => {
+    at += 1;
+    try {
+      return await hubs[at % hubs.length].publish(topic, data, { headers: { 'Idempotency-Key': `key of ${data}` } });
+    } catch {
+      return undefined;
+    }
+  }, { within: 60_000 });
+}
+
+/** The data of a topic's events, as a hub has them. */
+async function data(hub, topic) {
+  return (await hub.read(topic)).events.map((event) => event.data);
+}
+
+test('hubs of one stream have the same events under the same IDs, also one that starts later', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats]);
+  const published = hubs.map(async (hub, at) => {
+    for (let n = 0; n < 30; n += 1) {
+      const query = n % 5 === 0 ? { id: `given-${at}-${n}` } : {};
+      await hub.publish('news', `event ${n} of ${at}`, { query });
+    }
+  });
+  await Promise.all(published);
+  await hubs[0].publish('news', 'the last one');
+  hubs.push(...(await startHubs(t, [nats], { hubs: 1 })));
+  const texts = await Promise.all(hubs.map((hub) => text(t, hub, 'news', { last: 'the last one' })));
+  assert.equal(texts[0].match(/data: /g).length, 91);
+  for (const other of texts.slice(1)) assert.equal(other, texts[0]);
+  // A publisher's ID and one of the stream's are a place at every hub.
+  for (const hub of hubs) {
+    const after = await text(t, hub, 'news', { after: 'given-2-25', last: 'the last one' });
+    assert.doesNotMatch(after, /event: gap/);
+    assert.match(after, /event 26 of 2/);
+    assert.doesNotMatch(after, /event 25 of 2/);
+  }
+});
+
+test('a repeated request is recognized at every hub', async (t) => {
+  const hubs = await startHubs(t, [await startNats(t)]);
+  const headers = { 'Idempotency-Key': 'one order' };
+  // All at once, so that no hub has read what another one has sent.
+  const ids = await Promise.all(hubs.map((hub) => hub.publish('orders', 'once', { headers })));
+  assert.deepEqual(new Set(ids).size, 1);
+  assert.equal(await hubs[1].publish('orders', 'once', { headers }), ids[0]);
+  await hubs[2].publish('orders', 'last');
+  for (const hub of hubs) {
+    await until('the last one', async () => (await data(hub, 'orders')).includes('last'));
+    assert.deepEqual(await data(hub, 'orders'), ['once', 'last']);
+  }
+});
+
+test('a reader that moves to another hub with its place is told no gap', async (t) => {
+  const hubs = await startHubs(t, [await startNats(t)]);
+  for (let n = 0; n < 40; n += 1) {
+    const id = await hubs[n % 3].publish('moves', `${n}`);
+    // The other hub may not have read it yet.
+    const reader = startCurl(t, ['-H', `Last-Event-ID: ${id}`, hubs[(n + 1) % 3].url('/topics/moves')]);
+    await reader.head();
+    await hubs[(n + 2) % 3].publish('moves', `after ${n}`);
+    assert.equal((await reader.event()).data, `after ${n}`);
+    await reader.stop();
+  }
+});
+
+test('while NATS is away, streams stay open, publishes are refused, and then everything goes on', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats]);
+  const reader = startCurl(t, [hubs[0].url('/topics/news')]);
+  await reader.head();
+  await hubs[1].publish('news', 'before');
+  assert.equal((await reader.event()).data, 'before');
+  await nats.stop({ signal: 'SIGKILL' });
+  const began = performance.now();
+  const refused = await fetch(hubs[1].url('/topics/news'), { method: 'POST', body: 'away' });
+  assert.equal(refused.status, 503);
+  assert.equal(refused.headers.get('retry-after'), '2');
+  assert.match((await refused.json()).type, /journal-unreachable/);
+  assert.ok(performance.now() - began > 900, 'an election is waited for');
+  assert.equal((await fetch(hubs[0].url('/readyz'))).status, 200, 'readers are welcome');
+  assert.deepEqual(await data(hubs[2], 'news'), ['before'], 'what is held is read');
+  await until('the metric', async () => (await hubs[0].metric('tidings_stream_away')) === 1);
+  await nats.start();
+  await publishSomehow(hubs, 'news', 'back');
+  assert.equal((await reader.event()).data, 'back', 'on the same stream, and nothing before it');
+  for (const hub of hubs) {
+    await until('the event', async () => (await data(hub, 'news')).includes('back'));
+    assert.deepEqual(await data(hub, 'news'), ['before', 'back']);
+    assert.equal(hub.output.match(/stream cannot be followed now/g)?.length, 1, 'told once');
+  }
+});
+
+test('a server of NATS that is halted loses and doubles nothing', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats]);
+  await hubs[0].publish('news', '0');
+  nats.signal('SIGSTOP');
+  const halted = [1, 2, 3].map((n) => publishSomehow([hubs[n % 3]], 'news', `${n}`));
+  await until('a consumer to fall silent', () => /cannot be followed now/.test(hubs[0].output));
+  nats.signal('SIGCONT');
+  await Promise.all(halted);
+  await hubs[0].publish('news', 'last');
+  for (const hub of hubs) {
+    await until('the last one', async () => (await data(hub, 'news')).includes('last'));
+    assert.deepEqual((await data(hub, 'news')).toSorted(), ['0', '1', '2', '3', 'last']);
+    assert.deepEqual(await data(hub, 'news'), await data(hubs[0], 'news'));
+  }
+});
+
+test('a hub that starts while NATS is away goes on trying, and ends when it is told to', async (t) => {
+  const nats = await startNats(t);
+  await nats.stop();
+  const port = await freePort();
+  const waits = startTidings(t, ['serve', '--listen', `127.0.0.1:${port}`, '--nats', nats.url]);
+  await waits.printed(/NATS is away/);
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/readyz`), 'it does not listen yet');
+  await nats.start();
+  await waits.printed(/listens on/);
+  await nats.stop();
+  const other = startTidings(t, ['serve', '--listen', '127.0.0.1:0', '--nats', nats.url]);
+  await other.printed(/NATS is away/);
+  assert.deepEqual(await other.stop(), { code: 0, signal: null });
+});
+
+/** After this, a place of before is told as a gap by every hub, in one new epoch. */
+async function checkGap(t, hubs, before) {
+  const epoch = (id) => id.slice(0, 27);
+  await until('a new epoch', async () => {
+    const id = await publishSomehow(hubs, 'news', 'after');
+    return epoch(id) !== epoch(before);
+  });
+  const last = await publishSomehow(hubs, 'news', 'last');
+  const texts = [];
+  for (const hub of hubs) {
+    await until('the new past', async () => {
+      try {
+        return (await data(hub, 'news')).includes('last');
+      } catch {
+        return false;
+      }
+    });
+    const found = await text(t, hub, 'news', { after: before, last: 'last' });
+    assert.match(found, /event: gap/);
+    assert.match(found, new RegExp(last));
+    texts.push(found);
+  }
+  assert.equal(texts[1], texts[0]);
+  assert.equal(texts[2], texts[0]);
+}
+
+test('a stream that was deleted is a gap in a new epoch at every hub', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats]);
+  const before = await hubs[0].publish('news', 'before');
+  const reader = startCurl(t, [hubs[1].url('/topics/news')]);
+  await reader.head();
+  assert.equal((await nats.ask('STREAM.DELETE.TIDINGS')).success, true);
+  // An open stream ends, and its reader comes back to the new past.
+  while ((await reader.event()) !== undefined);
+  await checkGap(t, hubs, before);
+});
+
+test('a stream that was put back from an old copy is a gap in a new epoch at every hub', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats]);
+  await hubs[0].publish('news', 'kept');
+  await nats.stop();
+  await nats.keepCopy();
+  await nats.start();
+  await publishSomehow(hubs, 'news', 'lost');
+  const before = await publishSomehow(hubs, 'news', 'lost, too');
+  await nats.stop();
+  await nats.putBack();
+  await nats.start();
+  await checkGap(t, hubs, before);
+});
+
+test('a stream that does not fit is refused with a sentence, and limits that differ are named', async (t) => {
+  const nats = await startNats(t);
+  const config = { name: 'TIDINGS', subjects: ['tidings.TIDINGS'], retention: 'workqueue', storage: 'file' };
+  await nats.ask('STREAM.CREATE.TIDINGS', { ...config, duplicate_window: 120e9 });
+  const refused = await runTidings(['serve', '--listen', '127.0.0.1:0', '--nats', nats.url]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /its retention is not 'limits'/);
+  await nats.ask('STREAM.DELETE.TIDINGS');
+  await nats.ask('STREAM.CREATE.TIDINGS', { ...config, retention: 'limits', duplicate_window: 120e9, max_age: 3600e9 });
+  const [hub] = await startHubs(t, [nats], { hubs: 1 });
+  assert.match(hub.output, /events are dropped after 3600 s/);
+  assert.match(hub.output, /its size is unlimited/);
+});
+
+test('a folder and a stream together are refused', async () => {
+  const refused = await runTidings(['check', '--nats', 'nats://127.0.0.1:4222', '--data', 'd']);
+  assert.equal(refused.code, 2);
+  const mixed = await runTidings(['check', '--nats', 'nats://127.0.0.1:4222'], { env: { TIDINGS_DATA: 'd' } });
+  assert.equal(mixed.code, 2);
+  assert.match(mixed.stderr, /keep events in memory alone/);
+});
+
+test('with three servers of NATS and three hubs, whichever of them dies, every event is there once', async (t) => {
+  const servers = await startNatsCluster(t);
+  const urls = servers.map((server) => server.url).join(',');
+  const args = ['--nats-replicas', '3'];
+  const hubs = await startHubs(t, servers, { args });
+  assert.match(hubs[0].output, /durability: replicated/);
+  const balancer = await startNginxWith(t, (port) => `
+    upstream hubs { ${hubs.map((hub) => `server 127.0.0.1:${hub.port} max_fails=1 fail_timeout=1s;`).join(' ')} }
+    server {
+      listen 127.0.0.1:${port};
+      location / {
+        proxy_pass http://hubs;
+        proxy_set_header Host $http_host;
+        proxy_buffering off;
+        proxy_next_upstream error timeout non_idempotent;
+      }
+    }
+  `);
+  const readers = Array.from({ length: 20 }, () => startReader(`${balancer.origin}/topics/rounds`));
+  t.after(() => readers.forEach((reader) => reader.stop()));
+  const published = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const victim = round % 2 === 0 ? servers[(round / 2) % 3] : hubs[((round - 1) / 2) % 3];
+    const at = hubs.indexOf(victim);
+    const killed = victim.stop({ signal: 'SIGKILL' });
+    for (let n = 0; n < 20; n += 1) {
+      const alive = hubs.filter((hub) => hub !== victim);
+      await publishSomehow(alive, 'rounds', `${round}.${n}`);
+      published.push(`${round}.${n}`);
+    }
+    await killed;
+    if (at < 0) await victim.start();
+    else hubs[at] = await startNode(t, urls, { args, port: victim.port });
+  }
+  for (const hub of hubs) {
+    await until('all events', async () => (await data(hub, 'rounds')).length >= published.length);
+    assert.deepEqual(await data(hub, 'rounds'), published);
+  }
+  for (const reader of readers) {
+    await until('a reader to have them all', () => reader.found.length >= published.length);
+    assert.deepEqual(reader.found, published, 'each once, in order, and no gap');
+  }
+});
+
+/** Reads a stream, and comes back with its place whenever it ends. */
+function startReader(url) {
+  const end = new AbortController();
+  const found = [];
+  let place = 'earliest';
+  const read = async () => {
+    try {
+      const answer = await fetch(url, { headers: { 'Last-Event-ID': place }, signal: end.signal });
+      let rest = '';
+      for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
+        const blocks = (rest + part).split('\n\n');
+        rest = blocks.pop();
+        for (const block of blocks) {
+          place = block.match(/^id: (.*)$/m)?.[1] ?? place;
+          if (/^event: gap$/m.test(block)) found.push('gap');
+          else if (/^data: /m.test(block)) found.push(block.match(/^data: (.*)$/m)[1]);
+        }
+      }
+    } catch {
+      // It comes back.
+    }
+    return end.signal.aborted;
+  };
+  void until('a reader to be stopped', read, { within: Infinity });
+  return { found, stop: () => end.abort() };
+}
