@@ -6,6 +6,7 @@ import test from 'node:test';
 
 import { curl } from './lib/curl.mjs';
 import { runTidings, startHub, startTidings } from './lib/hub.mjs';
+import { Program } from './lib/program.mjs';
 import { makeFolder, startListen } from './lib/tools.mjs';
 
 const TOPIC = 'chat/1';
@@ -46,6 +47,21 @@ test('an event stream is piped between a beginning and an end', async (t) => {
   for (const args of [['--topic', 'b', '--topic', 'c'], ['--end', 'never'], ['--ndjson', '-', '--id', '7']]) {
     assert.equal((await runTidings(['publish', '--stream', ...args], { input })).code, 2, args.join(' '));
   }
+});
+
+test('the readers of a body that breaks off are told when nobody goes on within the grace', async (t) => {
+  const hub = await startHub(t);
+  const reader = startReader(t, hub);
+  await reader.line('open');
+  const input = new Readable({ read() {} });
+  const url = hub.url('/events?begin&end&grace=300ms', { topic: TOPIC });
+  const pipe = new Program('curl', ['-sT', '-', '-X', 'POST', '-H', 'Content-Type: text/event-stream', url], { input });
+  input.push('data: half an\n\n');
+  await reader.event('half an');
+  await pipe.stop({ signal: 'SIGKILL' });
+  const end = await reader.line('end');
+  assert.deepEqual([end.reason, end.events], ['aborted', 1]);
+  assert.equal((await reader.ended).code, 1);
 });
 
 test('a successor goes on where a killed producer stopped, and the late append is refused', async (t) => {
