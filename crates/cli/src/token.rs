@@ -4,7 +4,7 @@ use std::error::Error;
 use std::{fmt, io};
 
 use tidings_hub::TopicFilter;
-use tidings_server::{ApiKey, AuthConfig, Explanation, KeySetError, Rights};
+use tidings_server::{ApiKey, AuthConfig, Explanation, KeySetError};
 
 use crate::config::{KeyConfig, TokenConfig};
 use crate::message::{tell, without_controls};
@@ -66,15 +66,14 @@ impl Error for NoKeySet {
 pub(crate) fn new_key(config: KeyConfig) -> Result<(), Box<dyn Error>> {
     if config.is_for_all {
         tell(
-            "the key may do everything; --publish, --subscribe and --manage make one that may do less",
+            "the key may do everything; --publish, --subscribe, --stop and --manage make one that may do less",
         );
     }
     let (text, key) = ApiKey::generate(config.name, config.rights)?;
     let hash: String = key.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     let name = toml::Value::from(key.name.as_str());
-    let Rights { publish, subscribe, manage } = &key.rights;
     let mut line = format!("{{ name = {name}, sha256 = \"{hash}\"");
-    for (right, filters) in [("publish", publish), ("subscribe", subscribe), ("manage", manage)] {
+    for (right, filters) in key.rights.named() {
         if !filters.is_empty() {
             let texts = filters.iter().map(|filter| toml::Value::from(filter.as_str()));
             line.push_str(&format!(", {right} = {}", toml::Value::Array(texts.collect())));
@@ -94,9 +93,8 @@ fn explained(explanation: &Explanation) -> String {
             lines.push(format!("{name}: {json}"));
         }
     }
-    if let Some(Rights { publish, subscribe, manage }) = &explanation.rights {
-        for (right, filters) in [("publish", publish), ("subscribe", subscribe), ("manage", manage)]
-        {
+    if let Some(rights) = &explanation.rights {
+        for (right, filters) in rights.named() {
             let texts: Vec<_> = filters.iter().map(TopicFilter::as_str).collect();
             let texts = if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") };
             lines.push(format!("{right}: {texts}"));

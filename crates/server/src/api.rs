@@ -13,7 +13,7 @@ pub(crate) mod routes;
 use http::request::Parts;
 
 use self::assets::asset;
-use self::native::{publish, publish_many, stream, streams, subscribers, topics};
+use self::native::{publish, publish_many, stop, stream, streams, subscribers, topics};
 use self::routes::Route;
 use crate::context::Context;
 use crate::http::answer::Answer;
@@ -31,6 +31,7 @@ pub(crate) async fn read(
         Route::Events => stream::events(context, request).await,
         Route::Topics => topics::list(context, request).await.map(Answer::from),
         Route::Streams => streams::list(context, request).map(Answer::from),
+        Route::StopStream => stop::stopped(context, request).await.map(Answer::from),
         Route::Health => ops::health(context, request).map(Answer::from),
         Route::Ready => ops::ready(context, request).map(Answer::from),
         Route::Metrics => ops::metrics(context, request).map(Answer::from),
@@ -55,6 +56,7 @@ pub(crate) async fn publish(
     match route {
         Route::Topic(path) => publish::one(context, request, path).await,
         Route::Events => publish_many::events(context, request).await.map(Answer::from),
+        Route::StopStream => stop::stop(context, request).await.map(Answer::from),
         _ => Err(request.method_not_allowed(route.methods())),
     }
 }

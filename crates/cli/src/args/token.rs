@@ -14,7 +14,7 @@ pub(crate) struct TokenArgs {
         long,
         value_name = "TOKEN",
         requires = "config",
-        conflicts_with_all = ["publish", "subscribe", "manage"]
+        conflicts_with_all = ["publish", "subscribe", "stop", "manage"]
     )]
     pub(crate) explain: Option<String>,
 
@@ -72,6 +72,10 @@ pub(crate) struct RightsArgs {
     /// Topic or pattern to allow subscribing to; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) subscribe: Vec<String>,
+
+    /// Topic or pattern to allow stopping the streams of, as a reader; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) stop: Vec<String>,
 
     /// Topic or pattern to allow managing; may be repeated.
     #[arg(long, value_name = "PATTERN")]

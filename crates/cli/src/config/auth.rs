@@ -172,6 +172,7 @@ fn api_key(parser: &mut Parser<'_>, value: &Spanned<DeValue<'_>>) -> Option<ApiK
     let rights = Rights {
         publish: section.texts("publish", pattern),
         subscribe: section.texts("subscribe", pattern),
+        stop: section.texts("stop", pattern),
         manage: section.texts("manage", pattern),
     };
     section.finish();

@@ -51,11 +51,11 @@ impl KeyConfig {
     pub(crate) fn check(args: KeyNewArgs) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut rights = rights(&args.rights, &mut mistakes);
-        let Rights { publish, subscribe, manage } = &mut rights;
-        let is_for_all = publish.is_empty() && subscribe.is_empty() && manage.is_empty();
+        let is_for_all = rights.named().iter().all(|(_, filters)| filters.is_empty());
+        let Rights { publish, subscribe, stop, manage } = &mut rights;
         if is_for_all {
             let everything = pattern("**").expect("it is a pattern");
-            [publish, subscribe, manage]
+            [publish, subscribe, stop, manage]
                 .into_iter()
                 .for_each(|right| right.push(everything.clone()));
         }
@@ -149,6 +149,7 @@ fn rights(args: &RightsArgs, mistakes: &mut Vec<String>) -> Rights {
     Rights {
         publish: filters("--publish", &args.publish),
         subscribe: filters("--subscribe", &args.subscribe),
+        stop: filters("--stop", &args.stop),
         manage: filters("--manage", &args.manage),
     }
 }

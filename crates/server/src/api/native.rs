@@ -23,6 +23,7 @@ mod query_topics;
 mod relay;
 mod report;
 mod shape;
+pub(super) mod stop;
 pub(super) mod stream;
 mod stream_append;
 pub(super) mod streams;

@@ -10,6 +10,7 @@ pub(crate) enum Route<'a> {
     Events,
     Topics,
     Streams,
+    StopStream,
     Subscribers,
     Health,
     Ready,
@@ -28,6 +29,7 @@ impl<'a> Route<'a> {
             "/events" => Self::Events,
             "/topics" => Self::Topics,
             "/streams" => Self::Streams,
+            "/streams/stop" => Self::StopStream,
             "/subscribers" => Self::Subscribers,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
@@ -66,7 +68,7 @@ impl<'a> Route<'a> {
     /// The methods of the route, as the header `Allow` lists them.
     pub(crate) fn methods(self) -> &'static str {
         match self {
-            Self::Topic(_) | Self::Events => "GET, HEAD, OPTIONS, POST",
+            Self::Topic(_) | Self::Events | Self::StopStream => "GET, HEAD, OPTIONS, POST",
             Self::Subscribers => "DELETE, GET, HEAD, OPTIONS",
             Self::Server => "DELETE, GET, HEAD, OPTIONS, POST",
             _ => "GET, HEAD, OPTIONS",

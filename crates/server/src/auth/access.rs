@@ -30,6 +30,7 @@ pub(crate) enum Access {
 enum Act {
     Publish,
     Subscribe,
+    Stop,
     Manage,
 }
 
@@ -38,6 +39,7 @@ impl Act {
         match self {
             Self::Publish => "publish",
             Self::Subscribe => "subscribe",
+            Self::Stop => "stop",
             Self::Manage => "manage",
         }
     }
@@ -47,6 +49,7 @@ impl Act {
         match self {
             Self::Publish => "publishing to",
             Self::Subscribe => "subscribing to",
+            Self::Stop => "stopping the stream of",
             Self::Manage => "managing",
         }
     }
@@ -137,6 +140,18 @@ impl Access {
             Self::Anonymous(_) => Err(self.refused(Act::Publish, "**")),
             Self::Open | Self::Granted(_) => Ok(()),
         }
+    }
+
+    /// Refuses to stop the stream of a topic without the right to.
+    pub(crate) fn may_stop(&self, topic: &Topic) -> Result<(), Problem> {
+        let may = match self {
+            Self::Open => true,
+            Self::Anonymous(_) => false,
+            Self::Granted(grant) => {
+                grant.rights.stop.iter().any(|filter| filter.matches(topic.as_str()))
+            }
+        };
+        if may { Ok(()) } else { Err(self.refused(Act::Stop, topic.as_str())) }
     }
 
     /// Refuses to manage the topics of a filter unless the right covers all of them.

@@ -51,15 +51,26 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// The topics that may be published to, subscribed to and managed.
+/// The topics that may be published to, subscribed to, managed, and whose streams may be stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     /// The topics that events may be published to.
     pub publish: Vec<TopicFilter>,
     /// The topics whose events may be read, private ones included.
     pub subscribe: Vec<TopicFilter>,
+    /// The topics whose streams a reader may stop: their producers are told.
+    pub stop: Vec<TopicFilter>,
     /// The topics whose subscribers may be listed, and whose streams may be closed.
     pub manage: Vec<TopicFilter>,
+}
+
+impl Rights {
+    /// The rights by their names, in the order in which they are told.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &[TopicFilter]); 4] {
+        let Self { publish, subscribe, stop, manage } = self;
+        [("publish", publish), ("subscribe", subscribe), ("stop", stop), ("manage", manage)]
+    }
 }
 
 /// A rule about the topics that a filter matches. For each property, the first rule that matches a

@@ -23,7 +23,7 @@ pub struct SigningKey {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenClaims {
-    /// The topics that it allows to publish to, to subscribe to, and to manage.
+    /// The topics that it allows to publish to, to subscribe to, to stop the streams of, and to manage.
     pub rights: Rights,
     /// When it was issued.
     pub issued: Time,
@@ -50,9 +50,7 @@ impl TokenClaims {
             filters.iter().map(|filter| filter.as_str()).collect()
         };
         let mut tidings = Map::new();
-        let Rights { publish, subscribe, manage } = &self.rights;
-        for (name, filters) in [("publish", publish), ("subscribe", subscribe), ("manage", manage)]
-        {
+        for (name, filters) in self.rights.named() {
             if !filters.is_empty() {
                 tidings.insert(name.to_owned(), texts(filters));
             }

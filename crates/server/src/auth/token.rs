@@ -164,6 +164,8 @@ struct TidingsClaim {
     #[serde(default)]
     subscribe: Vec<String>,
     #[serde(default)]
+    stop: Vec<String>,
+    #[serde(default)]
     manage: Vec<String>,
     payload: Option<Value>,
 }
@@ -234,6 +236,7 @@ impl Claims {
         let rights = Rights {
             publish: filters("publish", claim.publish)?,
             subscribe: filters("subscribe", claim.subscribe)?,
+            stop: filters("stop", claim.stop)?,
             manage: filters("manage", claim.manage)?,
         };
         let subject = self.sub.map(|sub| {

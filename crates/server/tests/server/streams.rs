@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::harness::{Running, Stream, Whole, start};
+use tokio::io::AsyncReadExt as _;
+
+use crate::harness::{Running, Stream, Whole, send_chunk, start};
 
 async fn post(server: &Running, path: &str, body: &str) -> Whole {
     let answer = server.post(path, body.to_owned()).answer().await;
@@ -266,4 +268,82 @@ async fn a_body_that_breaks_off_leaves_the_stream_open_for_the_grace() {
         }
     }
     assert!(end_of(&mut reader).await.starts_with(r#"{"reason":"aborted","events":1"#));
+}
+
+#[tokio::test]
+async fn a_reader_stops_a_piped_body_whose_409_is_the_answer_of_its_producer() {
+    let server = start().await;
+    for path in ["/events?topic=c/1&begin&end", "/events?topic=c/1&begin&end&private"] {
+        let mut reader = server.stream("/topics/c/1").await;
+        let mut body = server.stalled(path, "text/event-stream", "data: a\n\n").await;
+        assert_eq!(reader.data().await, "a");
+        let stopped = server.post("/streams/stop?topic=c/1", "").answer().await;
+        assert_eq!(
+            (stopped.status, &stopped.json()["state"]),
+            (StatusCode::ACCEPTED, &"streaming".into())
+        );
+        let mut answer = String::new();
+        while !answer.contains("/problems/stopped") {
+            // The client is still sending.
+            send_chunk(&mut body, "data: b\n\n").await;
+            let mut bytes = [0; 4096];
+            let read = body.read(&mut bytes).await.unwrap();
+            assert_ne!(read, 0, "{answer}");
+            answer.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+        assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+        assert!(end_of(&mut reader).await.starts_with(r#"{"reason":"stopped","events":1"#));
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_producer_learns_it_by_its_next_publish_and_by_waiting() {
+    let server = start().await;
+    let begun = post(&server, "/topics/c/1?begin", "a").await;
+    let id = begun.header("stream-id").to_owned();
+    let ask = || server.get("/streams/stop?topic=c/1").answer();
+    assert_eq!(ask().await.status, StatusCode::NO_CONTENT);
+    let waiting = server.get("/streams/stop?topic=c/1&wait=30s").answer();
+    let stop = async {
+        for _ in 0..2 {
+            let stopped =
+                server.post(&format!("/streams/stop?topic=c/1&stream={id}"), "").answer().await;
+            assert_eq!(stopped.status, StatusCode::ACCEPTED);
+        }
+    };
+    let (waited, ()) = tokio::join!(waiting, stop);
+    assert_eq!((waited.status, &waited.json()["stopping"]), (StatusCode::OK, &true.into()));
+    assert_eq!(ask().await.status, StatusCode::OK);
+    server.post("/topics/c/1", "b").answer().await.problem(409, "stopped");
+    post(&server, "/topics/c/1?end", "").await;
+    assert_eq!(state_of(&server, "c/1").await["state"], "stopped");
+    assert_eq!(server.held("c/1"), ["a"]);
+    // A late stop hits no newer stream.
+    post(&server, "/topics/c/1?begin", "c").await;
+    let late = server.post(&format!("/streams/stop?topic=c/1&stream={id}"), "").answer().await;
+    assert_eq!((late.status, &late.json()["state"]), (StatusCode::ACCEPTED, &"streaming".into()));
+    assert_eq!(ask().await.status, StatusCode::NO_CONTENT);
+    post(&server, "/topics/c/1", "d").await;
+    let missing = server.post("/streams/stop?topic=c/2", "").answer().await;
+    assert_eq!(
+        (missing.status, &missing.json()["state"]),
+        (StatusCode::ACCEPTED, &"missing".into())
+    );
+    server.post("/streams/stop", "").answer().await.problem(400, "missing-parameter");
+    server
+        .post("/streams/stop?topic=c/1&stream=x", "")
+        .answer()
+        .await
+        .problem(400, "invalid-parameter");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_stopped_and_is_not_ended_ends_after_the_grace() {
+    let server = start().await;
+    post(&server, "/topics/c/1?begin&grace=5s", "a").await;
+    server.post("/streams/stop?topic=c/1", "").answer().await;
+    server.tick(Duration::from_secs(4));
+    assert_eq!(state_of(&server, "c/1").await["state"], "streaming");
+    server.tick(Duration::from_secs(6));
+    assert_eq!(state_of(&server, "c/1").await["state"], "stopped");
 }

@@ -117,3 +117,30 @@ async fn a_narrower_right_ends_the_subjects_streams_within_it_and_revokes_nothin
     let mut again = guarded.get("/topics/users/7?last_event_id=earliest", &token).stream().await;
     assert_eq!(again.data().await, "x");
 }
+
+#[tokio::test]
+async fn stopping_a_stream_needs_a_right_of_its_own() {
+    let guarded = start().await;
+    let producer = guarded.token("producer", json!({"publish": ["c/**"]}));
+    let reader = guarded.token("reader", json!({"subscribe": ["c/**"], "stop": ["c/1"]}));
+    let others = guarded.token("other", json!({"subscribe": ["**"], "manage": ["**"]}));
+    for path in ["/topics/c/1?begin", "/topics/c/2?begin"] {
+        assert_eq!(guarded.post(path, "a", &producer).answer().await.status, 201);
+    }
+    let stop = |topic: &str, token: &str| {
+        guarded.post(&format!("/streams/stop?topic={topic}"), "", token).answer()
+    };
+    for (topic, token) in [("c/1", &producer), ("c/1", &others), ("c/2", &reader)] {
+        stop(topic, token).await.problem(403, "not-granted");
+    }
+    guarded.server.post("/streams/stop?topic=c/1", "").answer().await.problem(401, "token-missing");
+    let ask = |token: &str| guarded.get("/streams/stop?topic=c/1", token).answer();
+    ask(&others).await.problem(403, "not-granted");
+    assert_eq!(ask(&producer).await.status, 204);
+    assert_eq!(stop("c/1", &reader).await.status, 202);
+    assert_eq!(ask(&producer).await.status, 200);
+    assert_eq!(ask(&reader).await.status, 200);
+    // Its state is for those who may read it.
+    guarded.get("/streams?topic=c/1", &producer).answer().await.problem(403, "not-granted");
+    assert_eq!(guarded.get("/streams?topic=c/1", &reader).answer().await.status, 200);
+}
