@@ -56,7 +56,9 @@ impl IntoResponse for PublishError {
                 let status = match why {
                     NotCommitted::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                     NotCommitted::Full => StatusCode::INSUFFICIENT_STORAGE,
-                    NotCommitted::Busy | NotCommitted::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+                    NotCommitted::Busy | NotCommitted::Stopped | NotCommitted::Unreachable => {
+                        StatusCode::SERVICE_UNAVAILABLE
+                    }
                 };
                 (status, self.to_string()).into_response()
             }

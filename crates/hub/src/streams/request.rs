@@ -8,7 +8,7 @@ use crate::draft::IdempotencyKey;
 /// The part of a request that is about its topic's stream, beside its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Append {
-    /// A stream begins before the events. An open one ends as [aborted](StreamReason::Aborted).
+    /// A stream begins before the events. An open one ends as [aborted](super::mark::StreamReason::Aborted).
     pub begin: Option<StreamOptions>,
     /// The stream ends after the events.
     pub end: Option<EndNotice>,

@@ -12,7 +12,7 @@ pub(super) struct Status {
     pub(super) sent: AtomicU64,
 }
 
-/// The state of a [`NatsJournal`], for metrics.
+/// The state of a [`NatsJournal`](super::NatsJournal), for metrics.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct NatsStats {
