@@ -1,6 +1,10 @@
 //! Hubs that share a stream of NATS JetStream: real servers, real hubs, and each of them dies.
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import test from 'node:test';
 
 import { startCurl } from './lib/curl.mjs';
@@ -165,6 +169,40 @@ test('a hub that starts while NATS is away goes on trying, and ends when it is t
   const other = startTidings(t, ['serve', '--listen', '127.0.0.1:0', '--nats', nats.url]);
   await other.printed(/NATS is away/);
   assert.deepEqual(await other.stop(), { code: 0, signal: null });
+});
+
+const SECRET = 'a secret of thirty-two bytes, ok';
+
+/** A token of `sub` with `rights`, issued a minute ago. */
+function token(sub, rights) {
+  const part = (json) => Buffer.from(JSON.stringify(json)).toString('base64url');
+  const now = Date.now() / 1000;
+  const text = `${part({ alg: 'HS256' })}.${part({ sub, iat: now - 60, exp: now + 600, tidings: rights })}`;
+  return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
+}
+
+test('a subject that is revoked at one hub has no stream and no token at any other, nor after a restart', async (t) => {
+  const nats = await startNats(t);
+  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-nats-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'tidings.toml');
+  await writeFile(file, `[auth]\nkeys = [{ algorithm = "HS256", secret = "${SECRET}" }]\n`);
+  const hubs = await startHubs(t, [nats], { args: ['--config', file] });
+  const alice = `Authorization: Bearer ${token('alice', { subscribe: ['**'] })}`;
+  const reader = startCurl(t, ['-H', alice, hubs[1].url('/topics/news')]);
+  assert.equal((await reader.head()).status, 200);
+  const admin = { authorization: `Bearer ${token('admin', { manage: ['**'] })}` };
+  const revoked = await fetch(hubs[0].url('/subscribers', { subject: 'alice' }), { method: 'DELETE', headers: admin });
+  assert.equal(revoked.status, 204);
+  const began = performance.now();
+  while ((await reader.block()) !== undefined);
+  assert.ok(performance.now() - began < 1000, 'within a second');
+  hubs.push(await startNode(t, nats.url, { args: ['--config', file] }));
+  for (const hub of hubs) {
+    const refused = startCurl(t, ['-H', alice, hub.url('/topics/news')]);
+    assert.equal((await refused.head()).status, 401);
+    await refused.stop();
+  }
 });
 
 /** After this, a place of before is told as a gap by every hub, in one new epoch. */

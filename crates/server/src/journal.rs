@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidings_hub::Time;
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::Damage;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::engine::subject::Subject;
 #[cfg(feature = "nats")]
 use crate::nats::NatsJournal;
 
@@ -35,6 +37,15 @@ impl ServedJournal {
     /// The damage that was found in it.
     pub(crate) fn damage(&self) -> Vec<Damage> {
         self.on_disk().map(DiskJournal::damage).unwrap_or_default()
+    }
+
+    /// The subjects that other hubs have revoked since the last call.
+    pub(crate) fn take_revoked(&self) -> Vec<(Subject, Time)> {
+        match self {
+            Self::Disk(_) => Vec::new(),
+            #[cfg(feature = "nats")]
+            Self::Nats(journal) => journal.take_revoked(),
+        }
     }
 
     pub(crate) fn on_disk(&self) -> Option<&DiskJournal> {

@@ -12,6 +12,7 @@ mod api;
 mod config;
 mod consumer;
 mod follower;
+mod revoked;
 mod sender;
 mod status;
 mod stream;
@@ -28,7 +29,7 @@ use tidings_hub::journal::{
     Committing, Evict, Feed, Journal, JournalError, JournalFuture, NotCommitted, Opened, Outcome,
     Submission,
 };
-use tidings_hub::{Now, Sequence};
+use tidings_hub::{Now, Sequence, Time};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -36,9 +37,11 @@ use tracing::{info, warn};
 
 use self::api::Api;
 pub use self::config::NatsConfig;
+use self::revoked::{Revoked, WatchedFeed};
 pub use self::status::NatsStats;
 use self::status::Status;
 use self::stream::{NotOpened, Stream};
+use crate::engine::subject::Subject;
 
 /// A journal whose entries are in a stream of NATS JetStream, which other hubs have as well. Clones share it.
 ///
@@ -53,6 +56,7 @@ struct Shared {
     after: Option<u64>,
     open: Mutex<Option<Open>>,
     status: Arc<Status>,
+    revoked: Revoked,
     /// True once the log has stopped.
     stopped: watch::Sender<bool>,
 }
@@ -80,8 +84,8 @@ impl NatsJournal {
     }
 
     fn after(config: NatsConfig, after: Option<u64>) -> Self {
-        let (open, status, stopped) = Default::default();
-        Self(Arc::new(Shared { config, after, open, status, stopped }))
+        let (open, status, revoked, stopped) = Default::default();
+        Self(Arc::new(Shared { config, after, open, status, revoked, stopped }))
     }
 
     /// A journal of the same stream, to be opened after the past of this one has changed.
@@ -106,6 +110,11 @@ impl NatsJournal {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Takes the subjects whose tokens were revoked, at any hub, since the last call.
+    pub(crate) fn take_revoked(&self) -> Vec<(Subject, Time)> {
+        std::mem::take(&mut *self.0.revoked.lock())
     }
 
     /// The state of the journal.
@@ -136,7 +145,7 @@ impl NatsJournal {
 
     /// Opens the stream as soon as NATS answers, and starts to follow it.
     async fn start(&self) -> Result<Opened, JournalError> {
-        let Shared { config, after, open, status, stopped } = &*self.0;
+        let Shared { config, after, open, status, stopped, .. } = &*self.0;
         let api = Api::new(config).map_err(|error| {
             JournalError::new("the credentials of NATS cannot be used", Some(error.into()))
         })?;
@@ -218,7 +227,10 @@ impl Journal for NatsJournal {
 
     fn follow(&self, _after: Sequence) -> Box<dyn Feed> {
         match self.log() {
-            Some(log) => log.follow(),
+            Some(log) => {
+                let revoked = Arc::clone(&self.0.revoked);
+                Box::new(WatchedFeed { feed: log.follow(), revoked })
+            }
             None => {
                 let log = SharedLog::new(SharedConfig::new(0, 0, (0, 0)));
                 log.stop(Stopped::Failed("the journal is not open".into()));

@@ -176,6 +176,10 @@ impl Server {
             journal.on_disk().map_or(Ok(()), read).map_err(|error| {
                 io::Error::new(error.kind(), format!("the revocations cannot be read: {error}"))
             })?;
+            // Streams that are opened from here on are told by their tokens.
+            for (subject, moment) in journal.take_revoked() {
+                context.control.revocations().revoke(&subject, moment);
+            }
             context.add_journal(journal);
         }
         let router = Arc::new(Router::new(context, extra));
@@ -258,9 +262,20 @@ async fn keep_time(router: Arc<Router>) {
             () = sleep(tick) => {}
         }
         context.hub.tick(Now::read());
+        revoke(context);
         if let Some(journal) = &mut journal {
             journal.look(Instant::now());
         }
+    }
+}
+
+/// Revokes the tokens of the subjects that a hub on the same journal has revoked, and ends their streams.
+fn revoke(context: &Context) {
+    let revoked = context.journal.as_ref().map(ServedJournal::take_revoked).unwrap_or_default();
+    for (subject, moment) in revoked {
+        context.control.revocations().revoke(&subject, moment);
+        context.engine.close_subject(&subject);
+        context.streams.close_bodies(&subject);
     }
 }
 

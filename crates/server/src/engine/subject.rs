@@ -42,6 +42,12 @@ impl Subject {
         &self.ends.as_str()[PREFIX.len()..]
     }
 
+    /// The subject that a topic stands for, if it stands for one.
+    #[cfg(feature = "nats")]
+    pub(crate) fn of_ends(topic: &Topic) -> Option<Self> {
+        topic.as_str().starts_with(PREFIX).then(|| Self { ends: topic.clone() })
+    }
+
     /// The topic whose end entries close the subject's streams.
     pub(crate) fn ends(&self) -> &Topic {
         &self.ends

@@ -1,0 +1,47 @@
+//! The subjects that a hub of the stream has revoked, as the feed tells them.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tidings_hub::journal::{Content, Entry, Feed, JournalError, Lost};
+use tidings_hub::{Sequence, Time};
+
+use crate::engine::subject::Subject;
+
+/// Revocations that the server has not taken yet. Each is an entry of the stream, of a topic that stands for
+/// the subject, so there are no more of them than the stream holds.
+pub(super) type Revoked = Arc<Mutex<Vec<(Subject, Time)>>>;
+
+/// A feed that notes the revocations among its entries.
+pub(super) struct WatchedFeed {
+    pub(super) feed: Box<dyn Feed>,
+    pub(super) revoked: Revoked,
+}
+
+impl Feed for WatchedFeed {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        entries: &mut Vec<Entry>,
+    ) -> Poll<Result<(), JournalError>> {
+        let before = entries.len();
+        let polled = self.feed.poll_next(cx, entries);
+        for entry in &entries[before..] {
+            if let Content::Close = entry.content
+                && let Some(subject) = entry.topics.as_slice().first().and_then(Subject::of_ends)
+            {
+                self.revoked.lock().push((subject, entry.time));
+            }
+        }
+        polled
+    }
+
+    fn take_lost(&mut self) -> Vec<Lost> {
+        self.feed.take_lost()
+    }
+
+    fn through(&self) -> Sequence {
+        self.feed.through()
+    }
+}
