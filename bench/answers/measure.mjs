@@ -59,7 +59,8 @@ function liveReaders(server) {
 /** Reads the answer with all readers at once, in a process that yields to this one. */
 async function replay(port, path) {
   const file = fileURLToPath(new URL('replay.mjs', import.meta.url));
-  const child = spawn('nice', [process.execPath, file, port, path, REPLAYING].map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const command = ['--idle', '0', process.execPath, file, port, path, REPLAYING];
+  const child = spawn('chrt', command.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (text) => (output += text));
   const code = await new Promise((resolve) => child.on('close', resolve));

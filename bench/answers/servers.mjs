@@ -23,21 +23,15 @@ const agent = new http.Agent({ keepAlive: true });
 /** Each starts its processes and resolves to a server. */
 export const SERVERS = { tidings, 'resumable-stream': resumableStream, 'durable-streams': durableStreams };
 
-/** Starts Tidings in memory. A stream begins with a request, its body is piped, and a request ends it. */
+/** Starts Tidings in memory. A stream begins and ends with the body that is piped into it. */
 export async function tidings() {
   const port = await freePort();
   const hub = await start([TIDINGS, 'serve', '--memory', '--listen', `127.0.0.1:${port}`], /127\.0\.0\.1/);
   return server(port, [hub], {
     async produce(id) {
-      await post(port, `/topics/${id}?begin`);
-      const body = open(port, 'POST', `/events?topic=${id}`, { 'Content-Type': 'text/event-stream' });
-      return {
-        write: (count) => body.write(`data: ${TOKEN}\n\n`.repeat(count)),
-        async end() {
-          await finished(body);
-          await post(port, `/topics/${id}?end=close`);
-        },
-      };
+      const path = `/events?topic=${id}&begin&end=close`;
+      const body = open(port, 'POST', path, { 'Content-Type': 'text/event-stream' });
+      return { write: (count) => body.write(`data: ${TOKEN}\n\n`.repeat(count)), end: () => finished(body) };
     },
     path: (id) => `/topics/${id}?last_event_id=earliest&gap=close`,
   });
