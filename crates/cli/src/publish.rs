@@ -71,8 +71,14 @@ async fn produce(
     };
     let mut published = 0;
     while let Some(draft) = poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await {
-        stream.send(draft).await?;
-        published += 1;
+        match stream.send(draft).await {
+            Ok(_) => published += 1,
+            Err(PublishError::Refused(refused)) if refused.is_stopped() => {
+                tell("a reader has stopped the stream");
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     if let Some(mistake) = mistake.take() {
         return Err(Unpublished::Mistake { mistake, published });

@@ -107,9 +107,17 @@ impl RefusedPublish {
     /// before, or has passed too many relays. Other events of the same relay may be accepted.
     #[must_use]
     pub fn is_relay_loop(&self) -> bool {
-        let name =
-            self.problem.as_deref().and_then(|problem| problem.rsplit(['/', ':', '#']).next());
-        name == Some("relay-loop")
+        self.name() == Some("relay-loop")
+    }
+
+    /// Returns whether a reader has stopped the stream. Its producer [ends](crate::StreamPublisher::end) it.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.name() == Some("stopped")
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.problem.as_deref()?.rsplit(['/', ':', '#']).next()
     }
 }
 

@@ -88,7 +88,7 @@ impl StreamPublisher {
         Ok(Published { id: String::from_utf8_lossy(&answer.body).trim().to_owned() })
     }
 
-    /// Ends the stream: it is done.
+    /// Ends the stream: it is done, or stopped if a reader has [stopped](super::RefusedPublish::is_stopped) it.
     ///
     /// # Errors
     ///
