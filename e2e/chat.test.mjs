@@ -29,7 +29,7 @@ for (const [language, reloads] of Object.entries(RELOADS)) {
     for (const tab of [first, second]) await tab.shows('ready', []);
 
     await first.page.fill('input', 'Tell me news');
-    await first.page.click('button');
+    await first.page.click('.send');
     await until('the stream', async () => (await state(hub)).state === 'streaming');
     await second.page.reload();
     let text = '';
@@ -56,7 +56,7 @@ test('a chat whose beginning is no longer held says so and throws nothing', asyn
   const tab = await openChat(await openContext(t), origin);
   await tab.shows('ready', []);
   await tab.page.fill('input', 'Tell me news');
-  await tab.page.click('button');
+  await tab.page.click('.send');
   let text = '';
   for (let n = 1; n <= 20; n += 1) {
     say(`token ${n}, `);
@@ -67,6 +67,26 @@ test('a chat whose beginning is no longer held says so and throws nothing', asyn
   await until('the error', async () => /no longer held/.test(await tab.page.textContent('output')));
   finish();
   assert.deepEqual(tab.problems, []);
+});
+
+test('a reader stops an answer for all of them, and the model with it', async (t) => {
+  const hub = await startHub(t);
+  const { origin, say, printed } = await startChatServer(t, 'Node', hub);
+  const context = await openContext(t);
+  const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
+  await first.page.fill('input', 'Tell me news');
+  await first.page.click('.send');
+  await until('the stream', async () => (await state(hub)).state === 'streaming');
+  await second.page.reload();
+  say('one');
+  for (const tab of [first, second]) await tab.answers('streaming', 'one');
+  await second.page.click('.stop');
+  for (const tab of [first, second]) await tab.answers('ready', 'one');
+  await printed(/the model is aborted/);
+  assert.equal((await state(hub)).state, 'stopped');
+  await first.page.reload();
+  await first.shows('ready', []);
+  for (const tab of [first, second]) assert.deepEqual(tab.problems, []);
 });
 
 /** The browser's window, in which any server has the page. */

@@ -38,7 +38,7 @@ const SERVERS = {
 
 /**
  * Starts the server in a language, `Node` or `Python`, before a hub; it is stopped when `t` is over. `say` gives it a
- * token of the model, and `finish` ends the answer.
+ * token of the model, `finish` ends the answer, and `printed` waits for its output.
  */
 export async function startChatServer(t, language, hub) {
   const { file, program, changes } = SERVERS[language];
@@ -52,5 +52,6 @@ export async function startChatServer(t, language, hub) {
   t.after(() => running.stop());
   const [, port] = await running.printed(/port (\d+)\n/);
   const say = (token) => input.push(`${token}\n`);
-  return { origin: `http://127.0.0.1:${port}`, say, finish: () => input.push(null) };
+  const printed = (pattern) => running.printed(pattern);
+  return { origin: `http://127.0.0.1:${port}`, say, finish: () => input.push(null), printed };
 }
