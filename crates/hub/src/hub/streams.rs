@@ -45,7 +45,14 @@ impl Hub {
     /// The state of the latest streams of the topics that a filter matches, by the names of the topics.
     #[must_use]
     pub fn streams(&self, filter: &TopicFilter) -> Vec<StreamInfo> {
+        if !self.has_streams() {
+            return Vec::new();
+        }
         let state = self.streams_of_topics().lock();
+        if let TopicFilter::Exact(topic) = filter {
+            let committed = state.streams.get(topic).and_then(|stream| stream.committed.as_ref());
+            return committed.map(|it| self.stream_info((topic, it))).into_iter().collect();
+        }
         let matching = state.streams.iter().filter(|(topic, _)| filter.matches(topic.as_str()));
         let mut found: Vec<_> = matching.map(|it| self.stream_info(it)).collect();
         drop(state);
@@ -78,6 +85,18 @@ impl Hub {
         let state = self.streams_of_topics().lock();
         let stream = state.streams.get(topic).and_then(|stream| stream.committed.as_ref());
         stream.is_some_and(|stream| stream.is_over_at(place))
+    }
+
+    /// The end of the stream of a view's only topic, if a place is at its last event or later.
+    #[must_use]
+    pub fn stream_end_at(&self, view: &View, place: Sequence) -> Option<StreamClose> {
+        let [TopicFilter::Exact(topic)] = view.filters() else { return None };
+        if !self.has_streams() {
+            return None;
+        }
+        let state = self.streams_of_topics().lock();
+        let stream = state.streams.get(topic)?.committed.as_ref()?;
+        stream.end.filter(|_| place >= stream.last()).map(|(_, _, close)| close)
     }
 
     /// Tells that the one who publishes to a stream in this turn has left it. Somebody may go on within the

@@ -101,9 +101,13 @@ impl Committed {
     /// Returns whether a reader at a place has been sent everything.
     pub(crate) fn is_over_at(&self, place: Sequence) -> bool {
         self.end.is_some_and(|(end, _, close)| {
-            let last = self.held.map_or(self.begin, |(_, last)| last);
-            place >= if close.notice == EndNotice::Event { end } else { last }
+            place >= if close.notice == EndNotice::Event { end } else { self.last() }
         })
+    }
+
+    /// The last event, or the beginning.
+    pub(crate) fn last(&self) -> Sequence {
+        self.held.map_or(self.begin, |(_, last)| last)
     }
 
     /// Counts an event.

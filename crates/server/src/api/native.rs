@@ -26,6 +26,7 @@ mod shape;
 pub(super) mod stop;
 pub(super) mod stream;
 mod stream_append;
+mod stream_start;
 pub(super) mod streams;
 pub(super) mod subscribers;
 mod text_lines;

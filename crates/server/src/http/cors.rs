@@ -66,10 +66,11 @@ pub(crate) fn preflight_method(method: &Method, headers: &HeaderMap) -> Option<M
 
 /// Headers of an answer that a page may read beside the safelisted ones.
 const EXPOSED: &str = "Last-Event-ID, Idempotency-Replayed, Retry-After, Stream-Gap, \
-                       Tidings-Epoch";
+                       Stream-Id, Stream-State, Stream-Tail-Index, Tidings-Epoch";
 /// Headers that requests may carry: all headers that the API reads.
 const REQUEST_HEADERS: &str = "Last-Event-ID, Cache-Control, Content-Type, Authorization, \
-                               Idempotency-Key, Event-Type, Event-Id";
+                               Idempotency-Key, Event-Type, Event-Id, Producer-Id, Producer-Epoch, \
+                               Producer-Seq";
 /// The same for pages that may only read, without credentials.
 const READING_HEADERS: &str = "Last-Event-ID, Cache-Control";
 /// The time that a browser may cache a preflight, in seconds: two hours, Chromium's maximum.

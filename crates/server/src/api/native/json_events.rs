@@ -7,7 +7,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 
 use serde::Serialize;
 use tidings_hub::engine::{Paging, RawEvent};
-use tidings_hub::{Cursor, Gap, Start, View};
+use tidings_hub::{Cursor, Gap, Hub, Start, View};
 
 use super::json_text::{push_json, push_json_part};
 use crate::budget::OverBudget;
@@ -28,6 +28,8 @@ const DATA_BYTES_MAX: usize = 2 * 1024;
 /// Only some are in memory. If history evicts events that were not read yet, the answer ends before
 /// the gap, and its `last_event_id` says so: the next request is told of the gap.
 pub(super) struct JsonEvents {
+    hub: Hub,
+    view: View,
     paging: Paging,
     /// Whether all events of the answer have been read.
     is_read: bool,
@@ -62,6 +64,8 @@ impl JsonEvents {
         limit: usize,
     ) -> Result<Self, Problem> {
         let mut events = Self {
+            hub: context.hub.clone(),
+            view: view.clone(),
             paging: Paging::new(&context.hub, view, start, limit),
             is_read: false,
             pins: Arc::clone(&context.pins),
@@ -138,6 +142,22 @@ impl JsonEvents {
             self.found.pop_front();
         }
     }
+
+    /// Writes the members that come after the events.
+    fn write_tail(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"],\"last_event_id\":");
+        let place = self.paging.place();
+        push_json(&place.to_string(), out);
+        if let Some(gap) = self.paging.gap() {
+            out.extend_from_slice(b",\"gap\":");
+            push_json(&JsonGap::from(gap), out);
+        }
+        if let Some(close) = self.hub.stream_end_at(&self.view, place.sequence) {
+            out.extend_from_slice(b",\"end\":");
+            push_json(&JsonEnd { reason: close.reason.as_str(), events: close.events }, out);
+        }
+        out.push(b'}');
+    }
 }
 
 impl PieceSource for JsonEvents {
@@ -153,7 +173,7 @@ impl PieceSource for JsonEvents {
                 return Poll::Ready(Piece::More);
             }
             if self.is_read {
-                write_tail(&self.paging, out);
+                self.write_tail(out);
                 return Poll::Ready(Piece::Last);
             }
             // If a view's patterns match little, finding the next event takes many looks.
@@ -193,15 +213,11 @@ fn write_end(event: &RawEvent, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes what comes after the events.
-fn write_tail(paging: &Paging, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"],\"last_event_id\":");
-    push_json(&paging.place().to_string(), out);
-    if let Some(gap) = paging.gap() {
-        out.extend_from_slice(b",\"gap\":");
-        push_json(&JsonGap::from(gap), out);
-    }
-    out.push(b'}');
+/// The end of a stream as JSON tells it.
+#[derive(Serialize)]
+struct JsonEnd {
+    reason: &'static str,
+    events: u64,
 }
 
 /// A gap as JSON tells it.

@@ -37,7 +37,8 @@ pub(super) async fn page(
         None => start,
     };
     let mut events = JsonEvents::begin(context, &view, start, limit).await?;
-    if events.is_empty() && !wait.is_zero() {
+    let is_over = context.hub.stream_end_at(&view, events.place().sequence).is_some();
+    if events.is_empty() && !wait.is_zero() && !is_over {
         // A waiting reader costs as much as a stream, so it needs a permit too.
         let _permit = stream_permit(context)?;
         let place = Start::from(events.place());

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
-use tidings_hub::{Cursor, Topic, TopicFilter};
+use tidings_hub::{Topic, TopicFilter};
 use tokio::time::{Instant, timeout_at};
 
 use super::page::wait;
+use super::stream_start::stream;
 use super::streams::described;
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
@@ -26,7 +27,7 @@ pub(crate) async fn stop(
     let query = request.query(&["topic", "stream"])?;
     let topic = topic_of(&query)?;
     request.caller.access().may_stop(&topic)?;
-    let stream = query.one("stream")?.map(stream).transpose()?;
+    let stream = query.one("stream")?.map(|id| stream("stream", id)).transpose()?;
     context.tick();
     context.hub.stop_stream(&topic, stream).await?;
     let mut response = no_store(&JSON, state(context, &topic).to_string());
@@ -66,12 +67,6 @@ fn topic_of(query: &Query) -> Result<Topic, Problem> {
         return Err(Problem::new(ProblemKind::MissingParameter, detail));
     };
     topic(name)
-}
-
-fn stream(id: &str) -> Result<Cursor, Problem> {
-    Cursor::parse(id).ok_or_else(|| {
-        Problem::invalid_parameter("stream", "it is the Stream-Id of the stream that is meant")
-    })
 }
 
 fn state(context: &Context, topic: &Topic) -> Value {

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use tidings_hub::engine::{EPOCH, epoch_value};
 use tidings_hub::{TopicFilter, View};
 
-use super::{page, shape};
+use super::{page, shape, stream_start};
 use crate::context::Context;
 use crate::http::answer::{Answer, StreamAnswer};
 use crate::http::problem::{Problem, ProblemKind};
@@ -44,19 +44,26 @@ async fn answer(
     let mut stream = request.stream(query)?;
     // Before any look for a place: an ID that only a hidden event has is none.
     let view = request.caller.access().view(view)?;
+    let Some(start) = stream_start::choose(context, query, &view, stream.start).await? else {
+        return Ok(Answer::no_content());
+    };
+    stream.start = start;
     match format {
         Format::EventStream => {
             let shape = shape::asked(query, || context.control.live().gap_of(&view))?;
             stream.start = context.hub.locate(&view, stream.start).await;
             let mut stream = StreamAnswer::new(view, stream);
             stream.head = vary();
+            stream.head.extend(stream_start::headers(context, &stream.view));
             shape.apply(&mut stream);
             Ok(stream.into())
         }
         Format::Json => {
             // Boxed: every other request would carry the room for it.
+            let headers = stream_start::headers(context, &view);
             let mut response = Box::pin(page::page(context, query, view, stream.start)).await?;
             response.headers_mut().extend(vary());
+            response.headers_mut().extend(headers);
             response.headers_mut().insert(EPOCH, epoch_value(context.hub.epoch()));
             Ok(response.into())
         }
@@ -86,7 +93,8 @@ fn parameters(head: &Parts, format: Format, filters: &[&str]) -> Result<Query, P
         return Ok(query);
     }
     let known = |more: &[&'static str]| -> Vec<_> {
-        filters.iter().chain(more).chain(&Request::LAST_EVENT_ID).copied().collect()
+        let starts = Request::LAST_EVENT_ID.iter().chain(&stream_start::PARAMETERS);
+        filters.iter().chain(more).chain(starts).copied().collect()
     };
     let of_json = page::PARAMETERS.iter().find(|name| query.all(name).next().is_some());
     let of_stream = shape::PARAMETERS.iter().find(|name| query.all(name).next().is_some());

@@ -29,7 +29,8 @@ const TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The longest grace: readers wait for its end.
 const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
 
-const STREAM_ID: HeaderName = HeaderName::from_static("stream-id");
+/// The header that names a stream.
+pub(super) const STREAM_ID: HeaderName = HeaderName::from_static("stream-id");
 
 /// Reads what a request says about a stream, if it says anything.
 pub(super) fn asked(
