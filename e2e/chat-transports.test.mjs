@@ -2,13 +2,16 @@
 
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import test from 'node:test';
 
 import { startChatServer } from './lib/chat.mjs';
-import { startHub } from './lib/hub.mjs';
+import { startHub, startTidings } from './lib/hub.mjs';
 import { node22 } from './lib/node22.mjs';
 import { Program } from './lib/program.mjs';
+import { startRelay } from './lib/relay.mjs';
 import { NODE_MODULES } from './lib/static.mjs';
+import { until } from './lib/wait.mjs';
 
 /** Starts a module that uses packages of npm on Node 22. */
 function startScript(t, text, args) {
@@ -57,4 +60,69 @@ test('DefaultChatTransport resumes in mid-answer, ends with the stream, and resu
     assert.deepEqual(await nothing.ended, { code: 0, signal: null });
     assert.equal(nothing.stdout, 'null\n');
   }
+});
+
+/**
+ * Prints each chunk of a chat from index `start` on. The hub's own URLs and headers stand for those that the transport
+ * knows, as a server of its own would translate them.
+ */
+const WORKFLOW = `
+import { WorkflowChatTransport } from '@ai-sdk/workflow/client';
+const [topic, start] = process.argv.slice(1);
+const transport = new WorkflowChatTransport({
+  fetch: async (url, options) => {
+    const index = new URL(url, topic).searchParams.get('startIndex');
+    const answer = await fetch(topic + '?gap=close&start_index=' + index, options);
+    const headers = new Headers(answer.headers);
+    headers.set('x-workflow-stream-tail-index', headers.get('stream-tail-index'));
+    return new Response(answer.body, { status: answer.status, headers });
+  },
+  maxConsecutiveErrors: 20,
+});
+const chunks = await transport.reconnectToStream({ chatId: '1', startIndex: Number(start) });
+for await (const chunk of chunks) console.log(JSON.stringify(chunk));
+`;
+
+/** An answer of many short parts, so that what begins in the middle of it begins with a part soon. */
+function chunksOfParts(parts) {
+  const part = (n) => [
+    { type: 'text-start', id: `${n}` },
+    ...Array.from({ length: 8 }, (_, token) => ({ type: 'text-delta', id: `${n}`, delta: `${n}.${token} ` })),
+    { type: 'text-end', id: `${n}` },
+  ];
+  return [{ type: 'start' }, ...Array.from({ length: parts }, (_, n) => part(n)).flat(), { type: 'finish' }];
+}
+
+test('WorkflowChatTransport reads from an index, or so many chunks from the end, however often it is cut', async (t) => {
+  const hub = await startHub(t);
+  const relay = await startRelay(t, hub.port);
+  const chunks = chunksOfParts(30);
+  const half = chunks.slice(0, 151);
+  const input = new Readable({ read() {} });
+  const producer = startTidings(t, ['publish', 'chat/1', '--stream', '--end', 'close', '--hub', hub.origin], { input });
+  const say = (all) => all.forEach((chunk) => input.push(`data: ${JSON.stringify(chunk)}\n\n`));
+  say(half);
+  await until('half of it', async () => {
+    const [{ events }] = (await (await fetch(hub.url('/streams?topic=chat/1'))).json()).streams;
+    return events === half.length;
+  });
+  const topic = `${relay.origin}/topics/chat/1`;
+  const readers = [0, 41, -50].map((start) => startScript(t, WORKFLOW, [topic, start]));
+  for (const reader of readers) await reader.printed(/"delta":"14\.7 "/);
+  for (let at = half.length; at + 25 < chunks.length; at += 25) {
+    relay.cut('reset');
+    const some = chunks.slice(at, at + 25);
+    say(some);
+    const last = some.findLast(({ type }) => type === 'text-delta');
+    for (const reader of readers) await reader.printed(new RegExp(`"delta":"${last.delta}"`));
+  }
+  say(chunks.slice(half.length + 150));
+  input.push(null);
+  const first = [0, 41, half.length - 50];
+  for (const [n, reader] of readers.entries()) {
+    assert.equal((await reader.ended).code, 0, reader.stderr);
+    const seen = reader.stdout.trim().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual(seen, chunks.slice(first[n]));
+  }
+  assert.equal((await producer.ended).code, 0);
 });
