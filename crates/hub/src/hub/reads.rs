@@ -49,8 +49,9 @@ struct State {
 
 /// Reads under way at the same time: enough to keep a disk and a network busy.
 const IN_FLIGHT_MAX: usize = 8;
-/// Answers taken before others have their turn.
-const ANSWERS_OF_A_TURN: usize = 4;
+/// Answers taken before others have their turn, above all the feed: making a page of one takes some hundreds of
+/// microseconds.
+const ANSWERS_OF_A_TURN: usize = 1;
 
 /// A reader's ticket, kept by the reader, and how the reader can be woken now.
 pub(crate) struct Waiting<'a> {
@@ -187,6 +188,10 @@ impl Reads {
             let mut done = Vec::new();
             let mut under_way = Vec::with_capacity(running.len());
             for mut read in running {
+                if done.len() == answers_left {
+                    under_way.push(read);
+                    continue;
+                }
                 match read.future.as_mut().poll(cx) {
                     Poll::Ready(answer) => done.push((read.queued, answer)),
                     Poll::Pending => under_way.push(read),
@@ -196,7 +201,7 @@ impl Reads {
             if done.is_empty() && !has_started {
                 break;
             }
-            answers_left = answers_left.saturating_sub(done.len());
+            answers_left -= done.len();
             for (queued, answer) in done {
                 self.state.lock().in_flight -= 1;
                 match answer {
@@ -205,6 +210,7 @@ impl Reads {
                 }
             }
             if answers_left == 0 {
+                // Those that were not asked are asked again then.
                 cx.waker().wake_by_ref();
                 break;
             }

@@ -112,6 +112,11 @@ const READ_MAX: TurnMax = TurnMax { bytes: 64 * 1024, steps: 1024 };
 const STEPS_OF_A_WRITE: usize = 64;
 /// Bytes that count as one write more.
 const BYTES_OF_A_WRITE: usize = 8 * 1024;
+/// The same for a slot that is behind: its bytes are gathered for it alone.
+const BYTES_OF_A_READ: usize = 2 * 1024;
+/// Writes that slots which are behind may do before events that have come meanwhile are looked for: some tens of
+/// microseconds, or one write of the largest size.
+pub(super) const READ_SLICE: usize = 16;
 /// Room for a preamble with a place.
 const PREAMBLE_BYTES: usize = 128;
 /// The maximum number of bytes after a request that are discarded. More is an attack, not a
@@ -334,10 +339,14 @@ impl<S: Socket, P: Permit> Shard<S, P> {
 
     fn work_off(&mut self, mut writes: usize) -> bool {
         while writes > 0 && !(self.sweeps.is_empty() && self.ready.is_empty()) {
-            // Sweeps and readers take turns, so that neither waits for all of the other.
+            // Sweeps and readers take turns, so that neither waits for all of the other. Readers are behind
+            // anyway: an event that comes while they read waits for a few of their writes.
             let slice = (writes / 2).max(1);
             writes -= self.sweep(slice).min(writes);
-            writes -= self.read(slice).min(writes);
+            writes -= self.read(slice.min(READ_SLICE)).min(writes);
+            if writes > 0 && !self.ready.is_empty() {
+                self.take_hints();
+            }
         }
         self.note_clear();
         self.pass();
@@ -394,7 +403,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             self.tap.read(key as u32, (&mut cold.reader, &mut after), READ_MAX, |block, index| {
                 gathered.push(block, index, framing);
             });
-        let cost = write_cost(gathered.bytes().len()) + steps / STEPS_OF_A_WRITE;
+        let cost = 1 + gathered.bytes().len() / BYTES_OF_A_READ + steps / STEPS_OF_A_WRITE;
         if gathered.is_empty() {
             hot.room = Room::Some;
         } else {

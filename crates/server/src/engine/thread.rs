@@ -230,6 +230,11 @@ impl Shared {
             let ended = shard.take_ended();
             drop(shard);
             run_hooks(ended);
+            if has_more {
+                // On a busy machine, what is published meanwhile waits for other threads: those that read requests
+                // and sync the journal. They need little time, and would wait for the end of this one's.
+                std::thread::yield_now();
+            }
         }
         Ok(())
     }

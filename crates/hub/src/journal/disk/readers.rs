@@ -84,6 +84,8 @@ impl Queue {
                 }
             };
             job();
+            // Pages are for readers that are behind, and publishers wait for other threads.
+            thread::yield_now();
         }
     }
 }

@@ -14,7 +14,7 @@ use tidings_hub::engine::Tap;
 use tidings_hub::{Client, Draft, Event, Hub, Start, Topic, TopicFilter, View};
 
 use super::super::gathered::Framing;
-use super::super::shard::Shard;
+use super::super::shard::{READ_SLICE, Shard};
 use super::super::slot::{Adopted, Subscription};
 use super::super::socket::Socket;
 use super::super::stream_spec::StreamSpec;
@@ -124,6 +124,19 @@ impl Fixture {
         assert_eq!(crowd % SUBSCRIBERS, 0, "somebody was left out");
         assert!(crowd > 0 && writes.len() == crowd + 1);
         writes.iter().position(|topic| *topic == "alone").unwrap() - published
+    }
+}
+
+#[test]
+fn an_event_that_comes_while_readers_catch_up_waits_for_a_few_of_their_writes() {
+    for after in [1, TURN_WRITES / 2, TURN_WRITES, 5000] {
+        let mut fixture = Fixture::new(&[]);
+        publish(&fixture.log.hub, "crowd");
+        let view = Topic::new("crowd").unwrap().into();
+        fixture.join_view("crowd", &view, &Start::Oldest, SUBSCRIBERS);
+        fixture.publish_after(after);
+        let waited = fixture.waited(after);
+        assert!(waited <= 2 * READ_SLICE, "{waited} writes, after {after}");
     }
 }
 
