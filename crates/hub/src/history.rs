@@ -77,7 +77,7 @@ use self::topics::{Pushed, TopicTable};
 use crate::cursor::{Epoch, Sequence};
 use crate::filter::TopicFilter;
 use crate::grant::Grant;
-use crate::journal::Entry;
+use crate::journal::{DroppedEntries, Entry};
 use crate::topic::Topic;
 use crate::view::View;
 use crate::watch::WatchList;
@@ -112,6 +112,8 @@ pub(crate) struct History {
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
     losses: Losses,
+    /// The newest entries that the journal has dropped, by topic, and the place up to which it knows all of them.
+    dropped: Option<(Sequence, Arc<dyn DroppedEntries>)>,
     counts: Counts,
     pub(crate) shards: Shards,
 }
@@ -181,6 +183,7 @@ impl History {
             is_shared: false,
             released_through: tail,
             losses: Losses::default(),
+            dropped: None,
             counts: Counts::default(),
             shards: Shards::default(),
         }
@@ -188,9 +191,14 @@ impl History {
 
     /// Notes the past that the journal keeps: `oldest` is the place before its oldest entry, and `keeps`
     /// says whether entries can be read from it.
-    pub(crate) fn with_past(mut self, oldest: Sequence, keeps: bool) -> Self {
+    pub(crate) fn with_past(
+        mut self,
+        oldest: Sequence,
+        keeps: bool,
+        dropped: Option<Arc<dyn DroppedEntries>>,
+    ) -> Self {
         self.keeps = keeps;
-        self.raise_floor(oldest);
+        self.drop_through(oldest, dropped);
         self
     }
 

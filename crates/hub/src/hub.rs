@@ -136,7 +136,8 @@ impl Hub {
             opened.oldest
         };
         let history = History::new(opened.epoch, from, config.retention.clone());
-        let history = history.with_past(opened.oldest, keeps).shared(journal.is_shared());
+        let history = history.with_past(opened.oldest, keeps, journal.dropped());
+        let history = history.shared(journal.is_shared());
         let feed = journal.follow(from);
         let clock = Clock::new(now, config.heartbeat_interval);
         let inner = Inner {

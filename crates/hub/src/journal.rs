@@ -79,6 +79,12 @@ pub trait Journal: Send + Sync + 'static {
         None
     }
 
+    /// The newest dropped entries of topics: of all entries up to the latest [`Journal::oldest`], and perhaps of some
+    /// that are about to be dropped. Without it, an entry of any topic may have been dropped.
+    fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
+        None
+    }
+
     /// The place after which about so many bytes of the newest entries are kept. A hub follows the journal
     /// from there when it opens it.
     fn newest(&self, bytes: usize) -> Sequence {
@@ -187,6 +193,13 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Drops entries. The hub decides which; a journal may keep them longer.
     fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>>;
+}
+
+/// The newest entries that a journal has dropped, by topic, as of a moment.
+pub trait DroppedEntries: Send + Sync {
+    /// The newest dropped entry of a topic, or a later place if that is not known. It is asked for with the
+    /// history locked, so it must be cheap.
+    fn newest(&self, topic: &Topic) -> Sequence;
 }
 
 /// The committed entries of a journal, one batch after the other.

@@ -38,7 +38,10 @@ fn on<T>(disk: &SimulatedDisk, test: impl AsyncFnOnce(Hub) -> T) -> T {
 
 fn on_with<T>(disk: &SimulatedDisk, builder: HubBuilder, test: impl AsyncFnOnce(Hub) -> T) -> T {
     let disk_config = DiskConfig::default().with_segment_bytes(64 * 1024);
-    let journal = DiskJournal::with_storage(disk.clone(), disk_config);
+    on_journal(DiskJournal::with_storage(disk.clone(), disk_config), builder, test)
+}
+
+fn on_journal<T>(journal: DiskJournal, builder: HubBuilder, test: impl AsyncFnOnce(Hub) -> T) -> T {
     smol::block_on(async {
         let hub = builder.open(Box::new(journal)).await.unwrap();
         let run = async {
@@ -218,31 +221,53 @@ fn an_unknown_id_is_a_told_gap_and_then_everything() {
     });
 }
 
+/// A journal that keeps little.
+fn little(disk: &SimulatedDisk) -> DiskJournal {
+    let config = DiskConfig::default().with_segment_bytes(16 * 1024).with_bytes_max(128 * 1024);
+    DiskJournal::with_storage(disk.clone(), config)
+}
+
+#[test]
+fn a_reader_of_a_quiet_topic_has_lost_nothing_when_other_topics_are_dropped() {
+    let disk = SimulatedDisk::default();
+    let small = || Hub::builder().config(small());
+    let ids = on_journal(little(&disk), small(), async |hub| {
+        let ids = publish(&hub, "quiet", 0..2).await;
+        publish(&hub, "busy", 0..6_000).await;
+        ids
+    });
+    // Also after a restart.
+    on_journal(little(&disk), small(), async |hub| {
+        let quiet = || View::from(topic("quiet"));
+        let several = || View::new([topic("quiet").into(), topic("unknown").into()]);
+        let mut at_its_end = [quiet(), several()].map(|view| hub.subscribe(view, after(&ids[1])));
+        let mut before = [quiet(), several()].map(|view| hub.subscribe(view, after(&ids[0])));
+        for subscriber in &mut before {
+            assert_eq!(read(subscriber, 1).await, ["gap"]);
+        }
+        publish(&hub, "busy", 0..3_000).await;
+        publish(&hub, "quiet", 2..3).await;
+        for subscriber in at_its_end.iter_mut().chain(&mut before) {
+            assert_eq!(read(subscriber, 1).await, ["2"]);
+        }
+    });
+}
+
 #[test]
 fn what_the_disk_has_dropped_is_a_told_gap() {
     let disk = SimulatedDisk::default();
-    let disk_config =
-        DiskConfig::default().with_segment_bytes(16 * 1024).with_bytes_max(128 * 1024);
-    let journal = DiskJournal::with_storage(disk, disk_config);
-    smol::block_on(async {
-        let hub = Hub::builder().config(small()).open(Box::new(journal.clone())).await.unwrap();
-        let test = async {
-            let ids = publish(&hub, "a", 0..6_000).await;
-            let oldest = journal.oldest().get();
-            assert!(oldest > 1_000);
-            let mut back = hub.subscribe(topic("a"), after(&ids[5]));
-            let found = read(&mut back, 2).await;
-            assert_eq!(found, ["gap".to_owned(), oldest.to_string()]);
-            let mut held = hub.subscribe(topic("a"), after(&ids[oldest as usize + 10]));
-            assert_eq!(read(&mut held, 1).await, [(oldest + 11).to_string()]);
-            let mut all = hub.subscribe(topic("a"), Start::Oldest);
-            assert_eq!(read(&mut all, 1).await, [oldest.to_string()]);
-        };
-        smol::future::or(test, async {
-            hub.run().await.unwrap();
-            unreachable!("a hub is followed until it is dropped")
-        })
-        .await;
+    let journal = little(&disk);
+    on_journal(journal.clone(), Hub::builder().config(small()), async |hub| {
+        let ids = publish(&hub, "a", 0..6_000).await;
+        let oldest = journal.oldest().get();
+        assert!(oldest > 1_000);
+        let mut back = hub.subscribe(topic("a"), after(&ids[5]));
+        let found = read(&mut back, 2).await;
+        assert_eq!(found, ["gap".to_owned(), oldest.to_string()]);
+        let mut held = hub.subscribe(topic("a"), after(&ids[oldest as usize + 10]));
+        assert_eq!(read(&mut held, 1).await, [(oldest + 11).to_string()]);
+        let mut all = hub.subscribe(topic("a"), Start::Oldest);
+        assert_eq!(read(&mut all, 1).await, [oldest.to_string()]);
     });
 }
 

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tidings_hub::journal::{
-    Committing, Content, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture,
-    JournalPage, Lost, Newest, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
+    Committing, Content, DroppedEntries, Durability, Entry, Evict, Feed, Journal, JournalError,
+    JournalFuture, JournalPage, Lost, Newest, NotCommitted, Opened, Outcome, PageMax, Submission,
+    TopicSet,
 };
 use tidings_hub::{
     Epoch, EventId, IdempotencyKey, Now, RetentionRule, Sequence, Time, Topic, TopicLimits, Topics,
@@ -33,6 +34,8 @@ struct State {
     lost: Vec<Lost>,
     /// All that were lost, for pages to report.
     damage: Vec<Lost>,
+    /// The newest dropped event of each topic.
+    dropped: Arc<Dropped>,
     keys: HashMap<IdempotencyKey, Sequence>,
     is_stopped: bool,
     is_unreadable: bool,
@@ -67,6 +70,7 @@ impl SteppedJournal {
             fed: Sequence::ZERO,
             lost: Vec::new(),
             damage: Vec::new(),
+            dropped: Arc::default(),
             keys: HashMap::new(),
             is_stopped: false,
             is_unreadable: false,
@@ -151,7 +155,15 @@ impl SteppedJournal {
         let mut state = self.state();
         let through = through.min(state.tail).max(state.oldest);
         state.oldest = through;
-        state.entries.retain(|sequence, _| *sequence > through);
+        let left = state.entries.split_off(&through.next());
+        let mut dropped = (*state.dropped).clone();
+        for entry in std::mem::replace(&mut state.entries, left).into_values() {
+            if let Content::Event(_) = entry.content {
+                let topics = entry.topics.as_slice().iter().cloned();
+                dropped.0.extend(topics.map(|topic| (topic, entry.sequence)));
+            }
+        }
+        state.dropped = Arc::new(dropped);
     }
 
     /// Loses an entry.
@@ -319,6 +331,15 @@ impl State {
     }
 }
 
+#[derive(Clone, Debug, Default)]
+struct Dropped(HashMap<Topic, Sequence>);
+
+impl DroppedEntries for Dropped {
+    fn newest(&self, topic: &Topic) -> Sequence {
+        self.0.get(topic).copied().unwrap_or_default()
+    }
+}
+
 /// The size of an entry, as a limit on bytes counts it.
 fn size_of(entry: &Entry) -> usize {
     let names = entry.topics.as_slice().iter().map(|topic| topic.as_str().len()).sum::<usize>();
@@ -358,6 +379,10 @@ impl Journal for SteppedJournal {
 
     fn is_shared(&self) -> bool {
         self.state().is_shared
+    }
+
+    fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
+        Some(Arc::clone(&self.state().dropped) as Arc<dyn DroppedEntries>)
     }
 
     fn newest(&self, _bytes: usize) -> Sequence {

@@ -8,6 +8,7 @@ use super::late_losses::LateLoss;
 use super::topics::LetGo;
 use super::{Block, History, Kind, TopicKey};
 use crate::cursor::Sequence;
+use crate::journal::DroppedEntries;
 
 /// Entries that one call looks at for their age at most, so that no publisher waits long.
 const EXPIRE_ENTRIES_MAX: usize = 1024;
@@ -118,6 +119,16 @@ impl History {
                 self.evict_oldest_of(key, LetGo::Event);
             }
         }
+    }
+
+    /// Notes that the journal has dropped everything up to a place.
+    pub(crate) fn drop_through(
+        &mut self,
+        oldest: Sequence,
+        dropped: Option<Arc<dyn DroppedEntries>>,
+    ) {
+        self.dropped = dropped.map(|dropped| (oldest, dropped));
+        self.raise_floor(oldest);
     }
 
     /// Notes that everything up to a place can no longer be read.

@@ -1,5 +1,7 @@
 //! Losses that concern every topic: the entries before the journal's oldest one, and damage.
 
+use std::collections::VecDeque;
+
 use super::EvictionStamp;
 use crate::cursor::Sequence;
 
@@ -9,6 +11,8 @@ pub(super) struct Losses {
     /// Everything up to this place is lost.
     floor: Sequence,
     floor_at: EvictionStamp,
+    /// The latest such places, with when they were noted: what was lost before a reader was told of a gap is told.
+    floors: VecDeque<(EvictionStamp, Sequence)>,
     /// The last entries of damaged parts, with when they were found.
     damaged: Vec<(Sequence, EvictionStamp)>,
     /// When the latest loss was found. Most readers have been told of it, and need not look at the others.
@@ -17,6 +21,8 @@ pub(super) struct Losses {
 
 /// Maximum number of damaged parts that are told apart. Beyond it, the two oldest are merged into one.
 const DAMAGED_MAX: usize = 1000;
+/// Number of earlier floors: each is a segment of a journal, or some of its events that became too old.
+const FLOORS_MAX: usize = 256;
 
 impl Losses {
     /// The place up to which everything is lost.
@@ -26,6 +32,10 @@ impl Losses {
 
     pub(super) fn raise_floor(&mut self, floor: Sequence, at: EvictionStamp) {
         (self.floor, self.floor_at, self.newest_at) = (floor, at, at);
+        if self.floors.len() == FLOORS_MAX {
+            self.floors.pop_front();
+        }
+        self.floors.push_back((at, floor));
     }
 
     /// Notes a damaged part that ends with an entry. Parts that are known are not told again.
@@ -45,18 +55,21 @@ impl Losses {
     }
 
     /// Returns whether something after a place is lost that was not told at a stamp. The floor counts only
-    /// for a view that has entries beneath the history, after that place.
+    /// for a view of which entries after a place may have been dropped, as `is_dropped` says.
     pub(super) fn is_lost(
         &self,
         after: Sequence,
         told_at: EvictionStamp,
-        has_released: impl FnOnce() -> bool,
+        is_dropped: impl FnOnce(Sequence) -> bool,
     ) -> bool {
         if self.newest_at <= told_at {
             return false;
         }
         self.damaged.iter().any(|(last, at)| *last > after && *at > told_at)
-            || (self.floor > after && self.floor_at > told_at && has_released())
+            || (self.floor > after && self.floor_at > told_at && {
+                let told = self.floors.iter().rev().find(|(at, _)| *at <= told_at);
+                is_dropped(told.map_or(after, |(_, floor)| after.max(*floor)))
+            })
     }
 }
 
@@ -73,7 +86,7 @@ mod tests {
                 .collect();
         let mut losses = Losses::default();
         let is_lost = |losses: &Losses, after, told_at: usize| {
-            losses.is_lost(sequence(after), stamps[told_at], || after != 7)
+            losses.is_lost(sequence(after), stamps[told_at], |_| after != 7)
         };
         assert!(!is_lost(&losses, 0, 0));
         losses.raise_floor(sequence(10), stamps[1]);
@@ -96,6 +109,6 @@ mod tests {
             losses.damage(Sequence::new(number).unwrap(), stamp);
         }
         assert_eq!(losses.damaged.len(), DAMAGED_MAX);
-        assert!(losses.is_lost(Sequence::ZERO, EvictionStamp::default(), || false));
+        assert!(losses.is_lost(Sequence::ZERO, EvictionStamp::default(), |_| false));
     }
 }

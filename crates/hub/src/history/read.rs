@@ -147,8 +147,26 @@ impl History {
     }
 
     /// Returns whether something after the position may have been lost since the reader looked for losses.
-    pub(crate) fn has_lost_more(&self, position: &ReadPosition) -> bool {
-        self.losses.is_lost(position.after, position.told_at, || true)
+    pub(crate) fn has_lost_more(&self, view: &Resolved, position: &ReadPosition) -> bool {
+        let reach = Reach::of(view);
+        let is_dropped = |after| self.is_dropped(&reach, after);
+        self.losses.is_lost(position.after, position.told_at, is_dropped)
+    }
+
+    /// Returns whether a view may have lost an entry after a place that is before the floor.
+    fn is_dropped(&self, reach: &Reach<'_>, after: Sequence) -> bool {
+        let keys = match reach {
+            Reach::One(key) => std::slice::from_ref(key),
+            Reach::Several(keys) => keys,
+            Reach::Found(_) | Reach::All(_) => return self.is_behind_in(reach, after),
+        };
+        // Above what the journal has dropped, entries may be too old.
+        let floor = self.floor();
+        let known = self.dropped.as_ref().filter(|(through, _)| *through >= floor);
+        keys.iter().any(|&key| match (known, self.topics.get(key)) {
+            (Some((_, dropped)), Some(state)) => dropped.newest(&state.name) > after,
+            _ => self.topics.released_through(key) > after,
+        })
     }
 
     /// Returns whether the view may have entries after a place that the history no longer holds.
@@ -194,7 +212,7 @@ impl History {
     ) -> Option<bool> {
         let ReadPosition { after, told_at, .. } = *position;
         // First, because a look that pauses counts the evictions that it has looked at as told.
-        if self.losses.is_lost(after, told_at, || self.is_behind_in(reach, after)) {
+        if self.losses.is_lost(after, told_at, |after| self.is_dropped(reach, after)) {
             return Some(true);
         }
         // What the journal alone keeps is looked at as it is read: other topics of the view may still have it.

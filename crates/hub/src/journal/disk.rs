@@ -8,7 +8,7 @@
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
 //! records; `catalog` holds all segments; `portion`, `appender` and `seal` write, `cleaning` and
 //! `cleaned` write again; `survey` and `recovery` open; `fetch`, `lookup`, `read` and `newest` read;
-//! `notes` keeps what outlives entries; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
+//! `notes` and `dropped` keep what outlives entries; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
 //! Only these last five use threads, so the rest behaves the same in every run.
 //!
 //! A hub follows this journal from its newest entries on, and reads older ones by pages.
@@ -24,6 +24,7 @@ mod cleaner;
 mod cleaning;
 mod create;
 mod damage;
+mod dropped;
 mod feed;
 mod fetch;
 mod folder;
@@ -86,8 +87,8 @@ pub use self::storage::{Access, Storage, StorageFile, StorageLock};
 use self::survey::{failed, refused};
 use self::writer::{Broken, Writer};
 use super::{
-    Committing, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture, JournalPage,
-    NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
+    Committing, DroppedEntries, Durability, Entry, Evict, Feed, Journal, JournalError,
+    JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
 use crate::cursor::Sequence;
 use crate::history::{RetentionRule, TopicLimits};
@@ -408,6 +409,10 @@ impl Journal for DiskJournal {
 
     fn oldest(&self) -> Option<Sequence> {
         Some(Self::oldest(self))
+    }
+
+    fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
+        self.open_state().map(|open| open.catalog.dropped() as Arc<dyn DroppedEntries>)
     }
 
     fn newest(&self, bytes: usize) -> Sequence {

@@ -104,7 +104,7 @@ impl ReaderState {
         let (topics, from, released) = {
             let history = hub.read();
             // What the journal has dropped meanwhile is told before anything after it is read.
-            if history.has_lost_more(&self.position(after)) {
+            if history.has_lost_more(&self.resolved, &self.position(after)) {
                 return Err(Read::Full);
             }
             let from = after.max(history.floor());

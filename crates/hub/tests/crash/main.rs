@@ -12,6 +12,7 @@ mod cleaning;
 mod crashes;
 mod damaged;
 mod disk;
+mod dropped;
 mod failures;
 mod fixture;
 mod keys;

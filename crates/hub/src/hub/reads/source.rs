@@ -26,7 +26,7 @@ impl Source<'_> {
         if let Some(oldest) = self.journal.oldest()
             && self.history.read().floor() < oldest
         {
-            self.history.write().raise_floor(oldest);
+            self.history.write().drop_through(oldest, self.journal.dropped());
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 
 use super::damage::Damage;
+use super::dropped::Dropped;
 use super::head::Head;
 use super::segment::Segment;
 use super::storage::{Failure, Storage};
@@ -22,6 +23,8 @@ pub(super) struct Catalog {
     damage: Mutex<Vec<Damage>>,
     /// The rules of topics, once they are known.
     rules: OnceLock<Vec<RetentionRule>>,
+    /// The newest removed records of topics.
+    dropped: Mutex<Arc<Dropped>>,
     /// Held while files are removed or replaced.
     changing: Mutex<()>,
     /// How often segments were replaced.
@@ -41,12 +44,15 @@ impl Catalog {
         damage: Vec<Damage>,
     ) -> Self {
         let tail = segments.back().map_or(Sequence::ZERO, |segment| segment.last());
+        let oldest = segments.front().map_or(Sequence::ZERO, |segment| segment.base.before());
+        let dropped = Dropped::read(&*storage, head.identity, oldest);
         Self {
             storage,
             head,
             segments: RwLock::new(segments),
             damage: Mutex::new(damage),
             rules: OnceLock::new(),
+            dropped: Mutex::new(Arc::new(dropped)),
             changing: Mutex::default(),
             replaced: AtomicU64::new(0),
             tail: AtomicU64::new(tail.get()),
@@ -73,6 +79,12 @@ impl Catalog {
     /// Returns the place before the oldest record.
     pub(super) fn oldest(&self) -> Sequence {
         self.segments.read().front().map_or(Sequence::ZERO, |segment| segment.base.before())
+    }
+
+    /// Returns the newest removed records of topics: of all records up to [`Catalog::oldest`] as it was before, and
+    /// perhaps of more.
+    pub(super) fn dropped(&self) -> Arc<Dropped> {
+        Arc::clone(&self.dropped.lock())
     }
 
     /// Returns the place before the newest segments that have so many bytes together.
@@ -123,21 +135,36 @@ impl Catalog {
         is_due: impl FnOnce(&Segment) -> bool,
     ) -> Result<bool, Failure> {
         let _changing = self.changing.lock();
-        let first = {
+        let (first, end) = {
             let segments = self.segments.read();
-            match segments.front() {
-                Some(first) if segments.len() > 1 => Arc::clone(first),
+            match (segments.front(), segments.get(1)) {
+                (Some(first), Some(next)) => (Arc::clone(first), next.base.before()),
                 _ => return Ok(false),
             }
         };
         if !first.is_complete() || !is_due(&first) {
             return Ok(false);
         }
+        self.note_dropped(&first, end)?;
         self.storage.remove(&first.name()).map_err(Failure::Refused)?;
         // Synced for each segment: otherwise a crash could restore an older segment but not a newer one.
         self.storage.sync_folder().map_err(Failure::Broken)?;
         self.segments.write().pop_front();
         Ok(true)
+    }
+
+    /// Notes the newest records of the topics of a segment that is about to be removed. `end` is its last sequence, or
+    /// that of what is missing behind it.
+    fn note_dropped(&self, segment: &Segment, end: Sequence) -> Result<(), Failure> {
+        let mut dropped = (*self.dropped()).clone();
+        dropped.add(segment, &*self.storage, end);
+        let written = dropped.write(&*self.storage);
+        *self.dropped.lock() = Arc::new(dropped);
+        match written.map_err(Failure::of_write) {
+            // There is no room for it until the segment is gone.
+            Ok(()) | Err(Failure::Refused(_)) => Ok(()),
+            Err(broken) => Err(broken),
+        }
     }
 
     /// Returns the sealed segments, the oldest first.
