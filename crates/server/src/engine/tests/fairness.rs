@@ -197,7 +197,7 @@ fn a_turn_ends_after_so_many_entries_however_few_of_them_a_pattern_matches() {
     /// The steps that count as writes, and those that the last slot of a turn may take.
     const STEPS_OF_A_TURN: usize = TURN_WRITES * 64 + 1024;
     let mut fixture = Fixture::new(&[]);
-    (0..EVENTS).for_each(|n| publish(&fixture.log.hub, &format!("crowded/{}", n % 100)));
+    (0..EVENTS).for_each(|n| publish(&fixture.log.hub, &format!("crowded/{}", n % 2000)));
     // Patterns that begin with a wildcard have to ask all topics, which are too many.
     let filters = ["*/none", "*/nothing/**"].map(|text| TopicFilter::pattern(text).unwrap());
     fixture.join_view("pattern", &View::new(filters), &Start::Oldest, READERS);
