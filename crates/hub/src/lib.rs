@@ -98,6 +98,7 @@ mod streams;
 mod subscriber;
 mod time;
 mod topic;
+mod topic_stream;
 mod via;
 mod view;
 mod watch;
@@ -132,6 +133,7 @@ pub use crate::streams::{
 pub use crate::subscriber::{Found, Subscriber};
 pub use crate::time::{Now, Time};
 pub use crate::topic::{InvalidTopic, Topic};
+pub use crate::topic_stream::TopicStream;
 pub use crate::via::{InvalidVia, Via};
 pub use crate::view::View;
 

@@ -158,3 +158,68 @@ fn marks_of_another_node_decide_as_those_of_this_one() {
     commit(&mut streams, 2, StreamMark::End(close));
     assert_eq!(streams.check_event(&TOPIC), refused(StreamRefused::Ended));
 }
+
+/// A request at random. Few values, so that they often meet.
+fn any_request(rng: &mut fastrand::Rng) -> (Append, u64) {
+    let producer = match rng.u8(..3) {
+        0 => producer(["p", "q"][rng.usize(..2)], rng.u64(..3), rng.u64(..3)),
+        _ => None,
+    };
+    let end = rng.bool().then_some(EndNotice::Event).filter(|_| rng.bool());
+    let begin = (rng.u8(..4) == 0).then(StreamOptions::default);
+    (Append { begin, end, producer, ..Append::default() }, rng.u64(..3))
+}
+
+/// Applies what a request adds to a journal, and keeps it.
+fn commit_all(streams: &mut Streams, entries: &mut Vec<Entry>, contents: Vec<Content>) {
+    for content in contents {
+        let next = at(entries.len() as u64 + 1);
+        let mut entry = Entry::new(next, Time::default(), TOPIC.into(), content);
+        streams.apply(&mut entry, 0);
+        entries.push(entry);
+    }
+    streams.note_answer(&TOPIC, Ok(at(entries.len().max(1) as u64)));
+}
+
+#[test]
+fn a_machine_that_was_restored_from_the_entries_decides_as_the_one_that_made_them() {
+    let seed = fastrand::u64(..);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    for _ in 0..200 {
+        let (mut streams, mut entries) = (Streams::default(), Vec::new());
+        for _ in 0..rng.usize(1..12) {
+            let (request, events) = any_request(&mut rng);
+            if rng.u8(..8) == 0
+                && let Some(mark) = streams.stop(&TOPIC, None, 0)
+            {
+                commit_all(&mut streams, &mut entries, vec![Content::Stream(mark)]);
+            }
+            let Verdict::Accept { before, after } = streams.decide(&TOPIC, &request, events, 0)
+            else {
+                continue;
+            };
+            if streams.get(&TOPIC).is_none() {
+                continue;
+            }
+            let mut contents: Vec<_> = before.into_iter().map(Content::Stream).collect();
+            let event = || Content::Event(tidings_proto::Event::new("x"));
+            contents.extend((0..events).map(|_| event()));
+            contents.extend(after.map(Content::Stream));
+            commit_all(&mut streams, &mut entries, contents);
+        }
+        let mut restored = Streams::default();
+        for entry in &mut entries.clone() {
+            restored.restore(entry, Time::default(), 0);
+        }
+        let shown =
+            |streams: &Streams| streams.iter().next().map(|(_, stream)| format!("{stream:?}"));
+        assert_eq!(shown(&restored), shown(&streams), "seed {seed}");
+        for _ in 0..20 {
+            let (request, events) = any_request(&mut rng);
+            let request = Append { begin: None, end: None, ..request };
+            assert_eq!(restored.check_event(&TOPIC), streams.check_event(&TOPIC), "seed {seed}");
+            let decided = streams.decide(&TOPIC, &request, events, 0);
+            assert_eq!(restored.decide(&TOPIC, &request, events, 0), decided, "seed {seed}");
+        }
+    }
+}
