@@ -39,6 +39,15 @@ impl ServedJournal {
         self.on_disk().map(DiskJournal::damage).unwrap_or_default()
     }
 
+    /// Returns whether the hub is far behind what other hubs have committed.
+    pub(crate) fn is_behind(&self) -> bool {
+        match self {
+            Self::Disk(_) => false,
+            #[cfg(feature = "nats")]
+            Self::Nats(journal) => journal.stats().is_behind(),
+        }
+    }
+
     /// The subjects that other hubs have revoked since the last call.
     pub(crate) fn take_revoked(&self) -> Vec<(Subject, Time)> {
         match self {

@@ -45,6 +45,9 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
 pub(crate) fn ready(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
     request.query(&[])?;
     let (status, text) = match context.phase() {
+        Phase::Serving if context.journal.as_ref().is_some_and(ServedJournal::is_behind) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "behind")
+        }
         Phase::Serving => (StatusCode::OK, "ready"),
         Phase::Draining | Phase::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
     };
