@@ -23,9 +23,11 @@ use crate::time::{Time, millis};
 use crate::topic::Topic;
 
 /// The streams of all topics that have one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Streams {
     topics: HashMap<Topic, TopicStream>,
+    /// Beyond so many topics, ended streams are forgotten early, and without any, beginnings are refused.
+    topics_max: usize,
     /// No stream has something due before this time.
     due_at: u64,
     /// The number of the latest turn.
@@ -151,6 +153,16 @@ impl TopicStream {
     }
 }
 
+/// About half a gigabyte of memory.
+const TOPICS_MAX: usize = 1_000_000;
+
+impl Default for Streams {
+    fn default() -> Self {
+        let (topics, woken) = (HashMap::new(), Vec::new());
+        Self { topics, topics_max: TOPICS_MAX, due_at: 0, turns: 0, woken }
+    }
+}
+
 impl Verdict {
     const ACCEPT: Self = Self::Accept { before: Vec::new(), after: None };
 }
@@ -190,6 +202,23 @@ impl Streams {
         }
     }
 
+    /// Returns whether there is room for one more topic. If not, the quarter of the streams that have ended and
+    /// would be forgotten first is forgotten.
+    fn has_room(&mut self) -> bool {
+        if self.topics.len() < self.topics_max {
+            return true;
+        }
+        let is_idle = |it: &TopicStream| !it.decided.is_open && it.under_way == 0;
+        let ended = self.topics.values().filter(|stream| is_idle(stream));
+        let mut dates: Vec<_> = ended.map(|stream| stream.decided.expires_at).collect();
+        if !dates.is_empty() {
+            let quarter = dates.len() / 4;
+            let (_, &mut last, _) = dates.select_nth_unstable(quarter);
+            self.topics.retain(|_, it| !is_idle(it) || it.decided.expires_at > last);
+        }
+        self.topics.len() < self.topics_max
+    }
+
     /// Decides a request for a topic, with so many events.
     pub(crate) fn decide(
         &mut self,
@@ -198,6 +227,9 @@ impl Streams {
         events: u64,
         now: u64,
     ) -> Verdict {
+        if request.begin.is_some() && !self.topics.contains_key(topic) && !self.has_room() {
+            return Verdict::Unsettled(Failure::NotCommitted(NotCommitted::Full));
+        }
         let found = self.topics.get_mut(topic);
         if let Some(failure) = found.as_ref().and_then(|stream| stream.failed) {
             return Verdict::Unsettled(failure);

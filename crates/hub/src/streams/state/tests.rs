@@ -223,3 +223,26 @@ fn a_machine_that_was_restored_from_the_entries_decides_as_the_one_that_made_the
         }
     }
 }
+
+#[test]
+fn too_many_streams_are_forgotten_if_they_have_ended_and_refused_if_not() {
+    let mut streams = Streams { topics_max: 4, ..Streams::default() };
+    let topic = |number: u64| Topic::new(&format!("c/{number}")).unwrap();
+    let whole = Append { end: Some(EndNotice::Event), ..begin(None) };
+    for number in 0..4 {
+        streams.decide(&topic(number), &whole, 0, number);
+        streams.note_answer(&topic(number), Ok(at(1)));
+    }
+    assert!(is_accepted(&streams.decide(&topic(4), &begin(None), 0, 4)));
+    let held = |streams: &Streams| {
+        (0..9).filter(|&number| streams.get(&topic(number)).is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(held(&streams), [2, 3, 4]);
+    for number in 5..8 {
+        assert!(is_accepted(&streams.decide(&topic(number), &begin(None), 0, number)));
+    }
+    let full = Verdict::Unsettled(Failure::NotCommitted(NotCommitted::Full));
+    assert_eq!(streams.decide(&topic(8), &begin(None), 0, 8), full);
+    // A topic that has a stream needs no more room.
+    assert!(is_accepted(&streams.decide(&topic(7), &begin(None), 0, 8)));
+}
