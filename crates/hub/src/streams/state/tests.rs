@@ -227,7 +227,7 @@ fn a_machine_that_was_restored_from_the_entries_decides_as_the_one_that_made_the
 #[test]
 fn too_many_streams_are_forgotten_if_they_have_ended_and_refused_if_not() {
     let mut streams = Streams { topics_max: 4, ..Streams::default() };
-    let topic = |number: u64| Topic::new(&format!("c/{number}")).unwrap();
+    let topic = |number: u64| Topic::new(format!("c/{number}")).unwrap();
     let whole = Append { end: Some(EndNotice::Event), ..begin(None) };
     for number in 0..4 {
         streams.decide(&topic(number), &whole, 0, number);
