@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use tokio::io::AsyncReadExt as _;
 
-use crate::harness::{Running, Stream, Whole, send_chunk, start};
+use crate::harness::{Running, Stream, Whole, send_chunk, start, start_with};
 
 async fn post(server: &Running, path: &str, body: &str) -> Whole {
     let answer = server.post(path, body.to_owned()).answer().await;
@@ -268,6 +268,25 @@ async fn a_body_that_breaks_off_leaves_the_stream_open_for_the_grace() {
         }
     }
     assert!(end_of(&mut reader).await.starts_with(r#"{"reason":"aborted","events":1"#));
+}
+
+/// A model thinks for minutes; after one its server was given up, and the stream aborted.
+#[tokio::test]
+async fn a_piped_body_may_be_silent_for_longer_than_others() {
+    let server = start_with(|config, _| config.body_timeout = Duration::from_millis(500)).await;
+    let path = "/events?topic=c/1&begin&end";
+    let mut piped = server.stalled(path, "text/event-stream", "data: a\n\n").await;
+    let path = "/events?topic=other";
+    let mut other = server.stalled(path, "text/event-stream", "data: a\n\n").await;
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    send_chunk(&mut piped, "data: b\n\n").await;
+    send_chunk(&mut piped, "").await;
+    let mut status = [0; 12];
+    piped.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 201");
+    assert_eq!(state_of(&server, "c/1").await["state"], "done");
 }
 
 #[tokio::test]

@@ -73,7 +73,10 @@ pub(crate) async fn events(
         accept_events(&context.hub)?;
         context.tick();
         match Piped::begin(&context.hub, topic, append).await? {
-            Ok(piped) => ingest = ingest.into_stream(piped),
+            Ok(piped) => {
+                request.body.allow_silence();
+                ingest = ingest.into_stream(piped);
+            }
             Err(answer) => return Ok(answer),
         }
     }

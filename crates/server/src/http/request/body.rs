@@ -68,6 +68,12 @@ impl RequestBody {
         Self { progress_at: Some(Instant::now()), activity: Some(activity), ..self }
     }
 
+    /// Lets a body that is piped into a topic's stream be silent for ten times as long: a model thinks for
+    /// minutes, and its server has nothing to send meanwhile.
+    pub(crate) fn allow_silence(&mut self) {
+        self.timeout = self.timeout.saturating_mul(10);
+    }
+
     /// Counts the bytes that are held for the body in a budget.
     pub(crate) fn within(mut self, budget: &Arc<Budget>) -> Self {
         let is_small = self.bytes_at_least() <= SMALL_BYTES_MAX as u64;
