@@ -33,6 +33,7 @@ mod routes;
 mod shape;
 mod shutdown;
 mod stalls;
+mod stream_lines;
 mod streams;
 mod subscribers;
 mod tls;

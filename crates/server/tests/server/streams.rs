@@ -194,14 +194,14 @@ async fn a_beginning_and_an_end_that_are_sent_again_with_their_key_are_answered_
 }
 
 /// The end of a stream as a reader is told it.
-async fn end_of(stream: &mut Stream) -> String {
+pub(crate) async fn end_of(stream: &mut Stream) -> String {
     let end = stream.event().await;
     assert_eq!(end.event_type(), "end");
     while stream.read().await {}
     end.data().to_owned()
 }
 
-async fn state_of(server: &Running, topic: &str) -> serde_json::Value {
+pub(crate) async fn state_of(server: &Running, topic: &str) -> serde_json::Value {
     let list = server.get(&format!("/streams?topic={topic}")).answer().await.json();
     list["streams"][0].clone()
 }

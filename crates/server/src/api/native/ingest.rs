@@ -1,30 +1,46 @@
 //! Publishes the events of a body while the body arrives.
 
+use std::mem;
+
 use bytes::Bytes;
-use http::Response;
-use tidings_hub::Draft;
+use http::{Response, StatusCode};
+use tidings_hub::{Cursor, Draft};
 use tokio::time::sleep;
 
+use super::json_event::JsonObject;
 use super::marks::Marks;
-use super::piped::Piped;
+use super::piped::{Piped, topic_of};
 use super::report::Report;
+use super::stream_append::name_stream;
 use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::{Caller, RequestBody};
 use crate::http::respond::accept_events;
 use crate::turn::{TURN_BYTES, Turn};
 
+/// A part of a body.
+pub(super) enum BodyItem {
+    Event(Draft),
+    /// An object that begins or ends its topic's stream.
+    Append(Box<JsonObject>),
+}
+
+impl From<Draft> for BodyItem {
+    fn from(draft: Draft) -> Self {
+        Self::Event(draft)
+    }
+}
+
 /// Reads events from a body while the body arrives.
 pub(super) trait EventReader: Send {
-    /// Reads a chunk and appends the events that it completes; stops at the first event that cannot
-    /// be published.
-    fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem>;
+    /// Reads a chunk and appends what it completes; stops at the first event that cannot be published.
+    fn read(&mut self, chunk: &[u8], items: &mut Vec<BodyItem>) -> Result<(), Problem>;
 
     /// The bytes that are kept of an event whose end has not arrived.
     fn unfinished_bytes(&self) -> usize;
 
     /// Reads the remainder at the end of the body.
-    fn end(&mut self, drafts: &mut Vec<Draft>) -> Result<(), Problem>;
+    fn end(&mut self, items: &mut Vec<BodyItem>) -> Result<(), Problem>;
 }
 
 /// A streamed request on its way into the hub.
@@ -35,11 +51,15 @@ pub(super) struct Ingest<'a> {
     report: Report,
     /// The stream that the events belong to, if the request is about one.
     piped: Option<Piped<'a>>,
+    /// How many objects have begun or ended streams, and where the newest of these streams begins.
+    appended: u64,
+    begun: Option<Cursor>,
 }
 
 impl<'a> Ingest<'a> {
     pub(super) fn new(context: &'a Context, caller: &'a Caller, marks: Marks) -> Self {
-        Self { context, caller, marks, report: Report::default(), piped: None }
+        let (report, piped, begun) = (Report::default(), None, None);
+        Self { context, caller, marks, report, piped, appended: 0, begun }
     }
 
     /// Publishes to this stream.
@@ -54,12 +74,19 @@ impl<'a> Ingest<'a> {
         mut reader: Box<dyn EventReader>,
     ) -> Response<Bytes> {
         let mut response = match self.publish(body, &mut *reader).await {
-            Ok(()) => self.report.into_response(),
+            Ok(()) => {
+                let mut response = self.report.into_response();
+                if self.appended > 0 {
+                    *response.status_mut() = StatusCode::CREATED;
+                }
+                response
+            }
             Err(problem) => {
                 self.context.metrics.refused(problem.kind());
                 self.report.into_refusal(problem)
             }
         };
+        name_stream(&mut response, self.begun);
         if let Some(piped) = &self.piped {
             piped.name(&mut response);
         }
@@ -88,16 +115,16 @@ impl<'a> Ingest<'a> {
         let mut turn = Turn::default();
         while let Some(chunk) = self.chunk(body).await? {
             for portion in chunk.chunks(TURN_BYTES) {
-                let mut drafts = Vec::new();
-                let read = reader.read(portion, &mut drafts);
+                let mut items = Vec::new();
+                let read = reader.read(portion, &mut items);
                 let read = read.and(body.hold(reader.unfinished_bytes()));
-                self.commit_until(drafts, read).await?;
+                self.commit_until(items, read).await?;
                 turn.spend(portion.len()).await;
             }
         }
-        let mut drafts = Vec::new();
-        let read = reader.end(&mut drafts);
-        self.commit_until(drafts, read).await?;
+        let mut items = Vec::new();
+        let read = reader.end(&mut items);
+        self.commit_until(items, read).await?;
         match &mut self.piped {
             Some(piped) => piped.finish().await,
             None => Ok(()),
@@ -107,9 +134,20 @@ impl<'a> Ingest<'a> {
     /// Commits the events before the first refused one; they stay published.
     async fn commit_until(
         &mut self,
-        drafts: Vec<Draft>,
+        items: Vec<BodyItem>,
         read: Result<(), Problem>,
     ) -> Result<(), Problem> {
+        let mut drafts = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                BodyItem::Event(draft) => drafts.push(draft),
+                BodyItem::Append(object) => {
+                    self.commit(mem::take(&mut drafts)).await?;
+                    let appended = self.append(*object).await;
+                    appended.map_err(|problem| self.report.place(problem))?;
+                }
+            }
+        }
         self.commit(drafts).await?;
         read.map_err(|problem| self.report.place(problem))
     }
@@ -127,12 +165,7 @@ impl<'a> Ingest<'a> {
             drafts.truncate(index);
         }
         if !drafts.is_empty() {
-            // A publisher that is too fast waits, as for a journal that is slow.
-            while let Err(wait) = self.context.room_for_events(self.caller, drafts.len()) {
-                sleep(wait).await;
-            }
-            accept_events(&self.context.hub)?;
-            self.context.tick();
+            self.wait_for_room(drafts.len()).await?;
             let published = match &self.piped {
                 Some(piped) => piped.publish(drafts).await?,
                 None => hub.publish_all(drafts).await?,
@@ -144,6 +177,33 @@ impl<'a> Ingest<'a> {
             None => Ok(()),
         }
     }
+
+    /// Makes a request to its topic's stream of an object, after everything before it.
+    async fn append(&mut self, object: JsonObject) -> Result<(), Problem> {
+        let topic = topic_of(&object.topics)?;
+        self.caller.access().may_publish(object.topics.as_slice())?;
+        // The keys of beginnings and ends are compared with each other alone.
+        let key = self.marks.key.as_ref().map(|key| key.at(self.appended));
+        let append = object.append(None, key);
+        let draft = object.draft.map(|draft| self.marks.put_on(draft, self.report.committed));
+        self.wait_for_room(1).await?;
+        let appending = self.context.hub.append(topic, &append, draft.into_iter().collect());
+        let appended = appending.await?;
+        self.report.count(appended.published);
+        self.appended += 1;
+        self.begun = appended.begin.or(self.begun);
+        Ok(())
+    }
+
+    /// A publisher that is too fast waits, as for a journal that is slow.
+    async fn wait_for_room(&self, events: usize) -> Result<(), Problem> {
+        while let Err(wait) = self.context.room_for_events(self.caller, events) {
+            sleep(wait).await;
+        }
+        accept_events(&self.context.hub)?;
+        self.context.tick();
+        Ok(())
+    }
 }
 
 /// Reads a body that comes in two chunks; returns the data of its events, and the problem that ended
@@ -154,12 +214,15 @@ pub(super) fn read_cut(
     text: &[u8],
     cut: usize,
 ) -> (Vec<String>, Option<Problem>) {
-    let mut drafts = Vec::new();
+    let mut items = Vec::new();
     let (first, second) = text.split_at(cut);
     let read = reader
-        .read(first, &mut drafts)
-        .and_then(|()| reader.read(second, &mut drafts))
-        .and_then(|()| reader.end(&mut drafts));
-    let data = drafts.iter().map(|draft| draft.event().data().to_owned()).collect();
-    (data, read.err())
+        .read(first, &mut items)
+        .and_then(|()| reader.read(second, &mut items))
+        .and_then(|()| reader.end(&mut items));
+    let data = |item: &BodyItem| match item {
+        BodyItem::Event(draft) => draft.event().data().to_owned(),
+        BodyItem::Append(object) => format!("{object:?}"),
+    };
+    (items.iter().map(data).collect(), read.err())
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use memchr::memchr_iter;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tidings_hub::{Draft, EndNotice, InvalidVia, Topics, Via};
+use tidings_hub::{
+    Append, Draft, EndNotice, IdempotencyKey, InvalidVia, Producer, StreamOptions, Topics, Via,
+};
 
 use super::event_parts::EventParts;
 use crate::http::problem::{Problem, ProblemKind};
@@ -59,6 +61,12 @@ impl JsonObject {
     /// Returns whether it marks its topic's stream.
     pub(super) fn has_marks(&self) -> bool {
         self.begin || self.end.is_some()
+    }
+
+    /// Its request to its topic's stream, beside its event.
+    pub(super) fn append(&self, producer: Option<Producer>, key: Option<IdempotencyKey>) -> Append {
+        let begin = self.begin.then(StreamOptions::default);
+        Append { begin, end: self.end, producer, key, stream: None }
     }
 }
 
@@ -118,8 +126,8 @@ pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem
     match object.draft {
         Some(draft) if object.end.is_none() && !object.begin => Ok(draft),
         _ => {
-            let why =
-                "\"begin\" and \"end\" are for an object that is sent alone, as application/json";
+            let why = "an array, which is published entirely or not at all, has no \"begin\" and \"end\": \
+                       send the object alone, or an object a line as application/x-ndjson";
             Err(Problem::invalid_event(why))
         }
     }

@@ -1,12 +1,10 @@
 //! Bodies whose lines are events.
 
-use memchr::memchr;
-use tidings_hub::Draft;
-
-use super::ingest::EventReader;
+use super::ingest::{BodyItem, EventReader};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::without_mark;
 use crate::work;
+use memchr::memchr;
 
 /// Makes an event of a line.
 pub(super) trait LineFormat: Send {
@@ -14,7 +12,7 @@ pub(super) trait LineFormat: Send {
     fn line_bytes_max(&self) -> usize;
 
     /// The event of the line with this number, counted from one; `None` for a line to skip.
-    fn draft(&self, line: &[u8], number: usize) -> Result<Option<Draft>, Problem>;
+    fn item(&self, line: &[u8], number: usize) -> Result<Option<BodyItem>, Problem>;
 }
 
 /// Cuts a body into lines. A line ends with LF; the last one need not.
@@ -32,12 +30,12 @@ impl<F: LineFormat> Lines<F> {
         Self { format, unfinished: Vec::new(), count: 0 }
     }
 
-    fn line(&mut self, line: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem> {
+    fn line(&mut self, line: &[u8], items: &mut Vec<BodyItem>) -> Result<(), Problem> {
         self.count += 1;
         let number = self.count;
         let line = if number == 1 { without_mark(line) } else { line };
-        let draft = self.format.draft(line, number);
-        drafts.extend(draft.map_err(|problem| problem.or_with("line", number))?);
+        let item = self.format.item(line, number);
+        items.extend(item.map_err(|problem| problem.or_with("line", number))?);
         Ok(())
     }
 
@@ -53,18 +51,18 @@ impl<F: LineFormat> Lines<F> {
 }
 
 impl<F: LineFormat> EventReader for Lines<F> {
-    fn read(&mut self, chunk: &[u8], drafts: &mut Vec<Draft>) -> Result<(), Problem> {
+    fn read(&mut self, chunk: &[u8], items: &mut Vec<BodyItem>) -> Result<(), Problem> {
         let mut rest = chunk;
         while let Some(end) = memchr(b'\n', rest) {
             work::looked_at(end + 1);
             let (line, after) = (&rest[..end], &rest[end + 1..]);
             rest = after;
             if self.unfinished.is_empty() {
-                self.line(line, drafts)?;
+                self.line(line, items)?;
             } else {
                 self.keep(line)?;
                 let line = std::mem::take(&mut self.unfinished);
-                self.line(&line, drafts)?;
+                self.line(&line, items)?;
             }
         }
         work::looked_at(rest.len());
@@ -75,9 +73,9 @@ impl<F: LineFormat> EventReader for Lines<F> {
         self.unfinished.len()
     }
 
-    fn end(&mut self, drafts: &mut Vec<Draft>) -> Result<(), Problem> {
+    fn end(&mut self, items: &mut Vec<BodyItem>) -> Result<(), Problem> {
         let line = std::mem::take(&mut self.unfinished);
-        if line.is_empty() { Ok(()) } else { self.line(&line, drafts) }
+        if line.is_empty() { Ok(()) } else { self.line(&line, items) }
     }
 }
 
@@ -98,7 +96,7 @@ mod tests {
             usize::MAX
         }
 
-        fn draft(&self, _: &[u8], _: usize) -> Result<Option<Draft>, Problem> {
+        fn item(&self, _: &[u8], _: usize) -> Result<Option<BodyItem>, Problem> {
             Ok(None)
         }
     }
@@ -107,11 +105,11 @@ mod tests {
     fn a_body_is_looked_at_in_linear_time_however_it_is_cut() {
         let looked = |body: &[u8], chunk: usize| {
             work::of(|| {
-                let (mut lines, mut drafts) = (Lines::new(Nothing), Vec::new());
+                let (mut lines, mut items) = (Lines::new(Nothing), Vec::new());
                 for chunk in body.chunks(chunk) {
-                    lines.read(chunk, &mut drafts).unwrap();
+                    lines.read(chunk, &mut items).unwrap();
                 }
-                lines.end(&mut drafts).unwrap();
+                lines.end(&mut items).unwrap();
             })
         };
         for body in [b"a\n".repeat(1 << 20), b"x".repeat(1 << 20), b"\n".repeat(1 << 20)] {

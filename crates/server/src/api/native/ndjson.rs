@@ -1,8 +1,7 @@
 //! Events as lines of JSON.
 
-use tidings_hub::Draft;
-
-use super::json_event::{TextPosition, draft};
+use super::ingest::BodyItem;
+use super::json_event::{JsonObject, TextPosition, object};
 use super::lines::LineFormat;
 use crate::http::problem::Problem;
 use crate::http::request::utf8;
@@ -30,11 +29,15 @@ impl LineFormat for JsonLines {
         self.line_bytes_max
     }
 
-    fn draft(&self, line: &[u8], number: usize) -> Result<Option<Draft>, Problem> {
+    fn item(&self, line: &[u8], number: usize) -> Result<Option<BodyItem>, Problem> {
         if line.trim_ascii().is_empty() {
             return Ok(None);
         }
-        utf8(line).and_then(|line| draft(line, TextPosition::at_line(number))).map(Some)
+        let object = utf8(line).and_then(|line| object(line, TextPosition::at_line(number)))?;
+        Ok(Some(match object {
+            JsonObject { draft: Some(draft), begin: false, end: None, .. } => draft.into(),
+            object => BodyItem::Append(Box::new(object)),
+        }))
     }
 }
 
@@ -83,10 +86,10 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_refused_at_its_limit() {
         let mut lines = Lines::new(JsonLines::new(0));
-        let mut drafts = Vec::new();
+        let mut items = Vec::new();
         let limit = vec![b' '; 64 * 1024];
-        assert!(lines.read(&limit, &mut drafts).is_ok());
-        let problem = lines.read(b" ", &mut drafts).unwrap_err();
+        assert!(lines.read(&limit, &mut items).is_ok());
+        let problem = lines.read(b" ", &mut items).unwrap_err();
         assert_eq!(problem.kind(), ProblemKind::EventTooLarge);
         assert_eq!(problem.to_members()["line"], 1);
     }

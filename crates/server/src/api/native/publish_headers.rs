@@ -72,6 +72,17 @@ impl<'a> PublishHeaders<'a> {
         }
     }
 
+    /// Refuses a producer of a request that may be about several topics.
+    pub(super) fn refuse_producer(&self) -> Result<(), Problem> {
+        let id = Single { name: PRODUCER_ID, given: self.producer[0] };
+        match self.producer()? {
+            None => Ok(()),
+            Some(_) => Err(id.problem(
+                "a producer owns one stream: send it an object alone, or pipe a body to its topic",
+            )),
+        }
+    }
+
     /// The marks for all events of the request, whose sender has this access.
     pub(super) fn marks(&self, access: &Access) -> Result<Marks, Problem> {
         Ok(Marks { key: self.idempotency_key(access)?, via: self.via()?, private: false })

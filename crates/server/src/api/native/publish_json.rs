@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::{Append, Draft, Producer, PublishError, StreamOptions};
+use tidings_hub::{Draft, Producer, PublishError};
 
 use super::json_array::JsonArray;
 use super::json_event::{JsonObject, TextPosition, draft, object};
@@ -37,6 +37,7 @@ pub(super) async fn events(
             return append(context, request, marks, (object, producer)).await;
         }
     }
+    headers.refuse_producer()?;
     let drafts = drafts(text).await?;
     for (index, draft) in drafts.iter().enumerate() {
         let allowed = request.caller.access().may_publish(draft.topics().as_slice());
@@ -65,8 +66,7 @@ async fn append(
 ) -> Result<Response<Bytes>, Problem> {
     let topic = topic_of(&object.topics)?;
     request.caller.access().may_publish(object.topics.as_slice())?;
-    let begin = object.begin.then(StreamOptions::default);
-    let append = Append { begin, end: object.end, producer, key: marks.key.clone(), stream: None };
+    let append = object.append(producer, marks.key.clone());
     let drafts: Vec<_> = object.draft.map(|draft| marks.put_on(draft, 0)).into_iter().collect();
     context.count_events(request.caller, drafts.len())?;
     accept_events(&context.hub)?;

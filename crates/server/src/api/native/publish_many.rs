@@ -47,6 +47,7 @@ pub(crate) async fn events(
         Some("application/json") => return publish_json::events(context, request, &headers).await,
         Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => {
             request.query(&[])?;
+            headers.refuse_producer()?;
             Box::new(Lines::new(JsonLines::new(bytes_max)))
         }
         Some("text/event-stream") => {
