@@ -187,30 +187,36 @@ fn in_pieces<S>(request: &Parts, response: Response<AnswerPieces>) -> Handled<S>
     Handled::Pieces(response)
 }
 
-/// The answer for a stream that is not opened. 204, for one that was ended, is the one status that stops
-/// an EventSource for good and is no error. Readers that use `fetch`, such as htmx, take 204 for a broken
-/// answer and ask again for ever, and 410 for the end.
+/// The answer for a stream that is not opened. 204, for one that was ended or has ended, is the one status
+/// that stops an EventSource for good and is no error. Readers that use `fetch`, such as htmx, take 204 for a
+/// broken answer and ask again for ever, and 410 for the end.
 fn unopened<S>(context: &Context, request: &Parts, why: Unopened) -> Handled<S> {
-    match why {
-        Unopened::Ended => whole(no_content()),
-        Unopened::Over if is_event_source(&request.headers) => whole(no_content()),
+    let (kind, detail) = match why {
+        Unopened::Ended | Unopened::Over if is_event_source(&request.headers) => {
+            return whole(no_content());
+        }
+        Unopened::Ended => {
+            let detail =
+                "this stream was ended while you were away: ask without a place for a new one";
+            (ProblemKind::StreamEnded, detail)
+        }
         Unopened::Over => {
             let detail = "the stream of this topic has ended, and you have been sent all of it: ask \
                           without a place for the next one";
-            let problem = Problem::new(ProblemKind::StreamEnded, detail);
-            context.metrics.refused(problem.kind());
-            whole(problem.into_response())
+            (ProblemKind::StreamEnded, detail)
         }
         Unopened::EventsLost => {
             let detail = "events after this place are no longer held: ask with \
                           'last_event_id=earliest' for all that are, or without a place for the next one";
-            let problem = Problem::new(ProblemKind::EventsLost, detail);
-            context.metrics.refused(problem.kind());
-            let mut response = problem.into_response();
-            response.headers_mut().insert(STREAM_GAP, gap_value(GapShape::Close));
-            whole(response)
+            (ProblemKind::EventsLost, detail)
         }
+    };
+    context.metrics.refused(kind);
+    let mut response = Problem::new(kind, detail).into_response();
+    if why == Unopened::EventsLost {
+        response.headers_mut().insert(STREAM_GAP, gap_value(GapShape::Close));
     }
+    whole(response)
 }
 
 /// Returns whether a request is an EventSource's, which accepts event streams alone.

@@ -234,6 +234,7 @@ async fn hooks_run_for_a_stream_that_is_answered_with_its_end() {
         let place = fixture.server.publish("elsewhere", "1").await;
         drop(fixture.hooked.emitters().close(&"alpha".to_owned()));
         let ask = fixture.server.get("/hooked/alpha").header("last-event-id", &place);
+        let ask = ask.header("accept", "text/event-stream");
         let response = match version {
             Version::Http1 => ask.send().await,
             Version::Http2 => ask.send_http2().await,

@@ -60,7 +60,9 @@ async fn a_topic_that_was_closed_before_a_restart_is_204_also_behind_memory() {
     journal.feed();
     let server = start_on(|_| {}, Box::new(journal.clone())).await;
     let resume = |path: &str| server.get(path).header("last-event-id", place(1));
-    assert_eq!(resume("/topics/a").answer().await.status, 204);
+    let event_source = resume("/topics/a").header("accept", "text/event-stream");
+    assert_eq!(event_source.answer().await.status, 204);
+    resume("/topics/a").answer().await.problem(410, "stream-ended");
     let mut other = resume("/topics/b").stream().await;
     assert_eq!(other.data().await, "0");
 }

@@ -226,7 +226,7 @@ async fn end(server: &mut Running, way: Way) {
             let end = server.request(Method::DELETE, "/subscribers?topic=hooked").answer().await;
             assert_eq!(end.status, 204);
             let back = server.get("/hooked").header("last-event-id", place).answer().await;
-            assert_eq!(back.status, 204);
+            assert_eq!(back.status, 410);
         }
         Way::Refused => assert_eq!(server.get("/hooked").answer().await.status, 503),
         Way::OnlyItsHead => {

@@ -108,8 +108,12 @@ async fn a_topic_whose_streams_were_ended_answers_204_to_those_who_come_back() {
     let delete = server.request(http::Method::DELETE, "/subscribers?topic=a");
     assert_eq!(delete.answer().await.status, 204);
     stream.rest().await;
-    let back = server.get("/topics/a").header("last-event-id", &id).answer().await;
-    assert_eq!(back.status, 204);
+    let back = || server.get("/topics/a").header("last-event-id", &id);
+    let event_source = back().header("accept", "text/event-stream").answer().await;
+    assert_eq!(event_source.status, 204);
+    for accept in ["*/*", "text/html, text/event-stream"] {
+        back().header("accept", accept).answer().await.problem(410, "stream-ended");
+    }
     let mut anew = server.stream("/topics/a").await;
     server.publish("a", "2").await;
     assert_eq!(anew.data().await, "2");

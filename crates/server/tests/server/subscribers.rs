@@ -304,8 +304,12 @@ async fn who_was_there_before_its_subject_was_sent_away_is_kept_away_and_no_one_
     delete(&server, "?subject=alpha").await;
     for path in paths {
         let back = || server.get(path).header("last-event-id", &before);
-        assert_eq!(back().answer().await.status, 204, "{path}");
-        assert_eq!(back().send_http2().await.status(), 204, "{path}");
+        let event_source = || back().header("accept", "text/event-stream");
+        assert_eq!(event_source().answer().await.status, 204, "{path}");
+        assert_eq!(event_source().send_http2().await.status(), 204, "{path}");
+        // Readers that use fetch would ask for ever after a 204.
+        back().answer().await.problem(410, "stream-ended");
+        assert_eq!(back().send_http2().await.status(), 410, "{path}");
         // A new one is welcome, and so it is when it comes back: though nothing was published in
         // between, it was not there before.
         let after = place(&server, path).await;
@@ -329,6 +333,6 @@ async fn streams_sent_away_count_as_completed() {
     let before = server.publish("elsewhere", "1").await;
     delete(&server, "?subject=alpha").await;
     let back = server.get("/connect/alpha").header("last-event-id", &before);
-    assert_eq!(back.send_http2().await.status(), 204);
+    assert_eq!(back.send_http2().await.status(), 410);
     assert_eq!(server.departures().await, [("completed".to_owned(), 2)]);
 }

@@ -70,9 +70,11 @@ async fn a_disconnected_reader_is_kept_away_and_a_new_one_is_welcome() {
     stream.rest().await;
 
     let back = server.get("/connect/alpha").header("last-event-id", &place_before);
-    assert_eq!(back.answer().await.status, 204);
+    assert_eq!(back.header("accept", "text/event-stream").answer().await.status, 204);
     let back = server.get(&format!("/connect/alpha?lastEventId={place_before}"));
-    assert_eq!(back.answer().await.status, 204);
+    assert_eq!(back.header("accept", "text/event-stream").answer().await.status, 204);
+    let back = server.get("/connect/alpha").header("last-event-id", &place_before);
+    back.answer().await.problem(410, "stream-ended");
     let place_after = place(&server, "/connect/alpha").await;
     let back = server.get("/connect/alpha").header("last-event-id", &place_after);
     assert_eq!(back.stream().await.event().await.event_type(), "connect");
@@ -135,7 +137,7 @@ async fn send_and_disconnect_reach_the_streams_that_greet_too() {
     connected.rest().await;
     greeted.rest().await;
     let back = server.get("/stream-sse?user=alpha").header("last-event-id", &place);
-    assert_eq!(back.answer().await.status, 204);
+    assert_eq!(back.header("accept", "text/event-stream").answer().await.status, 204);
 }
 
 #[tokio::test]

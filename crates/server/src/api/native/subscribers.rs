@@ -54,7 +54,7 @@ async fn matching(open: &OpenStreams, named: &Selection) -> usize {
 
 /// `DELETE /subscribers`: closes the streams that are open on exactly these topics, after the
 /// events published so far, or those of these subjects, at once. Their EventSources reconnect once,
-/// are answered 204, and stay closed.
+/// are answered 204, and stay closed; other readers are answered 410.
 pub(crate) async fn close(
     context: &Context,
     request: &Request<'_>,
