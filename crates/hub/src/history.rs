@@ -26,6 +26,7 @@ mod partly;
 mod patterns;
 mod reach;
 mod read;
+mod readers;
 mod resolved;
 mod retention;
 mod rules;

@@ -64,6 +64,13 @@ impl Hub {
         }
     }
 
+    /// How many subscribers, and readers of pages, name the topic at this moment. Those of patterns are not
+    /// among them.
+    #[must_use]
+    pub fn readers(&self, topic: &Topic) -> usize {
+        self.read().readers_of(topic)
+    }
+
     /// The topics that hold events, in the order of their names: after `after`, `max` at most.
     ///
     /// For operators and pages: it looks at every topic there is, on the caller's thread; publishers do not

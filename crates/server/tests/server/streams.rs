@@ -164,11 +164,29 @@ async fn the_state_of_streams_is_listed() {
     assert_eq!(streams[0]["events"], 2);
     assert!(streams[0]["began"].is_u64() && streams[0]["ended"].is_u64());
     assert!(streams[1].get("ended").is_none());
+    assert!(streams.iter().all(|it| it["readers"] == 0));
     let one = server.get("/streams?match=c/**&limit=1").answer().await.json();
     assert_eq!((one["streams"].as_array().unwrap().len(), &one["next"]), (1, &"c/1".into()));
     let rest = server.get("/streams?match=c/**&after=c/1").answer().await.json();
     assert_eq!(rest["streams"][0]["topic"], "c/2");
     server.get("/streams").answer().await.problem(400, "missing-parameter");
+}
+
+#[tokio::test]
+async fn the_readers_of_a_stream_are_counted() {
+    let server = start().await;
+    let _alone = server.stream("/topics/c/1").await;
+    let _several = server.get("/events?topic=c/1&topic=c/2").send_http2().await;
+    let _pattern = server.stream("/events?match=c/**").await;
+    for state in ["missing", "streaming"] {
+        let list = server.get("/streams?topic=c/1&topic=c/2").answer().await.json();
+        assert_eq!(
+            (&list["streams"][0]["state"], &list["streams"][0]["readers"]),
+            (&state.into(), &2.into())
+        );
+        assert_eq!(list["streams"][1]["readers"], 1);
+        server.post("/topics/c/1?begin", "a").answer().await;
+    }
 }
 
 #[tokio::test]

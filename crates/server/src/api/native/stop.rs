@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidings_hub::{Topic, TopicFilter};
 use tokio::time::{Instant, timeout_at};
 
@@ -71,5 +71,5 @@ fn topic_of(query: &Query) -> Result<Topic, Problem> {
 
 fn state(context: &Context, topic: &Topic) -> Value {
     let info = context.hub.streams(&TopicFilter::from(topic.clone())).pop();
-    info.map_or_else(|| json!({"topic": topic.as_str(), "state": "missing"}), |it| described(&it))
+    described(context, topic, info.as_ref())
 }

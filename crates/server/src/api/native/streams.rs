@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use serde_json::{Map, Value, json};
-use tidings_hub::{StreamInfo, TopicFilter, View};
+use tidings_hub::{StreamInfo, Topic, TopicFilter, View};
 
 use super::paging::{LIMIT, limit};
 use super::stream::view;
@@ -35,13 +35,8 @@ pub(crate) fn list(context: &Context, request: &Request<'_>) -> Result<Response<
     found.dedup_by(|(one, _), (other, _)| one == other);
     let next = found.get(limit).map(|_| found[limit - 1].0.to_string());
     found.truncate(limit);
-    let streams: Vec<_> = found
-        .iter()
-        .map(|(topic, info)| match info {
-            Some(info) => described(info),
-            None => json!({"topic": topic.as_str(), "state": "missing"}),
-        })
-        .collect();
+    let streams: Vec<_> =
+        found.iter().map(|(topic, info)| described(context, topic, info.as_ref())).collect();
     let mut body = json!({ "streams": streams });
     if let Some(next) = next {
         body["next"] = next.into();
@@ -53,7 +48,12 @@ fn is_granted(view: &View, topic: &str) -> bool {
     view.grant().allows_topic(topic)
 }
 
-pub(super) fn described(info: &StreamInfo) -> Value {
+/// A topic's latest stream, if it has one, and how many readers name the topic.
+pub(super) fn described(context: &Context, topic: &Topic, info: Option<&StreamInfo>) -> Value {
+    let readers = context.hub.readers(topic);
+    let Some(info) = info else {
+        return json!({"topic": topic.as_str(), "state": "missing", "readers": readers});
+    };
     let mut members = Map::new();
     let state = info.end.map_or("streaming", |(_, close)| close.reason.as_str());
     members.insert("topic".into(), info.topic.as_str().into());
@@ -67,6 +67,7 @@ pub(super) fn described(info: &StreamInfo) -> Value {
         members.insert("stopping".into(), true.into());
     }
     members.insert("events".into(), info.events.into());
+    members.insert("readers".into(), readers.into());
     if let Some((first, last)) = &info.places {
         members.insert("first_place".into(), first.to_string().into());
         members.insert("last_place".into(), last.to_string().into());
