@@ -107,6 +107,20 @@ impl Hub {
         Ok(committing)
     }
 
+    /// Checks that an event of no producer belongs to the streams of its topics, as they stand now.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Stream`] if it does not, or an error of a stream whose state is not known.
+    pub fn check_streams(&self, draft: &Draft) -> Result<(), PublishError> {
+        if !self.has_streams() {
+            return Ok(());
+        }
+        let state = self.streams_of_topics().lock();
+        let mut topics = draft.topics.as_slice().iter();
+        topics.try_for_each(|topic| state.streams.check_event(topic).into_accepted().map(drop))
+    }
+
     /// Publishes events of one topic to its stream, which may begin before them and end after them: all
     /// of it or nothing. They are submitted at the call.
     ///

@@ -33,6 +33,11 @@ async fn lines_of_json_begin_and_end_streams_in_their_order() {
     assert_eq!((&refused.json()["committed"], &refused.json()["index"]), (&2.into(), &2.into()));
     refused.problem(409, "ended");
     assert_eq!((server.held("c/3"), server.held("c/2")), (vec!["x".into()], vec!["y".into()]));
+    let body = event("c/3", r#""data":"z""#) + &event("c/2", r#""data":"late""#);
+    let refused = send(body + &event("c/3", r#""data":"after""#)).answer().await;
+    assert_eq!((&refused.json()["committed"], &refused.json()["index"]), (&1.into(), &1.into()));
+    refused.problem(409, "ended");
+    assert_eq!(server.held("c/3"), ["x", "z"]);
     let several = send("{\"topics\":[\"c/1\",\"c/2\"],\"begin\":true}\n".to_owned());
     several.answer().await.problem(400, "invalid-parameter");
     let owned = send(event("c/1", r#""begin":true"#)).header("producer-id", "p");

@@ -158,7 +158,11 @@ impl<'a> Ingest<'a> {
         drafts = (first..).zip(drafts).map(|(i, draft)| self.marks.put_on(draft, i)).collect();
         let wrong = |draft: &Draft| {
             self.caller.access().may_publish(draft.topics().as_slice())?;
-            hub.check(draft).map_err(|reason| Problem::from(&reason))
+            hub.check(draft).map_err(|reason| Problem::from(&reason))?;
+            match self.piped {
+                Some(_) => Ok(()),
+                None => hub.check_streams(draft).map_err(Problem::from),
+            }
         };
         let wrong = drafts.iter().enumerate().find_map(|(i, d)| Some((i, wrong(d).err()?)));
         if let Some((index, _)) = wrong {
