@@ -28,8 +28,10 @@ fn made_tokens_and_keys_open_what_they_say_until_a_reload_takes_the_key_away() {
         assert_eq!(status, 0, "{token}");
         let token = token.trim();
         let (status, all) = run(&["key", "new", "backend"], "");
-        let everything = "publish = [\"**\"], subscribe = [\"**\"], manage = [\"**\"] }\n";
-        assert!(status == 0 && all.contains(everything), "{all}");
+        let rights =
+            ["publish", "subscribe", "stop", "manage"].map(|it| format!("{it} = [\"**\"]"));
+        let everything = format!("{} }}\n", rights.join(", "));
+        assert!(status == 0 && all.contains(&everything), "{all}");
         let (status, key) = run(&["key", "new", "backend", "--publish", "**"], "");
         assert_eq!(status, 0, "{key}");
         let (key, line) = key.trim_end().split_once('\n').unwrap();
