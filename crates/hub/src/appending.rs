@@ -160,9 +160,8 @@ impl Hub {
                 return State::Done(Ok(Appended { is_duplicate: true, ..Appended::default() }));
             }
             Verdict::Repeated => {
-                let committed = state.streams.get(topic).and_then(|it| it.committed.as_ref());
                 let stream = state.streams.turn(topic);
-                let repeated = self.repeated(committed, request, given_ids);
+                let repeated = self.repeated(state.streams.committed(topic), request, given_ids);
                 return State::Done(repeated.map(|repeated| Appended { stream, ..repeated }));
             }
             verdict => match verdict.into_accepted() {

@@ -50,7 +50,7 @@ impl Hub {
         }
         let state = self.streams_of_topics().lock();
         if let TopicFilter::Exact(topic) = filter {
-            let committed = state.streams.get(topic).and_then(|stream| stream.committed.as_ref());
+            let committed = state.streams.committed(topic);
             return committed.map(|it| self.stream_info((topic, it))).into_iter().collect();
         }
         let matching = state.streams.iter().filter(|(topic, _)| filter.matches(topic.as_str()));
@@ -78,25 +78,23 @@ impl Hub {
     /// all of it.
     #[must_use]
     pub fn is_stream_over(&self, view: &View, place: Sequence) -> bool {
-        let [TopicFilter::Exact(topic)] = view.filters() else { return false };
-        if !self.has_streams() {
-            return false;
-        }
-        let state = self.streams_of_topics().lock();
-        let stream = state.streams.get(topic).and_then(|stream| stream.committed.as_ref());
-        stream.is_some_and(|stream| stream.is_over_at(place))
+        self.of_only_topic(view, |stream| stream.is_over_at(place)).unwrap_or(false)
     }
 
     /// The end of the stream of a view's only topic, if a place is at its last event or later.
     #[must_use]
     pub fn stream_end_at(&self, view: &View, place: Sequence) -> Option<StreamClose> {
+        let end = |stream: &Committed| stream.end.filter(|_| place >= stream.last());
+        self.of_only_topic(view, end)?.map(|(_, _, close)| close)
+    }
+
+    /// Looks at the latest stream of a view's only topic, if it is one topic that has a stream.
+    fn of_only_topic<T>(&self, view: &View, look: impl FnOnce(&Committed) -> T) -> Option<T> {
         let [TopicFilter::Exact(topic)] = view.filters() else { return None };
         if !self.has_streams() {
             return None;
         }
-        let state = self.streams_of_topics().lock();
-        let stream = state.streams.get(topic)?.committed.as_ref()?;
-        stream.end.filter(|_| place >= stream.last()).map(|(_, _, close)| close)
+        self.streams_of_topics().lock().streams.committed(topic).map(look)
     }
 
     /// Tells that the one who publishes to a stream in this turn has left it. Somebody may go on within the

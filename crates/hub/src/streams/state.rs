@@ -176,6 +176,11 @@ impl Streams {
         self.topics.iter().filter_map(|(topic, stream)| Some((topic, stream.committed.as_ref()?)))
     }
 
+    /// A topic's latest stream, as far as it is committed.
+    pub(crate) fn committed(&self, topic: &Topic) -> Option<&Committed> {
+        self.get(topic)?.committed.as_ref()
+    }
+
     pub(crate) fn committed_mut(&mut self, topic: &Topic) -> Option<&mut Committed> {
         self.topics.get_mut(topic)?.committed.as_mut()
     }
