@@ -62,15 +62,29 @@ async fn has_come(context: &Context, view: &View, place: Start, wait: Duration) 
     timeout_at(Instant::now() + wait, found).await.unwrap_or(false)
 }
 
+/// The units of times, in milliseconds.
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1000), ("m", 60 * 1000), ("h", 60 * 60 * 1000), ("d", 24 * 60 * 60 * 1000)];
+
 /// Reads a time with a unit, `s` or `ms`, or in seconds.
 pub(super) fn time(text: &str) -> Option<Duration> {
-    let (digits, unit) = match text.strip_suffix("ms") {
-        Some(digits) => (digits, 1),
-        None => (text.strip_suffix('s').unwrap_or(text), 1000),
+    time_in(text, &UNITS[..2])
+}
+
+/// Reads a time with a unit, `ms`, `s`, `m`, `h` or `d`, or in seconds.
+pub(super) fn long_time(text: &str) -> Option<Duration> {
+    time_in(text, &UNITS)
+}
+
+fn time_in(text: &str, units: &[(&str, u64)]) -> Option<Duration> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let unit = match &text[digits.len()..] {
+        "" => 1000,
+        name => units.iter().find(|(unit, _)| *unit == name)?.1,
     };
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number: Option<u64> = if is_number { digits.parse().ok() } else { None };
-    number.map(|number| Duration::from_millis(number.saturating_mul(unit)))
+    let number: u64 = if is_number { digits.parse().ok()? } else { return None };
+    Some(Duration::from_millis(number.saturating_mul(unit)))
 }
 
 pub(super) fn wait(text: &str) -> Result<Duration, Problem> {

@@ -8,6 +8,7 @@ use tidings_hub::{
     Append, Appended, Cursor, Draft, EndNotice, IdempotencyKey, Producer, StreamOptions, Topic,
 };
 
+use super::page::long_time;
 use super::report::REPLAYED;
 use crate::context::Context;
 use crate::http::answer::Answer;
@@ -64,21 +65,9 @@ pub(super) fn asked(
     Ok(is_asked.then_some(Append { begin, end, producer, key, stream: None }))
 }
 
-/// Reads a time of at most `max` with a unit: ms, s, m, h or d. Without a unit it is in seconds.
+/// Reads a [time](long_time) of at most `max`.
 fn time(name: &str, text: &str, max: Duration) -> Result<Duration, Problem> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
-    let unit = match &text[digits.len()..] {
-        "ms" => Some(1),
-        "s" | "" => Some(1000),
-        "m" => Some(60 * 1000),
-        "h" => Some(60 * 60 * 1000),
-        "d" => Some(24 * 60 * 60 * 1000),
-        _ => None,
-    };
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number: Option<u64> = if is_number { digits.parse().ok() } else { None };
-    let time = number.zip(unit).map(|(number, unit)| number.saturating_mul(unit));
-    time.map(Duration::from_millis).filter(|time| *time <= max).ok_or_else(|| {
+    long_time(text).filter(|time| *time <= max).ok_or_else(|| {
         let hours = max.as_secs() / 3600;
         let why = format!("it is a time of at most {hours} h, as in 500ms, 30s, 5m, 1h or 1d");
         Problem::invalid_parameter(name, &why)
