@@ -46,8 +46,8 @@ function assertWhole(seen) {
   assert.deepEqual({ reason, events }, END);
 }
 
-test("a page's EventSource sees the end once, is answered 204 and stays away", async (t) => {
-  const { hub, relay, asked } = await start(t);
+/** A page whose EventSource is connected, and which keeps pairs of a type and its data. */
+async function listeningPage(t, hub, relay) {
   const { page } = await openPage(browser, `${relay.origin}/`);
   t.after(() => page.context().close());
   await page.evaluate((url) => {
@@ -58,6 +58,12 @@ test("a page's EventSource sees the end once, is answered 204 and stays away", a
     }
   }, PATH);
   await until('the stream', async () => (await hub.metric('tidings_streams')) === 1);
+  return page;
+}
+
+test("a page's EventSource sees the end once, is answered 204 and stays away", async (t) => {
+  const { hub, relay, asked } = await start(t);
+  const page = await listeningPage(t, hub, relay);
   await answer(hub, { end: '' });
   await until('it to be closed', () => page.evaluate(() => window.source.readyState === 2));
   assertWhole(await page.evaluate(() => window.seen));
@@ -67,16 +73,7 @@ test("a page's EventSource sees the end once, is answered 204 and stays away", a
 
 test("after a silent end a page's EventSource has seen what was published, and stays away", async (t) => {
   const { hub, relay, asked } = await start(t);
-  const { page } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => page.context().close());
-  await page.evaluate((url) => {
-    window.seen = [];
-    window.source = new EventSource(url);
-    for (const type of ['message', 'end']) {
-      window.source.addEventListener(type, ({ data }) => window.seen.push([type, data]));
-    }
-  }, PATH);
-  await until('the stream', async () => (await hub.metric('tidings_streams')) === 1);
+  const page = await listeningPage(t, hub, relay);
   await answer(hub, { end: 'close' });
   await until('it to be closed', () => page.evaluate(() => window.source.readyState === 2));
   assert.deepEqual(await page.evaluate(() => window.seen), DATA.map((data) => ['message', data]));
