@@ -1,4 +1,4 @@
-//! Hubs that share a stream of NATS JetStream: real servers, real hubs, and each of them dies.
+//! Hubs that share a stream of NATS JetStream, with real servers.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -7,59 +7,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 
+import { data, publishSomehow, startHubs, startNode, text } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
-import { runTidings, startHub, startTidings } from './lib/hub.mjs';
-import { startNats, startNatsCluster } from './lib/nats.mjs';
-import { startNginxWith } from './lib/nginx.mjs';
+import { runTidings, startTidings } from './lib/hub.mjs';
+import { startNats } from './lib/nats.mjs';
 import { freePort } from './lib/proxy.mjs';
 import { until } from './lib/wait.mjs';
-
-/** A round ends one of six servers; all of them together take seconds. */
-const ROUNDS = Number(process.env.TIDINGS_NATS_ROUNDS ?? 6);
-
-/** Starts hubs of one stream. A hub that opens the stream anew listens on the same port again. */
-function startHubs(t, servers, { hubs = 3, args = [] } = {}) {
-  const urls = servers.map((server) => server.url).join(',');
-  return Promise.all(Array.from({ length: hubs }, async () => startNode(t, urls, { args })));
-}
-
-async function startNode(t, urls, { args = [], port } = {}) {
-  const listen = `127.0.0.1:${port ?? (await freePort())}`;
-  return startHub(t, { args: ['--nats', urls, ...args], listen });
-}
-
-/** Reads a topic's stream as text, from the oldest event on or after an ID, up to an event with this data. */
-async function text(t, hub, topic, { after = 'earliest', last }) {
-  const reader = startCurl(t, ['-H', `Last-Event-ID: ${after}`, hub.url(`/topics/${topic}`)]);
-  await reader.head();
-  const blocks = [];
-  for (;;) {
-    const block = await reader.block();
-    assert.ok(block !== undefined, 'the stream goes on');
-    blocks.push(block);
-    if (JSON.stringify(block).includes(`data: ${last}`)) break;
-  }
-  await reader.stop();
-  return JSON.stringify(blocks);
-}
-
-/** Publishes until it is answered, at any of some hubs, with a key by which a repetition is recognized. */
-async function publishSomehow(hubs, topic, data) {
-  let at = 0;
-  return until(`${data} to be published`, async () => {
-    at += 1;
-    try {
-      return await hubs[at % hubs.length].publish(topic, data, { headers: { 'Idempotency-Key': `key of ${data}` } });
-    } catch {
-      return undefined;
-    }
-  }, { within: 60_000 });
-}
-
-/** The data of a topic's events, as a hub has them. */
-async function data(hub, topic) {
-  return (await hub.read(topic)).events.map((event) => event.data);
-}
 
 test('hubs of one stream have the same events under the same IDs, also one that starts later', async (t) => {
   const nats = await startNats(t);
@@ -280,74 +233,3 @@ test('a folder and a stream together are refused', async () => {
   assert.equal(mixed.code, 2);
   assert.match(mixed.stderr, /keep events in memory alone/);
 });
-
-test('with three servers of NATS and three hubs, whichever of them dies, every event is there once', async (t) => {
-  const servers = await startNatsCluster(t);
-  const urls = servers.map((server) => server.url).join(',');
-  const args = ['--nats-replicas', '3'];
-  const hubs = await startHubs(t, servers, { args });
-  assert.match(hubs[0].output, /durability: replicated/);
-  const balancer = await startNginxWith(t, (port) => `
-    upstream hubs { ${hubs.map((hub) => `server 127.0.0.1:${hub.port} max_fails=1 fail_timeout=1s;`).join(' ')} }
-    server {
-      listen 127.0.0.1:${port};
-      location / {
-        proxy_pass http://hubs;
-        proxy_set_header Host $http_host;
-        proxy_buffering off;
-        proxy_next_upstream error timeout non_idempotent;
-      }
-    }
-  `);
-  const readers = Array.from({ length: 20 }, () => startReader(`${balancer.origin}/topics/rounds`));
-  t.after(() => readers.forEach((reader) => reader.stop()));
-  const published = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const victim = round % 2 === 0 ? servers[(round / 2) % 3] : hubs[((round - 1) / 2) % 3];
-    const at = hubs.indexOf(victim);
-    const killed = victim.stop({ signal: 'SIGKILL' });
-    for (let n = 0; n < 20; n += 1) {
-      const alive = hubs.filter((hub) => hub !== victim);
-      await publishSomehow(alive, 'rounds', `${round}.${n}`);
-      published.push(`${round}.${n}`);
-    }
-    await killed;
-    if (at < 0) await victim.start();
-    else hubs[at] = await startNode(t, urls, { args, port: victim.port });
-  }
-  for (const hub of hubs) {
-    await until('all events', async () => (await data(hub, 'rounds')).length >= published.length);
-    assert.deepEqual(await data(hub, 'rounds'), published);
-  }
-  for (const reader of readers) {
-    await until('a reader to have them all', () => reader.found.length >= published.length);
-    assert.deepEqual(reader.found, published, 'each once, in order, and no gap');
-  }
-});
-
-/** Reads a stream, and comes back with its place whenever it ends. */
-function startReader(url) {
-  const end = new AbortController();
-  const found = [];
-  let place = 'earliest';
-  const read = async () => {
-    try {
-      const answer = await fetch(url, { headers: { 'Last-Event-ID': place }, signal: end.signal });
-      let rest = '';
-      for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
-        const blocks = (rest + part).split('\n\n');
-        rest = blocks.pop();
-        for (const block of blocks) {
-          place = block.match(/^id: (.*)$/m)?.[1] ?? place;
-          if (/^event: gap$/m.test(block)) found.push('gap');
-          else if (/^data: /m.test(block)) found.push(block.match(/^data: (.*)$/m)[1]);
-        }
-      }
-    } catch {
-      // It comes back.
-    }
-    return end.signal.aborted;
-  };
-  void until('a reader to be stopped', read, { within: Infinity });
-  return { found, stop: () => end.abort() };
-}

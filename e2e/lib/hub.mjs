@@ -44,6 +44,11 @@ export function runTidings(args, { env, input, within } = {}) {
   return run(TIDINGS, args, { env, input, within });
 }
 
+/** A hub that was started elsewhere, or a balancer in front of some, at a port of loopback. */
+export function hubAt(port) {
+  return new Hub(null, 'http', `127.0.0.1:${port}`, port);
+}
+
 /** A running hub. */
 class Hub {
   #process;
@@ -96,6 +101,11 @@ class Hub {
     const line = text.split('\n').find((line) => line.startsWith(`${series} `));
     if (!line) throw new Error(`no ${series} among the metrics`);
     return Number(line.slice(series.length));
+  }
+
+  /** Sends `signal` to it. */
+  signal(signal) {
+    this.#process.signal(signal);
   }
 
   /** Ends it by `signal`, waits, and returns `{ code, signal }`. */

@@ -1,6 +1,6 @@
 //! NATS servers with JetStream, from the package pinned in `e2e/requirements.txt`.
 
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,9 +12,14 @@ import { soon } from './wait.mjs';
 
 const NATS = fileURLToPath(new URL('../.venv/bin/nats-server', import.meta.url));
 
-/** Starts one server. It is stopped, and its folder removed, when the test `t` is over. */
-export async function startNats(t) {
-  const server = new Nats(await folder(t), { port: await freePort() });
+/**
+ * Starts one server. It is stopped, and its folder removed, when the test `t` is over.
+ *
+ * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
+ * @param {{ config?: string }} options `config` is the text of a file of configuration
+ */
+export async function startNats(t, { config } = {}) {
+  const server = new Nats(await folder(t), { port: await freePort(), config });
   t.after(() => server.stop());
   await server.start();
   return server;
@@ -44,20 +49,28 @@ async function folder(t) {
 
 /** A server that can be ended and started again, on the same port and in the same folder. */
 class Nats {
+  /** The text of a file of configuration, if there is one. */
+  config;
+
   #folder;
   #args;
   #process;
 
-  constructor(folder, { port, name, cluster = [] }) {
+  constructor(folder, { port, name, config, cluster = [] }) {
     this.#folder = folder;
+    this.config = config;
     this.port = port;
     this.url = `nats://127.0.0.1:${port}`;
     const named = name ? ['--name', name] : [];
     this.#args = ['-js', '-a', '127.0.0.1', '-p', `${port}`, '-sd', `${folder}/data`, ...named, ...cluster];
   }
 
+  /** Starts it, with the configuration that `config` has now. */
   async start() {
-    this.#process = new Program(NATS, this.#args);
+    const file = `${this.#folder}/nats.conf`;
+    const configured = this.config ? ['-c', file] : [];
+    if (this.config) await writeFile(file, this.config);
+    this.#process = new Program(NATS, [...configured, ...this.#args]);
     await this.#process.printed(/Server is ready/);
   }
 

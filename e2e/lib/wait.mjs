@@ -14,14 +14,15 @@ const POLL_MS = 20;
  *
  * @param {string} what completes the sentence "timed out waiting for …"
  * @param {() => unknown} condition must not throw for "not yet"
+ * @param {{ within?: number, every?: number }} times in milliseconds
  */
-export async function until(what, condition, { within = DEADLINE_MS } = {}) {
+export async function until(what, condition, { within = DEADLINE_MS, every = POLL_MS } = {}) {
   const deadline = performance.now() + within;
   for (;;) {
     const value = await condition();
     if (value) return value;
     if (performance.now() > deadline) throw new Error(`timed out waiting for ${what}`);
-    await pause(POLL_MS);
+    await pause(every);
   }
 }
 
@@ -50,6 +51,11 @@ export async function stays(what, condition, { during }) {
     if (value) throw new Error(`expected ${what}, but: ${JSON.stringify(value)}`);
     await pause(POLL_MS);
   }
+}
+
+/** Resolves after `ms`: for a network that is slow, and not for a test to wait. */
+export function later(ms) {
+  return pause(ms);
 }
 
 function pause(ms) {

@@ -7,17 +7,31 @@ use crate::run::{Failure, cargo, command, count_tests, root, show};
 use crate::rust::all_ran;
 use crate::tally::Tally;
 
+/// Runs all of them.
 pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
+    run_files(test_files(&root().join("e2e"))?, &[TEST_TIMEOUT], tally)
+}
+
+/// Runs the files with `part` in their names, for as long as they take: some take more rounds if they are told to.
+pub(crate) fn run_part(part: &str, tally: &mut Tally) -> Result<(), Failure> {
+    let mut files = test_files(&root().join("e2e"))?;
+    let is_meant =
+        |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().contains(part));
+    files.retain(is_meant);
+    run_files(files, &[], tally)
+}
+
+fn run_files(files: Vec<PathBuf>, limits: &[&str], tally: &mut Tally) -> Result<(), Failure> {
+    if files.is_empty() {
+        return Err(Failure::new("e2e/ holds no such file named *.test.mjs"));
+    }
     show(cargo().args(["build", "--package", "tidings", "--locked"]))?;
     let example = ["--package", "tidings-client", "--example", "mcp_sse_retry"];
     show(cargo().arg("build").args(example).arg("--locked"))?;
-    let files = test_files(&root().join("e2e"))?;
-    if files.is_empty() {
-        return Err(Failure::new("e2e/ holds no file named *.test.mjs"));
-    }
     let result = count_tests(
         command("node")
-            .args(["--test", "--test-reporter=spec", TEST_TIMEOUT, TEST_CONCURRENCY])
+            .args(["--test", "--test-reporter=spec", TEST_CONCURRENCY])
+            .args(limits)
             .args(files)
             .env("TIDINGS_BIN", program())
             // Colors would hide the summary's lines from the count.
@@ -28,8 +42,8 @@ pub(crate) fn run(tally: &mut Tally) -> Result<(), Failure> {
     result.and_then(|()| all_ran(tally))
 }
 
-/// Fails a hanging file after two minutes; a healthy one takes seconds.
-const TEST_TIMEOUT: &str = "--test-timeout=120000";
+/// Fails a hanging file after six minutes; a healthy one takes seconds, and twenty rounds of a cluster two minutes.
+const TEST_TIMEOUT: &str = "--test-timeout=360000";
 
 /// Number of files that run at a time. It may exceed the number of cores, because tests mostly wait
 /// for a browser or a heartbeat; each has its own hub, port and browser.

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         ["ci"] => steps::run_all(),
         ["setup"] => steps::set_up_all(),
         [name] => steps::run_one(name),
+        ["e2e", part] => steps::run_e2e(part),
         [..] => Err(run::Failure::new("one chore at a time; `cargo xtask help` lists them")),
     };
     match done {

@@ -122,6 +122,9 @@ pub(crate) fn help() -> String {
     for step in &STEPS {
         writeln!(text, "  {:<9} {}", step.name, step.about).expect("a String takes any text");
     }
+    text.push_str(
+        "  e2e PART  the files of e2e/ with this in their name, without a limit of time\n",
+    );
     text.push_str("  setup     installs the requirements of all steps, or names what is missing\n");
     text
 }
@@ -153,6 +156,16 @@ pub(crate) fn run_one(name: &str) -> Result<(), Failure> {
     let result = run(step, &mut Setup::default(), &mut tally);
     close(&tally);
     result.map(|_| ())
+}
+
+/// Runs the end-to-end tests whose files have `part` in their names.
+pub(crate) fn run_e2e(part: &str) -> Result<(), Failure> {
+    let needs = STEPS.iter().filter(|step| step.name == "e2e").flat_map(|step| step.needs);
+    Setup::default().provide(&needs.copied().collect::<Vec<_>>())?;
+    let mut tally = Tally::default();
+    let result = e2e::run_part(part, &mut tally);
+    close(&tally);
+    result
 }
 
 /// Installs the requirements of all steps.
