@@ -1,7 +1,7 @@
 //! Origins: where a subscription starts in history.
 
 use crate::cursor::{Cursor, Sequence};
-use crate::history::{History, ReadPosition};
+use crate::history::{History, OwnEnds, ReadPosition};
 use crate::hub::{Hub, Wanted};
 use crate::start::{LocatedId, Start};
 use crate::view::View;
@@ -70,7 +70,7 @@ impl Origin {
         let tail = ReadPosition {
             after: history.tail(),
             told_at: history.stamp(),
-            joined: history.tail(),
+            ends: OwnEnds::since(history.tail()),
         };
         let oldest = ReadPosition { after: Sequence::ZERO, ..tail };
         match self {
@@ -88,7 +88,11 @@ impl Origin {
                 )
             }
             Self::After(after, _) | Self::Found(after) => {
-                (ReadPosition { after, joined: after, ..ReadPosition::default() }, Located::Here)
+                let mut ends = tail.ends.after_place();
+                if history.is_mark(after) {
+                    ends.enter();
+                }
+                (ReadPosition { after, ends, ..ReadPosition::default() }, Located::Here)
             }
             Self::Unknown(id) => (oldest, Located::Nowhere(id)),
             Self::Asked(id) => (oldest, Located::Asked { id, spelled: None }),

@@ -12,8 +12,8 @@ pub(crate) use self::latest::{Rewind, Rewound};
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
 use crate::history::{
-    Block, EvictionStamp, GroupKey, Held, LookBack, Mark, Passed, ReadMax, ReadPosition, Resolved,
-    ShardIndex, Steps, Stop, TopicKey,
+    Block, EvictionStamp, GroupKey, Held, LookBack, Mark, OwnEnds, Passed, ReadMax, ReadPosition,
+    Resolved, ShardIndex, Steps, Stop, TopicKey,
 };
 use crate::hub::{Hub, Locating, Ticket, Wait};
 use crate::origin::{Located, Origin, wanted};
@@ -43,8 +43,8 @@ pub struct ReaderState {
     resolved: Resolved,
     /// Evictions up to here have been told.
     told_at: EvictionStamp,
-    /// Ends of the topic's streams up to here are other streams' ends.
-    joined: Sequence,
+    /// The ends of the topic's streams that end the response to this reader.
+    ends: OwnEnds,
     /// Boxed, because few readers have it at a time.
     unsettled: Option<Box<Unsettled>>,
 }
@@ -130,7 +130,7 @@ impl Reader {
         let (position, located) = found.locate(&history);
         let is_uncounted = history.uncounted(&resolved, hub.clock().uptime()).is_some();
         drop(history);
-        let ReadPosition { after, told_at, joined } = position;
+        let ReadPosition { after, told_at, ends } = position;
         let asked = match located {
             Located::Here if is_oldest && is_uncounted => Some(Asked::Oldest),
             Located::Here => None,
@@ -140,7 +140,7 @@ impl Reader {
                 Some(Asked::Locating(locating))
             }
         };
-        let mut state = ReaderState { resolved, told_at, joined, unsettled: None };
+        let mut state = ReaderState { resolved, told_at, ends, unsettled: None };
         state.set_asked(asked);
         let state = Some(state);
         Self { hub: hub.clone(), after, state, started_after: None, shard }
@@ -213,7 +213,7 @@ impl Reader {
 
     /// Reads on over the ends of the topic's streams: for readers that have no stream to end.
     pub(crate) fn read_past_closes(&mut self) {
-        self.state.as_mut().expect(WHOLE).joined = Sequence::MAX;
+        self.state.as_mut().expect(WHOLE).ends = OwnEnds::NONE;
     }
 
     /// The cursor: everything of the view up to here has been read, or told as lost.
@@ -376,7 +376,7 @@ impl ReaderState {
             let visit_held = |held: Held<'_>| visit(Seen::Held(&history, held));
             let stop = history.read(&self.resolved, &mut position, max, visit_held);
             let before = std::mem::replace(after, position.after);
-            self.told_at = position.told_at;
+            (self.told_at, self.ends) = (position.told_at, position.ends);
             match stop {
                 Stop::Tail => return Read::Tail,
                 Stop::Full => return Read::Full,
@@ -416,7 +416,7 @@ impl ReaderState {
     }
 
     fn position(&self, after: Sequence) -> ReadPosition {
-        ReadPosition { after, told_at: self.told_at, joined: self.joined }
+        ReadPosition { after, told_at: self.told_at, ends: self.ends }
     }
 }
 

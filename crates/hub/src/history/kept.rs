@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::read::{ends, is_ended_by_ends};
+use super::own_ends::is_ended_by_ends;
+use super::read::ends;
 use super::topic_state::{Past, TopicState};
 use super::{
     Block, BlockBuilder, EvictionStamp, History, Kind, ReadMax, ReadPosition, Resolved, Selection,
@@ -212,7 +213,8 @@ impl History {
                             }
                             (bytes, entries) = (bytes + chunk, entries + 1);
                             visit(kept);
-                            if kind == Kind::End && is_ended_by_ends(view, *position) {
+                            position.ends.enter();
+                            if kind == Kind::End && is_ended_by_ends(view, position.ends) {
                                 position.after = sequence;
                                 return KeptStop::StreamEnd;
                             }
@@ -222,7 +224,8 @@ impl History {
                         return KeptStop::Closed(sequence);
                     }
                     Kind::SilentEnd
-                        if matches!(has, Has::Sent) && is_ended_by_ends(view, *position) =>
+                        if matches!(has, Has::Sent)
+                            && self.is_silent_end(view, position.ends, sequence) =>
                     {
                         return KeptStop::StreamEnd;
                     }

@@ -5,6 +5,7 @@ use std::iter;
 use tidings_proto::EventId;
 
 use super::late_losses::LateLoss;
+use super::own_ends::{OwnEnds, is_ended_by_ends};
 use super::reach::Reach;
 use super::topic_state::TopicState;
 use super::{EvictionStamp, Held, History, Kind, Resolved, Selection, Steps, TopicKey};
@@ -21,8 +22,8 @@ pub(crate) struct ReadPosition {
     pub(crate) after: Sequence,
     /// Evictions up to here have been told.
     pub(crate) told_at: EvictionStamp,
-    /// Ends of the topic's streams up to here are other streams' ends.
-    pub(crate) joined: Sequence,
+    /// The ends that end the response to it.
+    pub(crate) ends: OwnEnds,
 }
 
 /// The limits of one read.
@@ -97,7 +98,8 @@ impl History {
                         }
                         (bytes, entries) = (bytes + chunk, entries + 1);
                         visit(step.held);
-                        if kind == Kind::End && is_ended_by_ends(view, *position) {
+                        position.ends.enter();
+                        if kind == Kind::End && is_ended_by_ends(view, position.ends) {
                             position.after = step.held.sequence();
                             return Stop::Closed;
                         }
@@ -105,7 +107,11 @@ impl History {
                     Kind::Close if ends(view, *position, step.held.sequence()) => {
                         return Stop::Closed;
                     }
-                    Kind::SilentEnd if is_ended_by_ends(view, *position) => return Stop::Closed,
+                    Kind::SilentEnd
+                        if self.is_silent_end(view, position.ends, step.held.sequence()) =>
+                    {
+                        return Stop::Closed;
+                    }
                     Kind::Close | Kind::Mark | Kind::SilentEnd => {}
                 }
             }
@@ -387,7 +393,8 @@ impl History {
             }
             let is_end = match kind {
                 Kind::Close => ends(view, *position, sequence),
-                Kind::End | Kind::SilentEnd => is_ended_by_ends(view, *position),
+                Kind::End => is_ended_by_ends(view, position.ends),
+                Kind::SilentEnd => self.is_silent_end(view, position.ends, sequence),
                 Kind::Event | Kind::Mark => false,
             };
             if step.in_view && is_end {
@@ -455,14 +462,8 @@ pub(super) fn ends(view: &Resolved, position: ReadPosition, sequence: Sequence) 
     matches!(view.selection(), Selection::One(_)) && is_behind_end(position, sequence)
 }
 
-/// Returns whether the end of a topic's stream ends the response to this reader: it reads that topic alone,
-/// and has a response that can end.
-pub(super) fn is_ended_by_ends(view: &Resolved, position: ReadPosition) -> bool {
-    view.only_topic().is_some() && position.joined != Sequence::MAX
-}
-
 fn is_behind_end(position: ReadPosition, sequence: Sequence) -> bool {
-    sequence > position.after && sequence > position.joined
+    sequence > position.after && position.ends.has_close(sequence)
 }
 
 /// An eviction by which a reader may have lost something.

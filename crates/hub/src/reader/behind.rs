@@ -62,10 +62,7 @@ impl ReaderState {
             Some(place) => {
                 *after = place;
                 self.told_at = EvictionStamp::default();
-                // A reader that polls reads past all ends.
-                if self.joined != Sequence::MAX {
-                    self.joined = place;
-                }
+                self.ends = self.ends.after_place();
                 self.set_asked(None);
             }
             None => {
@@ -155,7 +152,7 @@ impl ReaderState {
         let stop = history.read_kept(&page, &self.resolved, &mut position, max, visit);
         let stamp = history.stamp();
         drop(history);
-        *after = position.after;
+        (*after, self.ends) = (position.after, position.ends);
         match stop {
             KeptStop::Gap => {
                 let before = Cursor { epoch: hub.epoch(), sequence: *after };
@@ -198,11 +195,12 @@ impl ReaderState {
                 *after = before.max(*after);
                 self.tell_gap(hub, *after, Some(id))
             }
-            (None, KeptStop::Closed(_)) => {
+            // The end is read again, and told, after the gap.
+            (None, KeptStop::Closed(_) | KeptStop::StreamEnd) => {
                 *after = position.after;
                 self.tell_gap(hub, *after, None)
             }
-            (None, KeptStop::Full | KeptStop::StreamEnd | KeptStop::Gap) => {
+            (None, KeptStop::Full | KeptStop::Gap) => {
                 *after = position.after;
                 Read::Full
             }

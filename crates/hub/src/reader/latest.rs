@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Reader, WHOLE};
 use crate::cursor::Sequence;
-use crate::history::{EvictionStamp, Kept, KeptStop, Kind, Latest, ReadMax, ReadPosition, Steps};
+use crate::history::{EvictionStamp, Kept, Kind, Latest, OwnEnds, ReadMax, ReadPosition, Steps};
 use crate::hub::{Locating, Wait, Wanted};
 
 /// A look for a view's latest events.
@@ -90,7 +90,7 @@ impl Reader {
                     let from = place.unwrap_or_default();
                     // What was evicted is no gap.
                     let told_at = EvictionStamp::MAX;
-                    let position = ReadPosition { after: from, told_at, ..ReadPosition::default() };
+                    let position = ReadPosition { after: from, told_at, ends: OwnEnds::NONE };
                     beneath.step = Step::Read { from, position, found: VecDeque::new() };
                     Rewound::More
                 }
@@ -134,11 +134,7 @@ impl Reader {
                 found.extend((is_event && sequence <= through).then_some(sequence));
             };
             let history = self.hub.read();
-            if let KeptStop::Closed(at) =
-                history.read_kept(&page, &state.resolved, position, &mut max, note)
-            {
-                position.after = at;
-            }
+            history.read_kept(&page, &state.resolved, position, &mut max, note);
         }
         // Only the newest count.
         found.drain(..found.len().saturating_sub(beneath.left));

@@ -2,8 +2,8 @@
 
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::{
-    Append, Draft, EndNotice, Event, Hub, HubConfig, Producer, PublishError, StreamInfo,
-    StreamOptions, StreamRefused, Topic, TopicFilter,
+    Append, Draft, EndNotice, Event, Found, Hub, HubConfig, Producer, PublishError, Start,
+    StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
 };
 
 use crate::disk::SimulatedDisk;
@@ -90,5 +90,57 @@ fn a_successor_continues_after_a_restart_and_the_late_append_is_refused() {
         append(hub, &chat, end, "end").await.unwrap();
         let ended = stream_when(hub, &chat, |info| info.end.is_some()).await;
         assert_eq!(ended.end.map(|(_, close)| close.events), Some(22));
+    });
+}
+
+/// The response to a reader that starts there: at most so many events.
+async fn response(hub: &Hub, topic: &Topic, start: Start, events_max: usize) -> Vec<String> {
+    let mut subscriber = hub.subscribe(topic.clone(), start);
+    let mut sent = Vec::new();
+    while sent.len() < events_max
+        && let Some(found) = subscriber.next().await
+    {
+        assert!(matches!(found, Found::Event(_)), "{found:?}");
+        sent.push(found.into_event().data().to_owned());
+    }
+    sent
+}
+
+/// It was sent nothing, again and again: its response ended where the ended stream did.
+#[test]
+fn a_reader_that_comes_back_after_a_silent_end_goes_on_with_the_next_stream() {
+    let disk = SimulatedDisk::default();
+    let chat = topic("chat");
+    let begin = Append { begin: Some(StreamOptions::default()), ..Append::default() };
+    let end = Append { end: Some(EndNotice::Close), ..Append::default() };
+    let empty = Append { begin: Some(StreamOptions::default()), ..end.clone() };
+    let check = async |hub: &Hub, last: Start| {
+        assert_eq!(response(hub, &chat, Start::Oldest, 9).await, ["a", "b"]);
+        assert_eq!(response(hub, &chat, last, 1).await, ["c"]);
+    };
+    let last = with_hub(&disk, async |hub| {
+        append(hub, &chat, begin.clone(), "a").await.unwrap();
+        append(hub, &chat, end, "b").await.unwrap();
+        let ended = stream_when(hub, &chat, |info| info.end.is_some()).await;
+        let last = Start::from(ended.places.unwrap().1);
+        assert_eq!(response(hub, &chat, last.clone(), 9).await, [""; 0], "nothing has begun anew");
+        hub.append(chat.clone(), &empty, Vec::new()).await.unwrap();
+        let nothing = stream_when(hub, &chat, |info| info.events == 0).await;
+        append(hub, &chat, begin, "c").await.unwrap();
+        stream_when(hub, &chat, |info| info.events == 1).await;
+        check(hub, last.clone()).await;
+        let asked = Start::from(nothing.begin);
+        assert_eq!(response(hub, &chat, asked, 9).await, [""; 0], "it asked for that stream");
+        last
+    });
+    with_hub(&disk, async |hub| {
+        // Memory has none of it.
+        for _ in 0..50 {
+            let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+            hub.publish(other).await.unwrap();
+        }
+        check(hub, last).await;
+        let page = hub.page(chat.clone(), Start::Oldest, 2).await;
+        assert_eq!(page.events.len(), 2);
     });
 }

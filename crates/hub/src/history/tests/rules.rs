@@ -10,7 +10,9 @@ use crate::cursor::Sequence;
 use crate::draft::Topics;
 use crate::filter::TopicFilter;
 use crate::history::sizes::ENTRY_BYTES;
-use crate::history::{ReadMax, ReadPosition, Retention, RetentionRule, Steps, TopicLimits};
+use crate::history::{
+    OwnEnds, ReadMax, ReadPosition, Retention, RetentionRule, Steps, TopicLimits,
+};
 use crate::journal::Content;
 use crate::topic::Topic;
 
@@ -242,7 +244,7 @@ fn a_look_at_ages_is_bounded_whatever_has_expired() {
 fn read(history: &mut Fixture, topics: &[&str], after: u64) -> Vec<u64> {
     let view = history.view(topics);
     let (after, told_at) = (Sequence::new(after).unwrap(), history.history.stamp());
-    let mut place = ReadPosition { after, told_at, joined: Sequence::MAX };
+    let mut place = ReadPosition { after, told_at, ends: OwnEnds::NONE };
     let mut max = ReadMax { bytes: usize::MAX, entries: usize::MAX, steps: Steps::default() };
     let mut read = Vec::new();
     history.history.read(&view, &mut place, &mut max, |held| read.push(held.sequence().get()));
