@@ -80,6 +80,19 @@ test("after a silent end a page's EventSource has seen what was published, and s
   assert.equal(asked().length, 2);
 });
 
+test("a page's EventSource that comes back after a silent end goes on with the next stream", async (t) => {
+  const { hub, relay } = await start(t);
+  const page = await listeningPage(t, hub, relay);
+  relay.refuse();
+  await answer(hub, { end: 'close' });
+  await until('it to wait', () => page.evaluate(() => window.source.readyState === 0));
+  await hub.publish('chat/1', 'anew', { query: { begin: '' } });
+  await relay.accept();
+  const seen = () => page.evaluate(() => window.seen.map(([, data]) => data));
+  await until('the next stream', async () => (await seen()).at(-1) === 'anew');
+  assert.deepEqual(await seen(), [...DATA, 'anew']);
+});
+
 test("npm's package eventsource sees the end once, is answered 204 and stays away", async (t) => {
   const { hub, relay, asked } = await start(t);
   const source = new EventSource(`${relay.origin}${PATH}`);
@@ -121,22 +134,35 @@ async function pass(page, minutes) {
   for (let step = 0; step < minutes * 30; step += 1) await page.clock.runFor(2000);
 }
 
-test('htmx sees the end once, and asks at most once a minute after it', async (t) => {
-  const { hub, relay, asked } = await start(t);
-  const page = await htmxPage(t, relay.origin, '');
-  await until('the stream', async () => (await hub.metric('tidings_streams')) === 1);
-  await answer(hub, { end: '' });
-  await until('the end', () => page.evaluate(() => window.seen.some(([type]) => type === 'end')));
-  assertWhole(await page.evaluate(() => window.seen));
-  // Each refusal doubles its wait, up to a minute.
-  await pass(page, 3);
-  const before = asked().length;
-  assert.ok(before >= 3, `${before} requests`);
-  await pass(page, 5);
-  const later = asked().length - before;
-  assert.ok(later >= 1 && later <= 5, `${later} requests in five minutes`);
-  assertWhole(await page.evaluate(() => window.seen));
-});
+/** Ends of the stream of htmx, each with the events that it has seen then beside the data. */
+const ENDS = {
+  'an end': { last: { end: '' }, seen: ['end', 'retry'] },
+  'a silent end': { last: { end: 'close' }, seen: ['retry'] },
+  'a kick': { seen: ['retry'], kick: (hub) => curl(['-X', 'DELETE', hub.url('/subscribers', { topic: 'chat/1' })]) },
+};
+
+for (const [name, { last, seen, kick }] of Object.entries(ENDS)) {
+  test(`htmx asks at most once a minute after ${name}`, async (t) => {
+    const { hub, relay, asked } = await start(t);
+    const page = await htmxPage(t, relay.origin, '');
+    await until('the stream', async () => (await hub.metric('tidings_streams')) === 1);
+    await answer(hub, last);
+    await kick?.(hub);
+    await until('the last event', () => page.evaluate(() => window.seen.at(-1)?.[0] === 'retry'));
+    const types = () => page.evaluate(() => window.seen.map(([type]) => type));
+    assert.deepEqual(await types(), [...DATA.map(() => 'message'), ...seen]);
+    await pass(page, 5);
+    const again = asked().length - 1;
+    assert.ok(again >= 3 && again <= 5, `${again} requests in five minutes`);
+    assert.deepEqual(await types(), [...DATA.map(() => 'message'), ...seen]);
+    // A kick is for good. The next stream finds it waiting.
+    if (kick) return;
+    await hub.publish('chat/1', 'anew', { query: { begin: '' } });
+    await pass(page, 1.5);
+    await until('the next stream', () => page.evaluate(() => window.seen.at(-1)[1] === 'anew'));
+    assert.equal(asked().length, again + 2);
+  });
+}
 
 test('htmx that closes at the end does not ask again', async (t) => {
   const { hub, relay, asked } = await start(t);

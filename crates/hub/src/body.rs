@@ -22,7 +22,7 @@ use crate::on_end::{OnEnd, StreamEnd};
 use crate::reader::Read;
 use crate::request::StreamRequest;
 use crate::shape::{GapShape, Pings, StreamShape};
-use crate::stream_text::{Client, Silence, stream_headers, without_id, write_preamble};
+use crate::stream_text::{Client, Silence, parting, stream_headers, without_id, write_preamble};
 use crate::subscriber::Subscriber;
 use crate::time::millis;
 use crate::view::View;
@@ -324,6 +324,9 @@ impl Body {
             if end == StreamEnd::Drained {
                 let reconnection_time = self.source.hub().config().reconnection_time;
                 encode_retry(return_time(reconnection_time), &mut out);
+            }
+            if end == StreamEnd::Completed && matches!(self.source, Source::Subscriber(_)) {
+                out.extend_from_slice(parting(self.client).unwrap_or_default());
             }
             self.finish(end);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use tidings_proto::{Event, EventId, HEARTBEAT, encode_id_block, encode_retry};
 
@@ -18,6 +18,9 @@ pub enum Client {
     /// An EventSource as the standard has it: it keeps a place that a block with nothing but an ID
     /// gives it.
     EventSource,
+    /// htmx with its extension for event streams. It comes back after every end, however it is answered,
+    /// so it is asked to wait for a minute.
+    Htmx,
     /// Anything else. Some of these clients dispatch an empty message at every blank line, so they
     /// are sent none that does not end an event.
     #[default]
@@ -25,18 +28,26 @@ pub enum Client {
 }
 
 impl Client {
-    /// Tells by the header that every EventSource sends: `Cache-Control: no-cache`
-    /// (WHATWG HTML, section 9.2.3).
+    /// Tells htmx by its `Accept: text/html, text/event-stream`, and an EventSource by the header that each
+    /// of them sends: `Cache-Control: no-cache` (WHATWG HTML, section 9.2.3).
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let no_cache = headers.get_all(CACHE_CONTROL).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|&byte| byte == b',')
-                .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
-        });
-        if no_cache { Self::EventSource } else { Self::Other }
+        if lists(headers, &ACCEPT, "text/html") && lists(headers, &ACCEPT, "text/event-stream") {
+            Self::Htmx
+        } else if lists(headers, &CACHE_CONTROL, "no-cache") {
+            Self::EventSource
+        } else {
+            Self::Other
+        }
     }
+}
+
+/// Returns whether a header's list has an element.
+fn lists(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        let mut elements = value.as_bytes().split(|&byte| byte == b',');
+        elements.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(element.as_bytes()))
+    })
 }
 
 /// Writes the beginning of every stream: a comment, so that the connection opens at once, and the
@@ -125,6 +136,14 @@ pub(crate) fn write_heartbeat(
     if let Some(place) = place.filter(|_| client == Client::EventSource) {
         write_place(place, out);
     }
+}
+
+/// Returns what is sent last to a client whose stream has ended for good, after the end itself: an event
+/// without data that asks htmx to come back in a minute. htmx looks at a reconnection time only if it comes
+/// with a type or data.
+#[must_use]
+pub fn parting(client: Client) -> Option<&'static [u8]> {
+    (client == Client::Htmx).then_some(b"event: retry\nretry: 60000\n\n")
 }
 
 /// The text that breaks a silence.

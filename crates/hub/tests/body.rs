@@ -47,6 +47,28 @@ fn clients_are_told_apart_by_cache_control() {
 }
 
 #[test]
+fn htmx_is_told_by_what_it_accepts_and_asked_to_stay_away_for_a_minute() {
+    let accept = |value: &str| {
+        Client::from_headers(&HeaderMap::from_iter([(
+            http::header::ACCEPT,
+            value.parse().unwrap(),
+        )]))
+    };
+    assert_eq!(accept("text/html, text/event-stream"), Client::Htmx);
+    assert_eq!(accept("text/event-stream"), Client::Other);
+    assert_eq!(accept("text/html,application/xhtml+xml,*/*;q=0.8"), Client::Other);
+    let hub = SteppedHub::new(HubConfig::default());
+    for (client, last) in [(Client::Htmx, "event: retry\nretry: 60000\n\n"), (Client::Other, "")] {
+        let mut body = hub.body("a", Start::Tail).for_client(client);
+        piece(&mut body);
+        let id = hub.publish_id("a", "x");
+        drop(hub.hub.close(Topic::new("a").unwrap()));
+        assert_eq!(piece(&mut body).unwrap(), format!("id: {id}\ndata: x\n\n{last}"));
+        assert_eq!(piece(&mut body), None);
+    }
+}
+
+#[test]
 fn what_became_due_meanwhile_is_merged_into_one_piece() {
     let hub = SteppedHub::new(HubConfig::default());
     let mut body = hub.body("a", Start::Tail);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tidings_hub::engine::{Silence, drain_delay, quiet_max, return_time};
+use tidings_hub::engine::{Silence, drain_delay, parting, quiet_max, return_time};
 use tidings_proto::encode_retry;
 
 use super::super::gathered::SharedEvent;
@@ -50,6 +50,11 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         if reason == Reason::Drained {
             let retry = return_time(self.config.reconnection_time);
             rest.extend(&framed(hot.framing, |text| encode_retry(retry, text)));
+        }
+        if reason == Reason::Completed
+            && let Some(parting) = parting(cold.client)
+        {
+            rest.extend(&framed(hot.framing, |text| text.extend_from_slice(parting)));
         }
         rest.extend(hot.framing.end());
         cold.ending = Some(reason);
