@@ -3,7 +3,8 @@
 //! The rules that make all hubs agree are those of [`tidings_hub::journal::shared`]; here is what speaks to
 //! NATS. `api` has the requests of JetStream, as JSON; `stream` creates or checks the stream and finds out
 //! which past of it there is; `sender` sends groups until the stream has them; `follower` reads the stream,
-//! with a `consumer` that is made anew from the hub's own place whenever it falls silent.
+//! with a `consumer` that is made anew from the hub's own place whenever it falls silent; `look` finds out
+//! whether the stream is still the one that was opened.
 //!
 //! The hub's memory is the only past that it reads: the stream holds what a hub reads when it starts. No
 //! reader ever costs a consumer.
@@ -12,6 +13,7 @@ mod api;
 mod config;
 mod consumer;
 mod follower;
+mod look;
 mod revoked;
 mod sender;
 mod status;
@@ -182,7 +184,14 @@ impl NatsJournal {
         let log = SharedLog::new(stream.log_config(&api));
         let mut tasks = JoinSet::new();
         let parts = (log.clone(), api.clone(), stream.clone(), Arc::clone(status));
-        tasks.spawn(until_stopped(follower::follow(parts.clone()), stopped.clone(), log.clone()));
+        let (followed, looked) = (parts.clone(), parts.clone());
+        let following = async {
+            tokio::select! {
+                () = follower::follow(followed) => {}
+                () = look::keep_looking(looked) => {}
+            }
+        };
+        tasks.spawn(until_stopped(following, stopped.clone(), log.clone()));
         tasks.spawn(sender::send(parts));
         tasks.spawn(keep_timeouts(log.clone()));
         let opened = stream.opened();

@@ -97,6 +97,8 @@ pub(super) struct StreamConfig {
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct StreamState {
     pub(super) messages: u64,
+    #[serde(default)]
+    pub(super) bytes: u64,
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
 }

@@ -10,11 +10,12 @@ use async_nats::{Message, Subscriber};
 use serde_json::json;
 use tidings_hub::Time;
 use tidings_hub::journal::shared::{SharedLog, Stopped, Stored};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::api::{Api, Failure, STREAM_NOT_FOUND, StreamInfo};
+use super::api::{Api, Failure, STREAM_NOT_FOUND};
 use super::consumer::{consumer, next};
+use super::look::{Looks, Seen};
 use super::status::Status;
 use super::stream::Stream;
 
@@ -40,8 +41,9 @@ impl From<Failure> for Ended {
 /// Reads the stream into the log until the log stops.
 pub(super) async fn follow((log, api, stream, status): (SharedLog, Api, Stream, Arc<Status>)) {
     let mut is_told = false;
+    let mut looks = Looks::new(&stream);
     loop {
-        let ended = match begin(&log, &api, &stream).await {
+        let ended = match begin(&log, &api, (&stream, &mut looks)).await {
             Ok(messages) => {
                 status.consumers.fetch_add(1, Ordering::Relaxed);
                 status.is_away.store(false, Ordering::Relaxed);
@@ -66,15 +68,23 @@ pub(super) async fn follow((log, api, stream, status): (SharedLog, Api, Stream, 
 }
 
 /// Checks that the stream is the one that was opened, and makes a consumer from the log's place on.
-async fn begin(log: &SharedLog, api: &Api, stream: &Stream) -> Result<Subscriber, Ended> {
-    let info = match api.stream_info(&stream.name).await {
-        Ok(info) => info,
-        Err(Failure::Refused { code: STREAM_NOT_FOUND, .. }) => {
-            return Err(changed(log, "the stream was deleted"));
-        }
+async fn begin(
+    log: &SharedLog,
+    api: &Api,
+    (stream, looks): (&Stream, &mut Looks),
+) -> Result<Subscriber, Ended> {
+    let found = match api.stream_info(&stream.name).await {
+        Ok(info) => Some(info),
+        Err(Failure::Refused { code: STREAM_NOT_FOUND, .. }) => None,
         Err(failure) => return Err(failure.into()),
     };
-    let from = place(log, stream, &info)?;
+    match looks.handle(found.as_ref(), log.through(), Instant::now()) {
+        Seen::Same => {}
+        Seen::Doubtful(why) => return Err(Ended::Again(why.into())),
+        Seen::Changed(why) => return Err(changed(log, why)),
+    }
+    let first = found.map_or(1, |info| info.state.first_seq.max(1));
+    let from = place(log, first);
     let client = api.client()?;
     let inbox = client.new_inbox();
     let messages = client.subscribe(inbox.clone()).await;
@@ -86,19 +96,12 @@ async fn begin(log: &SharedLog, api: &Api, stream: &Stream) -> Result<Subscriber
 }
 
 /// The place to read from: that of the message which was read last, so that another one there is noticed.
-fn place(log: &SharedLog, stream: &Stream, info: &StreamInfo) -> Result<u64, Ended> {
+fn place(log: &SharedLog, first: u64) -> u64 {
     let through = log.through();
-    if info.created != stream.created {
-        return Err(changed(log, "the stream was deleted and made anew"));
-    }
-    if info.state.last_seq < through {
-        return Err(changed(log, "the stream has lost its newest messages"));
-    }
-    let first = info.state.first_seq.max(1);
     if first > through + 1 {
         log.skip_through(first - 1);
     }
-    Ok(through.max(first))
+    through.max(first)
 }
 
 fn changed(log: &SharedLog, why: &'static str) -> Ended {
@@ -131,7 +134,7 @@ async fn read(log: &SharedLog, api: &Api, mut messages: Subscriber, status: &Sta
         if place.delivered != delivered {
             return Ended::Again("the consumer has left something out".into());
         }
-        status.newest.store(place.stream + place.pending, Ordering::Relaxed);
+        status.note_newest(place.stream + place.pending);
         let stored = Stored { place: place.stream, time: place.time, bytes: &message.payload };
         if log.read(stored).is_err() {
             return Ended::Stopped;

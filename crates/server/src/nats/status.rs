@@ -1,6 +1,6 @@
 //! Numbers of the journal on NATS.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Numbers for operators.
 #[derive(Debug, Default)]
@@ -10,6 +10,13 @@ pub(super) struct Status {
     pub(super) newest: AtomicU64,
     pub(super) consumers: AtomicU64,
     pub(super) sent: AtomicU64,
+}
+
+impl Status {
+    /// Notes a message that is in the stream.
+    pub(super) fn note_newest(&self, newest: u64) {
+        self.newest.fetch_max(newest, Ordering::Relaxed);
+    }
 }
 
 /// The state of a [`NatsJournal`](super::NatsJournal), for metrics.

@@ -1,0 +1,259 @@
+//! Looking at the stream now and then: whether it is the one that was opened, and has what was read.
+//!
+//! A purge leaves no trace in the messages that follow, and a deletion none at all, so both are looked for. A
+//! server that was halted, or is about to lose its leadership, may tell of an older state for a moment:
+//! only what is seen for a while is believed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use tidings_hub::journal::shared::{SharedLog, Stopped};
+use tokio::time::{Instant, sleep};
+
+use super::api::{ANSWER_MAX, Api, Failure, STREAM_NOT_FOUND, StreamInfo};
+use super::status::Status;
+use super::stream::Stream;
+
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A change is believed when it has been seen for so long: a leader without followers steps down sooner.
+const BELIEVED_AFTER: Duration = Duration::from_secs(2);
+/// Looks that are further apart than this say nothing about what came in between.
+const APART_MAX: Duration = Duration::from_secs(5);
+
+/// The looks at one stream.
+#[derive(Debug)]
+pub(super) struct Looks {
+    created: String,
+    /// The newest message at the latest look, or when it was opened, and when that was.
+    newest: Option<(u64, Instant)>,
+    /// A change that was seen, and when it was first seen.
+    doubt: Option<(&'static str, Instant)>,
+}
+
+/// The outcome of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// The stream is the one that was opened.
+    Same,
+    /// It does not seem so; the clause says why.
+    Doubtful(&'static str),
+    /// It is not.
+    Changed(&'static str),
+}
+
+impl Looks {
+    pub(super) fn new(stream: &Stream) -> Self {
+        let newest = Some((stream.tail, Instant::now()));
+        Self { created: stream.created.clone(), newest, doubt: None }
+    }
+
+    /// Handles what was found: `None` if there is no such stream. Everything up to `through` had been read
+    /// before it was asked for.
+    pub(super) fn handle(
+        &mut self,
+        found: Option<&StreamInfo>,
+        through: u64,
+        now: Instant,
+    ) -> Seen {
+        let before = self.newest.take();
+        let why = match found {
+            None => "the stream was deleted",
+            // Nothing brings the old one back.
+            Some(info) if info.created != self.created => {
+                return Seen::Changed("the stream was deleted and made anew");
+            }
+            Some(info) if info.state.last_seq < through => {
+                "the stream has lost its newest messages"
+            }
+            Some(info) if is_purged(info, before, now) => "the stream was purged",
+            Some(info) => {
+                self.newest = Some((info.state.last_seq, now));
+                self.doubt = None;
+                return Seen::Same;
+            }
+        };
+        // What was there before is compared with until the change is believed.
+        self.newest = before;
+        match self.doubt {
+            Some((doubt, since)) if doubt == why => {
+                if now.saturating_duration_since(since) >= BELIEVED_AFTER {
+                    return Seen::Changed(why);
+                }
+            }
+            _ => self.doubt = Some((why, now)),
+        }
+        Seen::Doubtful(why)
+    }
+}
+
+/// Returns whether all messages are gone, or all that were there before, and no limit explains it.
+fn is_purged(info: &StreamInfo, before: Option<(u64, Instant)>, now: Instant) -> bool {
+    let (state, config) = (&info.state, &info.config);
+    if state.messages == 0 {
+        // Hubs see to it that a stream whose messages expire has a young one.
+        return state.last_seq > 0;
+    }
+    let Some((newest, at)) = before else { return false };
+    let is_at = |count: u64, max: i64| u64::try_from(max).is_ok_and(|max| max > 0 && count >= max);
+    let is_full = is_at(state.messages, config.max_msgs)
+        || is_at(state.messages, config.max_msgs_per_subject)
+        || is_at(state.bytes.saturating_add(state.bytes / 4), config.max_bytes);
+    let expires = config.max_age > 0 && Duration::from_nanos(config.max_age) < 2 * APART_MAX;
+    let is_recent = now.saturating_duration_since(at) <= APART_MAX;
+    is_recent && !is_full && !expires && state.first_seq > newest
+}
+
+/// Looks at the stream until the log stops.
+pub(super) async fn keep_looking(
+    (log, api, stream, status): (SharedLog, Api, Stream, Arc<Status>),
+) {
+    let mut looks = Looks::new(&stream);
+    let mut young = Young::default();
+    while log.stopped().is_none() {
+        sleep(LOOK_EVERY).await;
+        let through = log.through();
+        let found = match api.stream_info(&stream.name).await {
+            Ok(info) => Some(info),
+            Err(Failure::Refused { code: STREAM_NOT_FOUND, .. }) => None,
+            // The follower tells of it.
+            Err(_) => continue,
+        };
+        let now = Instant::now();
+        match looks.handle(found.as_ref(), through, now) {
+            Seen::Same => {}
+            Seen::Doubtful(_) => continue,
+            Seen::Changed(why) => {
+                log.stop(Stopped::PastChanged { why, generation: log.generation() });
+                return;
+            }
+        }
+        let Some(info) = found else { continue };
+        status.note_newest(info.state.last_seq);
+        if young.is_due(&info, now) {
+            mark(&log, &api, &stream, info.state.last_seq).await;
+        }
+    }
+}
+
+/// Keeps a stream whose messages expire from becoming empty: an empty one has no generation.
+#[derive(Default)]
+struct Young {
+    /// The newest message, and when it was first seen.
+    newest: Option<(u64, Instant)>,
+}
+
+impl Young {
+    /// Returns whether the newest message has become old.
+    fn is_due(&mut self, info: &StreamInfo, now: Instant) -> bool {
+        if info.config.max_age == 0 {
+            return false;
+        }
+        let newest = info.state.last_seq;
+        match self.newest {
+            Some((seen, at)) if seen == newest => {
+                now.saturating_duration_since(at) >= Duration::from_nanos(info.config.max_age) / 4
+            }
+            // It may be old already if it is the first one that is seen.
+            seen => {
+                self.newest = Some((newest, now));
+                seen.is_none()
+            }
+        }
+    }
+}
+
+/// Writes a message without entries, unless another hub has written something.
+async fn mark(log: &SharedLog, api: &Api, stream: &Stream, newest: u64) {
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Expected-Stream", stream.name.as_str());
+    headers.insert("Nats-Expected-Last-Sequence", newest.to_string());
+    let message = (headers, Bytes::from(log.marker()));
+    // The next look sees whether it is there.
+    let _ = api.publish(stream.subject.clone(), message, ANSWER_MAX).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const CREATED: &str = "2026-01-01T00:00:00Z";
+
+    fn info(first: u64, last: u64, more: &serde_json::Value) -> StreamInfo {
+        let mut config = json!({
+            "subjects": ["s"], "retention": "limits", "storage": "file", "num_replicas": 1,
+        });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let messages = (last + 1).saturating_sub(first);
+        serde_json::from_value(json!({
+            "config": config,
+            "created": CREATED,
+            "state": {
+                "messages": messages, "bytes": messages * 100, "first_seq": first, "last_seq": last,
+            },
+        }))
+        .unwrap()
+    }
+
+    fn looks() -> Looks {
+        Looks { created: CREATED.to_owned(), newest: None, doubt: None }
+    }
+
+    #[test]
+    fn a_change_is_believed_once_it_was_seen_for_a_while() {
+        let (start, mut looks) = (Instant::now(), looks());
+        let at = |millis| start + Duration::from_millis(millis);
+        let lost = "the stream has lost its newest messages";
+        assert_eq!(looks.handle(Some(&info(1, 9, &json!({}))), 9, at(0)), Seen::Same);
+        assert_eq!(looks.handle(Some(&info(1, 7, &json!({}))), 9, at(1_000)), Seen::Doubtful(lost));
+        assert_eq!(looks.handle(Some(&info(1, 9, &json!({}))), 9, at(2_000)), Seen::Same);
+        assert_eq!(looks.handle(Some(&info(1, 7, &json!({}))), 9, at(3_000)), Seen::Doubtful(lost));
+        assert_eq!(looks.handle(Some(&info(1, 7, &json!({}))), 9, at(4_999)), Seen::Doubtful(lost));
+        assert_eq!(looks.handle(Some(&info(1, 8, &json!({}))), 9, at(5_000)), Seen::Changed(lost));
+    }
+
+    #[test]
+    fn a_stream_that_was_made_anew_is_another_one_at_once() {
+        let mut made = info(1, 0, &json!({}));
+        made.created = "2026-01-02T00:00:00Z".to_owned();
+        let seen = looks().handle(Some(&made), 0, Instant::now());
+        assert_eq!(seen, Seen::Changed("the stream was deleted and made anew"));
+    }
+
+    #[test]
+    fn a_purge_is_told_from_a_limit() {
+        let seen = |first: &StreamInfo, second: &StreamInfo| {
+            let (now, mut looks) = (Instant::now(), looks());
+            assert_eq!(looks.handle(Some(first), 0, now), Seen::Same);
+            looks.handle(Some(second), 0, now + Duration::from_secs(1))
+        };
+        let purged = Seen::Doubtful("the stream was purged");
+        let none = json!({});
+        assert_eq!(seen(&info(3, 9, &none), &info(10, 9, &none)), purged, "empty");
+        assert_eq!(seen(&info(3, 9, &none), &info(10, 12, &none)), purged, "and written to");
+        assert_eq!(seen(&info(3, 9, &none), &info(9, 12, &none)), Seen::Same, "one is left");
+        assert_eq!(seen(&info(1, 0, &none), &info(1, 0, &none)), Seen::Same, "never written to");
+        for limit in [json!({"max_msgs": 3}), json!({"max_bytes": 300}), json!({"max_age": 1})] {
+            assert_eq!(seen(&info(7, 9, &limit), &info(10, 12, &limit)), Seen::Same, "{limit}");
+        }
+        let wide = json!({"max_msgs": 1_000, "max_bytes": 1_000_000});
+        assert_eq!(seen(&info(7, 9, &wide), &info(10, 12, &wide)), purged);
+    }
+
+    #[test]
+    fn a_stream_whose_messages_expire_has_a_young_one() {
+        let (now, mut young) = (Instant::now(), Young::default());
+        let hour = json!({"max_age": 3_600_000_000_000_u64});
+        let minutes = |minutes: u64| now + Duration::from_secs(60 * minutes);
+        for (at, newest, is_due) in
+            [(0, 7, true), (1, 8, false), (15, 8, false), (16, 8, true), (17, 9, false)]
+        {
+            assert_eq!(young.is_due(&info(1, newest, &hour), minutes(at)), is_due, "{at}");
+        }
+        assert!(!Young::default().is_due(&info(1, 7, &json!({})), now));
+    }
+}
