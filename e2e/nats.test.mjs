@@ -109,15 +109,40 @@ test('a server of NATS that is halted loses and doubles nothing', async (t) => {
   }
 });
 
-test('a hub that starts while NATS is away goes on trying, and ends when it is told to', async (t) => {
+test('a hub that starts while NATS is away tells everybody to come back, goes on trying, and ends when told', async (t) => {
   const nats = await startNats(t);
+  const [first] = await startHubs(t, [nats], { hubs: 1 });
+  const before = await first.publish('news', 'before');
+  await first.stop();
   await nats.stop();
   const port = await freePort();
   const waits = startTidings(t, ['serve', '--listen', `127.0.0.1:${port}`, '--nats', nats.url]);
-  await waits.printed(/NATS is away/);
-  await assert.rejects(fetch(`http://127.0.0.1:${port}/readyz`), 'it does not listen yet');
+  await waits.printed(/tells everybody to come back/);
+  const ask = (path, options) => fetch(`http://127.0.0.1:${port}${path}`, options);
+  const ready = await ask('/readyz');
+  assert.deepEqual([ready.status, await ready.json()], [503, { status: 'opening' }]);
+  assert.deepEqual(await (await ask('/healthz')).json(), { status: 'opening' });
+  assert.match(await (await ask('/metrics')).text(), /^tidings_stream_away 1$/m);
+  for (const answer of [
+    await ask('/topics/news', { method: 'POST', body: 'lost' }),
+    await ask('/topics/news', { headers: { 'last-event-id': before } }),
+    await ask('/events?topic=news', { headers: { accept: 'application/json' } }),
+  ]) {
+    assert.equal(answer.status, 503);
+    assert.ok(Number(answer.headers.get('retry-after')) >= 2);
+    assert.match((await answer.json()).type, /journal-unreachable/);
+  }
+  // A browser's EventSource would give up at a 503.
+  const browser = { accept: 'text/event-stream', 'sec-fetch-mode': 'cors', 'last-event-id': before };
+  const stream = await ask('/topics/news', { headers: browser });
+  assert.equal(stream.status, 200);
+  assert.match(await stream.text(), /^retry: \d+\n:.*cannot be reached yet.*\n/);
   await nats.start();
   await waits.printed(/listens on/);
+  assert.equal((await ask('/readyz')).status, 200);
+  const reader = startCurl(t, ['-H', 'Last-Event-ID: earliest', `http://127.0.0.1:${port}/topics/news`]);
+  await reader.head();
+  assert.equal((await reader.event()).data, 'before', 'nothing is lost, and no gap is told');
   await nats.stop();
   const other = startTidings(t, ['serve', '--listen', '127.0.0.1:0', '--nats', nats.url]);
   await other.printed(/NATS is away/);
@@ -194,6 +219,31 @@ test('a stream that was deleted is a gap in a new epoch at every hub', async (t)
   // An open stream ends, and its reader comes back to the new past.
   while ((await reader.event()) !== undefined);
   await checkGap(t, hubs, before);
+});
+
+test('a stream that is purged while hubs run is a gap in a new epoch at every hub', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats]);
+  const before = await hubs[0].publish('news', 'before');
+  const purged = await nats.ask('STREAM.PURGE.TIDINGS');
+  assert.equal(purged.success, true, JSON.stringify(purged));
+  await checkGap(t, hubs, before);
+  // The next one is written to before anybody looks.
+  const second = await publishSomehow(hubs, 'news', 'second');
+  assert.equal((await nats.ask('STREAM.PURGE.TIDINGS')).success, true);
+  await publishSomehow(hubs, 'news', 'third');
+  await checkGap(t, hubs, second);
+});
+
+test('a stream whose messages have all expired is no gap while a hub runs', async (t) => {
+  const nats = await startNats(t);
+  const config = { name: 'TIDINGS', subjects: ['tidings.TIDINGS'], retention: 'limits', storage: 'file' };
+  await nats.ask('STREAM.CREATE.TIDINGS', { ...config, duplicate_window: 60e9, max_age: 60e9 });
+  const [hub] = await startHubs(t, [nats], { hubs: 1 });
+  // A hub puts something young into it at once, because the newest message may be about to expire.
+  const messages = async () => (await nats.ask('STREAM.INFO.TIDINGS')).state.messages;
+  await until('a young message', async () => (await messages()) >= 2);
+  assert.doesNotMatch(hub.output, /past of the stream has changed/);
 });
 
 test('a stream that was put back from an old copy is a gap in a new epoch at every hub', async (t) => {

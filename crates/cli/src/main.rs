@@ -13,6 +13,7 @@ mod message;
 mod print;
 mod publish;
 mod relay;
+mod say;
 mod sentence;
 mod serve;
 mod signals;

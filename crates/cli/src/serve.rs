@@ -1,5 +1,7 @@
 //! `tidings serve` and `tidings demo`: a hub behind HTTP, until a signal ends it.
 
+mod opening;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::pending;
@@ -8,8 +10,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidings_hub::journal::Durability;
 use tidings_hub::journal::shared::Stopped;
-use tidings_hub::journal::{DiskJournal, Durability};
 use tidings_hub::{Hub, RetentionRule};
 use tidings_server::nats::NatsJournal;
 use tidings_server::{Control, Hosts, ServedJournal, Server, ServerConfig};
@@ -17,13 +19,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing::error;
 
+use self::opening::{Opened, OpenedHub};
 use crate::args::ServeArgs;
 use crate::certificates;
 use crate::config::{DataFolder, JournalConfig, Mistakes, ServeConfig, Settings, TlsFiles};
 use crate::demo;
 use crate::demo::keyed::Keyed;
-use crate::journal::unusable;
 use crate::log::Log;
+use crate::say::say;
 use crate::signals::Signals;
 
 /// The pages and endpoints besides the native API.
@@ -93,14 +96,14 @@ async fn serve(
     // outlives the terminal that it was started from.
     let hangups = signal(SignalKind::hangup())?;
     let opened = tokio::select! {
-        opened = open(&config, after) => opened?,
+        opened = opening::open(&config, after) => opened?,
         signal = signals.next() => {
             say(&format!("{}: the journal was not open yet", signal.name));
             return Ok(None);
         }
     };
-    let (hub, journal) = match opened {
-        Opened::Hub(hub, journal) => (hub, journal),
+    let OpenedHub { hub, journal, listeners } = match opened {
+        Opened::Hub(opened) => *opened,
         Opened::PastChanged(journal) => {
             tokio::time::sleep(REOPENED_AFTER).await;
             return Ok(Some(journal));
@@ -110,7 +113,10 @@ async fn serve(
         Some(ServedJournal::Nats(journal)) => Some(journal.clone()),
         _ => None,
     };
-    let server = Server::bind(config.server.clone(), hub.clone()).await?;
+    let server = match listeners {
+        Some(listeners) => Server::on(listeners, config.server.clone(), hub.clone()),
+        None => Server::bind(config.server.clone(), hub.clone()).await?,
+    };
     let mut server = server.with_lost_log_lines(log.lost());
     if let Some(journal) = journal {
         server = server.with_journal(journal);
@@ -156,6 +162,7 @@ async fn serve(
     };
     let reloading = reload(read, running, hangups, control);
     tokio::pin!(serving, reloading, following);
+    let mut is_over = false;
     let served = tokio::select! {
         served = &mut serving => served,
         never = &mut reloading => match never {},
@@ -163,6 +170,7 @@ async fn serve(
         signal = signals.next() => {
             say(&format!("{}: ending streams; a second signal ends the process at once", signal.name));
             let _ = end.send(());
+            is_over = true;
             tokio::select! {
                 served = &mut serving => served,
                 _ = signals.next() => Ok(()),
@@ -175,7 +183,7 @@ async fn serve(
     served?;
     let changed =
         |stream: &NatsJournal| matches!(stream.stopped(), Some(Stopped::PastChanged { .. }));
-    Ok(stream.as_ref().filter(|stream| changed(stream)).map(NatsJournal::anew))
+    Ok(stream.as_ref().filter(|stream| !is_over && changed(stream)).map(NatsJournal::anew))
 }
 
 /// Waits until the past of the hub's stream has changed, if it has one.
@@ -183,37 +191,6 @@ async fn past_changed(stream: Option<&NatsJournal>) {
     match stream {
         Some(stream) => stream.past_changed().await,
         None => pending().await,
-    }
-}
-
-/// The result of opening the journal.
-enum Opened {
-    Hub(Hub, Option<ServedJournal>),
-    /// The past of the stream has changed while it was read.
-    PastChanged(NatsJournal),
-}
-
-/// Opens the journal, and makes the hub on it.
-async fn open(config: &ServeConfig, after: Option<NatsJournal>) -> Result<Opened, Box<dyn Error>> {
-    let builder = Hub::builder().config(config.hub.clone());
-    match &config.journal {
-        JournalConfig::Memory => Ok(Opened::Hub(builder.build(), None)),
-        JournalConfig::Disk(folder) => {
-            let journal = DiskJournal::new(&folder.path, folder.config.clone());
-            let hub = builder.open(Box::new(journal.clone())).await;
-            let hub = hub.map_err(|error| unusable(&folder.path, error))?;
-            Ok(Opened::Hub(hub, Some(journal.into())))
-        }
-        JournalConfig::Nats(stream) => {
-            let journal = after.unwrap_or_else(|| NatsJournal::new(stream.clone()));
-            match builder.open(Box::new(journal.clone())).await {
-                Ok(hub) => Ok(Opened::Hub(hub, Some(journal.into()))),
-                Err(error) => match journal.stopped() {
-                    Some(Stopped::PastChanged { .. }) => Ok(Opened::PastChanged(journal.anew())),
-                    _ => Err(error.into()),
-                },
-            }
-        }
     }
 }
 
@@ -283,11 +260,6 @@ async fn reload(
             }
         }
     }
-}
-
-/// Prints a line. Standard output may be closed.
-fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Every stream is a descriptor, and the usual soft limit of 1,024 is soon reached.

@@ -38,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) usage: Arc<Usage>,
     /// The hub's journal, unless it is in memory.
     pub(crate) journal: Option<ServedJournal>,
+    /// Whether there is no journal yet, so that nobody is served: the hub is a stand-in.
+    pub(crate) is_opening: bool,
     phase: watch::Receiver<Phase>,
 }
 
@@ -71,6 +73,7 @@ impl Context {
             handshakes,
             usage: Arc::default(),
             journal,
+            is_opening: false,
             phase,
         }
     }

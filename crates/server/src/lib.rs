@@ -60,6 +60,7 @@ pub use crate::http::request::{Caller, Query, Request, RequestBody, topic_of_pat
 pub use crate::http::respond::accept_events;
 pub use crate::journal::ServedJournal;
 pub use crate::live::Control;
+pub use crate::net::bound::{BindError, Listeners};
 pub use crate::proxies::{InvalidNetwork, Network};
-pub use crate::server::{BindError, Server};
+pub use crate::server::Server;
 pub use crate::tls::{InvalidTls, TlsConfig, TlsIdentity};

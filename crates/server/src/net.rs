@@ -1,6 +1,7 @@
 //! Connections: accepts them, shakes hands with those that speak TLS, serves plain HTTP/1 requests,
 //! leaves others to hyper, and hands connections of streams to shards, or to tasks where there is TLS.
 
+pub(crate) mod bound;
 pub(crate) mod connection;
 pub(crate) mod connections;
 mod handshake;

@@ -125,7 +125,7 @@ impl Router {
         };
         match answered {
             Ok((answer, access)) => Answered { answer, cors: admitted.cors, access },
-            Err(problem) if is_too_often(&problem) && asks_for_stream(head) => {
+            Err(problem) if is_for_now(&problem) && asks_for_stream(head) => {
                 Answered::new(refuse_for_now(context, head, problem).into(), admitted.cors)
             }
             Err(problem) => {
@@ -208,6 +208,10 @@ impl Router {
         }
         let Some(route) = route else { return Err(Problem::not_found()) };
         let context = &self.context;
+        if context.is_opening && route.needs_journal() {
+            let detail = "the store of events cannot be reached yet: try again in a moment";
+            return Err(for_now(&context.hub, ProblemKind::JournalUnreachable, detail));
+        }
         match request.head.method {
             Method::OPTIONS => Ok(Answer::allowed(route.methods())),
             Method::GET | Method::HEAD => match route {
@@ -258,9 +262,10 @@ fn asks_for_stream(head: &Parts) -> bool {
         && head.headers.get(ACCEPT).is_some_and(|accept| accept == "text/event-stream")
 }
 
-/// Returns whether a problem is that its sender does something too often.
-fn is_too_often(problem: &Problem) -> bool {
+/// Returns whether a problem passes: its sender does something too often, or there is no journal yet.
+fn is_for_now(problem: &Problem) -> bool {
     problem.kind().status() == StatusCode::TOO_MANY_REQUESTS
+        || problem.kind() == ProblemKind::JournalUnreachable
 }
 
 /// Refuses a body with a transfer coding other than `chunked`: nothing here decodes it (RFC 9112,

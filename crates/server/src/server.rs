@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use socket2::SockRef;
 use tidings_hub::{Hub, Now};
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -25,12 +23,11 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::journal::{JournalWatch, ServedJournal};
 use crate::live::Control;
-use crate::net::connection::Door;
+use crate::net::bound::{BindError, Listeners};
 use crate::net::connections::Connections;
 use crate::net::listener::{bare, listen};
 use crate::phase::Phase;
 use crate::router::Router;
-use crate::socket::options::{self, ACCEPTED_INHERIT};
 
 /// A hub's HTTP server, bound to its addresses and ready to serve.
 pub struct Server {
@@ -40,9 +37,9 @@ pub struct Server {
     lost_log_lines: Option<Arc<AtomicU64>>,
     journal: Option<ServedJournal>,
     control: Control,
-    listeners: Vec<(TcpListener, Door)>,
-    addresses: Vec<SocketAddr>,
-    redirects: Vec<SocketAddr>,
+    listeners: Listeners,
+    /// Whether the journal is not open yet.
+    is_opening: bool,
 }
 
 impl Server {
@@ -57,36 +54,25 @@ impl Server {
     /// Outside a tokio runtime with I/O and time.
     #[expect(clippy::unused_async, reason = "binding needs a runtime, and callers should see that")]
     pub async fn bind(config: ServerConfig, hub: Hub) -> Result<Self, BindError> {
-        let mut listeners = Vec::new();
-        let mut bind = |listen: &[SocketAddr], door| {
-            let mut addresses = Vec::new();
-            for &address in listen {
-                let failed = |source| BindError { address, source };
-                let listener = bind(address, config.stall_timeout).map_err(failed)?;
-                addresses.push(listener.local_addr().map_err(failed)?);
-                listeners.push((listener, door));
-            }
-            Ok(addresses)
-        };
-        let door = if config.tls.is_some() { Door::Tls } else { Door::Clear };
-        let addresses = bind(&config.listen, door)?;
-        let redirects = match (&config.tls, addresses.first()) {
-            (Some(tls), Some(first)) => bind(&tls.redirect, Door::Redirect(first.port()))?,
-            _ => Vec::new(),
-        };
+        let listeners = Listeners::bind(&config)?;
+        Ok(Self::on(listeners, config, hub))
+    }
+
+    /// A server on addresses that are bound already, to the ones that its configuration names.
+    #[must_use]
+    pub fn on(listeners: Listeners, config: ServerConfig, hub: Hub) -> Self {
         let control = Control::new(&config);
         let (extra, lost_log_lines, journal) = (None, None, None);
-        Ok(Self {
-            config,
-            hub,
-            extra,
-            lost_log_lines,
-            journal,
-            control,
-            listeners,
-            addresses,
-            redirects,
-        })
+        let is_opening = false;
+        Self { config, hub, extra, lost_log_lines, journal, control, listeners, is_opening }
+    }
+
+    /// Stands in for a server whose journal is not open yet: nobody is served, and everybody is told to come
+    /// back. Of the [journal](Server::with_journal), only the metrics are told.
+    #[must_use]
+    pub fn while_opening(mut self) -> Self {
+        self.is_opening = true;
+        self
     }
 
     /// The hub that is served.
@@ -128,13 +114,13 @@ impl Server {
     /// actual ports.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.listeners.addresses
     }
 
     /// The addresses without TLS that redirect to the first one with TLS, with their actual ports.
     #[must_use]
     pub fn redirect_addresses(&self) -> &[SocketAddr] {
-        &self.redirects
+        &self.listeners.redirects
     }
 
     /// Serves until `shutdown` completes, then shuts down: it ends the streams first, spread over a
@@ -164,14 +150,17 @@ impl Server {
         engine: Arc<Engine>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Self { config, hub, extra, listeners, lost_log_lines, journal, control, .. } = self;
+        let Self { config, hub, extra, lost_log_lines, journal, control, .. } = self;
         let (phase, phases) = watch::channel(Phase::Serving);
         let open = Connections::new(config.heads_max);
         let mut context = Context::new(config, control, hub, Arc::clone(&engine), phases);
         if let Some(lines) = lost_log_lines {
             context.metrics.count_lost_log_lines(lines);
         }
-        if let Some(journal) = journal {
+        context.is_opening = self.is_opening;
+        if self.is_opening {
+            journal.into_iter().for_each(|journal| context.metrics.add_journal(journal));
+        } else if let Some(journal) = journal {
             let read = |journal| context.control.revocations().keep_in(journal);
             journal.on_disk().map_or(Ok(()), read).map_err(|error| {
                 io::Error::new(error.kind(), format!("the revocations cannot be read: {error}"))
@@ -184,7 +173,7 @@ impl Server {
         }
         let router = Arc::new(Router::new(context, extra));
         let mut tasks = JoinSet::new();
-        for (listener, door) in listeners {
+        for (listener, door) in self.listeners.open {
             let listener = (bare(listener)?, door);
             tasks.spawn(listen(listener, Arc::clone(&router), Arc::clone(&open)));
         }
@@ -336,54 +325,21 @@ async fn keep_key_sets(mut key_sets: watch::Receiver<Vec<Arc<KeySet>>>) {
     }
 }
 
-fn bind(address: SocketAddr, stall_timeout: Duration) -> io::Result<TcpListener> {
-    /// The maximum number of connections that wait to be accepted, such as all clients after a
-    /// restart.
-    const BACKLOG: u32 = 4096;
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // On other platforms, the option would let another program take the port.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    if ACCEPTED_INHERIT {
-        options::limit(&SockRef::from(&socket), stall_timeout)?;
-    }
-    socket.listen(BACKLOG)
-}
-
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
-    }
-}
-
-/// The error of an address that the server cannot listen on.
-#[derive(Debug)]
-pub struct BindError {
-    /// The address.
-    pub address: SocketAddr,
-    /// The error of the operating system.
-    pub source: io::Error,
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot listen on {}", self.address)
-    }
-}
-
-impl std::error::Error for BindError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+        f.debug_struct("Server")
+            .field("addresses", &self.listeners.addresses)
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::net::connection::Door;
 
     async fn health(address: SocketAddr) -> String {
         let mut socket = TcpStream::connect(address).await.unwrap();

@@ -25,6 +25,9 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
         (false, Some(_)) => (StatusCode::SERVICE_UNAVAILABLE, "journal-failed"),
         (false, None) => (StatusCode::OK, "ok"),
     };
+    if context.is_opening {
+        return Ok(with_status(StatusCode::OK, &json!({ "status": "opening" })));
+    }
     let mut body = json!({ "status": text, "durability": context.hub.durability().to_string() });
     let is_stranger = request.caller.access().may_manage_all().is_err();
     if is_stranger {
@@ -45,6 +48,7 @@ pub(crate) fn health(context: &Context, request: &Request<'_>) -> Result<Respons
 pub(crate) fn ready(context: &Context, request: &Request<'_>) -> Result<Response<Bytes>, Problem> {
     request.query(&[])?;
     let (status, text) = match context.phase() {
+        _ if context.is_opening => (StatusCode::SERVICE_UNAVAILABLE, "opening"),
         Phase::Serving if context.journal.as_ref().is_some_and(ServedJournal::is_behind) => {
             (StatusCode::SERVICE_UNAVAILABLE, "behind")
         }

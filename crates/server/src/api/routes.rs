@@ -59,6 +59,19 @@ impl<'a> Route<'a> {
         matches!(self, Self::Health | Self::Ready)
     }
 
+    /// Returns whether it cannot be answered before the journal is open.
+    pub(crate) fn needs_journal(self) -> bool {
+        matches!(
+            self,
+            Self::Topic(_)
+                | Self::Events
+                | Self::Topics
+                | Self::Streams
+                | Self::StopStream
+                | Self::Subscribers
+        )
+    }
+
     /// Returns whether even reading it is a matter of managing the server. Pages of any origin may be
     /// allowed to read topics, but never the addresses of subscribers.
     pub(crate) fn is_for_managers(self) -> bool {
