@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 use std::task::Waker;
 
-use super::decided::{Decided, Fence, first_of_epoch};
+use super::decided::{Decided, Turns, decide};
 use super::mark::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
 use super::request::{Append, StreamRefused, StreamTurn};
 use super::signal::{StopSignal, StopWaiter};
@@ -188,15 +188,10 @@ impl Streams {
     /// Returns whether events of no producer belong to a topic: [`Verdict::Accept`] if they do.
     pub(crate) fn check_event(&self, topic: &Topic) -> Verdict {
         let Some(stream) = self.topics.get(topic) else { return Verdict::ACCEPT };
-        match (&stream.decided, stream.failed) {
-            (_, Some(failure)) => Verdict::Unsettled(failure),
-            (decided, _) if !decided.is_open => Verdict::Refused(StreamRefused::Ended),
-            (decided, _) if decided.is_stopped => Verdict::Refused(StreamRefused::Stopped),
-            (decided, _) if decided.producer.is_some() => {
-                Verdict::Refused(StreamRefused::Streaming)
-            }
-            _ => Verdict::ACCEPT,
+        if let Some(failure) = stream.failed {
+            return Verdict::Unsettled(failure);
         }
+        stream.decided.check_event().map_or_else(Verdict::Refused, |()| Verdict::ACCEPT)
     }
 
     /// Counts an event that [belongs](Streams::check_event) to a topic.
@@ -239,67 +234,27 @@ impl Streams {
         if let Some(failure) = found.as_ref().and_then(|stream| stream.failed) {
             return Verdict::Unsettled(failure);
         }
-        if found.as_ref().is_some_and(|stream| stream.decided.is_repeated(request)) {
-            return Verdict::Repeated;
-        }
-        let producer = request.producer.as_ref();
-        let fence = match (&found, producer) {
-            (Some(stream), _) => stream.decided.fence(request, events),
-            (None, Some(producer)) => first_of_epoch(producer),
-            (None, None) => Fence::Next,
+        let next = self.turns + 1;
+        let turns = Turns { begun: next, turn: next };
+        let found = found.map(|stream| &mut stream.decided);
+        let mut accepted = match decide(found, (request, events), turns, now) {
+            Ok(accepted) => accepted,
+            Err(verdict) => return verdict,
         };
-        match fence {
-            Fence::Next => {}
-            Fence::Repeated => return Verdict::Duplicate,
-            Fence::Refused(why) => return Verdict::Refused(why),
+        self.turns = next;
+        if let Some(begun) = accepted.begun.take() {
+            match self.topics.get_mut(topic) {
+                Some(stream) => stream.decided = begun,
+                None => drop(self.topics.insert(topic.clone(), TopicStream::new(begun))),
+            }
         }
-        let mut before = Vec::new();
-        let stream = match (&request.begin, found) {
-            (Some(options), found) => {
-                if let Some(open) = found.as_ref().map(|it| &it.decided).filter(|it| it.is_open) {
-                    before.push(open.end_mark(open.reason_without_producer(), EndNotice::Event));
-                }
-                let options = StreamOptions { producer: producer.cloned(), ..options.clone() };
-                before.push(StreamMark::Begin(options.clone()));
-                let mut begun = Decided::begin(options, now);
-                begun.begin_key.clone_from(&request.key);
-                self.turns += 1;
-                (begun.turn.begun, begun.turn.turn) = (self.turns, self.turns);
-                let new = || TopicStream::new(begun.clone());
-                let stream = self.topics.entry(topic.clone()).or_insert_with(new);
-                stream.decided = begun;
-                stream
-            }
-            (None, Some(stream)) if stream.decided.is_open => {
-                if let Some(producer) = producer {
-                    before.push(StreamMark::Append(producer.clone()));
-                    stream.decided.producer = Some(producer.clone());
-                    self.turns += 1;
-                    (stream.decided.turn.turn, stream.decided.turn.epoch) =
-                        (self.turns, producer.epoch);
-                }
-                stream
-            }
-            (None, None) if request.end.is_none() && producer.is_none() => {
-                return Verdict::Accept { before, after: None };
-            }
-            (None, _) => return Verdict::Refused(StreamRefused::Ended),
-        };
-        stream.under_way += 1;
-        let decided = &mut stream.decided;
-        decided.renew(now);
-        self.due_at = self.due_at.min(decided.expires_at);
-        decided.events += events;
-        let after = request.end.map(|notice| {
-            decided.close(now);
-            decided.end_key.clone_from(&request.key);
-            let reason = match decided.is_stopped {
-                true => StreamReason::Stopped,
-                false => StreamReason::Done,
-            };
-            decided.end_mark(reason, notice)
-        });
-        Verdict::Accept { before, after }
+        if accepted.is_in_stream
+            && let Some(stream) = self.topics.get_mut(topic)
+        {
+            stream.under_way += 1;
+            self.due_at = self.due_at.min(stream.decided.expires_at);
+        }
+        Verdict::Accept { before: accepted.before, after: accepted.after }
     }
 
     /// The turn that the newest request for a topic has started or gone on with.
