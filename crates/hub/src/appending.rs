@@ -7,6 +7,8 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tidings_proto::EventId;
 
+use crate::appended::Appended;
+use crate::asking::Asked;
 use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::Draft;
 use crate::hub::Hub;
@@ -16,23 +18,6 @@ use crate::streams::{
     Append, Committed, Failure, StreamMark, StreamTurn, Verdict, answer_of, poll_outcomes,
 };
 use crate::topic::Topic;
-
-/// The outcome of [`Hub::append`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Appended {
-    /// Its events.
-    pub published: Vec<Published>,
-    /// The place where the stream begins, if the request began it.
-    pub begin: Option<Cursor>,
-    /// The place where the stream ends, if the request ended it.
-    pub end: Option<Cursor>,
-    /// The stream, if it is open, and the turn in which the next request of this kind is.
-    pub stream: Option<StreamTurn>,
-    /// Whether this request had been sent before: by the producer, or with the same key. Nothing was published
-    /// this time.
-    pub is_duplicate: bool,
-}
 
 /// Events that are being appended to a stream: a future of what was [`Appended`], or of the
 /// [`PublishError`].
@@ -50,6 +35,8 @@ pub struct Appending {
 enum State {
     Done(Result<Appended, PublishError>),
     Submitted(Submitted),
+    /// The journal decides it.
+    Asked(Asked),
 }
 
 struct Submitted {
@@ -132,7 +119,16 @@ impl Hub {
     ///
     /// Dropping the future takes nothing back.
     pub fn append(&self, topic: Topic, request: &Append, drafts: Vec<Draft>) -> Appending {
-        let state = self.submit_append(&topic, request, drafts);
+        let state = match self.check_appended(&topic, &drafts) {
+            Err(error) => State::Done(Err(error)),
+            Ok(()) if self.streams_of_topics().is_told() => {
+                match self.ask_append(&topic, request, drafts) {
+                    Ok(asked) => State::Asked(asked),
+                    Err(error) => State::Done(Err(error)),
+                }
+            }
+            Ok(()) => self.submit_append(&topic, request, drafts),
+        };
         let is_submitted = matches!(state, State::Submitted(_));
         let mut appending = Appending { hub: self.clone(), topic, state };
         if is_submitted {
@@ -142,13 +138,15 @@ impl Hub {
         appending
     }
 
-    fn submit_append(&self, topic: &Topic, request: &Append, drafts: Vec<Draft>) -> State {
+    fn check_appended(&self, topic: &Topic, drafts: &[Draft]) -> Result<(), PublishError> {
         for (index, draft) in drafts.iter().enumerate() {
             assert!(draft.topics.as_slice() == [topic.clone()], "a stream is of one topic");
-            if let Err(reason) = self.check(draft) {
-                return State::Done(Err(PublishError::Refused { index, reason }));
-            }
+            self.check(draft).map_err(|reason| PublishError::Refused { index, reason })?;
         }
+        Ok(())
+    }
+
+    fn submit_append(&self, topic: &Topic, request: &Append, drafts: Vec<Draft>) -> State {
         let given_ids: Vec<_> = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
         // Locked until it is submitted, so that requests are submitted in the order of their decisions.
         let mut state = self.streams_of_topics().lock_to_use();
@@ -202,7 +200,11 @@ impl Hub {
         if begin.is_some_and(|begin| begin.epoch != self.epoch()) {
             return Ok(());
         }
-        let stopping = self.submit_stop(topic, begin.map(|begin| begin.sequence));
+        let begin = begin.map(|begin| begin.sequence);
+        if self.streams_of_topics().is_told() {
+            return self.ask_stop(topic, begin).await;
+        }
+        let stopping = self.submit_stop(topic, begin);
         match stopping {
             Some(stopping) => stopping.await.map(drop),
             None => Ok(()),
@@ -310,13 +312,21 @@ impl Future for Appending {
     type Output = Result<Appended, PublishError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Submitted(submitted) = &mut self.state {
-            let outcomes = ready!(poll_outcomes(&mut submitted.committing, cx));
-            self.finish(&outcomes);
+        let epoch = self.hub.epoch();
+        match &mut self.state {
+            State::Done(_) => {}
+            State::Submitted(submitted) => {
+                let outcomes = ready!(poll_outcomes(&mut submitted.committing, cx));
+                self.finish(&outcomes);
+            }
+            State::Asked(asked) => {
+                let done = ready!(asked.poll(epoch, cx));
+                self.state = State::Done(done);
+            }
         }
         match &self.state {
             State::Done(done) => Poll::Ready(done.clone()),
-            State::Submitted(_) => Poll::Pending,
+            State::Submitted(_) | State::Asked(_) => Poll::Pending,
         }
     }
 }
@@ -325,6 +335,7 @@ impl Drop for Appending {
     /// The hub waits for the answer instead: if it is a failure, it must know how the stream stands.
     fn drop(&mut self) {
         let done = State::Done(Err(PublishError::Unknown));
+        // The journal knows how a stream stands that it decides.
         if let State::Submitted(submitted) = mem::replace(&mut self.state, done) {
             let left = (self.topic.clone(), submitted.committing);
             self.hub.streams_of_topics().lock().left.push(left);

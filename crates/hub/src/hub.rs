@@ -140,6 +140,7 @@ impl Hub {
         let history = history.shared(journal.is_shared());
         let feed = journal.follow(from);
         let clock = Clock::new(now, config.heartbeat_interval);
+        let streams = SharedStreams::told(journal.decides_streams());
         let inner = Inner {
             reads: Reads::new(config.pages_bytes_max),
             config,
@@ -151,7 +152,7 @@ impl Hub {
             everybody: WatchList::default(),
             clock,
             counters: Counters::default(),
-            streams: SharedStreams::default(),
+            streams,
         };
         Self { inner: Arc::new(inner) }
     }

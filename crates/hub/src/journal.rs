@@ -99,6 +99,15 @@ pub trait Journal: Send + Sync + 'static {
         false
     }
 
+    /// Returns whether the journal decides requests to the streams of topics where they come to stand in it, since
+    /// other hubs may have committed something before them. The hub then submits [`StreamMark::Ask`] instead of other
+    /// marks, and the answer says what became of it.
+    ///
+    /// [`StreamMark::Ask`]: crate::StreamMark::Ask
+    fn decides_streams(&self) -> bool {
+        false
+    }
+
     /// The newest committed entry: no draft that was answered as committed, by this journal or by another
     /// one on the same entries, is after it. Asked for places that the feed has not reached.
     ///

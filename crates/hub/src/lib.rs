@@ -51,8 +51,10 @@
 // The feature `engine` makes items of several modules reachable, which are unused without it.
 #![cfg_attr(not(feature = "engine"), allow(unreachable_pub, reason = "public with `engine`"))]
 
+mod appended;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod appending;
+mod asking;
 #[cfg(feature = "axum")]
 mod axum;
 mod body;
@@ -107,7 +109,8 @@ mod watch;
 pub use tidings_proto::JsonError;
 pub use tidings_proto::{Event, EventId, EventType, InvalidEventId, InvalidEventType};
 
-pub use crate::appending::{Appended, Appending};
+pub use crate::appended::Appended;
+pub use crate::appending::Appending;
 pub use crate::body::Body;
 pub use crate::closer::Closer;
 pub use crate::cursor::{Cursor, Epoch, Sequence};
@@ -127,8 +130,8 @@ pub use crate::shape::{GapShape, StreamShape};
 pub use crate::start::{LocatedId, Start};
 pub use crate::stream_text::Client;
 pub use crate::streams::{
-    Append, EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason,
-    StreamRefused, StreamTurn,
+    Append, Ask, EndNotice, Producer, SeenStream, StreamClose, StreamMark, StreamOptions,
+    StreamReason, StreamRefused, StreamState, StreamTurn,
 };
 pub use crate::subscriber::{Found, Subscriber};
 pub use crate::time::{Now, Time};

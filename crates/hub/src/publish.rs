@@ -29,7 +29,7 @@ impl Hub {
             return Publishing::refused(self, reason);
         }
         let given_id = draft.event.id().cloned();
-        let state = if self.has_streams() {
+        let state = if self.streams_of_topics().decides() {
             State::of(self.submit_among_streams(vec![draft]), given_id)
         } else {
             let committing = self.submit(&mut std::iter::once(Submission::Event(draft)));
@@ -55,7 +55,7 @@ impl Hub {
             }
         }
         let given_ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
-        if self.has_streams() {
+        if self.streams_of_topics().decides() {
             let state = State::of(self.submit_among_streams(drafts), given_ids);
             return PublishingAll { epoch, state };
         }
@@ -208,7 +208,8 @@ impl Published {
             Outcome::Committed(sequence) => (sequence, false),
             Outcome::Duplicate(sequence) => (sequence, true),
             Outcome::NotCommitted(why) => return Err(PublishError::NotCommitted(why)),
-            Outcome::Unknown => return Err(PublishError::Unknown),
+            Outcome::Refused(why) => return Err(PublishError::Stream(why)),
+            Outcome::Unknown | Outcome::Void => return Err(PublishError::Unknown),
         };
         Ok(Self { epoch, given_id, sequence, is_duplicate })
     }

@@ -252,6 +252,10 @@ impl Journal for NatsJournal {
         true
     }
 
+    fn decides_streams(&self) -> bool {
+        true
+    }
+
     fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {
         let parts = {
             let open = self.0.open.lock();

@@ -114,6 +114,11 @@ impl Hub {
         }
     }
 
+    /// Waits for the commit under way: entries that were handed over are then in history.
+    pub(crate) fn await_commit(&self) {
+        drop(self.inner.committer.lock());
+    }
+
     /// Wakes the readers of the appended entries. No lock is held: a woken reader takes one at once, and
     /// other threads may publish meanwhile.
     fn wake(&self, mut appended: Appended) {

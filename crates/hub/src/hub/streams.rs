@@ -100,6 +100,9 @@ impl Hub {
     /// Tells that the one who publishes to a stream in this turn has left it. Somebody may go on within the
     /// [grace](crate::StreamOptions::grace) of the stream; then it ends as [aborted](crate::StreamReason::Aborted).
     pub fn leave_stream(&self, topic: &Topic, turn: StreamTurn) {
+        if self.streams_of_topics().is_told() {
+            return self.tell_left(topic, turn);
+        }
         let now = self.clock().uptime();
         self.streams_of_topics().lock().streams.leave(topic, turn, now);
     }
@@ -111,7 +114,16 @@ impl Hub {
     ///
     /// Cancel safe.
     pub async fn stream_stopped(&self, topic: &Topic, turn: Option<StreamTurn>) -> bool {
-        let waiter = match self.streams_of_topics().lock().streams.wait_for_stop(topic, turn) {
+        let read = self.read().tail();
+        let shared = self.streams_of_topics();
+        let waiter = match turn {
+            // The answer to the beginning may come before its entry.
+            Some(turn) if shared.is_told() => {
+                shared.lock().streams.wait_for_decided_stop(topic, turn, read)
+            }
+            _ => shared.lock().streams.wait_for_stop(topic, turn),
+        };
+        let waiter = match waiter {
             Ok(waiter) => waiter,
             Err(is_stopped) => return is_stopped,
         };
@@ -122,6 +134,9 @@ impl Hub {
     pub(crate) fn end_due_streams(&self) {
         if !self.has_streams() {
             return;
+        }
+        if self.streams_of_topics().is_told() {
+            return self.ask_due_ends();
         }
         let mut state = self.streams_of_topics().lock();
         state.note_left();

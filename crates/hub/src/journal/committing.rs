@@ -5,7 +5,7 @@ use std::fmt;
 use super::error::JournalFuture;
 use crate::cursor::Sequence;
 use crate::draft::Draft;
-use crate::streams::StreamMark;
+use crate::streams::{StreamMark, StreamRefused};
 use crate::topic::Topic;
 
 /// A request of a hub to its journal.
@@ -45,6 +45,10 @@ pub enum Outcome {
     Committed(Sequence),
     /// Its idempotency key has been seen; the first one was committed at this sequence.
     Duplicate(Sequence),
+    /// It does not belong to its topic's stream, where it came to stand in the journal. It never appears in the feed.
+    Refused(StreamRefused),
+    /// It changes nothing: the request of its producer was sent before, or there is nothing left to change.
+    Void,
     /// It was not written, and never appears in the feed. It may be submitted again.
     NotCommitted(NotCommitted),
     /// The journal failed and cannot say: it may appear in the feed or not.

@@ -15,6 +15,7 @@
 
 mod answer;
 mod appender;
+mod asked;
 mod blocks;
 mod bytes;
 mod catalog;

@@ -21,6 +21,12 @@
 //! between. A group whose writer had not read the latest [`WINDOW`] messages is passed over by all, so that
 //! nobody needs to remember more than these.
 //!
+//! # Streams within topics
+//!
+//! A request to a topic's stream is decided by every reader where it stands among the messages, and what does not
+//! belong to the stream there is no entry at any hub. A writer puts the state of the stream before it, as of what the
+//! writer had read, so that a hub that starts late decides like the others. A request is whole in one message.
+//!
 //! # The past that changes
 //!
 //! A store may lose its newest messages, or be restored from a copy. Each message has a digest of messages

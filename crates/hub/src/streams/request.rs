@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::mark::{EndNotice, Producer, StreamOptions};
+use super::parts::{EndNotice, Producer, StreamOptions};
 use crate::draft::IdempotencyKey;
 
 /// The part of a request that is about its topic's stream, beside its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Append {
-    /// A stream begins before the events. An open one ends as [aborted](super::mark::StreamReason::Aborted).
+    /// A stream begins before the events. An open one ends as [aborted](super::parts::StreamReason::Aborted).
     pub begin: Option<StreamOptions>,
     /// The stream ends after the events.
     pub end: Option<EndNotice>,
@@ -26,9 +26,9 @@ pub struct Append {
 /// A stream, and the turn of a producer in it. A begin and each request of a producer start another turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamTurn {
-    pub(super) begun: u64,
-    pub(super) turn: u64,
-    pub(super) epoch: u64,
+    pub(crate) begun: u64,
+    pub(crate) turn: u64,
+    pub(crate) epoch: u64,
 }
 
 /// Why a request does not belong to its topic's stream.

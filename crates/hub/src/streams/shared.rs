@@ -9,13 +9,15 @@ use parking_lot::{Mutex, MutexGuard};
 use super::state::{Failure, Streams};
 use crate::cursor::Sequence;
 use crate::journal::{Committing, Entry, Outcome};
-use crate::time::Time;
+use crate::time::{Time, millis};
 use crate::topic::Topic;
 
 /// The streams of a hub's topics. A hub that never had one pays for a look at a flag.
 #[derive(Debug, Default)]
 pub(crate) struct SharedStreams {
     is_used: AtomicBool,
+    /// Whether requests are decided by the journal.
+    is_told: bool,
     state: Mutex<State>,
 }
 
@@ -28,6 +30,21 @@ pub(crate) struct State {
 }
 
 impl SharedStreams {
+    /// Streams that the journal decides, if it [does](crate::journal::Journal::decides_streams).
+    pub(crate) fn told(is_told: bool) -> Self {
+        Self { is_told, ..Self::default() }
+    }
+
+    /// Returns whether requests are decided by the journal.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
+    /// Returns whether events are to be decided by this hub before they are submitted.
+    pub(crate) fn decides(&self) -> bool {
+        self.is_used() && !self.is_told
+    }
+
     pub(crate) fn is_used(&self) -> bool {
         self.is_used.load(Ordering::Acquire)
     }
@@ -47,9 +64,14 @@ impl SharedStreams {
         let mut state = self.lock_to_use();
         let (through, opened_at) = recovered;
         for entry in entries {
-            match entry.sequence <= through {
-                true => state.streams.restore(entry, opened_at, uptime),
-                false => state.streams.apply(entry, uptime),
+            let is_old = entry.sequence <= through;
+            match (self.is_told, is_old) {
+                (true, _) => {
+                    let age = if is_old { millis(opened_at.since(entry.time)) } else { 0 };
+                    state.streams.follow(entry, age, uptime);
+                }
+                (false, true) => state.streams.restore(entry, opened_at, uptime),
+                (false, false) => state.streams.apply(entry, uptime),
             }
         }
         let woken = mem::take(&mut state.streams.woken);
@@ -89,6 +111,6 @@ pub(crate) fn answer_of(outcomes: &[Outcome]) -> Result<Sequence, Failure> {
         // Of an earlier request.
         Outcome::Duplicate(_) => Ok(newest),
         Outcome::NotCommitted(why) => Err(Failure::NotCommitted(why)),
-        Outcome::Unknown => Err(Failure::Unknown),
+        Outcome::Unknown | Outcome::Refused(_) | Outcome::Void => Err(Failure::Unknown),
     })
 }

@@ -13,10 +13,11 @@
 use std::collections::HashMap;
 use std::task::Waker;
 
-use super::decided::{Decided, Turns, decide};
+use super::decided::Decided;
+use super::deciding::{Declined, Turns, decide};
 use super::mark::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
 use super::request::{Append, StreamRefused, StreamTurn};
-use super::signal::{StopSignal, StopWaiter};
+use super::signal::{EarlySignals, StopSignal, StopWaiter};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry, NotCommitted};
 use crate::time::{Time, millis};
@@ -25,15 +26,16 @@ use crate::topic::Topic;
 /// The streams of all topics that have one.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    topics: HashMap<Topic, TopicStream>,
+    pub(super) topics: HashMap<Topic, TopicStream>,
     /// Beyond so many topics, ended streams are forgotten early, and without any, beginnings are refused.
     topics_max: usize,
     /// No stream has something due before this time.
-    due_at: u64,
+    pub(super) due_at: u64,
     /// The number of the latest turn.
     turns: u64,
     /// Wakers of those who wait for a stop that has come.
     pub(crate) woken: Vec<Waker>,
+    pub(super) early: EarlySignals,
 }
 
 /// The answer to a request.
@@ -64,7 +66,7 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) struct TopicStream {
     /// Its state after the submitted requests, which may not be committed yet.
-    decided: Decided,
+    pub(super) decided: Decided,
     /// Its state after the committed entries.
     pub(crate) committed: Option<Committed>,
     /// Requests that were submitted and not answered.
@@ -74,9 +76,9 @@ pub(crate) struct TopicStream {
     /// The newest entry that was answered as committed.
     answered: Sequence,
     /// The newest entry that was applied.
-    applied: Sequence,
+    pub(super) applied: Sequence,
     /// Told of a stop, and of the end of the stream.
-    signal: Option<StopSignal>,
+    pub(super) signal: Option<StopSignal>,
 }
 
 /// The part of a stream's state that readers see.
@@ -158,8 +160,8 @@ const TOPICS_MAX: usize = 1_000_000;
 
 impl Default for Streams {
     fn default() -> Self {
-        let (topics, woken) = (HashMap::new(), Vec::new());
-        Self { topics, topics_max: TOPICS_MAX, due_at: 0, turns: 0, woken }
+        let (topics, woken, early) = Default::default();
+        Self { topics, topics_max: TOPICS_MAX, due_at: 0, turns: 0, woken, early }
     }
 }
 
@@ -204,7 +206,7 @@ impl Streams {
 
     /// Returns whether there is room for one more topic. If not, the quarter of the streams that have ended and
     /// would be forgotten first is forgotten.
-    fn has_room(&mut self) -> bool {
+    pub(super) fn has_room(&mut self) -> bool {
         if self.topics.len() < self.topics_max {
             return true;
         }
@@ -239,7 +241,9 @@ impl Streams {
         let found = found.map(|stream| &mut stream.decided);
         let mut accepted = match decide(found, (request, events), turns, now) {
             Ok(accepted) => accepted,
-            Err(verdict) => return verdict,
+            Err(Declined::Duplicate) => return Verdict::Duplicate,
+            Err(Declined::Repeated) => return Verdict::Repeated,
+            Err(Declined::Refused(why)) => return Verdict::Refused(why),
         };
         self.turns = next;
         if let Some(begun) = accepted.begun.take() {
@@ -345,7 +349,8 @@ impl Streams {
                 _ => is_expired.then_some(StreamReason::Expired),
             };
             if let Some(reason) = reason {
-                due.push((topic.clone(), decided.end_mark(reason, EndNotice::Event)));
+                let close = decided.closed_by(reason, EndNotice::Event);
+                due.push((topic.clone(), StreamMark::End(close)));
                 decided.close(now);
                 stream.under_way += 1;
             }

@@ -2,6 +2,9 @@
 //! again or are gone, hubs that start again, and a past that changes.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod cluster;
 mod past;
 mod property;
+mod races;
 mod store;
+mod streams;

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use super::bytes::{Input, put_text, put_varint};
-use crate::streams::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
+use super::asked::{self, put_producer, take_producer};
+use super::bytes::{Input, put_varint};
+use crate::streams::{EndNotice, StreamClose, StreamMark, StreamOptions, StreamReason};
 use crate::time::millis;
 
 const BEGIN: u8 = 1;
 const APPEND: u8 = 2;
 const STOP: u8 = 3;
 const END: u8 = 4;
+const LEFT: u8 = 5;
+const CONTINUED: u8 = 6;
+const ASK: u8 = 7;
+const ROOM: u8 = 8;
+const STATE: u8 = 9;
 
 /// Appends a mark.
 pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
@@ -41,13 +47,18 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
             out.extend_from_slice(&[END, reason, notice]);
             put_varint(out, close.events);
         }
+        StreamMark::Left => out.push(LEFT),
+        StreamMark::Continued => out.push(CONTINUED),
+        StreamMark::Ask(ask) => {
+            out.push(ASK);
+            asked::put_ask(out, ask);
+        }
+        StreamMark::Room => out.push(ROOM),
+        StreamMark::State(state) => {
+            out.push(STATE);
+            asked::put_state(out, state);
+        }
     }
-}
-
-fn put_producer(out: &mut Vec<u8>, producer: &Producer) {
-    put_text(out, producer.id());
-    put_varint(out, producer.epoch);
-    put_varint(out, producer.seq);
 }
 
 /// Takes a mark: `None` if it is damaged, `Some(None)` if a later program has added it.
@@ -81,18 +92,19 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
             };
             StreamMark::End(StreamClose { reason, notice, events: input.varint()? })
         }
+        LEFT => StreamMark::Left,
+        CONTINUED => StreamMark::Continued,
+        ASK => return Some(asked::take_ask(input)?.map(|ask| StreamMark::Ask(Box::new(ask)))),
+        ROOM => StreamMark::Room,
+        STATE => StreamMark::State(Box::new(asked::take_state(input)?)),
         _ => return Some(None),
     }))
-}
-
-fn take_producer(input: &mut Input<'_>) -> Option<Producer> {
-    let id = input.text()?;
-    Producer::new(id, input.varint()?, input.varint()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streams::Producer;
 
     #[test]
     fn a_mark_comes_back_as_it_was() {
@@ -104,6 +116,9 @@ mod tests {
             StreamMark::Begin(owned),
             StreamMark::Append(producer),
             StreamMark::Stop,
+            StreamMark::Left,
+            StreamMark::Continued,
+            StreamMark::Room,
         ];
         let ended = [StreamReason::Done, StreamReason::Aborted];
         for reason in ended.into_iter().chain([StreamReason::Stopped, StreamReason::Expired]) {
@@ -116,7 +131,7 @@ mod tests {
             put(&mut bytes, &mark);
             assert_eq!(take(&mut Input(&bytes)), Some(Some(mark)));
         }
-        assert_eq!(take(&mut Input(&[9, 1, 2])), Some(None));
+        assert_eq!(take(&mut Input(&[99, 1, 2])), Some(None));
         assert_eq!(take(&mut Input(&[APPEND])), None);
     }
 }

@@ -17,6 +17,7 @@ use crate::journal::disk::shared::{Answered, answer_all};
 use crate::journal::{
     Committing, Entry, Feed, JournalError, Lost, NotCommitted, Outcome, Submission,
 };
+use crate::streams::StreamMark;
 use crate::time::Now;
 
 /// The state of one hub's part in a shared journal. Clones share it.
@@ -32,6 +33,9 @@ struct State {
     sender: Option<Waker>,
     reader: Option<Waker>,
 }
+
+/// Streams that are left at once; the others are left at the next call.
+const LEFT_MAX: usize = 1_000;
 
 /// Work for when the log is unlocked.
 #[derive(Default)]
@@ -112,6 +116,34 @@ impl SharedLog {
     pub fn marker(&self) -> Vec<u8> {
         let state = self.0.lock();
         state.queue.marker(&state.reading)
+    }
+
+    /// Submits that producers have left whose newest events came by hubs for which `is_gone` holds, by the number of
+    /// [their writer](SharedConfig::writer). Others may go on within the grace.
+    pub fn leave_streams(&self, is_gone: impl Fn(u64) -> bool, now: Now) {
+        let mut state = self.0.lock();
+        let State { queue, reading, stopped, .. } = &mut *state;
+        if stopped.is_some() || reading.order().is_empty() {
+            return;
+        }
+        let left =
+            reading.order().left_by(is_gone).take(LEFT_MAX).map(|(topic, ask)| {
+                Submission::Stream(topic.clone(), StreamMark::Ask(Box::new(ask)))
+            });
+        let left: Vec<_> = left.collect();
+        if left.is_empty() {
+            return;
+        }
+        drop(queue.submit(&mut left.into_iter(), now, |_| None));
+        let sender = state.sender.take();
+        drop(state);
+        sender.into_iter().for_each(Waker::wake);
+    }
+
+    /// The number of this writer.
+    #[must_use]
+    pub fn writer(&self) -> u64 {
+        self.0.lock().queue.writer()
     }
 
     /// Notes that the store has a group, at this place or before it.

@@ -1,6 +1,7 @@
 //! The queue: from publishers to groups, and back with their outcomes.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -13,7 +14,9 @@ use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 use crate::journal::disk::shared::{Answered, Giver, answer};
 use crate::journal::{Committing, NotCommitted, Outcome, Submission};
+use crate::streams::{Ask, Order, StreamMark};
 use crate::time::{Now, Time};
+use crate::topic::Topic;
 
 /// Submissions of this hub on their way to the store and back.
 pub(super) struct Queue {
@@ -71,6 +74,8 @@ struct Sent {
     places: Vec<Place>,
 }
 
+/// The size that the record of a stream's state has at most, for a short topic: an ID, two keys, and numbers.
+const STATE_BYTES_MAX: usize = 1_000;
 /// How long a submission waits while the store does not answer: the election of a leader takes about a second.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a group's publishers wait for the store to say whether it has the group.
@@ -105,6 +110,10 @@ impl Queue {
         now: Now,
         find_key: impl Fn(&IdempotencyKey) -> Option<Sequence>,
     ) -> Committing {
+        let mut batch = batch.peekable();
+        if batch.peek().is_some_and(is_unit) {
+            return self.submit_unit(batch.collect(), now, find_key);
+        }
         let mut outcomes = Vec::with_capacity(batch.size_hint().0);
         let mut items = Vec::new();
         let is_full = self.bytes >= self.bytes_max;
@@ -123,6 +132,37 @@ impl Queue {
                 Outcome::Unknown
             });
         }
+        self.enqueue(outcomes, items)
+    }
+
+    /// Submits a request to a stream with all that belongs to it: it is in one message, and so it is done or not.
+    fn submit_unit(
+        &mut self,
+        unit: Vec<Submission>,
+        now: Now,
+        find_key: impl Fn(&IdempotencyKey) -> Option<Sequence>,
+    ) -> Committing {
+        let sizes: Vec<_> = unit.iter().map(bytes_max_of).collect();
+        let bytes = EMPTY_BYTES + STATE_BYTES_MAX + sizes.iter().sum::<usize>();
+        let is_too_large = bytes > self.message_bytes_max || unit.len() >= ENTRIES_MAX;
+        if is_too_large || self.bytes >= self.bytes_max {
+            let why = if is_too_large { NotCommitted::TooLarge } else { NotCommitted::Busy };
+            return Committing::All(vec![Outcome::NotCommitted(why); unit.len()]);
+        }
+        let (mut outcomes, mut items) = (Vec::with_capacity(unit.len()), Vec::new());
+        for (submission, bytes) in unit.into_iter().zip(sizes) {
+            let first = key_of(&submission).and_then(&find_key);
+            if first.is_none() {
+                let place = Place { request: 0, index: outcomes.len() };
+                items.push(Item { place, submission, at: now.instant, time: now.time, bytes });
+            }
+            outcomes.push(first.map_or(Outcome::Unknown, Outcome::Duplicate));
+        }
+        self.enqueue(outcomes, items)
+    }
+
+    /// Puts the items of a request into the queue. The outcomes of the others are known.
+    fn enqueue(&mut self, outcomes: Vec<Outcome>, items: Vec<Item>) -> Committing {
         if items.is_empty() {
             return Committing::All(outcomes);
         }
@@ -153,20 +193,27 @@ impl Queue {
         {
             return None;
         }
-        let (mut records, mut places) = (Vec::new(), Vec::new());
-        while let Some(item) = self.waiting.front()
-            && places.len() < ENTRIES_MAX
-            && (EMPTY_BYTES + records.len() + item.bytes <= self.message_bytes_max)
-            && let Some(item) = self.waiting.pop_front()
-        {
-            self.bytes -= item.bytes;
-            if let Some(first) = key_of(&item.submission).and_then(|key| reading.find_key(key)) {
-                self.settle(vec![item.place], |_| Outcome::Duplicate(first), answered);
-                continue;
+        let mut filling = Filling::default();
+        while let Some(front) = self.waiting.front() {
+            let items =
+                if is_unit(&front.submission) { self.items_of(front.place.request) } else { 1 };
+            let waiting = || self.waiting.iter().take(items);
+            let states = filling.states(waiting().map(|item| &item.submission), reading.order());
+            let bytes = waiting().map(|item| item.bytes).sum::<usize>() + states.records.len();
+            let is_within = EMPTY_BYTES + filling.records.len() + bytes <= self.message_bytes_max
+                && filling.places.len() + items + states.places.len() <= ENTRIES_MAX;
+            if is_within {
+                filling.append(states);
+                self.fill(&mut filling, items, reading, answered);
+            } else if filling.places.is_empty() {
+                let places = self.take_front(items);
+                let outcome = Outcome::NotCommitted(NotCommitted::TooLarge);
+                self.settle(places, |_| outcome, answered);
+            } else {
+                break;
             }
-            message::put_record(&mut records, places.len(), item.time, &item.submission);
-            places.push(item.place);
         }
+        let Filling { records, places, .. } = filling;
         if places.is_empty() {
             return None;
         }
@@ -176,6 +223,55 @@ impl Queue {
         let message = message::encode(&header, places.len(), &records);
         self.under_way = Some(Sent { number, at: now, places });
         Some(Group { number, id: format!("{:016x}-{number}", self.writer), message })
+    }
+
+    /// Moves items to a group.
+    fn fill(
+        &mut self,
+        filling: &mut Filling,
+        items: usize,
+        reading: &Reading,
+        answered: &mut Answered,
+    ) {
+        let first_use =
+            |item: &Item| key_of(&item.submission).and_then(|key| reading.find_key(key));
+        let mut parts = 0;
+        if items > 1 {
+            parts = self
+                .waiting
+                .iter()
+                .take(items)
+                .skip(1)
+                .filter(|it| first_use(it).is_none())
+                .count();
+        }
+        for _ in 0..items {
+            let Some(mut item) = self.waiting.pop_front() else { break };
+            self.bytes -= item.bytes;
+            if let Some(first) = first_use(&item) {
+                self.settle(vec![item.place], |_| Outcome::Duplicate(first), answered);
+                continue;
+            }
+            if let Submission::Stream(_, StreamMark::Ask(ask)) = &mut item.submission
+                && let Ask::Append(_, count) = &mut **ask
+            {
+                *count = parts as u32;
+            }
+            let at = filling.places.len();
+            message::put_record(&mut filling.records, at, item.time, &item.submission);
+            filling.places.push(item.place);
+        }
+    }
+
+    /// The number of items at the front that are of one request.
+    fn items_of(&self, request: usize) -> usize {
+        self.waiting.iter().take_while(|item| item.place.request == request).count()
+    }
+
+    fn take_front(&mut self, items: usize) -> Vec<Place> {
+        let taken: Vec<_> = self.waiting.drain(..items).collect();
+        self.bytes -= taken.iter().map(|item| item.bytes).sum::<usize>();
+        taken.into_iter().map(|item| item.place).collect()
     }
 
     /// A message without records.
@@ -277,6 +373,61 @@ impl Queue {
                 answered.push((giver, outcomes));
             }
         }
+    }
+}
+
+/// A group that is being filled.
+#[derive(Default)]
+struct Filling {
+    records: Vec<u8>,
+    places: Vec<Place>,
+    /// The topics whose state is in it.
+    told: HashSet<Topic>,
+}
+
+impl Filling {
+    /// The states of the streams that submissions are about, as far as they are not in the group.
+    fn states<'a>(&self, submissions: impl Iterator<Item = &'a Submission>, order: &Order) -> Self {
+        let mut states = Self::default();
+        if order.is_empty() {
+            return states;
+        }
+        for topic in submissions.flat_map(topics_of) {
+            let Some(state) = order.state(topic) else { continue };
+            if self.told.contains(topic) || !states.told.insert(topic.clone()) {
+                continue;
+            }
+            let mark = StreamMark::State(Box::new(state.clone()));
+            let at = self.places.len() + states.places.len();
+            let submission = Submission::Stream(topic.clone(), mark);
+            message::put_record(&mut states.records, at, Time::default(), &submission);
+            states.places.push(Place::NOBODY);
+        }
+        states
+    }
+
+    fn append(&mut self, mut states: Self) {
+        self.records.append(&mut states.records);
+        self.places.append(&mut states.places);
+        self.told.extend(states.told);
+    }
+}
+
+impl Place {
+    /// The place of a record that nobody has submitted.
+    const NOBODY: Self = Self { request: usize::MAX, index: 0 };
+}
+
+/// Returns whether a submission and those of its request that follow must be in one message.
+fn is_unit(submission: &Submission) -> bool {
+    matches!(submission, Submission::Stream(_, StreamMark::Ask(ask)) if matches!(**ask, Ask::Append(..)))
+}
+
+fn topics_of(submission: &Submission) -> &[Topic] {
+    match submission {
+        Submission::Event(draft) => draft.topics.as_slice(),
+        Submission::Stream(topic, _) => from_ref(topic),
+        Submission::Close(_) => &[],
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 use crate::journal::keys::Keys;
 use crate::journal::{NotCommitted, Outcome};
+use crate::streams::{Order, Reader, Taken};
 
 /// The position in the store, and everything that decides on the next message. It depends on the messages
 /// that were read alone, so that every hub decides alike.
@@ -22,6 +23,7 @@ pub(super) struct Reading {
     /// The newest message when the journal was opened.
     opened_at: u64,
     keys: Keys,
+    order: Order,
     writers: Writers,
     passed_over: u64,
 }
@@ -41,6 +43,7 @@ impl Reading {
             own_generation: config.generation,
             opened_at: config.tail,
             keys: Keys::default(),
+            order: Order::default(),
             writers: Writers::default(),
             passed_over: 0,
         }
@@ -65,6 +68,11 @@ impl Reading {
     /// Where the event of a key was committed, if that is remembered.
     pub(super) fn find_key(&self, key: &IdempotencyKey) -> Option<Sequence> {
         self.keys.find(key)
+    }
+
+    /// The streams of topics, as of everything that was read.
+    pub(super) fn order(&self) -> &Order {
+        &self.order
     }
 
     /// The position of a writer that has read what this hub has read.
@@ -180,32 +188,59 @@ impl Reading {
         }
         // A record of an unknown kind has its place, and nobody waits for it.
         let mut outcomes = vec![Outcome::Unknown; message.count];
+        let read = end_of(message.header.read_through);
+        let time = stored.time.unix_millis();
+        let by = Reader { message: stored.place, time, writer: message.header.writer, read };
+        self.order.begin_message(stored.place.saturating_sub(WINDOW));
+        // Earlier messages, which this hub has not read, may have used a key, or begun a stream.
+        let is_unsure = verdict == Verdict::Unsure;
         for (entry, key) in &message.records {
             let at = entry.sequence.get() as usize;
             let sequence = sequence(stored.place, at);
-            if let Some(key) = key {
-                if verdict == Verdict::Unsure {
-                    // An earlier message, which this hub has not read, may have used the key.
-                    fed.lose_one(sequence);
-                    continue;
+            if is_unsure || self.order.is_unsure(entry, by) {
+                self.order.lose(entry, stored.place);
+                fed.lose_one(sequence);
+                if let Some(key) = key {
+                    keys.push((key.clone(), sequence));
+                    self.keys.remember(key, sequence, stored.time);
                 }
-                let first = self.window.first_use(key).or_else(|| {
-                    keys.iter().find(|(other, _)| other == key).map(|(_, first)| *first)
-                });
-                let unread_by_writer = end_of(message.header.read_through);
-                if let Some(first) = first.filter(|first| *first > unread_by_writer) {
-                    outcomes[at] = Outcome::Duplicate(first);
-                    continue;
-                }
-                keys.push((key.clone(), sequence));
-                self.keys.remember(key, sequence, stored.time);
+                continue;
+            }
+            if let Some(first) = key.as_ref().and_then(|key| self.first_use(key, keys, read)) {
+                self.order.skip();
+                outcomes[at] = Outcome::Duplicate(first);
+                continue;
             }
             let mut entry = entry.clone();
             (entry.sequence, entry.time) = (sequence, stored.time);
+            let entry = match self.order.take(entry, by) {
+                Taken::Void(outcome) => {
+                    outcomes[at] = outcome;
+                    continue;
+                }
+                Taken::Entry(entry, outcome) => {
+                    outcomes[at] = outcome;
+                    entry
+                }
+            };
+            if let Some(key) = key {
+                keys.push((key.clone(), sequence));
+                self.keys.remember(key, sequence, stored.time);
+            }
             fed.push(entry);
-            outcomes[at] = Outcome::Committed(sequence);
         }
         Some(outcomes)
+    }
+
+    /// The first use of a key, if it is in the latest messages that the writer had not read, or in this one.
+    fn first_use(
+        &self,
+        key: &IdempotencyKey,
+        keys: &[(IdempotencyKey, Sequence)],
+        read: Sequence,
+    ) -> Option<Sequence> {
+        let in_message = || keys.iter().find(|(other, _)| other == key).map(|(_, first)| *first);
+        self.window.first_use(key).or_else(in_message).filter(|first| *first > read)
     }
 
     fn changed(&self, why: &'static str) -> Stopped {
@@ -216,7 +251,7 @@ impl Reading {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Counts,
-    /// It counts, but for what depends on messages that this hub has not read.
+    /// It counts, but what of it does depends on messages that this hub has not read.
     Unsure,
     /// Its writer had not read enough.
     Late,

@@ -156,6 +156,9 @@ impl<'a> Ingest<'a> {
         let hub = &self.context.hub;
         let first = self.report.committed;
         drafts = (first..).zip(drafts).map(|(i, draft)| self.marks.put_on(draft, i)).collect();
+        if self.piped.is_none() {
+            hub.catch_up_for(&drafts).await;
+        }
         let wrong = |draft: &Draft| {
             self.caller.access().may_publish(draft.topics().as_slice())?;
             hub.check(draft).map_err(|reason| Problem::from(&reason))?;

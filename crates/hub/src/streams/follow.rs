@@ -1,0 +1,125 @@
+//! Following: the hub's state of streams that a shared journal decides.
+
+use super::ask::{Ask, SeenStream};
+use super::mark::StreamMark;
+use super::request::StreamTurn;
+use super::signal::StopWaiter;
+use super::state::{Streams, TopicStream};
+use crate::cursor::Sequence;
+use crate::journal::{Content, Entry};
+use crate::topic::Topic;
+
+/// How long an end is waited for before it is asked for once more, in milliseconds.
+const ASK_AGAIN_AFTER: u64 = 5_000;
+
+impl Streams {
+    /// Applies an entry that the journal has decided, and that is as old as this, in milliseconds.
+    pub(crate) fn follow(&mut self, entry: &mut Entry, age: u64, now: u64) {
+        let told = match &entry.content {
+            Content::Stream(StreamMark::End(close)) => Some(close.events),
+            _ => None,
+        };
+        self.apply(entry, now);
+        // Counted in the order of all hubs: this one may not have the first events.
+        if let (Some(events), Content::Stream(StreamMark::End(close))) = (told, &mut entry.content)
+        {
+            close.events = events;
+        }
+        for topic in entry.topics.as_slice() {
+            let Some(stream) = self.topics.get_mut(topic) else { continue };
+            if let (Some(events), Some(committed)) = (told, &mut stream.committed) {
+                committed.events = events;
+                if let Some((.., close)) = &mut committed.end {
+                    close.events = events;
+                }
+            }
+            let decided = &mut stream.decided;
+            decided.events = stream.committed.as_ref().map_or(0, |it| it.events);
+            let turn = entry.sequence.get();
+            match &entry.content {
+                Content::Close => continue,
+                Content::Stream(StreamMark::Stop | StreamMark::Left) => {
+                    decided.leave(now);
+                    decided.grace_until = decided.grace_until.map(|it| it.saturating_sub(age));
+                    self.due_at = self.due_at.min(decided.due_at());
+                    continue;
+                }
+                Content::Stream(StreamMark::Begin(options)) => {
+                    let epoch = options.producer.as_ref().map_or(0, |producer| producer.epoch);
+                    decided.turn = StreamTurn { begun: turn, turn, epoch };
+                    if let Some((begun, signal)) = self.early.remove(topic) {
+                        match begun == turn {
+                            true => stream.signal = Some(signal),
+                            false => signal.tell(false, &mut self.woken),
+                        }
+                    }
+                }
+                Content::Stream(StreamMark::Append(producer)) => {
+                    (decided.turn.turn, decided.turn.epoch) = (turn, producer.epoch);
+                }
+                _ => {}
+            }
+            decided.renew(now);
+            decided.expires_at = decided.expires_at.saturating_sub(age);
+            self.due_at = self.due_at.min(decided.due_at());
+        }
+    }
+
+    /// The requests to end the streams whose time is over, and forgets ended ones.
+    pub(crate) fn ask_due(&mut self, now: u64) -> Vec<(Topic, Ask)> {
+        let mut due = Vec::new();
+        if now < self.due_at {
+            return due;
+        }
+        let mut due_at = u64::MAX;
+        self.topics.retain(|topic, stream| {
+            let TopicStream { decided, applied, .. } = stream;
+            let is_expired = now >= decided.expires_at;
+            if is_expired && !decided.is_open {
+                return false;
+            }
+            let is_left = decided.grace_until.is_some_and(|until| now >= until);
+            if decided.is_open && (is_expired || is_left) {
+                let begin = Sequence::new(decided.turn.begun).unwrap_or_default();
+                let seen = SeenStream { begin, last: *applied };
+                due.push((topic.clone(), Ask::End { seen, is_expired: !is_left }));
+                let again = now.saturating_add(ASK_AGAIN_AFTER);
+                match is_left {
+                    true => decided.grace_until = Some(again),
+                    false => decided.expires_at = again,
+                }
+            }
+            due_at = due_at.min(decided.due_at());
+            true
+        });
+        self.due_at = due_at;
+        due
+    }
+
+    /// Returns whether a topic has a stream, or there is room for one.
+    pub(crate) fn has_room_for(&mut self, topic: &Topic) -> bool {
+        self.topics.contains_key(topic) || self.has_room()
+    }
+
+    /// Waits for a stop of a stream whose beginning has not been read, or as [`Streams::wait_for_stop`].
+    pub(crate) fn wait_for_decided_stop(
+        &mut self,
+        topic: &Topic,
+        turn: StreamTurn,
+        read: Sequence,
+    ) -> Result<StopWaiter, bool> {
+        let applied = self.topics.get(topic).map_or(0, |stream| stream.decided.turn.begun);
+        if turn.begun <= applied.max(read.get()) {
+            return self.wait_for_stop(topic, Some(turn));
+        }
+        let (begun, signal) = self.early.entry(topic.clone()).or_default();
+        if *begun > turn.begun {
+            return Err(false);
+        }
+        if *begun < turn.begun {
+            std::mem::take(signal).tell(false, &mut self.woken);
+            *begun = turn.begun;
+        }
+        Ok(signal.wait())
+    }
+}

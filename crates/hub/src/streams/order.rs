@@ -1,0 +1,435 @@
+//! The streams of a shared journal, as its order decides them.
+//!
+//! A pure machine over the messages of the store: what it makes of a message depends on the messages that came after
+//! those which the writer had read, and on what the message itself says of the streams before. Every hub that has
+//! read these messages comes to the same verdicts, whenever it started.
+//!
+//! A writer puts the [state](StreamState) of a topic's stream before the first entry that is about it. A reader that
+//! has read nothing newer of the stream takes that state; else it goes by its own. Of a topic without either there is
+//! no stream.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Found;
+
+use super::ask::{Ask, SeenStream, StreamState};
+use super::decided::Decided;
+use super::deciding::{Accepted, Declined, Turns, decide};
+use super::mark::StreamMark;
+use super::parts::{EndNotice, StreamReason};
+use super::request::Append;
+use crate::cursor::Sequence;
+use crate::journal::shared::end_of;
+use crate::journal::{Content, Entry, NotCommitted, Outcome};
+use crate::topic::Topic;
+
+/// The latest streams of all topics, and the request that is being read.
+#[derive(Default)]
+pub(crate) struct Order {
+    topics: HashMap<Topic, Known>,
+    /// Ended streams are looked through for those to forget when there are so many.
+    sweep_at: usize,
+    unit: Option<Unit>,
+    /// Topics of records that could not be decided, and the newest message of such a record. Messages whose writers
+    /// had not read that one cannot be decided either.
+    unsure: HashMap<Topic, u64>,
+}
+
+struct Known {
+    state: StreamState,
+    /// The message that has told the state last.
+    told_by: u64,
+}
+
+/// The message that is being read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader {
+    pub(crate) message: u64,
+    /// When the store took it, in milliseconds.
+    pub(crate) time: u64,
+    pub(crate) writer: u64,
+    /// The end of what its writer had read.
+    pub(crate) read: Sequence,
+}
+
+/// The fate of a record.
+pub(crate) enum Taken {
+    /// It is this entry.
+    Entry(Entry, Outcome),
+    /// It is no entry.
+    Void(Outcome),
+}
+
+/// The rest of a request to append.
+struct Unit {
+    left: usize,
+    fate: Fate,
+}
+
+enum Fate {
+    /// Its marks: the one that goes before the events, and the end.
+    Accepted {
+        begun: Option<Box<Decided>>,
+        room: Option<StreamMark>,
+        end: Option<StreamMark>,
+        place: Sequence,
+    },
+    /// Nothing of it is an entry.
+    Void(Outcome),
+    /// It was accepted before: its events, and its end.
+    Repeated { begun: Outcome, event: Outcome, end: Outcome },
+}
+
+/// Streams that are known before ended ones are looked through.
+const SWEEP_MIN: usize = 1024;
+
+impl Order {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    /// The state of a topic's stream as of everything that was read.
+    pub(crate) fn state(&self, topic: &Topic) -> Option<&StreamState> {
+        self.topics.get(topic).map(|known| &known.state)
+    }
+
+    /// The open streams whose producers have not left, and whose newest entry came by a hub for which `is_gone` holds.
+    pub(crate) fn left_by(
+        &self,
+        is_gone: impl Fn(u64) -> bool,
+    ) -> impl Iterator<Item = (&Topic, Ask)> {
+        let is_left = move |state: &StreamState| {
+            let Decided { is_open, is_stopped, .. } = state.decided;
+            is_open && !is_stopped && !state.has_left && is_gone(state.writer)
+        };
+        let states = self.topics.iter().map(|(topic, known)| (topic, &known.state));
+        states.filter(move |(_, state)| is_left(state)).map(|(topic, state)| {
+            let begin = Sequence::new(state.decided.turn.begun).unwrap_or_default();
+            let seen = SeenStream { begin, last: state.last };
+            (topic, Ask::Left(state.decided.turn, Some(seen)))
+        })
+    }
+
+    /// Ends what the message before has begun: a request is in one message. No writer of a message that counts is
+    /// behind `oldest`.
+    pub(crate) fn begin_message(&mut self, oldest: u64) {
+        self.unit = None;
+        self.unsure.retain(|_, message| *message > oldest);
+    }
+
+    /// Returns whether a record cannot be decided.
+    pub(crate) fn is_unsure(&self, entry: &Entry, by: Reader) -> bool {
+        let is_unread = |message: &u64| end_of(*message) > by.read;
+        !self.unsure.is_empty()
+            && entry.topics.as_slice().iter().any(|it| self.unsure.get(it).is_some_and(is_unread))
+    }
+
+    /// Notes a record that was not decided.
+    pub(crate) fn lose(&mut self, entry: &Entry, message: u64) {
+        for topic in entry.topics.as_slice() {
+            self.unsure.insert(topic.clone(), message);
+        }
+    }
+
+    /// Decides a record of a message.
+    pub(crate) fn take(&mut self, mut entry: Entry, by: Reader) -> Taken {
+        let in_unit = self.unit.as_mut().is_some_and(|unit| {
+            let is_in = unit.left > 0;
+            unit.left = unit.left.saturating_sub(1);
+            is_in
+        });
+        let mark = match &mut entry.content {
+            Content::Stream(mark) => mark,
+            Content::Event(_) if in_unit => return self.event_of_unit(entry, by),
+            Content::Event(_) => return self.event(entry, by),
+            Content::Close => return Taken::committed(entry),
+        };
+        match std::mem::replace(mark, StreamMark::Room) {
+            StreamMark::State(state) => {
+                self.adopt(&entry, *state, by);
+                Taken::Void(Outcome::Unknown)
+            }
+            StreamMark::Ask(ask) => match *ask {
+                Ask::Append(request, count) => self.append(entry, &request, count as usize, by),
+                ask => self.ask(entry, &ask, by),
+            },
+            StreamMark::Room if in_unit => self.room(entry, by),
+            _ => Taken::Void(Outcome::Unknown),
+        }
+    }
+
+    fn adopt(&mut self, entry: &Entry, state: StreamState, by: Reader) {
+        let Some(topic) = entry.topics.as_slice().first() else { return };
+        let told_by = by.message;
+        match self.topics.entry(topic.clone()) {
+            Found::Vacant(vacant) => drop(vacant.insert(Known { state, told_by })),
+            Found::Occupied(mut found) => {
+                let known = found.get_mut();
+                if known.state.last <= by.read {
+                    known.state = state;
+                }
+                known.told_by = told_by;
+            }
+        }
+        self.sweep(by.time);
+    }
+
+    /// The state that a record is decided by.
+    fn effective(&mut self, topic: &Topic, by: Reader) -> Option<&mut StreamState> {
+        let Known { state, told_by } = self.topics.get_mut(topic)?;
+        let counts = state.last > by.read || *told_by == by.message;
+        (counts && !state.is_forgotten(by.time)).then_some(state)
+    }
+
+    /// An event of no request: of no producer.
+    fn event(&mut self, entry: Entry, by: Reader) -> Taken {
+        if self.topics.is_empty() {
+            return Taken::committed(entry);
+        }
+        for topic in entry.topics.as_slice() {
+            let Some(state) = self.effective(topic, by) else { continue };
+            if let Err(why) = state.decided.check_event() {
+                return Taken::Void(Outcome::Refused(why));
+            }
+        }
+        self.count(&entry, by);
+        Taken::committed(entry)
+    }
+
+    fn count(&mut self, entry: &Entry, by: Reader) {
+        for topic in entry.topics.as_slice() {
+            let Some(state) = self.effective(topic, by) else { continue };
+            state.decided.renew(by.time);
+            state.decided.events += 1;
+            state.note(entry.sequence, by);
+            let first = state.held.map_or(entry.sequence, |(first, _)| first);
+            state.held = Some((first, entry.sequence));
+        }
+    }
+
+    fn event_of_unit(&mut self, entry: Entry, by: Reader) -> Taken {
+        match self.unit.as_ref().map(|unit| &unit.fate) {
+            Some(Fate::Void(outcome) | Fate::Repeated { event: outcome, .. }) => {
+                Taken::Void(*outcome)
+            }
+            _ => {
+                self.count(&entry, by);
+                Taken::committed(entry)
+            }
+        }
+    }
+
+    /// Decides a request to append, and what becomes of its own place.
+    fn append(&mut self, mut entry: Entry, request: &Append, count: usize, by: Reader) -> Taken {
+        let Some(topic) = entry.topics.as_slice().first().cloned() else {
+            return Taken::Void(Outcome::Unknown);
+        };
+        let place = entry.sequence;
+        let turns = Turns { begun: place.next().get(), turn: place.get() };
+        let events = count.saturating_sub(1 + usize::from(request.end.is_some())) as u64;
+        let found = self.effective(&topic, by);
+        let repeated = found.as_ref().map(|state| state.repeated(request));
+        let decided =
+            decide(found.map(|state| &mut state.decided), (request, events), turns, by.time);
+        let (taken, fate) = match decided {
+            Err(Declined::Repeated) => {
+                let fate = repeated.unwrap_or(Fate::Void(Outcome::Unknown));
+                let turn = self.effective(&topic, by).map_or(0, |state| state.decided.turn.turn);
+                let turn = Outcome::Duplicate(Sequence::new(turn).unwrap_or_default());
+                match fate {
+                    Fate::Void(outcome) => (Taken::Void(outcome), fate),
+                    fate => (Taken::Void(turn), fate),
+                }
+            }
+            Err(Declined::Refused(why)) => {
+                let refused = Outcome::Refused(why);
+                (Taken::Void(refused), Fate::Void(refused))
+            }
+            Err(Declined::Duplicate) => (Taken::Void(Outcome::Void), Fate::Void(Outcome::Void)),
+            Ok(accepted) => {
+                let (mark, outcome, fate) = self.accept(&topic, accepted, (place, events), by);
+                let taken = match mark {
+                    Some(mark) => {
+                        entry.content = Content::Stream(mark);
+                        Taken::Entry(entry, outcome)
+                    }
+                    None => Taken::Void(outcome),
+                };
+                (taken, fate)
+            }
+        };
+        self.unit = Some(Unit { left: count, fate });
+        taken
+    }
+
+    /// Takes the marks of an accepted request: the one for its own place, and the outcome of that. Its events are
+    /// counted as they come.
+    fn accept(
+        &mut self,
+        topic: &Topic,
+        accepted: Accepted,
+        (place, events): (Sequence, u64),
+        by: Reader,
+    ) -> (Option<StreamMark>, Outcome, Fate) {
+        let Accepted { before, after: end, mut begun, is_in_stream } = accepted;
+        let uncount = |decided: &mut Decided| decided.events -= events;
+        begun.iter_mut().for_each(uncount);
+        let mut marks = before.into_iter();
+        let (own, room) = match begun {
+            Some(_) if marks.len() > 1 => (marks.next(), marks.next()),
+            Some(_) => (None, marks.next()),
+            None => (marks.next(), None),
+        };
+        let (mut own, mut turn) = (own, place);
+        if begun.is_none()
+            && is_in_stream
+            && let Some(state) = self.effective(topic, by)
+        {
+            uncount(&mut state.decided);
+            turn = Sequence::new(state.decided.turn.turn).unwrap_or_default();
+            if events == 0 && end.is_none() && own.is_none() {
+                // The other hubs must know that somebody is there.
+                own = Some(StreamMark::Continued);
+            }
+            if own.is_some() {
+                state.note(place, by);
+            }
+        }
+        let begun = begun.map(Box::new);
+        (own, Outcome::Committed(turn), Fate::Accepted { begun, room, end, place })
+    }
+
+    /// Decides a place that a request has left for a mark: the first one for its beginning, the other for its end.
+    fn room(&mut self, mut entry: Entry, by: Reader) -> Taken {
+        let Some(topic) = entry.topics.as_slice().first().cloned() else {
+            return Taken::Void(Outcome::Unknown);
+        };
+        let Some(unit) = &mut self.unit else { return Taken::Void(Outcome::Unknown) };
+        let (begun, room, end, place) = match &mut unit.fate {
+            Fate::Void(outcome) => return Taken::Void(*outcome),
+            Fate::Repeated { begun, end, .. } => {
+                let outcome = *begun;
+                *begun = *end;
+                return Taken::Void(outcome);
+            }
+            Fate::Accepted { begun, room, end, place } => (begun, room, end, *place),
+        };
+        if entry.sequence == place.next() {
+            let (begun, mark) = (begun.take(), room.take());
+            if let (Some(decided), Some(mark)) = (begun, mark) {
+                entry.content = Content::Stream(mark);
+                let state = StreamState::begun(*decided, entry.sequence, by);
+                self.topics.insert(topic, Known { state, told_by: by.message });
+                self.sweep(by.time);
+                return Taken::committed(entry);
+            }
+            let begun = self.effective(&topic, by).map_or(0, |state| state.decided.turn.begun);
+            return Taken::Void(Outcome::Committed(Sequence::new(begun).unwrap_or_default()));
+        }
+        let Some(StreamMark::End(mut close)) = end.take() else {
+            return Taken::Void(Outcome::Unknown);
+        };
+        if let Some(state) = self.effective(&topic, by) {
+            close.events = state.decided.events;
+            state.note(entry.sequence, by);
+            state.end = Some(entry.sequence);
+        }
+        entry.content = Content::Stream(StreamMark::End(close));
+        Taken::committed(entry)
+    }
+
+    /// Decides a request that is a mark of its own.
+    fn ask(&mut self, mut entry: Entry, ask: &Ask, by: Reader) -> Taken {
+        let found = entry.topics.as_slice().first().and_then(|topic| self.effective(topic, by));
+        let Some(state) = found.filter(|state| state.decided.is_open) else {
+            return Taken::Void(Outcome::Void);
+        };
+        let decided = &mut state.decided;
+        let is_meant =
+            |seen: &SeenStream| seen.begin.get() == decided.turn.begun && seen.last >= state.last;
+        let mark = match ask {
+            Ask::Stop(begin) if !decided.is_stopped => {
+                if begin.is_some_and(|begin| begin.get() != decided.turn.begun) {
+                    return Taken::Void(Outcome::Void);
+                }
+                decided.is_stopped = true;
+                StreamMark::Stop
+            }
+            Ask::End { seen, is_expired } if is_meant(seen) => {
+                let reason = match is_expired {
+                    true => StreamReason::Expired,
+                    false => decided.reason_without_producer(),
+                };
+                decided.close(by.time);
+                state.end = Some(entry.sequence);
+                StreamMark::End(decided.closed_by(reason, EndNotice::Event))
+            }
+            Ask::Left(turn, seen) if *turn == decided.turn && !state.has_left => {
+                if seen.as_ref().is_some_and(|seen| !is_meant(seen)) {
+                    return Taken::Void(Outcome::Void);
+                }
+                StreamMark::Left
+            }
+            _ => return Taken::Void(Outcome::Void),
+        };
+        // None of these is a sign of the producer.
+        state.last = entry.sequence;
+        state.has_left |= mark == StreamMark::Left;
+        entry.content = Content::Stream(mark);
+        Taken::committed(entry)
+    }
+
+    /// Passes over a record that is decided by its key.
+    pub(crate) fn skip(&mut self) {
+        if let Some(unit) = &mut self.unit {
+            unit.left = unit.left.saturating_sub(1);
+        }
+    }
+
+    /// Forgets the streams that ended long ago, now and then.
+    fn sweep(&mut self, time: u64) {
+        if self.topics.len() < self.sweep_at.max(SWEEP_MIN) {
+            return;
+        }
+        self.topics.retain(|_, known| !known.state.is_forgotten(time));
+        self.sweep_at = 2 * self.topics.len();
+    }
+}
+
+impl Taken {
+    fn committed(entry: Entry) -> Self {
+        let outcome = Outcome::Committed(entry.sequence);
+        Self::Entry(entry, outcome)
+    }
+}
+
+impl StreamState {
+    fn begun(decided: Decided, sequence: Sequence, by: Reader) -> Self {
+        let (held, end, has_left) = (None, None, false);
+        Self { decided, writer: by.writer, last: sequence, held, end, has_left }
+    }
+
+    /// Notes the newest entry.
+    fn note(&mut self, sequence: Sequence, by: Reader) {
+        (self.last, self.writer, self.has_left) = (sequence, by.writer, false);
+    }
+
+    fn is_forgotten(&self, time: u64) -> bool {
+        !self.decided.is_open && self.decided.expires_at < time
+    }
+
+    /// The fate of a request that has begun or ended the stream before.
+    fn repeated(&self, request: &Append) -> Fate {
+        if request.end.is_some() && self.end.is_none() {
+            // The first request is still under way.
+            return Fate::Void(Outcome::NotCommitted(NotCommitted::Busy));
+        }
+        let begin = Sequence::new(self.decided.turn.begun).unwrap_or_default();
+        let last = |(first, last)| if self.end.is_some() { last } else { first };
+        let event = self.held.map_or(begin, last);
+        Fate::Repeated {
+            begun: Outcome::Duplicate(begin),
+            event: Outcome::Duplicate(event),
+            end: Outcome::Duplicate(self.end.unwrap_or(begin)),
+        }
+    }
+}

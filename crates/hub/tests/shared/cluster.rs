@@ -1,0 +1,230 @@
+//! Hubs on one scripted store.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tidings_hub::journal::shared::{SharedConfig, SharedLog, Stored, end_of, epoch};
+use tidings_hub::journal::{
+    Committing, Durability, Evict, Feed, Journal, JournalError, JournalFuture, Opened, Submission,
+};
+use tidings_hub::{
+    Append, Appended, Draft, EndNotice, Event, Found, Hub, Now, Producer, PublishError, Sequence,
+    Start, StreamInfo, StreamOptions, StreamReason, StreamRefused, Topic, TopicFilter,
+};
+
+use crate::store::{GENERATION, Store, at};
+
+pub(crate) const TOPIC: Topic = Topic::from_static("chat/1");
+
+struct Scripted(SharedLog, SharedConfig);
+
+impl Journal for Scripted {
+    fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
+        let (oldest, tail) = (end_of(self.1.oldest), end_of(self.1.tail));
+        let opened = Opened::new(epoch("test", GENERATION), oldest, tail, Durability::Process);
+        Box::pin(async move { Ok(opened) })
+    }
+
+    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing {
+        self.0.append(batch, now)
+    }
+
+    fn follow(&self, _after: Sequence) -> Box<dyn Feed> {
+        self.0.follow()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn decides_streams(&self) -> bool {
+        true
+    }
+
+    fn evict(&self, _what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+pub(crate) struct Node {
+    pub(crate) hub: Hub,
+    pub(crate) log: SharedLog,
+    running: Pin<Box<dyn Future<Output = Result<(), JournalError>>>>,
+}
+
+impl Node {
+    pub(crate) fn open(store: &Store, writer: u64, now: Now) -> Self {
+        let config = SharedConfig::new(writer, GENERATION, (store.oldest(), store.newest));
+        let log = SharedLog::new(config);
+        for (place, bytes) in &store.messages {
+            log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
+        }
+        let journal = Box::new(Scripted(log.clone(), config));
+        let opening = pin!(Hub::builder().at(now).open(journal));
+        let Poll::Ready(Ok(hub)) = opening.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("everything was read");
+        };
+        let running = {
+            let hub = hub.clone();
+            Box::pin(async move { hub.run().await })
+        };
+        Self { hub, log, running }
+    }
+}
+
+/// Hubs, and the store that they share.
+pub(crate) struct Cluster {
+    pub(crate) store: Store,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) writers: u64,
+    pub(crate) now: Now,
+}
+
+impl Cluster {
+    pub(crate) fn new(nodes: usize) -> Self {
+        let (store, now) = (Store::default(), Now::read());
+        let open = |writer| Node::open(&store, writer, now);
+        let nodes: Vec<_> = (1..=nodes as u64).map(open).collect();
+        let writers = nodes.len() as u64;
+        Self { store, nodes, writers, now }
+    }
+
+    pub(crate) fn hub(&self, node: usize) -> Hub {
+        self.nodes[node].hub.clone()
+    }
+
+    /// Writes what a node has to write: nobody reads it.
+    pub(crate) fn write(&mut self, node: usize) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let log = &self.nodes[node].log;
+        while let Poll::Ready(group) = log.poll_group(&mut cx, self.now.instant) {
+            let place = self.store.take(&group);
+            log.acknowledged(group.number, place);
+        }
+    }
+
+    /// Lets a node read what is there.
+    pub(crate) fn read(&mut self, node: usize) {
+        let node = &mut self.nodes[node];
+        let next = node.log.through() + 1;
+        for (place, bytes) in self.store.messages.range(next..) {
+            node.log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(node.running.as_mut().poll(&mut cx).is_pending());
+    }
+
+    /// Opens another node on what the store has.
+    pub(crate) fn open(&mut self) {
+        self.writers += 1;
+        let node = Node::open(&self.store, self.writers, self.now);
+        self.nodes.push(node);
+    }
+
+    pub(crate) fn settle(&mut self) {
+        (0..self.nodes.len()).for_each(|node| self.write(node));
+        (0..self.nodes.len()).for_each(|node| self.read(node));
+    }
+
+    /// Lets everything arrive until a future is done.
+    pub(crate) fn done<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        for _ in 0..10 {
+            if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            {
+                return done;
+            }
+            self.settle();
+        }
+        panic!("nothing comes of it");
+    }
+
+    /// Makes a request at a node.
+    pub(crate) fn append(
+        &mut self,
+        node: usize,
+        request: &Append,
+        events: &[&str],
+    ) -> Result<Appended, PublishError> {
+        let asked = self.hub(node).append(TOPIC, request, drafts(events));
+        self.done(asked)
+    }
+
+    /// Lets time pass, with everything that comes of it.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        for node in &self.nodes {
+            node.hub.tick(self.now);
+        }
+        self.settle();
+    }
+
+    /// The state of the stream, which all nodes must agree on.
+    pub(crate) fn info(&self) -> Option<StreamInfo> {
+        let info = |node: &Node| node.hub.streams(&TopicFilter::from(TOPIC)).pop();
+        let first = info(&self.nodes[0]);
+        for node in &self.nodes {
+            assert_eq!(info(node), first);
+        }
+        first
+    }
+
+    pub(crate) fn end_reason(&self) -> Option<(StreamReason, u64)> {
+        self.info()?.end.map(|(_, close)| (close.reason, close.events))
+    }
+
+    /// The events of the topic, which all nodes must agree on.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let texts = |node: &Node| {
+            let (found, _) = events(&node.hub, Start::Oldest);
+            found.into_iter().map(|(_, data)| data).collect::<Vec<_>>()
+        };
+        let first = texts(&self.nodes[0]);
+        for node in &self.nodes {
+            assert_eq!(texts(node), first);
+        }
+        first
+    }
+}
+
+pub(crate) fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
+}
+
+pub(crate) fn drafts(events: &[&str]) -> Vec<Draft> {
+    events.iter().map(|data| Draft::new(TOPIC, Event::new(*data))).collect()
+}
+
+pub(crate) fn begin() -> Append {
+    Append { begin: Some(StreamOptions::default()), ..Append::default() }
+}
+
+pub(crate) fn end() -> Append {
+    Append { end: Some(EndNotice::Close), ..Append::default() }
+}
+
+pub(crate) fn by(id: &str, epoch: u64, seq: u64) -> Append {
+    Append { producer: Producer::new(id, epoch, seq), ..Append::default() }
+}
+
+pub(crate) const fn refused<T>(why: StreamRefused) -> Result<T, PublishError> {
+    Err(PublishError::Stream(why))
+}
+
+/// The events that a hub sends a reader, and how many gaps it tells.
+pub(crate) fn events(hub: &Hub, start: Start) -> (Vec<(Sequence, String)>, usize) {
+    let mut reader = hub.subscribe(TopicFilter::pattern("chat/*").unwrap(), start);
+    let (mut events, mut gaps) = (Vec::new(), 0);
+    while let Some(Some(found)) = poll_once(pin!(reader.next())) {
+        match found {
+            Found::Event(found) => events.push((found.sequence, found.event.data().to_owned())),
+            Found::Gap(_) => gaps += 1,
+            _ => break,
+        }
+    }
+    (events, gaps)
+}

@@ -1,0 +1,232 @@
+//! Streams within topics on a journal that several hubs share: what one hub does holds at all of them.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tidings_hub::journal::NotCommitted;
+use tidings_hub::journal::shared::Stored;
+use tidings_hub::{
+    Append, Cursor, EndNotice, Found, Hub, IdempotencyKey, PublishError, Start, StreamOptions,
+    StreamReason, StreamRefused, TopicFilter,
+};
+
+use crate::cluster::{Cluster, TOPIC, begin, by, drafts, end, poll_once, refused};
+use crate::store::at;
+
+#[test]
+fn of_two_beginnings_at_once_the_later_one_aborts_the_first() {
+    let mut cluster = Cluster::new(2);
+    let one = cluster.hub(0).append(TOPIC, &begin(), drafts(&["one"]));
+    let two = cluster.hub(1).append(TOPIC, &begin(), drafts(&["two"]));
+    let one = cluster.done(one).unwrap();
+    let two = cluster.done(two).unwrap();
+    assert_eq!(cluster.info().unwrap().begin, two.begin.unwrap());
+    assert_eq!(cluster.info().unwrap().events, 1);
+    let late = Append { stream: one.stream, ..Append::default() };
+    assert_eq!(cluster.append(0, &late, &["late"]), refused(StreamRefused::Ended));
+    let next = Append { stream: two.stream, ..Append::default() };
+    cluster.append(0, &next, &["next"]).unwrap();
+    cluster.append(0, &end(), &["last"]).unwrap();
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Done, 3)));
+    let aborted = r#"{"reason":"aborted","events":1,"topic":"chat/1"}"#;
+    assert_eq!(cluster.texts(), ["one", aborted, "two", "next", "last"]);
+}
+
+#[test]
+fn a_request_that_was_decided_by_an_old_state_is_decided_by_the_order() {
+    let mut cluster = Cluster::new(2);
+    cluster.append(0, &Append { begin: begin().begin, ..by("p", 1, 0) }, &[]).unwrap();
+    // Both hubs would take the one that comes to them.
+    let (old, new) = (by("p", 1, 1), by("q", 2, 0));
+    let new = cluster.hub(1).append(TOPIC, &new, drafts(&["new"]));
+    let old = cluster.hub(0).append(TOPIC, &old, drafts(&["old"]));
+    cluster.write(1);
+    assert!(cluster.done(new).is_ok());
+    assert_eq!(cluster.done(old), refused(StreamRefused::StaleEpoch { epoch: 2 }));
+    // An event that was on its way when the stream ended.
+    let late = cluster.hub(0).append(TOPIC, &by("q", 2, 2), drafts(&["late"]));
+    let ended = cluster.hub(1).append(TOPIC, &Append { end: end().end, ..by("q", 2, 1) }, vec![]);
+    cluster.write(1);
+    assert!(cluster.done(ended).is_ok());
+    assert_eq!(cluster.done(late), refused(StreamRefused::Ended));
+    let plain = cluster.hub(0).publish(drafts(&["plain"]).remove(0));
+    assert_eq!(cluster.done(plain), refused(StreamRefused::Ended));
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Done, 1)));
+    assert_eq!(cluster.texts(), ["new"]);
+}
+
+#[test]
+fn a_request_that_is_repeated_at_another_hub_is_done_once() {
+    let mut cluster = Cluster::new(2);
+    let key = |text| IdempotencyKey::new(text).ok();
+    let first = Append { key: key("k"), ..begin() };
+    let begun = cluster.append(0, &first, &["one"]).unwrap();
+    let again = cluster.append(1, &first, &["one"]).unwrap();
+    assert!(again.is_duplicate);
+    assert_eq!((again.begin, again.stream), (begun.begin, begun.stream));
+    let last = Append { key: key("l"), ..end() };
+    let ended = cluster.append(1, &last, &[]).unwrap();
+    let again = cluster.append(0, &last, &[]).unwrap();
+    assert_eq!((again.end, again.is_duplicate), (ended.end, true));
+    // By two hubs at once, and by a producer's number.
+    let owned = Append { begin: begin().begin, ..by("p", 0, 0) };
+    let one = cluster.hub(0).append(TOPIC, &owned, drafts(&["two"]));
+    let two = cluster.hub(1).append(TOPIC, &owned, drafts(&["two"]));
+    let (one, two) = (cluster.done(one).unwrap(), cluster.done(two).unwrap());
+    assert_eq!((one.is_duplicate, two.is_duplicate), (false, true));
+    assert_eq!(cluster.texts(), ["one", "two"]);
+}
+
+#[test]
+fn a_stop_reaches_the_producer_at_another_hub() {
+    let mut cluster = Cluster::new(2);
+    let begun = cluster.append(0, &begin(), &["one"]).unwrap();
+    let (topic, producer) = (TOPIC, cluster.hub(0));
+    let mut told = pin!(producer.stream_stopped(&topic, begun.stream));
+    let polling = cluster.hub(1);
+    let mut polled = pin!(polling.stream_stopped(&topic, None));
+    assert_eq!(poll_once(told.as_mut()), None);
+    assert_eq!(poll_once(polled.as_mut()), None);
+    let stopper = cluster.hub(1);
+    cluster.done(stopper.stop_stream(&TOPIC, begun.begin)).unwrap();
+    assert_eq!(poll_once(told), Some(true));
+    assert_eq!(poll_once(polled), Some(true));
+    let next = Append { stream: begun.stream, ..Append::default() };
+    assert_eq!(cluster.append(0, &next, &["late"]), refused(StreamRefused::Stopped));
+    cluster.append(0, &Append { end: end().end, ..next }, &[]).unwrap();
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Stopped, 1)));
+    // There is nothing left to stop.
+    cluster.done(stopper.stop_stream(&TOPIC, None)).unwrap();
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Stopped, 1)));
+}
+
+#[test]
+fn a_stop_is_told_if_the_beginning_was_answered_and_not_read() {
+    let mut cluster = Cluster::new(2);
+    let hub = cluster.hub(0);
+    let mut beginning = pin!(hub.append(TOPIC, &begin(), Vec::new()));
+    cluster.write(0);
+    // The hub's journal has it, and the hub not yet.
+    let (place, bytes) = cluster.store.messages.last_key_value().unwrap();
+    cluster.nodes[0].log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
+    let begun = poll_once(beginning.as_mut()).unwrap().unwrap();
+    assert!(hub.streams(&TopicFilter::from(TOPIC)).is_empty());
+    let topic = TOPIC;
+    let mut told = pin!(hub.stream_stopped(&topic, begun.stream));
+    assert_eq!(poll_once(told.as_mut()), None);
+    cluster.settle();
+    assert_eq!(poll_once(told.as_mut()), None);
+    let stopper = cluster.hub(1);
+    cluster.done(stopper.stop_stream(&TOPIC, begun.begin)).unwrap();
+    assert_eq!(poll_once(told), Some(true));
+}
+
+#[test]
+fn a_grace_is_counted_once_and_by_the_hubs_that_are_left() {
+    let mut cluster = Cluster::new(3);
+    let begun = cluster.append(0, &begin(), &["one"]).unwrap();
+    cluster.hub(0).leave_stream(&TOPIC, begun.stream.unwrap());
+    cluster.settle();
+    cluster.pass(StreamOptions::GRACE / 2);
+    // Somebody goes on, at another hub; all know.
+    let on = cluster.append(1, &Append::default(), &[]).unwrap();
+    cluster.pass(StreamOptions::GRACE);
+    assert_eq!(cluster.end_reason(), None);
+    cluster.hub(1).leave_stream(&TOPIC, on.stream.unwrap());
+    cluster.settle();
+    drop(cluster.nodes.remove(1));
+    cluster.pass(StreamOptions::GRACE - Duration::from_secs(1));
+    assert_eq!(cluster.end_reason(), None);
+    let messages = cluster.store.newest;
+    cluster.pass(Duration::from_secs(1));
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Aborted, 1)));
+    assert_eq!(cluster.store.newest, messages + 2, "both ask");
+    let aborted = r#"{"reason":"aborted","events":1,"topic":"chat/1"}"#;
+    assert_eq!(cluster.texts(), ["one", aborted]);
+}
+
+#[test]
+fn the_streams_of_a_hub_that_is_gone_are_left() {
+    let mut cluster = Cluster::new(3);
+    cluster.append(0, &begin(), &["one"]).unwrap();
+    drop(cluster.nodes.remove(0));
+    for node in &cluster.nodes {
+        node.log.leave_streams(|writer| writer == 1, cluster.now);
+    }
+    cluster.settle();
+    let entries = cluster.store.newest;
+    for node in &cluster.nodes {
+        node.log.leave_streams(|writer| writer == 1, cluster.now);
+    }
+    cluster.settle();
+    assert_eq!(cluster.store.newest, entries, "once is enough");
+    cluster.pass(StreamOptions::GRACE);
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Aborted, 1)));
+}
+
+#[test]
+fn a_stream_expires_once_by_the_events_of_all_hubs() {
+    let mut cluster = Cluster::new(2);
+    cluster.append(0, &begin(), &[]).unwrap();
+    cluster.pass(StreamOptions::TTL / 2);
+    let event = cluster.hub(1).publish(drafts(&["one"]).remove(0));
+    cluster.done(event).unwrap();
+    cluster.pass(StreamOptions::TTL - Duration::from_secs(1));
+    assert_eq!(cluster.end_reason(), None);
+    cluster.pass(Duration::from_secs(1));
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Expired, 1)));
+}
+
+#[test]
+fn a_hub_that_starts_leaves_the_streams_of_others_alone() {
+    let mut cluster = Cluster::new(1);
+    let begun = cluster.append(0, &begin(), &["one"]).unwrap();
+    cluster.open();
+    cluster.pass(2 * StreamOptions::GRACE);
+    assert_eq!(cluster.end_reason(), None);
+    let next = Append { stream: begun.stream, ..Append::default() };
+    cluster.append(1, &next, &["two"]).unwrap();
+    cluster.append(0, &end(), &[]).unwrap();
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Done, 2)));
+}
+
+#[test]
+fn a_hub_that_has_only_the_end_of_the_store_decides_like_the_others() {
+    let mut cluster = Cluster::new(1);
+    cluster.append(0, &Append { begin: begin().begin, ..by("p", 1, 0) }, &["0"]).unwrap();
+    cluster.append(0, &by("p", 1, 1), &["1"]).unwrap();
+    let before = cluster.store.newest;
+    cluster.append(0, &by("p", 1, 2), &["2"]).unwrap();
+    cluster.append(0, &by("p", 1, 3), &["3"]).unwrap();
+    cluster.store.messages.retain(|place, _| *place > before);
+    cluster.open();
+    assert!(cluster.append(1, &by("p", 1, 3), &["3"]).unwrap().is_duplicate);
+    assert_eq!(
+        cluster.append(1, &by("p", 0, 4), &[]),
+        refused(StreamRefused::StaleEpoch { epoch: 1 })
+    );
+    let plain = cluster.hub(1).publish(drafts(&["plain"]).remove(0));
+    assert_eq!(cluster.done(plain), refused(StreamRefused::Streaming));
+    let last = Append { end: Some(EndNotice::Event), ..by("p", 1, 4) };
+    let ended = cluster.append(1, &last, &["4"]).unwrap();
+    let told = r#"{"reason":"done","events":5,"topic":"chat/1"}"#;
+    let sequence = ended.published[0].sequence;
+    let place = |hub: &Hub| Start::from(Cursor { epoch: hub.epoch(), sequence });
+    for hub in [cluster.hub(0), cluster.hub(1)] {
+        let mut reader = hub.subscribe(TOPIC, place(&hub));
+        let Some(Some(Found::Event(event))) = poll_once(pin!(reader.next())) else {
+            panic!("an end is told");
+        };
+        assert_eq!(event.event.data(), told);
+    }
+}
+
+#[test]
+fn a_request_is_in_one_message_or_refused() {
+    let mut cluster = Cluster::new(1);
+    let large = "x".repeat(200 * 1024);
+    let asked = cluster.append(0, &begin(), &[&large, &large, &large]);
+    assert_eq!(asked, Err(PublishError::NotCommitted(NotCommitted::TooLarge)));
+    let begun = cluster.append(0, &begin(), &[&large, &large]).unwrap();
+    assert_eq!(begun.published.len(), 2);
+}
