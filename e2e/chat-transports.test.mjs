@@ -30,14 +30,17 @@ if (chunks) for await (const chunk of chunks) console.log(JSON.stringify(chunk))
 else console.log('null');
 `;
 
+/** Asks the model of a server for news. */
+function ask(api) {
+  const messages = [{ id: 'm', role: 'user', parts: [{ type: 'text', text: 'News?' }] }];
+  return fetch(api, { method: 'POST', body: JSON.stringify({ id: '1', messages }) });
+}
+
 test('DefaultChatTransport resumes in mid-answer, ends with the stream, and resumes nothing else', async (t) => {
   const hub = await startHub(t);
   const server = await startChatServer(t, 'Node', hub);
   const api = `${server.origin}/api/chat`;
-  const posted = fetch(api, {
-    method: 'POST',
-    body: JSON.stringify({ id: '1', messages: [{ id: 'm', role: 'user', parts: [{ type: 'text', text: 'News?' }] }] }),
-  });
+  const posted = ask(api);
   server.say('one, ');
   const answer = await posted;
   assert.equal(answer.status, 200);
@@ -61,6 +64,27 @@ test('DefaultChatTransport resumes in mid-answer, ends with the stream, and resu
     assert.equal(nothing.stdout, 'null\n');
   }
 });
+
+for (const language of ['Node', 'Python']) {
+  test(`DefaultChatTransport is told by a server in ${language} that a beginning is no longer held`, async (t) => {
+    const hub = await startHub(t, { args: ['--retain', 'chat/*=events:5'] });
+    const server = await startChatServer(t, language, hub);
+    const api = `${server.origin}/api/chat`;
+    const posted = ask(api);
+    for (let n = 1; n <= 20; n += 1) server.say(`token ${n}, `);
+    assert.equal((await posted).status, 200);
+    await until('all of it', async () => {
+      const [{ events }] = (await (await fetch(hub.url('/streams?topic=chat/1'))).json()).streams;
+      return events >= 22;
+    });
+    const resumed = startScript(t, DEFAULT, [api, '1']);
+    assert.deepEqual(await resumed.ended, { code: 0, signal: null });
+    const [chunk, ...others] = resumed.stdout.trim().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual([chunk.type, others, resumed.stderr], ['error', [], '']);
+    assert.match(chunk.errorText, /no longer held/);
+    server.finish();
+  });
+}
 
 /**
  * Prints each chunk of a chat from index `start` on. The hub's own URLs and headers stand for those that the transport

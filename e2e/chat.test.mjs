@@ -11,6 +11,7 @@ import { startChatServer } from './lib/chat.mjs';
 import { startHub } from './lib/hub.mjs';
 import { codeBlock } from './lib/recipe.mjs';
 import { NODE_MODULES } from './lib/static.mjs';
+import { makeFolder } from './lib/tools.mjs';
 import { until } from './lib/wait.mjs';
 
 const browser = await startBrowser(test);
@@ -28,9 +29,7 @@ for (const [language, reloads] of Object.entries(RELOADS)) {
     // There is nothing to resume.
     for (const tab of [first, second]) await tab.shows('ready', []);
 
-    await first.page.fill('input', 'Tell me news');
-    await first.page.click('.send');
-    await until('the stream', async () => (await state(hub)).state === 'streaming');
+    await ask(first, hub);
     await second.page.reload();
     let text = '';
     for (let n = 1; n <= reloads; n += 1) {
@@ -55,8 +54,7 @@ test('a chat whose beginning is no longer held says so and throws nothing', asyn
   const { origin, say, finish } = await startChatServer(t, 'Node', hub);
   const tab = await openChat(await openContext(t), origin);
   await tab.shows('ready', []);
-  await tab.page.fill('input', 'Tell me news');
-  await tab.page.click('.send');
+  await ask(tab, hub);
   let text = '';
   for (let n = 1; n <= 20; n += 1) {
     say(`token ${n}, `);
@@ -69,25 +67,67 @@ test('a chat whose beginning is no longer held says so and throws nothing', asyn
   assert.deepEqual(tab.problems, []);
 });
 
-test('a reader stops an answer for all of them, and the model with it', async (t) => {
-  const hub = await startHub(t);
-  const { origin, say, printed } = await startChatServer(t, 'Node', hub);
-  const context = await openContext(t);
-  const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
-  await first.page.fill('input', 'Tell me news');
-  await first.page.click('.send');
+for (const language of Object.keys(RELOADS)) {
+  test(`a reader stops an answer for all of them, on a server in ${language}`, async (t) => {
+    const hub = await startHub(t);
+    const { origin, say, printed } = await startChatServer(t, language, hub);
+    const context = await openContext(t);
+    const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
+    await ask(first, hub);
+    await second.page.reload();
+    say('one');
+    for (const tab of [first, second]) await tab.answers('streaming', 'one');
+    await second.page.click('.stop');
+    for (const tab of [first, second]) await tab.answers('ready', 'one');
+    if (language === 'Node') await printed(/the model is aborted/);
+    assert.equal((await state(hub)).state, 'stopped');
+    // The model that is not told at once is not heard any more.
+    say('two');
+    await first.page.reload();
+    await first.shows('ready', []);
+    assert.equal((await state(hub)).events, (await hub.read('chat/1')).events.length);
+    for (const tab of [first, second]) assert.deepEqual(tab.problems, []);
+  });
+
+  test(`a hub that is killed in mid-answer is not noticed by a chat on a server in ${language}`, async (t) => {
+    const args = ['--data', await makeFolder(t), '--retry', '100ms'];
+    let hub = await startHub(t, { args });
+    const { host } = hub;
+    const { origin, say, finish } = await startChatServer(t, language, hub);
+    const context = await openContext(t);
+    const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
+    await ask(first, hub);
+    await second.page.reload();
+    let text = '';
+    const next = () => {
+      const token = `token ${text.length}, `;
+      say(token);
+      text += token;
+    };
+    for (let kill = 1; kill <= 3; kill += 1) {
+      for (let n = 0; n < 20; n += 1) next();
+      for (const tab of [first, second]) await tab.answers('streaming', text);
+      for (let n = 0; n < 20; n += 1) next();
+      await hub.stop({ signal: 'SIGKILL' });
+      next();
+      hub = await startHub(t, { args, listen: host });
+      for (const tab of [first, second]) await tab.answers('streaming', text);
+    }
+    await second.page.reload();
+    await second.answers('streaming', text);
+    finish();
+    for (const tab of [first, second]) await tab.answers('ready', text);
+    assert.equal((await state(hub)).state, 'done');
+    for (const tab of [first, second]) assert.deepEqual(tab.problems, []);
+  });
+}
+
+/** Asks the model, and waits until it has begun to answer. */
+async function ask({ page }, hub) {
+  await page.fill('input', 'Tell me news');
+  await page.click('.send');
   await until('the stream', async () => (await state(hub)).state === 'streaming');
-  await second.page.reload();
-  say('one');
-  for (const tab of [first, second]) await tab.answers('streaming', 'one');
-  await second.page.click('.stop');
-  for (const tab of [first, second]) await tab.answers('ready', 'one');
-  await printed(/the model is aborted/);
-  assert.equal((await state(hub)).state, 'stopped');
-  await first.page.reload();
-  await first.shows('ready', []);
-  for (const tab of [first, second]) assert.deepEqual(tab.problems, []);
-});
+}
 
 /** The browser's window, in which any server has the page. */
 async function openContext(t) {
