@@ -117,10 +117,13 @@ function chunksOfParts(parts) {
   return [{ type: 'start' }, ...Array.from({ length: parts }, (_, n) => part(n)).flat(), { type: 'finish' }];
 }
 
-test('WorkflowChatTransport reads from an index, or so many chunks from the end, however often it is cut', async (t) => {
+/** The time between two cuts, and how often there is one. */
+const [CUT_MS, CUTS] = [2000, 3];
+
+test('WorkflowChatTransport reads from an index, or so many chunks from the end, and is cut every 2 s', async (t) => {
   const hub = await startHub(t);
   const relay = await startRelay(t, hub.port);
-  const chunks = chunksOfParts(30);
+  const chunks = chunksOfParts(90);
   const half = chunks.slice(0, 151);
   const input = new Readable({ read() {} });
   const producer = startTidings(t, ['publish', 'chat/1', '--stream', '--end', 'close', '--hub', hub.origin], { input });
@@ -133,14 +136,18 @@ test('WorkflowChatTransport reads from an index, or so many chunks from the end,
   const topic = `${relay.origin}/topics/chat/1`;
   const readers = [0, 41, -50].map((start) => startScript(t, WORKFLOW, [topic, start]));
   for (const reader of readers) await reader.printed(/"delta":"14\.7 "/);
-  for (let at = half.length; at + 25 < chunks.length; at += 25) {
+  let [at, cuts, cutAt] = [half.length, 0, performance.now() + CUT_MS];
+  await until('all cuts', () => {
+    // At each look another chunk, so that every cut is in the middle of them.
+    say(chunks.slice(at, at + 1));
+    at += 1;
+    if (performance.now() < cutAt) return false;
     relay.cut('reset');
-    const some = chunks.slice(at, at + 25);
-    say(some);
-    const last = some.findLast(({ type }) => type === 'text-delta');
-    for (const reader of readers) await reader.printed(new RegExp(`"delta":"${last.delta}"`));
-  }
-  say(chunks.slice(half.length + 150));
+    [cuts, cutAt] = [cuts + 1, performance.now() + CUT_MS];
+    return cuts === CUTS;
+  });
+  assert.ok(at < chunks.length, 'the chunks outlast the cuts');
+  say(chunks.slice(at));
   input.push(null);
   const first = [0, 41, half.length - 50];
   for (const [n, reader] of readers.entries()) {
