@@ -1,21 +1,16 @@
 //! The recipe for a chat on the AI SDK: what a page shows survives reloads, in a second tab, too.
 
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import test from 'node:test';
-
-import { build } from 'esbuild';
 
 import { startBrowser } from './lib/browser.mjs';
 import { startChatServer } from './lib/chat.mjs';
+import { openChat, openChats } from './lib/chat-page.mjs';
 import { startHub } from './lib/hub.mjs';
-import { codeBlock } from './lib/recipe.mjs';
-import { NODE_MODULES } from './lib/static.mjs';
 import { makeFolder } from './lib/tools.mjs';
 import { until } from './lib/wait.mjs';
 
 const browser = await startBrowser(test);
-const PAGE = await bundle(await codeBlock('chat', 'The page'));
 
 /** Reloads in mid-answer, for each language of the server. */
 const RELOADS = { Node: 50, Python: 5 };
@@ -24,7 +19,7 @@ for (const [language, reloads] of Object.entries(RELOADS)) {
   test(`a chat outlives reloads in mid-answer, on a server in ${language}`, async (t) => {
     const hub = await startHub(t);
     const { origin, say, finish } = await startChatServer(t, language, hub);
-    const context = await openContext(t);
+    const context = await openChats(t, browser);
     const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
     // There is nothing to resume.
     for (const tab of [first, second]) await tab.shows('ready', []);
@@ -52,7 +47,7 @@ for (const [language, reloads] of Object.entries(RELOADS)) {
 test('a chat whose beginning is no longer held says so and throws nothing', async (t) => {
   const hub = await startHub(t, { args: ['--retain', 'chat/*=events:5'] });
   const { origin, say, finish } = await startChatServer(t, 'Node', hub);
-  const tab = await openChat(await openContext(t), origin);
+  const tab = await openChat(await openChats(t, browser), origin);
   await tab.shows('ready', []);
   await ask(tab, hub);
   let text = '';
@@ -71,7 +66,7 @@ for (const language of Object.keys(RELOADS)) {
   test(`a reader stops an answer for all of them, on a server in ${language}`, async (t) => {
     const hub = await startHub(t);
     const { origin, say, printed } = await startChatServer(t, language, hub);
-    const context = await openContext(t);
+    const context = await openChats(t, browser);
     const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
     await ask(first, hub);
     await second.page.reload();
@@ -94,7 +89,7 @@ for (const language of Object.keys(RELOADS)) {
     let hub = await startHub(t, { args });
     const { host } = hub;
     const { origin, say, finish } = await startChatServer(t, language, hub);
-    const context = await openContext(t);
+    const context = await openChats(t, browser);
     const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
     await ask(first, hub);
     await second.page.reload();
@@ -129,56 +124,8 @@ async function ask({ page }, hub) {
   await until('the stream', async () => (await state(hub)).state === 'streaming');
 }
 
-/** The browser's window, in which any server has the page. */
-async function openContext(t) {
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  await context.route('**/chat?**', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
-  return context;
-}
-
 /** The latest stream of the chat. */
 async function state(hub) {
   const answer = await fetch(hub.url('/streams', { topic: 'chat/1' }));
   return (await answer.json()).streams[0];
-}
-
-/** Opens the chat in a tab of its own. */
-async function openChat(context, origin) {
-  const page = await context.newPage();
-  const problems = [];
-  page.on('pageerror', (error) => problems.push(String(error)));
-  await page.goto(`${origin}/chat?chat=1`);
-  const shown = () =>
-    page.evaluate(() => ({
-      status: document.querySelector('output')?.textContent,
-      answers: [...document.querySelectorAll('p.assistant')].map((element) => element.textContent),
-    }));
-  const shows = async (status, answers) => {
-    let seen;
-    try {
-      await until('the page', async () => {
-        seen = await shown();
-        return seen.status === status && JSON.stringify(seen.answers) === JSON.stringify(answers);
-      });
-    } catch {
-      assert.deepEqual(seen, { status, answers });
-    }
-  };
-  return { page, problems, shows, answers: (status, text) => shows(status, [text]) };
-}
-
-/** The page of a script that is built as an application is. */
-async function bundle(text) {
-  const { outputFiles } = await build({
-    stdin: { contents: text, loader: 'jsx', resolveDir: path.dirname(NODE_MODULES) },
-    bundle: true,
-    write: false,
-    format: 'esm',
-    minify: true,
-    jsx: 'automatic',
-    define: { 'process.env.NODE_ENV': '"production"' },
-  });
-  const script = outputFiles[0].text.replaceAll('</script', '<\\/script');
-  return `<!doctype html><title>chat</title><div id="root"></div><script type="module">${script}</script>`;
 }

@@ -5,23 +5,12 @@ import { Readable } from 'node:stream';
 import test from 'node:test';
 
 import { curl } from './lib/curl.mjs';
-import { runTidings, startHub, startTidings } from './lib/hub.mjs';
+import { runTidings, startHub } from './lib/hub.mjs';
 import { Program } from './lib/program.mjs';
-import { makeFolder, startListen } from './lib/tools.mjs';
+import { makeFolder, startListen, startProducer } from './lib/tools.mjs';
 
 const TOPIC = 'chat/1';
 const tokens = (from, to) => Array.from({ length: to - from + 1 }, (_, n) => `token ${from + n}`);
-
-/** A program that pipes events to the stream: `say` gives it more of them, and `finish` ends its input. */
-function startProducer(t, hub, ...args) {
-  const input = new Readable({ read() {} });
-  const program = startTidings(t, ['publish', TOPIC, '--stream', '--hub', hub.origin, ...args], { input });
-  return {
-    program,
-    say: (all) => all.forEach((token) => input.push(`data: ${token}\n\n`)),
-    finish: () => input.push(null),
-  };
-}
 
 /** A reader from the beginning, as the topic has never had another stream. */
 const startReader = (t, hub) => startListen(t, [hub.url(`/topics/${TOPIC}`), '--last-event-id', 'earliest']);
@@ -67,7 +56,7 @@ test('the readers of a body that breaks off are told when nobody goes on within 
 test('a successor goes on where a killed producer stopped, and the late append is refused', async (t) => {
   const hub = await startHub(t);
   const reader = startReader(t, hub);
-  const first = startProducer(t, hub, '--producer', 'model');
+  const first = startProducer(t, hub, TOPIC, '--producer', 'model');
   first.say(tokens(1, 20));
   await reader.event('token 20');
   first.program.signal('SIGKILL');
@@ -75,7 +64,7 @@ test('a successor goes on where a killed producer stopped, and the late append i
   const { producer } = await state(hub);
   assert.deepEqual(producer, { id: 'model', epoch: 0, seq: 20 });
 
-  const second = startProducer(t, hub, '--producer', 'model', '--epoch', '1', '--continue');
+  const second = startProducer(t, hub, TOPIC, '--producer', 'model', '--epoch', '1', '--continue');
   second.say(tokens(21, 30));
   await reader.event('token 30');
   const late = await curl([
@@ -121,7 +110,7 @@ test('a hub that is killed in mid-answer loses and doubles no token', async (t) 
   const folder = await makeFolder(t);
   const args = ['--data', folder, '--retry', '50ms'];
   const hub = await startHub(t, { args });
-  const producer = startProducer(t, hub, '--producer', 'model');
+  const producer = startProducer(t, hub, TOPIC, '--producer', 'model');
   const reader = startReader(t, hub);
   let running = hub;
   let said = 0;

@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 
 import { startTidings } from './hub.mjs';
 import { until } from './wait.mjs';
@@ -64,6 +65,20 @@ class Listening {
   stop(options) {
     return this.#program.stop(options);
   }
+}
+
+/**
+ * Starts `tidings publish --stream`, which pipes events to the stream of a topic: `say` gives it the data of more of them,
+ * and `finish` ends its input.
+ */
+export function startProducer(t, hub, topic, ...args) {
+  const input = new Readable({ read() {} });
+  const program = startTidings(t, ['publish', topic, '--stream', '--hub', hub.origin, ...args], { input });
+  return {
+    program,
+    say: (all) => all.forEach((token) => input.push(`data: ${token}\n\n`)),
+    finish: () => input.push(null),
+  };
 }
 
 /** The events of `topic` that a hub holds, oldest first, at most 1,000. */
