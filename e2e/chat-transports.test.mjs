@@ -1,25 +1,15 @@
 //! The AI SDK's transports by themselves, in Node, against the recipe's server or the hub alone.
 
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { Readable } from 'node:stream';
 import test from 'node:test';
 
 import { startChatServer } from './lib/chat.mjs';
 import { startHub, startTidings } from './lib/hub.mjs';
-import { node22 } from './lib/node22.mjs';
-import { Program } from './lib/program.mjs';
+import { startModule } from './lib/node22.mjs';
+import { startWorkflow } from './lib/readers.mjs';
 import { startRelay } from './lib/relay.mjs';
-import { NODE_MODULES } from './lib/static.mjs';
 import { until } from './lib/wait.mjs';
-
-/** Starts a module that uses packages of npm on Node 22. */
-function startScript(t, text, args) {
-  const options = { cwd: path.dirname(NODE_MODULES) };
-  const program = new Program(node22(), ['--input-type=module', '-e', text, ...args], options);
-  t.after(() => program.stop());
-  return program;
-}
 
 /** Prints each chunk of a chat's stream as a line of JSON, or `null` if there is nothing to resume. */
 const DEFAULT = `
@@ -44,7 +34,7 @@ test('DefaultChatTransport resumes in mid-answer, ends with the stream, and resu
   server.say('one, ');
   const answer = await posted;
   assert.equal(answer.status, 200);
-  const resumed = startScript(t, DEFAULT, [api, '1']);
+  const resumed = startModule(t, DEFAULT, [api, '1']);
   await resumed.printed(/one, /);
   server.say('two');
   await resumed.printed(/two/);
@@ -59,7 +49,7 @@ test('DefaultChatTransport resumes in mid-answer, ends with the stream, and resu
   const events = (await answer.text()).split('\n').filter((line) => line.startsWith('data: {'));
   assert.deepEqual(events.map((line) => JSON.parse(line.slice('data: '.length))), chunks);
   for (const chat of ['1', 'unknown']) {
-    const nothing = startScript(t, DEFAULT, [api, chat]);
+    const nothing = startModule(t, DEFAULT, [api, chat]);
     assert.deepEqual(await nothing.ended, { code: 0, signal: null });
     assert.equal(nothing.stdout, 'null\n');
   }
@@ -77,7 +67,7 @@ for (const language of ['Node', 'Python']) {
       const [{ events }] = (await (await fetch(hub.url('/streams?topic=chat/1'))).json()).streams;
       return events >= 22;
     });
-    const resumed = startScript(t, DEFAULT, [api, '1']);
+    const resumed = startModule(t, DEFAULT, [api, '1']);
     assert.deepEqual(await resumed.ended, { code: 0, signal: null });
     const [chunk, ...others] = resumed.stdout.trim().split('\n').map((line) => JSON.parse(line));
     assert.deepEqual([chunk.type, others, resumed.stderr], ['error', [], '']);
@@ -85,27 +75,6 @@ for (const language of ['Node', 'Python']) {
     server.finish();
   });
 }
-
-/**
- * Prints each chunk of a chat from index `start` on. The hub's own URLs and headers stand for those that the transport
- * knows, as a server of its own would translate them.
- */
-const WORKFLOW = `
-import { WorkflowChatTransport } from '@ai-sdk/workflow/client';
-const [topic, start] = process.argv.slice(1);
-const transport = new WorkflowChatTransport({
-  fetch: async (url, options) => {
-    const index = new URL(url, topic).searchParams.get('startIndex');
-    const answer = await fetch(topic + '?gap=close&start_index=' + index, options);
-    const headers = new Headers(answer.headers);
-    headers.set('x-workflow-stream-tail-index', headers.get('stream-tail-index'));
-    return new Response(answer.body, { status: answer.status, headers });
-  },
-  maxConsecutiveErrors: 20,
-});
-const chunks = await transport.reconnectToStream({ chatId: '1', startIndex: Number(start) });
-for await (const chunk of chunks) console.log(JSON.stringify(chunk));
-`;
 
 /** An answer of many short parts, so that what begins in the middle of it begins with a part soon. */
 function chunksOfParts(parts) {
@@ -134,7 +103,7 @@ test('WorkflowChatTransport reads from an index, or so many chunks from the end,
     return events === half.length;
   });
   const topic = `${relay.origin}/topics/chat/1`;
-  const readers = [0, 41, -50].map((start) => startScript(t, WORKFLOW, [topic, start]));
+  const readers = [0, 41, -50].map((start) => startWorkflow(t, topic, start));
   for (const reader of readers) await reader.printed(/"delta":"14\.7 "/);
   let [at, cuts, cutAt] = [half.length, 0, performance.now() + CUT_MS];
   await until('all cuts', () => {
@@ -156,4 +125,11 @@ test('WorkflowChatTransport reads from an index, or so many chunks from the end,
     assert.deepEqual(seen, chunks.slice(first[n]));
   }
   assert.equal((await producer.ended).code, 0);
+});
+
+test('WorkflowChatTransport says that there is nothing to resume of an unknown chat', async (t) => {
+  const hub = await startHub(t);
+  const reader = startWorkflow(t, hub.url('/topics/chat/1?from=active'));
+  assert.equal((await reader.ended).code, 1);
+  assert.deepEqual([reader.stdout, /Failed to fetch chat: 204/.test(reader.stderr)], ['', true]);
 });

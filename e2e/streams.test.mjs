@@ -107,7 +107,7 @@ test("npm's package eventsource sees the end once, is answered 204 and stays awa
 });
 
 /** A page on htmx, whose extension appends each message to the element that connects. */
-async function htmxPage(t, origin, attributes) {
+async function htmxPage(t, origin, attributes, url = PATH) {
   const context = await browser.newContext();
   t.after(() => context.close());
   const page = await context.newPage();
@@ -122,7 +122,7 @@ async function htmxPage(t, origin, attributes) {
         window.seen.push([message.event || 'message', message.data]);
       });
     </script>
-    <div hx-sse:connect="${PATH}" ${attributes} hx-swap="beforeend"></div>`;
+    <div hx-sse:connect="${url}" ${attributes} hx-swap="beforeend"></div>`;
   await page.route('**/page', (route) => route.fulfill({ contentType: 'text/html', body }));
   await page.clock.install();
   await page.goto(`${origin}/page`);
@@ -163,6 +163,16 @@ for (const [name, { last, seen, kick }] of Object.entries(ENDS)) {
     assert.equal(asked().length, again + 2);
   });
 }
+
+test('htmx has nothing to resume of an unknown chat, and does not ask again', async (t) => {
+  const { relay } = await start(t);
+  const page = await htmxPage(t, relay.origin, '', `${PATH}?from=active`);
+  const asked = () => relay.heads.filter((head) => head.startsWith(`GET ${PATH}?`)).length;
+  await until('the request', () => asked() === 1);
+  await pass(page, 2);
+  assert.equal(asked(), 1);
+  assert.deepEqual(await page.evaluate(() => window.seen), []);
+});
 
 test('htmx that closes at the end does not ask again', async (t) => {
   const { hub, relay, asked } = await start(t);
