@@ -6,7 +6,7 @@
 //!
 //! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `mark`, `record`,
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
-//! records; `catalog` holds all segments; `portion`, `appender` and `seal` write, `cleaning` and
+//! records; `catalog` holds all segments; `portion`, `room`, `appender` and `seal` write, `cleaning` and
 //! `cleaned` write again; `survey` and `recovery` open; `fetch`, `lookup`, `read` and `newest` read;
 //! `notes` and `dropped` keep what outlives entries; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
 //! Only these last five use threads, so the rest behaves the same in every run.
@@ -45,6 +45,7 @@ mod read;
 mod readers;
 mod record;
 mod recovery;
+mod room;
 mod scan;
 mod seal;
 mod segment;

@@ -143,6 +143,11 @@ fn a_journal_that_is_closed_and_opened_again_goes_on_where_it_was() {
     });
 }
 
+/// The size of what was written: zeros at the end of a file are room.
+fn used(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
+}
+
 #[test]
 fn a_tail_that_is_torn_at_any_byte_is_cut() {
     let disk = SimulatedDisk::default();
@@ -151,16 +156,22 @@ fn a_tail_that_is_torn_at_any_byte_is_cut() {
         append(&journal, vec![event("a", &number.to_string())], 0);
     }
     let name = format!("{:020}.segment", 1);
-    let whole = disk.files()[&name].len();
+    let whole = used(&disk.files()[&name]);
     // Three records in one group, to be cut off in the middle.
     append(&journal, (4..=6).map(|number| event("a", &number.to_string())).collect(), 0);
     // Copied before closing the journal adds a group, which would prove that the records were synced.
     let files = disk.files();
     drop(journal);
     let mut counts = Vec::new();
-    for size in whole..files[&name].len() {
+    for (size, has_room) in
+        (whole..used(&files[&name])).flat_map(|size| [(size, true), (size, false)])
+    {
         let mut torn = files.clone();
-        torn.get_mut(&name).unwrap().truncate(size);
+        let bytes = torn.get_mut(&name).unwrap();
+        match has_room {
+            true => bytes[size..].fill(0),
+            false => bytes.truncate(size),
+        }
         let torn = SimulatedDisk::with_files(torn);
         let (journal, opened) = open(torn.clone(), small()).unwrap();
         assert_eq!(journal.damage(), []);
@@ -175,4 +186,27 @@ fn a_tail_that_is_torn_at_any_byte_is_cut() {
     }
     assert!(counts.is_sorted());
     assert_eq!((counts.first(), counts.last()), (Some(&3), Some(&5)));
+}
+
+#[test]
+fn records_replace_room_that_is_no_incomplete_write_and_goes_with_the_end() {
+    let disk = SimulatedDisk::default();
+    let (journal, _) = open(disk.clone(), small()).unwrap();
+    let name = format!("{:020}.segment", 1);
+    let size = || disk.files()[&name].len();
+    append(&journal, vec![event("a", "1")], 0);
+    let with_room = size();
+    assert_eq!(with_room, 2048, "to the end of a segment");
+    for number in 2..=9 {
+        append(&journal, vec![event("a", &number.to_string())], 0);
+        assert_eq!(size(), with_room, "a sync need not change it");
+    }
+    let copy = SimulatedDisk::with_files(disk.files());
+    let checked = check(&copy).unwrap();
+    assert_eq!((checked.entries, checked.torn_bytes, checked.damage), (9, 0, vec![]));
+    let (copied, opened) = open(copy, small()).unwrap();
+    assert_eq!((opened.tail, copied.cut_bytes()), (sequence(9), 0));
+    drop(journal);
+    // A number at the end has some zeros of its own.
+    assert!(size() < used(&disk.files()[&name]) + 8);
 }

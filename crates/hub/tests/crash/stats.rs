@@ -22,6 +22,7 @@ fn commits_segments_and_refusals_are_counted() {
     assert_eq!(counted, 40);
     assert_eq!(stats.refused, 0);
     disk.set_faults(Faults { bytes_max: Some(1), ..Faults::default() });
-    append(&journal, vec![event("a", "refused")], 0);
+    // More than the room that is left in the segment.
+    append(&journal, vec![event("a", &"x".repeat(3000))], 0);
     assert_eq!(journal.stats().refused, 1);
 }

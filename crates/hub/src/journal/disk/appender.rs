@@ -8,6 +8,7 @@ use super::create::create;
 use super::group::GroupHeader;
 use super::index::MemoryIndex;
 use super::portion::Portion;
+use super::room::Room;
 use super::segment::Segment;
 use super::storage::{Failure, StorageFile};
 use crate::cursor::Sequence;
@@ -24,6 +25,7 @@ pub(super) struct Appender {
     file: Arc<dyn StorageFile>,
     /// The position of the next portion; everything before it is synced.
     end: u64,
+    room: Room,
     /// The newest synced record.
     tail: Sequence,
     time: Time,
@@ -61,7 +63,8 @@ impl Appender {
         let Start { segment, file, time, keys, unsealed } = start;
         let end = segment.file_bytes();
         let portion = Portion::new(segment.salt, end, tail);
-        Self { catalog, limits, segment, file, end, tail, time, keys, portion, unsealed }
+        let room = Room::new(end, limits.segment_bytes);
+        Self { catalog, limits, segment, file, end, room, tail, time, keys, portion, unsealed }
     }
 
     /// Adds a submission to the portion, unless its idempotency key is known. The outcome is valid once
@@ -137,9 +140,11 @@ impl Appender {
             if matches!(failure, Failure::Refused(_)) {
                 // A partial write must not reappear after a crash: its events are not committed.
                 self.file.truncate(self.end).map_err(Failure::Broken)?;
+                self.room = Room::new(self.end, self.limits.segment_bytes);
             }
             return Err(failure);
         }
+        self.room.make(&*self.file, (self.end, self.portion.end()))?;
         self.file.sync().map_err(Failure::Broken)
     }
 
@@ -147,7 +152,7 @@ impl Appender {
         self.portion.restart(self.segment.salt, self.end, self.tail);
     }
 
-    /// Writes an empty group. It proves that the records before it were synced, so that later damage to
+    /// Writes an empty group, for the end. It proves that the records before it were synced, so that later damage to
     /// them is not mistaken for an incomplete write.
     ///
     /// # Errors
@@ -158,8 +163,8 @@ impl Appender {
         let group = GroupHeader { body_bytes: 0, count: 0, first, synced: self.tail };
         let bytes = group.encode(self.segment.salt, self.end);
         self.file.write_all_at(&bytes, self.end).map_err(Failure::Broken)?;
-        self.file.sync().map_err(Failure::Broken)?;
         self.end += bytes.len() as u64;
+        self.room.sync_without(&*self.file, self.end)?;
         self.segment.add(self.end, |_| {});
         self.restart_portion();
         Ok(())
@@ -174,6 +179,7 @@ impl Appender {
         let Catalog { storage, head, .. } = &*self.catalog;
         let (segment, file) = create(&**storage, head.identity, self.tail.next(), self.time)?;
         self.end = segment.file_bytes();
+        self.room = Room::new(self.end, self.limits.segment_bytes);
         self.file = file;
         let full = std::mem::replace(&mut self.segment, Arc::clone(&segment));
         self.unsealed.push_back(full);

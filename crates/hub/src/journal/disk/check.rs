@@ -10,6 +10,7 @@ use super::head::Head;
 use super::index::{MemoryIndex, Placed};
 use super::keyspans::KeySpans;
 use super::record::{Decoded, Record, decode};
+use super::room::used_bytes;
 use super::scan::{Scan, Step};
 use super::seal::{FooterBytes, footer};
 use super::segment::{SegmentHeader, add_step, name_of};
@@ -242,7 +243,7 @@ fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io:
         let right = is_as_sealed.then(|| footer(&index, (base, salt), records_end, &keys.encode()));
         check_footer(&*file, base, &trailer, right, visit)?;
     }
-    Ok(records_end.saturating_sub(scanned.end))
+    Ok(used_bytes(&bytes).saturating_sub(scanned.end))
 }
 
 /// Finds records by the footer that a scan cannot find, because their group's header is damaged.

@@ -143,7 +143,7 @@ impl Recovery<'_> {
     /// Adds a segment that will not be continued.
     fn keep(&mut self, examined: Examined) -> Result<Last, JournalError> {
         let edge = examined.edge();
-        let Examined { base, salt, file, file_bytes, contents, .. } = examined;
+        let Examined { base, salt, file, contents, .. } = examined;
         let segment = match contents {
             Contents::Sealed(trailer) => {
                 if trailer.counts.lost > 0 {
@@ -152,8 +152,8 @@ impl Recovery<'_> {
                 }
                 Arc::new(Segment::sealed(base, trailer))
             }
-            Contents::Unsealed { index, .. } => {
-                let bytes = file_bytes.max(SegmentHeader::BYTES as u64);
+            Contents::Unsealed { index, used_bytes, .. } => {
+                let bytes = used_bytes.max(SegmentHeader::BYTES as u64);
                 let segment = Segment::in_memory(*index, (base, salt), Some(file), bytes);
                 let segment = Arc::new(segment);
                 self.unsealed.push_back(Arc::clone(&segment));
@@ -168,7 +168,7 @@ impl Recovery<'_> {
     fn cut(&mut self, examined: Examined) -> Result<Arc<Segment>, JournalError> {
         let Examined { base, salt, file, file_bytes, contents, .. } = examined;
         let failed = |error| failed(&name_of(base), error);
-        let Contents::Unsealed { index, scanned, .. } = contents else {
+        let Contents::Unsealed { index, scanned, used_bytes, .. } = contents else {
             unreachable!("a sealed segment has no torn end");
         };
         if let Some((at, header)) = scanned.shortened {
@@ -176,7 +176,7 @@ impl Recovery<'_> {
         }
         if scanned.end != file_bytes || scanned.shortened.is_some() {
             file.truncate(scanned.end).map_err(failed)?;
-            self.cut_bytes += file_bytes.saturating_sub(scanned.end);
+            self.cut_bytes += used_bytes.saturating_sub(scanned.end);
         }
         let segment = Segment::in_memory(*index, (base, salt), Some(file), scanned.end);
         Ok(Arc::new(segment))

@@ -49,6 +49,10 @@ pub(super) fn seal(catalog: &Catalog, segment: &Segment) -> Result<(), Failure> 
     let made = segment.with_memory(|index| footer(index, place, footer_at, &keys));
     let Some(FooterBytes { bytes, trailer }) = made else { return Ok(()) };
     let (sections, end) = bytes.split_at(bytes.len() - Trailer::BYTES);
+    // The trailer is at the end of the file.
+    if file.size().map_err(Failure::Broken)? > footer_at {
+        file.truncate(footer_at).map_err(Failure::Broken)?;
+    }
     write(&*file, sections, (footer_at, footer_at))?;
     // The trailer is written after the sync: where there is a trailer, the footer is complete.
     write(&*file, end, (footer_at + sections.len() as u64, footer_at))?;

@@ -7,6 +7,7 @@ use super::bytes::{Identity, Salt, VERSION};
 use super::damage::{Damage, Damaged, Lost};
 use super::head::{self, Head, HeadFound};
 use super::index::MemoryIndex;
+use super::room::used_bytes;
 use super::scan::{Scan, Scanned, Step};
 use super::segment::{HeaderFound, SegmentHeader, add_step, base_of, name_of};
 use super::storage::{Access, Storage, StorageFile};
@@ -42,6 +43,8 @@ pub(super) enum Contents {
         index: Box<MemoryIndex>,
         scanned: Scanned,
         damage: Vec<Damage>,
+        /// The end of what was written, sound or not.
+        used_bytes: u64,
         /// Whether the file has only zeros, because its creation was interrupted.
         is_blank: bool,
     },
@@ -175,7 +178,7 @@ impl Examined {
     pub(super) fn edge(&self) -> Edge {
         let torn_at = match &self.contents {
             // The file has damaged bytes after its last sound record.
-            Contents::Unsealed { scanned, .. } if scanned.end < self.file_bytes => {
+            Contents::Unsealed { scanned, used_bytes, .. } if scanned.end < *used_bytes => {
                 Some((name_of(self.base), scanned.end))
             }
             _ => None,
@@ -242,7 +245,8 @@ impl Contents {
         });
         let damage = damage.collect();
         let is_blank = bytes.len() < start || bytes.iter().all(|&byte| byte == 0);
-        Self::Unsealed { index: Box::new(index), scanned, damage, is_blank }
+        let used_bytes = used_bytes(bytes).max(scanned.end);
+        Self::Unsealed { index: Box::new(index), scanned, damage, used_bytes, is_blank }
     }
 }
 
