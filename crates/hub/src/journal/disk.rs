@@ -306,6 +306,7 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
         broken: Arc::clone(&shared.broken),
         tally: Arc::clone(&shared.tally),
         sealing: None,
+        unsynced: None,
         cleaner: Cleaner::default(),
         segment_bytes: config.segment_bytes,
     };

@@ -92,6 +92,14 @@ impl SimulatedDisk {
         self.shared.lock().done.len()
     }
 
+    /// Returns how often a file of a name was created.
+    pub(crate) fn created(&self, name: &str) -> usize {
+        let shared = self.shared.lock();
+        let is_it =
+            |done: &&Done| matches!(done, Done::Create { name: other, .. } if other == name);
+        shared.done.iter().filter(is_it).count()
+    }
+
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.shared.lock().faults = faults;
     }

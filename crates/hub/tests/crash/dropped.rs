@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidings_hub::Sequence;
-use tidings_hub::journal::{DiskConfig, DiskJournal, Journal as _};
+use tidings_hub::journal::{DiskConfig, DiskJournal, Evict, Journal as _};
 
 use crate::disk::SimulatedDisk;
 use crate::support::{append, event, open, small, topic};
@@ -64,6 +64,21 @@ fn after_a_crash_no_removed_entry_is_forgotten() {
         for (name, newest) in newest(&names, journal.oldest()) {
             assert!(dropped.newest(&topic(name)) >= newest, "seed {seed}: {name}");
         }
+    }
+}
+
+#[test]
+fn segments_that_are_removed_together_are_noted_once() {
+    let disk = SimulatedDisk::default();
+    let (journal, _) = open(disk.clone(), small()).unwrap();
+    let names = publish(&journal, &mut fastrand::Rng::with_seed(1));
+    let segments = journal.stats().segments;
+    smol::block_on(journal.evict(Evict::Through(Sequence::MAX))).unwrap();
+    assert!(segments > 4 && journal.stats().segments <= 2, "{segments}");
+    assert_eq!(disk.created("dropped.new"), 1);
+    let dropped = journal.dropped().unwrap();
+    for (name, newest) in newest(&names, journal.oldest()) {
+        assert_eq!(dropped.newest(&topic(name)), newest, "{name}");
     }
 }
 

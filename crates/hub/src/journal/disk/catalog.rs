@@ -11,7 +11,7 @@ use super::damage::Damage;
 use super::dropped::Dropped;
 use super::head::Head;
 use super::segment::Segment;
-use super::storage::{Failure, Storage};
+use super::storage::{Failure, Storage, StorageFile};
 use crate::cursor::Sequence;
 use crate::history::RetentionRule;
 
@@ -124,45 +124,63 @@ impl Catalog {
         (bytes, segments.len(), records)
     }
 
-    /// Removes the oldest segment if it is complete, is not the last one, and `is_due` agrees. Returns
-    /// whether it did.
+    /// Removes the oldest segments, one after the other, as long as they are complete, are not the last one, and are
+    /// due. `is_due` is told the size of all segments that stay.
+    ///
+    /// Returns the file that says what was removed, if something was. It need not survive a crash, but it is better
+    /// to sync it soon: without it, an entry of any topic may have been removed.
     ///
     /// # Errors
     ///
     /// [`Failure`].
-    pub(super) fn remove_first(
+    pub(super) fn remove_due(
         &self,
-        is_due: impl FnOnce(&Segment) -> bool,
-    ) -> Result<bool, Failure> {
+        is_due: impl FnMut(&Segment, u64) -> bool,
+    ) -> Result<Option<Arc<dyn StorageFile>>, Failure> {
         let _changing = self.changing.lock();
-        let (first, end) = {
-            let segments = self.segments.read();
-            match (segments.front(), segments.get(1)) {
-                (Some(first), Some(next)) => (Arc::clone(first), next.base.before()),
-                _ => return Ok(false),
-            }
-        };
-        if !first.is_complete() || !is_due(&first) {
-            return Ok(false);
+        let due = self.due(is_due);
+        if due.is_empty() {
+            return Ok(None);
         }
-        self.note_dropped(&first, end)?;
-        self.storage.remove(&first.name()).map_err(Failure::Refused)?;
-        // Synced for each segment: otherwise a crash could restore an older segment but not a newer one.
-        self.storage.sync_folder().map_err(Failure::Broken)?;
-        self.segments.write().pop_front();
-        Ok(true)
+        let noted = self.note_dropped(&due)?;
+        for (segment, _) in &due {
+            self.storage.remove(&segment.name()).map_err(Failure::Refused)?;
+            // Synced for each segment: otherwise a crash could restore an older segment but not a newer one.
+            self.storage.sync_folder().map_err(Failure::Broken)?;
+            self.segments.write().pop_front();
+        }
+        Ok(noted)
     }
 
-    /// Notes the newest records of the topics of a segment that is about to be removed. `end` is its last sequence, or
-    /// that of what is missing behind it.
-    fn note_dropped(&self, segment: &Segment, end: Sequence) -> Result<(), Failure> {
+    /// Returns the segments to be removed, each with its last sequence, or that of what is missing behind it.
+    fn due(&self, mut is_due: impl FnMut(&Segment, u64) -> bool) -> Vec<(Arc<Segment>, Sequence)> {
+        let segments = self.segments.read();
+        let mut bytes = segments.iter().map(|segment| segment.file_bytes()).sum::<u64>();
+        let mut is_next = |segment: &Segment| {
+            let is_next = segment.is_complete() && is_due(segment, bytes);
+            bytes -= segment.file_bytes();
+            is_next
+        };
+        let pairs = segments.iter().zip(segments.iter().skip(1));
+        let due = pairs.take_while(|(segment, _)| is_next(segment));
+        due.map(|(segment, next)| (Arc::clone(segment), next.base.before())).collect()
+    }
+
+    /// Notes the newest records of the topics of segments that are about to be removed.
+    fn note_dropped(
+        &self,
+        due: &[(Arc<Segment>, Sequence)],
+    ) -> Result<Option<Arc<dyn StorageFile>>, Failure> {
         let mut dropped = (*self.dropped()).clone();
-        dropped.add(segment, &*self.storage, end);
+        for (segment, end) in due {
+            dropped.add(segment, &*self.storage, *end);
+        }
         let written = dropped.write(&*self.storage);
         *self.dropped.lock() = Arc::new(dropped);
         match written.map_err(Failure::of_write) {
-            // There is no room for it until the segment is gone.
-            Ok(()) | Err(Failure::Refused(_)) => Ok(()),
+            Ok(file) => Ok(Some(file)),
+            // There is no room for it until the segments are gone.
+            Err(Failure::Refused(_)) => Ok(None),
             Err(broken) => Err(broken),
         }
     }

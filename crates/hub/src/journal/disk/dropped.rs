@@ -4,6 +4,7 @@
 //! removed after that place. The table is kept in a file, so that this is known after a restart as well.
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 use super::bytes::{Found, Identity, Input, Preamble};
 use super::segment::Segment;
@@ -97,13 +98,13 @@ impl Dropped {
         }
     }
 
-    /// Writes the table. The next sync of the folder makes it replace the old one. If it is lost, the table counts
-    /// everything removed as removed from all topics.
+    /// Writes the table, and returns its file, which is to be synced. The next sync of the folder makes it replace the
+    /// old one. If it is lost, everything removed counts as removed from all topics.
     ///
     /// # Errors
     ///
     /// Those of the file system.
-    pub(super) fn write(&self, storage: &dyn Storage) -> io::Result<()> {
+    pub(super) fn write(&self, storage: &dyn Storage) -> io::Result<Arc<dyn StorageFile>> {
         let mut bytes = PREAMBLE.begin();
         bytes.extend_from_slice(&self.identity.0);
         bytes.extend_from_slice(&self.through.get().to_le_bytes());
@@ -114,8 +115,8 @@ impl Dropped {
         }
         let file = storage.open(NAME_NEW, Access::Create)?;
         file.write_all_at(&Preamble::close(bytes), 0)?;
-        file.sync()?;
-        storage.rename(NAME_NEW, NAME)
+        storage.rename(NAME_NEW, NAME)?;
+        Ok(file)
     }
 
     fn decode(&self, bytes: &[u8]) -> Option<Self> {

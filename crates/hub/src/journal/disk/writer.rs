@@ -13,7 +13,7 @@ use super::queue::{Queue, Request};
 use super::readers::Readers;
 use super::seal::seal;
 use super::stats::Tally;
-use super::storage::Failure;
+use super::storage::{Failure, StorageFile};
 use super::survey::failed;
 use crate::journal::{Evict, JournalError, NotCommitted, Outcome};
 use crate::time::Now;
@@ -30,6 +30,8 @@ pub(super) struct Writer {
     pub(super) broken: Arc<Broken>,
     pub(super) tally: Arc<Tally>,
     pub(super) sealing: Option<Receiver<Result<(), Failure>>>,
+    /// A file that is synced when the next segment is sealed.
+    pub(super) unsynced: Option<Arc<dyn StorageFile>>,
     pub(super) cleaner: Cleaner,
     pub(super) segment_bytes: u64,
 }
@@ -203,15 +205,10 @@ impl Writer {
                 return Err(self.no_room());
             }
         }
-        while self.catalog.bytes() > self.bytes_max {
-            match self.catalog.remove_first(|_| true) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(failure) => {
-                    self.note(failure);
-                    break;
-                }
-            }
+        let bytes_max = self.bytes_max;
+        match self.catalog.remove_due(|_, bytes| bytes > bytes_max) {
+            Ok(noted) => self.unsynced = noted.or(self.unsynced.take()),
+            Err(failure) => self.note(failure),
         }
         if let Err(failure) = self.appender.roll() {
             self.note(failure);
@@ -237,10 +234,14 @@ impl Writer {
 
     fn start_sealing(&mut self) {
         let Some(segment) = self.appender.unsealed().cloned() else { return };
-        let catalog = Arc::clone(&self.catalog);
+        let (catalog, unsynced) = (Arc::clone(&self.catalog), self.unsynced.take());
         let (sealed, sealing) = sync_channel(1);
+        let seal = move || {
+            unsynced.map_or(Ok(()), |file| file.sync().map_err(Failure::Broken))?;
+            seal(&catalog, &segment)
+        };
         // Sending fails only if the writer has ended.
-        drop(self.readers.ask(move || drop(sealed.send(seal(&catalog, &segment)))));
+        drop(self.readers.ask(move || drop(sealed.send(seal()))));
         self.sealing = Some(sealing);
     }
 
@@ -254,15 +255,17 @@ impl Writer {
 
     fn evict(&mut self, what: &Evict) -> Result<(), JournalError> {
         let Evict::Through(through) = what;
-        loop {
-            match self.catalog.remove_first(|segment| segment.last() <= *through) {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(Failure::Refused(error)) => return Err(failed("a segment", error)),
-                Err(Failure::Broken(error)) => {
-                    self.broken.set(&error);
-                    return Err(failed("the journal's folder", error));
-                }
+        let removed = self.catalog.remove_due(|segment, _| segment.last() <= *through);
+        let synced = removed.and_then(|noted| match noted {
+            Some(file) => file.sync().map_err(Failure::Broken),
+            None => Ok(()),
+        });
+        match synced {
+            Ok(()) => Ok(()),
+            Err(Failure::Refused(error)) => Err(failed("a segment", error)),
+            Err(Failure::Broken(error)) => {
+                self.broken.set(&error);
+                Err(failed("the journal's folder", error))
             }
         }
     }
