@@ -17,7 +17,9 @@ pub(super) struct Portion {
     synced: Sequence,
     bytes: Vec<u8>,
     group: Option<OpenGroup>,
-    records: Vec<Pushed>,
+    entries: Vec<Entry>,
+    /// Where the entries are, one for each.
+    places: Vec<Place>,
     /// The idempotency keys of the records, in order.
     keys: Vec<IdempotencyKey>,
 }
@@ -30,8 +32,8 @@ struct OpenGroup {
     count: u32,
 }
 
-struct Pushed {
-    entry: Entry,
+/// Where a record is in the file.
+struct Place {
     at: u64,
     end: u64,
     is_keyed: bool,
@@ -39,8 +41,8 @@ struct Pushed {
 
 impl Portion {
     pub(super) fn new(salt: Salt, at: u64, synced: Sequence) -> Self {
-        let (bytes, records, keys) = (Vec::new(), Vec::new(), Vec::new());
-        Self { salt, at, synced, bytes, group: None, records, keys }
+        let (bytes, entries, places, keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { salt, at, synced, bytes, group: None, entries, places, keys }
     }
 
     /// Begins another portion, in the same memory.
@@ -50,12 +52,16 @@ impl Portion {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         bytes.shrink_to(BYTES_KEPT);
-        *self = Self { bytes, ..Self::new(salt, at, synced) };
+        // Portions that follow each other are about as large.
+        let entries = Vec::with_capacity(self.places.len());
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
+        *self = Self { bytes, entries, places, ..Self::new(salt, at, synced) };
     }
 
     /// Returns the sequence of the next record.
     pub(super) fn next(&self) -> Sequence {
-        self.records.last().map_or(self.synced, |last| last.entry.sequence).next()
+        self.entries.last().map_or(self.synced, |last| last.sequence).next()
     }
 
     /// Adds a record and returns its idempotency key.
@@ -73,7 +79,8 @@ impl Portion {
         let at = self.end();
         encode(&mut self.bytes, self.salt, sequence, time, &submission);
         let (entry, key) = into_entry(submission, sequence, time);
-        self.records.push(Pushed { entry, at, end: self.end(), is_keyed: key.is_some() });
+        self.places.push(Place { at, end: self.end(), is_keyed: key.is_some() });
+        self.entries.push(entry);
         self.keys.extend(key.clone());
         key
     }
@@ -94,7 +101,7 @@ impl Portion {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.entries.is_empty()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -112,14 +119,14 @@ impl Portion {
 
     /// Adds the records to the index of the segment.
     pub(super) fn add_to(&self, index: &mut MemoryIndex) {
-        for Pushed { entry, at, end, is_keyed } in &self.records {
+        for (entry, Place { at, end, is_keyed }) in self.entries.iter().zip(&self.places) {
             index.push(entry, *at, *end, *is_keyed);
         }
     }
 
     /// Takes the entries.
     pub(super) fn take_entries(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.records).into_iter().map(|pushed| pushed.entry).collect()
+        std::mem::take(&mut self.entries)
     }
 }
 
