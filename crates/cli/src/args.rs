@@ -230,5 +230,6 @@ Sources:
   commas), and a key of the configuration file, such as history_bytes. --allow-host is 'hosts'
   there, --allow-origin is 'origins', --trusted-proxy is 'trusted_proxies', --tls-key is 'key' in
   [tls], and --nats is 'servers' in [nats]. Flags win over the environment, and that over the file.
-  SIGHUP reads them again: hosts, origins, trusted_proxies, bodies_bytes, limits of addresses and subjects, keys, the access to topics and the files
-  of TLS change without a restart.";
+  SIGHUP reads them again: hosts, origins, trusted_proxies, bodies_bytes, history_events,
+  history_age, retain, limits of addresses and subjects, keys, [[topics]] and the files of TLS change
+  without a restart.";

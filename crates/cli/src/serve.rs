@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tidings_hub::journal::Durability;
 use tidings_hub::journal::shared::Stopped;
-use tidings_hub::{Hub, RetentionRule};
+use tidings_hub::{Hub, Retention};
 use tidings_server::nats::NatsJournal;
 use tidings_server::{Control, Hosts, ServedJournal, Server, ServerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -129,7 +129,7 @@ async fn serve(
     greet(&config, site, (&server, &hub), descriptors)?;
     let feeds = match site {
         Site::Hub => None,
-        Site::Demo => Some(tokio::spawn(demo::feed(hub, keyed))),
+        Site::Demo => Some(tokio::spawn(demo::feed(hub.clone(), keyed))),
     };
 
     let (end, ended) = oneshot::channel();
@@ -157,10 +157,10 @@ async fn serve(
     let running = Running {
         settings: config.settings,
         has_auth: config.server.auth.is_some(),
-        rules: config.hub.retention.rules,
+        retention: config.hub.retention,
         files,
     };
-    let reloading = reload(read, running, hangups, control);
+    let reloading = reload(read, running, hangups, (hub, control));
     tokio::pin!(serving, reloading, following);
     let mut is_over = false;
     let served = tokio::select! {
@@ -198,7 +198,7 @@ async fn past_changed(stream: Option<&NatsJournal>) {
 struct Running {
     settings: Settings,
     has_auth: bool,
-    rules: Vec<RetentionRule>,
+    retention: Retention,
     /// The files of TLS, if it speaks TLS.
     files: Option<watch::Sender<TlsFiles>>,
 }
@@ -213,11 +213,13 @@ impl Running {
         if self.files.is_some() != new.tls.is_some() {
             restart.push("tls");
         }
-        // Those of [[topics]] are no setting.
-        if self.rules != new.hub.retention.rules && !restart.contains(&"retain") {
-            restart.push("retain");
-        }
         restart
+    }
+
+    /// Returns whether a new configuration has other limits of topics.
+    fn has_other_limits(&self, new: &Retention) -> bool {
+        let limits = |it: &Retention| (it.topic_events_max, it.age_max);
+        limits(&self.retention) != limits(new) || self.retention.rules != new.rules
     }
 
     /// Notes the parts that have been taken up. Those of the process stay what they are until it is
@@ -227,6 +229,7 @@ impl Running {
         if let (Some(files), Some((new, _))) = (&self.files, new.tls) {
             files.send_replace(new);
         }
+        self.retention = new.hub.retention;
     }
 }
 
@@ -235,7 +238,7 @@ async fn reload(
     read: impl Fn() -> Result<ServeConfig, Mistakes>,
     mut running: Running,
     mut hangups: Signal,
-    control: Control,
+    (hub, control): (Hub, Control),
 ) -> Infallible {
     loop {
         if hangups.recv().await.is_none() {
@@ -244,6 +247,13 @@ async fn reload(
         match read() {
             Ok(new) => {
                 control.reload(&new.server);
+                if running.has_other_limits(&new.hub.retention) {
+                    let (hub, retention) = (hub.clone(), new.hub.retention.clone());
+                    // It may go through a million topics.
+                    let limiting =
+                        tokio::task::spawn_blocking(move || hub.limit_topics(&retention));
+                    drop(limiting.await);
+                }
                 let restart = running.needing_restart(&new);
                 let more = match restart.as_slice() {
                     [] => String::new(),

@@ -30,6 +30,7 @@ mod read;
 mod readers;
 mod resolved;
 mod retention;
+mod rule_changes;
 mod rules;
 mod sequences;
 mod sizes;
@@ -166,14 +167,15 @@ impl Appended {
 impl History {
     /// Creates the history of a journal, which is followed from `tail` on.
     pub(crate) fn new(epoch: Epoch, tail: Sequence, retention: Retention) -> Self {
+        let rules = Rules::new(&retention);
         Self {
             epoch,
             blocks: VecDeque::new(),
             loose: 0,
             tail,
-            topics: TopicTable::new(tail, Rules::new(&retention)),
+            ages: AgeLimits::new(&rules),
+            topics: TopicTable::new(tail, rules),
             ids: IdIndex::default(),
-            ages: AgeLimits::new(&retention),
             partly_evicted: PartlyEvicted::default(),
             late_losses: LateLosses::default(),
             bytes: 0,
@@ -308,7 +310,7 @@ impl History {
         mut visit: impl FnMut(&Topic, usize, Sequence),
     ) -> Option<usize> {
         let (states, next) = self.topics.some(from, TOPICS_OF_A_LOOK);
-        for state in states.filter(|state| state.events() > 0) {
+        for (_, state) in states.filter(|(_, state)| state.events() > 0) {
             visit(&state.name, state.events(), state.newest());
         }
         next

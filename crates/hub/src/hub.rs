@@ -11,6 +11,7 @@ mod committer;
 mod drive;
 mod locating;
 mod reads;
+mod retaining;
 mod stats;
 mod streams;
 mod tick;
@@ -103,6 +104,9 @@ struct Inner {
     /// All subscribers, for time-outs and heartbeats.
     everybody: WatchList,
     clock: Clock,
+    /// The age after which no topic holds an event any more, in milliseconds; the largest number if some topic
+    /// has no such age.
+    every_age_max: AtomicU64,
     counters: Counters,
     /// The streams of topics. Its lock is taken after the committer's, and held across no commit.
     streams: SharedStreams,
@@ -141,6 +145,7 @@ impl Hub {
         let feed = journal.follow(from);
         let clock = Clock::new(now, config.heartbeat_interval);
         let streams = SharedStreams::told(journal.decides_streams());
+        let every_age_max = AtomicU64::new(config.retention.every_age_millis());
         let inner = Inner {
             reads: Reads::new(config.pages_bytes_max),
             config,
@@ -151,13 +156,14 @@ impl Hub {
             history: RwLock::new(history),
             everybody: WatchList::default(),
             clock,
+            every_age_max,
             counters: Counters::default(),
             streams,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// The configuration of the hub.
+    /// The configuration that the hub was made with. [`Hub::limit_topics`] does not change it.
     #[must_use]
     pub fn config(&self) -> &HubConfig {
         &self.inner.config

@@ -167,7 +167,7 @@ pub trait Journal: Send + Sync + 'static {
         Box::pin(ready(Ok(None)))
     }
 
-    /// Tells the journal the rules of topics, once, after it was opened. Where a rule holds, or lets readers
+    /// Tells the journal the rules of topics, after it was opened and whenever they change. Where a rule holds, or lets readers
     /// read, the newest event of a topic alone, pages say [which one that is](JournalPage::newest). The journal
     /// may drop events of which all topics hold a newer one alone.
     fn retain(&self, rules: &[RetentionRule]) {

@@ -12,6 +12,7 @@
 mod driver;
 mod expectation;
 mod reference;
+mod rules;
 mod schedule;
 mod text;
 
@@ -42,12 +43,14 @@ impl Counts {
 }
 
 /// Cases that every kind of readers must meet, or the schedules show less than they claim.
-const MET: [&str; 16] = [
+const MET: [&str; 18] = [
+    "changes of rules",
     "duplicates",
     "ends",
     "entries fed late",
     "evictions by age",
     "evictions by bytes",
+    "evictions by changes of rules",
     "evictions by count",
     "evictions of the journal",
     "foreign epochs",

@@ -35,6 +35,34 @@ fn a_reload_changes_hosts_and_ends_no_stream_and_a_wrong_file_changes_nothing() 
 }
 
 #[test]
+fn a_reload_changes_what_topics_keep() {
+    drill(async {
+        let file = Written::new("retain");
+        file.write("");
+        let mut program = Program::start(&["--config", &file.path()]);
+        for topic in ["a/1", "b"] {
+            for number in 1..=9 {
+                program.publish(topic, &number.to_string()).await;
+            }
+        }
+        let kept = async |program: &Program, topic: &str| {
+            let request = format!(
+                "GET /topics/{topic}?after=earliest HTTP/1.1\r\nAccept: application/json\r\n\r\n"
+            );
+            program.ask(&request).await.matches("\"data\":").count()
+        };
+        assert_eq!([kept(&program, "a/1").await, kept(&program, "b").await], [9, 9]);
+        file.write("[[topics]]\nmatch = \"a/*\"\nretain = { events = 3 }\n");
+        assert_eq!(program.hang_up(), "SIGHUP: configuration reloaded\n");
+        assert_eq!([kept(&program, "a/1").await, kept(&program, "b").await], [3, 9]);
+        file.write("history_events = 2\nretain = [\"a/*=events:5\"]\n");
+        assert_eq!(program.hang_up(), "SIGHUP: configuration reloaded\n");
+        program.publish("a/1", "10").await;
+        assert_eq!([kept(&program, "a/1").await, kept(&program, "b").await], [4, 2]);
+    });
+}
+
+#[test]
 fn check_shows_values_with_their_sources_and_tells_mistakes_by_its_status() {
     let file = Written::new("check");
     let check = || {

@@ -12,7 +12,8 @@
 //! [`Retention::rules`](crate::Retention::rules) gives the topics of a pattern limits of their own, by events, bytes
 //! and age, or the newest event alone. What the newest event supersedes is no gap.
 //! [`TopicLimits::conflate`](crate::TopicLimits::conflate) keeps all events, and lets readers that are behind
-//! skip those that have a newer one in their topic.
+//! skip those that have a newer one in their topic. [`Hub::limit_topics`](crate::Hub::limit_topics) changes the limits
+//! of topics while the hub is in use.
 //!
 //! ```
 //! # use std::{num::NonZeroUsize, time::Duration};

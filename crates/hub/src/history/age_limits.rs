@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::ages::Ages;
-use super::retention::Retention;
-use super::rules::RuleNumber;
+use super::rules::{RuleNumber, Rules};
 use crate::cursor::Sequence;
 
 /// The limits on age that topics have, each once.
@@ -26,21 +25,30 @@ pub(super) struct AgeLimit {
 }
 
 impl AgeLimits {
-    pub(super) fn new(retention: &Retention) -> Self {
+    pub(super) fn new(rules: &Rules) -> Self {
+        let mut limits = Self { limits: Vec::new(), of_rules: Vec::new(), last: None };
+        limits.change(rules, |_| Ages::default());
+        limits
+    }
+
+    /// Changes to the limits that rules have. `ages` makes the ages of what is held for a limit that is new.
+    pub(super) fn change(&mut self, rules: &Rules, ages: impl Fn(Duration) -> Ages) {
+        let mut known = std::mem::take(&mut self.limits);
         let mut limits: Vec<AgeLimit> = Vec::new();
         let mut limit_of = |age_max: Option<Duration>| {
             let age_max = age_max?;
-            let known = limits.iter().position(|limit| limit.age_max == age_max);
-            Some(known.unwrap_or_else(|| {
-                let (ages, done_through) = (Ages::default(), Sequence::ZERO);
-                limits.push(AgeLimit { age_max, ages, done_through });
+            let is_it = |limit: &AgeLimit| limit.age_max == age_max;
+            Some(limits.iter().position(is_it).unwrap_or_else(|| {
+                let new =
+                    || AgeLimit { age_max, ages: ages(age_max), done_through: Sequence::ZERO };
+                let at = known.iter().position(is_it);
+                limits.push(at.map_or_else(new, |at| known.swap_remove(at)));
                 limits.len() - 1
             }))
         };
-        let of_rules = retention.rules.iter().map(|rule| rule.limits.age_max);
-        let of_rules = [retention.age_max].into_iter().chain(of_rules).map(&mut limit_of).collect();
-        let last = limit_of(retention.every_age_max());
-        Self { limits, of_rules, last }
+        self.of_rules = rules.age_limits().map(&mut limit_of).collect();
+        self.last = limit_of(rules.every_age_max());
+        self.limits = limits;
     }
 
     pub(super) fn of(&self, rule: Option<RuleNumber>) -> Option<usize> {
@@ -54,6 +62,10 @@ impl AgeLimits {
 
     pub(super) fn len(&self) -> usize {
         self.limits.len()
+    }
+
+    pub(super) fn get(&self, limit: usize) -> &AgeLimit {
+        &self.limits[limit]
     }
 
     pub(super) fn get_mut(&mut self, limit: usize) -> &mut AgeLimit {

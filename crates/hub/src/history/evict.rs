@@ -222,7 +222,7 @@ impl History {
     }
 
     /// Takes a topic's oldest entry from that topic alone. `how` is how it lets go of an event.
-    fn evict_oldest_of(&mut self, key: TopicKey, how: LetGo) {
+    pub(super) fn evict_oldest_of(&mut self, key: TopicKey, how: LetGo) {
         let Some(sequence) = self.topics.get(key).and_then(|state| state.entries.first()) else {
             return;
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Block;
 use crate::filter::TopicFilter;
+use crate::time::millis;
 
 /// The limits of a history. Events beyond them are evicted, the oldest first.
 #[derive(Clone, Debug)]
@@ -110,10 +111,12 @@ impl Retention {
         TopicLimits { events_max, age_max, ..TopicLimits::default() }
     }
 
-    /// The age after which no topic holds an event any more; `None` if some topic has no such age.
-    pub(crate) fn every_age_max(&self) -> Option<Duration> {
+    /// The age after which no topic holds an event any more, in milliseconds; the largest number if some topic has no
+    /// such age.
+    pub(crate) fn every_age_millis(&self) -> u64 {
         let of_rules = self.rules.iter().map(|rule| rule.limits.age_max);
-        of_rules.fold(self.age_max, |most, age_max| Some(most?.max(age_max?)))
+        let most = of_rules.fold(self.age_max, |most, age_max| Some(most?.max(age_max?)));
+        most.map_or(u64::MAX, millis)
     }
 
     /// The idempotency keys of a journal in memory may take a quarter of the budget.

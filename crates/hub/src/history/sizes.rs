@@ -19,7 +19,10 @@ const SPARE_MIN: usize = 64;
 
 impl Sizes {
     pub(super) fn push(&mut self, entry: &Entry) {
-        let size = size_of_entry(entry);
+        self.push_size(size_of_entry(entry));
+    }
+
+    pub(super) fn push_size(&mut self, size: u32) {
         self.sum += size as usize;
         self.sizes.push_back(size);
     }

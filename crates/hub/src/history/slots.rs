@@ -123,11 +123,10 @@ impl Slots {
         &self,
         from: usize,
         count: usize,
-    ) -> (impl Iterator<Item = &TopicState>, Option<usize>) {
+    ) -> (impl Iterator<Item = (TopicKey, &TopicState)>, Option<usize>) {
         let slots = self.pieces.len() * PIECE_SLOTS;
         let to = from.saturating_add(count).min(slots);
-        let states =
-            (from..to).filter_map(|slot| self.at(u32::try_from(slot).ok()?)).map(|(_, s)| s);
+        let states = (from..to).filter_map(|slot| self.at(u32::try_from(slot).ok()?));
         (states, Some(to).filter(|to| *to < slots))
     }
 }

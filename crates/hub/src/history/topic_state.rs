@@ -44,6 +44,14 @@ pub(crate) struct TopicState {
     pub(super) version: NonZeroU32,
 }
 
+/// The entries that a topic holds, as far as it must know them when its rule changes.
+pub(super) struct HeldByRule {
+    /// The newest event.
+    pub(super) newest_event: Sequence,
+    /// The sizes of the entries, if a limit is about them.
+    pub(super) sizes: Option<Sizes>,
+}
+
 /// The entries that a topic no longer holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
@@ -89,6 +97,13 @@ impl Past {
 
     pub(super) fn rule(&self) -> Option<RuleNumber> {
         self.rule
+    }
+
+    /// Changes the topic's rule.
+    pub(super) fn set_rule(&mut self, rule: Option<RuleNumber>, held: HeldByRule) {
+        self.rule = rule;
+        self.newest_event = self.newest_event.max(held.newest_event);
+        self.sizes = held.sizes.map(Box::new);
     }
 
     /// Notes a new entry of a topic that has a rule.

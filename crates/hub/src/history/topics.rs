@@ -8,11 +8,11 @@ use super::TopicKey;
 use super::cost::tree_entry_bytes;
 use super::name_order::NameOrder;
 use super::patterns::{Group, GroupKey};
-use super::rules::Rules;
+use super::rules::{RuleNumber, Rules};
 use super::slots::Slots;
 use super::split_table::SplitTable;
 use super::topic_groups::TopicGroups;
-use super::topic_state::{EvictionStamp, Past, TopicState};
+use super::topic_state::{EvictionStamp, HeldByRule, Past, TopicState};
 use crate::cursor::Sequence;
 use crate::filter::Pattern;
 use crate::journal::Entry;
@@ -90,6 +90,23 @@ impl TopicTable {
         &self.rules
     }
 
+    pub(super) fn rules_mut(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+
+    /// Gives a topic another rule. The caller applies it.
+    pub(super) fn set_rule(&mut self, key: TopicKey, rule: Option<RuleNumber>, held: HeldByRule) {
+        self.unbury(key);
+        let Some(state) = self.slots.get_mut(key) else { return };
+        self.bytes -= state.bytes();
+        let released = self.unknown_released;
+        let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
+        past.set_rule(rule, held);
+        self.shared_pasts += usize::from(is_last_to_share(&self.unknown, &state.past));
+        self.bytes += state.bytes();
+        self.settle(key);
+    }
+
     /// The newest entry of a topic that the journal alone keeps, as far as is known: there may be none.
     pub(super) fn released_through(&self, key: TopicKey) -> Sequence {
         let past = self.get(key).map(|state| state.past());
@@ -157,7 +174,7 @@ impl TopicTable {
         &self,
         from: usize,
         count: usize,
-    ) -> (impl Iterator<Item = &TopicState>, Option<usize>) {
+    ) -> (impl Iterator<Item = (TopicKey, &TopicState)>, Option<usize>) {
         self.slots.some(from, count)
     }
 

@@ -136,7 +136,7 @@ impl Hub {
 
 impl Inner {
     pub(super) fn source(&self) -> Source<'_> {
-        let age_max = self.config.retention.every_age_max();
+        let age_max = self.every_age_max();
         Source {
             journal: &*self.journal,
             history: &self.history,

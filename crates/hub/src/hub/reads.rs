@@ -105,6 +105,11 @@ impl Reads {
         found
     }
 
+    /// Forgets the pages that have been read. Readers that come for them ask again.
+    pub(super) fn forget_pages(&self) {
+        self.state.lock().pages.forget_all();
+    }
+
     /// Bytes of the pages that have been read.
     pub(super) fn bytes(&self) -> usize {
         self.state.lock().pages.bytes()

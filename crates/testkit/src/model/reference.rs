@@ -85,6 +85,11 @@ impl Reference {
         }
     }
 
+    /// Forgets the limits of topics.
+    pub(super) fn clear_limits(&mut self) {
+        self.limits.clear();
+    }
+
     /// Notes the limits of a topic that has a rule.
     pub fn limit(&mut self, topic: Topic, limits: TopicLimits) {
         self.limits.insert(topic, limits);
@@ -166,10 +171,11 @@ impl Reference {
     }
 
     /// Returns whether a topic has a newer event than this one, and its readers that are behind skip all but the
-    /// newest.
+    /// newest. A topic with `latest` may have let go of it by an earlier limit.
     pub(super) fn is_skipped(&self, topic: &Topic, sequence: u64) -> bool {
         let mut newer = self.after(sequence);
-        self.limits.get(topic).is_some_and(|limits| limits.conflate)
+        let limits = self.limits.get(topic);
+        limits.is_some_and(|limits| limits.conflate || limits.latest_only)
             && newer.any(|(_, event)| event.topics.contains(topic))
     }
 

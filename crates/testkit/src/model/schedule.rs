@@ -13,13 +13,14 @@ use fastrand::Rng;
 use tidings_hub::journal::MemoryJournal;
 use tidings_hub::{
     Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, RetentionRule,
-    Sequence, Start, Time, Topic, TopicFilter, TopicLimits, Topics, View,
+    Sequence, Start, Time, Topic, TopicFilter, Topics, View,
 };
 
 use super::Counts;
 use super::driver::Driver;
 use super::expectation::Expectation;
 use super::reference::{Known, Reference};
+use super::rules::{conflate, rules};
 use crate::stepped::ready;
 use crate::stepped_journal::SteppedJournal;
 
@@ -64,6 +65,8 @@ pub struct Schedule {
     kept: Option<(SteppedJournal, Driver)>,
     /// How often, in percent, something is evicted between two steps.
     pressure: u32,
+    /// Decides when rules change, in schedules in which they do, and to which.
+    changes: Option<Rng>,
 }
 
 /// The limits by which a schedule evicts.
@@ -127,16 +130,14 @@ impl Schedule {
             keys: 0,
             limits,
             pressure,
+            // A generator of its own, so that seeds that have failed before make the schedules they made then.
+            changes: (!is_kept && seed % 3 == 2).then(|| Rng::with_seed(!seed)),
             counts: Counts::default(),
             rng,
             hub,
             now,
         };
-        for topic in &schedule.topics {
-            if let Some(rule) = rules.iter().find(|rule| rule.filter.matches(topic.as_str())) {
-                schedule.reference.limit(topic.clone(), rule.limits.clone());
-            }
-        }
+        schedule.note_rules(&rules);
         schedule.drive();
         schedule
     }
@@ -147,6 +148,7 @@ impl Schedule {
         let mut readers = R::new(&mut schedule);
         for _ in 0..steps {
             schedule.press();
+            schedule.change_rules();
             match schedule.rng.u32(0..100) {
                 0..25 => schedule.publish(),
                 25..29 => schedule.feed(),
@@ -159,6 +161,37 @@ impl Schedule {
         schedule.feed_all();
         readers.finish(&mut schedule);
         schedule.counts
+    }
+
+    fn note_rules(&mut self, rules: &[RetentionRule]) {
+        self.reference.clear_limits();
+        for topic in &self.topics {
+            if let Some(rule) = rules.iter().find(|rule| rule.filter.matches(topic.as_str())) {
+                self.reference.limit(topic.clone(), rule.limits.clone());
+            }
+        }
+    }
+
+    /// Lets the limits of topics change now and then.
+    fn change_rules(&mut self) {
+        let Some(rng) = &mut self.changes else { return };
+        if rng.u32(0..40) > 0 {
+            return;
+        }
+        let mut retention = self.hub.config().retention.clone();
+        retention.topic_events_max = NonZeroUsize::new(rng.usize(0..6));
+        retention.age_max = rng.bool().then(|| Duration::from_secs(rng.u64(1..30)));
+        retention.rules = if rng.u32(0..4) > 0 { rules(rng, false) } else { Vec::new() };
+        if rng.bool() {
+            conflate(&mut retention.rules, rng.u64(..));
+        }
+        self.limits.count |= retention.topic_events_max.is_some() || !retention.rules.is_empty();
+        self.limits.age_max = retention.age_max;
+        self.note_rules(&retention.rules);
+        self.hub.limit_topics(&retention);
+        let evicted = self.observe();
+        self.counts.add("changes of rules", 1);
+        self.counts.add("evictions by changes of rules", evicted);
     }
 
     fn publish(&mut self) {
@@ -455,32 +488,5 @@ impl Schedule {
         self.hub.tick(self.now);
         let evicted = self.observe();
         self.counts.add("evictions by age", evicted);
-    }
-}
-
-/// Some rules of topics, which replace the limits that others have.
-fn rules(rng: &mut Rng, is_kept: bool) -> Vec<RetentionRule> {
-    let filters = ["a", "a/*", "b/**", "a/2/x"];
-    let some = |rng: &mut Rng, max| NonZeroUsize::new(rng.usize(1..max)).unwrap();
-    let limits = |rng: &mut Rng| match rng.u32(0..6) {
-        // Some reach beneath what memory holds.
-        0 => TopicLimits::default().with_events_max(some(rng, if is_kept { 60 } else { 6 })),
-        1 => TopicLimits::default().with_bytes_max(some(rng, if is_kept { 9_000 } else { 1_500 })),
-        // The reference of a journal that keeps its entries has no clock.
-        2 if !is_kept => TopicLimits::default().with_age_max(Duration::from_secs(rng.u64(1..30))),
-        2 | 3 => TopicLimits::default(),
-        _ => TopicLimits::default().latest_only(),
-    };
-    let chosen: Vec<_> = filters.into_iter().filter(|_| rng.bool()).collect();
-    let rule = |text| RetentionRule::new(TopicFilter::pattern(text).unwrap(), limits(rng));
-    chosen.into_iter().map(rule).collect()
-}
-
-/// Lets readers of some topics skip events. It decides by a generator of its own, so that seeds that have failed
-/// before make the schedules they made then.
-fn conflate(rules: &mut [RetentionRule], seed: u64) {
-    let mut rng = Rng::with_seed(!seed);
-    for rule in rules.iter_mut().filter(|_| rng.bool()) {
-        rule.limits.conflate = true;
     }
 }

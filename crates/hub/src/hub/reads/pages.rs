@@ -171,6 +171,16 @@ impl Pages {
         }
     }
 
+    /// Forgets the pages that have been read.
+    pub(super) fn forget_all(&mut self) {
+        let lists = self.pages.iter().flat_map(|(topics, list)| {
+            list.iter().map(move |(after, page)| ((topics.clone(), *after), page))
+        });
+        let read = lists.filter(|(_, page)| matches!(page, Page::Read(_)));
+        let places: Vec<Place> = read.map(|(place, _)| place).collect();
+        places.iter().for_each(|place| self.forget(place));
+    }
+
     /// The newest entry of the pages that was committed before a time.
     pub(super) fn newest_before(&self, time: Time) -> Option<Sequence> {
         let pages = self.pages.values().flat_map(BTreeMap::values);

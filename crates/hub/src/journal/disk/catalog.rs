@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -22,7 +22,7 @@ pub(super) struct Catalog {
     segments: RwLock<VecDeque<Arc<Segment>>>,
     damage: Mutex<Vec<Damage>>,
     /// The rules of topics, once they are known.
-    rules: OnceLock<Vec<RetentionRule>>,
+    rules: RwLock<Arc<[RetentionRule]>>,
     /// The newest removed records of topics.
     dropped: Mutex<Arc<Dropped>>,
     /// Held while files are removed or replaced.
@@ -51,7 +51,7 @@ impl Catalog {
             head,
             segments: RwLock::new(segments),
             damage: Mutex::new(damage),
-            rules: OnceLock::new(),
+            rules: RwLock::default(),
             dropped: Mutex::new(Arc::new(dropped)),
             changing: Mutex::default(),
             replaced: AtomicU64::new(0),
@@ -59,13 +59,13 @@ impl Catalog {
         }
     }
 
-    pub(super) fn rules(&self) -> &[RetentionRule] {
-        self.rules.get().map_or(&[], Vec::as_slice)
+    pub(super) fn rules(&self) -> Arc<[RetentionRule]> {
+        Arc::clone(&self.rules.read())
     }
 
-    /// Sets the rules of topics, once.
+    /// Sets the rules of topics.
     pub(super) fn set_rules(&self, rules: &[RetentionRule]) {
-        self.rules.get_or_init(|| rules.to_vec());
+        *self.rules.write() = rules.into();
     }
 
     pub(super) fn tail(&self) -> Sequence {

@@ -30,7 +30,7 @@ impl Cleaner {
         segment_bytes: u64,
     ) -> Result<(), Failure> {
         self.filled_bytes += segment_bytes;
-        if !is_needed(catalog.rules()) || self.running.as_ref().is_some_and(|it| !it.is_finished())
+        if !is_needed(&catalog.rules()) || self.running.as_ref().is_some_and(|it| !it.is_finished())
         {
             return Ok(());
         }

@@ -111,10 +111,10 @@ impl Cleaning<'_> {
     /// Counts the superseded records of a segment, by topics, and notes the newest ones.
     fn survey_segment(&mut self, segment: &Segment, file: &dyn StorageFile) -> io::Result<u64> {
         let (catalog, newest) = (self.catalog, &mut self.newest);
-        let mut superseded = 0;
+        let (rules, mut superseded) = (catalog.rules(), 0);
         let mut unknown = Vec::new();
         segment.each_topic(file, &mut |name, records| {
-            if !is_latest_only(catalog.rules(), name) {
+            if !is_latest_only(&rules, name) {
                 return;
             }
             let hash = hash_of(catalog, name);
@@ -244,7 +244,7 @@ impl Cleaning<'_> {
             return Ok(false);
         }
         for topic in entry.topics.as_slice() {
-            if !is_latest_only(self.catalog.rules(), topic.as_str())
+            if !is_latest_only(&self.catalog.rules(), topic.as_str())
                 || !self.has_newer(topic, entry.sequence)?
             {
                 return Ok(false);

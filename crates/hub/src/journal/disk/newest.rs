@@ -19,7 +19,7 @@ use crate::topic::Topic;
 /// Finds the newest events of those topics of some entries whose rule is about the newest event alone.
 pub(super) fn newest(catalog: &Catalog, entries: &[Entry]) -> io::Result<Vec<Newest>> {
     let mut found = Vec::new();
-    let mut wanted = wanted(catalog.rules(), entries);
+    let mut wanted = wanted(&catalog.rules(), entries);
     let Some(first) = entries.first().filter(|_| !wanted.is_empty()) else { return Ok(found) };
     for segment in catalog.after(first.sequence.before()).iter().rev() {
         let Some(file) = open(catalog, segment)? else { continue };
