@@ -113,17 +113,17 @@ impl Pattern {
     }
 
     pub(crate) fn matches(&self, name: &str) -> bool {
-        let mut names = name.split('/');
-        for wanted in self.text.split('/') {
-            let Some(segment) = names.next() else { return false };
-            match wanted {
-                "**" => return true,
-                "*" => {}
-                _ if wanted == segment => {}
-                _ => return false,
+        let (mut wanted, mut name) = (self.text.as_bytes(), name.as_bytes());
+        // A wildcard is a whole segment, so that what lies before it ends with a slash.
+        while let Some(at) = wanted.iter().position(|&byte| byte == b'*') {
+            let Some(rest) = name.strip_prefix(&wanted[..at]) else { return false };
+            wanted = &wanted[at + 1..];
+            if wanted == b"*" {
+                return true;
             }
+            name = &rest[rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len())..];
         }
-        names.next().is_none()
+        wanted == name
     }
 }
 

@@ -20,5 +20,6 @@ pub(crate) mod issue;
 pub(crate) mod key;
 pub(crate) mod key_set;
 mod known;
+pub(crate) mod recent;
 pub(crate) mod revocations;
 pub(crate) mod token;

@@ -14,6 +14,7 @@ use crate::api::routes::Route;
 use crate::auth::access::Access;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::credential::{Credential, Place, without_token};
+use crate::auth::recent::Recent;
 use crate::auth::token::TokenRefused;
 use crate::context::Context;
 use crate::http::admit::{Admitted, Asked, Intent, admit};
@@ -49,9 +50,10 @@ impl Router {
         let peer = caller.address().ip();
         let live = self.context.control.live();
         let told = live.proxies.client(peer, &head.headers).map(|address| caller.at(address));
+        let recent = caller.recent();
         let caller = told.as_ref().unwrap_or(caller);
         let request = Request { head, body, caller };
-        let Answered { answer, cors, access } = self.answer(request, live).await;
+        let Answered { answer, cors, access } = self.answer(request, recent, live).await;
         let mut handled = match access {
             Access::Open => respond(&self.context, head, answer, caller),
             access => respond(&self.context, head, answer, &caller.with_access(access)),
@@ -66,7 +68,12 @@ impl Router {
         handled
     }
 
-    async fn answer(&self, request: Request<'_>, live: Guard<Arc<Live>>) -> Answered {
+    async fn answer(
+        &self,
+        request: Request<'_>,
+        recent: &Recent,
+        live: Guard<Arc<Live>>,
+    ) -> Answered {
         let Request { head, .. } = request;
         let preflight = preflight_method(&head.method, &head.headers);
         let path = head.uri.path();
@@ -107,21 +114,23 @@ impl Router {
         }
         let answered = match auth {
             None => self.route(request, route).await.map(|answer| (answer, Access::Open)),
-            Some(auth) => match self.authenticate(&auth, head, &admitted, asked.intent).await {
-                Ok(access) => self.route_with(request, route, access).await,
-                Err(problem)
-                    if problem.kind() == ProblemKind::KeysAway && asks_for_stream(head) =>
-                {
-                    let refused = refuse_for_now(context, head, problem);
-                    return Answered::new(refused.into(), admitted.cors);
+            Some(auth) => {
+                match self.authenticate(&auth, (head, recent), &admitted, asked.intent).await {
+                    Ok(access) => self.route_with(request, route, access).await,
+                    Err(problem)
+                        if problem.kind() == ProblemKind::KeysAway && asks_for_stream(head) =>
+                    {
+                        let refused = refuse_for_now(context, head, problem);
+                        return Answered::new(refused.into(), admitted.cors);
+                    }
+                    // The state of the process is told to everyone, and what is wrong with it to managers.
+                    Err(_) if route == Some(Route::Health) => {
+                        self.route_with(request, route, auth.anonymous()).await
+                    }
+                    // A sender that tries tokens is counted by its address.
+                    Err(problem) => context.count_request(request.caller).and(Err(problem)),
                 }
-                // The state of the process is told to everyone, and what is wrong with it to managers.
-                Err(_) if route == Some(Route::Health) => {
-                    self.route_with(request, route, auth.anonymous()).await
-                }
-                // A sender that tries tokens is counted by its address.
-                Err(problem) => context.count_request(request.caller).and(Err(problem)),
-            },
+            }
         };
         match answered {
             Ok((answer, access)) => Answered { answer, cors: admitted.cors, access },
@@ -139,7 +148,7 @@ impl Router {
     async fn authenticate(
         &self,
         auth: &Authenticator,
-        head: &Parts,
+        (head, recent): (&Parts, &Recent),
         admitted: &Admitted,
         intent: Intent,
     ) -> Result<Access, Problem> {
@@ -159,7 +168,7 @@ impl Router {
         }
         self.context.tick();
         let (control, now) = (&self.context.control, self.context.hub.time());
-        let access = auth.access(&credential.token, control.revocations(), now).await;
+        let access = auth.access((&credential.token, recent), control.revocations(), now).await;
         access.map_err(|refused| match refused {
             TokenRefused::KeysAway => {
                 let detail = "the key of this token is not among those that could be fetched: try \

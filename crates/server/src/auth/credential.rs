@@ -68,16 +68,21 @@ impl<'a> Credential<'a> {
 fn of_header(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut found = None;
     for value in headers.get_all(AUTHORIZATION) {
-        let Ok(text) = value.to_str() else { continue };
-        let Some((scheme, token)) = text.trim().split_once(' ') else { continue };
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            continue;
-        }
-        if found.replace(token.trim()).is_some() {
+        let Some(token) = bearer_token(value.as_bytes()) else { continue };
+        if found.replace(token).is_some() {
             return Err(ambiguous("the header Authorization has two tokens"));
         }
     }
     Ok(found)
+}
+
+/// The token of a header's value in the scheme `Bearer` (RFC 6750, section 2.1). What is not ASCII is
+/// none.
+fn bearer_token(value: &[u8]) -> Option<&str> {
+    let value = value.trim_ascii();
+    let (scheme, token) = value.split_at_checked("bearer".len())?;
+    let token = token.strip_prefix(b" ").filter(|_| scheme.eq_ignore_ascii_case(b"bearer"))?;
+    token.is_ascii().then(|| str::from_utf8(token.trim_ascii()).ok())?
 }
 
 /// The token of a cookie. A neighbor of this site can set a cookie of the same name, and nothing

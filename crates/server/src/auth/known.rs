@@ -1,9 +1,9 @@
 //! Grants of tokens that were verified before.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use foldhash::HashMap;
 use parking_lot::Mutex;
 
 use super::grant::Grant;

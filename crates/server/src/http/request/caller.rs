@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use crate::auth::access::Access;
+use crate::auth::recent::Recent;
 use crate::engine::subject::Subject;
 
 /// The client that sent a request, as far as the server knows it.
@@ -13,6 +14,7 @@ pub struct Caller {
     address: SocketAddr,
     told_by: Teller,
     access: Access,
+    recent: Recent,
 }
 
 /// The source of a client's address.
@@ -26,17 +28,22 @@ enum Teller {
 
 impl Caller {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, told_by: Teller::Connection, access: Access::Open }
+        Self {
+            address,
+            told_by: Teller::Connection,
+            access: Access::Open,
+            recent: Recent::default(),
+        }
     }
 
     /// The same client, with the access that its request's token gives.
     pub(crate) fn with_access(&self, access: Access) -> Self {
-        Self { access, ..*self }
+        Self { access, recent: Recent::default(), ..*self }
     }
 
     /// The client whose address a trusted proxy tells.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
-        Self { address, told_by: Teller::Proxy, access: self.access.clone() }
+        Self { address, told_by: Teller::Proxy, ..self.clone() }
     }
 
     /// The address of the client, if it is not that of the other end of the connection.
@@ -61,6 +68,11 @@ impl Caller {
     #[must_use]
     pub fn payload(&self) -> Option<&Value> {
         self.access.payload()
+    }
+
+    /// The token that its connection has sent last.
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     pub(crate) fn into_access(self) -> Access {

@@ -1,9 +1,11 @@
 //! Where a token may stand, who is believed, and what publishing needs.
 
 use serde_json::json;
-use tidings_server::{Origin, Others};
+use tidings_server::{Origin, Others, ServerConfig};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 
-use super::{API_KEY, start, start_with};
+use super::{API_KEY, guard, start, start_with};
 use crate::harness::{Stream, Whole};
 
 #[tokio::test]
@@ -199,4 +201,64 @@ async fn a_token_that_is_not_believed_is_401_whatever_it_is_for() {
         assert_eq!(answer.status, 401, "{token}");
     }
     assert_eq!(guarded.post("/topics/a", "x", API_KEY).answer().await.status, 201);
+}
+
+/// Publishes to `a` on a connection that stays open; returns the status.
+async fn publish_on(connection: &mut BufReader<TcpStream>, token: &str) -> u16 {
+    let head =
+        format!("POST /topics/a HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}");
+    let request = format!("{head}\r\ncontent-length: 1\r\n\r\nx");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let (mut status, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        assert_ne!(connection.read_line(&mut line).await.unwrap(), 0, "the connection was closed");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        match status {
+            None => status = Some(line[9..12].parse().unwrap()),
+            Some(status) if line == "\r\n" => {
+                connection.read_exact(&mut vec![0; length]).await.unwrap();
+                return status;
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_a_connection_has_sent_before_is_judged_like_any_other() {
+    let guarded = start().await;
+    let rights = json!({"publish": ["a"]});
+    let [alice, carol] = ["alice", "carol"].map(|name| guarded.token(name, rights.clone()));
+    let bob = guarded.token("bob", json!({"publish": ["b"]}));
+    let mut connection = BufReader::new(TcpStream::connect(guarded.server.address).await.unwrap());
+    let mut twice = async |token: &str| {
+        [publish_on(&mut connection, token).await, publish_on(&mut connection, token).await]
+    };
+    assert_eq!(twice(&alice).await, [201, 201]);
+    assert_eq!(twice(&bob).await, [403, 403]);
+    assert_eq!(twice(&alice[..alice.len() - 1]).await, [401, 401]);
+    assert_eq!(twice(API_KEY).await, [201, 201]);
+    assert_eq!(twice(&alice).await, [201, 201]);
+
+    let manager = guarded.token("manager", json!({"manage": ["**"]}));
+    guarded.tick(1.0);
+    let answer = guarded.delete("/subscribers?subject=alice", &manager).answer().await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(twice(&alice).await, [401, 401], "revoked");
+
+    assert_eq!(twice(&carol).await, [201, 201]);
+    guarded.tick(120.0);
+    assert_eq!(twice(&carol).await, [401, 401], "expired");
+
+    let dave = guarded.token("dave", rights.clone());
+    assert_eq!(twice(&dave).await, [201, 201]);
+    let mut config = ServerConfig::default();
+    guard(&mut config);
+    config.auth.as_mut().unwrap().keys.clear();
+    guarded.control.reload(&config);
+    assert_eq!(twice(&dave).await, [401, 401], "without its key");
+    assert_eq!(twice(API_KEY).await, [201, 201]);
 }
