@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) program: Option<PathBuf>,
 
-    /// Rounds, of which the median is reported [default: 3, with --quick 1].
+    /// Rounds, of which the median is reported [default: 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
 
@@ -52,7 +52,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 1 } else { 3 })
+        self.rounds.unwrap_or(1)
     }
 
     pub(crate) fn minutes(&self) -> Duration {

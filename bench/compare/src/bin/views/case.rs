@@ -83,6 +83,18 @@ impl Part {
         }
     }
 
+    /// How often a round runs its cases at a server. Runs of one case differ most by how the processes
+    /// take turns on their cores, above all the rates of fan-out, so that several runs in turn with the
+    /// other cases say more than long ones. The peers have one run: nothing is judged by their figures.
+    pub(crate) fn turns(self, kind: Kind) -> u32 {
+        match self {
+            _ if !kind.is_ours() => 1,
+            Self::FanOut => 5,
+            Self::Cpu | Self::Access | Self::Many => 3,
+            Self::Memory | Self::Beside => 1,
+        }
+    }
+
     /// Returns the parts that are wanted.
     ///
     /// # Errors
@@ -233,6 +245,8 @@ impl Figure {
 }
 
 const CPU_PER_EVENT: Figure = Figure::new("CPU per event, µs", 1, "/server/cpu_us_per_event");
+/// The place of the CPU time among the figures of deliveries with 64 events under way.
+pub(crate) const MERGED_CPU: usize = 2;
 const CPU_PER_DELIVERY: Figure =
     Figure::new("CPU per delivery, µs", 2, "/server/cpu_us_per_delivery");
 const DELIVERIES: Figure = Figure::new("deliveries/s", 0, "/deliveries_per_second");
@@ -249,7 +263,7 @@ impl Work {
         match self {
             Self::OneEach => const { &[CPU_PER_EVENT, P99] },
             Self::AllAlone => const { &[CPU_PER_DELIVERY, P99] },
-            Self::AllMerged => const { &[DELIVERIES, P99] },
+            Self::AllMerged => const { &[DELIVERIES, P99, CPU_PER_DELIVERY] },
             Self::Idle => const { &[MEMORY] },
             Self::Probe(_) => const { &[P99, P50, LONGEST, EVENTS] },
             Self::Publish(_) => const { &[CPU_PER_EVENT] },

@@ -23,10 +23,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use args::Args;
-use case::{Part, Run};
+use case::{Case, Part, Run};
 use clap::Parser;
 use record::Record;
 use runner::Runner;
+use servers::Server;
 use tidings_bench_compare::host;
 
 fn main() -> ExitCode {
@@ -65,12 +66,10 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     while done < args.rounds() && began.elapsed() + longest <= args.minutes() {
         let round_began = Instant::now();
         for part in &parts {
-            for case in part.cases() {
-                for server in servers.iter().filter(|server| case.is_for(server.kind)) {
-                    let run = runner.run(server, case, done)?;
-                    eprintln!("{:4} s  {}", began.elapsed().as_secs(), run.line());
-                    runs.push(run);
-                }
+            for (case, server) in runs_of(*part, &servers, args.quick) {
+                let run = runner.run(server, case, done)?;
+                eprintln!("{:4} s  {}", began.elapsed().as_secs(), run.line());
+                runs.push(run);
             }
         }
         done += 1;
@@ -97,4 +96,18 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
         true => Ok(()),
         false => Err(format!("there were faults:\n{}", blamed.join("\n")).into()),
     }
+}
+
+/// Returns the runs of a part in a round, in their order.
+fn runs_of(part: Part, servers: &[Server], is_quick: bool) -> Vec<(Case, &Server)> {
+    let turns = |server: &Server| if is_quick { 1 } else { part.turns(server.kind) };
+    let most = servers.iter().map(turns).max().unwrap_or_default();
+    let mut runs = Vec::new();
+    for turn in 0..most {
+        for case in part.cases() {
+            let takes_part = |server: &&Server| case.is_for(server.kind) && turn < turns(server);
+            runs.extend(servers.iter().filter(takes_part).map(|server| (case, server)));
+        }
+    }
+    runs
 }

@@ -8,7 +8,8 @@ use tidings_bench_compare::load::{Outcome, faults};
 use tidings_bench_compare::stats::{Middle, show};
 
 use crate::case::{
-    ACCESSES, Background, CROWD, Case, FANNED_OUT, MIDDLE, Part, Run, SIZES, TOPICS, Work,
+    ACCESSES, Background, CROWD, Case, FANNED_OUT, MERGED_CPU, MIDDLE, Part, Run, SIZES, TOPICS,
+    Work,
 };
 use crate::servers::{Access, Kind};
 use crate::view::View;
@@ -35,19 +36,23 @@ impl Record {
             }
             false => "",
         };
+        let turns = |part: Part| if self.is_quick { 1 } else { part.turns(Kind::Tidings) };
         let mut text = format!(
             "# What a view costs\n\n```\n{}\n```\n\n\
              {date}. {cores} cores of {processor}, {memory_gib} GiB, {kernel}; load average {load_average} when it began. \
              {rustc}. Tidings at {tidings}.{}\n\n\
              Each run starts a fresh server, pinned to core 0, with the load (`tidings bench`) pinned to core 1. Events have \
              100 bytes and are published over HTTP, 64 under way unless stated otherwise. {} round(s) in {} minutes, in each \
-             of which every server has its turn; figures are medians.{quick} Every delivery is checked: faults are those lost, \
+             of which Tidings has {} runs of each case of fan-out, {} of those with CPU time and access, and one of the \
+             others, in turn, and each peer one of each; figures are medians.{quick} Every delivery is checked: faults are those lost, \
              doubled, out of order, misdelivered or altered, streams closed, and requests that failed. *× one topic* compares \
              with readers of one topic at the same server in the same rounds.\n",
             self.command,
             self.peers.iter().map(|peer| format!(" {peer}.")).collect::<String>(),
             self.rounds,
             self.took.as_secs().div_ceil(60),
+            turns(Part::FanOut),
+            turns(Part::Cpu),
         );
         for part in &self.parts {
             let servers = Kind::ALL.into_iter().filter(|&kind| self.has(*part, kind));
@@ -124,7 +129,8 @@ impl Record {
     }
 
     fn fan_out(&self, kind: Kind, at: usize) -> String {
-        let of = |view, work| self.median(kind, case(Part::FanOut, view, CROWD, work), 0);
+        let figure = |view, work, at| self.median(kind, case(Part::FanOut, view, CROWD, work), at);
+        let of = |view, work| figure(view, work, 0);
         let mut text = heading(
             at,
             "Each event for all of 1,000 readers",
@@ -132,8 +138,8 @@ impl Record {
              CPU time with one event at a time.",
             kind,
         );
-        text += "| view | deliveries/s, 64 under way | × one topic | CPU per delivery alone, µs | × one topic | met |\n\
-                 | --- | ---: | ---: | ---: | ---: | ---: |\n";
+        text += "| view | deliveries/s, 64 under way | × one topic | CPU per delivery then, µs | CPU per delivery alone, µs \
+                 | × one topic | met |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
         for view in FANNED_OUT.into_iter().filter(|view| view.stream(kind).is_some()) {
             let [merged, alone] = [Work::AllMerged, Work::AllAlone].map(|work| of(view, work));
             let rate = ratio(merged, of(View::One, Work::AllMerged));
@@ -141,9 +147,10 @@ impl Record {
             let met = all_met([rate.map(|it| it >= 0.9), cost.map(|it| it <= 1.1)]);
             let name = if view == View::Segment { "a common pattern" } else { view.title() };
             text += &format!(
-                "| {name} | {} | {} | {} | {} | {} |\n",
+                "| {name} | {} | {} | {} | {} | {} | {} |\n",
                 show(merged, 0),
                 show(rate, 2),
+                show(figure(view, Work::AllMerged, MERGED_CPU), 3),
                 show(alone, 2),
                 show(cost, 2),
                 if is_judged(kind, view) { met } else { "–" },
