@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { data, publishSomehow, startHubs, startNode } from './lib/cluster.mjs';
+import { data, keyOf, publishSomehow, startHubs, startNode } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { startNats } from './lib/nats.mjs';
 import { TO_CLIENT, TO_SERVER, startPartition } from './lib/partition.mjs';
@@ -37,7 +37,7 @@ async function isUnsure(hub, event) {
   const answer = await fetch(hub.url('/topics/news'), {
     method: 'POST',
     body: event,
-    headers: { 'Idempotency-Key': `key of ${event}` },
+    headers: { 'Idempotency-Key': keyOf(event) },
   });
   assert.equal(answer.status, 503);
   assert.match((await answer.json()).type, /journal-failed/);

@@ -52,6 +52,11 @@ export async function text(t, hub, topic, { after = 'earliest', last }) {
   return JSON.stringify(blocks);
 }
 
+/** The key by which a repeated publish of some data is recognized. */
+export function keyOf(data) {
+  return `key of ${data}`.slice(0, 100);
+}
+
 /** The longest time that one request of a publisher may take before it is repeated. */
 const ANSWER_MAX_MS = 2_000;
 
@@ -63,7 +68,7 @@ const ANSWER_MAX_MS = 2_000;
  */
 export async function publishSomehow(hubs, topic, data, { within = 60_000 } = {}) {
   let at = 0;
-  const headers = { 'Idempotency-Key': `key of ${data}` };
+  const headers = { 'Idempotency-Key': keyOf(data) };
   return until(`${data} to be published`, async () => {
     at += 1;
     try {

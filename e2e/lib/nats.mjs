@@ -16,17 +16,21 @@ const NATS = fileURLToPath(new URL('../.venv/bin/nats-server', import.meta.url))
  * Starts one server. It is stopped, and its folder removed, when the test `t` is over.
  *
  * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
- * @param {{ config?: string }} options `config` is the text of a file of configuration
+ * @param {{ config?: string, fileBytesMax?: number }} options `config` is the text of a file of configuration;
+ *   a file that would be larger than `fileBytesMax` cannot be written, as on a full disk
  */
-export async function startNats(t, { config } = {}) {
-  const server = new Nats(await folder(t), { port: await freePort(), config });
+export async function startNats(t, { config, fileBytesMax } = {}) {
+  const server = new Nats(await folder(t), { port: await freePort(), config, fileBytesMax });
   t.after(() => server.stop());
   await server.start();
   return server;
 }
 
-/** Starts three servers that form a cluster, so that a stream can have three replicas. */
-export async function startNatsCluster(t) {
+/**
+ * Starts three servers that form a cluster, so that a stream can have three replicas. The first one cannot
+ * write files that would be larger than `fileBytesMax`.
+ */
+export async function startNatsCluster(t, { fileBytesMax } = {}) {
   const names = ['a', 'b', 'c'];
   const routes = [];
   for (const _ of names) routes.push(await freePort());
@@ -34,7 +38,8 @@ export async function startNatsCluster(t) {
   for (const [at, name] of names.entries()) {
     const others = routes.map((port) => `nats://127.0.0.1:${port}`).join(',');
     const cluster = ['--cluster_name', 'e2e', '--cluster', `nats://127.0.0.1:${routes[at]}`, '--routes', others];
-    servers.push(new Nats(await folder(t), { port: await freePort(), name, cluster }));
+    const limit = at === 0 ? fileBytesMax : undefined;
+    servers.push(new Nats(await folder(t), { port: await freePort(), name, cluster, fileBytesMax: limit }));
   }
   t.after(() => Promise.all(servers.map((server) => server.stop())));
   await Promise.all(servers.map((server) => server.start()));
@@ -52,11 +57,15 @@ class Nats {
   /** The text of a file of configuration, if there is one. */
   config;
 
+  /** The size of a file beyond which writing fails, if there is one. It holds from the next start on. */
+  fileBytesMax;
+
   #folder;
   #args;
   #process;
 
-  constructor(folder, { port, name, config, cluster = [] }) {
+  constructor(folder, { port, name, config, fileBytesMax, cluster = [] }) {
+    this.fileBytesMax = fileBytesMax;
     this.#folder = folder;
     this.config = config;
     this.port = port;
@@ -70,8 +79,16 @@ class Nats {
     const file = `${this.#folder}/nats.conf`;
     const configured = this.config ? ['-c', file] : [];
     if (this.config) await writeFile(file, this.config);
-    this.#process = new Program(NATS, [...configured, ...this.#args]);
+    const args = [...configured, ...this.#args];
+    this.#process = this.fileBytesMax
+      ? new Program('prlimit', [`--fsize=${this.fileBytesMax}:`, '--', NATS, ...args])
+      : new Program(NATS, args);
     await this.#process.printed(/Server is ready/);
+  }
+
+  /** The output since it was started. */
+  get output() {
+    return this.#process.output;
   }
 
   signal(signal) {

@@ -1,0 +1,113 @@
+//! NATS that is killed and started again under load, and NATS that has no room.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { Readers, data, keyOf, publishSomehow, startBalancer, startHubs } from './lib/cluster.mjs';
+import { startCurl } from './lib/curl.mjs';
+import { startNats } from './lib/nats.mjs';
+import { until } from './lib/wait.mjs';
+
+test('NATS that is restarted under load loses and doubles nothing that was acknowledged', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats]);
+  const balancer = await startBalancer(t, hubs);
+  const readers = new Readers(balancer.url('/topics/load'), 20);
+  t.after(() => readers.stop());
+  const published = new Map();
+  let isOver = false;
+  const publishers = Array.from({ length: 20 }, async (_, publisher) => {
+    for (let n = 0; !isOver; n += 1) {
+      const event = `${publisher}.${n}`;
+      published.set(event, await publishSomehow([balancer], 'load', event));
+    }
+  });
+  for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL']) {
+    const before = published.size;
+    await until('some load', () => published.size > before + 500);
+    await nats.stop({ signal });
+    await nats.start();
+    await until('publishing to go on', () => published.size > before + 1000);
+  }
+  isOver = true;
+  await Promise.all(publishers);
+  await until('all readers to have everything', () => readers.faults.length > 0 || readers.allHave(published.size));
+  assert.deepEqual(readers.faults, [], 'the same order, and no gap');
+  assert.deepEqual(new Set(readers.order), new Set(Array.from(published, ([event, id]) => `${id} ${event}`)));
+  assert.equal(readers.order.length, published.size, 'each is there once');
+});
+
+/** Half a megabyte, so that few of them are many. */
+const LARGE = 'x'.repeat(500_000);
+
+/** Publishes large events until one is refused; returns how many were not, and the one that was. */
+async function fill(hub, name = 'event') {
+  for (let count = 0; ; count += 1) {
+    const event = `${name} ${count} ${LARGE}`;
+    const headers = { 'Idempotency-Key': keyOf(event) };
+    const answer = await fetch(hub.url('/topics/news'), { method: 'POST', body: event, headers });
+    if (answer.status !== 201) return { count, event, answer, problem: await answer.json() };
+    await answer.text();
+    assert.ok(count < 100, 'there is an end');
+  }
+}
+
+/**
+ * What was held before is read at each hub, live streams stay, and publishing goes on once there is room.
+ * Events of which nobody knew what became of them may be there then, too.
+ */
+async function goesOn({ hubs, reader, count, unsure = [] }, makeRoom) {
+  for (const hub of hubs) {
+    assert.equal((await fetch(hub.url('/readyz'))).status, 200, 'readers are welcome');
+    assert.equal((await data(hub, 'news')).length, count, 'what is held is read');
+  }
+  await makeRoom();
+  for (const event of [...unsure, 'after']) await publishSomehow(hubs, 'news', event);
+  const all = await data(hubs[0], 'news');
+  assert.equal(all.length, count + unsure.length + 1, 'nothing that was refused is there');
+  for (const event of all) assert.equal((await reader.event())?.data, event, `on the stream that was open before: ${hubs[1].output}`);
+  for (const hub of hubs) {
+    await until('the events', async () => (await data(hub, 'news')).length === all.length);
+    assert.deepEqual(await data(hub, 'news'), all);
+  }
+}
+
+test('beyond the limit of JetStream publishes are refused as full, and go on when it is raised', async (t) => {
+  const nats = await startNats(t, { config: 'jetstream { max_file_store: 8M }\n' });
+  // A hub's own limit would drop the oldest events before.
+  const config = { name: 'TIDINGS', subjects: ['tidings.TIDINGS'], retention: 'limits', storage: 'file' };
+  await nats.ask('STREAM.CREATE.TIDINGS', { ...config, duplicate_window: 120e9 });
+  const hubs = await startHubs(t, [nats], { hubs: 2 });
+  const reader = startCurl(t, [hubs[1].url('/topics/news')]);
+  await reader.head();
+  const { count, answer, problem } = await fill(hubs[0]);
+  assert.equal(answer.status, 507);
+  assert.match(problem.type, /journal-full/);
+  assert.ok(answer.headers.has('retry-after'));
+  await goesOn({ hubs, reader, count }, async () => {
+    await nats.stop();
+    nats.config = 'jetstream { max_file_store: 80M }\n';
+    await nats.start();
+  });
+});
+
+test('while NATS cannot write, publishes are refused, and go on once it has room and is restarted', async (t) => {
+  const nats = await startNats(t, { fileBytesMax: 5_000_000 });
+  const hubs = await startHubs(t, [nats], { hubs: 2 });
+  const reader = startCurl(t, [hubs[1].url('/topics/news')]);
+  await reader.head();
+  // NATS does not answer then, so nobody knows what became of the first one, and the next ones are not sent.
+  const { count, event, answer, problem } = await fill(hubs[0]);
+  assert.equal(answer.status, 503);
+  assert.match(problem.type, /journal-failed/);
+  const next = await fill(hubs[0], 'next');
+  assert.equal(next.count, 0);
+  assert.match(next.problem.type, /journal-unreachable/);
+  assert.ok(next.answer.headers.has('retry-after'));
+  assert.match(nats.output, /Critical write error/);
+  await goesOn({ hubs, reader, count, unsure: [event] }, async () => {
+    await nats.stop();
+    nats.fileBytesMax = undefined;
+    await nats.start();
+  });
+});
