@@ -5,6 +5,7 @@ pub mod http;
 pub mod install;
 pub mod load;
 pub mod process;
+pub mod publishing;
 pub mod running;
 pub mod stats;
 

@@ -1,5 +1,6 @@
-//! Building and ending processes.
+//! Building, observing and ending processes.
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -53,6 +54,21 @@ pub fn wait(child: &mut Child, longest: Duration) -> io::Result<Option<ExitStatu
             ended => return Ok(ended),
         }
     }
+}
+
+/// Returns the CPU time that a process has used.
+///
+/// # Errors
+///
+/// It has ended.
+pub fn cpu_time(process: u32) -> io::Result<Duration> {
+    /// The kernel's unit of CPU time, which is the same on every Linux.
+    const TICK: Duration = Duration::from_millis(10);
+    let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program, in parentheses, may hold blanks.
+    let (_, rest) = text.rsplit_once(')').ok_or(io::ErrorKind::InvalidData)?;
+    let ticks = rest.split(' ').skip(12).take(2).map(|field| field.parse::<u32>().unwrap_or(0));
+    Ok(TICK * ticks.sum::<u32>())
 }
 
 /// Ends a process by a signal, or kills it if it goes on.

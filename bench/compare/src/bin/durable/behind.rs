@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use tidings_bench_compare::host;
 use tidings_bench_compare::http::Connection;
 
-use crate::load::Published;
+use tidings_bench_compare::publishing::Published;
 
 /// Readers that read from the beginning at the same time.
 pub(crate) const READERS: usize = 1000;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::behind::{Behind, behind};
-use crate::load::{Load, Published, Until};
 use crate::replay::replay;
 use crate::resume::resume;
 use crate::server::{Programs, Server};
-use crate::wire::Wire;
+use tidings_bench_compare::publishing::wire::Wire;
+use tidings_bench_compare::publishing::{Load, Published, Until};
 
 /// Connections and batch of the measurement beside what is held.
 const CONNECTIONS: usize = 64;
@@ -46,7 +46,7 @@ pub(crate) fn measure(
     let few = folder.join("few");
     let server = Server::start(programs, Wire::Tidings, &few)?;
     Load { connections: 16, batch: 100, until: Until::Events(FEW) }
-        .run(server.wire, server.address)?;
+        .run(server.wire, &[server.address])?;
     // The load ends with events under way; after a restart, nothing is.
     drop(server);
     let server = Server::start(programs, Wire::Tidings, &few)?;
@@ -58,13 +58,13 @@ pub(crate) fn measure(
     let single = Load { connections: CONNECTIONS, batch: 1, until: Until::Time(time) };
     let fill = Load { connections: 16, batch: 500, until: Until::Events(held) };
     let server = Server::start(programs, Wire::Tidings, &folder)?;
-    let empty = single.run(server.wire, server.address)?;
-    let filling = fill.run(server.wire, server.address)?;
+    let empty = single.run(server.wire, &[server.address])?;
+    let filling = fill.run(server.wire, &[server.address])?;
     drop(server);
     let server = Server::start(programs, Wire::Tidings, &folder)?;
     let started_in = server.started_in;
     let resumed = [resumed_in_few, resume(server.address)?];
-    let full = single.run(server.wire, server.address)?;
+    let full = single.run(server.wire, &[server.address])?;
     let replayed = replay(server.address, READERS, READ_MAX.min(held))?;
     let behind = behind(server.address, server.id(), time)?;
     drop(server);

@@ -5,19 +5,16 @@
 //!   raw  (append and fdatasync)       ──▶ the same disk
 //! ```
 //!
-//! `wire` has the protocols, `load` the connections, `server` how each server is started so that it
-//! syncs before it acknowledges, `full` what is measured with a large journal.
+//! `server` starts each server so that it syncs before it acknowledges, and `full` measures a large journal.
 
 mod args;
 mod behind;
 mod full;
-mod load;
 mod raw;
 mod record;
 mod replay;
 mod resume;
 mod server;
-mod wire;
 
 use std::error::Error;
 use std::fs;
@@ -26,13 +23,13 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Parser;
+use tidings_bench_compare::publishing::wire::Wire;
+use tidings_bench_compare::publishing::{Load, Published, Until};
 use tidings_bench_compare::{host, process, root};
 
 use args::Args;
-use load::{Load, Published, Until};
 use record::{Record, Row};
 use server::{Programs, Server};
-use wire::Wire;
 
 /// The loads: name, connections, and events that are sent together.
 const LOADS: [(&str, usize, usize); 3] = [
@@ -108,7 +105,7 @@ fn measure(
     let server = Server::start(programs, wire, &folder)?;
     wire.set_up(server.address)?;
     let load = Load { connections, batch, until: Until::Time(time) };
-    let published = load.run(server.wire, server.address)?;
+    let published = load.run(server.wire, &[server.address])?;
     drop(server);
     fs::remove_dir_all(&folder)?;
     Ok(published)

@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::load::Published;
-use crate::wire::DATA_BYTES;
+use tidings_bench_compare::publishing::Published;
+use tidings_bench_compare::publishing::wire::DATA_BYTES;
 
 /// Bytes that a record takes beside its data: about what a journal needs.
 const RECORD_BYTES: usize = 32;

@@ -6,9 +6,9 @@ use tidings_bench_compare::host::Host;
 
 use crate::behind::{self, Behind};
 use crate::full::{FEW, Full, READERS};
-use crate::load::Published;
 use crate::resume::BEHIND;
-use crate::wire::DATA_BYTES;
+use tidings_bench_compare::publishing::Published;
+use tidings_bench_compare::publishing::wire::DATA_BYTES;
 
 /// One server under one load.
 pub(crate) struct Row {

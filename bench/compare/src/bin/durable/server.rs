@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tidings_bench_compare::process;
 
-use crate::wire::Wire;
+use tidings_bench_compare::publishing::wire::Wire;
 
 /// The core of the servers; the load has another one.
 const CORE: &str = "0";

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tidings_bench_compare::process;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -69,13 +70,7 @@ impl Server {
     }
 
     fn used(&self) -> io::Result<Used> {
-        /// The kernel's unit of CPU time, which is the same on every Linux.
-        const TICK: Duration = Duration::from_millis(10);
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id))?;
-        // The name of the program, in parentheses, may hold blanks.
-        let (_, rest) = text.rsplit_once(')').ok_or(io::ErrorKind::InvalidData)?;
-        let ticks = rest.split(' ').skip(12).take(2).map(|field| field.parse::<u32>().unwrap_or(0));
-        Ok(Used { cpu: TICK * ticks.sum::<u32>(), at: Instant::now() })
+        Ok(Used { cpu: process::cpu_time(self.id)?, at: Instant::now() })
     }
 
     /// Returns the figures of some work since a moment.

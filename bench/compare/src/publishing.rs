@@ -1,4 +1,6 @@
-//! The load: connections that each have one batch of events under way, in one loop without threads.
+//! Publishing as a load: connections that each have one batch of events under way, in one loop without threads.
+
+pub mod wire;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -7,20 +9,20 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::wire::Wire;
+use self::wire::Wire;
 
 /// The events to publish, and the end.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) connections: usize,
+pub struct Load {
+    pub connections: usize,
     /// Events that are sent together, and waited for together.
-    pub(crate) batch: usize,
-    pub(crate) until: Until,
+    pub batch: usize,
+    pub until: Until,
 }
 
 /// When a load ends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Until {
+pub enum Until {
     /// After so much time, and a tenth of it that is not counted.
     Time(Duration),
     /// After so many events.
@@ -29,20 +31,20 @@ pub(crate) enum Until {
 
 /// The result of a load.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Published {
-    pub(crate) events: u64,
-    pub(crate) seconds: f64,
+pub struct Published {
+    pub events: u64,
+    pub seconds: f64,
     /// Sorted latencies of batches, in microseconds.
-    pub(crate) micros: Vec<u64>,
+    pub micros: Vec<u64>,
 }
 
 impl Published {
-    pub(crate) fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         self.events as f64 / self.seconds
     }
 
     /// Returns a latency in milliseconds: at most the given part of all batches are faster.
-    pub(crate) fn millis(&self, part: f64) -> f64 {
+    pub fn millis(&self, part: f64) -> f64 {
         let at = (self.micros.len() as f64 * part) as usize;
         self.micros
             .get(at.min(self.micros.len().saturating_sub(1)))
@@ -65,12 +67,12 @@ struct Connection {
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 impl Load {
-    /// Publishes until it is over.
-    pub(crate) fn run(self, wire: Wire, address: SocketAddr) -> io::Result<Published> {
+    /// Publishes until it is over. Connections are spread over the addresses.
+    pub fn run(self, wire: Wire, addresses: &[SocketAddr]) -> io::Result<Published> {
         let began = Instant::now();
         let mut poll = Poll::new()?;
         let mut connections = (0..self.connections)
-            .map(|number| self.connect(wire, address, number, &poll))
+            .map(|number| self.connect(wire, addresses[number % addresses.len()], number, &poll))
             .collect::<io::Result<Vec<_>>>()?;
         let counted_from = match self.until {
             Until::Time(time) => began + time / 10,

@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use memchr::memmem;
 
 /// Size of the data of an event, all printable.
-pub(crate) const DATA_BYTES: usize = 100;
+pub const DATA_BYTES: usize = 100;
 
 /// A server's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub enum Wire {
     Tidings,
     Redis,
     Nats,
@@ -18,7 +18,7 @@ pub(crate) enum Wire {
 
 impl Wire {
     /// Prepares a server for events.
-    pub(crate) fn set_up(self, address: SocketAddr) -> io::Result<()> {
+    pub fn set_up(self, address: SocketAddr) -> io::Result<()> {
         if self != Self::Nats {
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl Wire {
     }
 
     /// Returns what a connection sends first.
-    pub(crate) fn greeting(self, connection: usize) -> Vec<u8> {
+    pub fn greeting(self, connection: usize) -> Vec<u8> {
         match self {
             Self::Tidings | Self::Redis => Vec::new(),
             Self::Nats => format!("CONNECT {{\"verbose\":false}}\r\nSUB _INBOX.{connection} 1\r\n")
@@ -51,7 +51,7 @@ impl Wire {
     }
 
     /// Returns the request that publishes a batch of events.
-    pub(crate) fn request(self, connection: usize, batch: usize) -> Vec<u8> {
+    pub fn request(self, connection: usize, batch: usize) -> Vec<u8> {
         let data = "0123456789".repeat(DATA_BYTES / 10);
         let text = match self {
             Self::Tidings if batch == 1 => format!(
@@ -77,7 +77,7 @@ impl Wire {
     }
 
     /// Takes whole answers from the input; returns the number of events that they acknowledge.
-    pub(crate) fn acknowledged(self, input: &mut Vec<u8>) -> io::Result<usize> {
+    pub fn acknowledged(self, input: &mut Vec<u8>) -> io::Result<usize> {
         let (mut events, mut taken) = (0, 0);
         while let Some((answer, bytes)) = self.answer(&input[taken..])? {
             events += answer;
