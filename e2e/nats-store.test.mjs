@@ -104,7 +104,7 @@ test('while NATS cannot write, publishes are refused, and go on once it has room
   assert.equal(next.count, 0);
   assert.match(next.problem.type, /journal-unreachable/);
   assert.ok(next.answer.headers.has('retry-after'));
-  assert.match(nats.output, /Critical write error/);
+  assert.match(nats.output, /critical write error/i);
   await goesOn({ hubs, reader, count, unsure: [event] }, async () => {
     await nats.stop();
     nats.fileBytesMax = undefined;

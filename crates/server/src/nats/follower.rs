@@ -112,6 +112,7 @@ fn changed(log: &SharedLog, why: &'static str) -> Ended {
 /// Reads messages until the consumer is to be made anew.
 async fn read(log: &SharedLog, api: &Api, mut messages: Subscriber, status: &Status) -> Ended {
     let mut delivered = 0;
+    let mut missing = None;
     loop {
         poll_fn(|cx| log.poll_room(cx)).await;
         let message = match timeout(SILENCE_MAX, next(&mut messages)).await {
@@ -127,8 +128,13 @@ async fn read(log: &SharedLog, api: &Api, mut messages: Subscriber, status: &Sta
             if let Err(ended) = heartbeat(api, &message, delivered).await {
                 return ended;
             }
+            let newest = status.newest.load(Ordering::Relaxed);
+            if is_stalled(&mut missing, newest, log.through()) {
+                return Ended::Again("the consumer does not get what the stream has".into());
+            }
             continue;
         }
+        missing = None;
         let Some(place) = message.reply.as_deref().and_then(Place::parse) else { continue };
         delivered += 1;
         if place.delivered != delivered {
@@ -140,6 +146,14 @@ async fn read(log: &SharedLog, api: &Api, mut messages: Subscriber, status: &Sta
             return Ended::Stopped;
         }
     }
+}
+
+/// Returns whether a message that was missing at the last heartbeat is missing still. The server of a consumer
+/// may have stopped to take the messages of the stream, because its disk is full, and yet go on to send
+/// heartbeats; another consumer may be at another server.
+fn is_stalled(missing: &mut Option<u64>, newest: u64, through: u64) -> bool {
+    let before = std::mem::replace(missing, (newest > through).then_some(newest));
+    before.is_some_and(|before| before > through)
 }
 
 /// Answers a heartbeat that wants an answer, and notices what has not come.
@@ -197,6 +211,16 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_consumer_is_stalled_if_a_message_is_missing_for_two_heartbeats() {
+        let mut missing = None;
+        for (newest, through, is_stalled_now) in
+            [(5, 5, false), (6, 5, false), (7, 6, false), (7, 6, true), (7, 7, false)]
+        {
+            assert_eq!(is_stalled(&mut missing, newest, through), is_stalled_now, "{newest}");
+        }
+    }
 
     #[test]
     fn the_place_of_a_message_is_read_from_both_forms_of_its_reply() {
