@@ -36,7 +36,7 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-/// What is measured.
+/// A part of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     /// Rates and latencies of publishing.

@@ -14,7 +14,7 @@ use tidings_bench_compare::process;
 
 /// A server that is not ready within this time has failed to start.
 const START_MAX: Duration = Duration::from_secs(60);
-/// What a hub may hold, so that a million events of 100 bytes fit.
+/// The history of a hub, so that a million events of 100 bytes fit.
 const HISTORY: &str = "512MiB";
 
 /// The programs to run.
