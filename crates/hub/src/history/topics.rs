@@ -1,11 +1,13 @@
 //! The topics a history knows, by name and by number.
 
+mod tombstones;
+
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
+use self::tombstones::{DEATH_BYTES, TOMBSTONE_BYTES};
 use super::TopicKey;
-use super::cost::tree_entry_bytes;
 use super::name_order::NameOrder;
 use super::patterns::{Group, GroupKey};
 use super::rules::{RuleNumber, Rules};
@@ -406,99 +408,7 @@ impl TopicTable {
         }
         self.dying.shrink_to(STAMP_ENTRIES);
     }
-
-    /// Buries or drops the topic if it holds nothing and has no reader.
-    pub(super) fn settle(&mut self, key: TopicKey) {
-        let Some(state) = self.slots.get(key).filter(|state| state.is_idle()) else { return };
-        let lost_nothing = state.past.evicted_through <= self.forgotten_through();
-        if lost_nothing && state.past.ended_through == Sequence::ZERO {
-            self.drop_topic(key);
-        } else if self.tombstones.insert((state.past.evicted_through, key)) {
-            self.tombstone_bytes += state.bytes();
-        }
-    }
-
-    pub(super) fn tombstone_bytes(&self) -> usize {
-        self.tombstone_bytes + self.tombstones.len() * (TOMBSTONE_BYTES + DEATH_BYTES)
-    }
-
-    /// Forgets the topic that lost its events longest ago; from then on a place before that loss
-    /// counts as a gap in every topic that is not known. `false` if there is none to forget.
-    pub(super) fn forget_one(&mut self) -> bool {
-        let Some(&(evicted_through, key)) = self.tombstones.first() else { return false };
-        self.unbury(key);
-        self.shared_pasts += usize::from(Arc::strong_count(&self.unknown) > 1);
-        let unknown = Arc::make_mut(&mut self.unknown);
-        unknown.evicted_through = unknown.evicted_through.max(evicted_through);
-        unknown.evicted_at = self.stamp;
-        (unknown.dead_through, unknown.dead_at) = (unknown.evicted_through, unknown.evicted_at);
-        self.drop_topic(key);
-        true
-    }
-
-    /// Forgets the topic that lost its events longest ago. The journal keeps them and can apply the topic's
-    /// limits again, so that no other topic counts as having lost something.
-    pub(super) fn forget_kept_one(&mut self) -> bool {
-        let Some(&(evicted_through, key)) = self.tombstones.first() else { return false };
-        self.unbury(key);
-        self.unknown_released = self.unknown_released.max(evicted_through);
-        self.drop_topic(key);
-        true
-    }
-
-    /// Notes that no topic holds one of this topic's events any more, since a stamp.
-    pub(super) fn bury_event(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
-        if let Some(state) = self.slots.get_mut(key) {
-            let released = self.unknown_released;
-            let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
-            past.dead_through = past.dead_through.max(sequence);
-            if at > past.dead_at {
-                // Ordered anew once an eviction, however many of its events go.
-                self.deaths.remove(&(past.dead_at, key));
-                self.dying.push(key);
-                past.dead_at = at;
-            }
-        }
-    }
-
-    /// The topics with an event that no topic holds any more since a stamp, by the latest such eviction.
-    pub(super) fn dead_since(
-        &self,
-        told_at: EvictionStamp,
-    ) -> impl Iterator<Item = (EvictionStamp, &TopicState)> {
-        self.deaths
-            .range((told_at.next(), TopicKey::MIN)..)
-            .filter_map(|&(stamp, key)| Some((stamp, self.slots.get(key)?)))
-    }
-
-    /// Takes the topic from the tombstones, if it is one: before it is read or published to.
-    fn unbury(&mut self, key: TopicKey) {
-        let Some(state) = self.slots.get(key).filter(|state| state.is_idle()) else { return };
-        if self.tombstones.remove(&(state.past.evicted_through, key)) {
-            self.tombstone_bytes -= state.bytes();
-        }
-    }
-
-    fn drop_topic(&mut self, key: TopicKey) {
-        let Some(mut state) = self.slots.remove(key) else { return };
-        self.groups.forget(&mut state.groups);
-        self.unknown_released = self.unknown_released.max(state.past.released_through);
-        let hash = self.hash(&state.name);
-        let slots = &self.slots;
-        let rehash =
-            |slot: &u32| slots.at(*slot).map_or(0, |(_, state)| hash_of(&self.hasher, &state.name));
-        self.names.remove(hash, |&slot| slot == key.slot(), rehash);
-        self.order.remove(key.slot(), |slot| is_before(slots, slot, state.name.as_str()));
-        self.deaths.remove(&(state.past.dead_at, key));
-        self.bytes -= state.bytes();
-        let was_charged = state.newest() != Sequence::ZERO;
-        self.vacant = (self.vacant + usize::from(was_charged)).min(slots.vacant());
-        self.shared_pasts -= usize::from(is_last_to_share(&self.unknown, &state.past));
-    }
 }
-
-const DEATH_BYTES: usize = tree_entry_bytes::<(EvictionStamp, TopicKey)>();
-const TOMBSTONE_BYTES: usize = tree_entry_bytes::<(Sequence, TopicKey)>();
 
 /// The past of a topic that is about to have one of its own.
 fn own_past<'a>(
