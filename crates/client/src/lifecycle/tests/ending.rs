@@ -25,6 +25,15 @@ fn ended(closed: Closed) -> End {
     }
 }
 
+/// A source that has been told an end.
+#[track_caller]
+fn told(text: &str) -> (Play, End) {
+    let mut play = play(|_| ());
+    play.open();
+    let end = end(play.feed(text));
+    (play, end)
+}
+
 #[test]
 fn the_end_of_its_topics_stream_ends_a_source_however_the_response_ends() {
     let end_of_body: fn(&mut Play) -> Option<Signal> = Play::end;
@@ -46,9 +55,7 @@ fn the_end_of_its_topics_stream_ends_a_source_however_the_response_ends() {
 
 #[test]
 fn an_aborted_stream_is_a_failure() {
-    let mut play = play(|_| ());
-    play.open();
-    end(play.feed(ABORTED));
+    let (mut play, _) = told(ABORTED);
     let closed = closed(play.end());
     assert!(closed.is_failure());
     assert_eq!(closed.to_string(), "the stream has ended: aborted, 1 events");
@@ -56,9 +63,7 @@ fn an_aborted_stream_is_a_failure() {
 
 #[test]
 fn an_end_of_another_topics_stream_ends_nothing() {
-    let mut play = play(|_| ());
-    play.open();
-    end(play.feed(OF_OTHER));
+    let (mut play, _) = told(OF_OTHER);
     assert_eq!(play.events("data: b\n\n"), ["b"]);
     let signal = play.end();
     play.wait(signal);
@@ -69,9 +74,7 @@ fn an_end_of_another_topics_stream_ends_nothing() {
 #[test]
 fn an_end_is_confirmed_by_the_status_where_the_url_does_not_tell() {
     for status in [204, 410] {
-        let mut play = play(|_| ());
-        play.open();
-        end(play.feed(OF_OTHER));
+        let (mut play, _) = told(OF_OTHER);
         let signal = play.end();
         play.wait(signal);
         let attempt = play.attempt();
@@ -84,9 +87,7 @@ fn an_end_is_confirmed_by_the_status_where_the_url_does_not_tell() {
 
 #[test]
 fn a_stream_that_goes_on_forgets_an_end() {
-    let mut play = play(|_| ());
-    play.open();
-    end(play.feed(OF_OTHER));
+    let (mut play, _) = told(OF_OTHER);
     let signal = play.end();
     play.wait(signal);
     play.open();
@@ -99,18 +100,14 @@ fn a_stream_that_goes_on_forgets_an_end() {
 #[test]
 fn an_event_after_the_end_goes_on() {
     // A stream that begins anew in the same response, as on a server that ends none.
-    let mut play = play(|_| ());
-    play.open();
-    end(play.feed(OF_NEWS));
+    let (mut play, _) = told(OF_NEWS);
     assert_eq!(play.events("data: b\n\n"), ["b"]);
     retrying(play.end());
 }
 
 #[test]
 fn a_restart_forgets_an_end() {
-    let mut play = play(|_| ());
-    play.open();
-    end(play.feed(OF_NEWS));
+    let (mut play, _) = told(OF_NEWS);
     play.lifecycle.restart();
     play.attempt();
     assert!(matches!(closed(play.respond(204, &[])), Closed::NoContent));
