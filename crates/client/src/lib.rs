@@ -98,7 +98,24 @@
 //! source of several topics goes on.
 //!
 //! [`next_event`](EventSource::next_event) returns `None` at the end of a stream that is complete or was
-//! stopped, and the error [`Closed::Ended`] if it was aborted or expired.
+//! stopped, and the error [`Closed::Ended`] if it was aborted or expired. A program that wants the reason in
+//! either case reads signals:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tidings_client::{EventSource, Signal};
+//!
+//! let mut answer = EventSource::get("http://localhost:4000/topics/chat/1?from=begin").open()?;
+//! while let Some(signal) = answer.next().await {
+//!     match signal {
+//!         Signal::Event(event) => print!("{}", event.data()),
+//!         Signal::End(end) => eprintln!("{} after {} events", end.reason, end.events),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # JSON and model APIs
 //!
