@@ -1,7 +1,9 @@
 //! Measures answers of a model: a long one that is replayed beside live readers, and the costs of a stream beside those of
-//! its peers. Run it on core 1, as the README says; `--quick` checks that everything runs.
+//! its peers. It writes `record/answers.md`; `--quick` checks that everything runs, and writes nothing.
 
 import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +21,13 @@ const [LIVE_RATE, LIVE_SECONDS] = [50, QUICK ? 1 : 10];
 const FIRSTS = QUICK ? 20 : 300;
 /** Streams at once, their tokens, and the time between two tokens of one. */
 const [STREAMS, TOKENS, EVERY_MS] = QUICK ? [5, 50, 5] : [50, 1_000, 5];
+
+/** The lines of the record. */
+const record = [];
+function say(text) {
+  console.log(text);
+  record.push(text);
+}
 
 const sorted = (numbers) => numbers.toSorted((a, b) => a - b);
 const quantile = (numbers, q) => sorted(numbers)[Math.floor((numbers.length - 1) * q)];
@@ -87,13 +96,13 @@ async function replayBesideLive() {
     const beside = await live(server.port, readers, replays);
     await replays;
     const seconds = (performance.now() - began) / 1000;
-    console.log(`## ${ANSWER_TOKENS} tokens replayed to ${REPLAYING} readers beside ${LIVE} live ones\n`);
-    console.log('| live readers | p50 | p99 | deliveries |\n| --- | --- | --- | --- |');
+    say(`## ${ANSWER_TOKENS} tokens replayed to ${REPLAYING} readers beside ${LIVE} live ones\n`);
+    say('| live readers | p50 | p99 | deliveries |\n| --- | --- | --- | --- |');
     for (const [name, all] of [['alone', alone], ['beside', beside]]) {
-      console.log(`| ${name} | ${ms(quantile(all, 0.5))} | ${ms(quantile(all, 0.99))} | ${all.length} |`);
+      say(`| ${name} | ${ms(quantile(all, 0.5))} | ${ms(quantile(all, 0.99))} | ${all.length} |`);
     }
     const ratio = quantile(beside, 0.99) / quantile(alone, 0.99);
-    console.log(`\np99 beside is ${ratio.toFixed(2)} × that alone (target: 1.5). ${waves} waves took ${seconds.toFixed(1)} s.\n`);
+    say(`\np99 beside is ${ratio.toFixed(2)} × that alone (target: 1.5). ${waves} waves took ${seconds.toFixed(1)} s.\n`);
   } finally {
     server.stop();
   }
@@ -167,23 +176,44 @@ async function cpuPerToken(server, name) {
 }
 
 async function besidePeers() {
-  console.log('## A stream with one reader beside its peers\n');
-  console.log('| server | a token to a waiting reader, p50 | p99 | first token to a late reader, p50 | p99 | CPU time of a token |');
-  console.log('| --- | --- | --- | --- | --- | --- |');
+  say('## A stream with one reader beside its peers\n');
+  say('| server | a token to a waiting reader, p50 | p99 | first token to a late reader, p50 | p99 | CPU time of a token |');
+  say('| --- | --- | --- | --- | --- | --- |');
   for (const [name, start] of Object.entries(SERVERS)) {
     const server = await start();
     try {
       const { waiting, late } = await firstTokens(server, name);
       const cpu = await cpuPerToken(server, name);
       const times = [waiting, late].flatMap((all) => [quantile(all, 0.5), quantile(all, 0.99)].map(ms));
-      console.log(`| ${[name, ...times, `${cpu.toFixed(1)} µs`].join(' | ')} |`);
+      say(`| ${[name, ...times, `${cpu.toFixed(1)} µs`].join(' | ')} |`);
     } finally {
       server.stop();
     }
   }
 }
 
+/** The head of the record: the command, the machine, and the versions of all that is measured. */
+function head() {
+  const run = (program, ...args) => execFileSync(program, args, { encoding: 'utf8' }).trim();
+  const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+  const version = (name) => JSON.parse(readFileSync(here(`node_modules/${name}/package.json`), 'utf8')).version;
+  const [{ model }] = os.cpus();
+  const memory = `${Math.round(os.totalmem() / 2 ** 30)} GiB`;
+  const machine = `${os.cpus().length} cores of ${model}, ${memory}, Linux ${os.release()}`;
+  const packages = ['resumable-stream', 'redis', '@durable-streams/server'].map((name) => `${name} ${version(name)}`);
+  return [
+    '# Answers of a model: Tidings beside its peers\n',
+    '```\ncargo build --release && cd bench/answers && npm ci && node measure.mjs\n```\n',
+    `${new Date().toISOString().slice(0, 10)}. ${machine}; load average ${os.loadavg()[0].toFixed(2)} when it began.`,
+    `Node ${process.version}. Tidings at ${run('git', '-C', here('.'), 'rev-parse', '--short', 'HEAD')}.`,
+    `${run('redis-server', '--version')}; ${packages.join(', ')}.\n`,
+    'Servers run on core 0 and readers on core 1, all of them in memory. A token has 100 bytes.\n',
+  ];
+}
+
+record.push(...head());
 execFileSync('taskset', ['-cp', '1', String(process.pid)]);
 await replayBesideLive();
 await besidePeers();
+if (!QUICK) writeFileSync(new URL('../record/answers.md', import.meta.url), `${record.join('\n').trimEnd()}\n`);
 process.exit(0);
