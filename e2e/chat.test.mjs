@@ -117,6 +117,22 @@ for (const language of Object.keys(RELOADS)) {
   });
 }
 
+test('an answer that is begun anew ends the one before for its readers', async (t) => {
+  const hub = await startHub(t);
+  const { origin, say } = await startChatServer(t, 'Node', hub);
+  const context = await openChats(t, browser);
+  const [first, second] = [await openChat(context, origin), await openChat(context, origin)];
+  await ask(first, hub);
+  say('one');
+  await first.answers('streaming', 'one');
+  const { stream_id: old } = await state(hub);
+  await second.page.fill('input', 'Tell me other news');
+  await second.page.click('.send');
+  await until('the next stream', async () => (await state(hub)).stream_id !== old);
+  await first.answers('ready', 'one');
+  assert.deepEqual(first.problems, []);
+});
+
 /** Asks the model, and waits until it has begun to answer. */
 async function ask({ page }, hub) {
   await page.fill('input', 'Tell me news');
