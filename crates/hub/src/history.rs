@@ -53,7 +53,8 @@ use smallvec::SmallVec;
 
 use self::age_limits::AgeLimits;
 pub use self::block::Block;
-pub(crate) use self::block::{BlockBuilder, Kind};
+pub(crate) use self::block::Kind;
+pub(crate) use self::block::builder::BlockBuilder;
 pub(crate) use self::count::Uncounted;
 use self::counts::Counts;
 pub(crate) use self::find_id::IdSearch;

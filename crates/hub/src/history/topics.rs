@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
-use self::tombstones::{DEATH_BYTES, TOMBSTONE_BYTES};
 use super::TopicKey;
+use super::cost::tree_entry_bytes;
 use super::name_order::NameOrder;
 use super::patterns::{Group, GroupKey};
 use super::rules::{RuleNumber, Rules};
@@ -409,6 +409,9 @@ impl TopicTable {
         self.dying.shrink_to(STAMP_ENTRIES);
     }
 }
+
+const DEATH_BYTES: usize = tree_entry_bytes::<(EvictionStamp, TopicKey)>();
+const TOMBSTONE_BYTES: usize = tree_entry_bytes::<(Sequence, TopicKey)>();
 
 /// The past of a topic that is about to have one of its own.
 fn own_past<'a>(

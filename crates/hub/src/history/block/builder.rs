@@ -1,4 +1,4 @@
-//! Gathering entries into a block: each event is encoded once, here.
+//! Gathering entries into blocks, and adding to them: each event is encoded once, here.
 
 use smallvec::SmallVec;
 use tidings_proto::{Event, encode};
@@ -15,17 +15,68 @@ use crate::via::Via;
 /// events is as long as its bytes let it be, and one of small events with many new topics each is cut.
 const NEW_TOPIC_BYTES: usize = 64;
 
+/// Minimum growth of a block: a few small events.
+const GROWTH_BYTES_MIN: usize = 1024;
+const GROWTH_ENTRIES_MIN: usize = 7;
+
+impl Block {
+    /// Returns whether a following run fits, so that the block has at most `bytes_max` bytes.
+    pub(crate) fn has_room(&self, run: &BlockBuilder, bytes_max: usize) -> bool {
+        let Some(last) = run.slots.last() else { return true };
+        let offset = |base: u64, run_base: u64, offset: u32| {
+            u32::try_from(run_base - base + u64::from(offset)).is_ok()
+        };
+        self.bytes.len() + run.bytes.len() <= bytes_max
+            && offset(self.first.get(), run.first.get(), last.sequence_offset)
+            && offset(self.base_time.unix_millis(), run.base_time.unix_millis(), last.time_offset)
+    }
+
+    /// Adds a run for which there [is room](Block::has_room).
+    pub(crate) fn extend(&mut self, run: &mut BlockBuilder, bytes_max: usize) {
+        let bytes = self.bytes.len();
+        // A small block is joined with others later. A large one that is being read at that time keeps
+        // its unused room, which is a third at most.
+        let more = |len: usize| if bytes < bytes_max / 4 { len } else { len / 2 };
+        if self.bytes.capacity() - bytes < run.bytes.len() {
+            let more = more(bytes).max(GROWTH_BYTES_MIN).min(bytes_max - bytes);
+            self.bytes.reserve_exact(more.max(run.bytes.len()));
+        }
+        if self.slots.capacity() - self.slots.len() < run.slots.len() {
+            let more = more(self.slots.len()).max(GROWTH_ENTRIES_MIN);
+            self.slots.reserve_exact(more.max(run.slots.len()));
+        }
+        let sequences = (run.first.get() - self.first.get()) as u32;
+        let times = (run.base_time.unix_millis() - self.base_time.unix_millis()) as u32;
+        let more_topics = self.more_topics.len() as u32;
+        self.bytes.extend_from_slice(&run.bytes);
+        self.more_topics.append(&mut run.more_topics);
+        self.more_topics_len += std::mem::take(&mut run.more_topics_len);
+        for slot in &run.slots {
+            self.slots.push(Slot {
+                start: slot.start + bytes as u32,
+                sequence_offset: slot.sequence_offset + sequences,
+                time_offset: slot.time_offset + times,
+                topics: match slot.topics {
+                    SlotTopics::One(topic) => SlotTopics::One(topic),
+                    SlotTopics::More(at) => SlotTopics::More(at + more_topics),
+                },
+                ..*slot
+            });
+        }
+    }
+}
+
 /// Gathers entries into a block.
 #[derive(Default)]
 pub(crate) struct BlockBuilder {
-    pub(super) bytes: Vec<u8>,
-    pub(super) slots: Vec<Slot>,
-    pub(super) more_topics: Vec<Box<[TopicKey]>>,
-    pub(super) more_topics_len: u32,
+    bytes: Vec<u8>,
+    slots: Vec<Slot>,
+    more_topics: Vec<Box<[TopicKey]>>,
+    more_topics_len: u32,
     /// Bytes that the topics of the entries may cost if all of them are new.
     topic_bytes: usize,
-    pub(super) first: Sequence,
-    pub(super) base_time: Time,
+    first: Sequence,
+    base_time: Time,
 }
 
 impl BlockBuilder {
@@ -216,4 +267,97 @@ impl BlockBuilder {
 /// How many hexadecimal digits a number has that is not zero.
 fn digits_of(number: usize) -> usize {
     (usize::BITS - number.leading_zeros()).div_ceil(4) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_proto::EventId;
+
+    use super::*;
+    use crate::draft::Topics;
+    use crate::topic::Topic;
+
+    fn entry(sequence: u64, millis: u64, topics: &[&str], data: String) -> Entry {
+        Entry {
+            sequence: Sequence::new(sequence).unwrap(),
+            time: Time::from_unix_millis(millis),
+            topics: Topics::new(topics.iter().map(|name| Topic::new(name).unwrap())).unwrap(),
+            private: false,
+            via: None,
+            content: Content::Event(Event::new(data)),
+        }
+    }
+
+    #[test]
+    fn a_chunk_says_its_length_whatever_its_event_is_of() {
+        let mut run = BlockBuilder::default();
+        let lines = |n: usize| "x\n".repeat(n);
+        let around = [16, 256, 4096, 65_536].into_iter().flat_map(|n: usize| {
+            // The lengths at which the number gets a digit more, and line ends, which make more of data.
+            let lens = n.saturating_sub(70)..=n.saturating_sub(50).max(16);
+            lens.map(|len| "x".repeat(len)).chain([lines(n / 8), lines(n)])
+        });
+        for (number, data) in around.enumerate() {
+            let typed = tidings_proto::EventType::new("t".repeat(number % 300)).unwrap();
+            let id = EventId::new(number.to_string()).unwrap();
+            for event in [
+                Event::new(data.as_str()),
+                Event::new(data.as_str()).with_type(typed),
+                Event::new(data.as_str()).with_id(id),
+            ] {
+                run.clear();
+                let mut entry = entry(7, 0, &["a"], String::new());
+                entry.content = Content::Event(event.clone());
+                let epoch = Epoch::new(5).unwrap();
+                run.push(&entry, epoch);
+                let block = run.take();
+                let cursor = Cursor { epoch, sequence: entry.sequence }.to_event_id();
+                let mut frame = Vec::new();
+                encode(&event.clone().with_id(event.id().unwrap_or(&cursor).clone()), &mut frame);
+                assert!(block.frame(0) == frame, "the frame of {number}");
+                let mut chunk = format!("{:x}\r\n", frame.len()).into_bytes();
+                chunk.extend_from_slice(&frame);
+                chunk.extend_from_slice(b"\r\n");
+                assert!(block.chunk(0) == chunk, "the chunk of {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_extended_has_what_both_had() {
+        let epoch = Epoch::new(5).unwrap();
+        let entries = [
+            entry(3, 10, &["a"], "one".to_owned()),
+            entry(4, 11, &["a", "b"], "two".to_owned()),
+            entry(9, 500, &["b"], "three".to_owned()),
+            entry(12, 501, &["c", "b", "a"], "four".to_owned()),
+        ];
+        let keys = |entry: &Entry| vec![TopicKey::default(); entry.topics.as_slice().len()];
+        let gather = |entries: &[Entry]| {
+            let mut run = BlockBuilder::default();
+            for (index, entry) in entries.iter().enumerate() {
+                run.push(entry, epoch);
+                run.set_topics(index, &keys(entry));
+            }
+            run
+        };
+        let whole = gather(&entries).build();
+        for cut in 1..entries.len() {
+            let mut block = gather(&entries[..cut]).take();
+            let mut run = gather(&entries[cut..]);
+            assert!(block.has_room(&run, Block::BYTES_MAX));
+            assert!(!block.has_room(&run, whole.bytes() - 1));
+            block.extend(&mut run, Block::BYTES_MAX);
+            assert_eq!(block.len(), whole.len());
+            for (index, entry) in entries.iter().enumerate() {
+                assert_eq!(block.sequence(index), entry.sequence);
+                assert_eq!(block.time(index), entry.time);
+                assert_eq!(block.topics(index), keys(entry));
+                assert_eq!(block.chunk(index), whole.chunk(index));
+                assert_eq!(block.index_at(entry.sequence), index);
+            }
+        }
+        let late = gather(&[entry(13, 500 + (1 << 32), &["a"], String::new())]);
+        assert!(!whole.has_room(&late, Block::BYTES_MAX), "times are counted in 32 bits");
+    }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::TopicKey;
-use super::super::cost::tree_entry_bytes;
 use super::super::topic_state::{EvictionStamp, TopicState};
-use super::{TopicTable, hash_of, is_before, is_last_to_share, own_past};
+use super::{
+    DEATH_BYTES, TOMBSTONE_BYTES, TopicTable, hash_of, is_before, is_last_to_share, own_past,
+};
 use crate::cursor::Sequence;
 
 impl TopicTable {
@@ -103,6 +104,3 @@ impl TopicTable {
         self.shared_pasts -= usize::from(is_last_to_share(&self.unknown, &state.past));
     }
 }
-
-pub(super) const DEATH_BYTES: usize = tree_entry_bytes::<(EvictionStamp, TopicKey)>();
-pub(super) const TOMBSTONE_BYTES: usize = tree_entry_bytes::<(Sequence, TopicKey)>();
