@@ -7,6 +7,7 @@ use async_nats::client::{Request, RequestErrorKind};
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, HeaderMap, ServerAddr};
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
@@ -136,6 +137,10 @@ impl Api {
         }
         let servers = config.servers.iter().map(|server| server.parse());
         let servers: Vec<ServerAddr> = servers.collect::<Result<_, _>>()?;
+        // The client does not look for them in addresses.
+        if let Some((user, password)) = servers.iter().find_map(user_and_password) {
+            options = options.user_and_password(user, password);
+        }
         let options = options
             .name("tidings")
             .ping_interval(PING_EVERY)
@@ -251,6 +256,12 @@ impl Api {
             Failure::Unclear(format!("an acknowledgement cannot be read: {error}").into())
         })
     }
+}
+
+/// The user and the password of an address. A user alone is none: NATS has tokens, but not in addresses.
+fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((decoded(server.username()?), decoded(server.password()?)))
 }
 
 /// JetStream's numbers of errors.
