@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Program, run } from './program.mjs';
 
 /** The program built by `cargo xtask e2e`, or by a plain `cargo build`. */
-const TIDINGS = process.env.TIDINGS_BIN ?? fileURLToPath(new URL('../../target/debug/tidings', import.meta.url));
+export const TIDINGS = process.env.TIDINGS_BIN ?? fileURLToPath(new URL('../../target/debug/tidings', import.meta.url));
 
 /** Where cargo puts built examples: beside the program. */
 export const EXAMPLES = path.join(path.dirname(TIDINGS), 'examples');

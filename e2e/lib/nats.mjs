@@ -10,7 +10,8 @@ import { Program } from './program.mjs';
 import { freePort } from './proxy.mjs';
 import { soon } from './wait.mjs';
 
-const NATS = fileURLToPath(new URL('../.venv/bin/nats-server', import.meta.url));
+/** The server. */
+export const NATS = fileURLToPath(new URL('../.venv/bin/nats-server', import.meta.url));
 
 /**
  * Starts one server. It is stopped, and its folder removed, when the test `t` is over.

@@ -29,6 +29,7 @@ pub(crate) enum Need {
     Caddy,
     Apache,
     Promtool,
+    SystemdAnalyze,
     Php,
     Ruby,
     Go,
@@ -106,6 +107,9 @@ impl Need {
             Self::Apache => Program::new("apache2", &["-v"], "apache2", "Apache"),
             Self::Promtool => {
                 Program::new("promtool", &["--version"], "prometheus", "Prometheus's promtool")
+            }
+            Self::SystemdAnalyze => {
+                Program::new("systemd-analyze", &["--version"], "systemd", "systemd-analyze")
             }
             Self::Php => Program::new("php", &["--version"], "php-cli", "PHP"),
             Self::Ruby => Program::new("ruby", &["--version"], "ruby", "Ruby"),

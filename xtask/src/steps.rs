@@ -103,6 +103,7 @@ const STEPS: [Step; 13] = [
             Need::Caddy,
             Need::Apache,
             Need::Promtool,
+            Need::SystemdAnalyze,
             Need::Php,
             Need::Ruby,
             Need::Go,
