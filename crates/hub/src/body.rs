@@ -261,12 +261,13 @@ impl Body {
     /// keep proxies from buffering and transforming it.
     ///
     /// A stream that was [closed](Hub::close) while its reader was away is answered with status 204 and
-    /// an empty body, which keeps an EventSource closed (WHATWG HTML, section 9.2.3). One that would begin
+    /// an empty body, which keeps an EventSource closed (WHATWG HTML, section 9.2.3); so is a reader that comes
+    /// back to a [stream of its topic](Hub::begin_stream) that has ended, after it was sent all of it. One that would begin
     /// with a gap and has the shape that [ends](GapShape::Close) then is answered with status 410.
     #[must_use]
     pub fn into_response(mut self) -> Response<Self> {
-        if let Source::Subscriber(subscriber) = &self.source
-            && subscriber.is_closed()
+        if let Source::Subscriber(subscriber) = &mut self.source
+            && (subscriber.is_closed() || subscriber.reader().is_over())
         {
             self.finish(StreamEnd::Completed);
             let mut response = Response::new(self);

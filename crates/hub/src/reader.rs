@@ -278,6 +278,17 @@ impl Reader {
         self.hub.read().is_closed(&state.resolved, state.position(self.after))
     }
 
+    /// Returns whether the reader has come back to a topic whose stream has ended, and was sent all of it.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let state = self.state();
+        let may_be = state.ends.are_after_place() && state.only_topic().is_some();
+        if !may_be || !self.hub.has_streams() || self.is_unsettled() || self.has_gap() {
+            return false;
+        }
+        let view = self.hub.read().view_of(self.resolved());
+        self.hub.is_stream_over(&view, self.after)
+    }
+
     /// Returns whether the streams of another topic were closed after this place: a topic that stands for
     /// something else to which the stream belongs, such as its subject.
     #[must_use]

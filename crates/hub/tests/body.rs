@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use http::HeaderMap;
-use tidings_hub::{Body, Client, Event, HubConfig, Start, StreamEnd, Topic, TopicFilter, View};
+use tidings_hub::{
+    Body, Client, EndNotice, Event, Hub, HubConfig, Start, StreamEnd, StreamOptions, Topic,
+    TopicFilter, View,
+};
 use tidings_testkit::stepped::{SteppedHub, piece, ready};
 use tidings_testkit::waker::Flag;
 
@@ -364,4 +367,30 @@ fn a_body_that_is_not_asked_for_long_goes_on_where_it_was_or_tells_a_gap() {
     let [quiet, busy] = bodies.each_mut().map(|body| piece(body).unwrap());
     assert_eq!(quiet, format!("id: {id}\ndata: held\n\n"));
     assert!(busy.contains("\nevent: gap\n"), "{busy}");
+}
+
+#[test]
+fn a_reader_that_comes_back_to_an_ended_stream_is_answered_204_until_the_next_one_begins() {
+    for notice in [EndNotice::Event, EndNotice::Close] {
+        smol::block_on(async {
+            let hub = Hub::default();
+            let topic = Topic::from_static("chat");
+            let begin = || hub.begin_stream(topic.clone(), StreamOptions::default());
+            let status = |start: Start| hub.stream(topic.clone(), start).into_response().status();
+            let stream = begin().await.unwrap();
+            stream.send(Event::new("a")).await.unwrap();
+            stream.send(Event::new("b")).await.unwrap();
+            stream.end(notice).await.unwrap();
+            let end = Start::from(hub.subscribe(topic.clone(), Start::Tail).cursor());
+            let ended = hub.streams(&TopicFilter::from(topic.clone())).pop().unwrap();
+            let (first, last) = ended.places.unwrap();
+            assert_eq!(status(Start::from(first)), 200);
+            let at_last = if notice == EndNotice::Close { 204 } else { 200 };
+            assert_eq!(status(Start::from(last)), at_last, "the end is still to be sent");
+            assert_eq!(status(end.clone()), 204);
+            assert_eq!(status(Start::Tail), 200, "it waits for the next stream");
+            begin().await.unwrap();
+            assert_eq!(status(end), 200);
+        });
+    }
 }

@@ -34,13 +34,18 @@ impl OwnEnds {
         self.0 |= IN_STREAM;
     }
 
+    /// Returns whether the reader has come back to a place.
+    pub(crate) fn are_after_place(self) -> bool {
+        !self.are_none() && self.0 & FROM_PLACE != 0
+    }
+
     pub(super) fn are_none(self) -> bool {
         self == Self::NONE
     }
 
     /// Returns whether it is the reader's own response that was ended when the topic's streams were closed.
     pub(super) fn has_close(self, sequence: Sequence) -> bool {
-        !self.are_none() && (self.0 & FROM_PLACE != 0 || self.is_later(sequence))
+        !self.are_none() && (self.are_after_place() || self.is_later(sequence))
     }
 
     /// Returns whether a silent end is the end of what the reader was sent. One that comes back after the
