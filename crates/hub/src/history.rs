@@ -23,6 +23,7 @@ mod marks;
 mod name_order;
 mod own_ends;
 mod pack;
+mod page_limits;
 mod partly;
 mod patterns;
 mod reach;
@@ -37,6 +38,7 @@ mod sizes;
 mod slots;
 mod split_table;
 mod steps;
+mod tellings;
 #[cfg(test)]
 mod tests;
 mod topic_groups;
@@ -62,7 +64,7 @@ use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, HintsMax, Shards};
 use self::ids::IdIndex;
-pub(crate) use self::kept::{Kept, KeptPage, KeptStop, is_matched};
+pub(crate) use self::kept::{Kept, KeptPage, KeptStop, PageTime, is_matched};
 use self::late_losses::LateLosses;
 pub(crate) use self::look_back::{Latest, LookBack};
 use self::losses::Losses;
@@ -76,6 +78,7 @@ pub(crate) use self::resolved::{Resolved, Scan, Selection};
 pub use self::retention::{Retention, RetentionRule, TopicLimits};
 use self::rules::Rules;
 pub(crate) use self::steps::Steps;
+use self::tellings::Tellings;
 pub use self::topic_key::TopicKey;
 pub(crate) use self::topic_state::EvictionStamp;
 use self::topics::{Pushed, TopicTable};
@@ -117,6 +120,7 @@ pub(crate) struct History {
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
     losses: Losses,
+    tellings: Tellings,
     /// The newest entries that the journal has dropped, by topic, and the place up to which it knows all of them.
     dropped: Option<(Sequence, Arc<dyn DroppedEntries>)>,
     counts: Counts,
@@ -189,6 +193,7 @@ impl History {
             is_shared: false,
             released_through: tail,
             losses: Losses::default(),
+            tellings: Tellings::default(),
             dropped: None,
             counts: Counts::default(),
             shards: Shards::default(),

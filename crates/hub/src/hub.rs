@@ -132,7 +132,7 @@ impl Hub {
 
     fn with_opened(config: HubConfig, journal: Box<dyn Journal>, opened: Opened, now: Now) -> Self {
         let keeps = journal.oldest().is_some();
-        journal.retain(&config.retention.rules);
+        journal.retain(&config.retention.all_rules());
         let from = if keeps {
             let bytes = WARM_BYTES_MAX.min(config.retention.bytes_max / 4);
             journal.newest(bytes).min(opened.tail).max(opened.oldest)

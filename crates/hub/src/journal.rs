@@ -34,7 +34,7 @@ pub use self::disk::{DiskConfig, DiskJournal};
 pub use self::entry::{Content, Entry};
 pub use self::error::{JournalError, JournalFuture};
 pub use self::memory::MemoryJournal;
-pub use self::pages::{JournalPage, Lost, Newest, PageMax, TopicSet};
+pub use self::pages::{Beyond, JournalPage, Lost, Newest, PageMax, TopicSet};
 use crate::cursor::{Epoch, Sequence};
 use crate::history::{RetentionRule, TopicLimits};
 use crate::time::{Now, Time};
@@ -167,7 +167,9 @@ pub trait Journal: Send + Sync + 'static {
         Box::pin(ready(Ok(None)))
     }
 
-    /// Tells the journal the rules of topics, after it was opened and whenever they change. Where a rule holds, or lets readers
+    /// Tells the journal the rules of topics, after it was opened and whenever they change. The first one that matches a
+    /// topic counts; the limits of topics without one are a last rule that matches all. Pages of all topics say which
+    /// events are [beyond](JournalPage::beyond) them. Where a rule holds, or lets readers
     /// read, the newest event of a topic alone, pages say [which one that is](JournalPage::newest). The journal
     /// may drop events of which all topics hold a newer one alone.
     fn retain(&self, rules: &[RetentionRule]) {

@@ -129,8 +129,11 @@ impl Reader {
         let is_oldest = matches!(found, Origin::Oldest);
         let (position, located) = found.locate(&history);
         let is_uncounted = history.uncounted(&resolved, hub.clock().uptime()).is_some();
+        let ReadPosition { after, mut told_at, ends } = position;
+        if resolved.has_pattern() && (is_oldest || matches!(located, Located::Nowhere(_))) {
+            told_at = history.note_telling(hub.time(), None);
+        }
         drop(history);
-        let ReadPosition { after, told_at, ends } = position;
         let asked = match located {
             Located::Here if is_oldest && is_uncounted => Some(Asked::Oldest),
             Located::Here => None,
@@ -402,6 +405,14 @@ impl ReaderState {
                 }
             }
         }
+        let history = match self.resolved.has_pattern() {
+            true => {
+                drop(history);
+                self.told_now(hub, None);
+                hub.read()
+            }
+            false => history,
+        };
         // What is asked for is kept until the oldest event is found, however many looks that takes.
         let passed = history.pass_lost(&self.resolved, &mut position, &mut max.steps);
         (*after, self.told_at) = (position.after, position.told_at);

@@ -3,6 +3,8 @@
 //! It answers a publisher at once and hands the entry to its feed later, reads pages and finds IDs when
 //! it is told to, uses sequences for matters of its own, loses entries, cannot be read, and stops.
 
+mod limits;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::{poll_fn, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use tidings_hub::journal::{
     Committing, Content, DroppedEntries, Durability, Entry, Evict, Feed, Journal, JournalError,
-    JournalFuture, JournalPage, Lost, Newest, NotCommitted, Opened, Outcome, PageMax, Submission,
-    TopicSet,
+    JournalFuture, JournalPage, Lost, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
 use tidings_hub::{
     Epoch, EventId, IdempotencyKey, Now, RetentionRule, Sequence, Time, Topic, TopicLimits, Topics,
@@ -285,49 +286,15 @@ impl State {
         let mut page = JournalPage::new(entries, through);
         let is_on_page = |lost: &&Lost| lost.last > after && lost.last <= through;
         page.lost = self.damage.iter().filter(is_on_page).copied().collect();
+        let is_of_all = *topics == TopicSet::All;
         let topics = page.entries.iter().flat_map(|entry| entry.topics.as_slice());
         let distinct: BTreeSet<&Topic> = topics.collect();
         let newest = distinct.into_iter().filter(|topic| self.is_about_newest(topic));
         page.newest = newest.filter_map(|topic| self.newest_of(topic)).collect();
+        if is_of_all {
+            page.beyond = self.beyond_on_page(&page);
+        }
         page
-    }
-
-    fn is_about_newest(&self, topic: &Topic) -> bool {
-        let rule = self.rules.iter().find(|rule| rule.filter.matches(topic.as_str()));
-        rule.is_some_and(|rule| rule.limits.latest_only || rule.limits.conflate)
-    }
-
-    /// The newest event of a topic, as far as the hub has been fed.
-    fn newest_of(&self, topic: &Topic) -> Option<Newest> {
-        let mut fed = self.entries.range(..=self.fed).rev().map(|(_, entry)| entry);
-        let event = fed.find(|entry| {
-            matches!(entry.content, Content::Event(_)) && entry.topics.as_slice().contains(topic)
-        });
-        event.map(|entry| Newest::new(topic.clone(), entry.sequence))
-    }
-
-    /// The newest event of a topic that is beyond its limits.
-    fn beyond(
-        &self,
-        topic: &Topic,
-        limits: &TopicLimits,
-        (through, before): (Sequence, Option<Time>),
-    ) -> Option<Sequence> {
-        let mut of_topic = self.entries.range(..=through).rev().map(|(_, entry)| entry);
-        let (mut events, mut bytes) = (0, 0);
-        let mut is_beyond = |entry: &Entry| {
-            if !entry.topics.as_slice().contains(topic) {
-                return false;
-            }
-            events += 1;
-            bytes += size_of(entry);
-            before.is_some_and(|before| entry.time < before)
-                || limits.events_max.is_some_and(|max| events > max.get())
-                || limits.bytes_max.is_some_and(|max| events > 1 && bytes > max.get())
-        };
-        let beyond =
-            of_topic.find(|entry| is_beyond(entry) && matches!(entry.content, Content::Event(_)));
-        beyond.map(|entry| entry.sequence)
     }
 }
 
@@ -338,20 +305,6 @@ impl DroppedEntries for Dropped {
     fn newest(&self, topic: &Topic) -> Sequence {
         self.0.get(topic).copied().unwrap_or_default()
     }
-}
-
-/// The size of an entry, as a limit on bytes counts it.
-fn size_of(entry: &Entry) -> usize {
-    let names = entry.topics.as_slice().iter().map(|topic| topic.as_str().len()).sum::<usize>();
-    let text = match &entry.content {
-        Content::Event(event) => {
-            let id = event.id().map_or(0, |id| id.as_str().len());
-            let event_type = Some(event.event_type()).filter(|it| !it.is_message());
-            event.data().len() + id + event_type.map_or(0, |it| it.as_str().len())
-        }
-        _ => 0,
-    };
-    64 + names + text
 }
 
 impl Journal for SteppedJournal {

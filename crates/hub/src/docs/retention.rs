@@ -6,8 +6,8 @@
 //!
 //! On a journal that keeps its entries, such as [`DiskJournal`](crate::journal::DiskJournal), the bound on
 //! bytes is one of memory alone: older events are read from the journal when a reader asks for them, and
-//! the journal has a bound of its own. The limits on events and on age hold for the events in the journal,
-//! too. A subscriber of a pattern may be sent events beyond a topic's limits, as long as the journal has them.
+//! the journal has a bound of its own. The limits of topics hold for the events in the journal, too: a
+//! subscriber that reads there may be sent events that came to be beyond them within the last second.
 //!
 //! [`Retention::rules`](crate::Retention::rules) gives the topics of a pattern limits of their own, by events, bytes
 //! and age, or the newest event alone. What the newest event supersedes is no gap.

@@ -15,8 +15,8 @@ pub(crate) type Uncounted = (Topic, TopicLimits);
 const AGE_MAX: u64 = 1000;
 
 impl History {
-    /// The topics of an exact view that must be counted before it is read from the journal, with their
-    /// limits. Views with patterns are not: they may be sent events of a topic beyond its limits.
+    /// The topics that a view names and that must be counted before it is read from the journal, with their
+    /// limits. Of the topics of patterns, pages say what is beyond their limits.
     ///
     /// `since` is when the reader began to wait, by the hub's steady clock: counts that were made since then
     /// are good enough, however long it takes to make all of them.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::own_ends::is_ended_by_ends;
+use super::page_limits::PageLimits;
 use super::read::ends;
 use super::topic_state::{Past, TopicState};
 use super::{
@@ -26,7 +27,25 @@ pub(crate) struct KeptPage {
     newest: HashMap<Topic, (Sequence, bool)>,
     /// Newer events were in history when the page was read.
     as_of: Sequence,
+    /// The limits of topics, if it has all topics.
+    limits: Option<PageLimits>,
+    /// When it was read, by the hub's steady clock, in milliseconds.
+    read_at: u64,
     bytes: usize,
+}
+
+/// How long the limits on a page are good enough for readers that did not wait for it, in milliseconds.
+const LIMITS_AGE_MAX: u64 = 1000;
+
+/// The time at which a page of all topics is read.
+#[derive(Clone, Copy)]
+pub(crate) struct PageTime {
+    /// The wall clock's time.
+    pub(crate) time: Time,
+    /// The hub's steady clock, in milliseconds.
+    pub(crate) uptime: u64,
+    /// Whether the page has the entries of all topics.
+    pub(crate) is_of_all: bool,
 }
 
 #[derive(Debug)]
@@ -65,8 +84,8 @@ enum Has {
     /// A newer event stands for it. If the topic keeps it all the same, readers of another topic that has evicted it
     /// are sent it.
     Superseded { is_kept: bool },
-    /// It is beyond a limit, as was found at a stamp.
-    Evicted(EvictionStamp),
+    /// It is beyond a limit, and the reader has been told so or not.
+    Evicted { is_told: bool },
 }
 
 impl Has {
@@ -74,11 +93,14 @@ impl Has {
     fn with(self, other: Self) -> Self {
         match (self, other) {
             (Self::Sent, _) | (_, Self::Sent) => Self::Sent,
-            (Self::Evicted(_), Self::Superseded { is_kept: true })
-            | (Self::Superseded { is_kept: true }, Self::Evicted(_)) => Self::Sent,
-            (Self::Evicted(one), Self::Evicted(other)) => Self::Evicted(one.max(other)),
-            (Self::Evicted(at), Self::Superseded { .. })
-            | (Self::Superseded { .. }, Self::Evicted(at)) => Self::Evicted(at),
+            (Self::Evicted { .. }, Self::Superseded { is_kept: true })
+            | (Self::Superseded { is_kept: true }, Self::Evicted { .. }) => Self::Sent,
+            // It is lost as soon as the last of them lets go of it.
+            (Self::Evicted { is_told: one }, Self::Evicted { is_told: other }) => {
+                Self::Evicted { is_told: one && other }
+            }
+            (Self::Evicted { is_told }, Self::Superseded { .. })
+            | (Self::Superseded { .. }, Self::Evicted { is_told }) => Self::Evicted { is_told },
             (Self::Superseded { is_kept: one }, Self::Superseded { is_kept: other }) => {
                 Self::Superseded { is_kept: one || other }
             }
@@ -106,13 +128,16 @@ impl KeptPage {
             parts.push(Part { block: Arc::new(run.build()), topics });
         }
         let bytes = parts.iter().map(Part::cost).sum::<usize>() + size_of::<Self>();
-        Self { parts, through: page.through, newest: HashMap::new(), as_of, bytes }
+        let (newest, limits, read_at) = (HashMap::new(), None, 0);
+        Self { parts, through: page.through, newest, as_of, limits, read_at, bytes }
     }
 
     /// Returns whether history still has all events that are newer than the newest ones of the page, or the
-    /// page does not depend on them. `released` is the newest entry that the journal alone keeps.
-    pub(crate) fn is_current(&self, released: Sequence) -> bool {
-        self.newest.is_empty() || released <= self.as_of
+    /// page does not depend on them, and whether its limits are those of a reader that has waited since a time.
+    /// `released` is the newest entry that the journal alone keeps.
+    pub(crate) fn is_current(&self, released: Sequence, since: u64) -> bool {
+        (self.newest.is_empty() || released <= self.as_of)
+            && (self.limits.is_none() || since <= self.read_at + LIMITS_AGE_MAX)
     }
 
     /// The place up to which the page has everything.
@@ -157,8 +182,18 @@ impl Part {
 
 impl History {
     /// Makes a page of what the journal has read, since the history had an entry.
-    pub(crate) fn kept_page(&self, mut page: JournalPage, as_of: Sequence) -> KeptPage {
+    pub(crate) fn kept_page(
+        &self,
+        mut page: JournalPage,
+        as_of: Sequence,
+        PageTime { time, uptime, is_of_all }: PageTime,
+    ) -> KeptPage {
         let rules = self.topics.rules();
+        let is_limited = is_of_all && rules.is_limiting();
+        let limits = is_limited.then(|| {
+            let beyond = std::mem::take(&mut page.beyond);
+            PageLimits::new((&page.entries, beyond), rules, time)
+        });
         let mut newest = HashMap::new();
         for Newest { topic, event, .. } in page.newest.drain(..) {
             let is_alone = rules.limits(rules.find(topic.as_str())).latest_only;
@@ -167,7 +202,8 @@ impl History {
         let mut kept = KeptPage::new(page, self.epoch, as_of);
         let names = newest.keys().map(Topic::heap_bytes).sum::<usize>();
         kept.bytes += newest.capacity() * size_of::<(Topic, (Sequence, bool))>() + names;
-        kept.newest = newest;
+        kept.bytes += limits.as_ref().map_or(0, PageLimits::bytes);
+        (kept.newest, kept.limits, kept.read_at) = (newest, limits, uptime);
         kept
     }
 
@@ -198,14 +234,14 @@ impl History {
             if sequence > self.tail {
                 break;
             }
-            if let Some(has) = self.has_in_view(view, page, kept) {
+            if let Some(has) = self.has_in_view(view, page, kept, position.told_at) {
                 let kind = kept.block.kind(kept.index);
                 match kind {
                     Kind::Event | Kind::End => match has {
                         Has::Superseded { .. } => {}
-                        Has::Evicted(at) if at <= position.told_at => {}
-                        Has::Evicted(_) if entries > 0 => return KeptStop::Full,
-                        Has::Evicted(_) => return KeptStop::Gap,
+                        Has::Evicted { is_told: true } => {}
+                        Has::Evicted { .. } if entries > 0 => return KeptStop::Full,
+                        Has::Evicted { .. } => return KeptStop::Gap,
                         Has::Sent => {
                             let chunk = kept.block.chunk(kept.index).len();
                             if entries == max.entries || (bytes > 0 && bytes + chunk > max.bytes) {
@@ -245,7 +281,13 @@ impl History {
     /// How a view has an entry of a page; `None` if the entry is of no topic of the view, or the view's grant does
     /// not allow it. An event is sent if one of the view's topics has it, and is lost if none has it and one of them
     /// has evicted it.
-    fn has_in_view(&self, view: &Resolved, page: &KeptPage, kept: Kept<'_>) -> Option<Has> {
+    fn has_in_view(
+        &self,
+        view: &Resolved,
+        page: &KeptPage,
+        kept: Kept<'_>,
+        told_at: EvictionStamp,
+    ) -> Option<Has> {
         let topics = kept.topics.as_slice();
         let mut found: Option<Has> = None;
         for topic in topics {
@@ -258,7 +300,7 @@ impl History {
             };
             if is_selected {
                 let past = key.and_then(|key| self.topics.get(key)).map(TopicState::past);
-                let has = self.has_kept(topic, past, (page, kept), view.grant().is_none());
+                let has = self.has_kept(topic, past, (page, kept), (view, told_at));
                 found = Some(found.map_or(has, |others| has.with(others)));
             }
         }
@@ -269,14 +311,13 @@ impl History {
         found.filter(|_| is_allowed)
     }
 
-    /// How a topic has an entry of a page. If readers skip events, `may_skip` says whether this one, which is behind,
-    /// does: it must be allowed to read the newer event.
+    /// How a topic of a view has an entry of a page, for a reader that was told of gaps up to a stamp.
     fn has_kept(
         &self,
         topic: &Topic,
         past: Option<&Past>,
         (page, kept): (&KeptPage, Kept<'_>),
-        may_skip: bool,
+        (view, told_at): (&Resolved, EvictionStamp),
     ) -> Has {
         let kind = kept.block.kind(kept.index);
         // No rule is about the end of a topic's streams, which is no loss.
@@ -297,13 +338,36 @@ impl History {
         if kind != Kind::Event {
             return if is_evicted { Has::Superseded { is_kept: false } } else { Has::Sent };
         }
+        // A reader that skips an event because it is behind must be allowed to read the newer one.
+        let may_skip = view.grant().is_none();
         let newest = page.newest.get(topic).filter(|(_, is_alone)| *is_alone || may_skip);
         if let Some(&(newest, is_alone)) = newest
             && sequence < past.map_or(newest, |past| newest.max(past.newest_event))
         {
             return Has::Superseded { is_kept: !is_alone && !is_evicted };
         }
-        if is_evicted { Has::Evicted(evicted_at) } else { Has::Sent }
+        if is_evicted {
+            return Has::Evicted { is_told: evicted_at <= told_at };
+        }
+        // The topics of other views are counted, so that they know by themselves what is beyond their limits.
+        let limits = page.limits.as_ref().filter(|_| view.has_pattern());
+        match limits.and_then(|limits| limits.moment(topic, sequence)) {
+            Some(moment) => Has::Evicted { is_told: self.tellings.has_told(moment, told_at) },
+            None => Has::Sent,
+        }
+    }
+
+    /// Notes that a reader of a pattern is told of a gap now, perhaps on a page. It knows of all losses up to the stamp
+    /// that this returns.
+    pub(crate) fn note_telling(&mut self, time: Time, page: Option<&KeptPage>) -> EvictionStamp {
+        if self.keeps && self.topics.rules().is_limiting() {
+            self.topics.begin_eviction();
+            let since = page.and_then(|page| page.limits.as_ref()).map(PageLimits::since);
+            let through = self.tail.max(since.unwrap_or_default());
+            self.tellings.note(self.topics.stamp, through, time);
+            self.topics.finish_eviction();
+        }
+        self.topics.stamp
     }
 
     /// Notes an entry of a page that ended the streams of a view's only topic.

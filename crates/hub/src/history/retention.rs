@@ -111,6 +111,14 @@ impl Retention {
         TopicLimits { events_max, age_max, ..TopicLimits::default() }
     }
 
+    /// The rules, and after them one for the topics that none of them matches, if those have limits.
+    pub(crate) fn all_rules(&self) -> Vec<RetentionRule> {
+        let default = self.default_limits();
+        let all = TopicFilter::pattern("**").expect("it is a pattern");
+        let last = (default != TopicLimits::default()).then(|| RetentionRule::new(all, default));
+        self.rules.iter().cloned().chain(last).collect()
+    }
+
     /// The age after which no topic holds an event any more, in milliseconds; the largest number if some topic has no
     /// such age.
     pub(crate) fn every_age_millis(&self) -> u64 {

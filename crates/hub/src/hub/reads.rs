@@ -23,8 +23,8 @@ pub(super) use self::source::Source;
 use super::locating::Locating;
 use super::ticket::{Ticket, Wait, call_all};
 use crate::cursor::Sequence;
-use crate::history::{KeptPage, Uncounted};
-use crate::journal::JournalError;
+use crate::history::{KeptPage, PageTime, Uncounted};
+use crate::journal::{JournalError, TopicSet};
 use crate::time::Time;
 
 /// The journal's reads for one hub.
@@ -86,7 +86,8 @@ impl Reads {
         mut waiting: Waiting<'_>,
     ) -> Option<Arc<KeptPage>> {
         let mut state = self.state.lock();
-        let found = state.pages.find(&place, released);
+        let since = waiting.ticket.as_ref().map_or(waiting.now, |ticket| ticket.since());
+        let found = state.pages.find(&place, released, since);
         let is_asked = if found.is_some() {
             *waiting.ticket = None;
             false
@@ -263,7 +264,9 @@ impl Reads {
         match (queued.job, answer) {
             (Job::Page(place), Answer::Page(page, as_of)) => {
                 let page = source.check(place.1, page);
-                let page = Arc::new(source.history.read().kept_page(page, as_of));
+                let is_of_all = place.0 == TopicSet::All;
+                let now = PageTime { time: source.time, uptime: source.uptime, is_of_all };
+                let page = Arc::new(source.history.read().kept_page(page, as_of, now));
                 let limits = (self.bytes_max, source.uptime);
                 let line = self.state.lock().pages.keep(place, page, limits);
                 call_all(line.iter().filter_map(Weak::upgrade));

@@ -17,7 +17,7 @@ impl Hub {
     pub fn limit_topics(&self, retention: &Retention) {
         let Inner { journal, clock, reads, .. } = &*self.inner;
         self.inner.every_age_max.store(retention.every_age_millis(), Ordering::Release);
-        journal.retain(&retention.rules);
+        journal.retain(&retention.all_rules());
         let (time, uptime) = (clock.time(), clock.uptime() as i64);
         let appended_at = |at: Time| uptime - time.unix_millis() as i64 + at.unix_millis() as i64;
         let change = self.write().begin_rule_change(retention, appended_at);

@@ -58,13 +58,16 @@ pub struct JournalPage {
     /// The newest events of those topics of the entries whose rule is about the newest event alone, as far as
     /// the hub has been fed: earlier ones on the page are superseded.
     pub newest: Vec<Newest>,
+    /// On a page of all topics, the newest events beyond limits of those topics of the entries that have a limit on
+    /// events or bytes, where there is one on the page: earlier ones are beyond them as well.
+    pub beyond: Vec<Beyond>,
 }
 
 impl JournalPage {
     /// A page without losses, in which nothing is superseded.
     #[must_use]
     pub fn new(entries: Vec<Entry>, through: Sequence) -> Self {
-        Self { entries, through, lost: Vec::new(), newest: Vec::new() }
+        Self { entries, through, lost: Vec::new(), newest: Vec::new(), beyond: Vec::new() }
     }
 }
 
@@ -83,6 +86,27 @@ impl Newest {
     #[must_use]
     pub fn new(topic: Topic, event: Sequence) -> Self {
         Self { topic, event }
+    }
+}
+
+/// The newest event of a topic that is beyond one of its limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Beyond {
+    /// The topic.
+    pub topic: Topic,
+    /// Its newest event beyond the limit.
+    pub event: Sequence,
+    /// The entry by whose commit the event came to be beyond the limit. A later entry of the topic makes readers that
+    /// were told of the loss in between be told again.
+    pub since: Sequence,
+}
+
+impl Beyond {
+    /// The newest event of a topic beyond one of its limits, and the entry by which it came to be so.
+    #[must_use]
+    pub fn new(topic: Topic, event: Sequence, since: Sequence) -> Self {
+        Self { topic, event, since }
     }
 }
 

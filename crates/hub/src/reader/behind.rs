@@ -24,6 +24,14 @@ impl ReaderState {
         false
     }
 
+    /// The stamp of a reader that is told of a gap now, perhaps on a page, or asks for nothing that is lost by now.
+    pub(super) fn told_now(&self, hub: &Hub, page: Option<&KeptPage>) -> EvictionStamp {
+        match self.resolved.has_pattern() {
+            true => hub.write().note_telling(hub.time(), page),
+            false => hub.read().stamp(),
+        }
+    }
+
     /// When the reader began to wait for the journal.
     fn waits_since(&self, hub: &Hub) -> u64 {
         let ticket = self.unsettled.as_ref().and_then(|unsettled| unsettled.ticket.as_ref());
@@ -50,7 +58,7 @@ impl ReaderState {
                 let is_counted = self.is_counted(hub, wait);
                 if is_counted {
                     // Events beyond a limit are not among those asked for.
-                    self.told_at = hub.read().stamp();
+                    self.told_at = self.told_now(hub, None);
                     self.set_asked(None);
                 }
                 return is_counted;
@@ -69,7 +77,7 @@ impl ReaderState {
                 let id = Gap::asked(locating.id()).into();
                 hub.note_oldest();
                 *after = Sequence::ZERO;
-                self.told_at = hub.read().stamp();
+                self.told_at = self.told_now(hub, None);
                 self.set_asked(Some(Asked::Lost(id)));
             }
         }
@@ -150,14 +158,13 @@ impl ReaderState {
         let visit = |kept: Kept<'_>| visit(Seen::Kept(kept));
         let history = hub.read();
         let stop = history.read_kept(&page, &self.resolved, &mut position, max, visit);
-        let stamp = history.stamp();
         drop(history);
         (*after, self.ends) = (position.after, position.ends);
         match stop {
             KeptStop::Gap => {
                 let before = Cursor { epoch: hub.epoch(), sequence: *after };
                 self.set_asked(Some(Asked::Lost(before.to_string().into())));
-                self.told_at = stamp;
+                self.told_at = self.told_now(hub, Some(&page));
                 self.pass_kept(hub, after, (max, wait))
             }
             KeptStop::Full => Read::Full,

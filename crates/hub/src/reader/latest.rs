@@ -70,7 +70,7 @@ impl Reader {
         let rewound = self.rewind_on(rewind, wait);
         if rewound == Rewound::Done {
             // The journal may have counted the topics meanwhile.
-            let stamp = self.hub.read().stamp();
+            let stamp = self.state().told_now(&self.hub, None);
             self.state.as_mut().expect(WHOLE).told_at = stamp;
         }
         rewound

@@ -135,9 +135,9 @@ impl Expectation {
     }
 
     /// Returns whether the reader may be sent an event that is beyond a limit, because it was counted within it
-    /// shortly before it began to wait, or because the topics of patterns are not counted.
+    /// shortly before it began to wait.
     fn may_be_held(&self, event: &Known) -> bool {
-        event.beyond_at.is_some_and(|at| !self.is_exact() || self.polled_at[0] <= at + COUNTED)
+        event.beyond_at.is_some_and(|at| self.polled_at[0] <= at + COUNTED)
     }
 
     /// Notes what a gap that is told now stands for.
@@ -205,6 +205,8 @@ impl Expectation {
         assert!(sequence > self.after, "{sequence} doubled or out of order, after {}", self.after);
         let event = &reference.events[&sequence];
         assert!(self.wants(event), "{sequence} misdelivered");
+        let is_within = event.beyond_at.is_none() || self.is_held(event) || self.may_be_held(event);
+        assert!(is_within, "{sequence} is beyond a limit: {event:?} {self:?}");
         assert_eq!((id, data), (&*event.id, &*event.data), "{sequence} differs");
         for (skipped, event) in reference.events.range(self.after + 1..sequence) {
             let may_skip = self.may_miss(event)

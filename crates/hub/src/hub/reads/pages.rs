@@ -66,18 +66,19 @@ impl Pages {
     }
 
     /// The page that continues after a place, if it has been read. `released` is the newest entry that the
-    /// journal alone keeps.
+    /// journal alone keeps, and `since` is when the reader began to wait.
     pub(super) fn find(
         &mut self,
         (topics, after): &Place,
         released: Sequence,
+        since: u64,
     ) -> Option<Arc<KeptPage>> {
         let (from, page) = self.pages.get_mut(topics)?.range_mut(..=*after).next_back()?;
         let Page::Read(read) = page else { return None };
         if read.page.through() <= *after {
             return None;
         }
-        if !read.page.is_current(released) {
+        if !read.page.is_current(released, since) {
             let outdated = (topics.clone(), *from);
             self.forget(&outdated);
             return None;

@@ -5,13 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::damage::Damage;
 use super::dropped::Dropped;
 use super::head::Head;
 use super::segment::Segment;
 use super::storage::{Failure, Storage, StorageFile};
+use super::totals::Totals;
 use crate::cursor::Sequence;
 use crate::history::RetentionRule;
 
@@ -25,6 +26,8 @@ pub(super) struct Catalog {
     rules: RwLock<Arc<[RetentionRule]>>,
     /// The newest removed records of topics.
     dropped: Mutex<Arc<Dropped>>,
+    /// Upper bounds of the numbers and sizes of topics' records.
+    totals: Mutex<Totals>,
     /// Held while files are removed or replaced.
     changing: Mutex<()>,
     /// How often segments were replaced.
@@ -53,6 +56,7 @@ impl Catalog {
             damage: Mutex::new(damage),
             rules: RwLock::default(),
             dropped: Mutex::new(Arc::new(dropped)),
+            totals: Mutex::default(),
             changing: Mutex::default(),
             replaced: AtomicU64::new(0),
             tail: AtomicU64::new(tail.get()),
@@ -66,6 +70,10 @@ impl Catalog {
     /// Sets the rules of topics.
     pub(super) fn set_rules(&self, rules: &[RetentionRule]) {
         *self.rules.write() = rules.into();
+    }
+
+    pub(super) fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock()
     }
 
     pub(super) fn tail(&self) -> Sequence {

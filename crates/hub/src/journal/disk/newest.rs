@@ -53,7 +53,7 @@ fn wanted<'a>(rules: &[RetentionRule], entries: &'a [Entry]) -> Vec<&'a Topic> {
 }
 
 /// Finds the newest event of a topic in a segment, up to a place.
-fn newest_event(
+pub(super) fn newest_event(
     catalog: &Catalog,
     segment: &Segment,
     file: &Arc<dyn StorageFile>,
@@ -131,7 +131,7 @@ fn find_beyond(
 
 /// The size of a record as a limit counts it: at least what the history counts for the event, and as much more
 /// as its place in the file, its idempotency key and its hops take.
-fn size_of_record(record: &Located) -> usize {
+pub(super) fn size_of_record(record: &Located) -> usize {
     /// The history counts 64 bytes for an event beside its text, and a record has at least 18.
     const MORE: u64 = 64 - 18;
     usize::try_from(record.end - record.at + MORE).unwrap_or(usize::MAX)
@@ -162,7 +162,7 @@ fn count_before(
     Ok(low)
 }
 
-fn locate(
+pub(super) fn locate(
     catalog: &Catalog,
     segment: &Segment,
     file: &Arc<dyn StorageFile>,
@@ -175,7 +175,7 @@ fn locate(
 }
 
 /// Reads a record; `None` if it is damaged, or of an unknown kind.
-fn read(
+pub(super) fn read(
     segment: &Segment,
     file: &Arc<dyn StorageFile>,
     record: &Located,

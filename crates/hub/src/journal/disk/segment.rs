@@ -180,6 +180,19 @@ impl Segment {
         Ok(())
     }
 
+    /// Returns the number of the first record after a sequence.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::locate`].
+    pub(super) fn position_after(
+        &self,
+        file: &dyn StorageFile,
+        after: Sequence,
+    ) -> io::Result<u32> {
+        self.index(file).position_after(after)
+    }
+
     /// Returns the commit times of the first and the last record; `None` if there is no record.
     pub(super) fn times(&self) -> Option<(Time, Time)> {
         match &*self.state.read() {
