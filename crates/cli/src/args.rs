@@ -81,7 +81,7 @@ pub(crate) struct ManArgs {
 /// Hides the options of journals from the help of `demo`, which has none but memory.
 fn hide_data(arg: clap::Arg) -> clap::Arg {
     let id = arg.get_id().as_str();
-    let is_of_journal = ["data", "memory_bytes"].contains(&id) || id.starts_with("nats");
+    let is_of_journal = ["data", "memory_bytes", "node"].contains(&id) || id.starts_with("nats");
     arg.hide(is_of_journal)
 }
 
@@ -177,7 +177,7 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     /// The flags that settings have, without their dashes, and the texts given with each.
-    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 37] {
+    pub(crate) fn flags(&self) -> [(&'static str, Vec<String>); 38] {
         let one = |text: &Option<String>| text.iter().cloned().collect();
         let path =
             |path: &Option<PathBuf>| path.iter().map(|it| it.display().to_string()).collect();
@@ -193,6 +193,7 @@ impl ServeArgs {
             ("memory", switch(self.data.memory)),
             ("history-bytes", one(&self.data.history_bytes)),
             ("memory-bytes", one(&self.data.memory_bytes)),
+            ("node", one(&self.nats.node)),
             ("nats", self.nats.nats.clone()),
             ("nats-creds", path(&self.nats.nats_creds)),
             ("nats-ca", path(&self.nats.nats_ca)),

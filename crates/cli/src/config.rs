@@ -7,6 +7,7 @@ mod bench;
 mod file;
 mod journal;
 mod nats;
+mod node;
 mod password;
 mod retain;
 mod section;
@@ -25,7 +26,9 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use tidings_hub::HubConfig;
-use tidings_server::{HostName, Hosts, Network, Origin, Origins, Others, ServerConfig, TlsConfig};
+use tidings_server::{
+    HostName, Hosts, Network, NodeName, Origin, Origins, Others, ServerConfig, TlsConfig,
+};
 use tracing::level_filters::LevelFilter;
 
 use self::file::ConfigFile;
@@ -230,6 +233,10 @@ impl ServeChecker<'_> {
         let mut server = ServerConfig::default();
         server.listen = self.all("listen", addresses).into_iter().flatten().collect();
         let is_exposed = self.is_exposed(&server.listen);
+        server.node = node::default();
+        self.set(&mut server.node, "node", |text| {
+            NodeName::new(text).map_err(|error| error.to_string())
+        });
         let tls = self.tls(&mut server);
         let journal = self.journal(&mut hub.retention.bytes_max);
         self.set(&mut hub.retention.topic_events_max, "history_events", |text| {

@@ -13,7 +13,12 @@ pub(crate) mod routes;
 use http::request::Parts;
 
 use self::assets::asset;
-use self::native::{publish, publish_many, stop, stream, streams, subscribers, topics};
+#[cfg(feature = "nats")]
+pub(crate) use self::native::gather::{Question, answer};
+#[cfg(feature = "nats")]
+pub(crate) use self::native::nodes::node_state;
+pub(crate) use self::native::subscribers::close_within;
+use self::native::{gather, nodes, publish, publish_many, stop, stream, streams, subscribers};
 use self::routes::Route;
 use crate::context::Context;
 use crate::http::answer::Answer;
@@ -26,16 +31,20 @@ pub(crate) async fn read(
     request: &Request<'_>,
     route: Route<'_>,
 ) -> Result<Answer, Problem> {
+    let named = |answer: Answer| answer.named(&context.config.node);
     match route {
         Route::Topic(path) => stream::topic(context, request, path).await,
         Route::Events => stream::events(context, request).await,
-        Route::Topics => topics::list(context, request).await.map(Answer::from),
+        Route::Topics => gather::topics(context, request).await.map(Answer::from).map(named),
         Route::Streams => streams::list(context, request).map(Answer::from),
         Route::StopStream => stop::stopped(context, request).await.map(Answer::from),
         Route::Health => ops::health(context, request).map(Answer::from),
         Route::Ready => ops::ready(context, request).map(Answer::from),
-        Route::Metrics => ops::metrics(context, request).map(Answer::from),
-        Route::Subscribers => subscribers::list(context, request).await.map(Answer::from),
+        Route::Metrics => ops::metrics(context, request).map(Answer::from).map(named),
+        Route::Subscribers => {
+            gather::subscribers(context, request).await.map(Answer::from).map(named)
+        }
+        Route::Nodes => nodes::list(context, request).map(Answer::from).map(named),
         Route::Asset(name) => page(request.head, name),
         Route::OpenApi => page(request.head, "openapi.json"),
         Route::Server | Route::Index => Err(request.method_not_allowed(route.methods())),

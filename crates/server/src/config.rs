@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::auth::config::{AuthConfig, TopicRule};
 use crate::http::authority::{HostName, Origin};
+use crate::node::NodeName;
 use crate::proxies::Network;
 use crate::tls::TlsConfig;
 
@@ -15,6 +16,8 @@ use crate::tls::TlsConfig;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
+    /// The name of this hub among others: by default, one that is made up.
+    pub node: NodeName,
     /// The addresses to listen on; port 0 takes a free port. By default 127.0.0.1:4000.
     pub listen: Vec<SocketAddr>,
     /// TLS on these addresses; `None`, the default, is clear text.
@@ -85,6 +88,7 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
+            node: NodeName::default(),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 4000))],
             tls: None,
             hosts: Hosts::default(),

@@ -1,11 +1,14 @@
 //! The state that every connection and every handler shares.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_hub::{Hub, Now};
 use tokio::sync::watch;
 
+#[cfg(feature = "nats")]
+use crate::cluster::Cluster;
 use crate::config::{ServerConfig, TimeSource};
 use crate::engine::Engine;
 use crate::engine::streams::Streams;
@@ -38,6 +41,11 @@ pub(crate) struct Context {
     pub(crate) usage: Arc<Usage>,
     /// The hub's journal, unless it is in memory.
     pub(crate) journal: Option<ServedJournal>,
+    /// The other hubs of the journal, if it has others.
+    #[cfg(feature = "nats")]
+    pub(crate) cluster: Option<Arc<Cluster>>,
+    /// The addresses that the server listens on.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// Whether there is no journal yet, so that nobody is served: the hub is a stand-in.
     pub(crate) is_opening: bool,
     phase: watch::Receiver<Phase>,
@@ -54,6 +62,7 @@ impl Context {
         let streams = Streams::new(config.streams_max);
         let stalls = Arc::default();
         let mut metrics = Metrics::new(&hub, &streams, &engine, (&stalls, control.bodies()));
+        metrics.add_node(&config.node);
         metrics.add_key_sets(control.key_sets());
         let handshakes = Arc::new(Handshakes::new(config.handshakes_max));
         if config.tls.is_some() {
@@ -73,6 +82,9 @@ impl Context {
             handshakes,
             usage: Arc::default(),
             journal,
+            #[cfg(feature = "nats")]
+            cluster: None,
+            addresses: Vec::new(),
             is_opening: false,
             phase,
         }
@@ -81,6 +93,10 @@ impl Context {
     /// Adds the hub's journal, for health and metrics.
     pub(crate) fn add_journal(&mut self, journal: ServedJournal) {
         self.metrics.add_journal(journal.clone());
+        #[cfg(feature = "nats")]
+        if let ServedJournal::Nats(journal) = &journal {
+            self.cluster = Some(Arc::new(Cluster::new(journal.clone(), &self.hub)));
+        }
         self.journal = Some(journal);
     }
 

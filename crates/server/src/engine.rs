@@ -8,6 +8,7 @@
 //!
 //! The logic of a shard is in [`shard`], without threads and clocks; [`thread`] runs it.
 
+pub(crate) mod ended_within;
 pub(crate) mod failure;
 mod gathered;
 mod lists;

@@ -9,6 +9,7 @@ use tidings_hub::journal::disk::Damage;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
 #[cfg(feature = "nats")]
 use crate::nats::NatsJournal;
@@ -22,6 +23,16 @@ pub enum ServedJournal {
     /// One that several hubs share.
     #[cfg(feature = "nats")]
     Nats(NatsJournal),
+}
+
+/// How far a hub has read what others have committed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lag {
+    /// The newest message that was read.
+    pub(crate) read: u64,
+    /// The number of events that were not read yet.
+    pub(crate) events: u64,
+    pub(crate) time: Duration,
 }
 
 impl ServedJournal {
@@ -45,6 +56,32 @@ impl ServedJournal {
             Self::Disk(_) => false,
             #[cfg(feature = "nats")]
             Self::Nats(journal) => journal.stats().is_behind(),
+        }
+    }
+
+    /// Returns whether other hubs read what is committed to it.
+    pub(crate) fn has_others(&self) -> bool {
+        self.on_disk().is_none()
+    }
+
+    /// The ends of streams that hubs have committed since the last call.
+    pub(crate) fn take_ended(&self) -> Vec<EndedWithin> {
+        match self {
+            Self::Disk(_) => Vec::new(),
+            #[cfg(feature = "nats")]
+            Self::Nats(journal) => journal.take_ended(),
+        }
+    }
+
+    /// How far the hub has read what other hubs have committed; `None` if there are no others.
+    pub(crate) fn lag(&self) -> Option<Lag> {
+        match self {
+            Self::Disk(_) => None,
+            #[cfg(feature = "nats")]
+            Self::Nats(journal) => {
+                let stats = journal.stats();
+                Some(Lag { read: stats.read, events: stats.lag_events, time: stats.lag })
+            }
         }
     }
 

@@ -20,6 +20,8 @@
 mod api;
 mod auth;
 mod budget;
+#[cfg(feature = "nats")]
+mod cluster;
 mod config;
 mod context;
 mod engine;
@@ -31,7 +33,10 @@ mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
 mod net;
+mod node;
 mod paged_slab;
+#[cfg(feature = "nats")]
+mod peers;
 mod phase;
 mod pins;
 mod proxies;
@@ -61,6 +66,7 @@ pub use crate::http::respond::accept_events;
 pub use crate::journal::ServedJournal;
 pub use crate::live::Control;
 pub use crate::net::bound::{BindError, Listeners};
+pub use crate::node::{InvalidNodeName, NodeName};
 pub use crate::proxies::{InvalidNetwork, Network};
 pub use crate::server::Server;
 pub use crate::tls::{InvalidTls, TlsConfig, TlsIdentity};

@@ -34,6 +34,7 @@ use crate::http::request::MetricsFormat;
 use crate::journal::ServedJournal;
 use crate::net::handshakes::Handshakes;
 use crate::net::stalls::Stalls;
+use crate::node::NodeName;
 
 /// How the names of the hub's and the server's metrics begin.
 const PREFIX: &str = "tidings";
@@ -91,6 +92,13 @@ impl Metrics {
 
     pub(crate) fn handshake_failed(&self) {
         self.handshakes_failed.inc();
+    }
+
+    /// Adds the name of the hub.
+    pub(crate) fn add_node(&mut self, node: &NodeName) {
+        let registry = self.registry.sub_registry_with_prefix(PREFIX);
+        let info = Info::new(vec![("node", node.to_string())]);
+        registry.register("node", "The hub's name among others", info);
     }
 
     /// Adds the numbers of TLS handshakes.

@@ -10,6 +10,7 @@
 //! reader ever costs a consumer.
 
 mod api;
+pub(crate) mod bus;
 mod config;
 mod consumer;
 mod follower;
@@ -38,11 +39,13 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use self::api::Api;
+use self::bus::Bus;
 pub use self::config::NatsConfig;
-use self::revoked::{Revoked, WatchedFeed};
+use self::revoked::{Ended, Revoked, WatchedFeed};
 pub use self::status::NatsStats;
 use self::status::Status;
 use self::stream::{NotOpened, Stream};
+use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
 
 /// A journal whose entries are in a stream of NATS JetStream, which other hubs have as well. Clones share it.
@@ -59,6 +62,7 @@ struct Shared {
     open: Mutex<Option<Open>>,
     status: Arc<Status>,
     revoked: Revoked,
+    ended: Ended,
     /// True once the log has stopped.
     stopped: watch::Sender<bool>,
 }
@@ -86,8 +90,8 @@ impl NatsJournal {
     }
 
     fn after(config: NatsConfig, after: Option<u64>) -> Self {
-        let (open, status, revoked, stopped) = Default::default();
-        Self(Arc::new(Shared { config, after, open, status, revoked, stopped }))
+        let (open, status, revoked, ended, stopped) = Default::default();
+        Self(Arc::new(Shared { config, after, open, status, revoked, ended, stopped }))
     }
 
     /// A journal of the same stream, to be opened after the past of this one has changed.
@@ -119,16 +123,47 @@ impl NatsJournal {
         std::mem::take(&mut *self.0.revoked.lock())
     }
 
+    /// The bus on which hubs tell and ask each other; `None` before the journal is open.
+    pub(crate) fn bus(&self) -> Option<Bus> {
+        Bus::new(&self.0.open.lock().as_ref()?.api, self.0.config.subject())
+    }
+
+    /// The number by which this hub's messages are known; zero before the journal is open.
+    pub(crate) fn writer(&self) -> u64 {
+        self.log().map_or(0, |log| log.writer())
+    }
+
+    /// Notes a message that another hub has read.
+    pub(crate) fn note_newest(&self, message: u64) {
+        self.0.status.note_newest(message);
+    }
+
+    /// Tells that producers have left whose hubs are gone.
+    pub(crate) fn leave_streams(&self, is_gone: impl Fn(u64) -> bool) {
+        if let Some(log) = self.log() {
+            log.leave_streams(is_gone, Now::read());
+        }
+    }
+
+    /// Takes the ends of streams that hubs have committed since the last call.
+    pub(crate) fn take_ended(&self) -> Vec<EndedWithin> {
+        std::mem::take(&mut *self.0.ended.lock())
+    }
+
     /// The state of the journal.
     #[must_use]
     pub fn stats(&self) -> NatsStats {
         let status = &self.0.status;
         let log = self.log();
         let read = log.as_ref().map_or(0, SharedLog::through);
+        let newest = status.newest.load(Ordering::Relaxed).max(read);
+        let (messages, events) = log.as_ref().map_or((1, 1), SharedLog::counts);
         NatsStats {
             is_away: status.is_away.load(Ordering::Relaxed),
-            newest: status.newest.load(Ordering::Relaxed).max(read),
+            newest,
             read,
+            lag_events: (newest - read).saturating_mul(events).div_ceil(messages.max(1)),
+            lag: status.lag(read, Now::read().instant),
             sent: status.sent.load(Ordering::Relaxed),
             consumers: status.consumers.load(Ordering::Relaxed),
             passed_over: log.as_ref().map_or(0, SharedLog::passed_over),
@@ -237,8 +272,8 @@ impl Journal for NatsJournal {
     fn follow(&self, _after: Sequence) -> Box<dyn Feed> {
         match self.log() {
             Some(log) => {
-                let revoked = Arc::clone(&self.0.revoked);
-                Box::new(WatchedFeed { feed: log.follow(), revoked })
+                let (revoked, ended) = (Arc::clone(&self.0.revoked), Arc::clone(&self.0.ended));
+                Box::new(WatchedFeed { feed: log.follow(), revoked, ended })
             }
             None => {
                 let log = SharedLog::new(SharedConfig::new(0, 0, (0, 0)));

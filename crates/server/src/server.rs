@@ -15,12 +15,14 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio::{pin, select};
 use tracing::{error, info};
 
+use crate::api::close_within;
 use crate::api::extra::ExtraRoutes;
 use crate::auth::access::is_closed;
 use crate::auth::key_set::KeySet;
 use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
 use crate::engine::Engine;
+use crate::engine::ended_within::EndedWithin;
 use crate::journal::{JournalWatch, ServedJournal};
 use crate::live::Control;
 use crate::net::bound::{BindError, Listeners};
@@ -169,8 +171,11 @@ impl Server {
             for (subject, moment) in journal.take_revoked() {
                 context.control.revocations().revoke(&subject, moment);
             }
+            // There are no streams yet that they could end.
+            drop(journal.take_ended());
             context.add_journal(journal);
         }
+        context.addresses = self.listeners.addresses.clone();
         let router = Arc::new(Router::new(context, extra));
         let mut tasks = JoinSet::new();
         for (listener, door) in self.listeners.open {
@@ -183,12 +188,16 @@ impl Server {
         }
         clock.spawn(watch_stalls(Arc::clone(&router)));
         clock.spawn(watch_reloads(Arc::clone(&router)));
+        #[cfg(feature = "nats")]
+        clock.spawn(crate::peers::keep(Arc::clone(&router)));
         clock.spawn(keep_key_sets(router.context.control.key_sets()));
         let failed = select! {
             () = shutdown => None,
             failed = engine.failure().failed() => Some(failed),
         };
         end(&router.context, &phase, tasks).await;
+        #[cfg(feature = "nats")]
+        crate::peers::leave(&router.context).await;
         match failed {
             Some(failed) => Err(io::Error::other(failed)),
             None => Ok(()),
@@ -265,6 +274,10 @@ fn revoke(context: &Context) {
         context.control.revocations().revoke(&subject, moment);
         context.engine.close_subject(&subject);
         context.streams.close_bodies(&subject);
+    }
+    let ended = context.journal.as_ref().map(ServedJournal::take_ended).unwrap_or_default();
+    for EndedWithin { subject, patterns } in ended {
+        close_within(context, &subject, &patterns);
     }
 }
 

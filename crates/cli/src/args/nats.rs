@@ -7,6 +7,10 @@ use clap::Args;
 /// The stream of NATS JetStream, as written.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NatsArgs {
+    /// Name of this hub among those of the stream, in lists and metrics [default: the machine's name, and letters at random].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+
     /// Server of NATS, such as nats://a:4222 or tls://a:4222: hubs of one stream have the same events.
     /// Each keeps them in memory, bounded by --history-bytes; may be repeated, or a list with commas.
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["data", "memory", "memory_bytes"])]

@@ -89,6 +89,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Default::Words("10GiB, or what the disk has; in memory, 256MiB"),
     ),
     text("memory_bytes", "memory-bytes", Default::Words("256MiB")),
+    text("node", "node", Default::Words("the machine's name, and letters at random")),
     setting("nats.servers", "nats", Kind::List, NONE, Change::Restart),
     text("nats.creds", "nats-creds", NONE),
     text("nats.ca", "nats-ca", Default::Words("those of the system")),

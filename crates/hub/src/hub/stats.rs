@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::cursor::Sequence;
+use crate::cursor::{Cursor, Sequence};
 use crate::filter::TopicFilter;
 use crate::hub::Hub;
 use crate::topic::Topic;
@@ -46,6 +46,12 @@ pub struct TopicInfo {
 }
 
 impl Hub {
+    /// The place of the newest entry.
+    #[must_use]
+    pub fn newest(&self) -> Cursor {
+        Cursor { epoch: self.epoch(), sequence: self.read().tail() }
+    }
+
     /// Returns the hub's statistics.
     #[must_use]
     pub fn stats(&self) -> HubStats {

@@ -1,6 +1,7 @@
 //! The native HTTP API: text to calls of the hub, and back.
 
 mod event_parts;
+pub(super) mod gather;
 mod ingest;
 mod json_array;
 mod json_event;
@@ -10,6 +11,7 @@ mod json_text;
 mod lines;
 mod marks;
 mod ndjson;
+pub(super) mod nodes;
 mod open_streams;
 mod page;
 mod paging;

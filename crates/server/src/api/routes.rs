@@ -12,6 +12,7 @@ pub(crate) enum Route<'a> {
     Streams,
     StopStream,
     Subscribers,
+    Nodes,
     Health,
     Ready,
     Metrics,
@@ -31,6 +32,7 @@ impl<'a> Route<'a> {
             "/streams" => Self::Streams,
             "/streams/stop" => Self::StopStream,
             "/subscribers" => Self::Subscribers,
+            "/nodes" => Self::Nodes,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
@@ -75,7 +77,7 @@ impl<'a> Route<'a> {
     /// Returns whether even reading it is a matter of managing the server. Pages of any origin may be
     /// allowed to read topics, but never the addresses of subscribers.
     pub(crate) fn is_for_managers(self) -> bool {
-        self == Self::Subscribers
+        matches!(self, Self::Subscribers | Self::Nodes)
     }
 
     /// The methods of the route, as the header `Allow` lists them.

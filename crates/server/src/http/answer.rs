@@ -1,7 +1,7 @@
 //! The answers that handlers give.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tidings_hub::engine::EmitterParts;
 use tidings_hub::{Start, StreamRequest, View};
 
@@ -10,6 +10,7 @@ use crate::engine::subject::Subject;
 use crate::http::pieces::AnswerPieces;
 use crate::http::problem::Problem;
 use crate::http::response::{allowed, no_content};
+use crate::node::NodeName;
 
 /// The answer of a handler.
 #[derive(Debug)]
@@ -29,6 +30,22 @@ impl Answer {
     #[must_use]
     pub fn no_content() -> Self {
         Self::Response(no_content())
+    }
+
+    /// Names the hub that answers.
+    #[must_use]
+    pub(crate) fn named(mut self, node: &NodeName) -> Self {
+        const NODE: HeaderName = HeaderName::from_static("tidings-node");
+        if let Ok(value) = HeaderValue::try_from(node.as_str()) {
+            match &mut self {
+                Self::Response(response) | Self::Text(response) => {
+                    response.headers_mut().insert(NODE, value);
+                }
+                Self::Pieces(response) => drop(response.headers_mut().insert(NODE, value)),
+                Self::Stream(_) => {}
+            }
+        }
+        self
     }
 
     /// The answer to OPTIONS on a path that has these methods, as the header `Allow` lists them.

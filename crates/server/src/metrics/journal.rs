@@ -58,11 +58,14 @@ impl Collector for StreamNumbers {
         let Self(journal) = self;
         let stats = journal.stats();
         let failed = i64::from(journal.stopped().is_some());
+        let (events, milliseconds) = (stats.lag_events as i64, stats.lag.as_millis() as i64);
         let gauges = [
             ("journal_failed", "Whether the journal has stopped writing", failed),
             ("stream_away", "Whether NATS does not answer", i64::from(stats.is_away)),
             ("stream_newest", "Newest message of the stream that is known", stats.newest as i64),
             ("stream_read", "Newest message of the stream that was read", stats.read as i64),
+            ("stream_lag_events", "Events of the stream not read yet, estimated", events),
+            ("stream_lag_milliseconds", "How late the hub reads the stream", milliseconds),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);

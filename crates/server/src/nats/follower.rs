@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use serde_json::json;
-use tidings_hub::Time;
 use tidings_hub::journal::shared::{SharedLog, Stopped, Stored};
+use tidings_hub::{Now, Time};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -145,6 +145,7 @@ async fn read(log: &SharedLog, api: &Api, mut messages: Subscriber, status: &Sta
         if log.read(stored).is_err() {
             return Ended::Stopped;
         }
+        status.note_read(place.stream, place.time, Now::read());
     }
 }
 

@@ -7,16 +7,21 @@ use parking_lot::Mutex;
 use tidings_hub::journal::{Content, Entry, Feed, JournalError, Lost};
 use tidings_hub::{Sequence, Time};
 
+use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
 
 /// Revocations that the server has not taken yet. Each is an entry of the stream, of a topic that stands for
 /// the subject, so there are no more of them than the stream holds.
 pub(super) type Revoked = Arc<Mutex<Vec<(Subject, Time)>>>;
 
+/// Ends of some of a subject's streams that the server has not taken yet.
+pub(super) type Ended = Arc<Mutex<Vec<EndedWithin>>>;
+
 /// A feed that notes the revocations among its entries.
 pub(super) struct WatchedFeed {
     pub(super) feed: Box<dyn Feed>,
     pub(super) revoked: Revoked,
+    pub(super) ended: Ended,
 }
 
 impl Feed for WatchedFeed {
@@ -28,10 +33,14 @@ impl Feed for WatchedFeed {
         let before = entries.len();
         let polled = self.feed.poll_next(cx, entries);
         for entry in &entries[before..] {
-            if let Content::Close = entry.content
-                && let Some(subject) = entry.topics.as_slice().first().and_then(Subject::of_ends)
-            {
+            let (Content::Close, Some(topic)) = (&entry.content, entry.topics.as_slice().first())
+            else {
+                continue;
+            };
+            if let Some(subject) = Subject::of_ends(topic) {
                 self.revoked.lock().push((subject, entry.time));
+            } else if let Some(end) = EndedWithin::of_topic(topic) {
+                self.ended.lock().push(end);
             }
         }
         polled

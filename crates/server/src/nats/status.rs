@@ -1,6 +1,10 @@
 //! Numbers of the journal on NATS.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tidings_hub::{Now, Time};
 
 /// Numbers for operators.
 #[derive(Debug, Default)]
@@ -9,10 +13,39 @@ pub(super) struct Status {
     /// The newest message of the stream, as it was last heard of.
     pub(super) newest: AtomicU64,
     pub(super) consumers: AtomicU64,
+    /// The latest message that was read.
+    read: Mutex<Option<Read>>,
     pub(super) sent: AtomicU64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    place: u64,
+    /// How long after it was stored.
+    delay: Duration,
+    at: Instant,
+}
+
 impl Status {
+    /// Notes that a message was read, which the stream has since a time.
+    pub(super) fn note_read(&self, place: u64, stored: Time, now: Now) {
+        let delay = now.time.unix_millis().saturating_sub(stored.unix_millis());
+        let delay = Duration::from_millis(delay);
+        *self.read.lock() = Some(Read { place, delay, at: now.instant });
+    }
+
+    /// How late the hub reads: nothing if it has read the newest message that is known.
+    pub(super) fn lag(&self, read: u64, now: Instant) -> Duration {
+        let latest = *self.read.lock();
+        match latest {
+            Some(latest) if latest.place < self.newest.load(Ordering::Relaxed) => {
+                latest.delay + now.saturating_duration_since(latest.at)
+            }
+            _ if read < self.newest.load(Ordering::Relaxed) => Duration::from_millis(1),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Notes a message that is in the stream.
     pub(super) fn note_newest(&self, newest: u64) {
         self.newest.fetch_max(newest, Ordering::Relaxed);
@@ -29,6 +62,10 @@ pub struct NatsStats {
     pub newest: u64,
     /// The newest message that was read.
     pub read: u64,
+    /// Events that were not read yet, as far as it is known: as many for each message as those before had.
+    pub lag_events: u64,
+    /// How late the hub reads.
+    pub lag: Duration,
     /// Messages that this hub has sent, repetitions included.
     pub sent: u64,
     /// Consumers that were made, one at the start and one after each failure.

@@ -243,6 +243,12 @@ impl SharedLog {
         self.0.lock().reading.generation()
     }
 
+    /// How many messages were read, and how many entries they had.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        self.0.lock().reading.counts()
+    }
+
     /// Messages that were passed over because they are no groups of a hub, or damaged.
     #[must_use]
     pub fn passed_over(&self) -> u64 {

@@ -26,6 +26,8 @@ pub(super) struct Reading {
     order: Order,
     writers: Writers,
     passed_over: u64,
+    /// Messages that were read, and the records that they had.
+    counts: (u64, u64),
 }
 
 /// The fate of a group of this hub.
@@ -46,6 +48,7 @@ impl Reading {
             order: Order::default(),
             writers: Writers::default(),
             passed_over: 0,
+            counts: (0, 0),
         }
     }
 
@@ -59,6 +62,10 @@ impl Reading {
 
     pub(super) fn passed_over(&self) -> u64 {
         self.passed_over
+    }
+
+    pub(super) fn counts(&self) -> (u64, u64) {
+        self.counts
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -117,6 +124,7 @@ impl Reading {
         }
         let mut own = None;
         let mut keys = Vec::new();
+        self.counts.0 += 1;
         match Decoded::of(stored.bytes) {
             Decoded::Foreign => self.passed_over += 1,
             Decoded::Damaged => {
@@ -125,6 +133,7 @@ impl Reading {
             }
             Decoded::Newer(version) => return Err(Stopped::Newer { place, version }),
             Decoded::Message(message) => {
+                self.counts.1 += message.count as u64;
                 let verdict = self.judge(place, &message)?;
                 let outcomes = self.take(stored, &message, verdict, &mut keys, fed);
                 if message.header.writer == own_writer && message.header.group > 0 {

@@ -8,6 +8,9 @@ pub(super) const LIMIT: usize = 100;
 /// as the request itself.
 pub(super) const LIMIT_MAX: usize = 1000;
 
+/// The name of the parameter that asks for the lists of all hubs.
+pub(super) const SCOPE: &str = "scope";
+
 /// Reads a `limit`.
 pub(super) fn limit(text: &str) -> Result<usize, Problem> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -11,32 +11,43 @@ use tracing::error;
 
 use super::json_subscribers::JsonSubscribers;
 use super::open_streams::{OpenStreams, Position, Selection, position};
-use super::paging::{LIMIT, limit};
+use super::paging::{LIMIT, SCOPE, limit};
 use crate::auth::access::is_within;
 use crate::context::Context;
+use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
 use crate::http::pieces::AnswerPieces;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::Request;
+use crate::http::request::{Query, Request};
 use crate::http::response::{json_in_pieces, no_content};
+use crate::journal::ServedJournal;
 
 /// `GET /subscribers`: lists the open streams, or those of the named topics or subjects, as far as
 /// the sender manages all that they carry.
-pub(crate) async fn list(
+pub(super) async fn list(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<AnswerPieces>, Problem> {
     let managed = request.caller.access().managed()?;
-    let query = request.query(&["topic", "subject", "limit", "after"])?;
-    let named = Selection::new(context, &query)?.within(managed);
+    let query = request.query(&["topic", "subject", "limit", "after", SCOPE])?;
+    context.tick();
+    let subscribers = page(context, &query, managed).await?;
+    Ok(json_in_pieces(AnswerPieces::begin(context.control.bodies(), subscribers).await?))
+}
+
+/// The page of the list that a query asks for.
+pub(super) async fn page(
+    context: &Context,
+    query: &Query,
+    managed: Option<&[TopicFilter]>,
+) -> Result<JsonSubscribers, Problem> {
+    let named = Selection::new(context, query)?.within(managed);
     let limit = query.one("limit")?.map_or(Ok(LIMIT), limit)?;
     let from = query.one("after")?.map_or(Ok(Position::default()), position)?;
-    context.tick();
     let open = OpenStreams::of(context);
     // The answer begins with the number of streams: with a selection, all are visited for it.
     let total = if named.is_everybody() { open.len() } else { matching(&open, &named).await };
-    let subscribers = JsonSubscribers::new(open, named, (from, limit), total);
-    Ok(json_in_pieces(AnswerPieces::begin(context.control.bodies(), subscribers).await?))
+    Ok(JsonSubscribers::new(open, named, (from, limit), total))
 }
 
 /// The number of selected streams.
@@ -85,7 +96,7 @@ pub(crate) async fn close(
     for subject in subjects {
         match managed {
             None => revoke(context, &subject).await?,
-            Some(patterns) => close_within(context, &subject, patterns),
+            Some(patterns) => end_within(context, &subject, patterns).await?,
         }
         yield_now().await;
     }
@@ -123,8 +134,26 @@ async fn keep_revocation(context: &Context, subject: &Subject) -> Result<(), Pro
     })
 }
 
-/// Ends the streams of a subject that carry nothing beyond some patterns; revokes nothing.
-fn close_within(context: &Context, subject: &Subject, patterns: &[TopicFilter]) {
+/// Ends the streams of a subject that carry nothing beyond some patterns, at all hubs; revokes nothing.
+async fn end_within(
+    context: &Context,
+    subject: &Subject,
+    patterns: &[TopicFilter],
+) -> Result<(), Problem> {
+    close_within(context, subject, patterns);
+    if !context.journal.as_ref().is_some_and(ServedJournal::has_others) {
+        return Ok(());
+    }
+    let Some(end) = EndedWithin::to_topic(subject, patterns) else {
+        let why = "its streams are ended at this hub alone: what this token may manage is too long to be \
+                   told to the others";
+        return Err(Problem::invalid_parameter("subject", why));
+    };
+    Ok(context.hub.close(end).await?)
+}
+
+/// Ends the streams of a subject at this hub that carry nothing beyond some patterns; revokes nothing.
+pub(crate) fn close_within(context: &Context, subject: &Subject, patterns: &[TopicFilter]) {
     context.engine.close_some(|seen| {
         seen.subjects().contains(&Some(subject)) && is_within(&seen.view(), patterns)
     });
@@ -149,7 +178,6 @@ mod tests {
     use crate::engine::Engine;
     use crate::engine::streams::BodyStream;
     use crate::http::pieces::{PIECE_BYTES, Piece, PieceSource as _};
-    use crate::http::request::Query;
     use crate::live::Control;
     use crate::phase::Phase;
     use crate::work;

@@ -6,24 +6,34 @@ use std::vec::IntoIter;
 use http::Response;
 use serde::Serialize;
 use tidings_hub::engine::TopicListing;
-use tidings_hub::{Cursor, Epoch, Topic, TopicInfo};
+use tidings_hub::{Cursor, Epoch, Topic, TopicFilter, TopicInfo};
 use tokio::task::yield_now;
 
 use super::json_text::push_json;
-use super::paging::{LIMIT_MAX, limit};
+use super::paging::{LIMIT_MAX, SCOPE, limit};
 use crate::context::Context;
 use crate::http::pieces::{AnswerPieces, PIECE_BYTES, Piece, PieceSource};
 use crate::http::problem::Problem;
-use crate::http::request::Request;
+use crate::http::request::{Query, Request};
 use crate::http::response::json_in_pieces;
 
 /// `GET /topics`: lists topics in the order of their names, after a given one.
-pub(crate) async fn list(
+pub(super) async fn list(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<AnswerPieces>, Problem> {
     let managed = request.caller.access().managed()?;
-    let query = request.query(&["after", "limit"])?;
+    let query = request.query(&["after", "limit", SCOPE])?;
+    let topics = page(context, &query, managed).await?;
+    Ok(json_in_pieces(AnswerPieces::begin(context.control.bodies(), topics).await?))
+}
+
+/// The page of the list that a query asks for.
+pub(super) async fn page(
+    context: &Context,
+    query: &Query,
+    managed: Option<&[TopicFilter]>,
+) -> Result<JsonTopics, Problem> {
     let limit = query.one("limit")?.map_or(Ok(LIMIT_MAX), limit)?;
     // One more than asked for shows whether there are more.
     let mut listing = TopicListing::new(query.one("after")?, limit + 1);
@@ -33,13 +43,12 @@ pub(crate) async fn list(
     while listing.step(&context.hub) {
         yield_now().await;
     }
-    let topics = JsonTopics::new(context.hub.epoch(), listing.finish(), limit);
-    Ok(json_in_pieces(AnswerPieces::begin(context.control.bodies(), topics).await?))
+    Ok(JsonTopics::new(context.hub.epoch(), listing.finish(), limit))
 }
 
 /// The topics of one answer. Their names are shared with the hub, and are counted because the hub may
 /// forget them meanwhile.
-struct JsonTopics {
+pub(super) struct JsonTopics {
     epoch: Epoch,
     topics: IntoIter<TopicInfo>,
     names_bytes: usize,
