@@ -5,7 +5,7 @@ import test from 'node:test';
 
 import { Readers, data, keyOf, publishSomehow, startBalancer, startHubs } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
-import { startNats } from './lib/nats.mjs';
+import { startNats, startNatsCluster } from './lib/nats.mjs';
 import { until } from './lib/wait.mjs';
 
 test('NATS that is restarted under load loses and doubles nothing that was acknowledged', async (t) => {
@@ -111,3 +111,34 @@ test('while NATS cannot write, publishes are refused, and go on once it has room
     await nats.start();
   });
 });
+
+for (const [leader, which] of [['a', 'leads'], ['b', 'follows']]) {
+  test(`one server of three that cannot write holds publishers up for seconds, and hides no loss, if it ${which}`, async (t) => {
+    const servers = await startNatsCluster(t, { fileBytesMax: 5_000_000 });
+    const hubs = await startHubs(t, servers, { args: ['--nats-replicas', '3'] });
+    await until('the leader', async () => {
+      await servers[1].ask('STREAM.LEADER.STEPDOWN.TIDINGS', { placement: { preferred: leader } });
+      return (await servers[1].ask('STREAM.INFO.TIDINGS')).cluster?.leader === leader;
+    }, { every: 500 });
+    const readers = hubs.map((hub) => new Readers(hub.url('/topics/news'), 1));
+    t.after(() => readers.forEach((reader) => reader.stop()));
+    const published = Array.from({ length: 14 }, (_, n) => `${n} ${LARGE}`);
+    for (const [at, event] of published.entries()) await publishSomehow([hubs[at % 3], hubs[(at + 1) % 3]], 'news', event);
+    assert.match(servers[0].output, /critical write error/i);
+    await publishSomehow(hubs, 'news', 'last');
+    const held = (hub) => until('all of it', async () => {
+      const all = await data(hub, 'news').catch(() => []);
+      return all.includes('last') && all;
+    });
+    const [all, ...others] = await Promise.all(hubs.map(held));
+    for (const other of others) assert.deepEqual(other, all, 'hubs agree');
+    assert.equal(new Set(all).size, all.length, 'each is there once');
+    // A server that has lost the newest messages may be made the leader again. Then readers are told.
+    const lost = published.filter((event) => !all.includes(event));
+    for (const reader of readers) {
+      const isTold = () => reader.faults.some((fault) => fault.includes('is told a gap'));
+      if (lost.length > 0) await until('the gap to be told', isTold);
+      else await until('everything', () => isTold() || reader.allHave(all.length));
+    }
+  });
+}
