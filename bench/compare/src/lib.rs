@@ -6,6 +6,7 @@ pub mod install;
 pub mod load;
 pub mod process;
 pub mod publishing;
+pub mod rounds;
 pub mod running;
 pub mod stats;
 

@@ -16,9 +16,8 @@ mod servers;
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use args::{Args, Load};
 use case::{Case, Run};
@@ -27,7 +26,7 @@ use record::Record;
 use servers::{Kind, Servers};
 use tidings_bench_compare::load::finish;
 use tidings_bench_compare::running::{Running, pinned};
-use tidings_bench_compare::{host, process};
+use tidings_bench_compare::{host, process, rounds};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -59,41 +58,22 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let servers = Servers::prepare(args)?;
     let (host, peer) = (host::describe()?, servers::peer_versions()?);
 
-    let began = Instant::now();
-    let (mut runs, mut done, mut longest) = (Vec::new(), 0, Duration::ZERO);
-    while done < args.rounds() && began.elapsed() + longest <= args.minutes() {
-        let round_began = Instant::now();
+    let limits = (args.rounds(), args.minutes());
+    let measured = rounds::measure(limits, |round, add| {
         for case in args.cases() {
             for server in Kind::ALL.into_iter().filter(|&kind| case.is_for(kind)) {
-                let run = run(&servers, server, case, (done, args.quick))?;
-                eprintln!("{:4} s  {}", began.elapsed().as_secs(), run.line());
-                runs.push(run);
+                let run = run(&servers, server, case, (round, args.quick))?;
+                let line = run.line();
+                add(run, &line);
             }
         }
-        done += 1;
-        longest = longest.max(round_began.elapsed());
-    }
+        Ok(())
+    })?;
 
-    let blamed: Vec<_> = runs.iter().filter_map(Run::blame).collect();
-    let record = Record {
-        host,
-        peer,
-        command: args.command(),
-        is_quick: args.quick,
-        rounds: done,
-        took: began.elapsed(),
-        cases: args.cases(),
-        runs,
-    };
-    let folder = args.out();
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("secured.md"), record.page())?;
-    fs::write(folder.join("secured.jsonl"), record.lines())?;
-    println!("{}\nwritten: {}", record.page(), folder.join("secured.md").display());
-    match blamed.is_empty() {
-        true => Ok(()),
-        false => Err(format!("there were faults:\n{}", blamed.join("\n")).into()),
-    }
+    let blamed: Vec<_> = measured.runs.iter().filter_map(Run::blame).collect();
+    let (command, cases) = (args.command(), args.cases());
+    let record = Record { host, peer, command, is_quick: args.quick, cases, measured };
+    rounds::write(&args.out(), "secured", (&record.page(), &record.lines()), &blamed)
 }
 
 /// Runs a case against a fresh server.

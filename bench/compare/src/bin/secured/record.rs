@@ -1,10 +1,9 @@
 //! The record: a page of tables for people, and a line of JSON for each run.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tidings_bench_compare::host::Host;
 use tidings_bench_compare::load::{Outcome, faults};
+use tidings_bench_compare::rounds::{Measured, about, line};
 use tidings_bench_compare::stats::{Middle, show};
 
 use crate::case::{Case, Figure, Run};
@@ -16,10 +15,8 @@ pub(crate) struct Record {
     pub(crate) peer: String,
     pub(crate) command: String,
     pub(crate) is_quick: bool,
-    pub(crate) rounds: u32,
-    pub(crate) took: Duration,
     pub(crate) cases: Vec<Case>,
-    pub(crate) runs: Vec<Run>,
+    pub(crate) measured: Measured<Run>,
 }
 
 /// The most that an idle reader may take over TLS, in KB.
@@ -54,8 +51,8 @@ impl Record {
              publishing, go nowhere there.\n\n{}\n{}\n{}",
             self.command,
             self.peer,
-            self.rounds,
-            self.took.as_secs().div_ceil(60),
+            self.measured.rounds,
+            self.measured.took.as_secs().div_ceil(60),
             self.figures(),
             self.targets(),
             self.faults(),
@@ -117,7 +114,7 @@ impl Record {
     }
 
     fn median(&self, kind: Kind, case: Case, figure: &Figure) -> Option<f64> {
-        let runs = self.runs.iter().filter(|run| run.server == kind && run.case == case);
+        let runs = self.measured.runs.iter().filter(|run| run.server == kind && run.case == case);
         let figures = runs.filter_map(|run| match &run.outcome {
             Outcome::Finished(result) => figure.of(result),
             Outcome::Failed(_) => None,
@@ -128,7 +125,7 @@ impl Record {
     /// The number of faults, and the runs that failed.
     fn faults(&self) -> String {
         let (mut count, mut failed) = (0, String::new());
-        for run in &self.runs {
+        for run in &self.measured.runs {
             match &run.outcome {
                 Outcome::Finished(result) => count += faults(result),
                 Outcome::Failed(_) => failed += &format!("\n{}\n", run.line()),
@@ -139,34 +136,16 @@ impl Record {
 
     /// Returns a line of JSON about the comparison, and one for each run.
     pub(crate) fn lines(&self) -> String {
-        let about = json!({
-            "command": self.command,
-            "date": self.host.date,
-            "processor": self.host.processor,
-            "kernel": self.host.kernel,
-            "tidings": self.host.tidings,
-            "peer": self.peer,
-        });
-        let mut text = format!("{about}\n");
-        for run in &self.runs {
-            let mut line = json!({
-                "round": run.round + 1,
-                "case": run.case.name(),
-                "server": run.server.title(),
-            });
-            match &run.outcome {
-                Outcome::Finished(result) => line["result"] = result.clone(),
-                Outcome::Failed(why) => line["failed"] = why.as_str().into(),
-            }
-            text += &format!("{line}\n");
-        }
-        text
+        let runs = self.measured.runs.iter();
+        let lines =
+            runs.map(|run| line(run.round, (run.case.name(), run.server.title()), &run.outcome));
+        about(&self.command, &self.host, &json!(self.peer)) + &lines.collect::<String>()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::time::Duration;
 
     use super::*;
 
@@ -181,10 +160,8 @@ mod tests {
             peer: "hyper".to_owned(),
             command: "secured".to_owned(),
             is_quick: false,
-            rounds: 1,
-            took: Duration::from_secs(1),
             cases: Case::ALL.to_vec(),
-            runs: runs.collect(),
+            measured: Measured { runs: runs.collect(), rounds: 1, took: Duration::from_secs(1) },
         }
     }
 

@@ -18,9 +18,7 @@ mod servers;
 mod view;
 
 use std::error::Error;
-use std::fs;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use args::Args;
 use case::{Case, Part, Run};
@@ -28,7 +26,7 @@ use clap::Parser;
 use record::Record;
 use runner::Runner;
 use servers::Server;
-use tidings_bench_compare::host;
+use tidings_bench_compare::{host, rounds};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -61,41 +59,22 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let peers = peers.collect::<Result<_, _>>()?;
     let runner = Runner::new(args, load)?;
 
-    let began = Instant::now();
-    let (mut runs, mut done, mut longest) = (Vec::new(), 0, Duration::ZERO);
-    while done < args.rounds() && began.elapsed() + longest <= args.minutes() {
-        let round_began = Instant::now();
+    let limits = (args.rounds(), args.minutes());
+    let measured = rounds::measure(limits, |round, add| {
         for part in &parts {
             for (case, server) in runs_of(*part, &servers, args.quick) {
-                let run = runner.run(server, case, done)?;
-                eprintln!("{:4} s  {}", began.elapsed().as_secs(), run.line());
-                runs.push(run);
+                let run = runner.run(server, case, round)?;
+                let line = run.line();
+                add(run, &line);
             }
         }
-        done += 1;
-        longest = longest.max(round_began.elapsed());
-    }
+        Ok(())
+    })?;
 
-    let blamed: Vec<_> = runs.iter().filter_map(Run::blame).collect();
-    let record = Record {
-        host,
-        peers,
-        command: args.command(),
-        is_quick: args.quick,
-        rounds: done,
-        took: began.elapsed(),
-        parts,
-        runs,
-    };
-    let folder = args.out();
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("views.md"), record.page())?;
-    fs::write(folder.join("views.jsonl"), record.lines())?;
-    println!("{}\nwritten: {}", record.page(), folder.join("views.md").display());
-    match blamed.is_empty() {
-        true => Ok(()),
-        false => Err(format!("there were faults:\n{}", blamed.join("\n")).into()),
-    }
+    let blamed: Vec<_> = measured.runs.iter().filter_map(Run::blame).collect();
+    let command = args.command();
+    let record = Record { host, peers, command, is_quick: args.quick, parts, measured };
+    rounds::write(&args.out(), "views", (&record.page(), &record.lines()), &blamed)
 }
 
 /// Returns the runs of a part in a round, in their order.

@@ -1,10 +1,9 @@
 //! The record: a page of tables for people, and a line of JSON for each run.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tidings_bench_compare::host::Host;
 use tidings_bench_compare::load::{Outcome, faults};
+use tidings_bench_compare::rounds::{Measured, about, line};
 use tidings_bench_compare::stats::{Middle, show};
 
 use crate::case::{
@@ -20,10 +19,8 @@ pub(crate) struct Record {
     pub(crate) peers: Vec<String>,
     pub(crate) command: String,
     pub(crate) is_quick: bool,
-    pub(crate) rounds: u32,
-    pub(crate) took: Duration,
     pub(crate) parts: Vec<Part>,
-    pub(crate) runs: Vec<Run>,
+    pub(crate) measured: Measured<Run>,
 }
 
 impl Record {
@@ -49,8 +46,8 @@ impl Record {
              with readers of one topic at the same server in the same rounds.\n",
             self.command,
             self.peers.iter().map(|peer| format!(" {peer}.")).collect::<String>(),
-            self.rounds,
-            self.took.as_secs().div_ceil(60),
+            self.measured.rounds,
+            self.measured.took.as_secs().div_ceil(60),
             turns(Part::FanOut),
             turns(Part::Cpu),
         );
@@ -72,13 +69,13 @@ impl Record {
     }
 
     fn has(&self, part: Part, kind: Kind) -> bool {
-        self.runs.iter().any(|run| run.case.part == part && run.server == kind)
+        self.measured.runs.iter().any(|run| run.case.part == part && run.server == kind)
     }
 
     /// The median of a figure of a case.
     fn median(&self, kind: Kind, case: Case, figure: usize) -> Option<f64> {
         let figure = case.work.figures().get(figure)?;
-        let runs = self.runs.iter().filter(|run| run.server == kind && run.case == case);
+        let runs = self.measured.runs.iter().filter(|run| run.server == kind && run.case == case);
         let figures = runs.filter_map(|run| match &run.outcome {
             Outcome::Finished(result) => figure.of(result),
             Outcome::Failed(_) => None,
@@ -273,7 +270,8 @@ impl Record {
 
     /// The faults of a part, and the runs that failed.
     fn faults(&self, part: Part, kind: Kind) -> String {
-        let runs = || self.runs.iter().filter(|run| run.case.part == part && run.server == kind);
+        let runs =
+            || self.measured.runs.iter().filter(|run| run.case.part == part && run.server == kind);
         let mut text = String::new();
         let mut found = 0;
         for run in runs() {
@@ -289,28 +287,10 @@ impl Record {
 
     /// Returns a line of JSON about the comparison, and one for each run.
     pub(crate) fn lines(&self) -> String {
-        let about = json!({
-            "command": self.command,
-            "date": self.host.date,
-            "processor": self.host.processor,
-            "kernel": self.host.kernel,
-            "tidings": self.host.tidings,
-            "peers": self.peers,
-        });
-        let mut text = format!("{about}\n");
-        for run in &self.runs {
-            let mut line = json!({
-                "round": run.round + 1,
-                "case": run.case.name(),
-                "server": run.server.name(),
-            });
-            match &run.outcome {
-                Outcome::Finished(result) => line["result"] = result.clone(),
-                Outcome::Failed(why) => line["failed"] = why.as_str().into(),
-            }
-            text += &format!("{line}\n");
-        }
-        text
+        let runs = self.measured.runs.iter();
+        let lines =
+            runs.map(|run| line(run.round, (&run.case.name(), run.server.name()), &run.outcome));
+        about(&self.command, &self.host, &json!(self.peers)) + &lines.collect::<String>()
     }
 }
 
@@ -360,7 +340,7 @@ fn all_met(are_met: impl IntoIterator<Item = Option<bool>>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::time::Duration;
 
     use super::*;
 
@@ -382,10 +362,15 @@ mod tests {
             runs.push(cpu_run(View::Two, readers, 25.0));
             runs.push(cpu_run(View::Rest, readers, 30.0));
         }
-        let (parts, took) = (vec![Part::Cpu], Duration::from_secs(61));
-        let command = "the command".to_owned();
-        let (host, peers) = (host(), vec!["a peer 1.2".to_owned()]);
-        let record = Record { host, peers, command, is_quick: false, rounds: 1, took, parts, runs };
+        let measured = Measured { runs, rounds: 1, took: Duration::from_secs(61) };
+        let record = Record {
+            host: host(),
+            peers: vec!["a peer 1.2".to_owned()],
+            command: "the command".to_owned(),
+            is_quick: false,
+            parts: vec![Part::Cpu],
+            measured,
+        };
         let page = record.page();
         for wanted in [
             "the command",
