@@ -83,12 +83,15 @@ test("after a silent end a page's EventSource has seen what was published, and s
 test("a page's EventSource that comes back after a silent end goes on with the next stream", async (t) => {
   const { hub, relay } = await start(t);
   const page = await listeningPage(t, hub, relay);
+  const seen = () => page.evaluate(() => window.seen.map(([, data]) => data));
+  await answer(hub);
+  await until('the last token', async () => (await seen()).length === DATA.length);
   relay.refuse();
-  await answer(hub, { end: 'close' });
+  relay.cut();
   await until('it to wait', () => page.evaluate(() => window.source.readyState === 0));
+  await hub.publish('chat/1', '', { query: { end: 'close' } });
   await hub.publish('chat/1', 'anew', { query: { begin: '' } });
   await relay.accept();
-  const seen = () => page.evaluate(() => window.seen.map(([, data]) => data));
   await until('the next stream', async () => (await seen()).at(-1) === 'anew');
   assert.deepEqual(await seen(), [...DATA, 'anew']);
 });
