@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Readers, publishSomehow, startBalancer, startHubs, startNode } from './lib/cluster.mjs';
+import { Readers, publishSomehow, replicated, startBalancer, startHubs, startNode } from './lib/cluster.mjs';
 import { startNatsCluster } from './lib/nats.mjs';
 import { stays, until } from './lib/wait.mjs';
 
@@ -58,18 +58,6 @@ async function publish(balancer, name, readers, published, isOver) {
     const count = published.size;
     await until('a reader to have it', () => readers.someHave(count) || isOver(), { within: SETTLED_MS });
   }
-}
-
-/** Waits until three servers have all of the stream: the next one may die then. */
-function replicated(servers) {
-  return until('three servers to have the stream', async () => {
-    try {
-      const { cluster } = await servers[0].ask('STREAM.INFO.TIDINGS');
-      return cluster?.leader && cluster.replicas?.length === 2 && cluster.replicas.every(({ current }) => current);
-    } catch {
-      return false;
-    }
-  }, { within: SETTLED_MS, every: 100 });
 }
 
 test('whichever of three servers of NATS and three hubs dies, every event is there once for everybody', { timeout: ROUNDS * 60_000 }, async (t) => {

@@ -20,6 +20,18 @@ export async function startNode(t, urls, { args = [], port } = {}) {
   return hub;
 }
 
+/** Waits until three servers have all of the stream: one of them may be lost then. */
+export function replicated(servers) {
+  return until('three servers to have the stream', async () => {
+    try {
+      const { cluster } = await servers[0].ask('STREAM.INFO.TIDINGS');
+      return cluster?.leader && cluster.replicas?.length === 2 && cluster.replicas.every(({ current }) => current);
+    } catch {
+      return false;
+    }
+  }, { within: 60_000, every: 100 });
+}
+
 /** Starts an nginx that hands requests to hubs in turn, and passes by those that are away. */
 export async function startBalancer(t, hubs) {
   const nginx = await startNginxWith(t, (port) => `

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { TO_CLIENT, TO_SERVER, startPartition } from './partition.mjs';
 import { Program } from './program.mjs';
 import { freePort } from './proxy.mjs';
 import { soon } from './wait.mjs';
@@ -45,6 +46,36 @@ export async function startNatsCluster(t, { fileBytesMax } = {}) {
   t.after(() => Promise.all(servers.map((server) => server.stop())));
   await Promise.all(servers.map((server) => server.start()));
   return servers;
+}
+
+/**
+ * Starts three servers likewise, of which the third one speaks to the others over a network that can be cut.
+ * Clients are not told of other servers than their own.
+ */
+export async function startNatsApart(t) {
+  const names = ['a', 'b', 'c'];
+  const ports = [];
+  const networks = [];
+  for (const _ of names) {
+    ports.push(await freePort());
+    networks.push(await startPartition(t, ports.at(-1)));
+  }
+  const direct = ports.map((port) => `nats://127.0.0.1:${port}`);
+  const routes = [direct[1], direct[0], `${networks[0].url},${networks[1].url}`];
+  const servers = [];
+  for (const [at, name] of names.entries()) {
+    const cluster = ['--cluster_name', 'e2e', '--cluster', direct[at], '--routes', routes[at], '--no_advertise'];
+    // Servers tell each other of third ones, by this address.
+    cluster.push('--cluster_advertise', `127.0.0.1:${networks[at].port}`);
+    servers.push(new Nats(await folder(t), { port: await freePort(), name, cluster }));
+  }
+  t.after(() => Promise.all(servers.map((server) => server.stop())));
+  await Promise.all(servers.map((server) => server.start()));
+  const cut = () => networks.forEach((network) => {
+    network.hold(TO_SERVER, TO_CLIENT);
+    network.cut();
+  });
+  return { servers, cut, heal: () => networks.forEach((network) => network.heal()) };
 }
 
 async function folder(t) {
