@@ -189,19 +189,21 @@ test('htmx that closes at the end does not ask again', async (t) => {
   assert.equal(await page.textContent('div'), DATA.join(''));
 });
 
-test('curl sees the end once and ends, and is answered 410 when it comes back', async (t) => {
-  const { hub } = await start(t);
-  const reader = startCurl(t, [hub.url(PATH)]);
-  await reader.head();
-  await answer(hub, { end: '' });
-  const seen = [];
-  let id;
-  for (let event; (event = await reader.event()); id = event.id) seen.push([event.type, event.data]);
-  assertWhole(seen);
-  assert.equal((await reader.ended).code, 0);
-  const back = await curl(['-H', `Last-Event-ID: ${id}`, hub.url(PATH)]);
-  assert.deepEqual([back.status, JSON.parse(back.body).type], [410, '/problems/stream-ended']);
-});
+for (const version of ['1.0', '1.1', '2-prior-knowledge']) {
+  test(`curl over HTTP/${version} sees the end once and ends, and is answered 410 when it comes back`, async (t) => {
+    const { hub } = await start(t);
+    const reader = startCurl(t, [`--http${version}`, hub.url(PATH)]);
+    await reader.head();
+    await answer(hub, { end: '' });
+    const seen = [];
+    let id;
+    for (let event; (event = await reader.event()); id = event.id) seen.push([event.type, event.data]);
+    assertWhole(seen);
+    assert.equal((await reader.ended).code, 0);
+    const back = await curl([`--http${version}`, '-H', `Last-Event-ID: ${id}`, hub.url(PATH)]);
+    assert.deepEqual([back.status, JSON.parse(back.body).type], [410, '/problems/stream-ended']);
+  });
+}
 
 test("Python's package httpx-sse sees the end once, and is answered 204 when it comes back", async (t) => {
   const { hub } = await start(t);
