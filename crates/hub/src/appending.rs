@@ -13,9 +13,9 @@ use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::Draft;
 use crate::hub::Hub;
 use crate::journal::{Committing, NotCommitted, Outcome, Submission};
-use crate::publish::{PublishError, Published};
+use crate::publish::{Among, PublishError, Published};
 use crate::streams::{
-    Append, Committed, Failure, StreamMark, StreamTurn, Verdict, answer_of, poll_outcomes,
+    Append, Committed, Failure, StreamMark, StreamTurn, Streams, Verdict, answer_of, poll_outcomes,
 };
 use crate::topic::Topic;
 
@@ -52,6 +52,8 @@ struct Shape {
     is_begin: bool,
     is_end: bool,
     stream: Option<StreamTurn>,
+    /// The [number](Streams::number) of the stream.
+    number: Option<u64>,
 }
 
 impl Failure {
@@ -75,23 +77,66 @@ impl Verdict {
     }
 }
 
+/// A draft with an idempotency key: its number among the others, and a stream that has counted it.
+type CountedDraft = (usize, Topic, u64);
+
+fn counted(streams: &Streams, drafts: &[Draft]) -> Vec<CountedDraft> {
+    let keyed = drafts.iter().enumerate().filter(|(_, draft)| draft.idempotency.is_some());
+    let counted = keyed.flat_map(|(at, draft)| {
+        let topics = draft.topics.as_slice().iter();
+        topics.filter_map(move |topic| Some((at, topic.clone(), streams.number(topic)?)))
+    });
+    counted.collect()
+}
+
 impl Hub {
-    /// Submits events if they belong to the streams of all of their topics.
-    pub(crate) fn submit_among_streams(
-        &self,
-        drafts: Vec<Draft>,
-    ) -> Result<Committing, PublishError> {
+    /// Submits events if they belong to the streams of all of their topics, or may be repetitions of some that did.
+    pub(crate) fn submit_among_streams(&self, drafts: Vec<Draft>) -> Among {
         let mut state = self.streams_of_topics().lock();
         state.note_left();
         let topics = || drafts.iter().flat_map(|draft| draft.topics.as_slice());
-        topics()
-            .try_for_each(|topic| state.streams.check_event(topic).into_accepted().map(drop))?;
+        let check = |topic| state.streams.check_event(topic).into_accepted().map(drop);
+        if let Err(error) = topics().try_for_each(check) {
+            drop(state);
+            if !drafts.iter().all(|draft| draft.idempotency.is_some()) {
+                return Among::Refused(error);
+            }
+            return Among::Again(self.submit(&mut drafts.into_iter().map(Draft::again)), error);
+        }
         let now = self.clock().uptime();
         topics().for_each(|topic| state.streams.count_event(topic, now));
+        let counted = counted(&state.streams, &drafts);
         let committing = self.submit_only(&mut drafts.into_iter().map(Submission::Event));
         drop(state);
         self.commit_submitted();
-        Ok(committing)
+        Among::Submitted(self.without_duplicates(committing, counted))
+    }
+
+    /// Takes events that turn out to be repetitions back from the streams that counted them.
+    fn without_duplicates(&self, committing: Committing, counted: Vec<CountedDraft>) -> Committing {
+        if counted.is_empty() {
+            return committing;
+        }
+        let hub = self.clone();
+        let take_back = move |outcomes: &[Outcome]| {
+            let is_repeated = |at: usize| matches!(outcomes.get(at), Some(Outcome::Duplicate(_)));
+            let mut state = hub.streams_of_topics().lock();
+            for (_, topic, stream) in counted.iter().filter(|(at, ..)| is_repeated(*at)) {
+                state.streams.take_back(topic, *stream, 1);
+            }
+        };
+        match committing {
+            Committing::One(outcome) => take_back(&[outcome]),
+            Committing::All(ref outcomes) => take_back(outcomes),
+            Committing::Waiting(outcomes) => {
+                return Committing::Waiting(Box::pin(async move {
+                    let outcomes = outcomes.await;
+                    take_back(&outcomes);
+                    outcomes
+                }));
+            }
+        }
+        committing
     }
 
     /// Checks that an event of no producer belongs to the streams of its topics, as they stand now.
@@ -172,6 +217,7 @@ impl Hub {
             is_begin: request.begin.is_some(),
             is_end: after.is_some(),
             stream: state.streams.turn(topic),
+            number: state.streams.number(topic),
         };
         let mark = |mark| Submission::Stream(topic.clone(), mark);
         let mut submissions: Vec<_> = before.into_iter().map(mark).collect();
@@ -218,7 +264,8 @@ impl Hub {
         let mark = state.streams.stop(topic, begin, self.clock().uptime())?;
         let mark = Submission::Stream(topic.clone(), mark);
         let committing = self.submit_only(&mut std::iter::once(mark));
-        let shape = Shape { before: 1, is_begin: false, is_end: false, stream: None };
+        let (stream, number) = (None, None);
+        let shape = Shape { before: 1, is_begin: false, is_end: false, stream, number };
         let submitted = Submitted { committing, given_ids: Vec::new(), shape };
         drop(state);
         let (hub, topic, state) = (self.clone(), topic.clone(), State::Submitted(submitted));
@@ -244,7 +291,8 @@ impl Hub {
         if request.end.is_some() && end.is_none() {
             return Err(UNDER_WAY);
         }
-        let event = stream.held.map(|(first, last)| if end.is_some() { last } else { first });
+        let is_first = request.begin.is_some();
+        let event = stream.held.map(|(first, last)| if is_first { first } else { last });
         let published = event
             .into_iter()
             .zip(given_ids)
@@ -276,7 +324,14 @@ impl Appending {
         let State::Submitted(submitted) = &mut self.state else { return };
         let answer = answer_of(outcomes);
         let shared = self.hub.streams_of_topics();
-        shared.lock().streams.note_answer(&self.topic, answer);
+        let is_repeated = |outcome: &&Outcome| matches!(outcome, Outcome::Duplicate(_));
+        let repeated = outcomes.iter().filter(is_repeated).count() as u64;
+        let mut state = shared.lock();
+        if let Some(number) = submitted.shape.number {
+            state.streams.take_back(&self.topic, number, repeated);
+        }
+        state.streams.note_answer(&self.topic, answer);
+        drop(state);
         let done = match answer {
             Ok(_) => submitted.appended(self.hub.epoch(), outcomes),
             Err(failure) => Err(failure.into_error()),
@@ -340,5 +395,72 @@ impl Drop for Appending {
             let left = (self.topic.clone(), submitted.committing);
             self.hub.streams_of_topics().lock().left.push(left);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_proto::Event;
+
+    use super::*;
+    use crate::draft::IdempotencyKey;
+    use crate::streams::StreamOptions;
+
+    const TOPIC: Topic = Topic::from_static("c/1");
+
+    /// The end of a stream said that a repeated event was another one, and a journal that kept it said so for ever.
+    #[test]
+    fn an_event_that_is_repeated_counts_once() {
+        let hub = Hub::default();
+        let draft = |n: u64| {
+            let key = IdempotencyKey::new("k").unwrap().at(n);
+            Draft::new(TOPIC, Event::new("x")).with_idempotency_key(key)
+        };
+        let begin = Append { begin: Some(StreamOptions::default()), ..Append::default() };
+        smol::block_on(async {
+            hub.append(TOPIC, &begin, vec![draft(0)]).await.unwrap();
+            for _ in 0..2 {
+                hub.publish(draft(1)).await.unwrap();
+                hub.publish_all(vec![draft(2), draft(3)]).await.unwrap();
+                hub.append(TOPIC, &Append::default(), vec![draft(4)]).await.unwrap();
+            }
+        });
+        let mut state = hub.streams_of_topics().lock();
+        let end = Append { end: Some(crate::streams::EndNotice::Event), ..Append::default() };
+        let Verdict::Accept { after: Some(StreamMark::End(close)), .. } =
+            state.streams.decide(&TOPIC, &end, 0, 0)
+        else {
+            panic!("an end is accepted");
+        };
+        assert_eq!(close.events, 5);
+    }
+
+    #[test]
+    fn what_a_stream_has_is_answered_after_its_end_and_nothing_else() {
+        let hub = Hub::default();
+        let draft = |key: &str| {
+            let key = IdempotencyKey::new(key).unwrap();
+            Draft::new(TOPIC, Event::new("x")).with_idempotency_key(key)
+        };
+        let whole = Append {
+            begin: Some(StreamOptions::default()),
+            end: Some(crate::streams::EndNotice::Event),
+            ..Append::default()
+        };
+        smol::block_on(async {
+            let once = hub.append(TOPIC, &whole, vec![draft("a"), draft("b")]).await.unwrap();
+            let again = hub.publish_all(vec![draft("a"), draft("b")]).await.unwrap();
+            let sequences = |published: &[Published]| {
+                published.iter().map(|it| it.sequence).collect::<Vec<_>>()
+            };
+            assert_eq!(sequences(&again), sequences(&once.published));
+            assert!(hub.publish(draft("b")).await.unwrap().is_duplicate);
+            let ended = PublishError::Stream(crate::streams::StreamRefused::Ended);
+            let more = hub.publish_all(vec![draft("a"), draft("c")]).await;
+            assert_eq!(more.unwrap_err(), ended);
+            assert_eq!(hub.publish(draft("c")).await.unwrap_err(), ended);
+            assert_eq!(hub.publish_again(vec![draft("c")]).await.unwrap_err(), ended);
+        });
+        assert_eq!(hub.stats().published, 2);
     }
 }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use tidings_proto::{Event, EventId};
 
 use crate::cursor::{Cursor, Epoch};
+use crate::journal::Submission;
 use crate::topic::{InvalidTopic, Topic, is_control_or_format};
 use crate::via::Via;
 
@@ -26,6 +27,7 @@ pub struct Draft {
     pub(crate) event: Event,
     pub(crate) idempotency: Option<IdempotencyKey>,
     pub(crate) via: Option<Via>,
+    pub(crate) is_repeat: bool,
 }
 
 impl Draft {
@@ -35,7 +37,8 @@ impl Draft {
     /// its place in the hub's history.
     #[must_use]
     pub fn new(topics: impl Into<Topics>, event: Event) -> Self {
-        Self { topics: topics.into(), private: false, event, idempotency: None, via: None }
+        let (topics, idempotency, via) = (topics.into(), None, None);
+        Self { topics, private: false, event, idempotency, via, is_repeat: false }
     }
 
     /// Marks the event as private: for subscribers whose grant names its topic.
@@ -83,10 +86,22 @@ impl Draft {
         self.idempotency.as_ref()
     }
 
+    /// Returns whether it was published before: a journal that does not know its idempotency key commits
+    /// [nothing](crate::journal::NotCommitted::Unseen).
+    #[must_use]
+    pub fn is_repeat(&self) -> bool {
+        self.is_repeat
+    }
+
     /// The hops that the event came by, if it was read from another hub.
     #[must_use]
     pub fn via(&self) -> Option<&Via> {
         self.via.as_ref()
+    }
+
+    /// The draft as a repetition of one that was submitted before.
+    pub(crate) fn again(self) -> Submission {
+        Submission::Event(Self { is_repeat: true, ..self })
     }
 
     /// Checks the event by a hub's rules.

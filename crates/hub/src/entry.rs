@@ -42,6 +42,7 @@ pub struct RawEvent {
     time: Time,
     topic: Topic,
     is_private: bool,
+    index: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -96,7 +97,18 @@ impl RawEvent {
             time: block.time(index),
             topic: seen.topic()?.clone(),
             is_private: block.is_private(index),
+            index: None,
         })
+    }
+
+    /// Its index within the stream of its topic, as a [page](crate::engine::Paging) tells it.
+    #[must_use]
+    pub fn index(&self) -> Option<u64> {
+        self.index
+    }
+
+    pub(crate) fn set_index(&mut self, index: u64) {
+        self.index = Some(index);
     }
 
     /// The ID that its readers see.

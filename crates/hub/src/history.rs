@@ -105,8 +105,8 @@ pub(crate) struct History {
     late_losses: LateLosses,
     /// Bytes that blocks cost.
     bytes: usize,
-    /// Bytes that the journal has in memory, which are charged to the history.
-    journal_bytes: usize,
+    /// Bytes that the journal and the state of streams have in memory, which are charged to the history.
+    bytes_beside: usize,
     /// Bytes that the entries of the newest block cost beside it, and of those that are joined with it:
     /// above all, new topics.
     newest_beside: usize,
@@ -184,7 +184,7 @@ impl History {
             partly_evicted: PartlyEvicted::default(),
             late_losses: LateLosses::default(),
             bytes: 0,
-            journal_bytes: 0,
+            bytes_beside: 0,
             newest_beside: 0,
             events: 0,
             published: 0,
@@ -281,7 +281,7 @@ impl History {
             + self.ages.bytes()
             + self.partly_evicted.bytes()
             + self.late_losses.bytes()
-            + self.journal_bytes
+            + self.bytes_beside
     }
 
     /// Counts evictions; see [`ReadPosition::told_at`].
@@ -439,9 +439,9 @@ impl History {
         self.ages.note(first, time);
     }
 
-    /// Charges what the journal has in memory to the history.
-    pub(crate) fn charge_journal(&mut self, bytes: usize) {
-        self.journal_bytes = bytes;
+    /// Charges what the journal and the state of streams have in memory to the history.
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        self.bytes_beside = bytes;
     }
 
     /// Records an entry's ID, or the end that it stands for.

@@ -78,6 +78,8 @@ mod grant;
 mod history;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod hub;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
+mod indexing;
 pub mod journal;
 mod json;
 mod lifetime;

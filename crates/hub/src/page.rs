@@ -1,13 +1,14 @@
 //! Pages: some of a view's events, read at once.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::cursor::Cursor;
 use crate::entry::{HeldEvent, RawEvent};
 use crate::gap::Gap;
 use crate::history::{Kind, ReadMax, Steps};
 use crate::hub::{Hub, Wait};
+use crate::indexing::Indexing;
 use crate::reader::{Read, Reader, Rewind, Rewound};
 use crate::start::Start;
 use crate::view::View;
@@ -41,6 +42,20 @@ pub struct Paging {
     gap: Option<Gap>,
     /// Where the page ends, if the reader has gone further.
     end: Option<Cursor>,
+    /// What was read and has not all its indexes yet.
+    unindexed: Unindexed,
+}
+
+/// The events of a step on their way to their indexes.
+#[derive(Debug, Default)]
+struct Unindexed {
+    events: Vec<RawEvent>,
+    /// How many of them have been looked at.
+    done: usize,
+    /// Whether the page goes on after them.
+    goes_on: bool,
+    /// There once there are streams.
+    indexing: Option<Box<Indexing>>,
 }
 
 impl Paging {
@@ -58,12 +73,42 @@ impl Paging {
             has_events: false,
             gap: None,
             end: None,
+            unindexed: Unindexed::default(),
         }
     }
 
     /// Looks at some of history and adds the events found, about `bytes_max` bytes at most, or one larger
-    /// event; `false` if the page is complete. Pending where the journal has to read.
+    /// event, with their indexes; `false` if the page is complete. Pending where the journal has to read.
     pub fn poll_step(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+        found: &mut Vec<RawEvent>,
+    ) -> Poll<bool> {
+        if self.unindexed.events.is_empty() {
+            let mut read = Vec::new();
+            let goes_on = ready!(self.poll_read(cx, bytes_max, &mut read));
+            if read.is_empty() || !self.reader.hub().has_streams() {
+                found.append(&mut read);
+                return Poll::Ready(goes_on);
+            }
+            let Unindexed { events, done, goes_on: after, .. } = &mut self.unindexed;
+            (*events, *done, *after) = (read, 0, goes_on);
+        }
+        let Unindexed { events, done, goes_on, indexing } = &mut self.unindexed;
+        let hub = self.reader.hub();
+        let indexing = indexing.get_or_insert_with(|| Box::new(Indexing::new(hub.clone())));
+        while let Some(event) = events.get_mut(*done) {
+            if !ready!(indexing.poll(cx, event)) {
+                return Poll::Ready(true);
+            }
+            *done += 1;
+        }
+        found.append(events);
+        Poll::Ready(*goes_on)
+    }
+
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         bytes_max: usize,

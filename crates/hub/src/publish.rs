@@ -63,6 +63,20 @@ impl Hub {
         PublishingAll { epoch, state: State::Submitted(committing, given_ids) }
     }
 
+    /// Answers events that were published before as they were answered then, by their idempotency keys. The future
+    /// yields an error, [`StreamRefused::Ended`](crate::StreamRefused::Ended), unless all of them are known.
+    /// Nothing is published.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub fn publish_again(&self, drafts: Vec<Draft>) -> PublishingAll {
+        let given_ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
+        let committing = self.submit(&mut drafts.into_iter().map(Draft::again));
+        let ended = PublishError::Stream(StreamRefused::Ended);
+        PublishingAll { epoch: self.epoch(), state: State::Again(committing, given_ids, ended) }
+    }
+
     /// Closes the streams that are open on exactly this topic, after the events published before. The
     /// stream of a reader that was away is [closed](crate::Subscriber::is_closed) when it comes back.
     ///
@@ -121,15 +135,31 @@ pub struct Closing(Publishing);
 enum State<Ids> {
     Refused(PublishError),
     Submitted(Committing, Ids),
+    /// Submitted as repetitions; if one is none, all are refused.
+    Again(Committing, Ids, PublishError),
 }
 
 impl<Ids> State<Ids> {
-    fn of(submitted: Result<Committing, PublishError>, given_ids: Ids) -> Self {
+    fn of(submitted: Among, given_ids: Ids) -> Self {
         match submitted {
-            Ok(committing) => Self::Submitted(committing, given_ids),
-            Err(error) => Self::Refused(error),
+            Among::Submitted(committing) => Self::Submitted(committing, given_ids),
+            Among::Again(committing, error) => Self::Again(committing, given_ids, error),
+            Among::Refused(error) => Self::Refused(error),
         }
     }
+}
+
+/// What became of events that were to be submitted among the streams of their topics.
+pub(crate) enum Among {
+    Refused(PublishError),
+    Submitted(Committing),
+    Again(Committing, PublishError),
+}
+
+/// Returns the outcomes, or an error if they are not those of repetitions.
+fn of_repetitions(outcomes: &[Outcome], error: &PublishError) -> Result<(), PublishError> {
+    let is_repeated = |outcome: &Outcome| matches!(outcome, Outcome::Duplicate(_));
+    outcomes.iter().all(is_repeated).then_some(()).ok_or_else(|| error.clone())
 }
 
 /// An event that was committed.
@@ -224,15 +254,19 @@ impl Future for Publishing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let epoch = self.epoch;
-        let (committing, given_id) = match &mut self.state {
+        let (committing, given_id, again) = match &mut self.state {
             State::Refused(error) => return Poll::Ready(Err(error.clone())),
-            State::Submitted(committing, given_id) => (committing, given_id),
+            State::Submitted(committing, given_id) => (committing, given_id, None),
+            State::Again(committing, given_id, error) => (committing, given_id, Some(error)),
         };
         let outcome = match committing {
             Committing::One(outcome) => *outcome,
             Committing::All(outcomes) => first(outcomes),
             Committing::Waiting(outcomes) => first(&ready!(outcomes.as_mut().poll(cx))),
         };
+        if let Some(error) = again {
+            of_repetitions(&[outcome], error)?;
+        }
         Poll::Ready(Published::new(epoch, outcome, given_id.take()))
     }
 }
@@ -242,15 +276,19 @@ impl Future for PublishingAll {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let epoch = self.epoch;
-        let (committing, given_ids) = match &mut self.state {
+        let (committing, given_ids, again) = match &mut self.state {
             State::Refused(error) => return Poll::Ready(Err(error.clone())),
-            State::Submitted(committing, given_ids) => (committing, given_ids),
+            State::Submitted(committing, given_ids) => (committing, given_ids, None),
+            State::Again(committing, given_ids, error) => (committing, given_ids, Some(error)),
         };
         let outcomes = match committing {
             Committing::One(outcome) => vec![*outcome],
             Committing::All(outcomes) => std::mem::take(outcomes),
             Committing::Waiting(outcomes) => ready!(outcomes.as_mut().poll(cx)),
         };
+        if let Some(error) = again {
+            of_repetitions(&outcomes, error)?;
+        }
         let published = |(outcome, id)| Published::new(epoch, outcome, id);
         Poll::Ready(outcomes.into_iter().zip(given_ids.drain(..)).map(published).collect())
     }

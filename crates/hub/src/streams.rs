@@ -8,24 +8,30 @@
 //! back and ends them.
 
 mod ask;
+mod committed;
 mod decided;
 mod deciding;
 mod follow;
+mod indexes;
 mod mark;
+mod of_topic;
 #[cfg(feature = "shared")]
 mod order;
 mod parts;
+mod places;
 mod request;
 mod shared;
 mod signal;
 mod state;
 
 pub use self::ask::{Ask, SeenStream, StreamState};
+pub(crate) use self::committed::{Committed, IndexedAt, Recount, Stretch};
 #[cfg(feature = "disk")]
 pub(crate) use self::decided::Decided;
 pub use self::mark::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
 #[cfg(feature = "shared")]
 pub(crate) use self::order::{Order, Reader, Taken};
+pub(crate) use self::places::Counted;
 pub use self::request::{Append, StreamRefused, StreamTurn};
 pub(crate) use self::shared::{SharedStreams, answer_of, poll_outcomes};
-pub(crate) use self::state::{Committed, Failure, Verdict};
+pub(crate) use self::state::{Failure, Streams, Verdict};

@@ -15,7 +15,8 @@ use tidings_hub::journal::{
     JournalFuture, JournalPage, Lost, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
 use tidings_hub::{
-    Epoch, EventId, IdempotencyKey, Now, RetentionRule, Sequence, Time, Topic, TopicLimits, Topics,
+    EndNotice, Epoch, EventId, IdempotencyKey, Now, RetentionRule, Sequence, StreamMark, Time,
+    Topic, TopicLimits, Topics,
 };
 
 /// The journal. Clones share it, so that a test keeps one.
@@ -159,7 +160,12 @@ impl SteppedJournal {
         let left = state.entries.split_off(&through.next());
         let mut dropped = (*state.dropped).clone();
         for entry in std::mem::replace(&mut state.entries, left).into_values() {
-            if let Content::Event(_) = entry.content {
+            let is_told = match entry.content {
+                Content::Event(_) => true,
+                Content::Stream(StreamMark::End(close)) => close.notice == EndNotice::Event,
+                _ => false,
+            };
+            if is_told {
                 let topics = entry.topics.as_slice().iter().cloned();
                 dropped.0.extend(topics.map(|topic| (topic, entry.sequence)));
             }
@@ -255,6 +261,9 @@ impl State {
                 if let Some(key) = draft.idempotency_key() {
                     if let Some(first) = self.keys.get(key) {
                         return Outcome::Duplicate(*first);
+                    }
+                    if draft.is_repeat() {
+                        return Outcome::NotCommitted(NotCommitted::Unseen);
                     }
                     self.keys.insert(key.clone(), sequence);
                 }

@@ -132,6 +132,11 @@ impl Retention {
         self.bytes_max / 4
     }
 
+    /// The state of streams may take half of the budget.
+    pub(crate) fn streams_bytes_max(&self) -> usize {
+        self.bytes_max / 2
+    }
+
     /// Maximum bytes of the blocks that wait for one shard: a sixteenth more than the budget.
     #[cfg(feature = "engine")]
     pub(crate) fn hints_bytes_max(&self) -> usize {

@@ -101,6 +101,7 @@ impl Committer {
         if has_streams {
             with.streams.note(&mut self.entries, self.recovered, with.uptime);
         }
+        let streams_bytes = if has_streams { with.streams.bytes() } else { 0 };
         let mut rest = self.entries.as_slice();
         while !rest.is_empty() {
             // Encoded before history is locked, so that readers wait only while it is copied.
@@ -113,7 +114,7 @@ impl Committer {
             let (entries, after) = rest.split_at(self.run.len());
             let mut history = with.history.write();
             self.note_times(&mut history, entries, with.uptime);
-            history.charge_journal(with.journal_bytes);
+            history.charge(with.journal_bytes + streams_bytes);
             history.append(entries, &mut self.run, appended);
             drop(history);
             self.run.clear();

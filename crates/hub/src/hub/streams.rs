@@ -7,7 +7,7 @@ use crate::cursor::{Cursor, Sequence};
 use crate::filter::TopicFilter;
 use crate::hub::Hub;
 use crate::journal::{Content, Entry, JournalError, PageMax, Submission, TopicSet};
-use crate::streams::{Committed, Producer, StreamClose, StreamMark, StreamTurn};
+use crate::streams::{Committed, Producer, Recount, StreamClose, StreamMark, StreamTurn};
 use crate::time::Time;
 use crate::topic::Topic;
 use crate::view::View;
@@ -194,10 +194,11 @@ impl Hub {
         let now = self.clock().uptime();
         let range = shared.lock().streams.range_to_count(topic, now);
         let Some((begin, end)) = range else { return Ok(()) };
-        self.read_events(topic, (begin, end.unwrap_or(from)), |sequence| {
-            shared.lock().streams.recount(topic, sequence);
-        })
-        .await
+        let mut counted = Recount::default();
+        let range = (begin, end.unwrap_or(from));
+        self.read_events(topic, range, |sequence| counted.count(sequence)).await?;
+        shared.lock().streams.take_counted(topic, counted);
+        Ok(())
     }
 
     /// Reads the events of a topic that the journal keeps, after a place and up to another one.

@@ -69,6 +69,8 @@ pub enum NotCommitted {
     Stopped,
     /// The event is larger than the journal takes.
     TooLarge,
+    /// The event was to be a [repetition](Draft::is_repeat), and its idempotency key is not known.
+    Unseen,
 }
 
 impl fmt::Display for NotCommitted {
@@ -79,6 +81,7 @@ impl fmt::Display for NotCommitted {
             Self::Full => "there is no room where the journal keeps its entries",
             Self::Stopped => "the journal has failed and commits nothing until it is opened again",
             Self::TooLarge => "the event is larger than the journal takes",
+            Self::Unseen => "the event was not published before with this idempotency key",
         })
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::keys::Keys;
 use super::{
     Committing, Content, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture,
-    Opened, Outcome, Submission,
+    NotCommitted, Opened, Outcome, Submission,
 };
 use crate::cursor::{Epoch, Sequence};
 use crate::time::{Now, Time};
@@ -87,6 +87,9 @@ impl State {
                     draft.idempotency.as_ref().and_then(|key| self.keys.find(key))
                 {
                     return Outcome::Duplicate(sequence);
+                }
+                if draft.is_repeat {
+                    return Outcome::NotCommitted(NotCommitted::Unseen);
                 }
                 if let Some(key) = &draft.idempotency {
                     self.keys.remember(key, self.tail.next(), self.steady());

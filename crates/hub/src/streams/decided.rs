@@ -45,6 +45,13 @@ impl Decided {
         }
     }
 
+    /// Bytes of the texts that it shares with nothing else for long.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let key = |key: &Option<IdempotencyKey>| key.as_ref().map_or(0, |key| key.text().len());
+        let producer = self.producer.as_ref().map_or(0, |producer| producer.id().len());
+        key(&self.begin_key) + key(&self.end_key) + producer
+    }
+
     pub(super) fn renew(&mut self, now: u64) {
         self.expires_at = now.saturating_add(millis(self.options.ttl));
         self.grace_until = None;

@@ -2,9 +2,10 @@
 
 use super::ask::{Ask, SeenStream};
 use super::mark::StreamMark;
+use super::of_topic::TopicStream;
 use super::request::StreamTurn;
 use super::signal::StopWaiter;
-use super::state::{Streams, TopicStream};
+use super::state::Streams;
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry};
 use crate::topic::Topic;
@@ -28,6 +29,7 @@ impl Streams {
         for topic in entry.topics.as_slice() {
             let Some(stream) = self.topics.get_mut(topic) else { continue };
             if let (Some(events), Some(committed)) = (told, &mut stream.committed) {
+                committed.note_events(events);
                 committed.events = events;
                 if let Some((.., close)) = &mut committed.end {
                     close.events = events;
@@ -72,7 +74,7 @@ impl Streams {
             return due;
         }
         let mut due_at = u64::MAX;
-        self.topics.retain(|topic, stream| {
+        self.retain(|topic, stream| {
             let TopicStream { decided, applied, .. } = stream;
             let is_expired = now >= decided.expires_at;
             if is_expired && !decided.is_open {

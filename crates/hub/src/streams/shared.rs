@@ -1,7 +1,7 @@
 //! The streams of a hub, behind a lock.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -18,6 +18,8 @@ pub(crate) struct SharedStreams {
     is_used: AtomicBool,
     /// Whether requests are decided by the journal.
     is_told: bool,
+    /// Bytes that the streams took when entries were noted last.
+    bytes: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -30,9 +32,12 @@ pub(crate) struct State {
 }
 
 impl SharedStreams {
-    /// Streams that the journal decides, if it [does](crate::journal::Journal::decides_streams).
-    pub(crate) fn told(is_told: bool) -> Self {
-        Self { is_told, ..Self::default() }
+    /// Streams that take about so many bytes at most, and that the journal decides if it
+    /// [does](crate::journal::Journal::decides_streams).
+    pub(crate) fn new(bytes_max: usize, is_told: bool) -> Self {
+        let streams = Self { is_told, ..Self::default() };
+        streams.lock().streams.limit(bytes_max);
+        streams
     }
 
     /// Returns whether requests are decided by the journal.
@@ -47,6 +52,11 @@ impl SharedStreams {
 
     pub(crate) fn is_used(&self) -> bool {
         self.is_used.load(Ordering::Acquire)
+    }
+
+    /// Bytes that the streams took when entries were noted last.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -75,6 +85,7 @@ impl SharedStreams {
             }
         }
         let woken = mem::take(&mut state.streams.woken);
+        self.bytes.store(state.streams.bytes(), Ordering::Relaxed);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
     }

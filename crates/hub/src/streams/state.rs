@@ -13,11 +13,13 @@
 use std::collections::HashMap;
 use std::task::Waker;
 
+use super::committed::{Committed, Recount};
 use super::decided::Decided;
 use super::deciding::{Declined, Turns, decide};
-use super::mark::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
+use super::mark::{EndNotice, StreamMark, StreamReason};
+use super::of_topic::TopicStream;
 use super::request::{Append, StreamRefused, StreamTurn};
-use super::signal::{EarlySignals, StopSignal, StopWaiter};
+use super::signal::{EarlySignals, StopWaiter};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry, NotCommitted};
 use crate::time::{Time, millis};
@@ -29,6 +31,10 @@ pub(crate) struct Streams {
     pub(super) topics: HashMap<Topic, TopicStream>,
     /// Beyond so many topics, ended streams are forgotten early, and without any, beginnings are refused.
     topics_max: usize,
+    /// The same for the bytes of all of them.
+    bytes_max: usize,
+    /// Bytes that they have allocated, but for the table.
+    heap_bytes: usize,
     /// No stream has something due before this time.
     pub(super) due_at: u64,
     /// The number of the latest turn.
@@ -62,106 +68,18 @@ pub(crate) enum Failure {
     Unknown,
 }
 
-/// A topic's latest stream.
-#[derive(Debug)]
-pub(crate) struct TopicStream {
-    /// Its state after the submitted requests, which may not be committed yet.
-    pub(super) decided: Decided,
-    /// Its state after the committed entries.
-    pub(crate) committed: Option<Committed>,
-    /// Requests that were submitted and not answered.
-    under_way: u32,
-    /// Why one of them was not committed: what was decided is then to be settled.
-    failed: Option<Failure>,
-    /// The newest entry that was answered as committed.
-    answered: Sequence,
-    /// The newest entry that was applied.
-    pub(super) applied: Sequence,
-    /// Told of a stop, and of the end of the stream.
-    pub(super) signal: Option<StopSignal>,
-}
-
-/// The part of a stream's state that readers see.
-#[derive(Clone, Debug)]
-pub(crate) struct Committed {
-    pub(crate) options: StreamOptions,
-    pub(crate) producer: Option<Producer>,
-    pub(crate) begin: Sequence,
-    pub(crate) began: Time,
-    pub(crate) end: Option<(Sequence, Time, StreamClose)>,
-    pub(crate) is_stopped: bool,
-    pub(crate) events: u64,
-    /// The first and the last event.
-    pub(crate) held: Option<(Sequence, Sequence)>,
-}
-
-impl Committed {
-    fn begin(options: &StreamOptions, (begin, began): (Sequence, Time)) -> Self {
-        let (options, producer) = (options.clone(), options.producer.clone());
-        let (end, is_stopped, events, held) = (None, false, 0, None);
-        Self { options, producer, begin, began, end, is_stopped, events, held }
-    }
-
-    /// Returns whether a reader at a place has been sent everything.
-    pub(crate) fn is_over_at(&self, place: Sequence) -> bool {
-        self.end.is_some_and(|(end, _, close)| {
-            place >= if close.notice == EndNotice::Event { end } else { self.last() }
-        })
-    }
-
-    /// The last event, or the beginning.
-    pub(crate) fn last(&self) -> Sequence {
-        self.held.map_or(self.begin, |(_, last)| last)
-    }
-
-    /// Counts an event.
-    pub(crate) fn count(&mut self, sequence: Sequence) {
-        self.events += 1;
-        let first = self.held.map_or(sequence, |(first, _)| first);
-        self.held = Some((first, sequence));
-    }
-}
-
-impl TopicStream {
-    fn new(decided: Decided) -> Self {
-        let (answered, applied) = (Sequence::ZERO, Sequence::ZERO);
-        let (committed, failed, signal) = (None, None, None);
-        Self { decided, committed, under_way: 0, failed, answered, applied, signal }
-    }
-
-    fn signal(&mut self, is_stopped: bool, woken: &mut Vec<Waker>) {
-        if let Some(signal) = self.signal.take() {
-            signal.tell(is_stopped, woken);
-        }
-    }
-
-    /// Lets the next requests be decided as the committed entries leave the stream, once everything that was
-    /// submitted is among them. That changes something if a request was not committed, or if another node
-    /// has committed one. Returns whether the stream is there.
-    fn settle(&mut self) -> bool {
-        if self.under_way > 0 || self.applied < self.answered {
-            return true;
-        }
-        let Some(committed) = &self.committed else { return false };
-        self.decided.options = committed.options.clone();
-        self.decided.producer = committed.producer.clone();
-        self.decided.is_open = committed.end.is_none();
-        self.decided.is_stopped = committed.is_stopped;
-        if self.failed.take().is_some() {
-            self.decided.events = committed.events;
-            (self.decided.begin_key, self.decided.end_key) = (None, None);
-        }
-        true
-    }
-}
-
-/// About half a gigabyte of memory.
+/// About a gigabyte of memory, if the budget is that large.
 const TOPICS_MAX: usize = 1_000_000;
+/// A slot of the table, which is at least 7/16 full.
+const SLOT_BYTES: usize = (size_of::<(Topic, TopicStream)>() + 1) * 16 / 7;
+/// Some hundreds of streams, however small the budget is.
+const BYTES_MIN: usize = 512 * 1024;
 
 impl Default for Streams {
     fn default() -> Self {
         let (topics, woken, early) = Default::default();
-        Self { topics, topics_max: TOPICS_MAX, due_at: 0, turns: 0, woken, early }
+        let (topics_max, bytes_max) = (TOPICS_MAX, usize::MAX);
+        Self { topics, topics_max, bytes_max, heap_bytes: 0, due_at: 0, turns: 0, woken, early }
     }
 }
 
@@ -172,6 +90,44 @@ impl Verdict {
 impl Streams {
     pub(crate) fn get(&self, topic: &Topic) -> Option<&TopicStream> {
         self.topics.get(topic)
+    }
+
+    /// Limits the bytes that the streams take.
+    pub(crate) fn limit(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max.max(BYTES_MIN);
+    }
+
+    /// Bytes that the streams take at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.topics.len() * SLOT_BYTES + self.heap_bytes
+    }
+
+    /// Returns whether one more topic is beyond a limit.
+    fn is_full(&self) -> bool {
+        self.topics.len() >= self.topics_max || self.bytes() + SLOT_BYTES > self.bytes_max
+    }
+
+    /// Lets go of the streams that are not to be kept, and of the room that they took.
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&Topic, &mut TopicStream) -> bool) {
+        let Self { topics, heap_bytes, .. } = self;
+        topics.retain(|topic, stream| {
+            let is_kept = is_kept(topic, stream);
+            if !is_kept {
+                *heap_bytes -= stream.charged;
+            }
+            is_kept
+        });
+        if topics.len() < topics.capacity() / 4 {
+            topics.shrink_to(2 * topics.len());
+        }
+    }
+
+    /// Changes something that takes memory.
+    pub(super) fn change(&mut self, topic: &Topic, change: impl FnOnce(&mut TopicStream)) {
+        if let Some(stream) = self.topics.get_mut(topic) {
+            change(stream);
+            stream.charge(&mut self.heap_bytes);
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Topic, &Committed)> {
@@ -204,10 +160,24 @@ impl Streams {
         }
     }
 
+    /// A number that tells the topic's latest stream from others, if it has one.
+    pub(crate) fn number(&self, topic: &Topic) -> Option<u64> {
+        Some(self.topics.get(topic)?.decided.turn.begun)
+    }
+
+    /// Takes so many events back that were counted for a stream, and were in it before.
+    pub(crate) fn take_back(&mut self, topic: &Topic, number: u64, events: u64) {
+        if let Some(TopicStream { decided, .. }) = self.topics.get_mut(topic)
+            && decided.turn.begun == number
+        {
+            decided.events = decided.events.saturating_sub(events);
+        }
+    }
+
     /// Returns whether there is room for one more topic. If not, the quarter of the streams that have ended and
     /// would be forgotten first is forgotten.
     pub(super) fn has_room(&mut self) -> bool {
-        if self.topics.len() < self.topics_max {
+        if !self.is_full() {
             return true;
         }
         let is_idle = |it: &TopicStream| !it.decided.is_open && it.under_way == 0;
@@ -216,9 +186,9 @@ impl Streams {
         if !dates.is_empty() {
             let quarter = dates.len() / 4;
             let (_, &mut last, _) = dates.select_nth_unstable(quarter);
-            self.topics.retain(|_, it| !is_idle(it) || it.decided.expires_at > last);
+            self.retain(|_, it| !is_idle(it) || it.decided.expires_at > last);
         }
-        self.topics.len() < self.topics_max
+        !self.is_full()
     }
 
     /// Decides a request for a topic, with so many events.
@@ -325,8 +295,10 @@ impl Streams {
             Ok(sequence) => stream.answered = stream.answered.max(sequence),
             Err(failure) => stream.failed = Some(failure),
         }
-        if !stream.settle() {
-            self.topics.remove(topic);
+        if !stream.settle()
+            && let Some(removed) = self.topics.remove(topic)
+        {
+            self.heap_bytes -= removed.charged;
         }
     }
 
@@ -337,7 +309,7 @@ impl Streams {
             return due;
         }
         let mut due_at = u64::MAX;
-        self.topics.retain(|topic, stream| {
+        self.retain(|topic, stream| {
             let decided = &mut stream.decided;
             let is_expired = now >= decided.expires_at;
             if is_expired && !decided.is_open {
@@ -377,7 +349,10 @@ impl Streams {
             stream.applied = entry.sequence;
             match (&mut entry.content, &mut stream.committed) {
                 (Content::Stream(StreamMark::Begin(options)), committed) => {
-                    *committed = Some(Committed::begin(options, (entry.sequence, entry.time)));
+                    let begun = Committed::begin(options, (entry.sequence, entry.time));
+                    if let Some(before) = committed.replace(begun) {
+                        stream.keep_earlier(before, entry.sequence);
+                    }
                     stream.signal(false, &mut self.woken);
                 }
                 (Content::Stream(StreamMark::Stop), Some(committed)) => {
@@ -393,14 +368,15 @@ impl Streams {
                     stream.signal(false, &mut self.woken);
                 }
                 (Content::Event(_), Some(committed)) if committed.end.is_none() => {
-                    committed.count(entry.sequence);
-                    if stream.failed.is_none() {
+                    let has_grown = committed.count(entry.sequence);
+                    if stream.failed.is_none() && !has_grown {
                         continue;
                     }
                 }
                 _ => continue,
             }
             stream.settle();
+            stream.charge(&mut self.heap_bytes);
         }
     }
 
@@ -417,15 +393,13 @@ impl Streams {
         (!is_over).then(|| (committed.begin, committed.end.map(|(end, ..)| end)))
     }
 
-    /// Counts an event of a stream that was read back.
-    pub(crate) fn recount(&mut self, topic: &Topic, sequence: Sequence) {
+    /// Takes in the events of a stream that was read back.
+    pub(crate) fn take_counted(&mut self, topic: &Topic, counted: Recount) {
         let Some(stream) = self.topics.get_mut(topic) else { return };
         let Some(committed) = &mut stream.committed else { return };
-        committed.count(sequence);
-        if let Some((_, _, close)) = committed.end {
-            committed.events = close.events;
-        }
+        committed.take_counted(counted);
         stream.decided.events = committed.events;
+        stream.charge(&mut self.heap_bytes);
     }
 
     /// Applies an entry of an earlier process, of which nothing was decided in this one; `opened_at` is
@@ -435,8 +409,7 @@ impl Streams {
             && let Some(topic) = entry.topics.as_slice().first()
             && let Some(committed) = self.committed_mut(topic)
         {
-            // Not all of them may be there to be counted.
-            committed.events = committed.events.max(close.events);
+            committed.note_events(close.events);
         }
         self.apply(entry, now);
         let age = millis(opened_at.since(entry.time));

@@ -144,3 +144,31 @@ fn a_reader_that_comes_back_after_a_silent_end_goes_on_with_the_next_stream() {
         assert_eq!(page.events.len(), 2);
     });
 }
+
+#[test]
+fn an_index_leads_to_its_event_in_the_journal_and_after_a_restart() {
+    let disk = SimulatedDisk::default();
+    let chat = topic("chat");
+    let check = async |hub: &Hub| {
+        for index in [0, 1, 63, 64, 199, 299, -1, -300] {
+            let place = hub.stream_place(&chat, None, index).await.unwrap();
+            let page = hub.page(chat.clone(), Start::from(place), 1).await;
+            assert!(page.gap.is_none());
+            let number = if index < 0 { 300 + index } else { index };
+            assert!(page.events[0].event.data().starts_with(&format!("{number} ")), "{index}");
+        }
+        let end = hub.stream_place(&chat, None, 300).await.unwrap();
+        assert_eq!(end, stream(hub, &chat).places.unwrap().1);
+    };
+    with_hub(&disk, async |hub| {
+        let begin = Append { begin: Some(StreamOptions::default()), ..request(1, 0) };
+        hub.append(chat.clone(), &begin, Vec::new()).await.unwrap();
+        for seq in 1..=300 {
+            let data = format!("{} {}", seq - 1, "x".repeat(100));
+            append(hub, &chat, request(1, seq), &data).await.unwrap();
+        }
+        stream_when(hub, &chat, |info| info.events == 300).await;
+        check(hub).await;
+    });
+    with_hub(&disk, async |hub| check(hub).await);
+}

@@ -211,6 +211,74 @@ async fn a_beginning_and_an_end_that_are_sent_again_with_their_key_are_answered_
     send("/topics/c/1?end", "", "another").await.problem(409, "ended");
 }
 
+#[tokio::test]
+async fn json_has_the_index_of_each_event_within_its_stream() {
+    let server = start().await;
+    server.publish("c/1", "of no stream").await;
+    publish_answer(&server, "end").await;
+    publish_answer(&server, "end").await;
+    let path = "/events?match=c/**&last_event_id=earliest";
+    let page = server.get(path).header("accept", "application/json").answer().await.json();
+    let events = page["events"].as_array().unwrap();
+    let indexes: Vec<_> = events.iter().map(|event| event["index"].as_u64()).collect();
+    assert_eq!(indexes, [None, Some(0), Some(1), Some(0), Some(1)]);
+}
+
+/// The answer of a body that ended its stream was lost: sent again, it was refused.
+#[tokio::test]
+async fn a_body_that_is_sent_again_after_the_end_is_answered_as_before() {
+    let server = start().await;
+    let lines = "{\"topic\":\"c/2\",\"begin\":true}\n{\"topic\":\"c/2\",\"data\":1}\n\
+                 {\"topic\":\"other\",\"data\":2}\n{\"topic\":\"c/2\",\"data\":3,\"end\":true}\n";
+    let piped = "data: a\n\ndata: b\n\n";
+    for (path, content_type, body) in [
+        ("/events?topic=c/1&begin&end", "text/event-stream", piped),
+        ("/events", "application/x-ndjson", lines),
+    ] {
+        let send = |body: String, key: &str| {
+            let ask = server.post(path, body).content_type(content_type);
+            ask.header("idempotency-key", key).answer()
+        };
+        let once = send(body.to_owned(), content_type).await;
+        let again = send(body.to_owned(), content_type).await;
+        assert_eq!((once.status, again.status), (StatusCode::CREATED, StatusCode::CREATED));
+        assert_eq!(
+            (again.text(), again.header("stream-id")),
+            (once.text(), once.header("stream-id"))
+        );
+        assert_eq!(again.header("idempotency-replayed"), "true");
+    }
+    assert_eq!(server.held("c/1"), ["a", "b"]);
+    assert_eq!(
+        (server.held("c/2"), server.held("other")),
+        (vec!["1".into(), "3".into()], vec!["2".into()])
+    );
+    // What was not in the first body does not belong to the ended stream.
+    let path = "/events?topic=c/1&begin&end";
+    let more = server.post(path, format!("{piped}data: c\n\n")).content_type("text/event-stream");
+    more.header("idempotency-key", "text/event-stream").answer().await.problem(409, "ended");
+    let other = format!("{lines}{{\"topic\":\"c/2\",\"data\":4}}\n");
+    let more = server.post("/events", other).content_type("application/x-ndjson");
+    let more = more.header("idempotency-key", "application/x-ndjson").answer().await;
+    assert_eq!(more.json()["committed"], 3);
+    more.problem(409, "ended");
+    assert_eq!(server.held("c/1"), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn events_of_a_body_that_is_sent_again_count_once() {
+    let server = start().await;
+    let send = |body: &'static str| {
+        let path = "/events?topic=c/1&begin";
+        let ask = server.post(path, body).content_type("text/event-stream");
+        ask.header("idempotency-key", "k").answer()
+    };
+    send("data: a\n\ndata: b\n\n").await;
+    assert_eq!(send("data: a\n\ndata: b\n\ndata: c\n\n").await.json()["committed"], 3);
+    post(&server, "/topics/c/1?end", "").await;
+    assert_eq!(state_of(&server, "c/1").await["events"], 3);
+}
+
 /// The end of a stream as a reader is told it.
 pub(crate) async fn end_of(stream: &mut Stream) -> String {
     let end = stream.event().await;
@@ -429,6 +497,8 @@ async fn a_reader_starts_with_the_stream_or_at_an_index_in_it() {
         ("start_index=-50", "abcd"),
         (&format!("stream={second}"), "abcd"),
         (&format!("stream={first}"), "xy"),
+        (&format!("stream={first}&start_index=1"), "y"),
+        (&format!("stream={first}&start_index=-2"), "xy"),
     ] {
         assert_eq!(told(&server, query).await.concat(), data, "{query}");
     }
@@ -442,8 +512,8 @@ async fn a_reader_starts_with_the_stream_or_at_an_index_in_it() {
     }
     let several = server.get("/events?topic=c/1&topic=c/2&from=begin").answer().await;
     several.problem(400, "invalid-parameter");
-    let old = none(&format!("stream={first}&start_index=1")).answer().await;
-    old.problem(410, "stream-ended");
+    let unknown = none(&format!("stream={last}&start_index=1")).answer().await;
+    unknown.problem(410, "stream-ended");
 }
 
 #[tokio::test]

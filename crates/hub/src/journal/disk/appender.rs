@@ -14,7 +14,7 @@ use super::storage::{Failure, StorageFile};
 use crate::cursor::Sequence;
 use crate::draft::Draft;
 use crate::journal::keys::Keys;
-use crate::journal::{Entry, Outcome, Submission};
+use crate::journal::{Entry, NotCommitted, Outcome, Submission};
 use crate::time::Time;
 
 /// Writes submissions to the newest segment in portions. The records of a portion are synced together.
@@ -70,9 +70,12 @@ impl Appender {
     /// Adds a submission to the portion, unless its idempotency key is known. The outcome is valid once
     /// the portion is committed. `None` if the submission is too large for a segment.
     pub(super) fn push(&mut self, submission: Submission, now: Time) -> Option<Outcome> {
-        if let Submission::Event(Draft { event, idempotency, .. }) = &submission {
+        if let Submission::Event(Draft { event, idempotency, is_repeat, .. }) = &submission {
             if let Some(sequence) = idempotency.as_ref().and_then(|key| self.keys.find(key)) {
                 return Some(Outcome::Duplicate(sequence));
+            }
+            if *is_repeat {
+                return Some(Outcome::NotCommitted(NotCommitted::Unseen));
             }
             if event.data().len() > DATA_BYTES_MAX {
                 return None;

@@ -122,6 +122,8 @@ impl Queue {
             let first = key_of(&submission).and_then(&find_key);
             outcomes.push(if let Some(first) = first {
                 Outcome::Duplicate(first)
+            } else if is_repeat(&submission) {
+                Outcome::NotCommitted(NotCommitted::Unseen)
             } else if EMPTY_BYTES + bytes > self.message_bytes_max {
                 Outcome::NotCommitted(NotCommitted::TooLarge)
             } else if is_full {
@@ -429,6 +431,10 @@ fn topics_of(submission: &Submission) -> &[Topic] {
         Submission::Stream(topic, _) => from_ref(topic),
         Submission::Close(_) => &[],
     }
+}
+
+fn is_repeat(submission: &Submission) -> bool {
+    matches!(submission, Submission::Event(draft) if draft.is_repeat)
 }
 
 fn key_of(submission: &Submission) -> Option<&IdempotencyKey> {

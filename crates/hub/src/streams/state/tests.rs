@@ -1,5 +1,7 @@
+use super::super::mark::{Producer, StreamClose};
 use super::*;
 use crate::draft::IdempotencyKey;
+use crate::time::Time;
 
 const TOPIC: Topic = Topic::from_static("c/1");
 
@@ -245,4 +247,30 @@ fn too_many_streams_are_forgotten_if_they_have_ended_and_refused_if_not() {
     assert_eq!(streams.decide(&topic(8), &begin(None), 0, 8), full);
     // A topic that has a stream needs no more room.
     assert!(is_accepted(&streams.decide(&topic(7), &begin(None), 0, 8)));
+}
+
+#[test]
+fn bytes_are_what_the_streams_take_and_their_limit_lets_go_of_ended_ones() {
+    let mut streams = Streams::default();
+    streams.limit(0);
+    let topic = |number: u64| Topic::new(format!("c/{number}")).unwrap();
+    let whole = Append { end: Some(EndNotice::Event), ..begin(producer(&"p".repeat(128), 0, 0)) };
+    for number in 0..20_000 {
+        assert!(is_accepted(&streams.decide(&topic(number), &whole, 0, number)), "{number}");
+        let close = StreamClose { reason: StreamReason::Done, events: 0, notice: EndNotice::Event };
+        let marks = [StreamMark::Begin(StreamOptions::default()), StreamMark::End(close)];
+        for (place, mark) in (2 * number + 1..).zip(marks) {
+            let (topic, content) = (topic(number).into(), Content::Stream(mark));
+            let mut entry = Entry::new(at(place), Time::default(), topic, content);
+            streams.apply(&mut entry, number);
+        }
+        streams.note_answer(&topic(number), Ok(at(2 * number + 2)));
+        assert!(streams.bytes() <= BYTES_MIN + 1024, "{number} {}", streams.bytes());
+    }
+    assert!(streams.iter().count() > 100);
+    let charged = streams.topics.values().map(|stream| stream.charged).sum::<usize>();
+    assert_eq!(streams.heap_bytes, charged);
+    streams.take_due(u64::MAX);
+    streams.take_due(u64::MAX);
+    assert_eq!((streams.heap_bytes, streams.topics.capacity()), (0, 0));
 }

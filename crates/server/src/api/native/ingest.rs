@@ -162,9 +162,10 @@ impl<'a> Ingest<'a> {
         let wrong = |draft: &Draft| {
             self.caller.access().may_publish(draft.topics().as_slice())?;
             hub.check(draft).map_err(|reason| Problem::from(&reason))?;
-            match self.piped {
-                Some(_) => Ok(()),
-                None => hub.check_streams(draft).map_err(Problem::from),
+            // An event with a key may have been published before its stream ended.
+            match self.piped.is_some() || draft.idempotency_key().is_some() {
+                true => Ok(()),
+                false => hub.check_streams(draft).map_err(Problem::from),
             }
         };
         let wrong = drafts.iter().enumerate().find_map(|(i, d)| Some((i, wrong(d).err()?)));
@@ -173,16 +174,31 @@ impl<'a> Ingest<'a> {
         }
         if !drafts.is_empty() {
             self.wait_for_room(drafts.len()).await?;
-            let published = match &self.piped {
-                Some(piped) => piped.publish(drafts).await?,
-                None => hub.publish_all(drafts).await?,
-            };
-            self.report.count(published);
+            match &self.piped {
+                Some(piped) => self.report.count(piped.publish(drafts).await?),
+                None => self.publish_drafts(drafts).await?,
+            }
         }
         match wrong {
             Some((_, problem)) => Err(self.report.place(problem)),
             None => Ok(()),
         }
+    }
+
+    /// Publishes events, or those before the first one that does not belong to its topic's stream.
+    async fn publish_drafts(&mut self, drafts: Vec<Draft>) -> Result<(), Problem> {
+        let hub = &self.context.hub;
+        if !drafts.iter().any(|draft| hub.check_streams(draft).is_err()) {
+            self.report.count(hub.publish_all(drafts).await?);
+            return Ok(());
+        }
+        // Some may be known by their keys, and are answered as they were the first time.
+        for draft in drafts {
+            let published = hub.publish(draft).await;
+            let published = published.map_err(|error| self.report.place(error.into()))?;
+            self.report.count(vec![published]);
+        }
+        Ok(())
     }
 
     /// Makes a request to its topic's stream of an object, after everything before it.

@@ -201,11 +201,15 @@ fn write_start(event: &RawEvent, out: &mut Vec<u8>) -> usize {
     fields.data_at
 }
 
-/// Writes what comes after the data: the time of the commit, in milliseconds since 1970, and the hops
-/// of a relayed event.
+/// Writes what comes after the data: the time of the commit, in milliseconds since 1970, the index within a
+/// stream, and the hops of a relayed event.
 fn write_end(event: &RawEvent, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"time\":");
     push_json(&event.time().unix_millis(), out);
+    if let Some(index) = event.index() {
+        out.extend_from_slice(b",\"index\":");
+        push_json(&index, out);
+    }
     if let Some(via) = event.fields().via {
         out.extend_from_slice(b",\"via\":");
         push_json(via, out);

@@ -4,7 +4,10 @@ use std::future::pending;
 
 use bytes::Bytes;
 use http::Response;
-use tidings_hub::{Append, Cursor, Draft, EndNotice, Hub, Published, StreamTurn, Topic, Topics};
+use tidings_hub::{
+    Append, Cursor, Draft, EndNotice, Hub, IdempotencyKey, PublishError, Published, StreamRefused,
+    StreamTurn, Topic, Topics,
+};
 
 use super::stream_append::name_stream;
 use crate::http::problem::{Problem, ProblemKind};
@@ -18,7 +21,8 @@ pub(super) struct Piped<'a> {
     /// The place where the body began the stream, if it did.
     begin: Option<Cursor>,
     end: Option<EndNotice>,
-    /// `None` once the body has ended.
+    key: Option<IdempotencyKey>,
+    /// `None` once the body has ended, or if its stream has, so that it is the same body once more.
     turn: Option<StreamTurn>,
 }
 
@@ -38,32 +42,39 @@ impl<'a> Piped<'a> {
         topic: Topic,
         append: Append,
     ) -> Result<Result<Self, Response<Bytes>>, Problem> {
-        let end = append.end;
+        let (end, key) = (append.end, append.key.clone());
         let request = Append { end: None, ..append };
-        let appended = hub.append(topic.clone(), &request, Vec::new()).await?;
+        let appended = match hub.append(topic.clone(), &request, Vec::new()).await {
+            // Its key tells whether the body has ended the stream.
+            Err(PublishError::Stream(StreamRefused::Ended)) if key.is_some() && end.is_some() => {
+                return Ok(Ok(Self { hub, topic, begin: None, end, key, turn: None }));
+            }
+            appended => appended?,
+        };
         let (begin, turn) = (appended.begin, appended.stream);
-        match turn {
-            // Begun before with the same key, it goes on: the journal recognizes the events.
-            Some(_) if begin.is_some() || !appended.is_duplicate => {
-                Ok(Ok(Self { hub, topic, begin, end, turn }))
-            }
-            _ if appended.is_duplicate => Ok(Err(no_content())),
-            _ => {
-                let detail = "the topic has no open stream: begin one with ?begin";
-                Err(Problem::new(ProblemKind::Ended, detail))
-            }
+        if begin.is_none() && appended.is_duplicate {
+            return Ok(Err(no_content()));
         }
+        if turn.is_none() && !appended.is_duplicate {
+            let detail = "the topic has no open stream: begin one with ?begin";
+            return Err(Problem::new(ProblemKind::Ended, detail));
+        }
+        // Begun before with the same key, it goes on: the journal recognizes the events.
+        Ok(Ok(Self { hub, topic, begin, end, key, turn }))
     }
 
     /// Publishes events to the stream.
     pub(super) async fn publish(&self, drafts: Vec<Draft>) -> Result<Vec<Published>, Problem> {
+        if self.turn.is_none() {
+            return Ok(self.hub.publish_again(drafts).await?);
+        }
         let request = Append { stream: self.turn, ..Append::default() };
         Ok(self.hub.append(self.topic.clone(), &request, drafts).await?.published)
     }
 
     /// Waits until a reader stops the stream. Where the body is the end of the stream, the stream then ends.
     pub(super) async fn stopped(&self) {
-        if !self.hub.stream_stopped(&self.topic, self.turn).await {
+        if self.turn.is_none() || !self.hub.stream_stopped(&self.topic, self.turn).await {
             // It has ended: the next event is refused.
             pending().await
         }
@@ -81,9 +92,10 @@ impl<'a> Piped<'a> {
 
     /// Ends the stream after the body, if the request has said so.
     pub(super) async fn finish(&mut self) -> Result<(), Problem> {
-        let (end, turn) = (self.end, self.turn);
+        let (end, stream) = (self.end, self.turn);
         if end.is_some() {
-            let request = Append { end, stream: turn, ..Append::default() };
+            let key = self.key.clone();
+            let request = Append { end, stream, key, ..Append::default() };
             self.hub.append(self.topic.clone(), &request, Vec::new()).await?;
         }
         self.turn = None;

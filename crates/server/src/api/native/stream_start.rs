@@ -18,9 +18,6 @@ const STREAM: &str = "stream";
 const STREAM_STATE: HeaderName = HeaderName::from_static("stream-state");
 const STREAM_TAIL_INDEX: HeaderName = HeaderName::from_static("stream-tail-index");
 
-/// Events that are passed over at once.
-const PAGE_EVENTS: u64 = 1000;
-
 /// The choice of a request.
 #[derive(Debug)]
 struct Choice {
@@ -56,7 +53,7 @@ pub(super) async fn choose(
     start: Start,
 ) -> Result<Option<Start>, Problem> {
     let Some(choice) = Choice::of(query)? else { return Ok(Some(start)) };
-    let [filter @ TopicFilter::Exact(_)] = view.filters() else {
+    let [filter @ TopicFilter::Exact(topic)] = view.filters() else {
         let why = "it is for reading exactly one topic";
         let name = PARAMETERS.into_iter().find(|name| query.all(name).next().is_some());
         return Err(Problem::invalid_parameter(name.unwrap_or(FROM), why));
@@ -72,46 +69,22 @@ pub(super) async fn choose(
         return Ok(None);
     }
     let named = |info: &StreamInfo| choice.stream.is_none_or(|stream| stream == info.begin);
-    match (latest.filter(named), choice.stream, choice.index) {
-        (None, None, _) => Ok(Some(Start::Tail)),
-        (Some(info), _, Some(index)) => at_index(context, view, &info, index).await.map(Some),
-        (Some(info), _, None) => Ok(Some(Start::from(info.begin))),
-        (None, Some(_), _) if choice.is_active_only => Ok(None),
-        (None, Some(stream), None) => Ok(Some(Start::from(stream))),
-        (None, Some(_), Some(_)) => {
-            let detail =
-                "the stream with this ID is not the topic's latest one, the only one with indexes";
-            Err(Problem::new(ProblemKind::StreamEnded, detail))
-        }
+    if choice.is_active_only && !latest.as_ref().is_some_and(named) {
+        return Ok(None);
     }
-}
-
-/// The place before the event with an index; a negative one counts from the end. Where events are lost, it is the
-/// beginning, so that the reader is told.
-async fn at_index(
-    context: &Context,
-    view: &View,
-    info: &StreamInfo,
-    index: i64,
-) -> Result<Start, Problem> {
-    let mut left = match u64::try_from(index) {
-        Ok(index) => index.min(info.events),
-        Err(_) => info.events.saturating_sub(index.unsigned_abs()),
-    };
-    let mut place = info.begin;
-    while left > 0 {
-        let limit = left.min(PAGE_EVENTS);
-        let page = context.hub.page(view.clone(), Start::from(place), limit as usize).await;
-        if page.gap.is_some() {
-            return Ok(Start::from(info.begin));
-        }
-        let found = page.events.len() as u64;
-        let Some(last) = page.events.last() else { break };
-        place.sequence = last.sequence;
-        left = left.saturating_sub(found);
-        tokio::task::yield_now().await;
+    if let Some(index) = choice.index {
+        let place = context.hub.stream_place(topic, choice.stream, index).await;
+        return match (place, choice.stream) {
+            (Some(place), _) => Ok(Some(Start::from(place))),
+            (None, None) => Ok(Some(Start::Tail)),
+            (None, Some(_)) => {
+                let detail = "the topic's stream with this ID is not remembered: start without it";
+                Err(Problem::new(ProblemKind::StreamEnded, detail))
+            }
+        };
     }
-    Ok(Start::from(place))
+    let begin = choice.stream.or(latest.map(|latest| latest.begin));
+    Ok(Some(begin.map_or(Start::Tail, Start::from)))
 }
 
 /// The headers about the latest stream of a view's only topic, if it has one.

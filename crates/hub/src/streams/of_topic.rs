@@ -1,0 +1,103 @@
+//! The streams of one topic.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use super::committed::{Committed, Earlier, Extent};
+use super::decided::Decided;
+use super::places::Places;
+use super::signal::StopSignal;
+use super::state::Failure;
+use crate::cursor::Sequence;
+
+/// Streams of a topic before its latest one: the answers of a long conversation.
+const EARLIER_MAX: usize = 256;
+
+/// The latest stream of a topic, and those before it.
+#[derive(Debug)]
+pub(crate) struct TopicStream {
+    /// Its state after the submitted requests, which may not be committed yet.
+    pub(super) decided: Decided,
+    /// Its state after the committed entries.
+    pub(crate) committed: Option<Committed>,
+    /// The streams before that one, of which indexes are still told.
+    pub(super) earlier: VecDeque<Earlier>,
+    /// Requests that were submitted and not answered.
+    pub(super) under_way: u32,
+    /// Why one of them was not committed: what was decided is then to be settled.
+    pub(super) failed: Option<Failure>,
+    /// The newest entry that was answered as committed.
+    pub(super) answered: Sequence,
+    /// The newest entry that was applied.
+    pub(super) applied: Sequence,
+    /// Bytes that it has allocated, as they were charged.
+    pub(super) charged: usize,
+    /// Told of a stop, and of the end of the stream.
+    pub(super) signal: Option<StopSignal>,
+}
+
+impl TopicStream {
+    pub(super) fn new(decided: Decided) -> Self {
+        let (answered, applied) = (Sequence::ZERO, Sequence::ZERO);
+        let (committed, earlier) = (None, VecDeque::new());
+        let (under_way, failed, charged, signal) = (0, None, 0, None);
+        Self { decided, committed, earlier, under_way, failed, answered, applied, charged, signal }
+    }
+
+    pub(super) fn signal(&mut self, is_stopped: bool, woken: &mut Vec<Waker>) {
+        if let Some(signal) = self.signal.take() {
+            signal.tell(is_stopped, woken);
+        }
+    }
+
+    /// Charges what it has allocated to a sum.
+    pub(super) fn charge(&mut self, sum: &mut usize) {
+        let earlier = self.earlier.capacity() * size_of::<Earlier>()
+            + self.earlier.iter().map(Earlier::heap_bytes).sum::<usize>();
+        let committed = self.committed.as_ref().map_or(0, Committed::heap_bytes);
+        let bytes = self.decided.heap_bytes() + committed + earlier;
+        *sum = *sum - self.charged + bytes;
+        self.charged = bytes;
+    }
+
+    /// Remembers a stream when the next one begins at a place.
+    pub(super) fn keep_earlier(&mut self, mut stream: Committed, next: Sequence) {
+        self.earlier.push_back(stream.before(next));
+        if self.earlier.len() > EARLIER_MAX {
+            self.earlier.pop_front();
+        }
+    }
+
+    /// The streams that are remembered, the latest one first.
+    pub(super) fn extents(&self) -> impl Iterator<Item = Extent<'_>> {
+        let earlier = self.earlier.iter().rev().map(Earlier::extent);
+        self.committed.iter().map(Committed::extent).chain(earlier)
+    }
+
+    /// The places of the stream that begins at a place.
+    pub(super) fn places_mut(&mut self, begin: Sequence) -> Option<&mut Places> {
+        if let Some(latest) = self.committed.as_mut().filter(|latest| latest.begin == begin) {
+            return Some(&mut latest.places);
+        }
+        self.earlier.iter_mut().find(|it| it.extent().begin == begin).map(Earlier::places_mut)
+    }
+
+    /// Lets the next requests be decided as the committed entries leave the stream, once everything that was
+    /// submitted is among them. That changes something if a request was not committed, or if another node
+    /// has committed one. Returns whether the stream is there.
+    pub(super) fn settle(&mut self) -> bool {
+        if self.under_way > 0 || self.applied < self.answered {
+            return true;
+        }
+        let Some(committed) = &self.committed else { return false };
+        self.decided.options = committed.options.clone();
+        self.decided.producer = committed.producer.clone();
+        self.decided.is_open = committed.end.is_none();
+        self.decided.is_stopped = committed.is_stopped;
+        if self.failed.take().is_some() {
+            self.decided.events = committed.events;
+            (self.decided.begin_key, self.decided.end_key) = (None, None);
+        }
+        true
+    }
+}
