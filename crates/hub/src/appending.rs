@@ -101,7 +101,10 @@ impl Hub {
             if !drafts.iter().all(|draft| draft.idempotency.is_some()) {
                 return Among::Refused(error);
             }
-            return Among::Again(self.submit(&mut drafts.into_iter().map(Draft::again)), error);
+            return Among::Again(
+                self.submit(&mut drafts.into_iter().map(Submission::again)),
+                error,
+            );
         }
         let now = self.clock().uptime();
         topics().for_each(|topic| state.streams.count_event(topic, now));

@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use tidings_proto::{Event, EventId};
 
 use crate::cursor::{Cursor, Epoch};
-use crate::journal::Submission;
 use crate::topic::{InvalidTopic, Topic, is_control_or_format};
 use crate::via::Via;
 
@@ -97,11 +96,6 @@ impl Draft {
     #[must_use]
     pub fn via(&self) -> Option<&Via> {
         self.via.as_ref()
-    }
-
-    /// The draft as a repetition of one that was submitted before.
-    pub(crate) fn again(self) -> Submission {
-        Submission::Event(Self { is_repeat: true, ..self })
     }
 
     /// Checks the event by a hub's rules.

@@ -211,9 +211,7 @@ impl Hub {
     /// Returns whether readers of a topic are not sent all that was published to it, and are told of no gap: then
     /// its events cannot be counted.
     fn skips_events(&self, topic: &Topic) -> bool {
-        let mut rules = self.config().retention.rules.iter();
-        let rule = rules.find(|rule| rule.filter.matches(topic.as_str()));
-        rule.is_some_and(|rule| rule.limits.latest_only || rule.limits.conflate)
+        self.read().skips_events(topic)
     }
 }
 

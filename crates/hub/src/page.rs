@@ -42,7 +42,7 @@ pub struct Paging {
     gap: Option<Gap>,
     /// Where the page ends, if the reader has gone further.
     end: Option<Cursor>,
-    /// What was read and has not all its indexes yet.
+    /// The events that were read and have not all their indexes yet.
     unindexed: Unindexed,
 }
 

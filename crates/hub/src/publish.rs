@@ -72,7 +72,7 @@ impl Hub {
     /// Cancel safe.
     pub fn publish_again(&self, drafts: Vec<Draft>) -> PublishingAll {
         let given_ids = drafts.iter().map(|draft| draft.event.id().cloned()).collect();
-        let committing = self.submit(&mut drafts.into_iter().map(Draft::again));
+        let committing = self.submit(&mut drafts.into_iter().map(Submission::again));
         let ended = PublishError::Stream(StreamRefused::Ended);
         PublishingAll { epoch: self.epoch(), state: State::Again(committing, given_ids, ended) }
     }
@@ -149,7 +149,7 @@ impl<Ids> State<Ids> {
     }
 }
 
-/// What became of events that were to be submitted among the streams of their topics.
+/// The fate of events that were to be submitted among the streams of their topics.
 pub(crate) enum Among {
     Refused(PublishError),
     Submitted(Committing),

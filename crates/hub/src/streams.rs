@@ -11,6 +11,7 @@ mod ask;
 mod committed;
 mod decided;
 mod deciding;
+mod failure;
 mod follow;
 mod indexes;
 mod mark;
@@ -28,10 +29,11 @@ pub use self::ask::{Ask, SeenStream, StreamState};
 pub(crate) use self::committed::{Committed, IndexedAt, Recount, Stretch};
 #[cfg(feature = "disk")]
 pub(crate) use self::decided::Decided;
+pub(crate) use self::failure::Failure;
 pub use self::mark::{EndNotice, Producer, StreamClose, StreamMark, StreamOptions, StreamReason};
 #[cfg(feature = "shared")]
 pub(crate) use self::order::{Order, Reader, Taken};
 pub(crate) use self::places::Counted;
 pub use self::request::{Append, StreamRefused, StreamTurn};
 pub(crate) use self::shared::{SharedStreams, answer_of, poll_outcomes};
-pub(crate) use self::state::{Failure, Streams, Verdict};
+pub(crate) use self::state::{Streams, Verdict};

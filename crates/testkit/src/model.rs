@@ -14,6 +14,7 @@ mod expectation;
 mod reference;
 mod rules;
 mod schedule;
+mod streams;
 mod text;
 
 use std::collections::BTreeMap;

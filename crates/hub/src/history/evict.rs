@@ -214,7 +214,8 @@ impl History {
         let how = match block.kind(index) {
             Kind::Event => LetGo::Event,
             Kind::Close => LetGo::End,
-            Kind::Mark | Kind::End | Kind::SilentEnd => LetGo::Mark,
+            Kind::End => LetGo::StreamEnd,
+            Kind::Mark | Kind::SilentEnd => LetGo::Mark,
         };
         self.release_entry(&holders, how);
         self.forget_entry(block, index, &holders);
@@ -233,10 +234,11 @@ impl History {
             (Kind::Event, _) => how,
             (_, true) => LetGo::Released { is_end: true },
             (Kind::Close, false) => LetGo::End,
+            (Kind::End, false) if how == LetGo::Event => LetGo::StreamEnd,
             (_, false) => LetGo::Mark,
         };
         self.release_entry(&[key], how);
-        let is_lost = how == LetGo::Event;
+        let is_lost = matches!(how, LetGo::Event | LetGo::StreamEnd);
         if how == LetGo::Superseded && block.topics(index).len() > 1 {
             self.note_late_losses(key, sequence);
         }
@@ -289,11 +291,14 @@ impl History {
 
     /// Forgets an entry that no topic holds any more; some topics have lost it just now.
     fn forget_entry(&mut self, block: &Block, index: usize, losers: &[TopicKey]) {
-        if block.kind(index) != Kind::Event {
-            return;
-        }
         let (sequence, now) = (block.sequence(index), self.topics.stamp);
-        self.events -= 1;
+        match block.kind(index) {
+            Kind::Event => self.events -= 1,
+            Kind::End => {
+                return losers.iter().for_each(|&key| self.topics.bury_event(key, sequence, now));
+            }
+            Kind::Close | Kind::Mark | Kind::SilentEnd => return,
+        }
         self.bury_late_losses(sequence);
         for &key in block.topics(index) {
             // A topic in which a newer event superseded it has not lost it.

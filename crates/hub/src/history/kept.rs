@@ -69,7 +69,7 @@ pub(crate) enum KeptStop {
     Full,
     /// The topic's streams were closed here.
     Closed(Sequence),
-    /// The topic's stream ended, and the position is after its end.
+    /// The topic's stream ended: the position is after its end if that was visited, else before it.
     StreamEnd,
     /// The next event of the view has been evicted by a rule, and the reader has not been told so. Nothing was
     /// read.

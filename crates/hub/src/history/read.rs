@@ -152,6 +152,13 @@ impl History {
         })
     }
 
+    /// Returns whether readers of a topic may not be sent all of its events, and are told of no gap.
+    pub(crate) fn skips_events(&self, topic: &Topic) -> bool {
+        let rules = self.topics.rules();
+        let limits = rules.limits(rules.find(topic.as_str()));
+        limits.latest_only || limits.conflate
+    }
+
     /// Returns whether something after the position may have been lost since the reader looked for losses.
     pub(crate) fn has_lost_more(&self, view: &Resolved, position: &ReadPosition) -> bool {
         let reach = Reach::of(view);
@@ -386,16 +393,15 @@ impl History {
         for step in self.forward(&reach, view.grant(), position.after) {
             let sequence = step.held.sequence();
             let kind = step.held.block.kind(step.held.index);
-            if step.in_view && kind == Kind::Event {
+            if step.in_view && matches!(kind, Kind::Event | Kind::End) {
                 position.after = position.after.max(sequence.before());
                 let oldest = step.held.block.id(step.held.index, self.epoch);
                 return Passed::To(Some(oldest));
             }
             let is_end = match kind {
                 Kind::Close => ends(view, *position, sequence),
-                Kind::End => is_ended_by_ends(view, position.ends),
                 Kind::SilentEnd => self.is_silent_end(view, position.ends, sequence),
-                Kind::Event | Kind::Mark => false,
+                Kind::Event | Kind::End | Kind::Mark => false,
             };
             if step.in_view && is_end {
                 return Passed::To(None);

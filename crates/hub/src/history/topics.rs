@@ -78,6 +78,8 @@ pub(super) enum LetGo {
     End,
     /// A mark of the topic's stream, which is no loss.
     Mark,
+    /// The end of the topic's stream, which its readers should have been sent.
+    StreamEnd,
     /// The journal keeps the entry; it may be an end or a mark.
     Released { is_end: bool },
 }
@@ -357,6 +359,10 @@ impl TopicTable {
                 past.ends_held -= 1;
             }
             LetGo::Mark => past.ends_held -= 1,
+            LetGo::StreamEnd => {
+                (past.evicted_through, past.evicted_at) = (sequence, self.stamp);
+                past.ends_held -= 1;
+            }
             LetGo::Released { is_end } => {
                 past.released_through = sequence;
                 past.ends_held -= u32::from(is_end);

@@ -20,6 +20,13 @@ pub enum Submission {
     Stream(Topic, StreamMark),
 }
 
+impl Submission {
+    /// A draft as a repetition of one that was submitted before.
+    pub(crate) fn again(draft: Draft) -> Self {
+        Self::Event(Draft { is_repeat: true, ..draft })
+    }
+}
+
 /// Drafts on their way to being committed.
 #[non_exhaustive]
 pub enum Committing {

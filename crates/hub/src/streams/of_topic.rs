@@ -5,9 +5,9 @@ use std::task::Waker;
 
 use super::committed::{Committed, Earlier, Extent};
 use super::decided::Decided;
+use super::failure::Failure;
 use super::places::Places;
 use super::signal::StopSignal;
-use super::state::Failure;
 use crate::cursor::Sequence;
 
 /// Streams of a topic before its latest one: the answers of a long conversation.

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::state::{Failure, Streams};
+use super::failure::Failure;
+use super::state::Streams;
 use crate::cursor::Sequence;
 use crate::journal::{Committing, Entry, Outcome};
 use crate::time::{Time, millis};

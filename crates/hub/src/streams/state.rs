@@ -16,6 +16,7 @@ use std::task::Waker;
 use super::committed::{Committed, Recount};
 use super::decided::Decided;
 use super::deciding::{Declined, Turns, decide};
+use super::failure::Failure;
 use super::mark::{EndNotice, StreamMark, StreamReason};
 use super::of_topic::TopicStream;
 use super::request::{Append, StreamRefused, StreamTurn};
@@ -59,13 +60,6 @@ pub(crate) enum Verdict {
     Refused(StreamRefused),
     /// A request before it was not committed, and it is not known yet how the stream stands.
     Unsettled(Failure),
-}
-
-/// The fate of a request that was not committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    NotCommitted(NotCommitted),
-    Unknown,
 }
 
 /// About a gigabyte of memory, if the budget is that large.

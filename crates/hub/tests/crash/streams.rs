@@ -145,6 +145,26 @@ fn a_reader_that_comes_back_after_a_silent_end_goes_on_with_the_next_stream() {
     });
 }
 
+/// A page of the latest events was looked for without end where a stream had ended silently.
+#[test]
+fn the_latest_events_are_found_before_an_end_in_the_journal() {
+    let disk = SimulatedDisk::default();
+    let chat = topic("chat");
+    with_hub(&disk, async |hub| {
+        for notice in [EndNotice::Event, EndNotice::Close] {
+            let begin = Some(StreamOptions::default());
+            let whole = Append { begin, end: Some(notice), ..Append::default() };
+            append(hub, &chat, whole, "all").await.unwrap();
+        }
+        for _ in 0..50 {
+            let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+            hub.publish(other).await.unwrap();
+        }
+        let page = hub.page(chat.clone(), Start::Tail, 10).await;
+        assert_eq!(page.events.len(), 2);
+    });
+}
+
 #[test]
 fn an_index_leads_to_its_event_in_the_journal_and_after_a_restart() {
     let disk = SimulatedDisk::default();

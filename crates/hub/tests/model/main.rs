@@ -17,7 +17,17 @@ use crate::readers::AsyncReaders;
 fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
     run::<AsyncReaders>(
         200,
-        &["evictions by rules beneath memory", "places without an event", "reads by pages"],
+        &[
+            "ends of streams",
+            "evictions by rules beneath memory",
+            "looks at streams",
+            "places without an event",
+            "reads by pages",
+            "requests of a producer sent again",
+            "requests to streams refused",
+            "stops of streams",
+            "streams that nobody went on with",
+        ],
     );
 }
 

@@ -25,6 +25,8 @@ struct Async {
 }
 
 impl Readers for AsyncReaders {
+    const HAVE_STREAMS: bool = true;
+
     fn new(_: &mut Schedule) -> Self {
         Self { subscribers: Vec::new(), bytewise: Vec::new() }
     }

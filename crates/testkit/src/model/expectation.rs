@@ -1,15 +1,17 @@
 //! The expectations that a reference has of every reader.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included};
 use std::time::Duration;
 
-use tidings_hub::{Cursor, Gap, Sequence, Start, TopicFilter, View};
+use tidings_hub::{Cursor, Gap, Sequence, Start, Topic, TopicFilter, View};
 
 use super::reference::{Known, Reference};
 
 /// How long a journal's count of a topic's entries may be good enough.
 const COUNTED: Duration = Duration::from_secs(1);
+/// The latest other stream of a reader that reads on over all ends.
+const PAST_ENDS: u64 = u64::MAX - 1;
 /// Polls that it takes at most to wait for a count and then for a page, some of them in vain.
 const POLLS: usize = 6;
 
@@ -36,6 +38,12 @@ pub struct Expectation {
     told_floor: u64,
     /// The place that was asked for and leads nowhere.
     lost_place: Option<String>,
+    /// Whether it was sent the end of its topic's stream, so that its own ends next.
+    is_ending: bool,
+    /// Whether it was sent an event.
+    is_in_stream: bool,
+    /// The tail at which it was opened.
+    opened_at: u64,
     /// Whether its stream has ended.
     pub ended: bool,
     /// The ID a client would come back with.
@@ -73,6 +81,9 @@ impl Expectation {
             polled_at: [reference.now; POLLS],
             told_floor: 0,
             lost_place,
+            is_ending: false,
+            is_in_stream: false,
+            opened_at: tail,
             ended: false,
             last_id: cursor.to_string(),
         };
@@ -87,8 +98,12 @@ impl Expectation {
     /// Makes it that of a reader that polls, and so has no stream to end.
     #[must_use]
     pub fn past_ends(mut self) -> Self {
-        self.joined = u64::MAX - 1;
+        self.joined = PAST_ENDS;
         self
+    }
+
+    fn is_past_ends(&self) -> bool {
+        self.joined == PAST_ENDS
     }
 
     /// The filters of the view that match an event: more than one must not double it.
@@ -99,6 +114,11 @@ impl Expectation {
     }
 
     fn wants(&self, event: &Known) -> bool {
+        let is_sent = !(event.is_end && self.is_past_ends());
+        is_sent && self.has_part_in(event)
+    }
+
+    fn has_part_in(&self, event: &Known) -> bool {
         event.topics.iter().any(|topic| self.view.matches(topic.as_str()))
     }
 
@@ -119,7 +139,7 @@ impl Expectation {
     /// Returns whether the reader may be sent nothing of the event: it has no part in it, or a newer one
     /// stands for it.
     fn may_miss(&self, event: &Known) -> bool {
-        !self.is_held(event) && !self.is_lost(event)
+        !self.wants(event) || (!self.is_held(event) && !self.is_lost(event))
     }
 
     /// Returns whether the reader may skip an event because it is behind: each of its topics by which the view has
@@ -127,7 +147,14 @@ impl Expectation {
     fn may_skip(&self, reference: &Reference, (sequence, event): (u64, &Known)) -> bool {
         let topics = event.topics.iter().zip(&event.superseded);
         let mut topics = topics.filter(|(topic, _)| self.view.matches(topic.as_str()));
+        if event.is_end {
+            return false;
+        }
         topics.all(|(topic, superseded)| *superseded || reference.is_skipped(topic, sequence))
+    }
+
+    fn is_of_one_topic(&self) -> bool {
+        matches!(self.view.filters(), [TopicFilter::Exact(_)])
     }
 
     fn is_exact(&self) -> bool {
@@ -169,21 +196,41 @@ impl Expectation {
     pub fn has_more(&self, reference: &Reference) -> bool {
         let mut after = reference.after(self.after);
         self.lost_place.is_some()
+            || self.is_ending
             || after.any(|(s, e)| !self.may_miss(e) && (self.is_held(e) || !self.is_told(*s)))
             || self.end(reference).is_some()
     }
 
+    /// The end at which its stream surely ends.
     fn end(&self, reference: &Reference) -> Option<u64> {
         // An end that the journal has dropped need not be known any more.
-        self.end_after(reference, reference.floor)
+        // One that is not told is no end to a reader that came back after it.
+        let is_own =
+            |end| self.is_in_stream || end > self.opened_at || !reference.is_silent_end(end);
+        self.end_after(reference, reference.floor, |end| is_own(end) && reference.holds_end(end))
     }
 
-    fn end_after(&self, reference: &Reference, place: u64) -> Option<u64> {
+    fn end_after(
+        &self,
+        reference: &Reference,
+        place: u64,
+        is_held: impl Fn(u64) -> bool,
+    ) -> Option<u64> {
         let [filter] = self.view.filters() else { return None };
         let TopicFilter::Exact(topic) = filter else { return None };
-        let from = self.after.max(self.joined).max(place) + 1;
-        let mut ends = reference.ends.range(from..).take_while(|(s, _)| **s <= reference.tail);
-        ends.find(|(_, ended)| *ended == topic).map(|(s, _)| *s)
+        let ends_after = |ends: &BTreeMap<u64, Topic>, from: u64| {
+            let ends = ends.range(from + 1..).take_while(|(s, _)| **s <= reference.tail);
+            ends.filter(|(_, ended)| *ended == topic).map(|(s, _)| *s).collect::<Vec<_>>()
+        };
+        let from = self.after.max(self.joined).max(place);
+        let end = ends_after(&reference.ends, from).into_iter().find(|end| is_held(*end));
+        let of_stream = match self.is_past_ends() {
+            true => None,
+            false => ends_after(&reference.stream_ends, self.after.max(place))
+                .into_iter()
+                .find(|end| is_held(*end)),
+        };
+        end.into_iter().chain(of_stream).min()
     }
 
     /// The reader is polled.
@@ -214,9 +261,13 @@ impl Expectation {
                 || self.may_skip(reference, (*skipped, event));
             assert!(may_skip, "{skipped} lost before {sequence} and not told: {event:?} {self:?}");
         }
+        assert!(!self.is_ending, "{sequence} after the end of its stream");
         if let Some(end) = self.end(reference) {
-            assert!(sequence < end, "{sequence} sent past the end at {end}: {self:?}");
+            let is_before = sequence < end || (sequence == end && event.is_end);
+            assert!(is_before, "{sequence} sent past the end at {end}: {self:?}");
         }
+        self.is_ending = event.is_end && self.is_of_one_topic();
+        self.is_in_stream = true;
         self.after = sequence;
         self.last_id = id.to_owned();
     }
@@ -242,12 +293,18 @@ impl Expectation {
         }
         self.note_told(reference, lost);
         self.told_floor = reference.floor;
-        // What comes after the end of its topic is other streams'.
-        let end = self.end(reference);
+        // What comes after the end of its topic is other streams'. One that is not told may be held or not.
+        let mut end = self.end(reference);
+        let possible = self.end_after(reference, reference.floor, |_| true);
+        if oldest.is_none() && end != possible {
+            end = possible;
+        }
         let after = reference.after(self.after);
-        let after = after.take_while(|(sequence, _)| end.is_none_or(|end| **sequence < end));
+        let after = after.take_while(|(sequence, event)| {
+            end.is_none_or(|end| **sequence < end || (**sequence == end && event.is_end))
+        });
         // One that is skipped may be named or not.
-        let mut held = after.filter(|(_, e)| self.wants(e)).filter(|(s, e)| {
+        let mut held = after.filter(|(_, e)| self.has_part_in(e)).filter(|(s, e)| {
             let may_be_held = self.is_held(e) || self.may_be_held(e);
             let is_held = self.is_held(e) && !self.may_skip(reference, (**s, e));
             // Publishers may give the same ID to several events.
@@ -267,6 +324,7 @@ impl Expectation {
     pub fn place(&mut self, reference: &Reference, place: Cursor) {
         assert!(!self.ended, "a place after the end");
         assert_eq!(self.lost_place, None, "a place before the gap");
+        assert!(!self.is_ending, "a place after the end of its stream");
         assert_eq!(place.epoch, reference.epoch);
         let sequence = place.sequence.get();
         // Sequences that a journal has used for matters of its own are no places of the hub's.
@@ -317,8 +375,8 @@ impl Expectation {
     /// The stream ended.
     pub fn end_seen(&mut self, reference: &Reference) {
         // A page that was read before may still have one that the journal has dropped.
-        let end = self.end_after(reference, 0);
-        assert!(end.is_some(), "ended without an end: {self:?}");
+        let end = self.end_after(reference, 0, |_| true);
+        assert!(self.is_ending || end.is_some(), "ended without an end: {self:?}");
         self.ended = true;
     }
 
@@ -328,7 +386,8 @@ impl Expectation {
             return;
         }
         assert_eq!(self.lost_place, None, "a lost place is not told");
-        assert_eq!(self.end(reference), None, "an end is not seen");
+        assert!(!self.is_ending, "it does not end");
+        assert_eq!(self.end(reference), None, "an end is not seen: {self:?}");
         for (sequence, event) in reference.after(self.after) {
             let ok = self.may_miss(event)
                 || (!self.is_held(event) && self.is_told(*sequence))

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Included};
+use std::pin::pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tidings_hub::{Cursor, Epoch, Hub, Start, Topic, TopicInfo, TopicLimits, View};
+use tidings_hub::{Cursor, Epoch, Found, Hub, Start, Topic, TopicInfo, TopicLimits, View};
 
-use crate::stepped::ready;
+use crate::waker::Flag;
 
 /// One published event.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Known {
     pub superseded: Vec<bool>,
     /// When a topic let go of it because it was beyond a limit, by the schedule's clock.
     pub beyond_at: Option<Duration>,
+    /// Whether it is the end of its topic's stream.
+    pub is_end: bool,
 }
 
 /// Bytes that an entry counts with in a limit, beside its text.
@@ -45,6 +49,10 @@ pub struct Reference {
     pub events: BTreeMap<u64, Known>,
     /// The ends of topics' streams, by sequence.
     pub ends: BTreeMap<u64, Topic>,
+    /// The ends of the streams within topics, by sequence; those that are told are events as well.
+    pub stream_ends: BTreeMap<u64, Topic>,
+    /// Other entries that belong to the streams within topics, and their ends.
+    marks: BTreeMap<u64, Topic>,
     /// The newest sequence in the hub's history.
     pub tail: u64,
     /// The newest sequence that was committed. The journal's feed may be behind it.
@@ -63,6 +71,10 @@ pub struct Reference {
     pub now: Duration,
     /// The limits of topics that have a rule.
     limits: HashMap<Topic, TopicLimits>,
+    /// Whether the hub is asked what it holds, because it evicts what no journal keeps.
+    is_observed: bool,
+    /// Whether the hub forgets the ends of topics that hold nothing, because it has little room.
+    pub(super) may_forget: bool,
 }
 
 impl Reference {
@@ -73,6 +85,8 @@ impl Reference {
             epoch,
             events: BTreeMap::new(),
             ends: BTreeMap::new(),
+            stream_ends: BTreeMap::new(),
+            marks: BTreeMap::new(),
             tail: 0,
             committed: 0,
             floor: 0,
@@ -82,6 +96,8 @@ impl Reference {
             seen_through: 0,
             now: Duration::ZERO,
             limits: HashMap::new(),
+            is_observed: false,
+            may_forget: false,
         }
     }
 
@@ -114,6 +130,50 @@ impl Reference {
         self.ends.insert(sequence, topic);
     }
 
+    /// Takes in a mark of a topic's stream that is no event.
+    pub fn mark(&mut self, sequence: u64, topic: Topic) {
+        assert!(sequence > self.committed);
+        self.committed = sequence;
+        self.marks.insert(sequence, topic);
+    }
+
+    /// Takes in the end of the stream within a topic: an event if it is told.
+    pub fn end_stream(&mut self, sequence: u64, topic: Topic, told: Option<Known>) {
+        self.stream_ends.insert(sequence, topic.clone());
+        match told {
+            Some(event) => self.publish(sequence, event),
+            None => self.mark(sequence, topic),
+        }
+    }
+
+    /// Returns whether a stream within a topic has ended there, and its readers are sent nothing of that.
+    pub(super) fn is_silent_end(&self, end: u64) -> bool {
+        self.stream_ends.contains_key(&end) && !self.events.contains_key(&end)
+    }
+
+    /// Returns whether an end is surely held, by which readers' streams end, or known without that.
+    pub(super) fn holds_end(&self, end: u64) -> bool {
+        if self.ends.contains_key(&end) && !self.may_forget {
+            return true;
+        }
+        match self.events.get(&end) {
+            Some(event) => event.held[0],
+            // Topics let go of their oldest entries first.
+            None => {
+                let topic = self.stream_ends.get(&end).unwrap_or_else(|| &self.ends[&end]);
+                let is_held = |event: &Known| {
+                    let mut topics = event.topics.iter().zip(&event.held);
+                    topics.any(|(other, held)| *held && other == topic)
+                };
+                let is_let_go = |event: &Known| event.topics.contains(topic) && !is_held(event);
+                match self.is_observed {
+                    true => self.events.range(..end).any(|(_, event)| is_held(event)),
+                    false => !self.events.range(end..).any(|(_, event)| is_let_go(event)),
+                }
+            }
+        }
+    }
+
     /// The events of the hub's history after a place.
     pub(super) fn after(&self, place: u64) -> impl Iterator<Item = (&u64, &Known)> {
         self.events.range((Excluded(place), Included(place.max(self.tail))))
@@ -141,15 +201,20 @@ impl Reference {
     /// Lets a topic let go of what is beyond its limits.
     fn hold_within(&mut self, topic: &Topic, limits: &TopicLimits) -> u64 {
         let is_of_topic = |topics: &[Topic]| topics.contains(topic);
-        let ends = self.ends.range(..=self.tail).filter(|(_, ended)| *ended == topic);
+        let ends = self.ends.range(..=self.tail).chain(self.marks.range(..=self.tail));
+        let ends = ends.filter(|(_, ended)| *ended == topic);
         let mut entries: Vec<(u64, bool)> = ends.map(|(sequence, _)| (*sequence, true)).collect();
         let events = self.events.range(..=self.tail).filter(|(_, e)| is_of_topic(&e.topics));
-        entries.extend(events.map(|(sequence, _)| (*sequence, false)));
+        entries.extend(events.map(|(sequence, event)| (*sequence, event.is_end)));
         entries.sort_unstable();
-        let (mut has_newer, mut bytes, mut evicted) = (false, 0, 0);
+        let (mut has_newer, mut has_evicted, mut bytes, mut evicted) = (false, false, 0, 0);
         for (newer, (sequence, is_end)) in entries.into_iter().rev().enumerate() {
             if is_end {
                 bytes += ENTRY_BYTES + topic.as_str().len();
+                // It goes with the events after it.
+                if has_evicted && let Some(event) = self.events.get_mut(&sequence) {
+                    event.held.fill(false);
+                }
                 continue;
             }
             let event = self.events.get_mut(&sequence).expect("it is one of them");
@@ -166,6 +231,7 @@ impl Reference {
                 }
                 evicted += u64::from(!is_superseded);
             }
+            has_evicted |= !event.held[at] && !event.superseded[at];
         }
         evicted
     }
@@ -182,6 +248,7 @@ impl Reference {
     /// Asks the hub which events it still holds for each topic, and checks that what it holds of a
     /// topic are the newest.
     pub fn observe(&mut self, hub: &Hub, topics: &[Topic]) {
+        self.is_observed = true;
         let infos = hub.topics(None, usize::MAX);
         let info = |infos: &[TopicInfo], topic: &Topic| {
             infos.iter().find(|info| info.topic == *topic).cloned()
@@ -190,14 +257,17 @@ impl Reference {
             // A topic may have been given events and let go of all of them since.
             let mut new = self.events.range(self.seen_through + 1..);
             let is_given = new.any(|(_, event)| event.topics.contains(topic));
-            if !is_given && info(&infos, topic) == info(&self.seen, topic) {
+            // The hub does not count the ends of streams, which are let go of like events.
+            let has_streams = self.stream_ends.values().any(|ended| ended == topic);
+            if !is_given && !has_streams && info(&infos, topic) == info(&self.seen, topic) {
                 continue;
             }
-            let page = ready(hub.page(topic.clone(), Start::Oldest, usize::MAX));
-            let mut held: BTreeSet<u64> = page.events.iter().map(|e| e.sequence.get()).collect();
+            let mut held = held_of(hub, topic);
             if self.limits.get(topic).is_some_and(|limits| limits.conflate) {
                 // The page skips those that are not the newest.
-                let of_topic = self.events.iter().rev().filter(|(_, e)| e.topics.contains(topic));
+                let mut of_topic = self.events.iter().rev();
+                let of_topic =
+                    of_topic.by_ref().filter(|(_, e)| e.topics.contains(topic) && !e.is_end);
                 let count = info(&infos, topic).map_or(0, |info| info.events);
                 held = of_topic.take(count).map(|(sequence, _)| *sequence).collect();
             }
@@ -215,9 +285,8 @@ impl Reference {
                 self.evictions += u64::from(is_let_go);
                 event.superseded[at] |= is_let_go && is_latest_only && has_newer;
                 event.held[at] = is_held;
-                has_newer = true;
+                has_newer |= !event.is_end;
             }
-            assert_eq!(page.gap, None, "everything held is no gap");
         }
         self.seen = infos;
         self.seen_through = self.tail;
@@ -243,5 +312,21 @@ impl Reference {
                 self.by_id.get(id)?.iter().copied().find(held)
             }
         }
+    }
+}
+
+/// The entries that a hub in memory holds of a topic: its events, and the ends of its streams that are told.
+fn held_of(hub: &Hub, topic: &Topic) -> BTreeSet<u64> {
+    let mut held = BTreeSet::new();
+    let mut reader = hub.subscribe(topic.clone(), Start::Oldest).past_closes();
+    let (flag, waker) = Flag::new();
+    loop {
+        match pin!(reader.next()).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(Some(Found::Event(found))) => held.insert(found.sequence.get()),
+            Poll::Ready(found) => panic!("everything held is no gap: {found:?}"),
+            // It looks on after a while.
+            Poll::Pending if flag.take() => continue,
+            Poll::Pending => return held,
+        };
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use tidings_hub::journal::MemoryJournal;
 use tidings_hub::{
-    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, RetentionRule,
-    Sequence, Start, Time, Topic, TopicFilter, Topics, View,
+    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, PublishError,
+    RetentionRule, Sequence, Start, Time, Topic, TopicFilter, Topics, View,
 };
 
 use super::Counts;
@@ -21,11 +21,15 @@ use super::driver::Driver;
 use super::expectation::Expectation;
 use super::reference::{Known, Reference};
 use super::rules::{conflate, rules};
+use super::streams::Streams;
 use crate::stepped::ready;
 use crate::stepped_journal::SteppedJournal;
 
 /// The readers of a schedule: what is tested against the reference.
 pub trait Readers {
+    /// Whether topics have streams in some of the schedules.
+    const HAVE_STREAMS: bool = false;
+
     /// Creates no readers yet.
     fn new(schedule: &mut Schedule) -> Self;
 
@@ -67,6 +71,9 @@ pub struct Schedule {
     pressure: u32,
     /// Decides when rules change, in schedules in which they do, and to which.
     changes: Option<Rng>,
+    /// Whether topics have streams.
+    has_streams: bool,
+    pub(super) streams: Streams,
 }
 
 /// The limits by which a schedule evicts.
@@ -133,6 +140,8 @@ impl Schedule {
             // A generator of its own, so that seeds that have failed before make the schedules they made then.
             changes: (!is_kept && seed % 3 == 2).then(|| Rng::with_seed(!seed)),
             counts: Counts::default(),
+            has_streams: false,
+            streams: Streams::new(seed),
             rng,
             hub,
             now,
@@ -145,10 +154,16 @@ impl Schedule {
     /// Runs the schedule of a seed; the answer is what it met.
     pub(super) fn run<R: Readers>(seed: u64, steps: usize) -> Counts {
         let mut schedule = Self::new(seed);
+        schedule.has_streams = R::HAVE_STREAMS && seed % 3 == 1;
+        schedule.reference.may_forget = schedule.has_streams && schedule.limits.bytes;
         let mut readers = R::new(&mut schedule);
-        for _ in 0..steps {
+        for step in 0..steps {
             schedule.press();
             schedule.change_rules();
+            if schedule.has_streams && step % 4 == 0 {
+                schedule.stream_step();
+                readers.check_woken(&mut schedule);
+            }
             match schedule.rng.u32(0..100) {
                 0..25 => schedule.publish(),
                 25..29 => schedule.feed(),
@@ -290,7 +305,7 @@ impl Schedule {
     }
 
     /// Brings the latest commit into history: that of a hub in memory, and of others perhaps.
-    fn committed(&mut self) {
+    pub(super) fn committed(&mut self) {
         match &self.kept {
             None => self.reference.tail = self.reference.committed,
             Some((journal, _)) => {
@@ -315,20 +330,21 @@ impl Schedule {
                 *draft = draft.clone().with_idempotency_key(key.at(index as u64));
             }
         }
+        let topics = || drafts.iter().flat_map(|draft| draft.topics().as_slice());
+        if let Err(why) = topics().try_for_each(|topic| self.streams.check(topic)) {
+            let refused = ready(self.hub.publish_all(drafts_sent)).unwrap_err();
+            assert_eq!(refused, PublishError::Stream(why));
+            return self.counts.add("events refused by streams", 1);
+        }
         let published = ready(self.hub.publish_all(drafts_sent.clone())).unwrap();
         for (draft, published) in drafts.iter().zip(&published) {
             assert!(!published.is_duplicate);
             assert!(self.kept.is_some() || published.sequence.get() == self.reference.tail + 1);
-            let topics = draft.topics().as_slice().to_vec();
-            let known = Known {
-                held: vec![true; topics.len()],
-                superseded: vec![false; topics.len()],
-                beyond_at: None,
-                topics,
-                id: published.id().to_string(),
-                data: draft.event().data().to_owned(),
-            };
-            self.reference.publish(published.sequence.get(), known);
+            let sequence = published.sequence.get();
+            self.known(draft, sequence, published.id().to_string());
+            for topic in draft.topics().as_slice() {
+                self.streams.count(topic, sequence);
+            }
             if self.kept.is_none() {
                 self.reference.tail = self.reference.committed;
             }
@@ -345,6 +361,31 @@ impl Schedule {
             (false, true) => self.counts.add("evictions by bytes", evicted),
             _ => {}
         }
+    }
+
+    /// Takes in an event that was committed.
+    pub(super) fn known(&mut self, draft: &Draft, sequence: u64, id: String) {
+        let topics = draft.topics().as_slice().to_vec();
+        let known = Known {
+            held: vec![true; topics.len()],
+            superseded: vec![false; topics.len()],
+            beyond_at: None,
+            topics,
+            id,
+            data: draft.event().data().to_owned(),
+            is_end: false,
+        };
+        self.reference.publish(sequence, known);
+    }
+
+    /// The topics that may have streams: of others, some events are not sent.
+    pub(super) fn topics_of_streams(&self) -> Vec<Topic> {
+        let rules = &self.hub.config().retention.rules;
+        let skips = |topic: &Topic| {
+            let rule = rules.iter().find(|rule| rule.filter.matches(topic.as_str()));
+            rule.is_some_and(|rule| rule.limits.latest_only || rule.limits.conflate)
+        };
+        self.topics.iter().filter(|topic| !skips(topic)).cloned().collect()
     }
 
     fn draft(&mut self, len_max: usize) -> Draft {
@@ -401,7 +442,7 @@ impl Schedule {
     }
 
     /// Looks at what the hub still holds; the answer is how much it has evicted.
-    fn observe(&mut self) -> u64 {
+    pub(super) fn observe(&mut self) -> u64 {
         if self.kept.is_some() {
             // It holds what the journal has not dropped.
             return 0;
@@ -486,6 +527,7 @@ impl Schedule {
         self.now = self.now + step;
         self.reference.now += step;
         self.hub.tick(self.now);
+        self.end_left_stream();
         let evicted = self.observe();
         self.counts.add("evictions by age", evicted);
     }

@@ -1,4 +1,4 @@
-use super::super::mark::{Producer, StreamClose};
+use super::super::mark::{Producer, StreamClose, StreamOptions};
 use super::*;
 use crate::draft::IdempotencyKey;
 use crate::time::Time;
