@@ -139,12 +139,16 @@ test('the hub takes the file and the environment of the recipe', async (t) => {
 test('the units of the recipe are sound, and run what the containers run', async (t) => {
   const where = await folder(t);
   const { services } = await parsed(compose);
-  for (const [at, [unit, program, service]] of [['nats', NATS, 'nats-1'], ['tidings', TIDINGS, 'hub-1']].entries()) {
+  const units = [
+    { unit: 'nats', installed: '/usr/local/bin/nats-server', program: NATS, service: 'nats-1' },
+    { unit: 'tidings', installed: '/usr/local/bin/tidings', program: TIDINGS, service: 'hub-1' },
+  ];
+  for (const [at, { unit, installed, program, service }] of units.entries()) {
     const text = await codeBlock('cluster', 'As systemd units', at);
-    const command = `/usr/local/bin/${path.basename(program)} ${services[service].command.join(' ')}`;
+    const command = `${installed} ${services[service].command.join(' ')}`;
     assert.ok(text.includes(`ExecStart=${command.replace('nats-1', '%H')}\n`), text);
     const file = path.join(where, `${unit}.service`);
-    await writeFile(file, adapted(text, { [`/usr/local/bin/${path.basename(program)}`]: path.resolve(program) }));
+    await writeFile(file, adapted(text, { [installed]: path.resolve(program) }));
     const verified = await run('systemd-analyze', ['verify', file]);
     // It also tells of the machine's other units, so its status says nothing of this one.
     assert.doesNotMatch(verified.stderr, new RegExp(`${unit}\\.service`), verified.stderr);

@@ -73,6 +73,8 @@ test('while NATS is away, streams stay open, publishes are refused, and then eve
   await hubs[1].publish('news', 'before');
   assert.equal((await reader.event()).data, 'before');
   await nats.stop({ signal: 'SIGKILL' });
+  // A message that is sent before the hub knows may be there.
+  await until('the hub to know', () => /connection to NATS lost/.test(hubs[1].output));
   const began = performance.now();
   const refused = await fetch(hubs[1].url('/topics/news'), { method: 'POST', body: 'away' });
   assert.equal(refused.status, 503);
