@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Readers, data, keyOf, publishSomehow, startBalancer, startHubs } from './lib/cluster.mjs';
+import { Readers, data, keyOf, publishSomehow, startBalancer, startHubs, text } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { startNats, startNatsCluster } from './lib/nats.mjs';
 import { until } from './lib/wait.mjs';
@@ -110,6 +110,30 @@ test('while NATS cannot write, publishes are refused, and go on once it has room
     nats.fileBytesMax = undefined;
     await nats.start();
   });
+});
+
+test('limits of the stream that somebody edits are a gap at a hub that joins, and for nobody else', async (t) => {
+  const nats = await startNats(t);
+  const hubs = await startHubs(t, [nats], { hubs: 2 });
+  const ids = [];
+  for (let n = 0; n < 20; n += 1) ids.push(await hubs[n % 2].publish('news', `event ${n}`));
+  const reader = startCurl(t, [hubs[0].url('/topics/news')]);
+  await reader.head();
+  const { config } = await nats.ask('STREAM.INFO.TIDINGS');
+  const updated = await nats.ask('STREAM.UPDATE.TIDINGS', { ...config, max_msgs: 5 });
+  assert.equal(updated.config?.max_msgs, 5);
+  const [joined] = await startHubs(t, [nats], { hubs: 1 });
+  await hubs[1].publish('news', 'after');
+  assert.equal((await reader.event()).data, 'after', 'on the stream that was open before');
+  for (const hub of hubs) {
+    assert.doesNotMatch(await text(t, hub, 'news', { after: ids[3], last: 'after' }), /event: gap/);
+    assert.equal((await data(hub, 'news')).length, 21);
+  }
+  const gap = await text(t, joined, 'news', { after: ids[3], last: 'after' });
+  assert.match(gap, /event: gap/);
+  assert.doesNotMatch(await text(t, joined, 'news', { after: ids[17], last: 'after' }), /event: gap/);
+  const epochs = new Set((await joined.read('news')).events.map(({ id }) => id.slice(0, 27)));
+  assert.deepEqual([...epochs], [ids[0].slice(0, 27)], 'the epoch is the same');
 });
 
 for (const [leader, which] of [['a', 'leads'], ['b', 'follows']]) {
