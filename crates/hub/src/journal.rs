@@ -12,6 +12,8 @@
 
 mod committing;
 #[cfg(feature = "disk")]
+mod copied;
+#[cfg(feature = "disk")]
 pub mod disk;
 mod entry;
 mod error;
@@ -29,6 +31,8 @@ use std::task::{Context, Poll};
 use tidings_proto::EventId;
 
 pub use self::committing::{Committing, NotCommitted, Outcome, Submission};
+#[cfg(feature = "disk")]
+pub use self::copied::{Copied, CopiedTo, CopyOf};
 #[cfg(feature = "disk")]
 pub use self::disk::{DiskConfig, DiskJournal};
 pub use self::entry::{Content, Entry};

@@ -24,6 +24,7 @@ mod cleaned;
 mod cleaner;
 mod cleaning;
 mod config;
+mod copying;
 mod create;
 mod damage;
 mod dropped;
@@ -72,9 +73,10 @@ use tidings_proto::EventId;
 use self::answer::{Giver, answer};
 use self::appender::{Appender, Limits};
 use self::catalog::Catalog;
-pub use self::check::{Checked, Dumped, check, dump, epoch, new_epoch};
+pub use self::check::{Checked, Dumped, check, copy_epoch, dump, epoch, new_epoch};
 use self::cleaner::Cleaner;
 pub use self::config::DiskConfig;
+use self::copying::copied_to;
 pub use self::damage::{Damage, Damaged, Lost};
 use self::feed::{DiskFeed, Fed, closed};
 pub use self::folder::Folder;
@@ -92,9 +94,11 @@ use self::storage::Failure;
 pub use self::storage::{Access, Storage, StorageFile, StorageLock};
 use self::survey::{failed, refused};
 use self::writer::{Broken, Writer};
+use super::keys::Keys;
 use super::{
-    Committing, DroppedEntries, Durability, Entry, Evict, Feed, Journal, JournalError,
-    JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
+    Committing, Copied, CopiedTo, CopyOf, DroppedEntries, Durability, Entry, Evict, Feed, Journal,
+    JournalError, JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission,
+    TopicSet,
 };
 use crate::cursor::Sequence;
 use crate::history::{RetentionRule, TopicLimits};
@@ -150,6 +154,7 @@ struct Owner {
 struct Shared {
     storage: Arc<dyn Storage>,
     config: DiskConfig,
+    copy: Option<CopyOf>,
     queue: Arc<Queue>,
     broken: Arc<Broken>,
     tally: Arc<Tally>,
@@ -161,6 +166,10 @@ struct Open {
     readers: Arc<Readers>,
     fed: Arc<Fed>,
     cut_bytes: u64,
+    begun_anew: Option<&'static str>,
+    copied_to: Option<CopiedTo>,
+    /// The idempotency keys of a copy, until they are taken.
+    keys: Mutex<Keys>,
 }
 
 impl DiskJournal {
@@ -174,8 +183,23 @@ impl DiskJournal {
     /// Makes a journal on a storage other than the file system.
     #[must_use]
     pub fn with_storage(storage: impl Storage, config: DiskConfig) -> Self {
+        Self::of(Arc::new(storage), config, None)
+    }
+
+    /// Makes a journal that is a copy of another store. Entries come to it by [`DiskJournal::copy`] alone, with
+    /// the sequences that they have there; it refuses all others.
+    ///
+    /// The store is the truth: the copy is synced when a segment is full and when it is closed. A crash of the
+    /// machine costs the newest entries, which are to be copied again.
+    #[must_use]
+    pub fn copy_of(storage: impl Storage, config: DiskConfig, copy: CopyOf) -> Self {
+        Self::of(Arc::new(storage), config, Some(copy))
+    }
+
+    fn of(storage: Arc<dyn Storage>, config: DiskConfig, copy: Option<CopyOf>) -> Self {
         let shared = Shared {
-            storage: Arc::new(storage),
+            storage,
+            copy,
             queue: Arc::new(Queue::new(config.queue_bytes_max)),
             config,
             broken: Arc::default(),
@@ -183,6 +207,46 @@ impl DiskJournal {
             open: OnceLock::new(),
         };
         Self { owner: Arc::new(Owner { shared: Arc::new(shared), writer: Mutex::default() }) }
+    }
+
+    /// Appends steps of the store that this journal is a copy of. The future is done when they can be read. Steps
+    /// that it has already are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCommitted::Stopped`] if the journal has failed or was closed. A full disk is no error: the oldest
+    /// entries make room, or the future waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn copy(&self, steps: Vec<Copied>) -> JournalFuture<'static, Result<(), NotCommitted>> {
+        let answer = self.owner.shared.queue.copy(steps);
+        Box::pin(async { answer.await.unwrap_or(Err(NotCommitted::Stopped)) })
+    }
+
+    /// Returns the newest step of a copy when it was opened: [`Copied`] goes on after it. `None` if it had none.
+    #[must_use]
+    pub fn copied_to(&self) -> Option<CopiedTo> {
+        self.open_state()?.copied_to
+    }
+
+    /// Returns why a copy was begun anew when it was opened, if it was.
+    #[must_use]
+    pub fn begun_anew(&self) -> Option<&'static str> {
+        self.open_state()?.begun_anew
+    }
+
+    /// Takes the idempotency keys that a copy had when it was opened.
+    #[cfg(feature = "shared")]
+    pub(in crate::journal) fn take_keys(&self) -> Keys {
+        self.open_state().map(|open| std::mem::take(&mut *open.keys.lock())).unwrap_or_default()
+    }
+
+    /// Closes the journal: what was submitted is written, and the folder is released. Readers get errors from then
+    /// on.
+    pub fn close(&self) {
+        self.owner.close();
     }
 
     /// Returns the damage found so far, at most a thousand findings.
@@ -237,13 +301,19 @@ impl fmt::Debug for DiskJournal {
     }
 }
 
-impl Drop for Owner {
-    fn drop(&mut self) {
+impl Owner {
+    fn close(&self) {
         self.shared.queue.close();
         if let Some(writer) = self.writer.lock().take() {
             // The panic of a thread has been reported already.
             drop(writer.join());
         }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -273,11 +343,17 @@ fn write(shared: &Shared, giver: Giver<Result<Opened, JournalError>>) {
 }
 
 fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
-    let recovered = recover(Arc::clone(&shared.storage))?;
+    let recovered = recover(Arc::clone(&shared.storage), shared.copy)?;
     let catalog = recovered.catalog;
     let config = &shared.config;
     let limits = Limits { segment_bytes: config.segment_bytes, portion_bytes: PORTION_BYTES };
-    let mut appender = Appender::new(Arc::clone(&catalog), limits, recovered.start);
+    let mut start = recovered.start;
+    // Those of a copy are for the one that decides on what is copied.
+    let keys = match shared.copy {
+        Some(_) => std::mem::take(&mut start.keys),
+        None => Keys::default(),
+    };
+    let mut appender = Appender::new(Arc::clone(&catalog), limits, start);
     // A crash came after a segment's last record and before its footer.
     while let Some(segment) = appender.unsealed() {
         match seal(&catalog, segment) {
@@ -287,6 +363,16 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
             Err(Failure::Broken(error)) => return Err(failed(&segment.name(), error)),
         }
     }
+    let copied_to = match shared.copy {
+        Some(copy) => {
+            let newest = copied_to(&catalog);
+            let newest = newest.map_err(|error| failed("the journal's folder", error))?;
+            // Of a copy whose newest step cannot be read, only the place is known.
+            let tail = (catalog.tail() > copy.oldest).then(|| catalog.tail());
+            newest.or(tail.map(|tail| CopiedTo::new(tail, Time::default(), (0, 0))))
+        }
+        None => None,
+    };
     let readers = Readers::start(READER_THREADS);
     let readers = readers.map_err(|error| failed("the journal's threads", error))?;
     let readers = Arc::new(readers);
@@ -296,6 +382,9 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
         readers: Arc::clone(&readers),
         fed: Arc::clone(&fed),
         cut_bytes: recovered.cut_bytes,
+        begun_anew: recovered.begun_anew,
+        copied_to,
+        keys: Mutex::new(keys),
     };
     shared.tally.keep_keys(appender.keys_bytes());
     let writer = Writer {
@@ -348,7 +437,7 @@ impl Journal for DiskJournal {
         }
         let shared = &self.owner.shared;
         let refused = |why| Committing::All(vec![Outcome::NotCommitted(why); count]);
-        if shared.broken.why().is_some() {
+        if shared.broken.why().is_some() || shared.copy.is_some() {
             return refused(NotCommitted::Stopped);
         }
         match shared.queue.submit(submissions, now.time) {

@@ -33,7 +33,14 @@
 //! that its writer had read; a reader that has read others stops with [`Stopped::PastChanged`]. So does a
 //! reader of a message of a newer [generation](Message::generation). The program then opens the journal
 //! again, in a new epoch, so that readers are told of a gap.
+//!
+//! # A copy in a folder
+//!
+//! A hub with a folder copies what it reads to a [`DiskJournal`](crate::journal::DiskJournal), and follows that:
+//! [`SharedLog::resume`] goes on after the newest message that is there. The messages before it, which decide on the next
+//! ones, are read once more, and their digest tells whether the copy is of the same past (`copies`).
 
+mod copies;
 mod feed;
 mod log;
 mod message;

@@ -1,5 +1,7 @@
 //! Appending records to the newest segment.
 
+mod copying;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -147,6 +149,10 @@ impl Appender {
             }
             return Err(failure);
         }
+        // A copy is synced when its segment is full: what is lost before is copied again.
+        if self.catalog.head.is_copy {
+            return Ok(());
+        }
         self.room.make(&*self.file, (self.end, self.portion.end()))?;
         self.file.sync().map_err(Failure::Broken)
     }
@@ -180,7 +186,7 @@ impl Appender {
     /// [`Failure`]. After [`Failure::Refused`] the current segment remains.
     pub(super) fn roll(&mut self) -> Result<(), Failure> {
         let Catalog { storage, head, .. } = &*self.catalog;
-        let (segment, file) = create(&**storage, head.identity, self.tail.next(), self.time)?;
+        let (segment, file) = create(&**storage, head, self.tail.next(), self.time)?;
         self.end = segment.file_bytes();
         self.room = Room::new(self.end, self.limits.segment_bytes);
         self.file = file;

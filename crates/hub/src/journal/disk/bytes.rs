@@ -8,11 +8,14 @@ use siphasher::sip::SipHasher13;
 use crate::cursor::Sequence;
 
 /// The newest version of files that is read. Newer versions are refused.
-pub(super) const VERSION: u32 = VERSION_CLEANED;
-/// The version of files, but for those of [`VERSION_CLEANED`].
+pub(super) const VERSION: u32 = VERSION_COPY;
+/// The version of all other files.
 const VERSION_PLAIN: u32 = 1;
-/// The version of segments of which superseded records have been left out.
+/// The version of segments in which sequences may be missing: superseded records have been left out, or it is a
+/// copy's.
 pub(super) const VERSION_CLEANED: u32 = 2;
+/// The version of the head of a copy.
+pub(super) const VERSION_COPY: u32 = 3;
 
 /// The unread rest of some bytes.
 ///

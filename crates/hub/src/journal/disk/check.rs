@@ -99,6 +99,18 @@ pub fn epoch(storage: &dyn Storage) -> Result<Option<Epoch>, JournalError> {
     Ok(Survey::new(storage)?.head.map(|head| head.epoch))
 }
 
+/// Returns the epoch of a journal that is a copy of another store; `None` if there is no copy.
+///
+/// # Errors
+///
+/// Those of [`check`].
+pub fn copy_epoch(storage: &dyn Storage) -> Result<Option<Epoch>, JournalError> {
+    match storage.create_folder() {
+        Ok(()) => Ok(Survey::new(storage)?.head.filter(|head| head.is_copy).map(|head| head.epoch)),
+        Err(error) => Err(failed("the journal's folder", error)),
+    }
+}
+
 /// Gives a journal a new epoch and returns it. Clients that resume with an ID of the old epoch are told
 /// of a gap. Needed for a copy that continues beside the original, and for a backup that replaces it.
 ///
@@ -266,7 +278,7 @@ fn decode_all(bytes: &[u8], salt: Salt, places: Vec<(Sequence, u64)>) -> Vec<Rec
     .0
     {
         Decoded::Known(record) => Some(record),
-        Decoded::Unknown => None,
+        Decoded::Copied(..) | Decoded::Unknown => None,
     };
     places.into_iter().filter_map(decode).collect()
 }

@@ -86,7 +86,7 @@ impl CleanedSegment {
         match decoded {
             // Its key is among those of the old footer.
             Decoded::Known(record) => self.index.push(&record.entry, at, end, false),
-            Decoded::Unknown => self.index.push_unknown(sequence, at, end),
+            Decoded::Copied(..) | Decoded::Unknown => self.index.push_unknown(sequence, at, end),
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::bytes::{Identity, Salt};
+use super::bytes::Salt;
+use super::head::Head;
 use super::index::MemoryIndex;
 use super::segment::{Segment, SegmentHeader, name_of};
 use super::storage::{Access, Failure, Storage, StorageFile};
@@ -17,12 +18,12 @@ use crate::time::Time;
 /// [`Failure`]. After [`Failure::Refused`] the file does not exist.
 pub(super) fn create(
     storage: &dyn Storage,
-    identity: Identity,
+    head: &Head,
     base: Sequence,
     now: Time,
 ) -> Result<(Arc<Segment>, Arc<dyn StorageFile>), Failure> {
     let name = name_of(base);
-    let file = match open_with_header(storage, &name, identity, (base, now)) {
+    let file = match open_with_header(storage, &name, head, (base, now)) {
         Ok(file) => file,
         Err(error) => {
             let failure = Failure::of_write(error);
@@ -35,19 +36,20 @@ pub(super) fn create(
     file.sync().map_err(Failure::Broken)?;
     storage.sync_folder().map_err(Failure::Broken)?;
     let bytes = SegmentHeader::BYTES as u64;
-    let index = MemoryIndex::new(identity, base, bytes);
-    let place = (base, Salt::new(&identity, base));
+    let index = MemoryIndex::new(head.identity, base, bytes);
+    let place = (base, Salt::new(&head.identity, base));
     Ok((Arc::new(Segment::in_memory(index, place, Some(Arc::clone(&file)), bytes)), file))
 }
 
 fn open_with_header(
     storage: &dyn Storage,
     name: &str,
-    identity: Identity,
+    head: &Head,
     (base, created): (Sequence, Time),
 ) -> io::Result<Arc<dyn StorageFile>> {
     let file = storage.open(name, Access::Create)?;
-    let header = SegmentHeader { identity, base, created, is_cleaned: false };
+    let is_cleaned = head.is_copy;
+    let header = SegmentHeader { identity: head.identity, base, created, is_cleaned };
     file.write_all_at(&header.encode(), 0)?;
     Ok(file)
 }

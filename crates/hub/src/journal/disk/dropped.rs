@@ -14,7 +14,7 @@ use crate::journal::DroppedEntries;
 use crate::topic::Topic;
 
 /// The name of the file.
-const NAME: &str = "dropped";
+pub(super) const NAME: &str = "dropped";
 /// The name under which a new file is written before it replaces the old one.
 const NAME_NEW: &str = "dropped.new";
 const PREAMBLE: Preamble = Preamble { magic: *b"TIDINGSD" };

@@ -23,30 +23,46 @@ pub(super) struct Fed {
 }
 
 struct State {
-    /// All entries committed after `after`.
+    /// All entries committed after `after`, and what is lost.
     entries: Vec<Entry>,
+    lost: Vec<Lost>,
     after: Sequence,
+    /// Everything up to here has been pushed.
+    through: Sequence,
     bytes: usize,
     waker: Option<Waker>,
 }
 
+/// What has been written.
+pub(super) struct Written {
+    pub(super) entries: Vec<Entry>,
+    /// Entries of another store that cannot be known.
+    pub(super) lost: Vec<Lost>,
+    /// Everything up to here is there.
+    pub(super) through: Sequence,
+}
+
 impl Fed {
     pub(super) fn new(tail: Sequence, bytes_max: usize) -> Self {
-        let state = State { entries: Vec::new(), after: tail, bytes: 0, waker: None };
+        let (entries, lost) = Default::default();
+        let state = State { entries, lost, after: tail, through: tail, bytes: 0, waker: None };
         Self { state: Mutex::new(state), bytes_max }
     }
 
     /// Adds committed entries. If too many have not been taken, all are dropped, and the feed reads them
     /// from files.
-    pub(super) fn push(&self, entries: Vec<Entry>) {
-        let Some(last) = entries.last().map(|entry| entry.sequence) else { return };
+    pub(super) fn push(&self, written: Written) {
+        let Written { entries, lost, through } = written;
         let waker = {
             let mut state = self.state.lock();
+            state.through = through;
+            state.lost.extend(lost);
             state.bytes += entries.iter().map(bytes_of).sum::<usize>();
             if state.bytes > self.bytes_max {
                 state.entries = Vec::new();
+                state.lost = Vec::new();
                 state.bytes = 0;
-                state.after = last;
+                state.after = through;
             } else if state.entries.is_empty() {
                 state.entries = entries;
             } else {
@@ -92,15 +108,15 @@ impl DiskFeed {
             return false;
         }
         let taken = std::mem::take(&mut state.entries);
+        let lost = std::mem::take(&mut state.lost);
+        self.lost.extend(lost.into_iter().filter(|lost| lost.last > self.after));
         state.bytes = 0;
-        if let Some(last) = taken.last() {
-            state.after = last.sequence;
-        }
+        state.after = state.through;
         let new = taken.into_iter().filter(|entry| entry.sequence > self.after);
         let before = entries.len();
         entries.extend(new);
         self.after = self.after.max(state.after);
-        if entries.len() == before {
+        if entries.len() == before && self.lost.is_empty() {
             state.waker = waker.cloned().or(state.waker.take());
         }
         true
@@ -148,7 +164,7 @@ impl Feed for DiskFeed {
                 }
             }
             if self.take(fed, Some(cx.waker())) {
-                return match fed.len() > before {
+                return match fed.len() > before || !self.lost.is_empty() {
                     true => Poll::Ready(Ok(())),
                     false => Poll::Pending,
                 };

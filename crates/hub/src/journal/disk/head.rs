@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::bytes::{Found, Identity, Input, Preamble};
+use super::bytes::{Found, Identity, Input, Preamble, VERSION_COPY};
 use super::storage::{Access, Storage};
 use crate::cursor::Epoch;
 
@@ -18,6 +18,8 @@ const BYTES: usize = Preamble::BYTES + 24;
 pub(super) struct Head {
     pub(super) identity: Identity,
     pub(super) epoch: Epoch,
+    /// Whether the journal is a copy of another store, whose epoch it has.
+    pub(super) is_copy: bool,
 }
 
 /// The result of reading the head.
@@ -30,7 +32,11 @@ pub(super) enum HeadFound {
 
 impl Head {
     pub(super) fn random() -> Self {
-        Self { identity: Identity::random(), epoch: Epoch::random() }
+        Self { identity: Identity::random(), epoch: Epoch::random(), is_copy: false }
+    }
+
+    pub(super) fn of_copy(epoch: Epoch) -> Self {
+        Self { identity: Identity::random(), epoch, is_copy: true }
     }
 
     pub(super) fn read(storage: &dyn Storage) -> io::Result<HeadFound> {
@@ -51,14 +57,18 @@ impl Head {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
+        let is_copy = Input(bytes.get(8..)?).u32()? == VERSION_COPY;
         let mut input = Input(bytes.get(Preamble::BYTES..BYTES)?);
         let identity = Identity(input.take(16)?.try_into().ok()?);
-        Some(Self { identity, epoch: Epoch::new(input.u64()?)? })
+        Some(Self { identity, epoch: Epoch::new(input.u64()?)?, is_copy })
     }
 
     /// Replaces the head atomically.
     pub(super) fn write(&self, storage: &dyn Storage) -> io::Result<()> {
-        let mut bytes = PREAMBLE.begin();
+        let mut bytes = match self.is_copy {
+            true => PREAMBLE.begin_as(VERSION_COPY),
+            false => PREAMBLE.begin(),
+        };
         bytes.extend_from_slice(&self.identity.0);
         bytes.extend_from_slice(&self.epoch.get().to_le_bytes());
         let file = storage.open(NAME_NEW, Access::Create)?;

@@ -7,6 +7,7 @@ use super::bytes::Identity;
 use super::damage::Lost;
 use super::trailer::Counts;
 use crate::cursor::Sequence;
+use crate::journal::copied::CopiedTo;
 use crate::journal::{Content, Entry};
 use crate::time::Time;
 use crate::topic::Topic;
@@ -97,6 +98,14 @@ impl MemoryIndex {
         self.records.push(Placed { delta, at: at as u32 });
         self.end = end as u32;
         self.next = sequence.next();
+    }
+
+    /// Adds the end of a step of a copy, and what cannot be known up to there.
+    pub(super) fn push_end(&mut self, copied: &CopiedTo, lost: &[Lost], (at, end): (u64, u64)) {
+        lost.iter().for_each(|lost| self.push_lost(*lost));
+        self.push_unknown(copied.through, at, end);
+        let first = self.times.map_or(copied.time, |(first, _)| first);
+        self.times = Some((first, copied.time));
     }
 
     fn push_topic(&mut self, topic: &Topic, number: u32) {

@@ -3,10 +3,11 @@
 use super::bytes::Salt;
 use super::group::{BODY_BYTES, GroupHeader};
 use super::index::MemoryIndex;
-use super::record::encode;
+use super::record::{encode, encode_copied};
 use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
-use crate::journal::{Content, Entry, Submission};
+use crate::journal::copied::CopiedTo;
+use crate::journal::{Content, Entry, Lost, Submission};
 use crate::time::Time;
 
 /// Encoded records that will be written at a position of a segment's file.
@@ -20,6 +21,8 @@ pub(super) struct Portion {
     entries: Vec<Entry>,
     /// Where the entries are, one for each.
     places: Vec<Place>,
+    /// The ends of steps, in a copy.
+    ends: Vec<End>,
     /// The idempotency keys of the records, in order.
     keys: Vec<IdempotencyKey>,
 }
@@ -39,10 +42,26 @@ struct Place {
     is_keyed: bool,
 }
 
+/// The end of a step of a copy, and where it is in the file.
+struct End {
+    /// The number of the portion's entries before it.
+    after_entries: usize,
+    copied: CopiedTo,
+    lost: Vec<Lost>,
+    at: u64,
+    end: u64,
+}
+
+impl End {
+    fn add_to(&self, index: &mut MemoryIndex) {
+        index.push_end(&self.copied, &self.lost, (self.at, self.end));
+    }
+}
+
 impl Portion {
     pub(super) fn new(salt: Salt, at: u64, synced: Sequence) -> Self {
         let (bytes, entries, places, keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { salt, at, synced, bytes, group: None, entries, places, keys }
+        Self { salt, at, synced, bytes, group: None, entries, places, ends: Vec::new(), keys }
     }
 
     /// Begins another portion, in the same memory.
@@ -61,13 +80,49 @@ impl Portion {
 
     /// Returns the sequence of the next record.
     pub(super) fn next(&self) -> Sequence {
-        self.entries.last().map_or(self.synced, |last| last.sequence).next()
+        self.newest().next()
+    }
+
+    /// Returns the sequence of the newest record, which may be before the portion.
+    pub(super) fn newest(&self) -> Sequence {
+        let newest = self.entries.last().map_or(self.synced, |last| last.sequence);
+        self.ends.last().map_or(newest, |last| newest.max(last.copied.through))
     }
 
     /// Adds a record and returns its idempotency key.
     pub(super) fn push(&mut self, submission: Submission, time: Time) -> Option<IdempotencyKey> {
-        let sequence = self.next();
-        let is_open = |group: &OpenGroup| self.bytes.len() - group.at < BODY_BYTES;
+        self.push_at(self.next(), submission, time)
+    }
+
+    /// Adds a record with a sequence after the newest one, and returns its idempotency key.
+    pub(super) fn push_at(
+        &mut self,
+        sequence: Sequence,
+        submission: Submission,
+        time: Time,
+    ) -> Option<IdempotencyKey> {
+        let at = self.begin_record(sequence);
+        encode(&mut self.bytes, self.salt, sequence, time, &submission);
+        let (entry, key) = into_entry(submission, sequence, time);
+        self.places.push(Place { at, end: self.end(), is_keyed: key.is_some() });
+        self.entries.push(entry);
+        self.keys.extend(key.clone());
+        key
+    }
+
+    /// Adds the end of a step of a copy.
+    pub(super) fn push_end(&mut self, end: &CopiedTo, lost: Vec<Lost>, time: Time) {
+        let copied = CopiedTo { time, ..*end };
+        let at = self.begin_record(copied.through);
+        encode_copied(&mut self.bytes, self.salt, &copied, &lost);
+        let after_entries = self.entries.len();
+        self.ends.push(End { after_entries, copied, lost, at, end: self.end() });
+    }
+
+    /// Opens a group for the next record if there is none to which it belongs, and returns the record's position.
+    fn begin_record(&mut self, sequence: Sequence) -> u64 {
+        let is_next = sequence == self.next();
+        let is_open = |group: &OpenGroup| is_next && self.bytes.len() - group.at < BODY_BYTES;
         if !self.group.as_ref().is_some_and(is_open) {
             self.close_group();
             self.group = Some(OpenGroup { at: self.bytes.len(), first: sequence, count: 0 });
@@ -76,13 +131,7 @@ impl Portion {
         if let Some(group) = &mut self.group {
             group.count += 1;
         }
-        let at = self.end();
-        encode(&mut self.bytes, self.salt, sequence, time, &submission);
-        let (entry, key) = into_entry(submission, sequence, time);
-        self.places.push(Place { at, end: self.end(), is_keyed: key.is_some() });
-        self.entries.push(entry);
-        self.keys.extend(key.clone());
-        key
+        self.end()
     }
 
     fn close_group(&mut self) {
@@ -101,7 +150,7 @@ impl Portion {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.ends.is_empty()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -119,14 +168,24 @@ impl Portion {
 
     /// Adds the records to the index of the segment.
     pub(super) fn add_to(&self, index: &mut MemoryIndex) {
-        for (entry, Place { at, end, is_keyed }) in self.entries.iter().zip(&self.places) {
-            index.push(entry, *at, *end, *is_keyed);
+        let mut ends = self.ends.iter().peekable();
+        for (number, (entry, place)) in self.entries.iter().zip(&self.places).enumerate() {
+            while let Some(end) = ends.next_if(|end| end.after_entries <= number) {
+                end.add_to(index);
+            }
+            index.push(entry, place.at, place.end, place.is_keyed);
         }
+        ends.for_each(|end| end.add_to(index));
     }
 
     /// Takes the entries.
     pub(super) fn take_entries(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries)
+    }
+
+    /// Takes what cannot be known of a step of a copy.
+    pub(super) fn take_lost(&mut self) -> Vec<Lost> {
+        self.ends.iter_mut().flat_map(|end| std::mem::take(&mut end.lost)).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use smallvec::SmallVec;
 
 use super::answer::{Answer, Giver, answer};
+use crate::journal::copied::Copied;
 use crate::journal::{Evict, JournalError, NotCommitted, Outcome, Submission};
 use crate::time::Time;
 
@@ -35,6 +36,16 @@ const GATHERING_MAX: Duration = Duration::from_micros(100);
 pub(super) struct Work {
     pub(super) requests: VecDeque<Request>,
     pub(super) evictions: Vec<(Evict, Giver<Result<(), JournalError>>)>,
+    pub(super) copies: Vec<Copies>,
+}
+
+/// Steps of another store that are copied together.
+pub(super) type Copies = (Vec<Copied>, Giver<Result<(), NotCommitted>>);
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.evictions.is_empty() && self.copies.is_empty()
+    }
 }
 
 /// Submissions that one publisher made together.
@@ -90,6 +101,25 @@ impl Queue {
         answer
     }
 
+    pub(super) fn push_copy(&self, copies: Copies) {
+        let mut state = self.state.lock();
+        // Its publishers are elsewhere, so that it is bounded there.
+        if !state.is_closed {
+            state.work.copies.push(copies);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until the queue is closed, or for a time. Returns whether it is closed.
+    pub(super) fn is_closed_within(&self, time: Duration) -> bool {
+        let mut state = self.state.lock();
+        if !state.is_closed {
+            self.changed.wait_while_for(&mut state, |state| !state.is_closed, time);
+        }
+        state.is_closed
+    }
+
     /// Takes all queued work, and waits while there is none. `None` once the queue is closed and empty.
     ///
     /// `before` is the number of requests taken before. Their publishers have just been answered and may
@@ -97,7 +127,7 @@ impl Queue {
     pub(super) fn take(&self, before: usize) -> Option<Work> {
         let mut state = self.state.lock();
         state.wanted = 0;
-        while state.work.requests.is_empty() && state.work.evictions.is_empty() {
+        while state.work.is_empty() {
             if state.is_closed {
                 return None;
             }
@@ -106,6 +136,7 @@ impl Queue {
         state.wanted = before / 2;
         if state.work.requests.len() < state.wanted
             && state.work.evictions.is_empty()
+            && state.work.copies.is_empty()
             && !state.is_closed
         {
             self.changed.wait_for(&mut state, GATHERING_MAX);

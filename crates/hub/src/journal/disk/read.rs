@@ -140,7 +140,7 @@ impl Reading {
                     self.bytes += bytes;
                     self.page.entries.push(known.entry);
                 }
-                Some(Decoded::Unknown) => {}
+                Some(Decoded::Copied(..) | Decoded::Unknown) => {}
                 None => {
                     let lost = Lost { first: record.sequence, last: record.sequence };
                     self.page.lost.push(lost);

@@ -8,7 +8,8 @@ use super::bytes::{Input, Salt, put_text, put_varint};
 use super::mark;
 use crate::cursor::Sequence;
 use crate::draft::{IdempotencyKey, Topics};
-use crate::journal::{Content, Entry, Submission};
+use crate::journal::copied::CopiedTo;
+use crate::journal::{Content, Entry, Lost, Submission};
 use crate::time::Time;
 use crate::topic::Topic;
 use crate::via::Via;
@@ -19,6 +20,7 @@ pub(in crate::journal) const HEADER_BYTES: usize = 8;
 const KIND_EVENT: u8 = 1;
 const KIND_CLOSE: u8 = 2;
 const KIND_STREAM: u8 = 3;
+const KIND_COPIED: u8 = 4;
 
 const PRIVATE: u8 = 1;
 const HAS_ID: u8 = 1 << 1;
@@ -37,6 +39,8 @@ pub(super) struct Record {
 /// A sound record.
 pub(super) enum Decoded {
     Known(Record),
+    /// The end of a step of a copy, and what cannot be known up to there.
+    Copied(CopiedTo, Vec<Lost>),
     /// A record of a kind that a later program has added, to be passed over.
     Unknown,
 }
@@ -94,6 +98,26 @@ pub(super) fn encode(
             mark::put(out, mark);
         }
     }
+    close(out, at, salt, sequence);
+}
+
+/// Appends the end of a step of a copy.
+pub(super) fn encode_copied(out: &mut Vec<u8>, salt: Salt, end: &CopiedTo, lost: &[Lost]) {
+    let at = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    out.extend_from_slice(&[KIND_COPIED, 0]);
+    put_varint(out, end.time.unix_millis());
+    out.extend_from_slice(&end.digest.0.to_le_bytes());
+    out.extend_from_slice(&end.digest.1.to_le_bytes());
+    for lost in lost {
+        put_varint(out, lost.first.get());
+        put_varint(out, lost.last.get());
+    }
+    close(out, at, salt, end.through);
+}
+
+/// Completes the record that begins at a place of some bytes.
+fn close(out: &mut [u8], at: usize, salt: Salt, sequence: Sequence) {
     let body_bytes = (out.len() - at - HEADER_BYTES) as u32;
     out[at + 4..at + HEADER_BYTES].copy_from_slice(&body_bytes.to_le_bytes());
     let sum = salt.checksum(sequence.get(), &[&out[at + 4..]]);
@@ -132,6 +156,9 @@ pub(super) fn decode(bytes: &[u8], salt: Salt, sequence: Sequence) -> Option<(De
 fn decode_body(body: &[u8], sequence: Sequence) -> Option<Decoded> {
     let mut input = Input(body);
     let kind = input.u8()?;
+    if kind == KIND_COPIED {
+        return take_copied(&mut input, sequence);
+    }
     if !matches!(kind, KIND_EVENT | KIND_CLOSE | KIND_STREAM) {
         return Some(Decoded::Unknown);
     }
@@ -153,6 +180,17 @@ fn decode_body(body: &[u8], sequence: Sequence) -> Option<Decoded> {
         _ => {}
     }
     Some(Decoded::Known(Record { entry, key }))
+}
+
+fn take_copied(input: &mut Input<'_>, through: Sequence) -> Option<Decoded> {
+    let flags = input.u8()?;
+    let time = Time::from_unix_millis(input.varint()?);
+    let digest = (input.u64()?, input.u64()?);
+    let mut lost = Vec::new();
+    while !input.0.is_empty() {
+        lost.push(Lost::new(Sequence::new(input.varint()?)?, Sequence::new(input.varint()?)?));
+    }
+    (flags == 0).then_some(Decoded::Copied(CopiedTo { through, time, digest }, lost))
 }
 
 fn take_topics(input: &mut Input<'_>) -> Option<Topics> {

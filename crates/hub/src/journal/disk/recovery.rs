@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::appender::Start;
 use super::bytes::Salt;
 use super::catalog::Catalog;
+use super::copying::{remove_after_torn, remove_all};
 use super::create::create;
 use super::damage::{Damage, Damaged, Lost};
 use super::footer::Footer;
@@ -17,6 +18,7 @@ use super::storage::{Access, Failure, Storage};
 use super::survey::{Contents, Edge, Examined, Survey, failed, refused};
 use crate::cursor::Sequence;
 use crate::journal::JournalError;
+use crate::journal::copied::CopyOf;
 use crate::journal::keys::{AGE_MAX, KeySpan, Keys, SPANS_MAX};
 use crate::time::Time;
 
@@ -26,16 +28,84 @@ pub(super) struct Recovered {
     pub(super) start: Start,
     /// Size of the incomplete write that was cut off.
     pub(super) cut_bytes: u64,
+    /// Why a copy was begun anew, if it was.
+    pub(super) begun_anew: Option<&'static str>,
 }
 
-/// Opens the journal in a folder, or creates one.
+/// Opens the journal in a folder, or creates one. A copy that cannot be gone on with is begun anew.
 ///
 /// # Errors
 ///
 /// [`JournalError`] if the folder cannot be read or written, is not a journal's, or has a newer
 /// version.
-pub(super) fn recover(storage: Arc<dyn Storage>) -> Result<Recovered, JournalError> {
+pub(super) fn recover(
+    storage: Arc<dyn Storage>,
+    copy: Option<CopyOf>,
+) -> Result<Recovered, JournalError> {
+    let mut survey = Survey::new(&*storage)?;
+    let Some(copy) = copy else {
+        refuse_copy(survey.head.as_ref())?;
+        return recover_from(storage, survey, Sequence::ZERO);
+    };
+    let begun_anew = begin_copy(&*storage, &mut survey, copy)?;
+    let recovered = recover_from(Arc::clone(&storage), survey, copy.oldest)?;
+    if recovered.catalog.tail() >= copy.oldest {
+        return Ok(Recovered { begun_anew, ..recovered });
+    }
+    drop(recovered);
     let survey = Survey::new(&*storage)?;
+    remove_all(&*storage, &survey.bases)?;
+    let recovered = recover_from(storage, Survey { bases: Vec::new(), ..survey }, copy.oldest)?;
+    let begun_anew = Some("the store no longer has what follows its newest entry");
+    Ok(Recovered { begun_anew, ..recovered })
+}
+
+fn refuse_copy(head: Option<&Head>) -> Result<(), JournalError> {
+    match head {
+        Some(head) if head.is_copy => Err(refused(
+            "the journal's folder",
+            "is a copy of a stream that several hubs share: name its servers, or another folder",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Prepares the folder of a copy. Returns why it was begun anew, if it was.
+fn begin_copy(
+    storage: &dyn Storage,
+    survey: &mut Survey,
+    copy: CopyOf,
+) -> Result<Option<&'static str>, JournalError> {
+    let mut begun_anew = None;
+    match &survey.head {
+        Some(head) if !head.is_copy => {
+            return Err(refused(
+                "the journal's folder",
+                "has the events of a hub of its own: name another folder for the copy of a stream",
+            ));
+        }
+        Some(head) if head.epoch == copy.epoch => {
+            survey.bases = remove_after_torn(storage, head, std::mem::take(&mut survey.bases))?;
+            return Ok(None);
+        }
+        Some(_) => {
+            remove_all(storage, &survey.bases)?;
+            survey.bases.clear();
+            begun_anew = Some("it was the copy of another past");
+        }
+        None => {}
+    }
+    let head = Head::of_copy(copy.epoch);
+    head.write(storage).map_err(|error| failed(head::NAME, error))?;
+    survey.head = Some(head);
+    Ok(begun_anew)
+}
+
+fn recover_from(
+    storage: Arc<dyn Storage>,
+    survey: Survey,
+    oldest: Sequence,
+) -> Result<Recovered, JournalError> {
     let mut recovery = Recovery {
         storage: &*storage,
         segments: VecDeque::new(),
@@ -70,14 +140,14 @@ pub(super) fn recover(storage: Arc<dyn Storage>) -> Result<Recovered, JournalErr
             (recovery.cut(examined)?, file)
         }
         Some(Last::Done(edge)) => recovery.create(&head, edge.last.next())?,
-        None => recovery.create(&head, Sequence::ZERO.next())?,
+        None => recovery.create(&head, oldest.next())?,
     };
     recovery.segments.push_back(Arc::clone(&segment));
     let Recovery { segments, unsealed, damage, cut_bytes, time, .. } = recovery;
     let catalog = Arc::new(Catalog::new(storage, head, segments, damage));
     let keys = keys(&catalog).map_err(|error| failed("the journal's folder", error))?;
     let start = Start { segment, file, time, keys, unsealed };
-    Ok(Recovered { catalog, start, cut_bytes })
+    Ok(Recovered { catalog, start, cut_bytes, begun_anew: None })
 }
 
 struct Recovery<'a> {
@@ -110,7 +180,9 @@ impl Recovery<'_> {
         let name = name_of(base);
         let is_last = followers == 0;
         if let Some(Last::Done(edge)) = before {
-            self.damage.extend(edge.missing(base)?);
+            let missing = edge.missing(base)?;
+            // Between the segments of a copy is what the store had lost.
+            self.damage.extend(missing.filter(|_| !head.is_copy));
         }
         self.damage.extend(examined.damage(followers));
         if examined.is_unrecognizable() {
@@ -186,7 +258,7 @@ impl Recovery<'_> {
         let (identity, base, created) = (head.identity, examined.base, self.time);
         let is_cleaned = match &examined.contents {
             Contents::Sealed(trailer) => trailer.is_cleaned(base),
-            Contents::Unsealed { .. } => false,
+            Contents::Unsealed { .. } => head.is_copy,
         };
         let header = SegmentHeader { identity, base, created, is_cleaned };
         let write = || {
@@ -201,7 +273,7 @@ impl Recovery<'_> {
         head: &Head,
         base: Sequence,
     ) -> Result<(Arc<Segment>, Arc<dyn super::storage::StorageFile>), JournalError> {
-        create(self.storage, head.identity, base, self.time).map_err(|failure| match failure {
+        create(self.storage, head, base, self.time).map_err(|failure| match failure {
             Failure::Refused(error) | Failure::Broken(error) => failed(&name_of(base), error),
         })
     }

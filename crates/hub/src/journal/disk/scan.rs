@@ -25,6 +25,8 @@ pub(super) struct Scanned {
     pub(super) next: Sequence,
     /// The newest record that was certainly synced, because something was written after the sync.
     pub(super) synced: Sequence,
+    /// The end of the last step of a copy before which nothing is damaged.
+    pub(super) copied_end: u64,
     /// The position of the last group, and a header for its sound records, if the last group has others
     /// after them.
     pub(super) shortened: Option<(u64, GroupHeader)>,
@@ -49,6 +51,8 @@ struct Scanning<'a, 'v> {
     done: Scanned,
     /// The start of damage after which nothing sound has been found yet.
     damaged_at: Option<u64>,
+    /// Whether nothing was damaged so far.
+    is_sound: bool,
 }
 
 impl Scan<'_> {
@@ -58,13 +62,14 @@ impl Scan<'_> {
             end: self.start as u64,
             next: self.base,
             synced: self.base.before(),
+            copied_end: self.start as u64,
             shortened: None,
         };
-        let mut scanning = Scanning { scan: self, visit, done, damaged_at: None };
+        let mut scanning = Scanning { scan: self, visit, done, damaged_at: None, is_sound: true };
         let mut at = self.start;
         while let Some((found, header)) = self.find_group(at, scanning.done.next) {
             if found > at {
-                scanning.damaged_at.get_or_insert(at as u64);
+                scanning.note_damage(at);
             }
             at = scanning.read_group(found, &header);
         }
@@ -112,7 +117,7 @@ impl Scanning<'_, '_> {
                     at += bytes;
                 }
                 None => {
-                    self.damaged_at.get_or_insert(at as u64);
+                    self.note_damage(at);
                     match self.after_damaged(at..end, sequence, header.next()) {
                         Some(next) => at = next,
                         None => return end,
@@ -124,8 +129,16 @@ impl Scanning<'_, '_> {
         end
     }
 
+    fn note_damage(&mut self, at: usize) {
+        self.damaged_at.get_or_insert(at as u64);
+        self.is_sound = false;
+    }
+
     fn take(&mut self, sequence: Sequence, range: Range<usize>, decoded: Decoded) {
         let (at, end) = (range.start as u64, range.end as u64);
+        if self.is_sound && matches!(decoded, Decoded::Copied(..)) {
+            self.done.copied_end = end;
+        }
         self.close_damage(sequence, at);
         (self.visit)(Step::Record { sequence, at, end, decoded });
         self.done.next = sequence.next();

@@ -382,6 +382,9 @@ pub(super) fn add_step(index: &mut MemoryIndex, step: &Step) {
         Step::Record { sequence, at, end, decoded: Decoded::Unknown } => {
             index.push_unknown(*sequence, *at, *end);
         }
+        Step::Record { at, end, decoded: Decoded::Copied(copied, lost), .. } => {
+            index.push_end(copied, lost, (*at, *end));
+        }
         Step::Lost { lost, .. } => index.push_lost(*lost),
     }
 }

@@ -40,7 +40,7 @@ pub(in crate::journal) fn decode(bytes: &[u8], place: Sequence) -> Option<Record
     let (decoded, bytes) = record::decode(bytes, salt(), place)?;
     let known = match decoded {
         record::Decoded::Known(record) => Some((record.entry, record.key)),
-        record::Decoded::Unknown => None,
+        record::Decoded::Copied(..) | record::Decoded::Unknown => None,
     };
     Some(Record { known, bytes })
 }

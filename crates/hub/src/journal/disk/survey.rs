@@ -12,7 +12,7 @@ use super::scan::{Scan, Scanned, Step};
 use super::segment::{HeaderFound, SegmentHeader, add_step, base_of, name_of};
 use super::storage::{Access, Storage, StorageFile};
 use super::trailer::Trailer;
-use crate::cursor::{Epoch, Sequence};
+use crate::cursor::Sequence;
 use crate::journal::JournalError;
 
 /// The contents of a journal's folder.
@@ -66,7 +66,7 @@ impl Survey {
             HeadFound::Nothing | HeadFound::Unsound => {
                 let identity = identity_by_segments(storage, &bases)?;
                 // A new epoch, because the old one is unknown.
-                let head = Head { identity, epoch: Epoch::random() };
+                let head = Head { identity, ..Head::random() };
                 let file = head::NAME.into();
                 (Some(head), Some(Damage { file, at: 0, what: Damaged::Head, lost: None }))
             }
@@ -134,6 +134,12 @@ impl Examined {
                 let mut bytes = vec![0; file_bytes as usize];
                 file.read_exact_at(&mut bytes, 0).map_err(failed)?;
                 let start = SegmentHeader::BYTES;
+                if head.is_copy {
+                    // What comes after the last whole step is copied again.
+                    let scanned =
+                        Scan { bytes: &bytes, salt, base, start, is_cleaned }.run(&mut |_| ());
+                    bytes.truncate((scanned.copied_end as usize).max(start));
+                }
                 Contents::scan(Scan { bytes: &bytes, salt, base, start, is_cleaned }, head)
             }
         };

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::appender::Appender;
 use super::catalog::Catalog;
 use super::cleaner::Cleaner;
-use super::feed::Fed;
+use super::feed::{Fed, Written};
 use super::queue::{Queue, Request};
 use super::readers::Readers;
 use super::seal::seal;
@@ -67,6 +67,9 @@ impl Writer {
             for (what, giver) in work.evictions {
                 giver.give(self.evict(&what));
             }
+            for (steps, giver) in work.copies {
+                giver.give(self.copy(steps));
+            }
             self.write(work.requests.into());
         }
         if let Some(sealing) = self.sealing.take() {
@@ -124,7 +127,8 @@ impl Writer {
                 let took = Now::read().instant.saturating_duration_since(started);
                 self.tally.committed(entries.len(), took);
                 self.tally.keep_keys(self.appender.keys_bytes());
-                self.fed.push(entries);
+                let through = self.catalog.tail();
+                self.fed.push(Written { entries, lost: Vec::new(), through });
             }
             Err(failure) => {
                 // After a write or a sync that failed, the portion may be on the disk or not.
@@ -173,7 +177,7 @@ impl Writer {
         }
     }
 
-    fn note(&self, failure: Failure) {
+    pub(super) fn note(&self, failure: Failure) {
         match failure {
             Failure::Broken(error) => self.broken.set(&error),
             Failure::Refused(_) => self.tally.refused(),
@@ -192,6 +196,15 @@ impl Writer {
         if !self.appender.is_portion_empty() || !self.appender.is_segment_full() {
             return Ok(());
         }
+        self.next_segment()
+    }
+
+    /// Begins the next segment.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCommitted`] if the current one remains.
+    pub(super) fn next_segment(&mut self) -> Result<(), NotCommitted> {
         // Segments are sealed one at a time, to bound the indexes held in memory.
         if let Some(sealing) = self.sealing.take() {
             let sealed = sealing.recv();

@@ -1,10 +1,13 @@
 //! The feed: from the messages that were read to the hub.
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
+use super::copies::Copies;
 use super::place::end_of;
 use crate::cursor::Sequence;
-use crate::journal::{Content, Entry, Lost};
+use crate::draft::IdempotencyKey;
+use crate::journal::{Content, Copied, Entry, Lost};
+use crate::time::Time;
 
 /// The entries that were read and that the hub has not taken.
 pub(super) struct Fed {
@@ -15,6 +18,8 @@ pub(super) struct Fed {
     through: u64,
     taken_through: u64,
     wakers: Vec<Waker>,
+    /// What is to be copied, instead of handed to the hub.
+    copies: Option<Box<Copies>>,
 }
 
 /// Bytes of entries at which no more is read until the hub has taken them.
@@ -25,17 +30,28 @@ const LOST_MAX: usize = 1024;
 impl Fed {
     pub(super) fn new(through: u64) -> Self {
         let (entries, lost, wakers) = Default::default();
-        Self { entries, lost, bytes: 0, through, taken_through: through, wakers }
+        Self { entries, lost, bytes: 0, through, taken_through: through, wakers, copies: None }
     }
 
-    pub(super) fn push(&mut self, entry: Entry) {
+    /// The entries of a hub that copies them first.
+    pub(super) fn to_be_copied(through: u64) -> Self {
+        Self { copies: Some(Box::new(Copies::new(through))), ..Self::new(through) }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry, key: Option<&IdempotencyKey>) {
         self.bytes += bytes_of(&entry);
-        self.entries.push(entry);
+        match &mut self.copies {
+            Some(copies) => copies.push(entry, key.cloned()),
+            None => self.entries.push(entry),
+        }
     }
 
-    /// Notes that everything up to a message was read.
-    pub(super) fn pass(&mut self, message: u64) {
+    /// Notes that everything up to a message was read, which the store took at a time.
+    pub(super) fn pass(&mut self, message: u64, time: Time, digest: (u64, u64)) {
         self.through = message;
+        if let Some(copies) = &mut self.copies {
+            copies.end(message, time, digest);
+        }
     }
 
     /// Notes messages, both ends included, whose entries cannot be known.
@@ -48,6 +64,9 @@ impl Fed {
     }
 
     fn note(&mut self, lost: Lost) {
+        if let Some(copies) = &mut self.copies {
+            return copies.lose(lost);
+        }
         let is_full = self.lost.len() >= LOST_MAX;
         match self.lost.last_mut() {
             Some(last) if is_full || last.last.next() == lost.first => {
@@ -83,6 +102,21 @@ impl Fed {
         entries.append(&mut self.entries);
         self.bytes = 0;
         (has_some, wakers)
+    }
+
+    /// Takes the steps that are to be copied.
+    pub(super) fn poll_copies(&mut self) -> Poll<Vec<Copied>> {
+        let Some(copies) = &mut self.copies else { return Poll::Pending };
+        let polled = copies.poll_take();
+        if polled.is_ready() {
+            self.bytes = 0;
+        }
+        polled
+    }
+
+    /// Notes that everything up to a message can be read from the copy.
+    pub(super) fn note_copied(&mut self, message: u64) {
+        self.taken_through = self.taken_through.max(message);
     }
 
     pub(super) fn take_lost(&mut self) -> Vec<Lost> {

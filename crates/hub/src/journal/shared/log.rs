@@ -9,13 +9,15 @@ use parking_lot::Mutex;
 
 use super::feed::Fed;
 use super::opening::{SharedConfig, Stopped, Stored};
-use super::place::end_of;
+use super::place::{end_of, message_of};
 use super::queue::{Group, Queue};
 use super::reading::Reading;
 use crate::cursor::Sequence;
 use crate::journal::disk::shared::{Answered, answer_all};
+use crate::journal::keys::Keys;
 use crate::journal::{
-    Committing, Entry, Feed, JournalError, Lost, NotCommitted, Outcome, Submission,
+    Committing, Copied, DiskJournal, Entry, Feed, JournalError, Lost, NotCommitted, Outcome,
+    Submission,
 };
 use crate::streams::StreamMark;
 use crate::time::Now;
@@ -55,10 +57,25 @@ impl SharedLog {
     /// A log that has read nothing and has nothing to write.
     #[must_use]
     pub fn new(config: SharedConfig) -> Self {
+        let fed = Fed::new(config.oldest);
+        Self::with(&config, Reading::new(&config, Keys::default()), fed)
+    }
+
+    /// A log that goes on after an open copy in the hub's own folder. What it reads is to be
+    /// [copied](SharedLog::poll_copies), and its own feed has nothing.
+    #[must_use]
+    pub fn resume(mut config: SharedConfig, copy: &DiskJournal) -> Self {
+        config.copied = copy.copied_to();
+        let through = config.copied.map_or(config.oldest, |copied| message_of(copied.through));
+        let fed = Fed::to_be_copied(through);
+        Self::with(&config, Reading::new(&config, copy.take_keys()), fed)
+    }
+
+    fn with(config: &SharedConfig, reading: Reading, fed: Fed) -> Self {
         Self(Arc::new(Mutex::new(State {
-            queue: Queue::new(&config),
-            reading: Reading::new(&config),
-            fed: Fed::new(config.oldest),
+            queue: Queue::new(config),
+            reading,
+            fed,
             stopped: None,
             sender: None,
             reader: None,
@@ -271,7 +288,40 @@ impl SharedLog {
         Poll::Pending
     }
 
-    /// Waits until the hub has been fed everything up to a message.
+    /// Waits for messages that are to be copied to the hub's own folder.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] if the log was stopped.
+    pub fn poll_copies(&self, cx: &mut Context<'_>) -> Poll<Result<Vec<Copied>, JournalError>> {
+        let (polled, reader) = {
+            let mut state = self.0.lock();
+            match state.fed.poll_copies() {
+                Poll::Ready(steps) => (Poll::Ready(Ok(steps)), state.reader.take()),
+                Poll::Pending => match &state.stopped {
+                    Some(why) => (Poll::Ready(Err(JournalError::new(why.to_string(), None))), None),
+                    None => {
+                        state.fed.await_taken(cx.waker());
+                        (Poll::Pending, None)
+                    }
+                },
+            }
+        };
+        reader.into_iter().for_each(Waker::wake);
+        polled
+    }
+
+    /// Notes that messages have been copied, up to the end of one.
+    pub fn note_copied(&self, through: Sequence) {
+        let wakers = {
+            let mut state = self.0.lock();
+            state.fed.note_copied(message_of(through));
+            state.fed.take_wakers()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the hub has been fed everything up to a message, or could read it from its copy.
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::message::VERSION;
+use crate::journal::CopiedTo;
 use crate::time::Time;
 
 /// The limits of a [`SharedLog`](super::SharedLog).
@@ -17,6 +18,10 @@ pub struct SharedConfig {
     pub tail: u64,
     /// The message before the oldest one that the store has.
     pub oldest: u64,
+    /// The end of the newest message that the hub's own copy has, if it has one. [`SharedLog::resume`] sets it.
+    ///
+    /// [`SharedLog::resume`]: super::SharedLog::resume
+    pub(super) copied: Option<CopiedTo>,
     /// Maximum size of a message.
     pub message_bytes_max: usize,
     /// Maximum size of the submissions that wait to be written.
@@ -33,6 +38,7 @@ impl SharedConfig {
             generation,
             tail,
             oldest,
+            copied: None,
             message_bytes_max: 512 * 1024,
             queue_bytes_max: 64 * 1024 * 1024,
         }

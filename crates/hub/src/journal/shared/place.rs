@@ -6,9 +6,10 @@ use siphasher::sip::SipHasher13;
 
 use crate::cursor::{Epoch, Sequence};
 
-/// The number of entries that one message may have: 14 bits of a sequence are the place in a message, and 44
-/// the message's place in the store, enough for 500 years at a thousand messages a second.
-pub const ENTRIES_MAX: usize = 1 << PLACE_BITS;
+/// The number of entries that one message may have: 14 bits of a sequence are the place in a message, of which
+/// the last one is the message's end, and 44 the message's place in the store, enough for 500 years at a
+/// thousand messages a second.
+pub const ENTRIES_MAX: usize = (1 << PLACE_BITS) - 1;
 const PLACE_BITS: u32 = 14;
 
 /// The sequence of an entry: the place of its message in the store, and its place in the message.
@@ -19,7 +20,12 @@ pub(super) fn sequence(message: u64, place: usize) -> Sequence {
 /// The place after every entry of a message, and before every entry of the next one.
 #[must_use]
 pub fn end_of(message: u64) -> Sequence {
-    if message == 0 { Sequence::ZERO } else { sequence(message, ENTRIES_MAX - 1) }
+    if message == 0 { Sequence::ZERO } else { sequence(message, ENTRIES_MAX) }
+}
+
+/// The message of an entry, or the one that ends at a place.
+pub(super) fn message_of(sequence: Sequence) -> u64 {
+    sequence.get() >> PLACE_BITS
 }
 
 /// The epoch of a store's messages: a hash of what identifies the store, and of its generation.

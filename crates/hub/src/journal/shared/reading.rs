@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::copies::Resumed;
 use super::feed::Fed;
 use super::message::{Decoded, Header, Message};
 use super::opening::{SharedConfig, Stopped, Stored};
@@ -12,6 +13,11 @@ use crate::draft::IdempotencyKey;
 use crate::journal::keys::Keys;
 use crate::journal::{NotCommitted, Outcome};
 use crate::streams::{Order, Reader, Taken};
+use crate::time::Time;
+
+/// Messages that a hub with a copy of its own reads again: those that the next messages depend on, and those that
+/// these depend on.
+const READ_AGAIN: u64 = 2 * WINDOW + 256;
 
 /// The position in the store, and everything that decides on the next message. It depends on the messages
 /// that were read alone, so that every hub decides alike.
@@ -28,6 +34,8 @@ pub(super) struct Reading {
     passed_over: u64,
     /// Messages that were read, and the records that they had.
     counts: (u64, u64),
+    /// Where the hub's own copy stood when it was opened.
+    resumed: Option<Resumed>,
 }
 
 /// The fate of a group of this hub.
@@ -38,17 +46,28 @@ pub(super) struct Own {
 }
 
 impl Reading {
-    pub(super) fn new(config: &SharedConfig) -> Self {
+    /// Reads on after the hub's own copy, whose idempotency keys it goes on with.
+    pub(super) fn new(config: &SharedConfig, keys: Keys) -> Self {
+        let resumed = config.copied.as_ref().map(Resumed::new);
+        let before = match &resumed {
+            // What decides on the next messages is read again, as far as it is still there.
+            Some(resumed) if resumed.through > config.oldest => {
+                resumed.through.saturating_sub(READ_AGAIN).max(config.oldest)
+            }
+            Some(resumed) => resumed.through,
+            None => config.oldest,
+        };
         Self {
-            window: Window::new(config.oldest),
+            window: Window::new(before),
             generation: 0,
             own_generation: config.generation,
             opened_at: config.tail,
-            keys: Keys::default(),
+            keys,
             order: Order::default(),
             writers: Writers::default(),
             passed_over: 0,
             counts: (0, 0),
+            resumed,
         }
     }
 
@@ -98,10 +117,19 @@ impl Reading {
     /// Notes that the store has no message any more up to a place.
     pub(super) fn skip_through(&mut self, place: u64, fed: &mut Fed) {
         if place > self.through() {
-            fed.lose(self.through() + 1, place);
+            let known = self.resumed.map_or(0, |resumed| resumed.through);
+            let first = self.through().max(known) + 1;
             self.window.restart(place);
-            fed.pass(place);
+            if first <= place {
+                fed.lose(first, place);
+                fed.pass(place, Time::default(), self.window.digest());
+            }
         }
+    }
+
+    /// Returns whether a message is in the hub's own copy.
+    fn is_copied(&self, place: u64) -> bool {
+        self.resumed.is_some_and(|resumed| place <= resumed.through)
     }
 
     /// Reads a message. Returns the fate of this hub's group if it has one.
@@ -122,6 +150,7 @@ impl Reading {
         if place > self.through() + 1 {
             self.skip_through(place - 1, fed);
         }
+        let is_copied = self.is_copied(place);
         let mut own = None;
         let mut keys = Vec::new();
         self.counts.0 += 1;
@@ -129,7 +158,9 @@ impl Reading {
             Decoded::Foreign => self.passed_over += 1,
             Decoded::Damaged => {
                 self.passed_over += 1;
-                fed.lose(place, place);
+                if !is_copied {
+                    fed.lose(place, place);
+                }
             }
             Decoded::Newer(version) => return Err(Stopped::Newer { place, version }),
             Decoded::Message(message) => {
@@ -142,8 +173,21 @@ impl Reading {
             }
         }
         self.window.push(seen, keys);
-        fed.pass(place);
+        if !is_copied {
+            fed.pass(place, stored.time, self.window.digest());
+        } else if self.is_of_another_past(place) {
+            return Err(self.changed("the folder is a copy of other messages"));
+        }
         Ok(own)
+    }
+
+    /// Returns whether the newest messages of the hub's own copy are not those of the store.
+    fn is_of_another_past(&self, place: u64) -> bool {
+        let Some(resumed) = self.resumed.filter(|resumed| resumed.through == place) else {
+            return false;
+        };
+        let digest = self.window.digest_between(resumed.digest_from(), place);
+        resumed.is_same(digest) == Some(false)
     }
 
     /// Decides whether a message counts.
@@ -208,10 +252,12 @@ impl Reading {
             let sequence = sequence(stored.place, at);
             if is_unsure || self.order.is_unsure(entry, by) {
                 self.order.lose(entry, stored.place);
-                fed.lose_one(sequence);
                 if let Some(key) = key {
                     keys.push((key.clone(), sequence));
-                    self.keys.remember(key, sequence, stored.time);
+                    self.remember(key, sequence, stored);
+                }
+                if !self.is_copied(stored.place) {
+                    fed.lose_one(sequence);
                 }
                 continue;
             }
@@ -234,11 +280,20 @@ impl Reading {
             };
             if let Some(key) = key {
                 keys.push((key.clone(), sequence));
-                self.keys.remember(key, sequence, stored.time);
+                self.remember(key, sequence, stored);
             }
-            fed.push(entry);
+            if !self.is_copied(stored.place) {
+                fed.push(entry, key.as_ref());
+            }
         }
         Some(outcomes)
+    }
+
+    /// Remembers a key, unless the hub's own copy has it.
+    fn remember(&mut self, key: &IdempotencyKey, sequence: Sequence, stored: Stored<'_>) {
+        if !self.is_copied(stored.place) {
+            self.keys.remember(key, sequence, stored.time);
+        }
     }
 
     /// The first use of a key, if it is in the latest messages that the writer had not read, or in this one.
