@@ -26,6 +26,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use tidings_hub::HubConfig;
+use tidings_server::nats::CopyConfig;
 use tidings_server::{
     HostName, Hosts, Network, NodeName, Origin, Origins, Others, ServerConfig, TlsConfig,
 };
@@ -332,27 +333,30 @@ impl ServeChecker<'_> {
                 self.mistakes.push(value.mistake(value.text(), why));
             }
         }
-        let stream_memory = history_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
-        let stream = nats::of(self.settings, stream_memory, self.mistakes);
-        if let (Some(_), Some(servers)) = (&stream, self.settings.get("nats.servers")) {
-            for key in ["data", "memory_bytes", "memory"] {
-                if let Some(value) = self.settings.get(key).filter(|value| value.text() != "false")
-                {
-                    let why = "hubs that share a stream of NATS keep events in memory alone for now; \
-                               history_bytes bounds it";
-                    self.mistakes.push(match servers.is_after(value) {
-                        true => servers.mistake(servers.text(), why),
-                        false => value.mistake(value.text(), why),
-                    });
-                }
-            }
-        }
-        if memory.is_some() || stream.is_some() {
-            *memory_bytes = stream_memory;
-            return stream.map_or(JournalConfig::Memory, JournalConfig::Nats);
-        }
+        let in_memory = history_bytes.unwrap_or(DEFAULT_MEMORY_BYTES);
         let folder = self.settings.get("data").map(Value::path);
-        JournalConfig::on_disk(folder.as_deref(), history_bytes.map(|bytes| bytes as u64))
+        let on_disk = || DataFolder::new(folder.as_deref(), history_bytes.map(|it| it as u64));
+        let is_copied = memory.is_none() && folder.is_some();
+        if let Some(mut stream) = nats::of(self.settings, in_memory, self.mistakes) {
+            if is_copied {
+                let DataFolder { path, config } = on_disk();
+                stream.stream_bytes_max = config.bytes_max.max(stream.stream_bytes_max);
+                stream.copy = Some(CopyConfig::new(path, config));
+                return JournalConfig::Nats(stream);
+            }
+            if let Some(value) = self.settings.get("memory_bytes") {
+                let why = "history_bytes bounds the memory of a hub that shares a stream and has no \
+                           folder";
+                self.mistakes.push(value.mistake(value.text(), why));
+            }
+            *memory_bytes = in_memory;
+            return JournalConfig::Nats(stream);
+        }
+        if memory.is_some() {
+            *memory_bytes = in_memory;
+            return JournalConfig::Memory;
+        }
+        JournalConfig::Disk(on_disk())
     }
 
     /// Sets the target to what a setting means, if it is given.

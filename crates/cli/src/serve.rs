@@ -376,7 +376,15 @@ fn kept(config: &ServeConfig, hub: &Hub) -> [String; 2] {
             "durability: process (events are lost when the process ends)".to_owned(),
         ],
         JournalConfig::Nats(stream) => [
-            format!("history: {memory} in memory, of the stream {} of NATS", stream.stream),
+            match &stream.copy {
+                None => format!("history: {memory} in memory, of the stream {} of NATS", stream.stream),
+                Some(copy) => format!(
+                    "history: {} of the stream {} of NATS in the folder {}, {memory} of it in memory",
+                    size(copy.disk.bytes_max),
+                    stream.stream,
+                    copy.folder.display()
+                ),
+            },
             format!("durability: {} ({})", hub.durability(), survived(hub.durability())),
         ],
         JournalConfig::Disk(DataFolder { path, config }) => [

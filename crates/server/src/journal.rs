@@ -98,7 +98,7 @@ impl ServedJournal {
         match self {
             Self::Disk(journal) => Some(journal),
             #[cfg(feature = "nats")]
-            Self::Nats(_) => None,
+            Self::Nats(journal) => journal.copy(),
         }
     }
 }

@@ -6,45 +6,46 @@
 //! with a `consumer` that is made anew from the hub's own place whenever it falls silent; `look` finds out
 //! whether the stream is still the one that was opened.
 //!
-//! The hub's memory is the only past that it reads: the stream holds what a hub reads when it starts. No
-//! reader ever costs a consumer.
+//! The hub's memory is the only past that it reads, and the stream holds what a hub reads when it starts; or the
+//! hub has a `copy` of the stream in a folder, which is read where memory ends. No reader ever costs a consumer.
 
 mod api;
 pub(crate) mod bus;
 mod config;
 mod consumer;
+mod copy;
 mod follower;
 mod look;
+mod opening;
 mod revoked;
 mod sender;
 mod status;
 mod stream;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::sync::Arc;
+use std::future::{poll_fn, ready};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidings_hub::journal::shared::{SharedConfig, SharedLog, Stopped};
 use tidings_hub::journal::{
-    Committing, Evict, Feed, Journal, JournalError, JournalFuture, NotCommitted, Opened, Outcome,
-    Submission,
+    Committing, DiskJournal, DroppedEntries, Entry, Evict, Feed, Journal, JournalError,
+    JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
-use tidings_hub::{Now, Sequence, Time};
+use tidings_hub::{EventId, Now, RetentionRule, Sequence, Time, Topic, TopicLimits};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
-use tracing::{info, warn};
 
 use self::api::Api;
 use self::bus::Bus;
 pub use self::config::NatsConfig;
+pub use self::copy::CopyConfig;
 use self::revoked::{Ended, Revoked, WatchedFeed};
 pub use self::status::NatsStats;
 use self::status::Status;
-use self::stream::{NotOpened, Stream};
+use self::stream::Stream;
 use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
 
@@ -60,6 +61,11 @@ struct Shared {
     /// The generation of the journal that this one is opened after, if its past has changed.
     after: Option<u64>,
     open: Mutex<Option<Open>>,
+    /// The hub's own copy of the stream, once it is open.
+    copy: OnceLock<DiskJournal>,
+    /// Why the journal is over before its log has begun, and the generation to be opened after.
+    over: Mutex<Option<(Stopped, Option<u64>)>>,
+    tasks: Mutex<JoinSet<()>>,
     status: Arc<Status>,
     revoked: Revoked,
     ended: Ended,
@@ -67,18 +73,13 @@ struct Shared {
     stopped: watch::Sender<bool>,
 }
 
-/// An open journal. Its tasks end with it.
+/// An open stream.
 struct Open {
     log: SharedLog,
     api: Api,
     stream: Stream,
-    _tasks: JoinSet<()>,
 }
 
-/// How often the submissions are looked through for those that have waited too long.
-const TIMEOUTS_EVERY: Duration = Duration::from_millis(100);
-/// Time between two tries to open the stream.
-const OPENING_EVERY: Duration = Duration::from_secs(1);
 /// How long the stream is asked for its newest message.
 const TAIL_MAX: Duration = Duration::from_secs(5);
 
@@ -90,21 +91,62 @@ impl NatsJournal {
     }
 
     fn after(config: NatsConfig, after: Option<u64>) -> Self {
-        let (open, status, revoked, ended, stopped) = Default::default();
-        Self(Arc::new(Shared { config, after, open, status, revoked, ended, stopped }))
+        let (open, copy, over, tasks) = Default::default();
+        let (status, revoked, ended, stopped) = Default::default();
+        Self(Arc::new(Shared {
+            config,
+            after,
+            open,
+            copy,
+            over,
+            tasks,
+            status,
+            revoked,
+            ended,
+            stopped,
+        }))
     }
 
-    /// A journal of the same stream, to be opened after the past of this one has changed.
+    /// A journal of the same stream, to be opened after the past of this one has changed. It releases the folder of
+    /// this one.
     #[must_use]
     pub fn anew(&self) -> Self {
+        self.0.copy.get().into_iter().for_each(DiskJournal::close);
         let opened = self.0.open.lock().as_ref().map(|open| open.stream.generation);
-        Self::after(self.0.config.clone(), opened.or(self.0.after))
+        let over = self.0.over.lock().as_ref().map(|(_, after)| *after);
+        Self::after(self.0.config.clone(), over.unwrap_or(opened.or(self.0.after)))
+    }
+
+    /// Finds this journal again, as long as somebody has it.
+    fn downgrade(&self) -> impl Fn() -> Option<Self> + use<> {
+        let shared = Arc::downgrade(&self.0);
+        move || shared.upgrade().map(Self)
     }
 
     /// The reason that the journal has stopped for, if it has.
     #[must_use]
     pub fn stopped(&self) -> Option<Stopped> {
-        self.log()?.stopped()
+        let over = self.0.over.lock().as_ref().map(|(why, _)| why.clone());
+        over.or_else(|| self.log()?.stopped())
+    }
+
+    /// Waits until the journal has stopped.
+    pub async fn ended(&self) -> Stopped {
+        let mut stopped = self.0.stopped.subscribe();
+        loop {
+            if let Some(why) = self.stopped() {
+                return why;
+            }
+            if stopped.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The hub's own copy of the stream, if it has one and has opened it.
+    #[must_use]
+    pub fn copy(&self) -> Option<&DiskJournal> {
+        self.0.copy.get()
     }
 
     /// Waits until the past of the stream has changed: the hub must be closed, and a new one opened on
@@ -159,6 +201,7 @@ impl NatsJournal {
         let newest = status.newest.load(Ordering::Relaxed).max(read);
         let (messages, events) = log.as_ref().map_or((1, 1), SharedLog::counts);
         NatsStats {
+            is_opening: status.is_opening.load(Ordering::Relaxed),
             is_away: status.is_away.load(Ordering::Relaxed),
             newest,
             read,
@@ -179,80 +222,6 @@ impl NatsJournal {
     fn log(&self) -> Option<SharedLog> {
         self.0.open.lock().as_ref().map(|open| open.log.clone())
     }
-
-    /// Opens the stream as soon as NATS answers, and starts to follow it.
-    async fn start(&self) -> Result<Opened, JournalError> {
-        let Shared { config, after, open, status, stopped, .. } = &*self.0;
-        let api = Api::new(config).map_err(|error| {
-            JournalError::new("the credentials of NATS cannot be used", Some(error.into()))
-        })?;
-        let mut is_told = false;
-        let stream = loop {
-            let away = match api.connect().await {
-                Ok(()) => match stream::open(&api, config, *after).await {
-                    Ok(stream) => break stream,
-                    Err(NotOpened::Refused(why)) => return Err(JournalError::new(why, None)),
-                    Err(NotOpened::Away(why)) => why,
-                },
-                Err(why) => why,
-            };
-            status.is_away.store(true, Ordering::Relaxed);
-            if !std::mem::replace(&mut is_told, true) {
-                warn!(reason = &*away, "NATS is away; trying again every second");
-            }
-            sleep(OPENING_EVERY).await;
-        };
-        status.is_away.store(false, Ordering::Relaxed);
-        status.newest.store(stream.tail, Ordering::Relaxed);
-        for difference in &stream.differences {
-            warn!(
-                stream = config.stream,
-                difference, "stream is not as this hub would have made it"
-            );
-        }
-        info!(
-            stream = config.stream,
-            messages = stream.tail - stream.oldest,
-            replicas = stream.replicas,
-            "stream opened"
-        );
-        let log = SharedLog::new(stream.log_config(&api));
-        let mut tasks = JoinSet::new();
-        let parts = (log.clone(), api.clone(), stream.clone(), Arc::clone(status));
-        let (followed, looked) = (parts.clone(), parts.clone());
-        let following = async {
-            tokio::select! {
-                () = follower::follow(followed) => {}
-                () = look::keep_looking(looked) => {}
-            }
-        };
-        tasks.spawn(until_stopped(following, stopped.clone(), log.clone()));
-        tasks.spawn(sender::send(parts));
-        tasks.spawn(keep_timeouts(log.clone()));
-        let opened = stream.opened();
-        *open.lock() = Some(Open { log, api, stream, _tasks: tasks });
-        Ok(opened)
-    }
-}
-
-/// Tells those who wait for it when the log has stopped.
-async fn until_stopped(
-    following: impl Future<Output = ()>,
-    stopped: watch::Sender<bool>,
-    log: SharedLog,
-) {
-    following.await;
-    if let Some(why) = log.stopped() {
-        warn!(reason = %why, "stream can be followed no further");
-    }
-    stopped.send_replace(true);
-}
-
-async fn keep_timeouts(log: SharedLog) {
-    loop {
-        sleep(TIMEOUTS_EVERY).await;
-        log.handle_timeout(Now::read().instant);
-    }
 }
 
 impl Journal for NatsJournal {
@@ -263,23 +232,107 @@ impl Journal for NatsJournal {
     fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing {
         match self.log() {
             Some(log) => log.append(batch, now),
-            None => Committing::All(
-                batch.map(|_| Outcome::NotCommitted(NotCommitted::Stopped)).collect(),
-            ),
+            None => {
+                let why = match self.copy() {
+                    Some(_) if self.stopped().is_none() => NotCommitted::Unreachable,
+                    _ => NotCommitted::Stopped,
+                };
+                Committing::All(batch.map(|_| Outcome::NotCommitted(why)).collect())
+            }
         }
     }
 
-    fn follow(&self, _after: Sequence) -> Box<dyn Feed> {
-        match self.log() {
-            Some(log) => {
-                let (revoked, ended) = (Arc::clone(&self.0.revoked), Arc::clone(&self.0.ended));
-                Box::new(WatchedFeed { feed: log.follow(), revoked, ended })
-            }
-            None => {
+    fn follow(&self, after: Sequence) -> Box<dyn Feed> {
+        let feed = match (self.copy(), self.log()) {
+            (Some(copy), _) => copy.follow(after),
+            (None, Some(log)) => log.follow(),
+            (None, None) => {
                 let log = SharedLog::new(SharedConfig::new(0, 0, (0, 0)));
                 log.stop(Stopped::Failed("the journal is not open".into()));
                 log.follow()
             }
+        };
+        let (revoked, ended) = (Arc::clone(&self.0.revoked), Arc::clone(&self.0.ended));
+        Box::new(WatchedFeed { feed, revoked, ended })
+    }
+
+    fn oldest(&self) -> Option<Sequence> {
+        self.copy().map(DiskJournal::oldest)
+    }
+
+    fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
+        self.copy()?.dropped()
+    }
+
+    fn newest(&self, bytes: usize) -> Sequence {
+        self.copy().map_or(Sequence::ZERO, |copy| copy.newest(bytes))
+    }
+
+    fn retain(&self, rules: &[RetentionRule]) {
+        self.copy().into_iter().for_each(|copy| copy.retain(rules));
+    }
+
+    fn read(
+        &self,
+        topics: TopicSet,
+        after: Sequence,
+        max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
+        match self.copy() {
+            Some(copy) => copy.read(topics, after, max),
+            None => Box::pin(ready(Ok(JournalPage::new(Vec::new(), after)))),
+        }
+    }
+
+    fn marks(
+        &self,
+        after: Sequence,
+        max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
+        match self.copy() {
+            Some(copy) => copy.marks(after, max),
+            None => Box::pin(ready(Ok(JournalPage::new(Vec::new(), after)))),
+        }
+    }
+
+    /// An ID that the copy does not have may be that of an event which another hub has committed since.
+    fn find(
+        &self,
+        id: &EventId,
+        after: Sequence,
+    ) -> JournalFuture<'static, Result<Option<Entry>, JournalError>> {
+        let Some(copy) = self.copy().cloned() else { return Box::pin(ready(Ok(None))) };
+        let (tail, id) = (self.tail(), id.clone());
+        Box::pin(async move {
+            if let Some(found) = copy.find(&id, after).await? {
+                return Ok(Some(found));
+            }
+            tail.await?;
+            copy.find(&id, after).await
+        })
+    }
+
+    fn place_before(
+        &self,
+        topics: TopicSet,
+        through: Sequence,
+        entries: usize,
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
+        match self.copy() {
+            Some(copy) => copy.place_before(topics, through, entries),
+            None => Box::pin(ready(Ok(None))),
+        }
+    }
+
+    fn beyond(
+        &self,
+        topic: &Topic,
+        limits: &TopicLimits,
+        until: (Sequence, Option<Time>),
+    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
+        match self.copy() {
+            Some(copy) => copy.beyond(topic, limits, until),
+            None => Box::pin(ready(Ok(None))),
         }
     }
 
@@ -313,9 +366,12 @@ impl Journal for NatsJournal {
         self.log().map_or(0, |log| log.bytes())
     }
 
-    fn evict(&self, _what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
-        // The stream has limits of its own.
-        Box::pin(std::future::ready(Ok(())))
+    fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
+        match self.copy() {
+            Some(copy) => copy.evict(what),
+            // The stream has limits of its own.
+            None => Box::pin(ready(Ok(()))),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct DataArgs {
     /// Folder for events, which survive crashes and restarts; it is created if it does not exist. A
-    /// folder serves one hub at a time [default: tidings-data].
+    /// folder serves one hub at a time [default: tidings-data; with --nats, none].
     #[arg(long, value_name = "DIR", conflicts_with = "memory")]
     pub(crate) data: Option<PathBuf>,
 

@@ -12,8 +12,9 @@ pub(crate) struct NatsArgs {
     pub(crate) node: Option<String>,
 
     /// Server of NATS, such as nats://a:4222 or tls://a:4222: hubs of one stream have the same events.
-    /// Each keeps them in memory, bounded by --history-bytes; may be repeated, or a list with commas.
-    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["data", "memory", "memory_bytes"])]
+    /// Each keeps them in memory, bounded by --history-bytes, or with --data in a folder as well; may be
+    /// repeated, or a list with commas.
+    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "memory")]
     pub(crate) nats: Vec<String>,
 
     /// File of credentials for NATS (.creds).

@@ -11,7 +11,7 @@ use tidings_server::nats::NatsConfig;
 pub(crate) enum JournalConfig {
     Memory,
     Disk(DataFolder),
-    /// In a stream that other hubs have as well, and in memory.
+    /// In a stream that other hubs have as well, in memory, and perhaps in a folder.
     Nats(NatsConfig),
 }
 
@@ -33,14 +33,14 @@ const SEGMENTS: u64 = 16;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const SEGMENT_BYTES_MAX: u64 = 16 << 20;
 
-impl JournalConfig {
-    /// A journal in a folder, bounded by what was given or by the size of the disk.
-    pub(super) fn on_disk(folder: Option<&Path>, history_bytes: Option<u64>) -> Self {
+impl DataFolder {
+    /// A folder, bounded by what was given or by the size of the disk.
+    pub(super) fn new(folder: Option<&Path>, history_bytes: Option<u64>) -> Self {
         let path = folder.unwrap_or(Path::new(FOLDER)).to_owned();
         let history_bytes = history_bytes.unwrap_or_else(|| default_bytes(&path));
         let segment_bytes = (history_bytes / SEGMENTS).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         let config = DiskConfig::default().with_bytes_max(history_bytes);
-        Self::Disk(DataFolder { path, config: config.with_segment_bytes(segment_bytes) })
+        Self { path, config: config.with_segment_bytes(segment_bytes) }
     }
 }
 

@@ -100,9 +100,19 @@ fn hubs_of_a_stream_keep_events_in_memory() {
         let mistakes = check(line).unwrap_err().to_string();
         assert!(mistakes.contains(why), "{line}: {mistakes}");
     }
-    let both = Written::new("both", "data = \"d\"\n[nats]\nservers = [\"nats://a\"]");
-    let mistakes = check_all("", &[], &both).unwrap_err().to_string();
-    assert!(mistakes.contains(":1: data = \"d\": hubs that share a stream"), "{mistakes}");
+    let memory = check("--nats nats://a --memory-bytes 1MiB").unwrap_err().to_string();
+    assert!(memory.contains("history_bytes bounds the memory"), "{memory}");
+}
+
+#[test]
+fn a_folder_beside_a_stream_is_a_copy_of_it() {
+    let text =
+        "history_bytes = \"1GiB\"\nmemory_bytes = \"64MiB\"\n[nats]\nservers = [\"nats://a\"]";
+    let config = check_all("--data d", &[], &Written::new("copied", text)).unwrap();
+    let JournalConfig::Nats(stream) = config.journal else { panic!("{:?}", config.journal) };
+    let copy = stream.copy.unwrap();
+    assert_eq!((copy.folder.to_str(), copy.disk.bytes_max), (Some("d"), 1 << 30));
+    assert_eq!((config.hub.retention.bytes_max, stream.stream_bytes_max), (64 << 20, 2 << 30));
 }
 
 #[test]
@@ -351,9 +361,7 @@ fn the_example_file_names_every_key_with_its_default() {
     let (settings, sections) = example.split_once("\n# [auth]\n").unwrap();
     let lines = settings.lines().filter_map(|line| line.strip_prefix("# "));
     let is_key = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| find(key).is_some());
-    // A hub has a folder or shares a stream.
     let is_of_stream = |line: &&str| line.starts_with("nats.");
-    let is_of_folder = |line: &&str| ["data ", "memory"].iter().any(|it| line.starts_with(it));
     let lines: Vec<_> = lines.filter(is_key).collect();
     let read = |name, is_left_out: &dyn Fn(&&str) -> bool| {
         let lines = lines.iter().filter(|line| !is_left_out(line));
@@ -363,7 +371,7 @@ fn the_example_file_names_every_key_with_its_default() {
         check_all("", &[], &file).unwrap()
     };
     let config = read("example", &is_of_stream);
-    let of_stream = read("streaming", &is_of_folder);
+    let of_stream = read("streaming", &|_| false);
     assert!(matches!(of_stream.journal, JournalConfig::Nats(_)));
     let lines = sections.lines().filter_map(|line| line.strip_prefix("# "));
     let sections = lines.map(|line| format!("{line}\n")).collect::<String>();

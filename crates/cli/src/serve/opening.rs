@@ -6,8 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use tidings_hub::Hub;
-use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::shared::Stopped;
+use tidings_hub::journal::{DiskJournal, JournalError};
 use tidings_server::nats::NatsJournal;
 use tidings_server::{Listeners, ServedJournal, Server};
 use tokio::sync::oneshot;
@@ -73,7 +73,10 @@ async fn open_shared(config: &ServeConfig, journal: NatsJournal) -> Result<Opene
             let (ours, others) = listeners.share()?;
             listeners = ours;
             stand_in = Some(StandIn::start(config, others, &journal));
-            opening.await
+            select! {
+                opened = opening => opened,
+                why = journal.ended() => Err(JournalError::new(why.to_string(), None)),
+            }
         }
     };
     match opened {

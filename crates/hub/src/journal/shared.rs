@@ -53,6 +53,6 @@ mod window;
 pub use self::log::SharedLog;
 pub use self::message::{Decoded, Message, VERSION};
 pub use self::opening::{SharedConfig, Stopped, Stored};
-pub use self::place::{ENTRIES_MAX, end_of, epoch};
+pub use self::place::{ENTRIES_MAX, end_of, epoch, message_of};
 pub use self::queue::{Group, SENT_FOR};
 pub use self::window::WINDOW;

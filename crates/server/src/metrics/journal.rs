@@ -21,30 +21,36 @@ pub(super) struct JournalNumbers(pub(super) DiskJournal);
 impl Collector for JournalNumbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Self(journal) = self;
-        let stats = journal.stats();
-        let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let failed = i64::from(journal.failure().is_some());
-        let gauges = [
-            ("journal", "Size of the journal's segments", Some(Unit::Bytes), stats.bytes as i64),
-            ("journal_segments", "Segments of the journal", None, int(stats.segments)),
-            ("journal_entries", "Entries in the journal", None, stats.entries as i64),
-            ("journal_damage", "Damage found in the journal", None, int(journal.damage().len())),
-            ("journal_failed", "Whether the journal has stopped writing", None, failed),
-        ];
-        for (name, help, unit, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            let kind = gauge.metric_type();
-            gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)?;
-        }
-        let refused = ConstCounter::new(stats.refused);
-        let (help, kind) = ("Commits refused because the disk was full", refused.metric_type());
-        refused.encode(encoder.encode_descriptor("journal_refused", help, None, kind)?)?;
-        let help = "Time to write and sync the events of one commit";
-        let seconds = (&stats.commit_seconds, Some(Unit::Seconds));
-        histogram(&mut encoder, ("journal_commit", help), seconds)?;
-        let help = "Entries of one commit";
-        histogram(&mut encoder, ("journal_commit_entries", help), (&stats.commit_entries, None))
+        of_folder(&mut encoder, journal)?;
+        let failed = ConstGauge::new(i64::from(journal.failure().is_some()));
+        let (help, kind) = ("Whether the journal has stopped writing", failed.metric_type());
+        failed.encode(encoder.encode_descriptor("journal_failed", help, None, kind)?)
     }
+}
+
+/// Encodes the numbers of a journal's folder.
+fn of_folder(encoder: &mut DescriptorEncoder<'_>, journal: &DiskJournal) -> Result<(), fmt::Error> {
+    let stats = journal.stats();
+    let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let gauges = [
+        ("journal", "Size of the journal's segments", Some(Unit::Bytes), stats.bytes as i64),
+        ("journal_segments", "Segments of the journal", None, int(stats.segments)),
+        ("journal_entries", "Entries in the journal", None, stats.entries as i64),
+        ("journal_damage", "Damage found in the journal", None, int(journal.damage().len())),
+    ];
+    for (name, help, unit, value) in gauges {
+        let gauge = ConstGauge::new(value);
+        let kind = gauge.metric_type();
+        gauge.encode(encoder.encode_descriptor(name, help, unit.as_ref(), kind)?)?;
+    }
+    let refused = ConstCounter::new(stats.refused);
+    let (help, kind) = ("Commits refused because the disk was full", refused.metric_type());
+    refused.encode(encoder.encode_descriptor("journal_refused", help, None, kind)?)?;
+    let help = "Time to write and sync the events of one commit";
+    let seconds = (&stats.commit_seconds, Some(Unit::Seconds));
+    histogram(encoder, ("journal_commit", help), seconds)?;
+    let help = "Entries of one commit";
+    histogram(encoder, ("journal_commit_entries", help), (&stats.commit_entries, None))
 }
 
 /// The numbers of a journal on NATS.
@@ -86,7 +92,10 @@ impl Collector for StreamNumbers {
             let kind = counter.metric_type();
             counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
         }
-        Ok(())
+        match journal.copy() {
+            Some(copy) => of_folder(&mut encoder, copy),
+            None => Ok(()),
+        }
     }
 }
 

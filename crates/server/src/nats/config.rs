@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::copy::CopyConfig;
+
 /// The servers of NATS and the stream that hubs share.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -19,6 +21,8 @@ pub struct NatsConfig {
     pub replicas: u8,
     /// The size of the stream, if it is made.
     pub stream_bytes_max: u64,
+    /// A copy of the stream on disk, if the hub is to have one.
+    pub copy: Option<CopyConfig>,
 }
 
 impl NatsConfig {
@@ -32,6 +36,7 @@ impl NatsConfig {
             stream: "TIDINGS".to_owned(),
             replicas: 1,
             stream_bytes_max: 512 << 20,
+            copy: None,
         }
     }
 

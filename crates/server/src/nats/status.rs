@@ -10,6 +10,8 @@ use tidings_hub::{Now, Time};
 #[derive(Debug, Default)]
 pub(super) struct Status {
     pub(super) is_away: AtomicBool,
+    /// Whether the stream could not be opened yet.
+    pub(super) is_opening: AtomicBool,
     /// The newest message of the stream, as it was last heard of.
     pub(super) newest: AtomicU64,
     pub(super) consumers: AtomicU64,
@@ -56,6 +58,8 @@ impl Status {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct NatsStats {
+    /// Whether the stream could not be opened yet, so that there is only the hub's own copy.
+    pub is_opening: bool,
     /// Whether NATS does not answer.
     pub is_away: bool,
     /// The newest message of the stream, as far as it is known.
@@ -78,10 +82,10 @@ pub struct NatsStats {
 const BEHIND_MAX: u64 = 1_000;
 
 impl NatsStats {
-    /// Returns whether the hub is so far behind that its readers would be better served by another one. While
-    /// NATS is away, all hubs are where they are.
+    /// Returns whether the hub is so far behind that its readers would be better served by another one: it has not
+    /// seen the stream yet, or has many messages to read. While NATS is away, all hubs are where they are.
     pub(crate) fn is_behind(&self) -> bool {
-        !self.is_away && self.newest.saturating_sub(self.read) > BEHIND_MAX
+        self.is_opening || !self.is_away && self.newest.saturating_sub(self.read) > BEHIND_MAX
     }
 }
 
@@ -98,5 +102,6 @@ mod tests {
         {
             assert_eq!(stats(is_away, newest).is_behind(), is_behind, "{is_away} {newest}");
         }
+        assert!(NatsStats { is_opening: true, ..stats(true, 10) }.is_behind());
     }
 }

@@ -24,7 +24,8 @@ pub fn end_of(message: u64) -> Sequence {
 }
 
 /// The message of an entry, or the one that ends at a place.
-pub(super) fn message_of(sequence: Sequence) -> u64 {
+#[must_use]
+pub fn message_of(sequence: Sequence) -> u64 {
     sequence.get() >> PLACE_BITS
 }
 

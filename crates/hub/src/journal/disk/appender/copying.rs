@@ -62,9 +62,14 @@ fn into_submission(entry: Entry, key: Option<crate::draft::IdempotencyKey>) -> S
     match (content, canonical) {
         (Content::Close, Some(topic)) => Submission::Close(topic),
         (Content::Stream(mark), Some(topic)) => Submission::Stream(topic, mark),
-        (Content::Event(event), _) => {
-            Submission::Event(Draft { topics, private, event, idempotency: key, via })
-        }
+        (Content::Event(event), _) => Submission::Event(Draft {
+            is_repeat: false,
+            topics,
+            private,
+            event,
+            idempotency: key,
+            via,
+        }),
         (Content::Close | Content::Stream(_), None) => unreachable!("an entry has a topic"),
     }
 }
