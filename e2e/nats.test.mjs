@@ -277,11 +277,3 @@ test('a stream that does not fit is refused with a sentence, and limits that dif
     await until('the log names what differs', () => difference.test(hub.output));
   }
 });
-
-test('a folder and a stream together are refused', async () => {
-  const refused = await runTidings(['check', '--nats', 'nats://127.0.0.1:4222', '--data', 'd']);
-  assert.equal(refused.code, 2);
-  const mixed = await runTidings(['check', '--nats', 'nats://127.0.0.1:4222'], { env: { TIDINGS_DATA: 'd' } });
-  assert.equal(mixed.code, 2);
-  assert.match(mixed.stderr, /keep events in memory alone/);
-});

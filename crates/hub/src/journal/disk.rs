@@ -169,6 +169,7 @@ struct Open {
     begun_anew: Option<&'static str>,
     copied_to: Option<CopiedTo>,
     /// The idempotency keys of a copy, until they are taken.
+    #[cfg_attr(not(feature = "shared"), expect(dead_code, reason = "the shared log takes them"))]
     keys: Mutex<Keys>,
 }
 
@@ -364,13 +365,7 @@ fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
         }
     }
     let copied_to = match shared.copy {
-        Some(copy) => {
-            let newest = copied_to(&catalog);
-            let newest = newest.map_err(|error| failed("the journal's folder", error))?;
-            // Of a copy whose newest step cannot be read, only the place is known.
-            let tail = (catalog.tail() > copy.oldest).then(|| catalog.tail());
-            newest.or(tail.map(|tail| CopiedTo::new(tail, Time::default(), (0, 0))))
-        }
+        Some(_) => copied_to(&catalog).map_err(|error| failed("the journal's folder", error))?,
         None => None,
     };
     let readers = Readers::start(READER_THREADS);

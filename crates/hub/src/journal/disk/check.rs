@@ -150,7 +150,9 @@ fn walk(
         }
         let examined = Examined::new(storage, &head, base, Access::Read)?;
         if let Some(edge) = before.take() {
-            edge.missing(base)?.into_iter().for_each(|damage| visit.damage(damage));
+            // Between the segments of a copy is what the store had lost.
+            let missing = edge.missing(base)?.filter(|_| !head.is_copy);
+            missing.into_iter().for_each(|damage| visit.damage(damage));
         }
         examined.damage(followers).into_iter().for_each(|damage| visit.damage(damage));
         before = Some(examined.edge());

@@ -20,7 +20,7 @@ use super::writer::Writer;
 use crate::cursor::Sequence;
 use crate::journal::copied::{Copied, CopiedTo};
 use crate::journal::{JournalError, NotCommitted};
-use crate::time::Now;
+use crate::time::{Now, Time};
 
 /// The time after which a full disk is tried again.
 const FULL_RETRY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -110,21 +110,20 @@ impl Writer {
     }
 }
 
-/// Returns the segments of a copy up to the first one that a crash has torn, and removes the others. It is cut when
-/// it is opened.
+/// Returns the segments of a copy up to the first one that a crash may have torn, and removes the others. It is cut
+/// when it is opened. One that was not synced is whole if it reaches to the next one.
 pub(super) fn remove_after_torn(
     storage: &dyn Storage,
     head: &Head,
     bases: Vec<Sequence>,
 ) -> Result<Vec<Sequence>, JournalError> {
     let mut sound = Vec::with_capacity(bases.len());
-    let mut bases = bases.into_iter();
-    for base in bases.by_ref() {
+    let mut bases = bases.into_iter().peekable();
+    while let Some(base) = bases.next() {
         sound.push(base);
         let examined = Examined::new(storage, head, base, Access::Read)?;
-        if let Contents::Unsealed { scanned, .. } = &examined.contents
-            && scanned.end < examined.file_bytes
-        {
+        let is_whole = bases.peek().is_none_or(|next| examined.last().next() == *next);
+        if matches!(examined.contents, Contents::Unsealed { .. }) && !is_whole {
             break;
         }
     }
@@ -151,7 +150,7 @@ fn remove(storage: &dyn Storage, name: &str) -> Result<(), JournalError> {
     }
 }
 
-/// Finds the end of the newest step.
+/// Finds the end of the newest step. If it cannot be read, only the place is known.
 pub(super) fn copied_to(catalog: &Catalog) -> io::Result<Option<CopiedTo>> {
     for segment in catalog.after(Sequence::ZERO).iter().rev() {
         let Some(file) = open(catalog, segment)? else { continue };
@@ -161,14 +160,14 @@ pub(super) fn copied_to(catalog: &Catalog) -> io::Result<Option<CopiedTo>> {
         if located.is_empty() {
             continue;
         }
-        let mut found = None;
+        let mut found = CopiedTo::new(segment.last(), Time::default(), (0, 0));
         fetch(&*file, segment.salt, &located, &mut |_, decoded| {
             if let Some(Decoded::Copied(end, _)) = decoded {
-                found = Some(end);
+                found = end;
             }
             false
         })?;
-        return Ok(found);
+        return Ok(Some(found));
     }
     Ok(None)
 }

@@ -33,7 +33,7 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// What has been written.
+/// Committed entries, once they can be read.
 pub(super) struct Written {
     pub(super) entries: Vec<Entry>,
     /// Entries of another store that cannot be known.

@@ -191,7 +191,7 @@ impl Recovery<'_> {
                 (true, true) => Ok(Some(Last::Done(Edge::before(base)))),
                 (true, false) => {
                     self.put_header(head, &examined)?;
-                    Ok(Some(self.keep(examined)?))
+                    Ok(Some(self.keep(head, examined)?))
                 }
                 (false, _) => Err(refused(&name, "is not a segment of a journal")),
             };
@@ -208,17 +208,18 @@ impl Recovery<'_> {
         }
         match examined.contents {
             Contents::Unsealed { .. } if is_last => Ok(Some(Last::Unsealed(examined))),
-            _ => self.keep(examined).map(Some),
+            _ => self.keep(head, examined).map(Some),
         }
     }
 
     /// Adds a segment that will not be continued.
-    fn keep(&mut self, examined: Examined) -> Result<Last, JournalError> {
+    fn keep(&mut self, head: &Head, examined: Examined) -> Result<Last, JournalError> {
         let edge = examined.edge();
         let Examined { base, salt, file, contents, .. } = examined;
         let segment = match contents {
             Contents::Sealed(trailer) => {
-                if trailer.counts.lost > 0 {
+                // What the store of a copy had lost is no damage.
+                if trailer.counts.lost > 0 && !head.is_copy {
                     let lost = Footer::new(&*file, trailer, base).lost();
                     self.damage.extend(lost.into_iter().flatten().map(|lost| known(base, lost)));
                 }

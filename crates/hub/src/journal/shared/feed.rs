@@ -18,7 +18,7 @@ pub(super) struct Fed {
     through: u64,
     taken_through: u64,
     wakers: Vec<Waker>,
-    /// What is to be copied, instead of handed to the hub.
+    /// The steps to be copied, instead of entries that are handed to the hub.
     copies: Option<Box<Copies>>,
 }
 
