@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tidings_hub::journal::{DiskConfig, DiskJournal};
 use tidings_hub::{
-    Draft, Event, EventId, Found, Hub, HubConfig, Now, Start, Subscriber, Topic, TopicFilter,
-    TopicLimits, View,
+    Draft, Event, EventId, Found, Hub, HubConfig, Now, RetentionRule, Start, Subscriber, Topic,
+    TopicFilter, TopicLimits, View,
 };
 
 use crate::disk::SimulatedDisk;
@@ -183,6 +183,31 @@ fn readers_of_patterns_are_held_to_a_limit_on_age_and_told_of_a_gap_once() {
     });
     on(&disk, &limits, start + Duration::from_secs(10 * EVENTS + 21), async |hub| {
         check_readers(&hub, &ids).await;
+    });
+}
+
+#[test]
+fn a_stricter_limit_reaches_the_disk_at_once() {
+    let disk = SimulatedDisk::default();
+    let now = Now::read();
+    on(&disk, &TopicLimits::default(), now, async |hub| {
+        let ids = publish_all(&hub).await;
+        publish(&hub, "end", 0).await;
+        push_out(&hub).await;
+        let mut all = hub.subscribe(view(), Start::Oldest);
+        assert_eq!(found_until(&mut all, "end").await, rounds(0..EVENTS));
+        let three = TopicLimits::default().with_events_max(NonZeroUsize::new(3).unwrap());
+        let few = TopicFilter::pattern("few/*").unwrap();
+        let mut retention = hub.config().retention.clone();
+        retention.rules = vec![RetentionRule::new(few, three)];
+        hub.limit_topics(&retention);
+        check_readers(&hub, &ids).await;
+        let topic = Topic::new(name(5)).unwrap();
+        let mut exact = hub.subscribe(topic, Start::After(ids[0][5].as_str().into()));
+        let kept = (EVENTS - 3..EVENTS).map(|round| (name(5), round));
+        for expected in std::iter::once(gap()).chain(kept) {
+            assert_eq!(found(&mut exact).await, expected);
+        }
     });
 }
 

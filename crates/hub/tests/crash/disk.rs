@@ -25,6 +25,8 @@ struct Shared {
     made: usize,
     faults: Faults,
     is_locked: bool,
+    /// Bytes that were read.
+    read: usize,
 }
 
 /// Failures to inject.
@@ -98,6 +100,11 @@ impl SimulatedDisk {
         let is_it =
             |done: &&Done| matches!(done, Done::Create { name: other, .. } if other == name);
         shared.done.iter().filter(is_it).count()
+    }
+
+    /// Returns how many bytes were read since the last call.
+    pub(crate) fn take_read(&self) -> usize {
+        std::mem::take(&mut self.shared.lock().read)
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
@@ -296,7 +303,8 @@ impl StorageFile for File {
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
-        let shared = self.disk.shared.lock();
+        let mut shared = self.disk.shared.lock();
+        shared.read += bytes.len();
         let file = &shared.files[self.file];
         let range = at as usize..at as usize + bytes.len();
         bytes.copy_from_slice(file.get(range).ok_or(io::ErrorKind::UnexpectedEof)?);

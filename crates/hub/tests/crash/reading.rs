@@ -201,3 +201,37 @@ fn a_hub_on_a_journal_has_its_events_after_a_restart() {
     let (journal, _) = open(disk, small()).unwrap();
     assert_eq!(committed(&append(&journal, vec![event("news", "on")], 0)), [4]);
 }
+
+#[test]
+fn finding_an_id_or_the_newest_of_a_topic_reads_blocks_of_indexes_whatever_the_size() {
+    const SEGMENT_BYTES: u64 = 512 * 1024;
+    let disk = SimulatedDisk::default();
+    let config = DiskConfig::default().with_segment_bytes(SEGMENT_BYTES);
+    let (journal, _) = open(disk.clone(), config).unwrap();
+    let with_id = |number: u64| {
+        let id = EventId::new(format!("id-{number}")).unwrap();
+        let event = Event::new("x".repeat(100)).with_id(id);
+        Submission::Event(Draft::new(topic(&format!("topic/{}", number % 1000)), event))
+    };
+    for first in (0..20_000).step_by(500) {
+        append(&journal, (first..first + 500).map(with_id).collect(), first);
+    }
+    let segments = journal.stats().segments;
+    assert!(segments > 5, "{segments}");
+    // A few blocks of each index, and the records that are found.
+    let few = segments * 5 * 4096;
+    assert!(few < journal.bytes() as usize / 10);
+    disk.take_read();
+    for (id, found) in [("id-10000", Some(sequence(10_001))), ("no-id", None)] {
+        assert_eq!(find(&journal, id), found);
+        let read = disk.take_read();
+        assert!(read <= few, "{read} bytes were read to find {id}");
+    }
+    let newest = read(&journal, &[topic("topic/7")], sequence(15_000), 100);
+    assert_eq!(
+        newest.iter().map(|entry| entry.sequence.get()).collect::<Vec<_>>(),
+        [15_008, 16_008, 17_008, 18_008, 19_008]
+    );
+    let read = disk.take_read();
+    assert!(read <= few, "{read} bytes were read for five entries");
+}
