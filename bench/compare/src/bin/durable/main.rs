@@ -38,10 +38,15 @@ const LOADS: [(&str, usize, usize); 3] = [
     ("16 connections, 100 events at a time each", 16, 100),
 ];
 /// The core of the load.
-const CORE: &str = "1";
+const CORE: u32 = 1;
 
 fn main() -> ExitCode {
-    match compare(&Args::parse()) {
+    let args = Args::parse();
+    let done = match args.readers {
+        Some(address) => behind::read_from_the_beginning(address).map_err(Into::into),
+        None => compare(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("durable: {error}");
@@ -53,7 +58,7 @@ fn main() -> ExitCode {
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let tidings = program(args)?;
     let own = std::process::id().to_string();
-    Command::new("taskset").args(["-pc", CORE, &own]).output()?;
+    Command::new("taskset").args(["-pc", &CORE.to_string(), &own]).output()?;
     let programs = Programs { tidings, nats: args.nats.clone() };
     let folder = args.data();
     fs::create_dir_all(&folder)?;

@@ -90,7 +90,8 @@ impl Record {
         let _ = write!(
             text,
             "\n## Beside {} readers from the beginning\n\n\
-             An event is published every few milliseconds, and a live reader reads it; the time from one to the other.\n\n\
+             An event is published every few milliseconds, and a live reader reads it; the time from one to the other. The other readers are a \
+             process of lower priority on the core of the load, so that the server decides what the live reader waits for.\n\n\
              | figure | value |\n| --- | ---: |\n\
              | live reader alone, p50, p99, ms | {:.2}, {:.2} |\n\
              | live reader beside them, p50, p99, ms | {:.2}, {:.2} |\n\
