@@ -90,6 +90,9 @@ impl Cluster {
 
     /// Tells the others how this hub stands, and the journal which of them are gone.
     pub(crate) async fn tell(&self, bus: &Bus, node: NodeState) {
+        if !self.roster.lock().is_to_be_told() {
+            return;
+        }
         let beat = Beat { writer: self.number(), leaves: false, node };
         // Told again in a second.
         let _ = bus.tell(serde_json::to_vec(&beat).unwrap_or_default()).await;

@@ -24,6 +24,8 @@ pub(super) struct Roster {
     peers: HashMap<u64, Peer>,
     /// How many of its own beats this hub has heard since it has not heard everything.
     own_beats: u64,
+    /// How many it has sent meanwhile.
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,9 @@ struct Peer {
 /// A hub is gone after so many beats of others without one of its own. Counted by beats that this hub has sent
 /// and heard again, so that a hub which hears nothing judges nobody.
 const GONE_AFTER: u64 = 5;
+/// A hub that has not heard so many of its own beats sends one in a while: it may not be allowed to.
+const UNHEARD_MAX: u64 = 10;
+const UNHEARD_EVERY: u64 = 60;
 /// How long a hub that is gone is told of.
 const TOLD_FOR: Duration = Duration::from_secs(60);
 /// Hubs that are known at most.
@@ -47,11 +52,18 @@ impl Roster {
     /// Notes this hub's own beat.
     pub(super) fn hear_own(&mut self) {
         self.own_beats += 1;
+        self.sent = self.own_beats;
+    }
+
+    /// Counts a beat of this hub that is due, and returns whether to send it.
+    pub(super) fn is_to_be_told(&mut self) -> bool {
+        self.sent += 1;
+        self.sent - self.own_beats.min(self.sent) <= UNHEARD_MAX || self.sent % UNHEARD_EVERY == 0
     }
 
     /// Begins to listen anew: what was said meanwhile is not known.
     pub(super) fn listen_anew(&mut self) {
-        self.own_beats = 0;
+        (self.own_beats, self.sent) = (0, 0);
         self.peers.values_mut().for_each(|peer| peer.own_beats = 0);
     }
 
@@ -131,6 +143,15 @@ mod tests {
         assert_eq!(names(now), ["node 2"]);
         assert_eq!(names(now + TOLD_FOR - Duration::from_millis(1)), ["node 2"]);
         assert!(names(now + TOLD_FOR).is_empty());
+    }
+
+    #[test]
+    fn a_hub_that_does_not_hear_itself_tells_little() {
+        let mut roster = Roster::default();
+        let told = (0..120).filter(|_| roster.is_to_be_told()).count();
+        assert_eq!(told as u64, UNHEARD_MAX + 2);
+        roster.hear_own();
+        assert!(roster.is_to_be_told());
     }
 
     #[test]
