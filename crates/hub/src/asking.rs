@@ -73,6 +73,20 @@ impl Hub {
     pub(crate) fn ask_due_ends(&self) {
         let due = self.streams_of_topics().lock().streams.ask_due(self.clock().uptime());
         due.into_iter().for_each(|(topic, ask)| drop(self.ask(&topic, ask)));
+        let still_here = self.streams_of_topics().lock().streams.take_still_here();
+        for (topic, turn) in still_here {
+            let request = Append { stream: Some(turn), ..Append::default() };
+            drop(self.ask_append(&topic, &request, Vec::new()));
+        }
+    }
+
+    /// Tells a journal that decides how the streams stand that were read back.
+    pub(crate) fn tell_restored(&self) {
+        let shared = self.streams_of_topics();
+        if shared.is_told() && shared.is_used() {
+            let states = shared.lock().streams.states();
+            self.journal().restore_streams(states);
+        }
     }
 
     fn ask(&self, topic: &Topic, ask: Ask) -> Committing {

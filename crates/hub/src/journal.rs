@@ -41,6 +41,7 @@ pub use self::memory::MemoryJournal;
 pub use self::pages::{Beyond, JournalPage, Lost, Newest, PageMax, TopicSet};
 use crate::cursor::{Epoch, Sequence};
 use crate::history::{RetentionRule, TopicLimits};
+use crate::streams::StreamState;
 use crate::time::{Now, Time};
 use crate::topic::Topic;
 
@@ -110,6 +111,12 @@ pub trait Journal: Send + Sync + 'static {
     /// [`StreamMark::Ask`]: crate::StreamMark::Ask
     fn decides_streams(&self) -> bool {
         false
+    }
+
+    /// Tells a journal that decides requests how streams stand whose [marks](Journal::marks) the hub has read back
+    /// from it, once, after it was opened.
+    fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
+        let _ = states;
     }
 
     /// The newest committed entry: no draft that was answered as committed, by this journal or by another

@@ -61,7 +61,7 @@ impl ServedJournal {
 
     /// Returns whether other hubs read what is committed to it.
     pub(crate) fn has_others(&self) -> bool {
-        self.on_disk().is_none()
+        !matches!(self, Self::Disk(_))
     }
 
     /// The ends of streams that hubs have committed since the last call.

@@ -34,7 +34,7 @@ use tidings_hub::journal::{
     Committing, DiskJournal, DroppedEntries, Entry, Evict, Feed, Journal, JournalError,
     JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
-use tidings_hub::{EventId, Now, RetentionRule, Sequence, Time, Topic, TopicLimits};
+use tidings_hub::{EventId, Now, RetentionRule, Sequence, StreamState, Time, Topic, TopicLimits};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -68,6 +68,8 @@ struct Shared {
     tasks: Mutex<JoinSet<()>>,
     status: Arc<Status>,
     revoked: Revoked,
+    /// How the streams stand that the hub has read back, until the log is told.
+    restored: Mutex<Vec<(Topic, StreamState)>>,
     ended: Ended,
     /// True once the log has stopped.
     stopped: watch::Sender<bool>,
@@ -92,7 +94,7 @@ impl NatsJournal {
 
     fn after(config: NatsConfig, after: Option<u64>) -> Self {
         let (open, copy, over, tasks) = Default::default();
-        let (status, revoked, ended, stopped) = Default::default();
+        let (status, revoked, restored, ended, stopped) = Default::default();
         Self(Arc::new(Shared {
             config,
             after,
@@ -102,6 +104,7 @@ impl NatsJournal {
             tasks,
             status,
             revoked,
+            restored,
             ended,
             stopped,
         }))
@@ -178,6 +181,13 @@ impl NatsJournal {
     /// Notes a message that another hub has read.
     pub(crate) fn note_newest(&self, message: u64) {
         self.0.status.note_newest(message);
+    }
+
+    /// Tells the log of the streams that the hub has read back, once there are both.
+    fn tell_restored(&self) {
+        if let Some(log) = self.log() {
+            log.restore_streams(std::mem::take(&mut *self.0.restored.lock()));
+        }
     }
 
     /// Tells that producers have left whose hubs are gone.
@@ -342,6 +352,11 @@ impl Journal for NatsJournal {
 
     fn decides_streams(&self) -> bool {
         true
+    }
+
+    fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
+        *self.0.restored.lock() = states;
+        self.tell_restored();
     }
 
     fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {

@@ -52,3 +52,8 @@ pub struct StreamState {
     /// Whether its producer has left, and nothing has come since.
     pub(crate) has_left: bool,
 }
+
+impl StreamState {
+    /// The writer of a state whose newest entry was read before this process: no hub is judged by it.
+    pub(crate) const UNKNOWN: u64 = u64::MAX;
+}

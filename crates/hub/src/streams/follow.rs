@@ -1,13 +1,14 @@
 //! Following: the hub's state of streams that a shared journal decides.
 
-use super::ask::{Ask, SeenStream};
+use super::ask::{Ask, SeenStream, StreamState};
 use super::mark::StreamMark;
 use super::of_topic::TopicStream;
 use super::request::StreamTurn;
-use super::signal::StopWaiter;
+use super::signal::{StopSignal, StopWaiter, Waiting};
 use super::state::Streams;
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry};
+use crate::time::{Time, millis};
 use crate::topic::Topic;
 
 /// How long an end is waited for before it is asked for once more, in milliseconds.
@@ -40,7 +41,11 @@ impl Streams {
             let turn = entry.sequence.get();
             match &entry.content {
                 Content::Close => continue,
-                Content::Stream(StreamMark::Stop | StreamMark::Left) => {
+                Content::Stream(mark @ (StreamMark::Stop | StreamMark::Left)) => {
+                    let is_here = stream.signal.as_ref().is_some_and(StopSignal::has_producer);
+                    if *mark == StreamMark::Left && is_here {
+                        self.still_here.push((topic.clone(), decided.turn));
+                    }
                     decided.leave(now);
                     decided.grace_until = decided.grace_until.map(|it| it.saturating_sub(age));
                     self.due_at = self.due_at.min(decided.due_at());
@@ -98,6 +103,31 @@ impl Streams {
         due
     }
 
+    /// Takes the streams that were left although their producers are at this hub: others had thought it gone.
+    pub(crate) fn take_still_here(&mut self) -> Vec<(Topic, StreamTurn)> {
+        std::mem::take(&mut self.still_here)
+    }
+
+    /// The states of all streams, for a journal that has read their marks before this process.
+    pub(crate) fn states(&self) -> Vec<(Topic, StreamState)> {
+        let state = |stream: &TopicStream| {
+            let committed = stream.committed.as_ref()?;
+            let mut decided = stream.decided.clone();
+            let end = committed.end.map(|(end, time, _)| (end, time));
+            let ended = end.map_or(Time::default(), |(_, time)| time).unix_millis();
+            decided.expires_at = ended.saturating_add(millis(decided.options.ttl));
+            Some(StreamState {
+                has_left: decided.grace_until.is_some(),
+                decided,
+                writer: StreamState::UNKNOWN,
+                last: stream.applied,
+                held: committed.held,
+                end: end.map(|(end, _)| end),
+            })
+        };
+        self.topics.iter().filter_map(|(topic, it)| Some((topic.clone(), state(it)?))).collect()
+    }
+
     /// Returns whether a topic has a stream, or there is room for one.
     pub(crate) fn has_room_for(&mut self, topic: &Topic) -> bool {
         self.topics.contains_key(topic) || self.has_room()
@@ -122,6 +152,6 @@ impl Streams {
             std::mem::take(signal).tell(false, &mut self.woken);
             *begun = turn.begun;
         }
-        Ok(signal.wait())
+        Ok(signal.wait(Waiting::Producer))
     }
 }

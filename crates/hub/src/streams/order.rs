@@ -99,7 +99,8 @@ impl Order {
     ) -> impl Iterator<Item = (&Topic, Ask)> {
         let is_left = move |state: &StreamState| {
             let Decided { is_open, is_stopped, .. } = state.decided;
-            is_open && !is_stopped && !state.has_left && is_gone(state.writer)
+            let is_known = state.writer != StreamState::UNKNOWN;
+            is_open && !is_stopped && !state.has_left && is_known && is_gone(state.writer)
         };
         let states = self.topics.iter().map(|(topic, known)| (topic, &known.state));
         states.filter(move |(_, state)| is_left(state)).map(|(topic, state)| {
@@ -107,6 +108,13 @@ impl Order {
             let seen = SeenStream { begin, last: state.last };
             (topic, Ask::Left(state.decided.turn, Some(seen)))
         })
+    }
+
+    /// Adds what is known of streams from before the first message that was read.
+    pub(crate) fn restore(&mut self, states: Vec<(Topic, StreamState)>) {
+        for (topic, state) in states {
+            self.topics.entry(topic).or_insert(Known { state, told_by: 0 });
+        }
     }
 
     /// Ends what the message before has begun: a request is in one message. No writer of a message that counts is

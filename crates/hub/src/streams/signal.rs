@@ -26,15 +26,30 @@ struct Waiter {
     /// Whether the stream was stopped, once that is decided.
     told: Option<bool>,
     waker: Option<Waker>,
+    is_producer: bool,
+}
+
+/// The one who waits for a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The producer, whose request is still under way.
+    Producer,
+    Other,
 }
 
 impl StopSignal {
     /// Begins to wait. Waiters that have left are forgotten.
-    pub(super) fn wait(&mut self) -> StopWaiter {
+    pub(super) fn wait(&mut self, whose: Waiting) -> StopWaiter {
         self.waiters.retain(|waiter| waiter.strong_count() > 0);
-        let waiter = Arc::default();
+        let waiter = Waiter { is_producer: whose == Waiting::Producer, ..Waiter::default() };
+        let waiter = Arc::new(Mutex::new(waiter));
         self.waiters.push(Arc::downgrade(&waiter));
         StopWaiter(waiter)
+    }
+
+    /// Returns whether the producer is here and waits.
+    pub(super) fn has_producer(&self) -> bool {
+        self.waiters.iter().filter_map(Weak::upgrade).any(|waiter| waiter.lock().is_producer)
     }
 
     /// Tells that the stream was stopped, or has ended otherwise. The wakers are for the caller to wake.

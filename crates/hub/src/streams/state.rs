@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::mark::{EndNotice, StreamMark, StreamReason};
 use super::of_topic::TopicStream;
 use super::request::{Append, StreamRefused, StreamTurn};
-use super::signal::{EarlySignals, StopWaiter};
+use super::signal::{EarlySignals, StopWaiter, Waiting};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry, NotCommitted};
 use crate::time::{Time, millis};
@@ -43,6 +43,8 @@ pub(crate) struct Streams {
     /// Wakers of those who wait for a stop that has come.
     pub(crate) woken: Vec<Waker>,
     pub(super) early: EarlySignals,
+    /// Streams that were left for a hub that was away, though their producers are here.
+    pub(super) still_here: Vec<(Topic, StreamTurn)>,
 }
 
 /// The answer to a request.
@@ -71,9 +73,10 @@ const BYTES_MIN: usize = 512 * 1024;
 
 impl Default for Streams {
     fn default() -> Self {
-        let (topics, woken, early) = Default::default();
-        let (topics_max, bytes_max) = (TOPICS_MAX, usize::MAX);
-        Self { topics, topics_max, bytes_max, heap_bytes: 0, due_at: 0, turns: 0, woken, early }
+        let (topics, woken, early, still_here) = Default::default();
+        let (topics_max, bytes_max, heap_bytes) = (TOPICS_MAX, usize::MAX, 0);
+        let (due_at, turns) = (0, 0);
+        Self { topics, topics_max, bytes_max, heap_bytes, due_at, turns, woken, early, still_here }
     }
 }
 
@@ -270,6 +273,7 @@ impl Streams {
         turn: Option<StreamTurn>,
     ) -> Result<StopWaiter, bool> {
         let stream = self.topics.get_mut(topic).ok_or(false)?;
+        let whose = if turn.is_some() { Waiting::Producer } else { Waiting::Other };
         if turn.is_some_and(|turn| turn.begun != stream.decided.turn.begun) {
             return Err(false);
         }
@@ -277,7 +281,7 @@ impl Streams {
         if !stream.decided.is_open || is_stopped {
             return Err(is_stopped);
         }
-        Ok(stream.signal.get_or_insert_default().wait())
+        Ok(stream.signal.get_or_insert_default().wait(whose))
     }
 
     /// Notes the answer to a request that was [accepted](Verdict::Accept) for a topic: the newest of its

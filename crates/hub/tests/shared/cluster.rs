@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use tidings_hub::journal::shared::{SharedConfig, SharedLog, Stored, end_of, epoch};
 use tidings_hub::journal::{
-    Committing, Durability, Evict, Feed, Journal, JournalError, JournalFuture, Opened, Submission,
+    Committing, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture, JournalPage,
+    Opened, PageMax, Submission,
 };
 use tidings_hub::{
     Append, Appended, Draft, EndNotice, Event, Found, Hub, Now, Producer, PublishError, Sequence,
-    Start, StreamInfo, StreamOptions, StreamReason, StreamRefused, Topic, TopicFilter,
+    Start, StreamInfo, StreamOptions, StreamReason, StreamRefused, StreamState, Topic, TopicFilter,
 };
 
 use crate::store::{GENERATION, Store, at};
 
 pub(crate) const TOPIC: Topic = Topic::from_static("chat/1");
 
-struct Scripted(SharedLog, SharedConfig);
+/// A log, where it begins, and the marks of streams that a hub has from elsewhere.
+struct Scripted(SharedLog, SharedConfig, Vec<Entry>);
 
 impl Journal for Scripted {
     fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
@@ -42,6 +44,20 @@ impl Journal for Scripted {
         true
     }
 
+    fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
+        self.0.restore_streams(states);
+    }
+
+    fn marks(
+        &self,
+        after: Sequence,
+        _max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
+        let entries: Vec<_> = self.2.iter().filter(|it| it.sequence > after).cloned().collect();
+        let through = entries.last().map_or(after, |last| last.sequence);
+        Box::pin(async move { Ok(JournalPage::new(entries, through)) })
+    }
+
     fn evict(&self, _what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
         Box::pin(async { Ok(()) })
     }
@@ -55,12 +71,17 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn open(store: &Store, writer: u64, now: Now) -> Self {
+        Self::with_marks(store, writer, now, Vec::new())
+    }
+
+    /// A node that has the marks of what the store no longer has.
+    fn with_marks(store: &Store, writer: u64, now: Now, marks: Vec<Entry>) -> Self {
         let config = SharedConfig::new(writer, GENERATION, (store.oldest(), store.newest));
         let log = SharedLog::new(config);
         for (place, bytes) in &store.messages {
             log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
         }
-        let journal = Box::new(Scripted(log.clone(), config));
+        let journal = Box::new(Scripted(log.clone(), config, marks));
         let opening = pin!(Hub::builder().at(now).open(journal));
         let Poll::Ready(Ok(hub)) = opening.poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("everything was read");
@@ -117,8 +138,12 @@ impl Cluster {
 
     /// Opens another node on what the store has.
     pub(crate) fn open(&mut self) {
+        self.open_with_marks(Vec::new());
+    }
+
+    pub(crate) fn open_with_marks(&mut self, marks: Vec<Entry>) {
         self.writers += 1;
-        let node = Node::open(&self.store, self.writers, self.now);
+        let node = Node::with_marks(&self.store, self.writers, self.now, marks);
         self.nodes.push(node);
     }
 

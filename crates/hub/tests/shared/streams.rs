@@ -3,11 +3,11 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tidings_hub::journal::NotCommitted;
 use tidings_hub::journal::shared::Stored;
+use tidings_hub::journal::{Content, Entry, NotCommitted};
 use tidings_hub::{
-    Append, Cursor, EndNotice, Found, Hub, IdempotencyKey, PublishError, Start, StreamOptions,
-    StreamReason, StreamRefused, TopicFilter,
+    Append, Cursor, Draft, EndNotice, Event, Found, Hub, IdempotencyKey, PublishError, Start,
+    StreamMark, StreamOptions, StreamReason, StreamRefused, Topic, TopicFilter,
 };
 
 use crate::cluster::{Cluster, TOPIC, begin, by, drafts, end, poll_once, refused};
@@ -165,6 +165,21 @@ fn the_streams_of_a_hub_that_is_gone_are_left() {
 }
 
 #[test]
+fn a_producer_that_is_still_here_goes_on_when_its_hub_was_thought_gone() {
+    let mut cluster = Cluster::new(2);
+    let begun = cluster.append(0, &begin(), &["one"]).unwrap();
+    let (topic, producer) = (TOPIC, cluster.hub(0));
+    let mut told = pin!(producer.stream_stopped(&topic, begun.stream));
+    assert_eq!(poll_once(told.as_mut()), None);
+    cluster.nodes[1].log.leave_streams(|writer| writer == 1, cluster.now);
+    cluster.settle();
+    cluster.pass(Duration::from_secs(1));
+    cluster.pass(2 * StreamOptions::GRACE);
+    assert_eq!(cluster.end_reason(), None);
+    assert_eq!(poll_once(told), None);
+}
+
+#[test]
 fn a_stream_expires_once_by_the_events_of_all_hubs() {
     let mut cluster = Cluster::new(2);
     cluster.append(0, &begin(), &[]).unwrap();
@@ -219,6 +234,28 @@ fn a_hub_that_has_only_the_end_of_the_store_decides_like_the_others() {
         };
         assert_eq!(event.event.data(), told);
     }
+}
+
+#[test]
+fn a_hub_that_has_the_marks_from_elsewhere_knows_whose_a_stream_is() {
+    let mut cluster = Cluster::new(1);
+    let owned = Append { begin: begin().begin, ..by("p", 1, 0) };
+    let begun = cluster.append(0, &owned, &[]).unwrap().begin.unwrap();
+    let other = Draft::new(Topic::new("other").unwrap(), Event::new("after it"));
+    let published = cluster.hub(0).publish(other);
+    cluster.done(published).unwrap();
+    cluster.store.messages.retain(|place, _| *place > 1);
+    let mut options = StreamOptions::default();
+    options.producer = owned.producer;
+    let mark = StreamMark::Begin(options);
+    let mark = Entry::new(begun.sequence, at(1), TOPIC.into(), Content::Stream(mark));
+    cluster.open_with_marks(vec![mark]);
+    let stranger = refused(StreamRefused::Streaming);
+    assert_eq!(cluster.append(1, &by("q", 1, 0), &["stranger"]), stranger);
+    cluster.append(1, &by("p", 1, 1), &["1"]).unwrap();
+    assert_eq!(cluster.append(0, &by("q", 1, 0), &["stranger"]), stranger);
+    assert!(cluster.append(0, &by("p", 1, 1), &["1"]).unwrap().is_duplicate);
+    assert_eq!(cluster.texts(), ["1"]);
 }
 
 #[test]

@@ -58,7 +58,8 @@ impl Roster {
     /// Counts a beat of this hub that is due, and returns whether to send it.
     pub(super) fn is_to_be_told(&mut self) -> bool {
         self.sent += 1;
-        self.sent - self.own_beats.min(self.sent) <= UNHEARD_MAX || self.sent % UNHEARD_EVERY == 0
+        self.sent - self.own_beats.min(self.sent) <= UNHEARD_MAX
+            || self.sent.is_multiple_of(UNHEARD_EVERY)
     }
 
     /// Begins to listen anew: what was said meanwhile is not known.

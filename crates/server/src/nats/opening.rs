@@ -149,6 +149,7 @@ impl NatsJournal {
             running.spawn(copy::keep(log.clone(), copy));
         }
         *open.lock() = Some(Open { log, api, stream });
+        self.tell_restored();
         tasks.lock().spawn(async move { while running.join_next().await.is_some() {} });
         status.is_opening.store(false, Ordering::Relaxed);
     }

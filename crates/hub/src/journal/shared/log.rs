@@ -19,8 +19,9 @@ use crate::journal::{
     Committing, Copied, DiskJournal, Entry, Feed, JournalError, Lost, NotCommitted, Outcome,
     Submission,
 };
-use crate::streams::StreamMark;
+use crate::streams::{StreamMark, StreamState};
 use crate::time::Now;
+use crate::topic::Topic;
 
 /// The state of one hub's part in a shared journal. Clones share it.
 #[derive(Clone)]
@@ -155,6 +156,12 @@ impl SharedLog {
         let sender = state.sender.take();
         drop(state);
         sender.into_iter().for_each(Waker::wake);
+    }
+
+    /// Adds the states of streams whose marks the hub has read from elsewhere, since the log has not read their
+    /// messages.
+    pub fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
+        self.0.lock().reading.restore_streams(states);
     }
 
     /// The number of this writer.

@@ -12,8 +12,9 @@ use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 use crate::journal::keys::Keys;
 use crate::journal::{NotCommitted, Outcome};
-use crate::streams::{Order, Reader, Taken};
+use crate::streams::{Order, Reader, StreamState, Taken};
 use crate::time::Time;
+use crate::topic::Topic;
 
 /// Messages that a hub with a copy of its own reads again: those that the next messages depend on, and those that
 /// these depend on.
@@ -99,6 +100,10 @@ impl Reading {
     /// The streams of topics, as of everything that was read.
     pub(super) fn order(&self) -> &Order {
         &self.order
+    }
+
+    pub(super) fn restore_streams(&mut self, states: Vec<(Topic, StreamState)>) {
+        self.order.restore(states);
     }
 
     /// The position of a writer that has read what this hub has read.
