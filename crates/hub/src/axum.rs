@@ -56,6 +56,7 @@ impl IntoResponse for PublishError {
                 let status = match why {
                     NotCommitted::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                     NotCommitted::Full => StatusCode::INSUFFICIENT_STORAGE,
+                    NotCommitted::Unseen => StatusCode::CONFLICT,
                     NotCommitted::Busy | NotCommitted::Stopped | NotCommitted::Unreachable => {
                         StatusCode::SERVICE_UNAVAILABLE
                     }
