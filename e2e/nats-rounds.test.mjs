@@ -3,9 +3,12 @@
 //! a process is halted), `TIDINGS_NATS_READERS` and `TIDINGS_NATS_SEED` change them.
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import test from 'node:test';
 
-import { Readers, publishSomehow, replicated, startBalancer, startHubs, startNode } from './lib/cluster.mjs';
+import { Readers, publishSomehow, replicated, startBalancer, startNode } from './lib/cluster.mjs';
 import { startNatsCluster } from './lib/nats.mjs';
 import { stays, until } from './lib/wait.mjs';
 
@@ -19,7 +22,11 @@ const SETTLED_MS = 60_000;
 /** Each publishes an event when a reader has its last one. */
 const PUBLISHERS = 3;
 
-const ARGS = ['--nats-replicas', '3'];
+/** The first hub has a copy of the stream in a folder, the others have it in memory. */
+async function startHub(t, urls, { at, folder, port }) {
+  const copy = at === 0 ? ['--data', folder] : [];
+  return startNode(t, urls, { args: ['--nats-replicas', '3', ...copy], port });
+}
 
 /** The next random number below `end`, by mulberry32. */
 let state = SEED;
@@ -64,7 +71,9 @@ test('whichever of three servers of NATS and three hubs dies, every event is the
   t.diagnostic(`TIDINGS_NATS_SEED=${SEED}`);
   const servers = await startNatsCluster(t);
   const urls = servers.map((server) => server.url).join(',');
-  const hubs = await startHubs(t, servers, { args: ARGS });
+  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-rounds-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const hubs = await Promise.all([0, 1, 2].map((at) => startHub(t, urls, { at, folder })));
   assert.match(hubs[0].output, /durability: replicated/);
   const balancer = await startBalancer(t, hubs);
   const readers = new Readers(balancer.url('/topics/rounds'), READERS);
@@ -76,7 +85,7 @@ test('whichever of three servers of NATS and three hubs dies, every event is the
     const isHub = random(2) === 0;
     const victim = isHub ? hubs[at] : servers[at];
     const again = async () => {
-      if (isHub) hubs[at] = await startNode(t, urls, { args: ARGS, port: victim.port });
+      if (isHub) hubs[at] = await startHub(t, urls, { at, folder, port: victim.port });
       else await victim.start();
     };
     const story = `round ${round}: ${isHub ? 'hub' : 'server'} ${at} is ${kind} (TIDINGS_NATS_SEED=${SEED})`;
