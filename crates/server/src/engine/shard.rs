@@ -418,6 +418,10 @@ impl<S: Socket, P: Permit> Shard<S, P> {
                 }
             }
             if !hot.is_writable() {
+                // The next read begins after the end of the topic's stream if that has been begun.
+                if read == Read::Closed && hot.after >= after {
+                    self.end(key, Reason::Completed);
+                }
                 self.refuse(key, is_trial);
                 return cost;
             }

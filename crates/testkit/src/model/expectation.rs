@@ -285,7 +285,10 @@ impl Expectation {
                 let is_unknown = !self.is_exact()
                     && self.after < reference.floor
                     && self.told_floor < reference.floor;
+                // A topic that is forgotten may have been one of a pattern's.
+                let is_forgotten = reference.may_forget && !self.is_exact();
                 let is_lost = is_unknown
+                    || is_forgotten
                     || !lost.is_subset(&self.surely_told)
                     || (!lost.is_empty() && self.may_be_told_again(reference));
                 assert!(is_lost, "a false gap: {self:?} lost {lost:?}");

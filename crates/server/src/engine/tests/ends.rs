@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use parking_lot::Mutex;
 use tidings_hub::engine::OnEnd;
-use tidings_hub::{Grant, PublicTopics, StreamEnd};
+use tidings_hub::{Append, EndNotice, Grant, PublicTopics, StreamEnd, StreamOptions};
 
 use super::*;
 use crate::engine::subject::Subject;
@@ -211,4 +211,49 @@ fn a_greeting_follows_the_preamble() {
     let (preamble, greeting) = written.split_once("\n\n").unwrap();
     assert!(preamble.starts_with("HEAD\r\n\r\n:\nretry: 2000\nid: "), "{preamble}");
     assert_eq!(greeting, "data: welcome\n\n");
+}
+
+/// Its readers learn the end as soon as the last event, with nothing to wait for in between.
+#[test]
+fn the_end_of_a_stream_goes_out_in_the_turn_of_its_last_event() {
+    for notice in [EndNotice::Event, EndNotice::Close] {
+        let mut one = One::new();
+        let begin = Some(StreamOptions::default());
+        let whole = Append { begin, end: Some(notice), ..Append::default() };
+        let last = Draft::new(topic(), Event::new("last"));
+        drop(one.hub.append(topic(), &whole, vec![last]));
+        // No time passes.
+        while one.shard.turn(10) {}
+        let wire = one.wire.borrow();
+        let sent = String::from_utf8_lossy(&wire.written).into_owned();
+        assert!(wire.is_finished, "{notice:?} {sent}");
+        assert!(sent.contains("data: last\n\n"), "{sent}");
+        assert_eq!(sent.contains("event: end\n"), notice == EndNotice::Event, "{sent}");
+        drop(wire);
+        assert_eq!(one.told(), [StreamEnd::Completed]);
+    }
+}
+
+/// A reader that was slow to take the end was left waiting for more.
+#[test]
+fn a_stream_ends_although_its_last_event_was_cut() {
+    let whole = {
+        let one = One::new();
+        one.wire.borrow().written.len()
+    };
+    for room in 0..200 {
+        let mut one = One::new();
+        one.wire.borrow_mut().room = room;
+        let begin = Some(StreamOptions::default());
+        let stream = Append { begin, end: Some(EndNotice::Event), ..Append::default() };
+        drop(one.hub.append(topic(), &stream, vec![Draft::new(topic(), Event::new("last"))]));
+        while one.shard.turn(10) {}
+        one.wire.borrow_mut().room = usize::MAX / 2;
+        one.shard.handle_writable(one.key);
+        while one.shard.turn(10) {}
+        let wire = one.wire.borrow();
+        let sent = String::from_utf8_lossy(&wire.written[whole..]).into_owned();
+        assert!(wire.is_finished, "cut after {room}: {sent}");
+        assert_eq!(sent.matches("event: end\n").count(), 1, "cut after {room}: {sent}");
+    }
 }

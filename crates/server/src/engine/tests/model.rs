@@ -179,6 +179,8 @@ struct ShardReaders {
 }
 
 impl Readers for ShardReaders {
+    const HAVE_STREAMS: bool = true;
+
     fn new(schedule: &mut Schedule) -> Self {
         let (woken, waker) = Flag::new();
         let tap = Arc::new(Tap::open(&schedule.hub, schedule.rng.usize(1..20), waker));
