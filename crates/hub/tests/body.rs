@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_core::Stream;
 use http::HeaderMap;
 use tidings_hub::{
-    Body, Client, EndNotice, Event, Hub, HubConfig, Start, StreamEnd, StreamOptions, Topic,
-    TopicFilter, View,
+    Append, Body, Client, Draft, EndNotice, Event, Hub, HubConfig, Start, StreamEnd, StreamOptions,
+    Topic, TopicFilter, View,
 };
 use tidings_testkit::stepped::{SteppedHub, piece, ready};
 use tidings_testkit::waker::Flag;
@@ -392,5 +392,31 @@ fn a_reader_that_comes_back_to_an_ended_stream_is_answered_204_until_the_next_on
             begin().await.unwrap();
             assert_eq!(status(end), 200);
         });
+    }
+}
+
+/// Its readers learn the end as soon as the last event, with nothing to wait for in between: over HTTP/2, as embedders,
+/// and by a request for JSON that waits.
+#[test]
+fn the_end_of_a_stream_comes_with_its_last_event() {
+    for notice in [EndNotice::Event, EndNotice::Close] {
+        let hub = SteppedHub::new(HubConfig::default());
+        let topic = Topic::new("a").unwrap();
+        let mut body = hub.body("a", Start::Tail);
+        assert_eq!(piece(&mut body).unwrap(), ":\nretry: 2000\n");
+        let mut subscriber = hub.hub.subscribe(topic.clone(), Start::Tail);
+        let begin = Some(StreamOptions::default());
+        let whole = Append { begin, end: Some(notice), ..Append::default() };
+        let last = Draft::new(topic.clone(), Event::new("last"));
+        drop(hub.hub.append(topic, &whole, vec![last]));
+        let sent = piece(&mut body).unwrap();
+        assert!(sent.contains("data: last\n\n"), "{sent}");
+        assert_eq!(sent.contains("event: end\n"), notice == EndNotice::Event, "{sent}");
+        assert_eq!(piece(&mut body), None);
+        let mut found = 0;
+        while ready(subscriber.next()).is_some() {
+            found += 1;
+        }
+        assert_eq!(found, if notice == EndNotice::Event { 2 } else { 1 });
     }
 }

@@ -1,6 +1,7 @@
 //! Streams within a topic after a restart.
 
 use tidings_hub::journal::DiskJournal;
+use tidings_hub::journal::disk::check;
 use tidings_hub::{
     Append, Draft, EndNotice, Event, Found, Hub, HubConfig, Producer, PublishError, Start,
     StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
@@ -191,4 +192,22 @@ fn an_index_leads_to_its_event_in_the_journal_and_after_a_restart() {
         check(hub).await;
     });
     with_hub(&disk, async |hub| check(hub).await);
+}
+
+#[test]
+fn a_check_of_a_journal_finds_nothing_wrong_with_marks() {
+    let disk = SimulatedDisk::default();
+    let chat = topic("chat");
+    with_hub(&disk, async |hub| {
+        let begin = Append { begin: Some(StreamOptions::default()), ..request(1, 0) };
+        append(hub, &chat, begin, "0").await.unwrap();
+        append(hub, &chat, request(2, 0), "1").await.unwrap();
+        hub.stop_stream(&chat, None).await.unwrap();
+        let end = Append { end: Some(EndNotice::Close), ..request(2, 1) };
+        hub.append(chat.clone(), &end, Vec::new()).await.unwrap();
+    });
+    let checked = check(&disk).unwrap();
+    assert_eq!((checked.damage, checked.torn_bytes), (Vec::new(), 0));
+    // The beginning and its event, the other producer and its event, the stop, that producer's next request, and the end.
+    assert_eq!(checked.entries, 7);
 }

@@ -256,6 +256,15 @@ impl Ask {
 
     /// Sends it by HTTP/2 and waits for the head of the answer.
     pub(crate) async fn send_http2(self) -> Response<Incoming> {
+        let body = Full::new(self.body.clone());
+        self.send_http2_with(body).await
+    }
+
+    /// The same with another body.
+    pub(crate) async fn send_http2_with<B>(self, body: B) -> Response<Incoming>
+    where
+        B: http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
+    {
         let socket = TcpStream::connect(self.address).await.unwrap();
         let socket = secure(socket, self.connector.as_ref(), &["h2"]).await.unwrap();
         let (mut sender, connection) =
@@ -263,7 +272,7 @@ impl Ask {
                 .await
                 .unwrap();
         tokio::spawn(connection);
-        let mut request = self.request.body(Full::new(self.body)).unwrap();
+        let mut request = self.request.body(body).unwrap();
         let host = request.headers_mut().remove(HOST).unwrap();
         let scheme = if self.connector.is_some() { "https" } else { "http" };
         let target = format!("{scheme}://{}{}", host.to_str().unwrap(), request.uri());

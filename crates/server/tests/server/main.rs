@@ -23,6 +23,7 @@ mod leaving;
 mod limits;
 mod openapi;
 mod ops;
+mod piped_http2;
 mod plain;
 mod protocols;
 mod proxies;
