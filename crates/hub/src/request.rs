@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::HeaderMap;
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use crate::start::Start;
@@ -87,6 +88,34 @@ impl StreamRequest {
             }
         }
         Ok(given.or_header(headers))
+    }
+}
+
+impl StreamRequest {
+    /// The status for a reader whose stream has ended while it was away: 204, which stops an EventSource for good and is
+    /// no error, if the request accepts event streams alone, as an EventSource's does; else 410. Readers that use
+    /// `fetch`, such as htmx, take 204 for a broken answer and ask again for ever.
+    ///
+    /// [`Body::into_response`](crate::Body::into_response) has not seen the request, and answers 204:
+    ///
+    /// ```
+    /// use http::{HeaderMap, StatusCode};
+    /// use tidings_hub::{Hub, StreamRequest, Topic};
+    ///
+    /// # let (hub, headers) = (Hub::default(), HeaderMap::new());
+    /// let request = StreamRequest::parse(&headers, None)?;
+    /// let mut response = hub.stream(Topic::from_static("chat/1"), request).into_response();
+    /// if response.status() == StatusCode::NO_CONTENT {
+    ///     *response.status_mut() = StreamRequest::ended_status(&headers);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn ended_status(headers: &HeaderMap) -> StatusCode {
+        match headers.get(ACCEPT) {
+            Some(accept) if accept == "text/event-stream" => StatusCode::NO_CONTENT,
+            _ => StatusCode::GONE,
+        }
     }
 }
 

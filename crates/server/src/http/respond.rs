@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use tidings_hub::engine::{OnEnd, stream_headers};
 use tidings_hub::journal::Durability;
-use tidings_hub::{Body, GapShape, Hub, Sequence, Start, StreamEnd, View};
+use tidings_hub::{Body, GapShape, Hub, Sequence, Start, StreamEnd, StreamRequest, View};
 use tidings_proto::{encode_comment, encode_retry};
 
 use crate::auth::access::{Access, is_closed};
@@ -192,7 +192,9 @@ fn in_pieces<S>(request: &Parts, response: Response<AnswerPieces>) -> Handled<S>
 /// broken answer and ask again for ever, and 410 for the end.
 fn unopened<S>(context: &Context, request: &Parts, why: Unopened) -> Handled<S> {
     let (kind, detail) = match why {
-        Unopened::Ended | Unopened::Over if is_event_source(&request.headers) => {
+        Unopened::Ended | Unopened::Over
+            if StreamRequest::ended_status(&request.headers) == StatusCode::NO_CONTENT =>
+        {
             return whole(no_content());
         }
         Unopened::Ended => {
@@ -217,11 +219,6 @@ fn unopened<S>(context: &Context, request: &Parts, why: Unopened) -> Handled<S> 
         response.headers_mut().insert(STREAM_GAP, gap_value(GapShape::Close));
     }
     whole(response)
-}
-
-/// Returns whether a request is an EventSource's, which accepts event streams alone.
-fn is_event_source(headers: &HeaderMap) -> bool {
-    headers.get(ACCEPT).is_some_and(|accept| accept == "text/event-stream")
 }
 
 /// Returns whether a reader that comes back to a place has been sent all of its topic's stream.
