@@ -112,9 +112,14 @@ impl DiskFeed {
         self.lost.extend(lost.into_iter().filter(|lost| lost.last > self.after));
         state.bytes = 0;
         state.after = state.through;
-        let new = taken.into_iter().filter(|entry| entry.sequence > self.after);
         let before = entries.len();
-        entries.extend(new);
+        let is_new = |entry: &Entry| entry.sequence > self.after;
+        if before == 0 && taken.first().is_some_and(is_new) {
+            // Nearly always, so that entries are not copied.
+            *entries = taken;
+        } else {
+            entries.extend(taken.into_iter().filter(is_new));
+        }
         self.after = self.after.max(state.after);
         if entries.len() == before && self.lost.is_empty() {
             state.waker = waker.cloned().or(state.waker.take());
