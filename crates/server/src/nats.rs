@@ -10,6 +10,7 @@
 //! hub has a `copy` of the stream in a folder, which is read where memory ends. No reader ever costs a consumer.
 
 mod api;
+mod auth;
 pub(crate) mod bus;
 mod config;
 mod consumer;

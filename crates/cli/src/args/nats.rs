@@ -17,7 +17,7 @@ pub(crate) struct NatsArgs {
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "memory")]
     pub(crate) nats: Vec<String>,
 
-    /// File of credentials for NATS (.creds).
+    /// File of credentials for NATS (.creds), or of the seed of an NKey.
     #[arg(long, value_name = "FILE")]
     pub(crate) nats_creds: Option<PathBuf>,
 

@@ -7,11 +7,11 @@ use async_nats::client::{Request, RequestErrorKind};
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, HeaderMap, ServerAddr};
 use bytes::Bytes;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use super::auth::{sentence, with_auth};
 use super::config::NatsConfig;
 
 /// A connection to NATS, which reconnects by itself once it has been made. Clones share it.
@@ -128,20 +128,9 @@ impl Api {
     ///
     /// If the credentials or the addresses cannot be used.
     pub(super) fn new(config: &NatsConfig) -> std::io::Result<Self> {
-        let mut options = ConnectOptions::new();
-        if let Some(credentials) = &config.credentials {
-            options = options.credentials(credentials)?;
-        }
-        if let Some(file) = &config.certificates {
-            options = options.add_root_certificates(file.clone());
-        }
         let servers = config.servers.iter().map(|server| server.parse());
         let servers: Vec<ServerAddr> = servers.collect::<Result<_, _>>()?;
-        // The client does not look for them in addresses.
-        if let Some((user, password)) = servers.iter().find_map(user_and_password) {
-            options = options.user_and_password(user, password);
-        }
-        let options = options
+        let options = with_auth(ConnectOptions::new(), config, &servers)?
             .name("tidings")
             .ping_interval(PING_EVERY)
             .connection_timeout(ANSWER_MAX)
@@ -166,7 +155,7 @@ impl Api {
             return Ok(());
         }
         let client = self.options.clone().connect(&*self.servers).await;
-        let client = client.map_err(|error| error.to_string().into_boxed_str())?;
+        let client = client.map_err(|error| sentence(&error))?;
         // Another one has connected meanwhile; either will do.
         let _ = self.client.set(client);
         Ok(())
@@ -256,12 +245,6 @@ impl Api {
             Failure::Unclear(format!("an acknowledgement cannot be read: {error}").into())
         })
     }
-}
-
-/// The user and the password of an address. A user alone is none: NATS has tokens, but not in addresses.
-fn user_and_password(server: &ServerAddr) -> Option<(String, String)> {
-    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    Some((decoded(server.username()?), decoded(server.password()?)))
 }
 
 /// JetStream's numbers of errors.
