@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cleaning;
+mod copied_log;
 mod copies;
 mod crashes;
 mod damaged;
