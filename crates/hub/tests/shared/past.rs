@@ -209,3 +209,78 @@ fn a_message_of_a_newer_program_stops_the_hub() {
         "message 1 was written by a newer program (format 2, this one reads 1)"
     );
 }
+
+/// The checksum of a message, or that of a record at a place in it.
+fn seal(bytes: &mut [u8], record: Option<u64>) {
+    let (at, sum) = match record {
+        None => {
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(&bytes[..8]);
+            hasher.update(&bytes[12..]);
+            (8, hasher.finalize())
+        }
+        Some(place) => {
+            let mut salt = crc32fast::Hasher::new();
+            salt.update(b"tidings message ");
+            salt.update(&0_u64.to_le_bytes());
+            let mut hasher = crc32fast::Hasher::new_with_initial(salt.finalize());
+            hasher.update(&place.to_le_bytes());
+            hasher.update(&bytes[4..]);
+            (0, hasher.finalize())
+        }
+    };
+    bytes[at..at + 4].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// A message of three events, of which a newer program has changed the body of the second one.
+fn changed(change: impl Fn(&mut [u8])) -> Vec<u8> {
+    const RECORDS_AT: usize = 64;
+    let mut writer = Node::open(&Store::default(), 9);
+    let now = Now::read();
+    writer.submit(["one", "two", "three"].map(|data| Sent::new(data, None)).into(), now);
+    let mut message = writer.next_group(now).unwrap().message.clone();
+    let len =
+        |at: usize| 8 + u32::from_le_bytes(*message[at + 4..].first_chunk().unwrap()) as usize;
+    let second = RECORDS_AT + len(RECORDS_AT);
+    let range = second..second + len(second);
+    change(&mut message[range.clone()][8..]);
+    seal(&mut message[range], Some(1));
+    seal(&mut message, None);
+    message
+}
+
+#[test]
+fn a_record_of_a_newer_kind_has_its_place_and_the_others_count() {
+    let mut store = Store::default();
+    let mut node = Node::open(&store, 1);
+    store.put(changed(|body| body[0] = 77));
+    while node.read_next(&store).unwrap() {}
+    let found: Vec<_> = node.texts().iter().map(|text| (text.0, text.2)).collect();
+    assert_eq!(found, [(sequence(1, 0), "one"), (sequence(1, 2), "three")]);
+    assert_eq!(node.lost, [], "it was nothing that this program has");
+    assert!(matches!(publish(&mut node, &mut store, "next"), Outcome::Committed(_)));
+}
+
+#[test]
+fn a_known_record_with_more_in_it_stops_the_hub_instead_of_being_misread() {
+    let mut store = Store::default();
+    let mut node = Node::open(&store, 1);
+    // A flag that only a newer program knows.
+    store.put(changed(|body| body[1] |= 1 << 7));
+    let stopped = node.read_next(&store).unwrap_err();
+    assert!(matches!(stopped, Stopped::Newer { place: 1, .. }), "{stopped:?}");
+    assert_eq!(node.entries.len(), 0);
+}
+
+#[test]
+fn a_header_with_more_fields_is_read_by_those_that_are_known() {
+    let mut store = Store::default();
+    let mut node = Node::open(&store, 1);
+    let mut longer = changed(|_| ());
+    longer[5] += 4;
+    longer.splice(64..64, *b"more");
+    seal(&mut longer, None);
+    store.put(longer);
+    while node.read_next(&store).unwrap() {}
+    assert_eq!(node.texts().iter().map(|text| text.2).collect::<Vec<_>>(), ["one", "two", "three"]);
+}
