@@ -142,7 +142,9 @@ mod tests {
 
     use super::*;
     use crate::filter::TopicFilter;
+    use crate::start::Start;
     use crate::streams::StreamReason;
+    use crate::subscriber::Found;
     use crate::time::Now;
 
     const TOPIC: Topic = Topic::from_static("c/1");
@@ -196,6 +198,32 @@ mod tests {
             new.send(Event::new("a")).await.unwrap();
             new.end(EndNotice::Event).await.unwrap();
             assert_eq!(reason(&hub), Some(StreamReason::Done));
+        });
+    }
+
+    #[test]
+    fn the_time_to_live_frees_what_the_stream_held_and_a_reader_from_before_is_told() {
+        smol::block_on(async {
+            let started = Now::read();
+            let hub = Hub::builder().at(started).build();
+            let other = Topic::from_static("other");
+            hub.publish(Draft::new(other, Event::new("x"))).await.unwrap();
+            let ttl = Duration::from_secs(60);
+            let options = StreamOptions { ttl, ..StreamOptions::default() };
+            let stream = hub.begin_stream(TOPIC, options).await.unwrap();
+            let mut reader = hub.subscribe(TOPIC, Start::from(stream.id()));
+            for _ in 0..3000 {
+                stream.send(Event::new("x")).await.unwrap();
+            }
+            stream.end(EndNotice::Event).await.unwrap();
+            hub.tick(started + Duration::from_secs(59));
+            assert_eq!(hub.stats().events_held, 3001);
+            hub.tick(started + Duration::from_secs(61));
+            assert_eq!((hub.stats().events_held, reason(&hub)), (1, None));
+            assert!(matches!(reader.next().await, Some(Found::Gap(_))));
+            // The topic is as if it had never had a stream.
+            hub.publish(Draft::new(TOPIC, Event::new("plain"))).await.unwrap();
+            assert!(matches!(reader.next().await, Some(Found::Event(_))));
         });
     }
 }

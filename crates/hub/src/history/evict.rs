@@ -9,6 +9,7 @@ use super::topics::LetGo;
 use super::{Block, History, Kind, TopicKey};
 use crate::cursor::Sequence;
 use crate::journal::DroppedEntries;
+use crate::topic::Topic;
 
 /// Entries that one call looks at for their age at most, so that no publisher waits long.
 const EXPIRE_ENTRIES_MAX: usize = 1024;
@@ -75,6 +76,22 @@ impl History {
         }
         self.topics.finish_eviction();
         looked_at >= EXPIRE_ENTRIES_MAX
+    }
+
+    /// Evicts what a topic holds up to a place, about a thousand entries at most; `true` if there is more.
+    pub(crate) fn evict_topic_through(&mut self, topic: &Topic, through: Sequence) -> bool {
+        let Some(key) = self.topics.find(topic) else { return false };
+        let mut left = EXPIRE_ENTRIES_MAX;
+        self.topics.begin_eviction();
+        while left > 0
+            && let Some(oldest) = self.topics.get(key).and_then(|state| state.entries.first())
+            && oldest <= through
+        {
+            self.evict_oldest_of(key, LetGo::Event);
+            left -= 1;
+        }
+        self.topics.finish_eviction();
+        left == 0
     }
 
     /// The part of [`History::expire`] for topics of different limits: for each limit, it goes through the

@@ -1,6 +1,7 @@
 //! The streams of the hub's topics: told, ended in time, and read back when the hub is opened.
 
 use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
 
 use crate::cursor::{Cursor, Sequence};
@@ -141,9 +142,7 @@ impl Hub {
         let mut state = self.streams_of_topics().lock();
         state.note_left();
         let due = state.streams.take_due(self.clock().uptime());
-        if due.is_empty() {
-            return;
-        }
+        let forgotten = mem::take(&mut state.streams.forgotten);
         for (topic, mark) in due {
             let mark = Submission::Stream(topic.clone(), mark);
             let committing = self.submit_only(&mut std::iter::once(mark));
@@ -152,6 +151,13 @@ impl Hub {
         state.note_left();
         drop(state);
         self.commit_submitted();
+        // A journal keeps them for as long as its retention says.
+        if !self.read().keeps() {
+            for (topic, end) in forgotten {
+                // Locked anew for each portion.
+                while self.write().evict_topic_through(&topic, end) {}
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::mem;
 use std::task::Waker;
 
 use super::committed::{Committed, Recount};
@@ -45,6 +46,8 @@ pub(crate) struct Streams {
     pub(super) early: EarlySignals,
     /// Streams that were left for a hub that was away, though their producers are here.
     pub(super) still_here: Vec<(Topic, StreamTurn)>,
+    /// Streams whose time to live is over, and where they ended: what they held is to be freed.
+    pub(crate) forgotten: Vec<(Topic, Sequence)>,
 }
 
 /// The answer to a request.
@@ -73,10 +76,18 @@ const BYTES_MIN: usize = 512 * 1024;
 
 impl Default for Streams {
     fn default() -> Self {
-        let (topics, woken, early, still_here) = Default::default();
-        let (topics_max, bytes_max, heap_bytes) = (TOPICS_MAX, usize::MAX, 0);
-        let (due_at, turns) = (0, 0);
-        Self { topics, topics_max, bytes_max, heap_bytes, due_at, turns, woken, early, still_here }
+        Self {
+            topics: HashMap::new(),
+            topics_max: TOPICS_MAX,
+            bytes_max: usize::MAX,
+            heap_bytes: 0,
+            due_at: 0,
+            turns: 0,
+            woken: Vec::new(),
+            early: EarlySignals::default(),
+            still_here: Vec::new(),
+            forgotten: Vec::new(),
+        }
     }
 }
 
@@ -307,10 +318,13 @@ impl Streams {
             return due;
         }
         let mut due_at = u64::MAX;
+        let mut forgotten = mem::take(&mut self.forgotten);
         self.retain(|topic, stream| {
             let decided = &mut stream.decided;
             let is_expired = now >= decided.expires_at;
             if is_expired && !decided.is_open {
+                let end = stream.committed.as_ref().and_then(|committed| committed.end);
+                forgotten.extend(end.map(|(end, ..)| (topic.clone(), end)));
                 return false;
             }
             let reason = match decided.grace_until {
@@ -327,7 +341,7 @@ impl Streams {
             due_at = due_at.min(decided.due_at());
             true
         });
-        self.due_at = due_at;
+        (self.due_at, self.forgotten) = (due_at, forgotten);
         due
     }
 
