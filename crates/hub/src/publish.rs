@@ -64,7 +64,7 @@ impl Hub {
     }
 
     /// Answers events that were published before as they were answered then, by their idempotency keys. The future
-    /// yields an error, [`StreamRefused::Ended`](crate::StreamRefused::Ended), unless all of them are known.
+    /// yields an error, [`StreamRefused::Ended`], unless all of them are known.
     /// Nothing is published.
     ///
     /// # Cancel safety
