@@ -15,7 +15,7 @@ use url::Url;
 #[non_exhaustive]
 pub struct End {
     /// Why the stream ended.
-    pub reason: EndReason,
+    pub reason: StreamReason,
     /// The number of events that the stream has.
     pub events: u64,
     /// The topic of the stream. A hub need not name it to a reader of one topic.
@@ -28,7 +28,7 @@ pub struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum EndReason {
+pub enum StreamReason {
     /// Its producer has published all of it.
     Done,
     /// Its producer broke off, or began anew.
@@ -39,7 +39,7 @@ pub enum EndReason {
     Expired,
 }
 
-impl EndReason {
+impl StreamReason {
     /// The hub's word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -58,7 +58,7 @@ impl EndReason {
     }
 }
 
-impl fmt::Display for EndReason {
+impl fmt::Display for StreamReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -110,7 +110,7 @@ fn has_topic(path: &str, topic: &str) -> bool {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EndData {
-    reason: EndReason,
+    reason: StreamReason,
     events: u64,
     topic: Option<String>,
 }
@@ -135,7 +135,7 @@ mod tests {
         let told = end(r#"{"reason":"aborted","events":2,"topic":"a"}"#).expect("the hub's own");
         assert_eq!(
             (told.reason, told.events, told.topic.as_deref()),
-            (EndReason::Aborted, 2, Some("a"))
+            (StreamReason::Aborted, 2, Some("a"))
         );
         assert_eq!(told.last_event_id, "7");
         assert_eq!(told.to_string(), "the stream has ended: aborted, 2 events");
@@ -162,7 +162,7 @@ mod tests {
         let is_of = |topic: &str, url: &str| {
             let topic = Some(topic.to_owned());
             let end =
-                End { reason: EndReason::Done, events: 1, topic, last_event_id: String::new() };
+                End { reason: StreamReason::Done, events: 1, topic, last_event_id: String::new() };
             end.is_of(&Url::parse(url).expect("legal"))
         };
         for (topic, url) in [

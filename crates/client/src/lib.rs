@@ -215,7 +215,7 @@ pub use builder::Builder;
 pub use checks::BuildError;
 pub use client::Client;
 pub use credentials::{Credentials, CredentialsError, Occasion};
-pub use end::{End, EndReason};
+pub use end::{End, StreamReason};
 pub use event::{Event, Gap, JsonError};
 pub use lifecycle::State;
 pub use publisher::{

@@ -166,7 +166,7 @@ pub enum Closed {
     /// The server answered 204, which means "do not come back".
     NoContent,
     /// The stream of the source's topic has ended. It has been received completely, unless it was
-    /// [aborted or expired](crate::EndReason::is_failure).
+    /// [aborted or expired](crate::StreamReason::is_failure).
     Ended(End),
     /// The caller closed it.
     ByCaller,

@@ -1,7 +1,7 @@
 //! Streams within a topic, whose ends are told.
 
 use super::*;
-use crate::end::{End, EndReason};
+use crate::end::{End, StreamReason};
 
 const OF_NEWS: &str =
     "event: end\nid: e\ndata: {\"reason\":\"done\",\"events\":1,\"topic\":\"news\"}\n\n";
@@ -43,7 +43,7 @@ fn the_end_of_its_topics_stream_ends_a_source_however_the_response_ends() {
         play.open();
         assert_eq!(play.events("id: 7\ndata: a\n\n"), ["a"]);
         let told = end(play.feed(OF_NEWS));
-        assert_eq!((told.reason, told.events), (EndReason::Done, 1));
+        assert_eq!((told.reason, told.events), (StreamReason::Done, 1));
         assert_eq!(play.lifecycle.last_event_id(), "e");
         assert!(play.feed(": heartbeat\n").is_empty());
         let closed = closed(finish(&mut play));
@@ -80,7 +80,7 @@ fn an_end_is_confirmed_by_the_status_where_the_url_does_not_tell() {
         let attempt = play.attempt();
         assert_eq!(header(&attempt, "last-event-id").as_deref(), Some("e"));
         let closed = closed(play.respond(status, &[]));
-        assert_eq!(ended(closed).reason, EndReason::Done, "{status}");
+        assert_eq!(ended(closed).reason, StreamReason::Done, "{status}");
         play.assert_silent_for_good();
     }
 }
