@@ -263,7 +263,10 @@ impl Ask {
     /// The same with another body.
     pub(crate) async fn send_http2_with<B>(self, body: B) -> Response<Incoming>
     where
-        B: hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static,
+        B: hyper::body::Body<Data = Bytes, Error = std::convert::Infallible>
+            + Send
+            + Unpin
+            + 'static,
     {
         let socket = TcpStream::connect(self.address).await.unwrap();
         let socket = secure(socket, self.connector.as_ref(), &["h2"]).await.unwrap();
