@@ -11,7 +11,8 @@ const STREAM = ['-H', 'Accept: text/event-stream'];
 
 test('one terminal listens and another publishes: the event appears with its ID', async (t) => {
   const hub = await startHub(t);
-  const [, listen, publish] = hub.output.match(/^ *curl -N (\S+)\n *curl -d hi (\S+)$/m);
+  const examples = /^ *curl -N (\S+)\n *curl -d hi (\S+)$/m;
+  const [, listen, publish] = await until('the examples', () => hub.output.match(examples));
   const reader = startCurl(t, [...STREAM, listen]);
   const { status, headers } = await reader.head();
   assert.equal(status, 200);
