@@ -43,7 +43,7 @@ impl Record {
              of which Tidings has {} runs of each case of fan-out, {} of those with CPU time and access, and one of the \
              others, in turn, and each peer one of each; figures are medians.{quick} Every delivery is checked: faults are those lost, \
              doubled, out of order, misdelivered or altered, streams closed, and requests that failed. *× one topic* compares \
-             with readers of one topic at the same server in the same rounds.\n",
+             with readers of one topic at the same server, each run with the one of the same turn.\n",
             self.command,
             self.peers.iter().map(|peer| format!(" {peer}.")).collect::<String>(),
             self.measured.rounds,
@@ -72,15 +72,28 @@ impl Record {
         self.measured.runs.iter().any(|run| run.case.part == part && run.server == kind)
     }
 
-    /// The median of a figure of a case.
-    fn median(&self, kind: Kind, case: Case, figure: usize) -> Option<f64> {
-        let figure = case.work.figures().get(figure)?;
+    /// A figure of the runs of a case, in their order; `None` of a run that failed.
+    fn figures(&self, kind: Kind, case: Case, figure: usize) -> Vec<Option<f64>> {
+        let Some(figure) = case.work.figures().get(figure) else { return Vec::new() };
         let runs = self.measured.runs.iter().filter(|run| run.server == kind && run.case == case);
-        let figures = runs.filter_map(|run| match &run.outcome {
+        let figures = runs.map(|run| match &run.outcome {
             Outcome::Finished(result) => figure.of(result),
             Outcome::Failed(_) => None,
         });
-        Some(Middle::of(figures)?.median)
+        figures.collect()
+    }
+
+    /// The median of a figure of a case.
+    fn median(&self, kind: Kind, case: Case, figure: usize) -> Option<f64> {
+        Some(Middle::of(self.figures(kind, case, figure).into_iter().flatten())?.median)
+    }
+
+    /// The main figure of a case as a multiple of another's: the median of the turns. The machine's own speed
+    /// changes from one minute to the next, and is about the same within a turn.
+    fn times(&self, kind: Kind, case: Case, other: Case) -> Option<f64> {
+        let [figures, others] = [case, other].map(|case| self.figures(kind, case, 0));
+        let turns = figures.into_iter().zip(others);
+        Some(Middle::of(turns.filter_map(|(figure, other)| Some(figure? / other?)))?.median)
     }
 
     fn cpu(&self, kind: Kind, at: usize) -> String {
@@ -109,9 +122,10 @@ impl Record {
                 continue;
             }
             let figures = sizes.iter().map(|&size| of(view, size));
-            let ratios = sizes.iter().map(|&size| ratio(of(view, size), of(View::One, size)));
+            let ratios =
+                sizes.iter().map(|&size| self.times(kind, case(view, size), case(View::One, size)));
             let ratios: Vec<_> = ratios.collect();
-            let growth = ratio(of(view, MIDDLE), of(view, SIZES[0]));
+            let growth = self.times(kind, case(view, MIDDLE), case(view, SIZES[0]));
             let are_met = ratios.iter().chain([&growth]).map(|it| it.map(|it| it <= 1.3));
             text += &format!(
                 "| {} |{}{} {} | {} |\n",
@@ -126,7 +140,9 @@ impl Record {
     }
 
     fn fan_out(&self, kind: Kind, at: usize) -> String {
-        let figure = |view, work, at| self.median(kind, case(Part::FanOut, view, CROWD, work), at);
+        let case = |view, work| case(Part::FanOut, view, CROWD, work);
+        let figure = |view, work, at| self.median(kind, case(view, work), at);
+        let times = |view, work| self.times(kind, case(view, work), case(View::One, work));
         let of = |view, work| figure(view, work, 0);
         let mut text = heading(
             at,
@@ -139,8 +155,8 @@ impl Record {
                  | × one topic | met |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
         for view in FANNED_OUT.into_iter().filter(|view| view.stream(kind).is_some()) {
             let [merged, alone] = [Work::AllMerged, Work::AllAlone].map(|work| of(view, work));
-            let rate = ratio(merged, of(View::One, Work::AllMerged));
-            let cost = ratio(alone, of(View::One, Work::AllAlone));
+            let rate = times(view, Work::AllMerged);
+            let cost = times(view, Work::AllAlone);
             let met = all_met([rate.map(|it| it >= 0.9), cost.map(|it| it <= 1.1)]);
             let name = if view == View::Segment { "a common pattern" } else { view.title() };
             text += &format!(
@@ -208,7 +224,8 @@ impl Record {
         for case in open {
             let of = |access| self.median(kind, Case { access, ..case }, 0);
             let [none, token, key] = ACCESSES.map(of);
-            let ratios = [token, key].map(|it| ratio(it, none));
+            let ratios = [Access::Token, Access::Key]
+                .map(|access| self.times(kind, Case { access, ..case }, case));
             let is_rate = case.work == Work::AllMerged;
             let met = ratios.map(|it| it.map(|it| if is_rate { it >= 0.95 } else { it <= 1.05 }));
             let figure = &case.work.figures()[0];
@@ -252,11 +269,10 @@ impl Record {
             kind,
         );
         text += "| topics | patterns | CPU per event, µs | × |\n| ---: | ---: | ---: | ---: |\n";
-        let of = |topics| {
-            self.median(kind, case(Part::Many, View::Segment, 0, Work::Publish(topics)), 0)
-        };
+        let case = |topics| case(Part::Many, View::Segment, 0, Work::Publish(topics));
+        let of = |topics| self.median(kind, case(topics), 0);
         for topics in TOPICS {
-            let times = ratio(of(topics), of(TOPICS[0]));
+            let times = self.times(kind, case(topics), case(TOPICS[0]));
             let patterns = show(Some(f64::from(topics) / 10.0), 0);
             let topic_count = show(Some(f64::from(topics)), 0);
             text += &format!(
@@ -311,10 +327,6 @@ fn case(part: Part, view: View, readers: u32, work: Work) -> Case {
 
 fn readers(count: u32) -> String {
     show(Some(f64::from(count)), 0)
-}
-
-fn ratio(figure: Option<f64>, to: Option<f64>) -> Option<f64> {
-    figure.zip(to).map(|(figure, to)| figure / to)
 }
 
 fn cells(figures: impl IntoIterator<Item = Option<f64>>, decimals: usize) -> String {
