@@ -140,6 +140,20 @@ pub fn tidings() -> PathBuf {
     root().join("target/release/tidings")
 }
 
+/// Returns the program to measure: the one that is given, or else the release build, which is built.
+///
+/// # Errors
+///
+/// The given program is not there, or the build fails.
+pub fn program(given: Option<&Path>) -> Result<PathBuf, String> {
+    match given {
+        Some(given) => {
+            given.canonicalize().map_err(|error| format!("{}: {error}", given.display()))
+        }
+        None => cargo(root(), &["--bin", "tidings"]).map(|()| tidings()),
+    }
+}
+
 /// On Debian, nginx is only on root's `PATH`.
 #[must_use]
 pub fn nginx() -> &'static str {

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidings_bench_compare::publishing::wire::Wire;
 use tidings_bench_compare::publishing::{Load, Published, Until};
-use tidings_bench_compare::{host, process, root};
+use tidings_bench_compare::{host, install};
 use tokio::runtime::Runtime;
 
 use args::{Amounts, Args, Part};
@@ -52,7 +52,10 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
-    let programs = Programs { tidings: program(args)?, nats: args.nats.canonicalize()? };
+    let programs = Programs {
+        tidings: install::program(args.program.as_deref())?,
+        nats: args.nats.canonicalize()?,
+    };
     let (folder, amounts) = (args.data(), args.amounts());
     // Three thousand readers at three hubs, and the hubs' ends of them.
     rlimit::increase_nofile_limit(8192)?;
@@ -85,17 +88,6 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     fs::write(args.out(), record.page())?;
     println!("written: {}", args.out().display());
     Ok(())
-}
-
-/// Returns the program to measure, built if it is this one.
-fn program(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
-    if let Some(program) = &args.program {
-        return Ok(program.canonicalize()?);
-    }
-    match process::cargo_build(root(), &["--bin", "tidings"]).status()?.success() {
-        true => Ok(root().join("target/release/tidings")),
-        false => Err("tidings cannot be built".into()),
-    }
 }
 
 struct Bench {

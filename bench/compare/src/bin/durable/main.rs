@@ -18,14 +18,14 @@ mod server;
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Parser;
 use tidings_bench_compare::publishing::wire::Wire;
 use tidings_bench_compare::publishing::{Load, Published, Until};
-use tidings_bench_compare::{host, process, root};
+use tidings_bench_compare::{host, install};
 
 use args::Args;
 use record::{Record, Row};
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
-    let tidings = program(args)?;
+    let tidings = install::program(args.program.as_deref())?;
     let own = std::process::id().to_string();
     Command::new("taskset").args(["-pc", &CORE.to_string(), &own]).output()?;
     let programs = Programs { tidings, nats: args.nats.clone() };
@@ -80,23 +80,13 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     }
     let full = full::measure(&programs, &folder, args.held, args.time())?;
     fs::remove_dir_all(&folder)?;
+    let nats = args.nats.to_string_lossy();
     let versions =
-        [said("redis-server", &["--version"])?, said(args.nats.as_os_str(), &["--version"])?];
+        [host::said("redis-server", &["--version"])?, host::said(&nats, &["--version"])?];
     let record = Record { command: args.command(), host, versions, rows, full };
     fs::write(args.out(), record.page())?;
     println!("written: {}", args.out().display());
     Ok(())
-}
-
-/// Returns the program to measure, built if it is this one.
-fn program(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
-    if let Some(program) = &args.program {
-        return Ok(program.canonicalize()?);
-    }
-    match process::cargo_build(root(), &["--bin", "tidings"]).status()?.success() {
-        true => Ok(root().join("target/release/tidings")),
-        false => Err("tidings cannot be built".into()),
-    }
 }
 
 /// Measures a server on an empty folder.
@@ -120,12 +110,4 @@ fn measure(
 fn shown(row: Row) -> Row {
     eprintln!("{}", row.line());
     row
-}
-
-fn said(
-    program: impl AsRef<std::ffi::OsStr>,
-    arguments: &[&str],
-) -> Result<String, Box<dyn Error>> {
-    let output = Command::new(program).args(arguments).output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
 }

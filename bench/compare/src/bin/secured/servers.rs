@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rcgen::CertifiedKey;
-use tidings_bench_compare::install::{UTILITIES, cargo, provide, tidings};
-use tidings_bench_compare::root;
+use tidings_bench_compare::install::{UTILITIES, cargo, program, provide};
 
 use crate::args::Args;
 
@@ -76,10 +75,7 @@ impl Servers {
     pub(crate) fn prepare(args: &Args) -> Result<Self, String> {
         provide(&UTILITIES)?;
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let tidings = match &args.program {
-            Some(program) => program.canonicalize().map_err(|error| error.to_string())?,
-            None => cargo(root(), &["--bin", "tidings"]).map(|()| tidings())?,
-        };
+        let tidings = program(args.program.as_deref())?;
         cargo(here, &["--package", "peer-hyper-rustls"])?;
         let peer = here.join("target/release/peer-hyper-rustls");
         let folder = here.join("target/secured/run");

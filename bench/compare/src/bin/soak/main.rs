@@ -21,13 +21,13 @@ mod verdict;
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tidings_bench_compare::{host, process, root};
+use tidings_bench_compare::{host, install};
 
 use args::Args;
 use load::Load;
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 fn soak(args: &Args) -> Result<(), Box<dyn Error>> {
     let host = host::describe()?;
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let program = program(args)?;
+    let program = install::program(args.program.as_deref())?;
 
     let mut server = Server::start(&program)?;
     let before = server.sample(Duration::ZERO)?;
@@ -88,17 +88,6 @@ fn soak(args: &Args) -> Result<(), Box<dyn Error>> {
     fs::write(&path, &page)?;
     println!("{page}\nwritten: {}", path.display());
     record.verdict.result().map_err(Into::into)
-}
-
-/// Returns the program to load, and builds it unless one was given.
-fn program(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
-    if let Some(program) = &args.program {
-        return Ok(program.clone());
-    }
-    match process::cargo_build(root(), &["--bin", "tidings"]).status()?.success() {
-        true => Ok(root().join("target/release/tidings")),
-        false => Err("cargo build failed".into()),
-    }
 }
 
 /// Loads the server for the whole time and samples it.

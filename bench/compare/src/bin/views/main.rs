@@ -26,7 +26,7 @@ use clap::Parser;
 use record::Record;
 use runner::Runner;
 use servers::Server;
-use tidings_bench_compare::{host, rounds};
+use tidings_bench_compare::{host, install, rounds};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -52,7 +52,7 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     if limit < DESCRIPTORS && !args.quick {
         return Err(format!("{DESCRIPTORS} descriptors are needed: 'ulimit -Hn'").into());
     }
-    let load = servers::program(args)?;
+    let load = install::program(args.program.as_deref())?;
     let servers = servers::prepare(args)?;
     let host = host::describe()?;
     let peers = servers.iter().filter_map(|server| server.version().transpose());

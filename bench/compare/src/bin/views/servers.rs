@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tidings_bench_compare::host::said;
-use tidings_bench_compare::install::{NCHAN, UTILITIES, cargo, nginx, provide, tidings};
-use tidings_bench_compare::root;
+use tidings_bench_compare::install::{NCHAN, UTILITIES, cargo, nginx, program, provide};
 
 use crate::args::Args;
 
@@ -97,7 +96,7 @@ pub(crate) fn prepare(args: &Args) -> Result<Vec<Server>, String> {
     let mut servers = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|&kind| is_wanted(kind)) {
         let program = match kind {
-            Kind::Tidings => program(args)?,
+            Kind::Tidings => program(args.program.as_deref())?,
             Kind::Before => match &args.before {
                 Some(program) => program.canonicalize().map_err(|error| error.to_string())?,
                 None => continue,
@@ -114,14 +113,6 @@ pub(crate) fn prepare(args: &Args) -> Result<Vec<Server>, String> {
         servers.push(Server { kind, program });
     }
     Ok(servers)
-}
-
-/// Returns the build that is measured, which also has the load.
-pub(crate) fn program(args: &Args) -> Result<PathBuf, String> {
-    match &args.program {
-        Some(program) => program.canonicalize().map_err(|error| error.to_string()),
-        None => cargo(root(), &["--bin", "tidings"]).map(|()| tidings()),
-    }
 }
 
 impl Server {
