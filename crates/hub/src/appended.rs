@@ -16,7 +16,7 @@ pub struct Appended {
     pub end: Option<Cursor>,
     /// The stream, if it is open, and the turn in which the next request of this kind is.
     pub stream: Option<StreamTurn>,
-    /// Whether this request had been sent before: by the producer, or with the same key. Nothing was published
-    /// this time.
+    /// `true` if the request had been sent before, by the producer or with the same key. Nothing was published this
+    /// time.
     pub is_duplicate: bool,
 }

@@ -33,7 +33,7 @@ impl History {
             }
             ages
         });
-        // What the journal alone has was counted for other limits.
+        // Events that the journal alone has were counted for the old limits.
         self.counts = Counts::default();
         change
     }

@@ -75,7 +75,7 @@ impl Looks {
                 return Seen::Same;
             }
         };
-        // What was there before is compared with until the change is believed.
+        // The state from before is the one to compare with until the change is believed.
         self.newest = before;
         match self.doubt {
             Some((doubt, since)) if doubt == why => {

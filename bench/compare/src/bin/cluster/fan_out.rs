@@ -36,7 +36,7 @@ pub(crate) fn measure(hubs: &[Server], readers: usize, events: u32) -> io::Resul
     let count = (hubs.len() * readers) as u64;
     let cpu = || hubs.iter().map(Server::cpu_time).sum::<io::Result<Duration>>();
     let mut before = Duration::ZERO;
-    // Whatever a hub does once is done for the first events, which do not count.
+    // The first events do not count: a hub does some things only once, for them.
     for number in 0..events + events / 10 {
         if number == events / 10 {
             before = cpu()?;

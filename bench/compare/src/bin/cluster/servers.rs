@@ -28,7 +28,7 @@ pub(crate) struct Programs {
 pub(crate) struct Setting {
     /// Servers that keep it: all there are.
     pub(crate) replicas: usize,
-    /// Whether a message is synced before it is acknowledged, or only some time later.
+    /// `true` if a message is synced before it is acknowledged, and not some time later.
     pub(crate) is_synced: bool,
 }
 

@@ -218,7 +218,7 @@ impl Recovery<'_> {
         let Examined { base, salt, file, contents, .. } = examined;
         let segment = match contents {
             Contents::Sealed(trailer) => {
-                // What the store of a copy had lost is no damage.
+                // Events that the store of a copy had lost are no damage.
                 if trailer.counts.lost > 0 && !head.is_copy {
                     let lost = Footer::new(&*file, trailer, base).lost();
                     self.damage.extend(lost.into_iter().flatten().map(|lost| known(base, lost)));

@@ -48,7 +48,7 @@ impl Room {
         match file.write_all_at(&vec![0; room as usize], end).map_err(Failure::of_write) {
             Ok(()) => self.end += room,
             Err(Failure::Refused(_)) => {
-                // What is left of the space is for records.
+                // The space that is left is for records.
                 file.truncate(end).map_err(Failure::Broken)?;
                 self.is_over = true;
             }

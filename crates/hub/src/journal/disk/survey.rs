@@ -135,7 +135,7 @@ impl Examined {
                 file.read_exact_at(&mut bytes, 0).map_err(failed)?;
                 let start = SegmentHeader::BYTES;
                 if head.is_copy {
-                    // What comes after the last whole step is copied again.
+                    // Records after the last whole step are copied again.
                     let scanned =
                         Scan { bytes: &bytes, salt, base, start, is_cleaned }.run(&mut |_| ());
                     bytes.truncate((scanned.copied_end as usize).max(start));

@@ -51,7 +51,7 @@ impl Reading {
     pub(super) fn new(config: &SharedConfig, keys: Keys) -> Self {
         let resumed = config.copied.as_ref().map(Resumed::new);
         let before = match &resumed {
-            // What decides on the next messages is read again, as far as it is still there.
+            // Messages that decide on the next ones are read again, as far as they are still there.
             Some(resumed) if resumed.through > config.oldest => {
                 resumed.through.saturating_sub(READ_AGAIN).max(config.oldest)
             }

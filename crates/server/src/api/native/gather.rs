@@ -163,7 +163,7 @@ async fn answer_of(
 ) -> Result<Value, Problem> {
     let query = Query::parse(Some(&question.query))?;
     let managed = question.managed.as_ref().map(|patterns| {
-        // What this hub cannot read matches nothing.
+        // A pattern that this hub cannot read matches nothing.
         patterns.iter().filter_map(Managed::filter).collect::<Vec<_>>()
     });
     context.tick();
