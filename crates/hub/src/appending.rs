@@ -112,7 +112,7 @@ impl Hub {
         let committing = self.submit_only(&mut drafts.into_iter().map(Submission::Event));
         drop(state);
         self.commit_submitted();
-        Among::Submitted(self.without_duplicates(committing, counted))
+        Among::Submitted(self.brought_in(self.without_duplicates(committing, counted)))
     }
 
     /// Takes events that turn out to be repetitions back from the streams that counted them.
@@ -325,6 +325,7 @@ impl Appending {
 
     fn finish(&mut self, outcomes: &[Outcome]) {
         let State::Submitted(submitted) = &mut self.state else { return };
+        self.hub.bring_in(outcomes);
         let answer = answer_of(outcomes);
         let shared = self.hub.streams_of_topics();
         let is_repeated = |outcome: &&Outcome| matches!(outcome, Outcome::Duplicate(_));

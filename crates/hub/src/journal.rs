@@ -61,7 +61,8 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Submits drafts in order, at the call; the answer is one outcome for each.
     ///
-    /// The answer may come before the feed has the entries, or after. `now` dates the entries where the
+    /// The answer may come before the feed has the entries, or after. If [`Feed::try_next`] yields them by then, those
+    /// who publish find their own events as soon as they are answered. `now` dates the entries where the
     /// journal has no clock of its own, and is steady where their age counts.
     ///
     /// # Cancel safety
@@ -251,7 +252,7 @@ pub trait Feed: Send {
     }
 
     /// Adds the entries committed and not yet taken to a list, without waiting: how a publisher whose commit
-    /// is done at once brings it into history by itself. A feed that cannot tell adds none.
+    /// is done brings it into history by itself, before it is answered. A feed that cannot tell adds none.
     ///
     /// # Errors
     ///

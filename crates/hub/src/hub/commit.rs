@@ -1,6 +1,7 @@
 //! From the journal into history: submits, commits, and wakes the readers.
 
 use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -9,7 +10,7 @@ use crate::history::Appended;
 use crate::hub::committer::Committed;
 use crate::hub::reads::Source;
 use crate::hub::{Hub, Inner};
-use crate::journal::{Committing, JournalError, Submission};
+use crate::journal::{Committing, JournalError, JournalFuture, Outcome, Submission};
 
 /// Batches that are committed before others have their turn.
 const BATCHES_OF_A_TURN: usize = 16;
@@ -93,7 +94,7 @@ impl Hub {
     pub(crate) fn submit(&self, submissions: &mut dyn Iterator<Item = Submission>) -> Committing {
         let committing = self.submit_only(submissions);
         self.commit_submitted();
-        committing
+        self.brought_in(committing)
     }
 
     /// Submits, and leaves the commit to [`Hub::commit_submitted`].
@@ -102,6 +103,28 @@ impl Hub {
         submissions: &mut dyn Iterator<Item = Submission>,
     ) -> Committing {
         self.inner.journal.append(submissions, self.inner.clock.now())
+    }
+
+    /// Outcomes that are told once history has what was committed: who was answered finds it there. They are not
+    /// to be polled with the streams locked.
+    pub(crate) fn brought_in(&self, committing: Committing) -> Committing {
+        match committing {
+            Committing::Waiting(outcomes) => {
+                Committing::Waiting(Box::pin(BroughtIn { hub: self.clone(), outcomes }))
+            }
+            at_once => at_once,
+        }
+    }
+
+    /// Brings entries into history that the journal has committed, unless the follower has done so.
+    pub(crate) fn bring_in(&self, outcomes: &[Outcome]) {
+        let newest = outcomes.iter().filter_map(|outcome| match *outcome {
+            Outcome::Committed(sequence) | Outcome::Duplicate(sequence) => Some(sequence),
+            _ => None,
+        });
+        if newest.max() > Some(self.read().tail()) {
+            self.commit_submitted();
+        }
     }
 
     /// Brings into history what the journal has committed, and wakes its readers.
@@ -131,6 +154,22 @@ impl Hub {
         if appended.concerns_all {
             self.inner.everybody.wake_all();
         }
+    }
+}
+
+/// [`Hub::brought_in`].
+struct BroughtIn {
+    hub: Hub,
+    outcomes: JournalFuture<'static, Vec<Outcome>>,
+}
+
+impl Future for BroughtIn {
+    type Output = Vec<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
+        let outcomes = ready!(self.outcomes.as_mut().poll(cx));
+        self.hub.bring_in(&outcomes);
+        Poll::Ready(outcomes)
     }
 }
 

@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 
 use crate::cursor::{Epoch, Sequence};
 use crate::history::{Appended, BlockBuilder, History};
-use crate::journal::{Content, Entry, Feed, JournalError, Opened};
+use crate::journal::{Content, Entry, Feed, JournalError, Lost, Opened};
 use crate::streams::SharedStreams;
 use crate::time::{Time, millis};
 
@@ -60,12 +60,9 @@ impl Committer {
         with: Committed<'_>,
     ) -> Result<Option<Appended>, JournalError> {
         self.feed.try_next(&mut self.entries)?;
-        if self.entries.is_empty() {
-            return Ok(None);
-        }
-        let mut appended = Appended::default();
-        self.commit(with, &mut appended);
-        Ok(Some(appended))
+        let lost = self.feed.take_lost();
+        let has_some = !self.entries.is_empty() || !lost.is_empty();
+        Ok(has_some.then(|| self.commit_fed(&lost, with)))
     }
 
     /// Waits for entries, and commits them.
@@ -76,18 +73,24 @@ impl Committer {
     ) -> Poll<Result<Appended, JournalError>> {
         let polled = self.feed.poll_next(cx, &mut self.entries);
         polled.map_ok(|()| {
-            let lost = self.feed.take_lost().iter().map(|lost| lost.last).max();
-            let mut appended = Appended::default();
-            // First, so that no reader passes the loss with an entry after it.
-            if let Some(last) = lost {
-                with.history.write().lose_next(last, &mut appended);
-            }
-            self.commit(with, &mut appended);
-            if let Some(last) = lost {
-                with.history.write().pass_lost_next(last);
-            }
-            appended
+            let lost = self.feed.take_lost();
+            self.commit_fed(&lost, with)
         })
+    }
+
+    /// Commits what the feed has handed over, after the losses.
+    fn commit_fed(&mut self, lost: &[Lost], with: Committed<'_>) -> Appended {
+        let lost = lost.iter().map(|lost| lost.last).max();
+        let mut appended = Appended::default();
+        // First, so that no reader passes the loss with an entry after it.
+        if let Some(last) = lost {
+            with.history.write().lose_next(last, &mut appended);
+        }
+        self.commit(with, &mut appended);
+        if let Some(last) = lost {
+            with.history.write().pass_lost_next(last);
+        }
+        appended
     }
 
     fn commit(&mut self, with: Committed<'_>, appended: &mut Appended) {

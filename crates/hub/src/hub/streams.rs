@@ -115,15 +115,7 @@ impl Hub {
     ///
     /// Cancel safe.
     pub async fn stream_stopped(&self, topic: &Topic, turn: Option<StreamTurn>) -> bool {
-        let read = self.read().tail();
-        let shared = self.streams_of_topics();
-        let waiter = match turn {
-            // The answer to the beginning may come before its entry.
-            Some(turn) if shared.is_told() => {
-                shared.lock().streams.wait_for_decided_stop(topic, turn, read)
-            }
-            _ => shared.lock().streams.wait_for_stop(topic, turn),
-        };
+        let waiter = self.streams_of_topics().lock().streams.wait_for_stop(topic, turn);
         let waiter = match waiter {
             Ok(waiter) => waiter,
             Err(is_stopped) => return is_stopped,

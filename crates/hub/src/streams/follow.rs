@@ -4,7 +4,7 @@ use super::ask::{Ask, SeenStream, StreamState};
 use super::mark::StreamMark;
 use super::of_topic::TopicStream;
 use super::request::StreamTurn;
-use super::signal::{StopSignal, StopWaiter, Waiting};
+use super::signal::StopSignal;
 use super::state::Streams;
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry};
@@ -54,12 +54,6 @@ impl Streams {
                 Content::Stream(StreamMark::Begin(options)) => {
                     let epoch = options.producer.as_ref().map_or(0, |producer| producer.epoch);
                     decided.turn = StreamTurn { begun: turn, turn, epoch };
-                    if let Some((begun, signal)) = self.early.remove(topic) {
-                        match begun == turn {
-                            true => stream.signal = Some(signal),
-                            false => signal.tell(false, &mut self.woken),
-                        }
-                    }
                 }
                 Content::Stream(StreamMark::Append(producer)) => {
                     (decided.turn.turn, decided.turn.epoch) = (turn, producer.epoch);
@@ -131,27 +125,5 @@ impl Streams {
     /// Returns whether a topic has a stream, or there is room for one.
     pub(crate) fn has_room_for(&mut self, topic: &Topic) -> bool {
         self.topics.contains_key(topic) || self.has_room()
-    }
-
-    /// Waits for a stop of a stream whose beginning has not been read, or as [`Streams::wait_for_stop`].
-    pub(crate) fn wait_for_decided_stop(
-        &mut self,
-        topic: &Topic,
-        turn: StreamTurn,
-        read: Sequence,
-    ) -> Result<StopWaiter, bool> {
-        let applied = self.topics.get(topic).map_or(0, |stream| stream.decided.turn.begun);
-        if turn.begun <= applied.max(read.get()) {
-            return self.wait_for_stop(topic, Some(turn));
-        }
-        let (begun, signal) = self.early.entry(topic.clone()).or_default();
-        if *begun > turn.begun {
-            return Err(false);
-        }
-        if *begun < turn.begun {
-            std::mem::take(signal).tell(false, &mut self.woken);
-            *begun = turn.begun;
-        }
-        Ok(signal.wait(Waiting::Producer))
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct TopicStream {
     pub(super) earlier: VecDeque<Earlier>,
     /// Requests that were submitted and not answered.
     pub(super) under_way: u32,
+    /// Beginnings among them that were not applied.
+    pub(super) beginning: u32,
     /// Why one of them was not committed: what was decided is then to be settled.
     pub(super) failed: Option<Failure>,
     /// The newest entry that was answered as committed.
@@ -40,8 +42,19 @@ impl TopicStream {
     pub(super) fn new(decided: Decided) -> Self {
         let (answered, applied) = (Sequence::ZERO, Sequence::ZERO);
         let (committed, earlier) = (None, VecDeque::new());
-        let (under_way, failed, charged, signal) = (0, None, 0, None);
-        Self { decided, committed, earlier, under_way, failed, answered, applied, charged, signal }
+        let (under_way, beginning, failed, charged, signal) = (0, 0, None, 0, None);
+        Self {
+            decided,
+            committed,
+            earlier,
+            under_way,
+            beginning,
+            failed,
+            answered,
+            applied,
+            charged,
+            signal,
+        }
     }
 
     pub(super) fn signal(&mut self, is_stopped: bool, woken: &mut Vec<Waker>) {
@@ -89,6 +102,7 @@ impl TopicStream {
         if self.under_way > 0 || self.applied < self.answered {
             return true;
         }
+        self.beginning = 0;
         let Some(committed) = &self.committed else { return false };
         self.decided.options = committed.options.clone();
         self.decided.producer = committed.producer.clone();

@@ -1,21 +1,15 @@
 //! Tells those who wait for a stop.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-
-use crate::topic::Topic;
 
 /// The stop of one stream, as others wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct StopSignal {
     waiters: Vec<Weak<Mutex<Waiter>>>,
 }
-
-/// The stops of streams whose beginning was answered and not read yet, and the places of these.
-pub(super) type EarlySignals = HashMap<Topic, (u64, StopSignal)>;
 
 /// Waits for the stop of a stream.
 #[derive(Debug)]

@@ -18,10 +18,10 @@ use super::committed::{Committed, Recount};
 use super::decided::Decided;
 use super::deciding::{Declined, Turns, decide};
 use super::failure::Failure;
-use super::mark::{EndNotice, StreamMark, StreamReason};
+use super::mark::{EndNotice, Producer, StreamMark, StreamReason};
 use super::of_topic::TopicStream;
 use super::request::{Append, StreamRefused, StreamTurn};
-use super::signal::{EarlySignals, StopWaiter, Waiting};
+use super::signal::{StopWaiter, Waiting};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry, NotCommitted};
 use crate::time::{Time, millis};
@@ -43,7 +43,6 @@ pub(crate) struct Streams {
     turns: u64,
     /// Wakers of those who wait for a stop that has come.
     pub(crate) woken: Vec<Waker>,
-    pub(super) early: EarlySignals,
     /// Streams that were left for a hub that was away, though their producers are here.
     pub(super) still_here: Vec<(Topic, StreamTurn)>,
     /// Streams whose time to live is over, and where they ended: what they held is to be freed.
@@ -84,7 +83,6 @@ impl Default for Streams {
             due_at: 0,
             turns: 0,
             woken: Vec::new(),
-            early: EarlySignals::default(),
             still_here: Vec::new(),
             forgotten: Vec::new(),
         }
@@ -219,6 +217,9 @@ impl Streams {
         let found = found.map(|stream| &mut stream.decided);
         let mut accepted = match decide(found, (request, events), turns, now) {
             Ok(accepted) => accepted,
+            Err(Declined::Duplicate | Declined::Repeated) if !self.is_answered(topic, request) => {
+                return Verdict::Unsettled(Failure::NotCommitted(NotCommitted::Busy));
+            }
             Err(Declined::Duplicate) => return Verdict::Duplicate,
             Err(Declined::Repeated) => return Verdict::Repeated,
             Err(Declined::Refused(why)) => return Verdict::Refused(why),
@@ -229,6 +230,7 @@ impl Streams {
                 Some(stream) => stream.decided = begun,
                 None => drop(self.topics.insert(topic.clone(), TopicStream::new(begun))),
             }
+            self.change(topic, |stream| stream.beginning += 1);
         }
         if accepted.is_in_stream
             && let Some(stream) = self.topics.get_mut(topic)
@@ -237,6 +239,19 @@ impl Streams {
             self.due_at = self.due_at.min(stream.decided.expires_at);
         }
         Verdict::Accept { before: accepted.before, after: accepted.after }
+    }
+
+    /// Returns whether a request that was accepted before has been committed: only then may its repetition be
+    /// answered.
+    fn is_answered(&self, topic: &Topic, request: &Append) -> bool {
+        let Some(stream) = self.topics.get(topic).filter(|stream| stream.under_way > 0) else {
+            return true;
+        };
+        let newest = stream.committed.as_ref().and_then(|committed| committed.producer.as_ref());
+        let place = |producer: &Producer| (producer.epoch, producer.seq);
+        let is_in = |producer| newest.is_some_and(|newest| place(newest) > place(producer));
+        let is_begun = request.begin.is_none() || stream.beginning == 0;
+        is_begun && request.producer.as_ref().is_none_or(is_in)
     }
 
     /// The turn that the newest request for a topic has started or gone on with.
@@ -365,6 +380,7 @@ impl Streams {
                     if let Some(before) = committed.replace(begun) {
                         stream.keep_earlier(before, entry.sequence);
                     }
+                    stream.beginning = stream.beginning.saturating_sub(1);
                     stream.signal(false, &mut self.woken);
                 }
                 (Content::Stream(StreamMark::Stop), Some(committed)) => {

@@ -191,6 +191,44 @@ fn a_hub_that_comes_back_reads_the_latest_messages_again_and_feeds_what_is_new()
 }
 
 #[test]
+fn an_answer_waits_until_its_event_is_copied() {
+    let mut store = Store::new();
+    let disk = SimulatedDisk::default();
+    let hub = Copying::open(&disk, &store, 2);
+    let mut cx = Context::from_waker(Waker::noop());
+    let publish = |store: &mut Store| {
+        let now = Now::read();
+        let Committing::Waiting(answer) =
+            hub.log.append(&mut std::iter::once(keyed("own", None)), now)
+        else {
+            panic!("nothing is known at once")
+        };
+        let Poll::Ready(group) =
+            hub.log.poll_group(&mut Context::from_waker(Waker::noop()), now.instant)
+        else {
+            panic!("there is something to send")
+        };
+        let place = store.newest() + 1;
+        hub.log.acknowledged(group.number, place);
+        store.messages.insert(place, group.message.clone());
+        hub.log.read(stored(place, &group.message)).unwrap();
+        answer
+    };
+    let mut answer = publish(&mut store);
+    assert!(answer.as_mut().poll(&mut cx).is_pending());
+    hub.read(&store, 9).unwrap();
+    let Poll::Ready(outcomes) = answer.as_mut().poll(&mut cx) else { panic!("it is copied") };
+    let [Outcome::Committed(sequence)] = outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!(hub.held().last().map(|entry| entry.sequence), Some(sequence));
+    // It is committed in the store, whatever becomes of the copy.
+    let mut answer = publish(&mut store);
+    assert!(answer.as_mut().poll(&mut cx).is_pending());
+    hub.log.stop(Stopped::Failed("the folder cannot be written".into()));
+    let Poll::Ready(outcomes) = answer.as_mut().poll(&mut cx) else { panic!("nothing is copied") };
+    assert!(matches!(outcomes[..], [Outcome::Committed(_)]), "{outcomes:?}");
+}
+
+#[test]
 fn a_hub_whose_folder_has_another_past_than_the_store_stops() {
     let mut store = Store::new();
     let disk = SimulatedDisk::default();

@@ -125,15 +125,20 @@ impl Cluster {
         }
     }
 
-    /// Lets a node read what is there.
+    /// Lets a node read what is there, and its hub follow.
     pub(crate) fn read(&mut self, node: usize) {
+        self.read_only(node);
         let node = &mut self.nodes[node];
-        let next = node.log.through() + 1;
-        for (place, bytes) in self.store.messages.range(next..) {
-            node.log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
-        }
         let mut cx = Context::from_waker(Waker::noop());
         assert!(node.running.as_mut().poll(&mut cx).is_pending());
+    }
+
+    /// Lets a node read what is there.
+    pub(crate) fn read_only(&mut self, node: usize) {
+        let log = &self.nodes[node].log;
+        for (place, bytes) in self.store.messages.range(log.through() + 1..) {
+            log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
+        }
     }
 
     /// Opens another node on what the store has.

@@ -3,11 +3,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tidings_hub::journal::shared::Stored;
 use tidings_hub::journal::{Content, Entry, NotCommitted};
 use tidings_hub::{
     Append, Cursor, Draft, EndNotice, Event, Found, Hub, IdempotencyKey, PublishError, Start,
-    StreamMark, StreamOptions, StreamReason, StreamRefused, Topic, TopicFilter,
+    StreamMark, StreamOptions, StreamReason, StreamRefused, Topic,
 };
 
 use crate::cluster::{Cluster, TOPIC, begin, by, drafts, end, poll_once, refused};
@@ -30,6 +29,23 @@ fn of_two_beginnings_at_once_the_later_one_aborts_the_first() {
     assert_eq!(cluster.end_reason(), Some((StreamReason::Done, 3)));
     let aborted = r#"{"reason":"aborted","events":1,"topic":"chat/1"}"#;
     assert_eq!(cluster.texts(), ["one", aborted, "two", "next", "last"]);
+}
+
+#[test]
+fn what_was_answered_is_there() {
+    let mut cluster = Cluster::new(1);
+    let hub = cluster.hub(0);
+    let whole = Append { begin: begin().begin, ..end() };
+    let mut asked = hub.append(TOPIC, &whole, drafts(&["all"]));
+    let mut published = hub.publish(Draft::new(Topic::from_static("other"), Event::new("x")));
+    cluster.write(0);
+    assert!(poll_once(pin!(&mut asked)).is_none() && poll_once(pin!(&mut published)).is_none());
+    // Read from the store, and the hub has not followed yet.
+    cluster.read_only(0);
+    poll_once(pin!(&mut asked)).unwrap().unwrap();
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Done, 1)));
+    poll_once(pin!(&mut published)).unwrap().unwrap();
+    assert_eq!(hub.stats().published, 2);
 }
 
 #[test]
@@ -101,16 +117,13 @@ fn a_stop_reaches_the_producer_at_another_hub() {
 }
 
 #[test]
-fn a_stop_is_told_if_the_beginning_was_answered_and_not_read() {
+fn a_stop_is_told_at_once_after_the_beginning_was_answered() {
     let mut cluster = Cluster::new(2);
     let hub = cluster.hub(0);
     let mut beginning = pin!(hub.append(TOPIC, &begin(), Vec::new()));
     cluster.write(0);
-    // The hub's journal has it, and the hub not yet.
-    let (place, bytes) = cluster.store.messages.last_key_value().unwrap();
-    cluster.nodes[0].log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
+    cluster.read_only(0);
     let begun = poll_once(beginning.as_mut()).unwrap().unwrap();
-    assert!(hub.streams(&TopicFilter::from(TOPIC)).is_empty());
     let topic = TOPIC;
     let mut told = pin!(hub.stream_stopped(&topic, begun.stream));
     assert_eq!(poll_once(told.as_mut()), None);

@@ -24,15 +24,10 @@ pub(super) struct WatchedFeed {
     pub(super) ended: Ended,
 }
 
-impl Feed for WatchedFeed {
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        entries: &mut Vec<Entry>,
-    ) -> Poll<Result<(), JournalError>> {
-        let before = entries.len();
-        let polled = self.feed.poll_next(cx, entries);
-        for entry in &entries[before..] {
+impl WatchedFeed {
+    /// Notes the revocations and the ends among entries.
+    fn note(&self, entries: &[Entry]) {
+        for entry in entries {
             let (Content::Close, Some(topic)) = (&entry.content, entry.topics.as_slice().first())
             else {
                 continue;
@@ -43,7 +38,26 @@ impl Feed for WatchedFeed {
                 self.ended.lock().push(end);
             }
         }
+    }
+}
+
+impl Feed for WatchedFeed {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        entries: &mut Vec<Entry>,
+    ) -> Poll<Result<(), JournalError>> {
+        let before = entries.len();
+        let polled = self.feed.poll_next(cx, entries);
+        self.note(&entries[before..]);
         polled
+    }
+
+    fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+        let before = entries.len();
+        self.feed.try_next(entries)?;
+        self.note(&entries[before..]);
+        Ok(())
     }
 
     fn take_lost(&mut self) -> Vec<Lost> {

@@ -1,11 +1,13 @@
 //! The feed: from the messages that were read to the hub.
 
+use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
 use super::copies::Copies;
 use super::place::end_of;
 use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
+use crate::journal::disk::shared::Answered;
 use crate::journal::{Content, Copied, Entry, Lost};
 use crate::time::Time;
 
@@ -20,6 +22,9 @@ pub(super) struct Fed {
     wakers: Vec<Waker>,
     /// The steps to be copied, instead of entries that are handed to the hub.
     copies: Option<Box<Copies>>,
+    /// Answers to publishers whose entries are not copied yet, after the messages that have them. There are no more
+    /// than entries to be copied.
+    uncopied: VecDeque<(u64, Answered)>,
 }
 
 /// Bytes of entries at which no more is read until the hub has taken them.
@@ -29,8 +34,9 @@ const LOST_MAX: usize = 1024;
 
 impl Fed {
     pub(super) fn new(through: u64) -> Self {
-        let (entries, lost, wakers) = Default::default();
-        Self { entries, lost, bytes: 0, through, taken_through: through, wakers, copies: None }
+        let (entries, lost, wakers, uncopied) = Default::default();
+        let (bytes, taken_through, copies) = (0, through, None);
+        Self { entries, lost, bytes, through, taken_through, wakers, copies, uncopied }
     }
 
     /// The entries of a hub that copies them first.
@@ -114,9 +120,25 @@ impl Fed {
         polled
     }
 
-    /// Notes that everything up to a message can be read from the copy.
-    pub(super) fn note_copied(&mut self, message: u64) {
+    /// Notes that everything up to a message can be read from the copy. Publishers are answered then.
+    pub(super) fn note_copied(&mut self, message: u64, answered: &mut Answered) {
         self.taken_through = self.taken_through.max(message);
+        while let Some((_, answers)) = self.uncopied.pop_front_if(|(at, _)| *at <= message) {
+            answered.extend(answers);
+        }
+    }
+
+    /// Keeps answers back until the hub has what was read, or can read it: a publisher that was answered finds
+    /// its events.
+    pub(super) fn keep_back(&mut self, answered: &mut Answered) {
+        if self.copies.is_some() && !answered.is_empty() {
+            self.uncopied.push_back((self.through, std::mem::take(answered)));
+        }
+    }
+
+    /// Gives the answers that were kept back: nothing is copied from now on.
+    pub(super) fn stop(&mut self, answered: &mut Answered) {
+        answered.extend(self.uncopied.drain(..).flat_map(|(_, answers)| answers));
     }
 
     pub(super) fn take_lost(&mut self) -> Vec<Lost> {

@@ -220,7 +220,10 @@ impl SharedLog {
             let State { queue, reading, fed, .. } = &mut *state;
             let result = reading.read(stored, queue.writer(), fed);
             match &result {
-                Ok(own) => queue.note_read(own.as_ref(), reading.through(), &mut after.answered),
+                Ok(own) => {
+                    queue.note_read(own.as_ref(), reading.through(), &mut after.answered);
+                    fed.keep_back(&mut after.answered);
+                }
                 Err(stopped) => state.stop(stopped.clone(), &mut after),
             }
             after.wakers.extend(state.fed.take_wakers());
@@ -320,12 +323,13 @@ impl SharedLog {
 
     /// Notes that messages have been copied, up to the end of one.
     pub fn note_copied(&self, through: Sequence) {
-        let wakers = {
+        let mut after = After::default();
+        {
             let mut state = self.0.lock();
-            state.fed.note_copied(message_of(through));
-            state.fed.take_wakers()
-        };
-        wakers.into_iter().for_each(Waker::wake);
+            state.fed.note_copied(message_of(through), &mut after.answered);
+            after.wakers = state.fed.take_wakers();
+        }
+        after.finish();
     }
 
     /// Waits until the hub has been fed everything up to a message, or could read it from its copy.
@@ -353,6 +357,7 @@ impl State {
         }
         self.stopped = Some(why);
         self.queue.stop(&mut after.answered);
+        self.fed.stop(&mut after.answered);
         after.wakers.extend(self.fed.take_wakers());
         after.wakers.extend(self.sender.take());
         after.wakers.extend(self.reader.take());
@@ -390,6 +395,17 @@ impl Feed for SharedFeed {
         };
         wakers.into_iter().for_each(Waker::wake);
         polled
+    }
+
+    fn try_next(&mut self, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+        let wakers = {
+            let mut state = self.0.0.lock();
+            let (_, mut wakers) = state.fed.take(entries);
+            wakers.extend(state.reader.take());
+            wakers
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
     fn take_lost(&mut self) -> Vec<Lost> {

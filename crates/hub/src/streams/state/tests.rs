@@ -25,6 +25,9 @@ fn refused(why: StreamRefused) -> Verdict {
     Verdict::Refused(why)
 }
 
+/// The answer to a repetition of what is not committed yet.
+const UNDER_WAY: Verdict = Verdict::Unsettled(Failure::NotCommitted(NotCommitted::Busy));
+
 fn is_accepted(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Accept { .. })
 }
@@ -65,7 +68,6 @@ fn the_first_producer_owns_the_stream_until_a_higher_epoch_takes_over() {
     let missing = |expected| refused(StreamRefused::MissingSequence { expected });
     assert_eq!(decide(begin(producer("p", 1, 1))), missing(0));
     assert!(is_accepted(&decide(begin(producer("p", 1, 0)))));
-    assert_eq!(decide(begin(producer("p", 1, 0))), Verdict::Duplicate);
     assert_eq!(decide(append(None)), refused(StreamRefused::Streaming));
     assert_eq!(decide(append(producer("q", 1, 0))), refused(StreamRefused::Streaming));
     assert_eq!(decide(append(producer("p", 1, 2))), missing(1));
@@ -140,12 +142,42 @@ fn a_request_with_the_key_of_the_beginning_or_the_end_is_the_same_once_more() {
     let mut streams = Streams::default();
     let first = Append { key: key("a"), ..begin(None) };
     assert!(is_accepted(&streams.decide(&TOPIC, &first, 0, 0)));
+    assert_eq!(streams.decide(&TOPIC, &first, 0, 0), UNDER_WAY);
+    commit(&mut streams, 1, StreamMark::Begin(StreamOptions::default()));
     assert_eq!(streams.decide(&TOPIC, &first, 0, 0), Verdict::Repeated);
     let last = Append { key: key("b"), ..end() };
     assert!(is_accepted(&streams.decide(&TOPIC, &last, 0, 0)));
     assert_eq!(streams.decide(&TOPIC, &last, 0, 0), Verdict::Repeated);
     let other = Append { key: key("c"), ..end() };
     assert_eq!(streams.decide(&TOPIC, &other, 0, 0), refused(StreamRefused::Ended));
+}
+
+#[test]
+fn a_request_of_a_producer_is_a_duplicate_once_it_is_committed() {
+    let mut streams = Streams::default();
+    let first = begin(producer("p", 1, 0));
+    assert!(is_accepted(&streams.decide(&TOPIC, &first, 1, 0)));
+    assert_eq!(streams.decide(&TOPIC, &first, 1, 0), UNDER_WAY);
+    let options = StreamOptions { producer: producer("p", 1, 0), ..StreamOptions::default() };
+    commit(&mut streams, 1, StreamMark::Begin(options));
+    // Its events may be committed after its mark.
+    assert_eq!(streams.decide(&TOPIC, &first, 1, 0), UNDER_WAY);
+    streams.note_answer(&TOPIC, Ok(at(1)));
+    assert_eq!(streams.decide(&TOPIC, &first, 1, 0), Verdict::Duplicate);
+    let next = append(producer("p", 1, 1));
+    assert!(is_accepted(&streams.decide(&TOPIC, &next, 1, 0)));
+    assert_eq!(streams.decide(&TOPIC, &first, 1, 0), UNDER_WAY);
+    let last = append(producer("p", 1, 2));
+    assert!(is_accepted(&streams.decide(&TOPIC, &last, 1, 0)));
+    let mark = |seq| StreamMark::Append(producer("p", 1, seq).unwrap());
+    commit(&mut streams, 2, mark(1));
+    assert_eq!(streams.decide(&TOPIC, &first, 1, 0), Verdict::Duplicate);
+    assert_eq!(streams.decide(&TOPIC, &next, 1, 0), UNDER_WAY);
+    streams.note_answer(&TOPIC, Ok(at(2)));
+    streams.note_answer(&TOPIC, Err(Failure::NotCommitted(NotCommitted::Full)));
+    // The last one was not committed: it is to be sent again.
+    assert_eq!(streams.decide(&TOPIC, &next, 1, 0), Verdict::Duplicate);
+    assert!(is_accepted(&streams.decide(&TOPIC, &last, 1, 0)));
 }
 
 #[test]
