@@ -157,13 +157,13 @@ fn a_folder_that_cannot_be_used_is_one_sentence_and_status_1() {
         // The version is the first number after the magic.
         let head = Path::new(&folder).join("journal");
         let mut bytes = fs::read(&head).unwrap();
-        bytes[8] = 4;
+        bytes[8] = 5;
         let checksum = [&bytes[..12], &bytes[16..]].concat();
         bytes[12..16].copy_from_slice(&crc32fast::hash(&checksum).to_le_bytes());
         fs::write(&head, bytes).unwrap();
         let newer = refused(&["--data", &folder]).await;
         assert!(
-            newer.contains("is of version 4; this program knows version 3 and older"),
+            newer.contains("is of version 5; this program knows version 4 and older"),
             "{newer}"
         );
     });

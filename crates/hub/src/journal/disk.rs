@@ -7,7 +7,7 @@
 //! From the bottom up: `storage` and `folder` are the edge to the file system; `bytes`, `mark`, `record`,
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
 //! records; `catalog` holds all segments; `portion`, `room`, `appender` and `seal` write, `cleaning` and
-//! `cleaned` write again; `survey` and `recovery` open; `fetch`, `lookup`, `read`, `newest`, `limits` and `totals` read;
+//! `cleaned` write again; `survey`, `torn` and `recovery` open; `fetch`, `lookup`, `read`, `newest`, `limits` and `totals` read;
 //! `notes` and `dropped` keep what outlives entries; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
 //! Only these last five use threads, so the rest behaves the same in every run.
 //!
@@ -56,6 +56,7 @@ pub(super) mod shared;
 mod stats;
 mod storage;
 mod survey;
+mod torn;
 mod totals;
 mod trailer;
 mod writer;

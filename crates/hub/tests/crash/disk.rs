@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tidings_hub::journal::disk::{Access, Storage, StorageFile, StorageLock};
 
 /// A folder on the simulated disk. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct SimulatedDisk {
     shared: Arc<Mutex<Shared>>,
+    /// Locked during a sync.
+    syncing: Arc<Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -92,6 +94,11 @@ impl SimulatedDisk {
     /// Returns the number of operations so far.
     pub(crate) fn done(&self) -> usize {
         self.shared.lock().done.len()
+    }
+
+    /// Holds back every sync until the guard is dropped.
+    pub(crate) fn hold_syncs(&self) -> MutexGuard<'_, ()> {
+        self.syncing.lock()
     }
 
     /// Returns how often a file of a name was created.
@@ -339,6 +346,7 @@ impl StorageFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let _held = self.disk.syncing.lock();
         let mut shared = self.disk.shared.lock();
         if let Some(left) = &mut shared.faults.syncs_left {
             *left = left.checked_sub(1).ok_or_else(|| io::Error::other("no sync works"))?;

@@ -205,13 +205,13 @@ fn a_newer_version_is_refused_with_a_sentence_and_left_alone() {
     for (name, size) in [("journal", 40), ("00000000000000000001.segment", 48)] {
         let mut files = disk.files();
         let bytes = files.get_mut(name).unwrap();
-        bytes[8] = 4;
+        bytes[8] = 5;
         let sum = checksum(&[&bytes[..12], &bytes[16..size]].concat());
         bytes[12..16].copy_from_slice(&sum.to_le_bytes());
         let newer = SimulatedDisk::with_files(files.clone());
         assert_eq!(
             open(newer.clone(), small()).unwrap_err().to_string(),
-            format!("{name} is of version 4; this program knows version 3 and older")
+            format!("{name} is of version 5; this program knows version 4 and older")
         );
         assert_eq!(newer.files(), files);
     }

@@ -59,6 +59,16 @@ fn version_1() -> SimulatedDisk {
     ))
 }
 
+/// A journal of the same submissions with segments of version 4: the last 40 are requests of 5.
+fn version_4() -> SimulatedDisk {
+    SimulatedDisk::with_files(files!(
+        "v4": "journal",
+        "00000000000000000001.segment",
+        "00000000000000000020.segment",
+        "00000000000000000040.segment"
+    ))
+}
+
 /// The journal of version 1 after events 45 to 71, from which superseded events of `many/*` were left out.
 fn version_2() -> SimulatedDisk {
     SimulatedDisk::with_files(files!(
@@ -123,24 +133,35 @@ fn a_loss_to_damage_in_a_cleaned_segment_is_told() {
     }
 }
 
-#[test]
-fn a_journal_of_version_1_is_read_as_it_was_written() {
-    let disk = version_1();
-    let checked = check(&disk).unwrap();
-    assert_eq!((checked.segments, checked.entries, checked.torn_bytes), (4, 44, 0));
+#[track_caller]
+fn check_read(disk: &SimulatedDisk, segments: usize, time: impl Fn(u64) -> u64) {
+    let checked = check(disk).unwrap();
+    assert_eq!((checked.segments, checked.entries, checked.torn_bytes), (segments, 44, 0));
     assert_eq!(checked.damage, []);
-    let (entries, _) = dumped(&disk).unwrap();
+    let (entries, _) = dumped(disk).unwrap();
     for (number, (entry, submission)) in (0..).zip(entries.iter().zip(submissions())) {
         assert_eq!(said(entry), said_by(&submission));
-        assert_eq!((entry.sequence, entry.time), (sequence(number + 1), at(number)));
+        assert_eq!((entry.sequence, entry.time), (sequence(number + 1), at(time(number))));
     }
 }
 
 #[test]
-fn a_journal_of_version_1_is_continued() {
-    let disk = version_1();
+fn journals_of_versions_1_and_4_are_read_as_they_were_written() {
+    check_read(&version_1(), 4, |number| number);
+    // The events of a request are committed together.
+    check_read(&version_4(), 3, |number| number.min(4 + number.saturating_sub(4) / 5 * 5));
+}
+
+#[test]
+fn journals_of_versions_1_and_4_are_continued() {
+    check_continued(&version_1(), 0x0a19_6c78_0412_1a20);
+    check_continued(&version_4(), 0x005d_7660_7c6a_730d);
+}
+
+#[track_caller]
+fn check_continued(disk: &SimulatedDisk, epoch: u64) {
     let (journal, opened) = open(disk.clone(), small()).unwrap();
-    assert_eq!((opened.epoch.get(), opened.tail), (0x0a19_6c78_0412_1a20, sequence(44)));
+    assert_eq!((opened.epoch.get(), opened.tail), (epoch, sequence(44)));
     let find = |id: &str| find(&journal, id);
     assert_eq!((find("order-7"), find("39")), (Some(sequence(2)), Some(sequence(44))));
     let read = read(&journal, &[topic("grüße")], sequence(0), 9);
@@ -152,5 +173,9 @@ fn a_journal_of_version_1_is_continued() {
     append(&journal, submissions(), 44);
     assert_eq!(fed(&journal, opened.oldest, sequence(47)).len(), 47);
     drop(journal);
-    assert_eq!(check(&disk).unwrap().damage, []);
+    assert_eq!(check(disk).unwrap().damage, []);
+    // What was added is not for programs that know version 1 alone.
+    let files = disk.files();
+    let (_, newest) = files.iter().rfind(|(name, _)| name.ends_with(".segment")).unwrap();
+    assert_eq!(newest[8], 4);
 }

@@ -23,3 +23,4 @@ mod reading;
 mod stats;
 mod streams;
 mod support;
+mod torn;

@@ -213,8 +213,8 @@ fn finding_an_id_or_the_newest_of_a_topic_reads_blocks_of_indexes_whatever_the_s
         let event = Event::new("x".repeat(100)).with_id(id);
         Submission::Event(Draft::new(topic(&format!("topic/{}", number % 1000)), event))
     };
-    for first in (0..20_000).step_by(500) {
-        append(&journal, (first..first + 500).map(with_id).collect(), first);
+    for first in (0..20_000).step_by(100) {
+        append(&journal, (first..first + 100).map(with_id).collect(), first);
     }
     let segments = journal.stats().segments;
     assert!(segments > 5, "{segments}");

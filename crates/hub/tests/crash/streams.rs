@@ -11,7 +11,7 @@ use crate::disk::SimulatedDisk;
 use crate::support::{small, topic};
 
 /// Opens a hub that has few bytes of the newest entries in memory, and does something with it.
-fn with_hub<T>(disk: &SimulatedDisk, act: impl AsyncFnOnce(&Hub) -> T) -> T {
+pub(crate) fn with_hub<T>(disk: &SimulatedDisk, act: impl AsyncFnOnce(&Hub) -> T) -> T {
     let journal = DiskJournal::with_storage(disk.clone(), small());
     let mut config = HubConfig::default();
     config.retention.bytes_max = 4 * 2048;
@@ -222,4 +222,33 @@ fn a_check_of_a_journal_finds_nothing_wrong_with_marks() {
     assert_eq!((checked.damage, checked.torn_bytes), (Vec::new(), 0));
     // The beginning and its event, the other producer and its event, the stop, that producer's next request, and the end.
     assert_eq!(checked.entries, 7);
+}
+
+/// The number of the request survived a crash without its events, and so its repetition was answered as a duplicate.
+#[test]
+fn a_request_of_a_producer_that_is_torn_is_published_when_it_is_repeated() {
+    let disk = SimulatedDisk::default();
+    let chat = topic("chat");
+    let last = Append { end: Some(EndNotice::Event), ..request(1, 1) };
+    let drafts = || ["a", "b"].map(|data| Draft::new(chat.clone(), Event::new(data))).into();
+    let used = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let name = format!("{:020}.segment", 1);
+    let (before, files) = with_hub(&disk, async |hub| {
+        let begin = Append { begin: Some(StreamOptions::default()), ..request(1, 0) };
+        append(hub, &chat, begin, "0").await.unwrap();
+        let before = used(&disk.files()[&name]);
+        hub.append(chat.clone(), &last, drafts()).await.unwrap();
+        (before, disk.files())
+    });
+    for size in before..used(&files[&name]) {
+        let mut torn = files.clone();
+        torn.get_mut(&name).unwrap()[size..].fill(0);
+        with_hub(&SimulatedDisk::with_files(torn), async |hub| {
+            assert_eq!(stream(hub, &chat).events, 1);
+            let appended = hub.append(chat.clone(), &last, drafts()).await.unwrap();
+            assert!(!appended.is_duplicate);
+            let ended = stream(hub, &chat);
+            assert_eq!(ended.end.map(|(_, close)| close.events), Some(3));
+        });
+    }
 }

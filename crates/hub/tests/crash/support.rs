@@ -110,7 +110,7 @@ pub(crate) fn find(journal: &DiskJournal, id: &str) -> Option<Sequence> {
 pub(crate) fn fed(journal: &DiskJournal, after: Sequence, tail: Sequence) -> Vec<Entry> {
     let mut feed = journal.follow(after);
     let mut entries: Vec<Entry> = Vec::new();
-    while entries.last().map_or(after, |last| last.sequence) < tail {
+    while feed.through() < tail {
         next(&mut *feed, &mut entries);
     }
     entries

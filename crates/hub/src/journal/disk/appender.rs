@@ -5,6 +5,8 @@ mod copying;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::catalog::Catalog;
 use super::create::create;
 use super::group::GroupHeader;
@@ -47,8 +49,8 @@ pub(super) struct Limits {
 /// Maximum elements of an index in memory, records, topic postings and IDs together: 35 MB if every record
 /// has an ID and a topic of its own, 5 MB if records share topics.
 const INDEX_WEIGHT_MAX: usize = 1 << 19;
-/// Maximum data of one record, so that lengths and positions fit a `u32`.
-const DATA_BYTES_MAX: usize = 1 << 30;
+/// Maximum size of a request, so that lengths and positions fit a `u32`.
+const REQUEST_BYTES_MAX: usize = 1 << 30;
 
 /// The state in which recovery leaves the newest segment.
 pub(super) struct Start {
@@ -69,27 +71,43 @@ impl Appender {
         Self { catalog, limits, segment, file, end, room, tail, time, keys, portion, unsealed }
     }
 
-    /// Adds a submission to the portion, unless its idempotency key is known. The outcome is valid once
-    /// the portion is committed. `None` if the submission is too large for a segment.
-    pub(super) fn push(&mut self, submission: Submission, now: Time) -> Option<Outcome> {
-        if let Submission::Event(Draft { event, idempotency, is_repeat, .. }) = &submission {
-            if let Some(sequence) = idempotency.as_ref().and_then(|key| self.keys.find(key)) {
-                return Some(Outcome::Duplicate(sequence));
-            }
-            if *is_repeat {
-                return Some(Outcome::NotCommitted(NotCommitted::Unseen));
-            }
-            if event.data().len() > DATA_BYTES_MAX {
-                return None;
-            }
+    /// Adds a request to the portion, but for submissions whose idempotency keys are known. The outcomes are valid
+    /// once the portion is committed. A request that is too large for a segment is not added.
+    pub(super) fn push(
+        &mut self,
+        submissions: SmallVec<[Submission; 1]>,
+        now: Time,
+    ) -> Vec<Outcome> {
+        let count = submissions.len();
+        if submissions.iter().map(record_bytes_max).sum::<usize>() > REQUEST_BYTES_MAX {
+            return vec![Outcome::NotCommitted(NotCommitted::TooLarge); count];
         }
         // The wall clock may be set back, but commit times never decrease.
         self.time = self.time.max(now);
+        if count == 1 {
+            return submissions.into_iter().map(|submission| self.push_one(submission)).collect();
+        }
+        self.portion.begin_request();
+        let outcomes = submissions.into_iter().map(|submission| self.push_one(submission));
+        let outcomes = outcomes.collect();
+        self.portion.end_request();
+        outcomes
+    }
+
+    fn push_one(&mut self, submission: Submission) -> Outcome {
+        if let Submission::Event(Draft { idempotency, is_repeat, .. }) = &submission {
+            if let Some(sequence) = idempotency.as_ref().and_then(|key| self.keys.find(key)) {
+                return Outcome::Duplicate(sequence);
+            }
+            if *is_repeat {
+                return Outcome::NotCommitted(NotCommitted::Unseen);
+            }
+        }
         let sequence = self.portion.next();
         if let Some(key) = self.portion.push(submission, self.time) {
             self.keys.remember(&key, sequence, self.time);
         }
-        Some(Outcome::Committed(sequence))
+        Outcome::Committed(sequence)
     }
 
     /// Returns the memory that the idempotency keys take.
@@ -169,7 +187,7 @@ impl Appender {
     /// [`Failure`].
     pub(super) fn mark(&mut self) -> Result<(), Failure> {
         let first = self.tail.next();
-        let group = GroupHeader { body_bytes: 0, count: 0, first, synced: self.tail };
+        let group = GroupHeader::empty(first, self.tail);
         let bytes = group.encode(self.segment.salt, self.end);
         self.file.write_all_at(&bytes, self.end).map_err(Failure::Broken)?;
         self.end += bytes.len() as u64;
@@ -205,5 +223,22 @@ impl Appender {
     /// Records that the oldest unsealed segment is now sealed.
     pub(super) fn sealed(&mut self) {
         self.unsealed.pop_front();
+    }
+}
+
+/// Returns the maximum size of a submission's record.
+fn record_bytes_max(submission: &Submission) -> usize {
+    /// Hops of a relayed event.
+    const VIA_BYTES_MAX: usize = 4 * 1024;
+    /// An ID, a type, a key and numbers.
+    const OTHER_BYTES_MAX: usize = 1024;
+    match submission {
+        Submission::Event(draft) => {
+            let topics = draft.topics.as_slice().iter();
+            let via = if draft.via.is_some() { VIA_BYTES_MAX } else { 0 };
+            let topics = topics.map(|topic| topic.as_str().len() + 2).sum::<usize>();
+            via + topics + draft.event.data().len() + OTHER_BYTES_MAX
+        }
+        Submission::Close(_) | Submission::Stream(..) => VIA_BYTES_MAX,
     }
 }

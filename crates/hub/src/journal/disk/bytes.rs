@@ -8,14 +8,16 @@ use siphasher::sip::SipHasher13;
 use crate::cursor::Sequence;
 
 /// The newest version of files that is read. Newer versions are refused.
-pub(super) const VERSION: u32 = VERSION_COPY;
-/// The version of all other files.
-const VERSION_PLAIN: u32 = 1;
+pub(super) const VERSION: u32 = VERSION_REQUESTS;
+/// The version of all other files, and of segments in which no group is one request.
+pub(super) const VERSION_PLAIN: u32 = 1;
 /// The version of segments in which sequences may be missing: superseded records have been left out, or it is a
 /// copy's.
 pub(super) const VERSION_CLEANED: u32 = 2;
 /// The version of the head of a copy.
 pub(super) const VERSION_COPY: u32 = 3;
+/// The version of segments in which a group may be one request.
+pub(super) const VERSION_REQUESTS: u32 = 4;
 
 /// The unread rest of some bytes.
 ///

@@ -148,7 +148,7 @@ fn walk(
         if before.as_ref().is_some_and(|edge| edge.covers(base)) {
             continue;
         }
-        let examined = Examined::new(storage, &head, base, Access::Read)?;
+        let examined = Examined::new(storage, &head, (base, followers), Access::Read)?;
         if let Some(edge) = before.take() {
             // Between the segments of a copy is what the store had lost.
             let missing = edge.missing(base)?.filter(|_| !head.is_copy);
@@ -210,15 +210,18 @@ impl Visitor<'_> {
 
 /// Visits one segment. Returns the number of bytes after its last sound record.
 fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io::Result<u64> {
-    let Examined { base, salt, file, file_bytes, is_cleaned, contents, .. } = examined;
-    let (trailer, known) = match contents {
-        Contents::Sealed(trailer) => (Some(trailer), Vec::new()),
-        Contents::Unsealed { damage, .. } => (None, damage),
+    let is_cleaned = examined.is_cleaned();
+    let Examined { base, salt, file, file_bytes, contents, .. } = examined;
+    let (trailer, known, voided) = match contents {
+        Contents::Sealed(trailer) => (Some(trailer), Vec::new(), Vec::new()),
+        Contents::Unsealed { damage, voided, .. } => (None, damage, voided),
     };
     let mut known = known.into_iter();
     let records_end = trailer.map_or(file_bytes, |trailer| trailer.footer_at);
     let mut bytes = vec![0; records_end as usize];
     file.read_exact_at(&mut bytes, 0)?;
+    let used = used_bytes(&bytes);
+    voided.iter().for_each(|voided| voided.apply(&mut bytes));
     let start = SegmentHeader::BYTES;
     let mut index = MemoryIndex::new(head.identity, base, start as u64);
     let mut keys = KeySpans::default();
@@ -257,7 +260,7 @@ fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io:
         let right = is_as_sealed.then(|| footer(&index, (base, salt), records_end, &keys.encode()));
         check_footer(&*file, base, &trailer, right, visit)?;
     }
-    Ok(used_bytes(&bytes).saturating_sub(scanned.end))
+    Ok(used.saturating_sub(scanned.end))
 }
 
 /// Finds records by the footer that a scan cannot find, because their group's header is damaged.

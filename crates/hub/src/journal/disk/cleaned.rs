@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::bytes::Salt;
+use super::bytes::{Salt, VERSION_CLEANED};
 use super::catalog::Catalog;
 use super::group::{BODY_BYTES, GroupHeader};
 use super::index::MemoryIndex;
@@ -47,7 +47,8 @@ impl CleanedSegment {
         let file = catalog.storage.open(NAME, Access::Create)?;
         let identity = catalog.head.identity;
         let created = Time::default();
-        let bytes = SegmentHeader { identity, base, created, is_cleaned: true }.encode();
+        let version = VERSION_CLEANED;
+        let bytes = SegmentHeader { identity, base, created, version }.encode();
         let index = MemoryIndex::new(identity, base, bytes.len() as u64);
         Ok(Self { file, base, salt, index, keys: Vec::new(), bytes, at: 0, group: None })
     }
@@ -96,7 +97,8 @@ impl CleanedSegment {
         let body = at + GroupHeader::BYTES;
         let body_bytes = (self.bytes.len() - body) as u32;
         // Everything in it was synced long since.
-        let header = GroupHeader { body_bytes, count, first, synced: first.before() };
+        let synced = first.before();
+        let header = GroupHeader { body_bytes, count, first, synced, is_request: false };
         self.bytes[at..body].copy_from_slice(&header.encode(self.salt, self.at + at as u64));
     }
 
@@ -164,7 +166,7 @@ impl CleanedSegment {
 
     /// Adds an empty group, which shows how far the segment goes even if its footer is damaged.
     fn mark(&mut self, last: Sequence) {
-        let group = GroupHeader { body_bytes: 0, count: 0, first: last.next(), synced: last };
+        let group = GroupHeader::empty(last.next(), last);
         let at = self.at + self.bytes.len() as u64;
         self.bytes.extend_from_slice(&group.encode(self.salt, at));
     }

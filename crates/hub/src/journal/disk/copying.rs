@@ -121,7 +121,7 @@ pub(super) fn remove_after_torn(
     let mut bases = bases.into_iter().peekable();
     while let Some(base) = bases.next() {
         sound.push(base);
-        let examined = Examined::new(storage, head, base, Access::Read)?;
+        let examined = Examined::new(storage, head, (base, bases.len()), Access::Read)?;
         let is_whole = bases.peek().is_none_or(|next| examined.last().next() == *next);
         if matches!(examined.contents, Contents::Unsealed { .. }) && !is_whole {
             break;

@@ -48,8 +48,8 @@ fn open_with_header(
     (base, created): (Sequence, Time),
 ) -> io::Result<Arc<dyn StorageFile>> {
     let file = storage.open(name, Access::Create)?;
-    let is_cleaned = head.is_copy;
-    let header = SegmentHeader { identity: head.identity, base, created, is_cleaned };
+    let version = SegmentHeader::version_in(head);
+    let header = SegmentHeader { identity: head.identity, base, created, version };
     file.write_all_at(&header.encode(), 0)?;
     Ok(file)
 }

@@ -18,6 +18,8 @@ pub(super) struct Portion {
     synced: Sequence,
     bytes: Vec<u8>,
     group: Option<OpenGroup>,
+    /// Whether the records that are added belong to one request.
+    is_request: bool,
     entries: Vec<Entry>,
     /// Where the entries are, one for each.
     places: Vec<Place>,
@@ -61,7 +63,8 @@ impl End {
 impl Portion {
     pub(super) fn new(salt: Salt, at: u64, synced: Sequence) -> Self {
         let (bytes, entries, places, keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { salt, at, synced, bytes, group: None, entries, places, ends: Vec::new(), keys }
+        let (group, is_request, ends) = (None, false, Vec::new());
+        Self { salt, at, synced, bytes, group, is_request, entries, places, ends, keys }
     }
 
     /// Begins another portion, in the same memory.
@@ -87,6 +90,17 @@ impl Portion {
     pub(super) fn newest(&self) -> Sequence {
         let newest = self.entries.last().map_or(self.synced, |last| last.sequence);
         self.ends.last().map_or(newest, |last| newest.max(last.copied.through))
+    }
+
+    /// Begins a request of several records: a crash leaves all of them or none.
+    pub(super) fn begin_request(&mut self) {
+        self.close_group();
+        self.is_request = true;
+    }
+
+    pub(super) fn end_request(&mut self) {
+        self.close_group();
+        self.is_request = false;
     }
 
     /// Adds a record and returns its idempotency key.
@@ -122,7 +136,9 @@ impl Portion {
     /// Opens a group for the next record if there is none to which it belongs, and returns the record's position.
     fn begin_record(&mut self, sequence: Sequence) -> u64 {
         let is_next = sequence == self.next();
-        let is_open = |group: &OpenGroup| is_next && self.bytes.len() - group.at < BODY_BYTES;
+        let has_room =
+            |group: &OpenGroup| self.is_request || self.bytes.len() - group.at < BODY_BYTES;
+        let is_open = |group: &OpenGroup| is_next && has_room(group);
         if !self.group.as_ref().is_some_and(is_open) {
             self.close_group();
             self.group = Some(OpenGroup { at: self.bytes.len(), first: sequence, count: 0 });
@@ -138,7 +154,8 @@ impl Portion {
         let Some(OpenGroup { at, first, count }) = self.group.take() else { return };
         let body = at + GroupHeader::BYTES;
         let body_bytes = (self.bytes.len() - body) as u32;
-        let header = GroupHeader { body_bytes, count, first, synced: self.synced };
+        let (synced, is_request) = (self.synced, self.is_request);
+        let header = GroupHeader { body_bytes, count, first, synced, is_request };
         let header = header.encode(self.salt, self.at + at as u64);
         self.bytes[at..body].copy_from_slice(&header);
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::appender::Start;
-use super::bytes::Salt;
+use super::bytes::{Salt, VERSION_CLEANED, VERSION_PLAIN};
 use super::catalog::Catalog;
 use super::copying::{remove_after_torn, remove_all};
 use super::create::create;
@@ -137,7 +137,7 @@ fn recover_from(
     let (segment, file) = match last {
         Some(Last::Unsealed(examined)) => {
             let file = Arc::clone(&examined.file);
-            (recovery.cut(examined)?, file)
+            (recovery.cut(&head, examined)?, file)
         }
         Some(Last::Done(edge)) => recovery.create(&head, edge.last.next())?,
         None => recovery.create(&head, oldest.next())?,
@@ -176,7 +176,7 @@ impl Recovery<'_> {
         before: Option<Last>,
         followers: usize,
     ) -> Result<Option<Last>, JournalError> {
-        let examined = Examined::new(self.storage, head, base, Access::Write)?;
+        let examined = Examined::new(self.storage, head, (base, followers), Access::Write)?;
         let name = name_of(base);
         let is_last = followers == 0;
         if let Some(Last::Done(edge)) = before {
@@ -196,7 +196,7 @@ impl Recovery<'_> {
                 (false, _) => Err(refused(&name, "is not a segment of a journal")),
             };
         }
-        if !examined.is_header_sound {
+        if !examined.is_header_sound() {
             self.put_header(head, &examined)?;
         }
         match &examined.contents {
@@ -238,30 +238,41 @@ impl Recovery<'_> {
     }
 
     /// Cuts off an incomplete write, so that the segment can be continued.
-    fn cut(&mut self, examined: Examined) -> Result<Arc<Segment>, JournalError> {
+    fn cut(&mut self, head: &Head, examined: Examined) -> Result<Arc<Segment>, JournalError> {
+        if examined.version == Some(VERSION_PLAIN) {
+            // Groups of a later version follow.
+            self.put_header(head, &examined)?;
+        }
         let Examined { base, salt, file, file_bytes, contents, .. } = examined;
         let failed = |error| failed(&name_of(base), error);
-        let Contents::Unsealed { index, scanned, used_bytes, .. } = contents else {
+        let Contents::Unsealed { index, scanned, voided, used_bytes, .. } = contents else {
             unreachable!("a sealed segment has no torn end");
         };
+        for voided in voided {
+            voided.write(&*file).map_err(failed)?;
+        }
         if let Some((at, header)) = scanned.shortened {
             file.write_all_at(&header.encode(salt, at), at).map_err(failed)?;
         }
-        if scanned.end != file_bytes || scanned.shortened.is_some() {
-            file.truncate(scanned.end).map_err(failed)?;
-            self.cut_bytes += used_bytes.saturating_sub(scanned.end);
+        // Readers are sent what was recovered, and repeated keys are answered by it: it is synced, even if the crash
+        // came before that.
+        match scanned.end == file_bytes {
+            true => file.sync(),
+            false => file.truncate(scanned.end),
         }
+        .map_err(failed)?;
+        self.cut_bytes += used_bytes.saturating_sub(scanned.end);
         let segment = Segment::in_memory(*index, (base, salt), Some(file), scanned.end);
         Ok(Arc::new(segment))
     }
 
     fn put_header(&self, head: &Head, examined: &Examined) -> Result<(), JournalError> {
         let (identity, base, created) = (head.identity, examined.base, self.time);
-        let is_cleaned = match &examined.contents {
-            Contents::Sealed(trailer) => trailer.is_cleaned(base),
-            Contents::Unsealed { .. } => head.is_copy,
+        let version = match &examined.contents {
+            Contents::Sealed(trailer) if trailer.is_cleaned(base) => VERSION_CLEANED,
+            _ => SegmentHeader::version_in(head),
         };
-        let header = SegmentHeader { identity, base, created, is_cleaned };
+        let header = SegmentHeader { identity, base, created, version };
         let write = || {
             examined.file.write_all_at(&header.encode(), 0)?;
             examined.file.sync()

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::bytes::Salt;
 use super::damage::Lost;
-use super::group::{GroupHeader, MAGIC};
+use super::group::GroupHeader;
 use super::record::{Decoded, claimed_bytes, decode};
+use super::torn::TornRequest;
 use crate::cursor::Sequence;
 
 /// An item that a scan visits.
@@ -17,7 +18,7 @@ pub(super) enum Step {
 }
 
 /// The result of a scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scanned {
     /// The end of the last sound record or empty group.
     pub(super) end: u64,
@@ -30,6 +31,8 @@ pub(super) struct Scanned {
     /// The position of the last group, and a header for its sound records, if the last group has others
     /// after them.
     pub(super) shortened: Option<(u64, GroupHeader)>,
+    /// Requests that are not whole.
+    pub(super) torn: Vec<TornRequest>,
 }
 
 /// The beginning of a segment's file, which contains all its records.
@@ -64,6 +67,7 @@ impl Scan<'_> {
             synced: self.base.before(),
             copied_end: self.start as u64,
             shortened: None,
+            torn: Vec::new(),
         };
         let mut scanning = Scanning { scan: self, visit, done, damaged_at: None, is_sound: true };
         let mut at = self.start;
@@ -80,7 +84,7 @@ impl Scan<'_> {
     fn find_group(&self, mut at: usize, next: Sequence) -> Option<(usize, GroupHeader)> {
         loop {
             let bytes = self.bytes.get(at..)?;
-            at += bytes.windows(MAGIC.len()).position(|window| window == MAGIC)?;
+            at += GroupHeader::find_magic(bytes)?;
             match GroupHeader::decode(self.bytes.get(at..)?, self.salt, at as u64) {
                 Some(header) if header.first >= next => return Some((at, header)),
                 _ => at += 1,
@@ -102,10 +106,12 @@ impl Scanning<'_, '_> {
             return body;
         }
         let (mut at, mut sequence) = (body, header.first);
+        let mut torn = None;
         while sequence < header.next() {
             let record = &self.scan.bytes[at..end];
             match decode(record, self.scan.salt, sequence) {
                 Some((decoded, bytes)) => {
+                    torn.iter_mut().for_each(|torn: &mut TornRequest| torn.is_resumed = true);
                     self.take(sequence, at..at + bytes, decoded);
                     let sound = GroupHeader {
                         body_bytes: (at + bytes - body) as u32,
@@ -118,14 +124,21 @@ impl Scanning<'_, '_> {
                 }
                 None => {
                     self.note_damage(at);
+                    torn.get_or_insert(TornRequest {
+                        at: group_at as u64,
+                        end: end as u64,
+                        header: *header,
+                        is_resumed: false,
+                    });
                     match self.after_damaged(at..end, sequence, header.next()) {
                         Some(next) => at = next,
-                        None => return end,
+                        None => break,
                     }
                 }
             }
             sequence = sequence.next();
         }
+        self.done.torn.extend(torn.filter(|torn| torn.header.is_request));
         end
     }
 

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use super::bytes::{Found, Identity, Input, Preamble, Salt, VERSION_CLEANED};
+use super::bytes::{Found, Identity, Input, Preamble, Salt, VERSION_CLEANED, VERSION_REQUESTS};
 use super::damage::Lost;
 use super::footer::Footer;
+use super::head::Head;
 use super::index::{MemoryIndex, Placed};
 use super::record::Decoded;
 use super::scan::{Scan, Step};
@@ -27,8 +28,7 @@ pub(super) struct SegmentHeader {
     pub(super) identity: Identity,
     pub(super) base: Sequence,
     pub(super) created: Time,
-    /// Whether superseded records have been left out.
-    pub(super) is_cleaned: bool,
+    pub(super) version: u32,
 }
 
 /// The result of reading a header.
@@ -41,11 +41,19 @@ pub(super) enum HeaderFound {
 impl SegmentHeader {
     pub(super) const BYTES: usize = Preamble::BYTES + 32;
 
+    /// The version of the segments that are written in a folder.
+    pub(super) fn version_in(head: &Head) -> u32 {
+        // A copy has steps instead of requests.
+        if head.is_copy { VERSION_CLEANED } else { VERSION_REQUESTS }
+    }
+
+    /// Returns whether sequences may be missing.
+    pub(super) fn is_cleaned(&self) -> bool {
+        self.version == VERSION_CLEANED
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = match self.is_cleaned {
-            true => PREAMBLE.begin_as(VERSION_CLEANED),
-            false => PREAMBLE.begin(),
-        };
+        let mut bytes = PREAMBLE.begin_as(self.version);
         bytes.extend_from_slice(&self.identity.0);
         bytes.extend_from_slice(&self.base.get().to_le_bytes());
         bytes.extend_from_slice(&self.created.unix_millis().to_le_bytes());
@@ -55,12 +63,12 @@ impl SegmentHeader {
     pub(super) fn find(bytes: &[u8]) -> HeaderFound {
         let Some(bytes) = bytes.get(..Self::BYTES) else { return HeaderFound::Unsound };
         let parse = || {
-            let is_cleaned = Input(&bytes[8..]).u32()? == VERSION_CLEANED;
+            let version = Input(&bytes[8..]).u32()?;
             let mut input = Input(&bytes[Preamble::BYTES..]);
             let identity = Identity(input.take(16)?.try_into().ok()?);
             let base = input.sequence()?;
             let created = Time::from_unix_millis(input.u64()?);
-            Some(Self { identity, base, created, is_cleaned })
+            Some(Self { identity, base, created, version })
         };
         match PREAMBLE.find(bytes) {
             Found::Sound => parse().map_or(HeaderFound::Unsound, HeaderFound::Sound),
@@ -258,8 +266,7 @@ impl Segment {
         let mut bytes = vec![0; trailer.footer_at as usize];
         file.read_exact_at(&mut bytes, 0)?;
         let start = SegmentHeader::BYTES;
-        let is_cleaned =
-            matches!(SegmentHeader::find(&bytes), HeaderFound::Sound(header) if header.is_cleaned);
+        let is_cleaned = matches!(SegmentHeader::find(&bytes), HeaderFound::Sound(header) if header.is_cleaned());
         let scan = Scan { bytes: &bytes, salt: self.salt, base: self.base, start, is_cleaned };
         let mut index = MemoryIndex::new(identity, self.base, start as u64);
         let scanned = scan.run(&mut |step| add_step(&mut index, &step));

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::bytes::{Identity, Salt, VERSION};
+use super::bytes::{Identity, Salt, VERSION, VERSION_CLEANED};
 use super::damage::{Damage, Damaged, Lost};
 use super::head::{self, Head, HeadFound};
 use super::index::MemoryIndex;
@@ -11,6 +11,7 @@ use super::room::used_bytes;
 use super::scan::{Scan, Scanned, Step};
 use super::segment::{HeaderFound, SegmentHeader, add_step, base_of, name_of};
 use super::storage::{Access, Storage, StorageFile};
+use super::torn::{TornRequest, Voided};
 use super::trailer::Trailer;
 use crate::cursor::Sequence;
 use crate::journal::JournalError;
@@ -31,9 +32,8 @@ pub(super) struct Examined {
     pub(super) salt: Salt,
     pub(super) file: Arc<dyn StorageFile>,
     pub(super) file_bytes: u64,
-    pub(super) is_header_sound: bool,
-    /// Whether superseded records have been left out.
-    pub(super) is_cleaned: bool,
+    /// The version in the header, if that is sound.
+    pub(super) version: Option<u32>,
     pub(super) contents: Contents,
 }
 
@@ -43,6 +43,8 @@ pub(super) enum Contents {
         index: Box<MemoryIndex>,
         scanned: Scanned,
         damage: Vec<Damage>,
+        /// Replacements of requests that a crash has left in part.
+        voided: Vec<Voided>,
         /// The end of what was written, sound or not.
         used_bytes: u64,
         /// Whether the file has only zeros, because its creation was interrupted.
@@ -98,11 +100,11 @@ fn identity_by_segments(
 }
 
 impl Examined {
-    /// Reads a segment's trailer, or all its records if it has none.
+    /// Reads a segment's trailer, or all its records if it has none. `followers` is the number of later segments.
     pub(super) fn new(
         storage: &dyn Storage,
         head: &Head,
-        base: Sequence,
+        (base, followers): (Sequence, usize),
         access: Access,
     ) -> Result<Self, JournalError> {
         let name = name_of(base);
@@ -125,8 +127,8 @@ impl Examined {
             HeaderFound::Newer(version) => return Err(newer(&name, version)),
             HeaderFound::Unsound => None,
         };
-        let (is_header_sound, is_cleaned) =
-            (header.is_some(), header.is_some_and(|h| h.is_cleaned));
+        let version = header.map(|header| header.version);
+        let is_cleaned = version == Some(VERSION_CLEANED);
         let salt = Salt::new(&head.identity, base);
         let contents = match read_trailer(&*file, file_bytes, salt).map_err(failed)? {
             Some(trailer) => Contents::Sealed(trailer),
@@ -140,10 +142,15 @@ impl Examined {
                         Scan { bytes: &bytes, salt, base, start, is_cleaned }.run(&mut |_| ());
                     bytes.truncate((scanned.copied_end as usize).max(start));
                 }
-                Contents::scan(Scan { bytes: &bytes, salt, base, start, is_cleaned }, head)
+                let scan = Scan { bytes: &bytes, salt, base, start, is_cleaned };
+                // A segment is synced before another one begins.
+                match followers {
+                    0 => Contents::scan_newest(scan, head),
+                    _ => Contents::scan(scan, head),
+                }
             }
         };
-        Ok(Self { base, salt, file, file_bytes, is_header_sound, is_cleaned, contents })
+        Ok(Self { base, salt, file, file_bytes, version, contents })
     }
 
     /// Returns the newest sequence, or the place before the segment.
@@ -154,11 +161,20 @@ impl Examined {
         }
     }
 
+    pub(super) fn is_header_sound(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// Returns whether superseded records have been left out.
+    pub(super) fn is_cleaned(&self) -> bool {
+        self.version == Some(VERSION_CLEANED)
+    }
+
     /// Returns whether neither the header nor any group is sound.
     pub(super) fn is_unrecognizable(&self) -> bool {
         match &self.contents {
             Contents::Sealed(_) => false,
-            Contents::Unsealed { index, .. } => !self.is_header_sound && index.last() < self.base,
+            Contents::Unsealed { index, .. } => !self.is_header_sound() && index.last() < self.base,
         }
     }
 
@@ -168,7 +184,7 @@ impl Examined {
         let mut damage = Vec::new();
         // An interrupted creation of the newest segment is not damage.
         let is_creation = followers == 0 && self.is_unrecognizable();
-        if !self.is_header_sound && !is_creation {
+        if !self.is_header_sound() && !is_creation {
             damage.push(found(0, Damaged::Header));
         }
         // Each segment is sealed before the second one after it begins.
@@ -189,7 +205,7 @@ impl Examined {
             }
             _ => None,
         };
-        Edge { last: self.last(), torn_at, is_cleaned: self.is_cleaned }
+        Edge { last: self.last(), torn_at, is_cleaned: self.is_cleaned() }
     }
 }
 
@@ -252,7 +268,29 @@ impl Contents {
         let damage = damage.collect();
         let is_blank = bytes.len() < start || bytes.iter().all(|&byte| byte == 0);
         let used_bytes = used_bytes(bytes).max(scanned.end);
-        Self::Unsealed { index: Box::new(index), scanned, damage, used_bytes, is_blank }
+        let (index, voided) = (Box::new(index), Vec::new());
+        Self::Unsealed { index, scanned, damage, voided, used_bytes, is_blank }
+    }
+
+    /// Scans the newest segment. Requests that a crash has left in part do not count.
+    fn scan_newest(scan: Scan<'_>, head: &Head) -> Self {
+        let mut contents = Self::scan(scan, head);
+        // Voiding one shows no others: they were found already.
+        if let Self::Unsealed { scanned, used_bytes: used, .. } = &contents {
+            let is_unsynced = |torn: &&TornRequest| torn.header.first > scanned.synced;
+            let torn = scanned.torn.iter().filter(is_unsynced);
+            let void: Vec<Voided> = torn.map(|torn| torn.void(scan.salt)).collect();
+            if void.is_empty() {
+                return contents;
+            }
+            let (mut bytes, used) = (scan.bytes.to_vec(), *used);
+            void.iter().for_each(|voided| voided.apply(&mut bytes));
+            contents = Self::scan(Scan { bytes: &bytes, ..scan }, head);
+            if let Self::Unsealed { voided, used_bytes, .. } = &mut contents {
+                (*voided, *used_bytes) = (void, used);
+            }
+        }
+        contents
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use parking_lot::Mutex;
 
+use super::answer::Giver;
 use super::appender::Appender;
 use super::catalog::Catalog;
 use super::cleaner::Cleaner;
@@ -50,12 +51,10 @@ impl Broken {
     }
 }
 
-/// A request with submissions in the open portion.
+/// A request in the open portion.
 struct Pushed {
-    request: Request,
+    giver: Giver<Vec<Outcome>>,
     outcomes: Vec<Outcome>,
-    /// The first of the outcomes that depend on the open portion.
-    from: usize,
 }
 
 impl Writer {
@@ -87,38 +86,26 @@ impl Writer {
         self.readers.close();
     }
 
+    /// Commits requests, each of them in one portion, so that a crash leaves all of it or nothing.
     fn write(&mut self, requests: Vec<Request>) {
         let mut portion = Vec::new();
-        for mut request in requests {
-            let submissions = std::mem::take(&mut request.submissions);
-            let count = submissions.len();
-            let outcomes = Vec::with_capacity(count);
-            portion.push(Pushed { request, outcomes, from: 0 });
-            for submission in submissions {
-                if self.appender.is_portion_full() && !self.commit(&mut portion, count) {
-                    break;
-                }
-                if let Err(why) = self.make_room() {
-                    self.fail(&mut portion, count, Outcome::NotCommitted(why));
-                    break;
-                }
-                let Some(pushed) = portion.last_mut() else { break };
-                let outcome = self.appender.push(submission, pushed.request.now);
-                // Only this submission is too large; the others are committed.
-                let too_large = Outcome::NotCommitted(NotCommitted::TooLarge);
-                pushed.outcomes.push(outcome.unwrap_or(too_large));
+        for Request { submissions, now, giver } in requests {
+            if self.appender.is_portion_full() {
+                self.commit(&mut portion);
             }
+            let outcomes = match self.make_room() {
+                Ok(()) => self.appender.push(submissions, now),
+                Err(why) => vec![Outcome::NotCommitted(why); submissions.len()],
+            };
+            portion.push(Pushed { giver, outcomes });
         }
-        self.commit(&mut portion, 0);
+        self.commit(&mut portion);
     }
 
-    /// Commits the open portion and answers its requests. The last request has `count` submissions; if
-    /// more of them are to be pushed, it remains in the next portion. Returns `false` if the commit
-    /// failed.
-    fn commit(&mut self, portion: &mut Vec<Pushed>, count: usize) -> bool {
+    /// Commits the open portion and answers its requests.
+    fn commit(&mut self, portion: &mut Vec<Pushed>) {
         if self.broken.why().is_some() {
-            self.fail(portion, count, Outcome::NotCommitted(NotCommitted::Stopped));
-            return false;
+            return self.fail(portion, Outcome::NotCommitted(NotCommitted::Stopped));
         }
         let started = Now::read().instant;
         match self.appender.commit() {
@@ -137,31 +124,16 @@ impl Writer {
                     Failure::Broken(_) => Outcome::Unknown,
                 };
                 self.note(failure);
-                self.fail(portion, count, outcome);
-                return false;
+                return self.fail(portion, outcome);
             }
         }
-        let unfinished = portion.pop_if(|last| last.outcomes.len() < count);
-        for pushed in portion.drain(..) {
-            pushed.request.giver.give(pushed.outcomes);
-        }
-        if let Some(mut last) = unfinished {
-            last.from = last.outcomes.len();
-            portion.push(last);
-        }
-        true
+        answer(portion);
     }
 
-    /// Answers the requests of a portion that was not committed. The last request has `count`
-    /// submissions; the rest of them were not written, and are not committed out of order.
-    fn fail(&mut self, portion: &mut Vec<Pushed>, count: usize, outcome: Outcome) {
-        let after = match outcome {
-            Outcome::Unknown => Outcome::NotCommitted(NotCommitted::Stopped),
-            refused => refused,
-        };
-        let rest = portion.last().map_or(0, |last| count.saturating_sub(last.outcomes.len()));
+    /// Answers the requests of a portion that was not committed.
+    fn fail(&self, portion: &mut Vec<Pushed>, outcome: Outcome) {
         let tail = self.catalog.tail();
-        for pending in portion.iter_mut().flat_map(|pushed| &mut pushed.outcomes[pushed.from..]) {
+        for pending in portion.iter_mut().flat_map(|pushed| &mut pushed.outcomes) {
             // A submission that is too large, or repeats one of another portion, already has its outcome.
             if let Outcome::Committed(sequence) | Outcome::Duplicate(sequence) = *pending
                 && sequence > tail
@@ -169,12 +141,7 @@ impl Writer {
                 *pending = outcome;
             }
         }
-        if let Some(last) = portion.last_mut() {
-            last.outcomes.extend(std::iter::repeat_n(after, rest));
-        }
-        for pushed in portion.drain(..) {
-            pushed.request.giver.give(pushed.outcomes);
-        }
+        answer(portion);
     }
 
     pub(super) fn note(&self, failure: Failure) {
@@ -281,5 +248,12 @@ impl Writer {
                 Err(failed("the journal's folder", error))
             }
         }
+    }
+}
+
+/// Answers the requests of a portion.
+fn answer(portion: &mut Vec<Pushed>) {
+    for Pushed { giver, outcomes } in portion.drain(..) {
+        giver.give(outcomes);
     }
 }
