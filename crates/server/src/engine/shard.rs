@@ -117,6 +117,9 @@ const BYTES_OF_A_READ: usize = 2 * 1024;
 /// Writes that slots which are behind may do before events that have come meanwhile are looked for: some tens of
 /// microseconds, or one write of the largest size.
 pub(super) const READ_SLICE: usize = 16;
+/// Writes of slots that are behind after which a turn ends: some hundred microseconds, for which others may wait on a
+/// machine whose cores are all busy.
+pub(super) const READS_OF_A_TURN: usize = 64;
 /// Room for a preamble with a place.
 const PREAMBLE_BYTES: usize = 128;
 /// The maximum number of bytes after a request that are discarded. More is an attack, not a
@@ -338,12 +341,15 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     }
 
     fn work_off(&mut self, mut writes: usize) -> bool {
-        while writes > 0 && !(self.sweeps.is_empty() && self.ready.is_empty()) {
+        let mut reads = writes.min(READS_OF_A_TURN);
+        while writes > 0 && !(self.sweeps.is_empty() && (self.ready.is_empty() || reads == 0)) {
             // Sweeps and readers take turns, so that neither waits for all of the other. Readers are behind
             // anyway: an event that comes while they read waits for a few of their writes.
             let slice = (writes / 2).max(1);
             writes -= self.sweep(slice).min(writes);
-            writes -= self.read(slice.min(READ_SLICE)).min(writes);
+            let read = self.read(slice.min(READ_SLICE).min(reads));
+            reads = reads.saturating_sub(read);
+            writes = writes.saturating_sub(read);
             if writes > 0 && !self.ready.is_empty() {
                 self.take_hints();
             }

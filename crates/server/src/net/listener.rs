@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use tokio::io::Interest;
 use tokio::net::TcpListener;
 use tokio::select;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, spawn, yield_now};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
@@ -65,6 +65,10 @@ impl Accept for TcpListener {
     }
 }
 
+/// Connections that are accepted before others have their turn. When thousands of clients come back at once, a
+/// request on an open connection waits for the first requests of these, some hundred microseconds, and not of all.
+const ACCEPTED_IN_A_TURN: usize = 8;
+
 /// Accepts and serves connections until the server closes, then waits for the open ones.
 ///
 /// # Cancel safety
@@ -79,6 +83,7 @@ pub(crate) async fn listen(
     /// immediate retry would fail again and take processor time from them.
     const PAUSE: Duration = Duration::from_millis(100);
     let mut connections = JoinSet::new();
+    let mut accepted_in_turn = 0;
     let mut shortage = Shortage::default();
     let mut phases = router.context.phases();
     loop {
@@ -90,6 +95,13 @@ pub(crate) async fn listen(
                     debug!(%peer, "connection accepted");
                     let permit = open.enter();
                     connections.spawn(serve(socket, (peer, door), Arc::clone(&router), permit));
+                    accepted_in_turn += 1;
+                    if accepted_in_turn == ACCEPTED_IN_A_TURN {
+                        accepted_in_turn = 0;
+                        // A task of its own, since connections that end wake this one too early. It fails only when
+                        // the runtime ends.
+                        drop(spawn(yield_now()).await);
+                    }
                 }
                 // The connection failed; the listener still works.
                 Err(error) if is_about_connection(&error) => {}
@@ -173,6 +185,7 @@ fn is_about_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use parking_lot::Mutex;
     use tidings_hub::Hub;
@@ -207,21 +220,67 @@ mod tests {
         }
     }
 
-    /// How long the listener paused after each of these errors.
-    async fn pauses(errors: &[io::ErrorKind]) -> Vec<Duration> {
-        let (done, phases) = watch::channel(Phase::Serving);
+    fn router(phases: watch::Receiver<Phase>) -> Arc<Router> {
         let hub = Hub::default();
         let config = ServerConfig::default();
         let engine = Engine::start(&hub, &config).unwrap();
         let control = Control::new(&config);
         let context = Context::new(config, control, hub, Arc::new(engine), phases);
-        let router = Arc::new(Router::new(context, None));
+        Arc::new(Router::new(context, None))
+    }
+
+    /// How long the listener paused after each of these errors.
+    async fn pauses(errors: &[io::ErrorKind]) -> Vec<Duration> {
+        let (done, phases) = watch::channel(Phase::Serving);
+        let router = router(phases);
         let tried = Arc::default();
         let errors = Mutex::new(errors.iter().copied().collect());
         let failing = Failing { errors, tried: Arc::clone(&tried), done };
         listen((failing, Door::Clear), router, Connections::new(1)).await;
         let tried = tried.lock();
         tried.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    /// Has always another connection, until there were enough.
+    struct Crowd {
+        accepted: Arc<AtomicUsize>,
+        done: watch::Sender<Phase>,
+    }
+
+    impl Crowd {
+        const SIZE: usize = 100;
+    }
+
+    impl Accept for Crowd {
+        async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+            if self.accepted.fetch_add(1, Ordering::Relaxed) == Self::SIZE {
+                self.done.send_replace(Phase::Closing);
+                return std::future::pending().await;
+            }
+            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+            let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+            drop(client);
+            let (socket, peer) = listener.accept()?;
+            socket.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(socket), peer))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_connects_leaves_others_their_turns() {
+        let (done, phases) = watch::channel(Phase::Serving);
+        let router = router(phases);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let crowd = Crowd { accepted: Arc::clone(&accepted), done };
+        let listening = spawn(listen((crowd, Door::Clear), router, Connections::new(1)));
+        let mut seen = 0;
+        while !listening.is_finished() {
+            let now = accepted.load(Ordering::Relaxed);
+            assert!(now - seen <= ACCEPTED_IN_A_TURN + 1, "{} connections", now - seen);
+            seen = now;
+            yield_now().await;
+        }
+        assert!(accepted.load(Ordering::Relaxed) > Crowd::SIZE);
     }
 
     #[tokio::test(start_paused = true)]

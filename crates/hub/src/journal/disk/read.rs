@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread;
 
 use tidings_proto::EventId;
 
@@ -57,6 +58,7 @@ fn read_entries(
         page: JournalPage::new(Vec::new(), after.max(catalog.oldest())),
         max,
         bytes: 0,
+        of_turn: 0,
         is_full: false,
     };
     for segment in catalog.after(reading.page.through) {
@@ -76,8 +78,14 @@ struct Reading {
     page: JournalPage,
     max: PageMax,
     bytes: usize,
+    /// Bytes read since others had their turn.
+    of_turn: usize,
     is_full: bool,
 }
+
+/// Bytes of records after which a thread that reads lets others have their turn: some hundred microseconds. On a
+/// machine whose cores are all busy, publishers would wait for the end of its page.
+const TURN_BYTES: usize = 64 * 1024;
 
 impl Reading {
     fn read_segment(
@@ -138,6 +146,11 @@ impl Reading {
                         return false;
                     }
                     self.bytes += bytes;
+                    self.of_turn += bytes;
+                    if self.of_turn > TURN_BYTES {
+                        self.of_turn = 0;
+                        thread::yield_now();
+                    }
                     self.page.entries.push(known.entry);
                 }
                 Some(Decoded::Copied(..) | Decoded::Unknown) => {}

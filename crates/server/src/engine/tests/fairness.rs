@@ -14,7 +14,7 @@ use tidings_hub::engine::Tap;
 use tidings_hub::{Client, Draft, Event, Hub, Start, Topic, TopicFilter, View};
 
 use super::super::gathered::Framing;
-use super::super::shard::{READ_SLICE, Shard};
+use super::super::shard::{READ_SLICE, READS_OF_A_TURN, Shard};
 use super::super::slot::{Adopted, Subscription};
 use super::super::socket::Socket;
 use super::super::stream_spec::StreamSpec;
@@ -138,6 +138,24 @@ fn an_event_that_comes_while_readers_catch_up_waits_for_a_few_of_their_writes() 
         let waited = fixture.waited(after);
         assert!(waited <= 2 * READ_SLICE, "{waited} writes, after {after}");
     }
+}
+
+/// Other threads wait for the end of a turn if there are more of them than cores.
+#[test]
+fn a_turn_of_readers_that_catch_up_ends_after_a_few_of_their_writes() {
+    let mut fixture = Fixture::new(&[]);
+    publish(&fixture.log.hub, "crowd");
+    let view = Topic::new("crowd").unwrap().into();
+    fixture.join_view("crowd", &view, &Start::Oldest, SUBSCRIBERS);
+    let (mut before, mut has_more) = (0, true);
+    while has_more {
+        has_more = fixture.shard.turn(TURN_WRITES);
+        let writes = fixture.log.writes.borrow().len();
+        // A head and an event.
+        assert!(writes - before <= 2 * READS_OF_A_TURN, "{} writes", writes - before);
+        before = writes;
+    }
+    assert_eq!(before, 2 * SUBSCRIBERS);
 }
 
 #[test]
