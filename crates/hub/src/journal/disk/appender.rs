@@ -119,17 +119,22 @@ impl Appender {
         self.portion.is_empty()
     }
 
-    /// Returns whether the portion must be committed before the next push.
-    pub(super) fn is_portion_full(&self) -> bool {
+    /// Returns whether the portion must be committed before a request of a size.
+    pub(super) fn is_portion_full(&self, bytes: u64) -> bool {
         self.portion.bytes() >= self.limits.portion_bytes
-            || self.portion.end() >= self.limits.segment_bytes
+            || self.is_beyond(self.portion.end(), bytes)
     }
 
-    /// Returns whether the next segment must begin before the next push.
-    pub(super) fn is_segment_full(&self) -> bool {
+    /// Returns whether so many bytes do not fit into the segment after a position.
+    fn is_beyond(&self, end: u64, bytes: u64) -> bool {
+        end.saturating_add(bytes.max(1)) > self.limits.segment_bytes
+    }
+
+    /// Returns whether the next segment must begin before a request of a size.
+    pub(super) fn is_segment_full(&self, bytes: u64) -> bool {
         let weight = self.segment.with_memory(MemoryIndex::weight).unwrap_or_default();
         self.tail >= self.segment.base
-            && (self.end >= self.limits.segment_bytes || weight >= INDEX_WEIGHT_MAX)
+            && (self.is_beyond(self.end, bytes) || weight >= INDEX_WEIGHT_MAX)
     }
 
     /// Writes and syncs the portion, and returns its entries.
@@ -226,19 +231,31 @@ impl Appender {
     }
 }
 
+/// Estimates the size of a request of several submissions; 0 for others, which may exceed a segment by themselves.
+pub(super) fn request_bytes(submissions: &[Submission]) -> u64 {
+    /// The header of a record, and numbers.
+    const RECORD_BYTES: usize = 32;
+    match submissions {
+        [] | [_] => 0,
+        several => several.iter().map(|one| (text_bytes(one) + RECORD_BYTES) as u64).sum(),
+    }
+}
+
 /// Returns the maximum size of a submission's record.
 fn record_bytes_max(submission: &Submission) -> usize {
-    /// Hops of a relayed event.
-    const VIA_BYTES_MAX: usize = 4 * 1024;
-    /// An ID, a type, a key and numbers.
-    const OTHER_BYTES_MAX: usize = 1024;
+    /// An ID, a type, a key, hops, a mark and numbers.
+    const OTHER_BYTES_MAX: usize = 5 * 1024;
+    let has_less = matches!(submission, Submission::Event(draft) if draft.via.is_none());
+    text_bytes(submission) + if has_less { OTHER_BYTES_MAX / 5 } else { OTHER_BYTES_MAX }
+}
+
+/// Returns the size of a submission's topics and data.
+fn text_bytes(submission: &Submission) -> usize {
     match submission {
         Submission::Event(draft) => {
-            let topics = draft.topics.as_slice().iter();
-            let via = if draft.via.is_some() { VIA_BYTES_MAX } else { 0 };
-            let topics = topics.map(|topic| topic.as_str().len() + 2).sum::<usize>();
-            via + topics + draft.event.data().len() + OTHER_BYTES_MAX
+            let topics = draft.topics.as_slice().iter().map(|topic| topic.as_str().len() + 2);
+            topics.sum::<usize>() + draft.event.data().len()
         }
-        Submission::Close(_) | Submission::Stream(..) => VIA_BYTES_MAX,
+        Submission::Close(topic) | Submission::Stream(topic, _) => topic.as_str().len() + 2,
     }
 }

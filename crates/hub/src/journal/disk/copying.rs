@@ -42,11 +42,11 @@ impl Writer {
     /// [`NotCommitted::Stopped`] if the journal has failed or is closed: some of them may be there.
     pub(super) fn copy(&mut self, steps: Vec<Copied>) -> Result<(), NotCommitted> {
         for step in steps {
-            if self.appender.is_portion_full() {
+            if self.appender.is_portion_full(0) {
                 self.commit_copied()?;
             }
             let is_far = self.appender.is_far(step.end.through);
-            if self.appender.is_segment_full() || is_far {
+            if self.appender.is_segment_full(0) || is_far {
                 self.commit_copied()?;
                 self.begin_segment(step.after)?;
             }
@@ -77,7 +77,7 @@ impl Writer {
 
     fn begin_segment(&mut self, after: Sequence) -> Result<(), NotCommitted> {
         self.appender.begin_after(after);
-        while let Err(why) = self.next_segment() {
+        while let Err(why) = self.next_segment(0) {
             if why == NotCommitted::Stopped {
                 return Err(why);
             }

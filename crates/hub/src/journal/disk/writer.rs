@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use parking_lot::Mutex;
 
 use super::answer::Giver;
-use super::appender::Appender;
+use super::appender::{Appender, request_bytes};
 use super::catalog::Catalog;
 use super::cleaner::Cleaner;
 use super::feed::{Fed, Written};
@@ -90,10 +90,11 @@ impl Writer {
     fn write(&mut self, requests: Vec<Request>) {
         let mut portion = Vec::new();
         for Request { submissions, now, giver } in requests {
-            if self.appender.is_portion_full() {
+            let bytes = request_bytes(&submissions);
+            if self.appender.is_portion_full(bytes) {
                 self.commit(&mut portion);
             }
-            let outcomes = match self.make_room() {
+            let outcomes = match self.make_room(bytes) {
                 Ok(()) => self.appender.push(submissions, now),
                 Err(why) => vec![Outcome::NotCommitted(why); submissions.len()],
             };
@@ -151,27 +152,27 @@ impl Writer {
         }
     }
 
-    /// Begins the next segment if the current one is full.
+    /// Begins the next segment if the current one is full, or a request of a size is too large for its rest.
     ///
     /// # Errors
     ///
     /// [`NotCommitted`] if no record can be pushed.
-    fn make_room(&mut self) -> Result<(), NotCommitted> {
+    fn make_room(&mut self, bytes: u64) -> Result<(), NotCommitted> {
         if self.broken.why().is_some() {
             return Err(NotCommitted::Stopped);
         }
-        if !self.appender.is_portion_empty() || !self.appender.is_segment_full() {
+        if !self.appender.is_portion_empty() || !self.appender.is_segment_full(bytes) {
             return Ok(());
         }
-        self.next_segment()
+        self.next_segment(bytes)
     }
 
-    /// Begins the next segment.
+    /// Begins the next segment, for a request of a size.
     ///
     /// # Errors
     ///
     /// [`NotCommitted`] if the current one remains.
-    pub(super) fn next_segment(&mut self) -> Result<(), NotCommitted> {
+    pub(super) fn next_segment(&mut self, bytes: u64) -> Result<(), NotCommitted> {
         // Segments are sealed one at a time, to bound the indexes held in memory.
         if let Some(sealing) = self.sealing.take() {
             let sealed = sealing.recv();
@@ -185,7 +186,8 @@ impl Writer {
                 return Err(self.no_room());
             }
         }
-        let bytes_max = self.bytes_max;
+        // One larger than a segment takes the room of others.
+        let bytes_max = self.bytes_max.saturating_sub(bytes.saturating_sub(self.segment_bytes));
         match self.catalog.remove_due(|_, bytes| bytes > bytes_max) {
             Ok(noted) => self.unsynced = noted.or(self.unsynced.take()),
             Err(failure) => self.note(failure),
