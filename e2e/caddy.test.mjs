@@ -5,6 +5,7 @@ import net from 'node:net';
 import test from 'node:test';
 
 import { NAME, testsBehind } from './lib/behind.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { startProxy } from './lib/proxy.mjs';
@@ -59,7 +60,7 @@ test('where Caddy speaks HTTP/2 to the hub, a reader that takes nothing is close
   const neighbor = startCurl(t, ['-H', `Host: ${NAME}`, `${proxy.origin}/topics/news`]);
   await neighbor.head();
   const stalled = net.connect(proxy.port, '127.0.0.1');
-  t.after(() => stalled.destroy());
+  atEnd(t, () => stalled.destroy());
   stalled.pause();
   stalled.write(`GET /topics/fat HTTP/1.1\r\nHost: ${NAME}\r\n\r\n`);
   await until('both streams', async () => (await hub.metric('tidings_streams')) === 2);

@@ -6,6 +6,7 @@ import test from 'node:test';
 import { EventSource } from 'eventsource';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { curl, startCurl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
@@ -28,7 +29,7 @@ test('T47: a browser sends the ID … back as UTF-8, and the stream resumes', as
   const hub = await startHub(t, { args: ['--retry', '100ms'] });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   const listener = await listen(page, '/topics/news');
   await listener.opened();
   assert.equal(await hub.publish('news', 'before', { query: { id: '…' } }), '…');
@@ -89,7 +90,7 @@ test('T50: fetch-event-source dispatches no empty message for lines between even
   const hub = await startHub(t, { args: [...BRISK, '--allow-origin', elsewhere.origin] });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${elsewhere.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   await until('the package', () => page.evaluate(() => window.listen !== undefined));
   // Several topics: to an EventSource, such a stream sends its place with each heartbeat.
   const url = `${relay.origin}/events?topic=news&match=weather/**`;
@@ -122,7 +123,7 @@ test('T48: fetch-event-source resumes from another origin, after a preflight for
   const hub = await startHub(t, { args: ['--allow-origin', elsewhere.origin] });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${elsewhere.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   await until('the package', () => page.evaluate(() => window.listen !== undefined));
   await page.evaluate((url) => void window.listen(url), `${relay.origin}/topics/news`);
   await until('it to open', () => page.evaluate(() => window.opened === 1));
@@ -173,7 +174,7 @@ test('the package eventsource opens at once, ignores heartbeats, and resumes', a
   const relay = await startRelay(t, hub.port);
   const url = `${relay.origin}/topics/news`;
   const source = new EventSource(url);
-  t.after(() => source.close());
+  atEnd(t, () => source.close());
   const seen = [];
   let opened = 0;
   source.onopen = () => (opened += 1);

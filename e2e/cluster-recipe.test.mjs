@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
+import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { TIDINGS, runTidings, startTidings } from './lib/hub.mjs';
 import { NATS } from './lib/nats.mjs';
@@ -29,8 +29,7 @@ const compose = await codeBlock('cluster', 'As containers', 1);
 const nginx = await codeBlock('nginx', 'Complete configuration');
 
 async function folder(t) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-recipe-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   return folder;
 }
 
@@ -45,7 +44,7 @@ function start(t, { program, service, files, ports }) {
   const args = service.command.map((arg) => files[arg] ?? arg);
   const env = Object.fromEntries(Object.entries(service.environment).map(([name, value]) => [name, local(value, ports)]));
   const process = new Program(program, args, { env });
-  t.after(() => process.stop());
+  atEnd(t, () => process.stop());
   return process;
 }
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { curl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
@@ -22,7 +23,7 @@ async function startElsewhere(t, allow) {
   const hub = await startHub(t, { args: ['--retry', '100ms', ...allowed] });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${elsewhere.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   // Cookies ignore ports, so this one is sent to the hub as well.
   await page.evaluate(() => (document.cookie = 'user=alpha'));
   const requests = (method) => relay.heads.filter((head) => head.startsWith(`${method} `));

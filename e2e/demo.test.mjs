@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { curl, startCurl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { startRelay } from './lib/relay.mjs';
@@ -19,7 +20,7 @@ async function startDemo(t) {
   const hub = await startHub(t, { command: 'demo', args: ['--retry', '100ms'] });
   const relay = await startRelay(t, hub.port);
   const { page, problems } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   await fourStreams(page);
   return { hub, relay, page, problems };
 }
@@ -184,7 +185,7 @@ test("the dashboard's numbers are the hub's own", async (t) => {
 test('a page without EventSource says so, and opens no stream', async (t) => {
   const hub = await startHub(t, { command: 'demo' });
   const context = await browser.newContext();
-  t.after(() => context.close());
+  atEnd(t, () => context.close());
   await context.addInitScript(() => delete window.EventSource);
   const page = await context.newPage();
   const asked = [];

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { curl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
@@ -17,7 +18,7 @@ async function startChain(t, command, at = '/healthz') {
   const hub = await startHub(t, { command, args: ['--retry', '100ms'] });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, relay.origin + at);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   const requests = (target) => relay.heads.filter((head) => head.startsWith(`GET ${target} `));
   return { hub, relay, page, requests };
 }

@@ -1,8 +1,7 @@
 //! The recipes for React and Vue, built as they are written and run in a browser.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
@@ -10,6 +9,7 @@ import { build } from 'esbuild';
 import { compileScript, parse } from 'vue/compiler-sfc';
 
 import { startBrowser } from './lib/browser.mjs';
+import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { codeBlock } from './lib/recipe.mjs';
 import { startRelay } from './lib/relay.mjs';
@@ -36,7 +36,7 @@ for (const [framework, files] of Object.entries(APPLICATIONS)) {
     const hub = await startHub(t, { args: ['--retry', '100ms'] });
     const relay = await startRelay(t, hub.port);
     const context = await browser.newContext();
-    t.after(() => context.close());
+    atEnd(t, () => context.close());
     const page = await context.newPage();
     const problems = [];
     page.on('pageerror', (error) => problems.push(String(error)));
@@ -66,8 +66,7 @@ for (const [framework, files] of Object.entries(APPLICATIONS)) {
 
 /** Builds an application into one script. */
 async function bundle(t, files) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-application-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   for (const [name, text] of Object.entries(files)) await writeFile(path.join(folder, name), text);
   const built = await build({
     entryPoints: [path.join(folder, Object.keys(files)[0])],

@@ -6,6 +6,7 @@ import test from 'node:test';
 import { EventSource } from 'eventsource';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
 import { node22 } from './lib/node22.mjs';
@@ -39,7 +40,7 @@ for (const id of ['größe', '😀', 'urn:№:1']) {
 test("npm's eventsource never comes back after an ID beyond Latin-1", async (t) => {
   const { hub, relay, url } = await startChain(t);
   const source = new EventSource(url);
-  t.after(() => source.close());
+  atEnd(t, () => source.close());
   const errors = [];
   source.onerror = ({ message = '' }) => errors.push(message);
   await until('it to open', () => source.readyState === EventSource.OPEN);
@@ -54,7 +55,7 @@ test("npm's eventsource never comes back after an ID beyond Latin-1", async (t) 
 test("npm's eventsource is sent everything again after an ID of Latin-1", async (t) => {
   const { hub, relay, url } = await startChain(t);
   const source = new EventSource(url);
-  t.after(() => source.close());
+  atEnd(t, () => source.close());
   const seen = [];
   for (const type of ['message', 'gap']) source.addEventListener(type, ({ data }) => seen.push(type === 'gap' ? 'gap' : data));
   await until('it to open', () => source.readyState === EventSource.OPEN);
@@ -73,7 +74,7 @@ test("undici's EventSource closes without a word after an ID beyond Latin-1", as
     source.onmessage = ({ data }) => console.log('data', data);
   `;
   const program = new Program(node22(), ['--experimental-eventsource', '--no-warnings', '-e', script]);
-  t.after(() => program.stop());
+  atEnd(t, () => program.stop());
   await program.printed(/open/);
   await hub.publish('hello', '1', { query: { id: '😀' } });
   await program.printed(/data 1/);

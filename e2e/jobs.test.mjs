@@ -1,13 +1,13 @@
 //! The recipes for jobs: each command runs as it is written, and readers that come late get all of it.
 
 import assert from 'node:assert/strict';
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { makeFolder } from './lib/cleanup.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { run } from './lib/program.mjs';
@@ -38,8 +38,7 @@ async function wholeStream(reader) {
 
 test('a build log reaches a reader that comes late, line by line', async (t) => {
   const hub = await startHub(t);
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-job-'));
-  t.after(() => rm(folder, { recursive: true }));
+  const folder = await makeFolder(t);
   await writeFile(path.join(folder, 'build'), 'echo compiling\necho "warning: größe" >&2\nexit 2\n');
   const command = adapted(await codeBlock('jobs', 'A build log'), { make: 'sh ./build' });
   await shell(command, { HUB: hub.origin }, folder);
@@ -74,8 +73,7 @@ for (const [format, file] of [
 ]) {
   test(`an answer in the format of ${format} is piped and read unchanged`, async (t) => {
     const hub = await startHub(t);
-    const folder = await mkdtemp(path.join(tmpdir(), 'tidings-job-'));
-    t.after(() => rm(folder, { recursive: true }));
+    const folder = await makeFolder(t);
     const answer = path.join(folder, 'answer');
     await copyFile(fileURLToPath(new URL(`fixtures/${file}`, import.meta.url)), answer);
     const heading = 'An answer in the format of OpenAI';

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -63,7 +64,7 @@ test('the widgets come first on a phone, and stand beside the panels where there
   const hub = await startHub(t, { command: 'demo' });
   const places = async (options) => {
     const { page } = await openPage(browser, hub.url('/'), { context: options });
-    t.after(() => page.context().close());
+    atEnd(t, () => page.context().close());
     return [await page.locator('#widgets').boundingBox(), await page.locator('.users').boundingBox()];
   };
   const [above, below] = await places(SCREENS.phone);
@@ -82,7 +83,7 @@ for (const [name, command, fill] of [
       test(`the page of ${name} fits a ${screen} screen in ${colorScheme}`, async (t) => {
         const hub = await startHub(t, { command });
         const { page, problems } = await openPage(browser, hub.url('/'), { context: { ...options, colorScheme } });
-        t.after(() => page.context().close());
+        atEnd(t, () => page.context().close());
         await fill(hub, page);
         await mkdir(PICTURES, { recursive: true });
         await page.screenshot({ path: `${PICTURES}/${name}-${screen}-${colorScheme}.png`, fullPage: true, animations: 'disabled' });

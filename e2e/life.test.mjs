@@ -6,6 +6,7 @@ import net from 'node:net';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { curl, startCurl } from './lib/curl.mjs';
 import { runTidings, startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
@@ -21,7 +22,7 @@ const END_WITHIN_MS = 10_000;
 test('C7, T44: a stream opens before its first event and is kept alive by comments', async (t) => {
   const hub = await startHub(t, { args: ['--heartbeat', '200ms'] });
   const { page } = await openPage(browser, hub.url('/'));
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   const listener = await listen(page, '/topics/quiet');
   await listener.opened();
 
@@ -44,9 +45,9 @@ test('T44: a publisher whose body stalls delays neither heartbeats nor other eve
   const reader = startCurl(t, [hub.url('/topics/news')]);
   await reader.head();
   const publisher = net.connect(hub.port, '127.0.0.1');
-  t.after(() => publisher.destroy());
+  atEnd(t, () => publisher.destroy());
   const streamed = net.connect(hub.port, '127.0.0.1');
-  t.after(() => streamed.destroy());
+  atEnd(t, () => streamed.destroy());
   publisher.write(`POST /topics/news HTTP/1.1\r\nHost: ${hub.host}\r\nContent-Length: 8\r\n\r\nhalf`);
   streamed.write(
     `POST /events?topic=news HTTP/1.1\r\nHost: ${hub.host}\r\nContent-Type: text/event-stream\r\n` +
@@ -74,7 +75,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     const args = ['--retry', '100ms', '--allow-origin', elsewhere.origin];
     const first = await startHub(t, { args });
     const { page } = await openPage(browser, `${elsewhere.origin}/`);
-    t.after(() => page.context().close());
+    atEnd(t, () => page.context().close());
     const listener = await listen(page, `${first.origin}/topics/news`);
     await listener.opened();
     await first.publish('news', 'before');
@@ -83,7 +84,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     for (let n = 0; n < 20; n += 1) readers.push(startCurl(t, [first.url('/topics/news')]));
     for (const reader of readers) await reader.head();
     const idle = net.connect(first.port, '127.0.0.1');
-    t.after(() => idle.destroy());
+    atEnd(t, () => idle.destroy());
     await once(idle, 'connect');
 
     assert.deepEqual(await first.stop({ signal, within: END_WITHIN_MS }), { code: 0, signal: null });
@@ -114,10 +115,10 @@ test('T45: neither a stalled reader nor a stalled body keeps the program from en
   // More than kernels buffer for a reader that does not read.
   for (let n = 0; n < 24; n += 1) await hub.publish('large', 'x'.repeat(1_000_000));
   const publisher = net.connect(hub.port, '127.0.0.1');
-  t.after(() => publisher.destroy());
+  atEnd(t, () => publisher.destroy());
   publisher.write(`POST /topics/large HTTP/1.1\r\nHost: ${hub.host}\r\nContent-Length: 8\r\n\r\nhalf`);
   const streamed = net.connect(hub.port, '127.0.0.1');
-  t.after(() => streamed.destroy());
+  atEnd(t, () => streamed.destroy());
   streamed.write(
     `POST /events HTTP/1.1\r\nHost: ${hub.host}\r\nContent-Type: application/x-ndjson\r\n` +
       'Transfer-Encoding: chunked\r\n\r\n1f\r\n{"topic":"other","data":"one"}\n\r\n',

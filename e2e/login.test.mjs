@@ -2,14 +2,14 @@
 //! a loss, and signing out ends everything.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { runTidings, startHub } from './lib/hub.mjs';
 import { Program } from './lib/program.mjs';
 import { adapted, codeBlock } from './lib/recipe.mjs';
@@ -36,8 +36,7 @@ async function freePort() {
 
 /** The hub and the application of the recipe, whose tokens last a moment. */
 async function startBoth(t, { file, command, seconds: [from, to] }, heading) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-login-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   const key = await runTidings(['key', 'new', 'app', '--publish', 'users/**', '--manage', '**']);
   const [HUB_KEY, line] = key.stdout.trim().split('\n');
   const port = await freePort();
@@ -52,7 +51,7 @@ async function startBoth(t, { file, command, seconds: [from, to] }, heading) {
   await writeFile(path.join(folder, file), adapted(await codeBlock('login', heading), { [from]: to }));
   const env = { HUB: hub.origin, PORT: String(port), EVENTS_SECRET, HUB_KEY, PYTHONUNBUFFERED: '1' };
   const app = new Program(command[0], command.slice(1), { cwd: folder, env });
-  t.after(() => app.stop());
+  atEnd(t, () => app.stop());
   const origin = `http://127.0.0.1:${port}`;
   await until('the application', () => fetch(origin).then(({ ok }) => ok, () => false));
   return { hub, app, origin, headers: { authorization: `Bearer ${HUB_KEY}` } };
@@ -62,7 +61,7 @@ for (const [name, application] of Object.entries(APPLICATIONS)) {
   test(`users sign in, are told their news while tokens come and go, and sign out (${name})`, async (t) => {
     const { hub, origin, headers } = await startBoth(t, application, `In ${name}`);
     const { page } = await openPage(browser, `${origin}/`);
-    t.after(() => page.context().close());
+    atEnd(t, () => page.context().close());
     const state = (text) => until(`the state ${text}`, async () => (await page.textContent('#state')) === text);
     await state('signed out');
     const tokens = [];

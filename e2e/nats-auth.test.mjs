@@ -2,19 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
+import { makeFolder } from './lib/cleanup.mjs';
 import { data, startNode } from './lib/cluster.mjs';
 import { startTidings } from './lib/hub.mjs';
 import { startNats } from './lib/nats.mjs';
 import { run } from './lib/program.mjs';
 
 async function folder(t) {
-  const dir = await mkdtemp(path.join(tmpdir(), 'tidings-nats-auth-'));
-  t.after(() => rm(dir, { recursive: true, force: true }));
+  const dir = await makeFolder(t);
   return dir;
 }
 

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
+import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { data, Readers, startBalancer, startHubs, startNode } from './lib/cluster.mjs';
 import { curl, startCurl } from './lib/curl.mjs';
 import { startTidings } from './lib/hub.mjs';
@@ -161,8 +161,7 @@ test('a hub without others is a list of one', async (t) => {
 });
 
 test('a kick counts at every hub within a second, and at one that was halted meanwhile', async (t) => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-kick-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   const key = 'a secret of this test, long enough for HS256';
   const file = path.join(folder, 'tidings.toml');
   await writeFile(file, `[auth]\nkeys = [{ algorithm = "HS256", secret = "${key}" }]\n`);
@@ -211,7 +210,7 @@ test('hubs are restarted one by one, and their readers are told no gap', async (
   const hubs = await startNamed(t, nats);
   const balancer = await startBalancer(t, hubs);
   const readers = new Readers(balancer.url('/topics/news'), 60);
-  t.after(() => readers.stop());
+  atEnd(t, () => readers.stop());
   let published = 0;
   const publish = async (count) => {
     for (let n = 0; n < count; n += 1) {

@@ -1,11 +1,10 @@
 //! Hubs of one stream of NATS that have a copy of it in a folder: real servers, about 40 s.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 
+import { makeFolder } from './lib/cleanup.mjs';
 import { data, publishSomehow, startHubs, startNode, text } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { runTidings, startHub } from './lib/hub.mjs';
@@ -15,8 +14,7 @@ import { until } from './lib/wait.mjs';
 
 /** A folder that does not exist yet, below one that is removed when the test `t` is over. */
 async function folder(t) {
-  const parent = await mkdtemp(path.join(tmpdir(), 'tidings-copy-'));
-  t.after(() => rm(parent, { recursive: true, force: true }));
+  const parent = await makeFolder(t);
   return path.join(parent, 'data');
 }
 

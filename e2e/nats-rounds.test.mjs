@@ -3,11 +3,9 @@
 //! a process is halted), `TIDINGS_NATS_READERS` and `TIDINGS_NATS_SEED` change them.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import test from 'node:test';
 
+import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { Readers, publishSomehow, replicated, startBalancer, startNode } from './lib/cluster.mjs';
 import { startNatsCluster } from './lib/nats.mjs';
 import { stays, until } from './lib/wait.mjs';
@@ -71,13 +69,12 @@ test('whichever of three servers of NATS and three hubs dies, every event is the
   t.diagnostic(`TIDINGS_NATS_SEED=${SEED}`);
   const servers = await startNatsCluster(t);
   const urls = servers.map((server) => server.url).join(',');
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-rounds-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   const hubs = await Promise.all([0, 1, 2].map((at) => startHub(t, urls, { at, folder })));
   assert.match(hubs[0].output, /durability: replicated/);
   const balancer = await startBalancer(t, hubs);
   const readers = new Readers(balancer.url('/topics/rounds'), READERS);
-  t.after(() => readers.stop());
+  atEnd(t, () => readers.stop());
   const published = new Map();
   for (let round = 0; round < ROUNDS; round += 1) {
     const at = random(3);

@@ -2,11 +2,9 @@
 //! gaps, and the order of several topics and of patterns.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import test from 'node:test';
 
+import { makeFolder } from './lib/cleanup.mjs';
 import { startHubs } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { startNats } from './lib/nats.mjs';
@@ -95,8 +93,7 @@ test('all that can be read of a stream is the same at every hub, also at one tha
   for (let n = 180; n < 190; n += 1) await publishOne(hubs[n % 3], n);
   await hubs[0].publish('end', 'the last one');
   hubs.push(...(await startHubs(t, [nats], { hubs: 1, args })));
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-same-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   hubs.push(...(await startHubs(t, [nats], { hubs: 1, args: [...args, '--data', folder] })));
   for (const hub of hubs) {
     await until('the last event', async () => (await hub.read('end')).events.length === 1);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { atEnd } from './lib/cleanup.mjs';
 import { Readers, data, keyOf, publishSomehow, startBalancer, startHubs, text } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { startNats, startNatsCluster } from './lib/nats.mjs';
@@ -13,7 +14,7 @@ test('NATS that is restarted under load loses and doubles nothing that was ackno
   const hubs = await startHubs(t, [nats]);
   const balancer = await startBalancer(t, hubs);
   const readers = new Readers(balancer.url('/topics/load'), 20);
-  t.after(() => readers.stop());
+  atEnd(t, () => readers.stop());
   const published = new Map();
   let isOver = false;
   const publishers = Array.from({ length: 20 }, async (_, publisher) => {
@@ -145,7 +146,7 @@ for (const [leader, which] of [['a', 'leads'], ['b', 'follows']]) {
       return (await servers[1].ask('STREAM.INFO.TIDINGS')).cluster?.leader === leader;
     }, { every: 500 });
     const readers = hubs.map((hub) => new Readers(hub.url('/topics/news'), 1));
-    t.after(() => readers.forEach((reader) => reader.stop()));
+    atEnd(t, () => readers.forEach((reader) => reader.stop()));
     const published = Array.from({ length: 14 }, (_, n) => `${n} ${LARGE}`);
     for (const [at, event] of published.entries()) await publishSomehow([hubs[at % 3], hubs[(at + 1) % 3]], 'news', event);
     assert.match(servers[0].output, /critical write error/i);

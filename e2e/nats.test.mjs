@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
+import { makeFolder } from './lib/cleanup.mjs';
 import { data, publishSomehow, startHubs, startNode, text } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { runTidings, startTidings } from './lib/hub.mjs';
@@ -163,8 +163,7 @@ function token(sub, rights) {
 
 test('a subject that is revoked at one hub has no stream and no token at any other, nor after a restart', async (t) => {
   const nats = await startNats(t);
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-nats-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   const file = path.join(folder, 'tidings.toml');
   await writeFile(file, `[auth]\nkeys = [{ algorithm = "HS256", secret = "${SECRET}" }]\n`);
   const hubs = await startHubs(t, [nats], { args: ['--config', file] });

@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { makeFolder } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { run } from './lib/program.mjs';
 
@@ -36,8 +36,7 @@ function token() {
 }
 
 async function explored(t, hub, headers) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-openapi-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   await writeFile(path.join(folder, 'schemathesis.toml'), CONFIGURATION);
   const options = ['--checks', CHECKS.join(','), '--phases', 'coverage,fuzzing', '--max-examples', '10', '--no-color'];
   const sent = ['Accept: application/json', ...headers].flatMap((line) => ['--header', line]);
@@ -54,8 +53,7 @@ test('schemathesis finds no failure and no answer that is not declared, without 
 
 for (const [who, headers] of [['a token that may do everything', [`Authorization: Bearer ${token()}`]], ['no token', []]]) {
   test(`schemathesis finds the same where tokens are asked for, with ${who}`, async (t) => {
-    const folder = await mkdtemp(path.join(tmpdir(), 'tidings-openapi-'));
-    t.after(() => rm(folder, { recursive: true, force: true }));
+    const folder = await makeFolder(t);
     const file = path.join(folder, 'tidings.toml');
     await writeFile(file, AUTH);
     await explored(t, await startHub(t, { args: ['--config', file] }), headers);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
 import { startRelay } from './lib/relay.mjs';
@@ -20,7 +21,7 @@ async function startForeign(t, { command, allow } = {}) {
   const hub = await startHub(t, { command, args: allowed });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${foreign.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   return { hub, relay, page };
 }
 
@@ -117,7 +118,7 @@ test('a foreign page can read neither live events nor held ones', async (t) => {
 test('a foreign page cannot end streams', async (t) => {
   const { hub, relay, page } = await startForeign(t);
   const { page: own } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => own.context().close());
+  atEnd(t, () => own.context().close());
   const listener = await listen(own, '/topics/news');
   await listener.opened();
   const url = `${relay.origin}/subscribers?topic=news`;
@@ -131,7 +132,7 @@ test('a foreign page cannot end streams', async (t) => {
 test("a foreign page cannot send by the demo's GETs, not even as an image or a link", async (t) => {
   const { hub, relay, page } = await startForeign(t, { command: 'demo' });
   const { page: own } = await openPage(browser, `${relay.origin}/healthz`);
-  t.after(() => own.context().close());
+  atEnd(t, () => own.context().close());
   const listener = await listen(own, '/connect/alpha');
   await listener.received('alpha is connected');
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { Program, run } from './lib/program.mjs';
 import { header, startRelay } from './lib/relay.mjs';
@@ -15,7 +16,7 @@ async function startPage(t, args = []) {
   const hub = await startHub(t, { args: ['--retry', '100ms', ...args] });
   const relay = await startRelay(t, hub.port);
   const { page, problems } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   return { hub, relay, page, problems };
 }
 
@@ -160,7 +161,7 @@ test('a proxy that says 502 while the hub is away ends nothing', async (t) => {
   const hub = await startHub(t);
   const asked = [];
   const { page } = await openPage(browser, hub.url('/'));
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   await page.route('**/topics/hello', (route) => {
     asked.push(route.request().url());
     return asked.length === 1 ? route.fulfill({ status: 502, body: '' }) : route.continue();
@@ -183,7 +184,7 @@ for (const [topic, data] of [
     const [listenLine, publishLine] = [await page.textContent('#curl-listen'), await page.textContent('#curl-publish')];
     // Through a shell, as intended; with `exec`, so that the signal reaches curl.
     const reader = new Program('sh', ['-c', `exec ${listenLine} -sS`]);
-    t.after(() => reader.stop());
+    atEnd(t, () => reader.stop());
     await reader.printed(/^retry: /m);
     const { code, stdout } = await run('sh', ['-c', `${publishLine} -sS --fail`]);
     assert.equal(code, 0);

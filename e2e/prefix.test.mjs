@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { startNginx } from './lib/nginx.mjs';
 import { Program } from './lib/program.mjs';
@@ -19,7 +20,7 @@ async function startPage(t, command) {
     server: `location /news/ { proxy_pass ${hub.origin}/; proxy_set_header Host $http_host; }`,
   });
   const { page, problems } = await openPage(browser, `${nginx.origin}/news/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   return { hub, page, problems };
 }
 
@@ -31,7 +32,7 @@ test('the page of serve listens and publishes beneath a path', async (t) => {
   await until('the event', async () => (await page.locator('#events td.data').allTextContents()).includes('hi'));
 
   const reader = new Program('sh', ['-c', `exec ${await page.textContent('#curl-listen')} -sS`]);
-  t.after(() => reader.stop());
+  atEnd(t, () => reader.stop());
   await reader.printed(/^retry: /m);
   assert.deepEqual(problems, []);
 });

@@ -12,6 +12,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { Program } from './lib/program.mjs';
 import { makeFolder } from './lib/tools.mjs';
@@ -75,7 +76,7 @@ function normalized(text) {
 async function run(t, command, count, cwd) {
   // A stream's curl takes the shell's place, so that it is the one that is stopped.
   const program = new Program('sh', ['-c', isStream(command) ? `exec ${command}` : command], { cwd });
-  t.after(() => program.signal('SIGKILL'));
+  atEnd(t, () => program.signal('SIGKILL'));
   if (!isStream(command)) {
     await soon(`the end of ${command}`, program.ended);
     return program.stdout;
@@ -108,7 +109,7 @@ test('every example is what the program prints', async (t) => {
     if (command.endsWith(' &')) {
       // A reader in the background: the page goes on once it is connected.
       const reader = new Program('sh', ['-c', `exec ${adapted(command.slice(0, -2))}`], { cwd });
-      t.after(() => reader.stop());
+      atEnd(t, () => reader.stop());
       await until('the stream to open', async () => (await hub.metric('tidings_streams')) === 1);
       continue;
     }
@@ -127,7 +128,7 @@ test('a browser that comes while the hub drains is answered as the page says', a
   const [{ command, output }] = blocks(PAGE).filter(({ language }) => language === 'console draining').flatMap(examples);
   for (let n = 0; n < STREAMS_TO_DRAIN; n += 1) {
     const socket = net.connect(hub.port, '127.0.0.1');
-    t.after(() => socket.destroy());
+    atEnd(t, () => socket.destroy());
     socket.on('error', () => {});
     socket.write(`GET /topics/hello HTTP/1.1\r\nHost: ${hub.host}\r\n\r\n`);
   }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
 import { header, startRelay } from './lib/relay.mjs';
@@ -18,7 +19,7 @@ async function startChain(t, args = []) {
   const hub = await startHub(t, { args: ['--retry', '100ms', ...args] });
   const relay = await startRelay(t, hub.port);
   const { page } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   return { hub, relay, page };
 }
 

@@ -1,11 +1,11 @@
 //! The recipes for programming languages: each publishes and listens as it is written.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
+import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { curl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { Program, run } from './lib/program.mjs';
@@ -49,7 +49,7 @@ for (const [language, { files: [publisher, listener], build, run: command, id = 
     }
     const [program, ...args] = command(file);
     const started = new Program(program, args, { cwd: folder, env });
-    t.after(() => started.stop());
+    atEnd(t, () => started.stop());
     return started;
   };
 
@@ -93,8 +93,7 @@ for (const [language, { files: [publisher, listener], build, run: command, id = 
 
 /** A temporary folder with one file, where packages of npm are found. */
 async function folderWith(t, name, text) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-snippet-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   await symlink(NODE_MODULES, path.join(folder, 'node_modules'));
   await writeFile(path.join(folder, name), text);
   return folder;

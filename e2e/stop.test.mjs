@@ -5,6 +5,7 @@ import http from 'node:http';
 import { Readable } from 'node:stream';
 import test from 'node:test';
 
+import { atEnd } from './lib/cleanup.mjs';
 import { startHub, startTidings } from './lib/hub.mjs';
 import { startListen } from './lib/tools.mjs';
 import { until } from './lib/wait.mjs';
@@ -30,7 +31,7 @@ async function startProducer(t, hub, agent, topic) {
     method: 'POST',
     headers: { 'Content-Type': 'text/event-stream' },
   });
-  t.after(() => request.destroy());
+  atEnd(t, () => request.destroy());
   // It may be reset after its answer.
   request.on('error', () => {});
   const answered = new Promise((resolve) => {

@@ -8,6 +8,7 @@ import test from 'node:test';
 import { EventSource } from 'eventsource';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { curl, startCurl } from './lib/curl.mjs';
 import { runTidings, startHub } from './lib/hub.mjs';
 import { runPython } from './lib/python.mjs';
@@ -49,7 +50,7 @@ function assertWhole(seen) {
 /** A page whose EventSource is connected, and which keeps pairs of a type and its data. */
 async function listeningPage(t, hub, relay) {
   const { page } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   await page.evaluate((url) => {
     window.seen = [];
     window.source = new EventSource(url);
@@ -99,7 +100,7 @@ test("a page's EventSource that comes back after a silent end goes on with the n
 test("npm's package eventsource sees the end once, is answered 204 and stays away", async (t) => {
   const { hub, relay, asked } = await start(t);
   const source = new EventSource(`${relay.origin}${PATH}`);
-  t.after(() => source.close());
+  atEnd(t, () => source.close());
   const seen = [];
   for (const type of ['message', 'end']) source.addEventListener(type, ({ data }) => seen.push([type, data]));
   await until('the stream', async () => (await hub.metric('tidings_streams')) === 1);
@@ -112,7 +113,7 @@ test("npm's package eventsource sees the end once, is answered 204 and stays awa
 /** A page on htmx, whose extension appends each message to the element that connects. */
 async function htmxPage(t, origin, attributes, url = PATH) {
   const context = await browser.newContext();
-  t.after(() => context.close());
+  atEnd(t, () => context.close());
   const page = await context.newPage();
   const file = (name) => readFile(path.join(NODE_MODULES, 'htmx.org/dist', name), 'utf8');
   const body = `<!doctype html><title>htmx</title><script>${await file('htmx.js')}</script>

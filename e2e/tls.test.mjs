@@ -5,6 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd } from './lib/cleanup.mjs';
 import { curl } from './lib/curl.mjs';
 import { startHub } from './lib/hub.mjs';
 import { run } from './lib/program.mjs';
@@ -32,7 +33,7 @@ test('ten EventSources of one page are all open over HTTP/2, and each is sent it
   const { page, problems } = await openPage(browser, `${hub.origin}/`, {
     context: { ignoreHTTPSErrors: true },
   });
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   await page.evaluate(() => {
     window.data = [];
     window.sources = Array.from({ length: 10 }, (_, number) => {

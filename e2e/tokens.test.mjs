@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
+import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { startHub } from './lib/hub.mjs';
 import { listen } from './lib/listen.mjs';
 import { header, startRelay } from './lib/relay.mjs';
@@ -31,8 +31,7 @@ const bearer = (token) => ({ authorization: `Bearer ${token}` });
 
 /** A hub with tokens, with `more` lines of configuration, behind a relay. */
 async function startGuarded(t, { command, args = [], more = '' } = {}) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-tokens-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await makeFolder(t);
   const file = path.join(folder, 'tidings.toml');
   const auth = `query = true\ncookie = "tidings"\nkeys = [{ algorithm = "HS256", secret = "${SECRET}" }]`;
   await writeFile(file, `[auth]\n${auth}\n${more}`);
@@ -53,7 +52,7 @@ async function cutDuring(relay, publish) {
 test("a page's EventSource with its token in the address reads, is cut, and resumes", async (t) => {
   const { relay, tell } = await startGuarded(t);
   const { page } = await openPage(browser, `${relay.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   const mine = token('alice', { subscribe: ['users/7/**', 'users/7'] });
   const listener = await listen(page, `/topics/users/7?token=${mine}`);
   await listener.opened();
@@ -89,7 +88,7 @@ test('event-source-polyfill with Authorization, from an allowed origin, reads, i
   const elsewhere = await startStatic(t, { pages: { '/': POLYFILL }, folders });
   const { relay, tell } = await startGuarded(t, { args: ['--allow-origin', elsewhere.origin] });
   const { page } = await openPage(browser, `${elsewhere.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   const mine = token('alice', { subscribe: ['users/7'] });
   const read = (topic) => page.evaluate(([url, mine]) => window.listen(url, mine), [relay.origin + topic, mine]);
   await read('/topics/users/7');
@@ -112,7 +111,7 @@ test('a page of another origin can neither read nor publish by the cookie of a u
   const { hub, relay, tell } = await startGuarded(t);
   await tell('users/7', 'for alice alone');
   const { page } = await openPage(browser, `${elsewhere.origin}/`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   // Cookies ignore ports, so the browser sends this one to the hub as well.
   await page.evaluate((mine) => (document.cookie = `tidings=${mine}`), token('alice', ALL));
   const url = `${relay.origin}/topics/users/7`;
@@ -139,7 +138,7 @@ test('a page of another origin can neither read nor publish by the cookie of a u
 test('the demo works with tokens: by a cookie its panels connect, send and disconnect', async (t) => {
   const { relay } = await startGuarded(t, { command: 'demo' });
   const { page } = await openPage(browser, `${relay.origin}/healthz`);
-  t.after(() => page.context().close());
+  atEnd(t, () => page.context().close());
   await page.evaluate((mine) => (document.cookie = `tidings=${mine}; path=/`), token('alice', ALL));
   await page.goto(`${relay.origin}/`);
   const streams = (open) =>

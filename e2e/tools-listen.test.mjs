@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
+import { atEnd } from './lib/cleanup.mjs';
 import { runTidings, startHub, startTidings } from './lib/hub.mjs';
 import { startNginx } from './lib/nginx.mjs';
 import { Program, run } from './lib/program.mjs';
@@ -291,7 +292,7 @@ test('a state file that is a mount of its own is written in place', async (t) =>
   const program = mayMount
     ? new Program('unshare', args)
     : startTidings(t, ['listen', hub.url('/topics/news'), '--last-event-id', 'earliest', '--state', state]);
-  t.after(() => program.stop());
+  atEnd(t, () => program.stop());
   await until('the event', () => program.stdout === 'one\n');
   const file = mayMount ? real : state;
   await until('its ID in the file', async () => (await readFile(file, 'utf8')).includes('own-1'));
@@ -319,7 +320,7 @@ test('a closed pipe ends it with status 0, also on a quiet topic', async (t) => 
   const hub = await startHub(t);
   const script = '"$0" listen "$1" | head -n 1; echo "status ${PIPESTATUS[0]}"';
   const pipeline = new Program('bash', ['-c', script, TIDINGS, hub.url('/topics/news', { last_event_id: 'earliest' })]);
-  t.after(() => pipeline.stop());
+  atEnd(t, () => pipeline.stop());
   // One event and no more: the program notices although it has nothing to write.
   await hub.publish('news', 'one');
   await pipeline.ended;

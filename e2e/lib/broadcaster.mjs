@@ -4,6 +4,8 @@
 import { once } from 'node:events';
 import http from 'node:http';
 
+import { atEnd } from './cleanup.mjs';
+
 /**
  * Starts it on a free port of loopback; it is closed when the test `t` is over.
  *
@@ -45,7 +47,7 @@ export async function startBroadcaster(t, { chunked = true, deliver = ({ data })
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  t.after(() => {
+  atEnd(t, () => {
     server.close();
     server.closeAllConnections();
   });

@@ -5,6 +5,8 @@ import path from 'node:path';
 
 import { chromium } from 'playwright-core';
 
+import { atEnd } from './cleanup.mjs';
+
 /**
  * Starts Chromium with a fresh profile, and `args` of its own; it is closed when the test `t` is over.
  *
@@ -19,7 +21,7 @@ export async function startBrowser(t, { args = [] } = {}) {
     // Only the pages under test use the network.
     args: ['--disable-gpu', '--disable-quic', '--disable-background-networking', '--disable-component-update', ...args],
   });
-  t.after(() => browser.close());
+  atEnd(t, () => browser.close());
   return browser;
 }
 

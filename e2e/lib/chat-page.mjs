@@ -5,6 +5,7 @@ import path from 'node:path';
 
 import { build } from 'esbuild';
 
+import { atEnd } from './cleanup.mjs';
 import { codeBlock } from './recipe.mjs';
 import { NODE_MODULES } from './static.mjs';
 import { until } from './wait.mjs';
@@ -14,7 +15,7 @@ const PAGE = await bundle(await codeBlock('chat', 'The page'));
 /** The browser's window, in which any server has the page. */
 export async function openChats(t, browser) {
   const context = await browser.newContext();
-  t.after(() => context.close());
+  atEnd(t, () => context.close());
   await context.route('**/chat?**', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
   return context;
 }

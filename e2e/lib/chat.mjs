@@ -1,11 +1,11 @@
 //! The servers of the recipe for a chat on the AI SDK, as it has them. Their model says what a test gives it.
 
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
+import { atEnd, makeFolder } from './cleanup.mjs';
 import { node22 } from './node22.mjs';
 import { Program } from './program.mjs';
 import { PYTHON } from './python.mjs';
@@ -43,13 +43,12 @@ const SERVERS = {
 export async function startChatServer(t, language, hub) {
   const { file, program, changes } = SERVERS[language];
   const text = adapted(await codeBlock('chat', `The server in ${language}`), changes);
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-chat-'));
-  t.after(() => rm(folder, { recursive: true }));
+  const folder = await makeFolder(t);
   await symlink(NODE_MODULES, path.join(folder, 'node_modules'));
   await writeFile(path.join(folder, file), text);
   const input = new Readable({ read() {} });
   const running = new Program(program, [path.join(folder, file)], { env: { HUB: hub.origin }, input });
-  t.after(() => running.stop());
+  atEnd(t, () => running.stop());
   const [, port] = await running.printed(/port (\d+)\n/);
   const say = (token) => input.push(`${token}\n`);
   const printed = (pattern) => running.printed(pattern);

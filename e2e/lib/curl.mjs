@@ -1,5 +1,6 @@
 //! curl as a client: for single answers, and as a reader of an event stream.
 
+import { atEnd } from './cleanup.mjs';
 import { Program, run } from './program.mjs';
 import { soon } from './wait.mjs';
 
@@ -31,7 +32,7 @@ export async function curl(args, { input, within } = {}) {
  */
 export function startCurl(t, args) {
   const reader = new CurlReader(args);
-  t.after(() => reader.stop());
+  atEnd(t, () => reader.stop());
   return reader;
 }
 

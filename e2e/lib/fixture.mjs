@@ -3,13 +3,15 @@
 import { once } from 'node:events';
 import http from 'node:http';
 
+import { atEnd } from './cleanup.mjs';
+
 /**
  * Starts it on a free port of loopback; it is closed when `t` is over. A GET of `/stream` is
  * answered by a stream that stays open, any other request by an empty page.
  */
 export async function startFixture(t, { headers = {} } = {}) {
   const fixture = new Fixture(headers);
-  t.after(() => fixture.close());
+  atEnd(t, () => fixture.close());
   await fixture.listen();
   return fixture;
 }

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { atEnd } from './cleanup.mjs';
 import { Program, run } from './program.mjs';
 
 /** The program built by `cargo xtask e2e`, or by a plain `cargo build`. */
@@ -27,7 +28,7 @@ export async function startHub(t, { command = 'serve', args = [], listen = '127.
   const isKept = args.includes('--data') || args.includes('--nats');
   const kept = command === 'serve' && !isKept ? ['--memory'] : [];
   const process = new Program(program, [command, '--listen', listen, ...kept, ...args], { env });
-  t.after(() => process.stop());
+  atEnd(t, () => process.stop());
   const [, scheme, host, port] = await process.printed(LISTENING);
   return new Hub(process, scheme, host, Number(port));
 }
@@ -35,7 +36,7 @@ export async function startHub(t, { command = 'serve', args = [], listen = '127.
 /** Starts `tidings` with just `args`, for other commands; the `Program` is stopped when `t` is over. */
 export function startTidings(t, args, { env, input } = {}) {
   const process = new Program(TIDINGS, args, { env, input });
-  t.after(() => process.stop());
+  atEnd(t, () => process.stop());
   return process;
 }
 

@@ -1,11 +1,10 @@
 //! NATS servers with JetStream, from the package pinned in `e2e/requirements.txt`.
 
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { atEnd, makeFolder } from './cleanup.mjs';
 import { TO_CLIENT, TO_SERVER, startPartition } from './partition.mjs';
 import { Program } from './program.mjs';
 import { freePort } from './proxy.mjs';
@@ -22,8 +21,8 @@ export const NATS = fileURLToPath(new URL('../.venv/bin/nats-server', import.met
  *   a file that would be larger than `fileBytesMax` cannot be written, as on a full disk
  */
 export async function startNats(t, { config, fileBytesMax } = {}) {
-  const server = new Nats(await folder(t), { port: await freePort(), config, fileBytesMax });
-  t.after(() => server.stop());
+  const server = new Nats(await makeFolder(t), { port: await freePort(), config, fileBytesMax });
+  atEnd(t, () => server.stop());
   await server.start();
   return server;
 }
@@ -41,9 +40,9 @@ export async function startNatsCluster(t, { fileBytesMax } = {}) {
     const others = routes.map((port) => `nats://127.0.0.1:${port}`).join(',');
     const cluster = ['--cluster_name', 'e2e', '--cluster', `nats://127.0.0.1:${routes[at]}`, '--routes', others];
     const limit = at === 0 ? fileBytesMax : undefined;
-    servers.push(new Nats(await folder(t), { port: await freePort(), name, cluster, fileBytesMax: limit }));
+    servers.push(new Nats(await makeFolder(t), { port: await freePort(), name, cluster, fileBytesMax: limit }));
   }
-  t.after(() => Promise.all(servers.map((server) => server.stop())));
+  atEnd(t, () => Promise.all(servers.map((server) => server.stop())));
   await Promise.all(servers.map((server) => server.start()));
   return servers;
 }
@@ -67,21 +66,15 @@ export async function startNatsApart(t) {
     const cluster = ['--cluster_name', 'e2e', '--cluster', direct[at], '--routes', routes[at], '--no_advertise'];
     // Servers tell each other of third ones, by this address.
     cluster.push('--cluster_advertise', `127.0.0.1:${networks[at].port}`);
-    servers.push(new Nats(await folder(t), { port: await freePort(), name, cluster }));
+    servers.push(new Nats(await makeFolder(t), { port: await freePort(), name, cluster }));
   }
-  t.after(() => Promise.all(servers.map((server) => server.stop())));
+  atEnd(t, () => Promise.all(servers.map((server) => server.stop())));
   await Promise.all(servers.map((server) => server.start()));
   const cut = () => networks.forEach((network) => {
     network.hold(TO_SERVER, TO_CLIENT);
     network.cut();
   });
   return { servers, cut, heal: () => networks.forEach((network) => network.heal()) };
-}
-
-async function folder(t) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-nats-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 /** A server that can be ended and started again, on the same port and in the same folder. */

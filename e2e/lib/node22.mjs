@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
+import { atEnd } from './cleanup.mjs';
 import { Program } from './program.mjs';
 import { NODE_MODULES } from './static.mjs';
 
@@ -27,6 +28,6 @@ export function node22() {
  */
 export function startModule(t, text, args) {
   const program = new Program(node22(), ['--input-type=module', '-e', text, ...args], { cwd: path.dirname(NODE_MODULES) });
-  t.after(() => program.stop());
+  atEnd(t, () => program.stop());
   return program;
 }

@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
+import { atEnd } from './cleanup.mjs';
 import { later } from './wait.mjs';
 
 /** The directions. */
@@ -19,7 +20,7 @@ export const TO_CLIENT = 'to the client';
  */
 export async function startPartition(t, port) {
   const partition = new Partition(port);
-  t.after(() => partition.close());
+  atEnd(t, () => partition.close());
   await partition.listen();
   return partition;
 }

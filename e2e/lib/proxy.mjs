@@ -1,11 +1,11 @@
 //! Proxies, each in a temporary folder; the system's configuration is neither used nor touched.
 
 import { accessSync, constants } from 'node:fs';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 
+import { atEnd, makeFolder } from './cleanup.mjs';
 import { Program } from './program.mjs';
 import { until } from './wait.mjs';
 
@@ -26,17 +26,16 @@ const ATTEMPTS_MAX = 3;
  * }} proxy
  */
 export async function startProxy(t, { program, args, files }) {
-  const folder = await mkdtemp(path.join(tmpdir(), `tidings-${program}-`));
+  const folder = await makeFolder(t);
   // As root, some proxies change to another user, which must be able to read the folder.
   await chmod(folder, 0o755);
-  t.after(() => rm(folder, { recursive: true, force: true }));
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort();
     for (const [name, text] of Object.entries(files(port, folder))) {
       await writeFile(path.join(folder, name), text);
     }
     const proxy = new Program(located(program), args(folder), { cwd: folder, env: { HOME: folder } });
-    t.after(() => proxy.stop());
+    atEnd(t, () => proxy.stop());
     let ended = false;
     proxy.ended.finally(() => (ended = true)).catch(() => {});
     await until(`${program} to accept connections`, async () => ended || (await accepts(port)));

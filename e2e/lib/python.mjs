@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 
+import { atEnd } from './cleanup.mjs';
 import { Program, run } from './program.mjs';
 
 /** The Python that has the packages. */
@@ -22,6 +23,6 @@ export function runPython(script, args = [], { within } = {}) {
  */
 export function startPython(t, script, args = []) {
   const program = new Program(PYTHON, ['-c', script, ...args], { env: ENVIRONMENT });
-  t.after(() => program.stop());
+  atEnd(t, () => program.stop());
   return program;
 }

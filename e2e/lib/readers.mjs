@@ -3,6 +3,7 @@
 import { EventSource } from 'eventsource';
 
 import { openPage } from './browser.mjs';
+import { atEnd } from './cleanup.mjs';
 import { startCurl } from './curl.mjs';
 import { listen } from './listen.mjs';
 import { startModule } from './node22.mjs';
@@ -16,14 +17,14 @@ import { until } from './wait.mjs';
 export const READERS = {
   'an EventSource in Chromium': async (t, { url, origin, browser }) => {
     const { page } = await openPage(browser, origin);
-    t.after(() => page.context().close());
+    atEnd(t, () => page.context().close());
     const listener = await listen(page, url);
     return { data: () => listener.data(), away: () => listener.closed() };
   },
 
   "npm's eventsource": async (t, { url }) => {
     const source = new EventSource(url);
-    t.after(() => source.close());
+    atEnd(t, () => source.close());
     const data = [];
     source.onmessage = (event) => data.push(event.data);
     return { data: () => data, away: () => until('it to be closed', () => source.readyState === EventSource.CLOSED) };

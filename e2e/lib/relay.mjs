@@ -4,6 +4,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
+import { atEnd } from './cleanup.mjs';
+
 /** Longer heads are not recorded: no server under test accepts one. */
 const HEAD_BYTES_MAX = 64 * 1024;
 
@@ -14,7 +16,7 @@ const HEAD_BYTES_MAX = 64 * 1024;
  */
 export async function startRelay(t, port) {
   const relay = new Relay(port);
-  t.after(() => relay.close());
+  atEnd(t, () => relay.close());
   await relay.accept();
   return relay;
 }

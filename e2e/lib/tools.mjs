@@ -1,19 +1,11 @@
 //! The terminal tools under test: `tidings listen --json`, line by line, and `tidings relay`.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { Readable } from 'node:stream';
 
 import { startTidings } from './hub.mjs';
 import { until } from './wait.mjs';
 
-/** Creates a folder for the test's files; it is removed when `t` is over. */
-export async function makeFolder(t) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidings-tools-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
+export { makeFolder } from './cleanup.mjs';
 
 /** Starts `tidings listen --json` with `args`; it is stopped when the test `t` is over. */
 export function startListen(t, args, options) {

@@ -5,10 +5,12 @@ import { once } from 'node:events';
 import http from 'node:http';
 import zlib from 'node:zlib';
 
+import { atEnd } from './cleanup.mjs';
+
 /** Starts it on a free port of loopback; it is closed when the test `t` is over. */
 export async function startUpstream(t) {
   const upstream = new Upstream();
-  t.after(() => upstream.stop());
+  atEnd(t, () => upstream.stop());
   await upstream.start();
   return upstream;
 }
