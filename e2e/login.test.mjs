@@ -3,14 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import path from 'node:path';
 import test from 'node:test';
 
 import { openPage, startBrowser } from './lib/browser.mjs';
 import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { runTidings, startHub } from './lib/hub.mjs';
+import { freePort } from './lib/port.mjs';
 import { Program } from './lib/program.mjs';
 import { adapted, codeBlock } from './lib/recipe.mjs';
 import { until } from './lib/wait.mjs';
@@ -23,16 +22,6 @@ const APPLICATIONS = {
   Node: { file: 'app.mjs', command: ['node', 'app.mjs'], seconds: ['TOKEN_SECONDS = 300', 'TOKEN_SECONDS = 1.5'] },
   Python: { file: 'app.py', command: ['python3', 'app.py'], seconds: ['TOKEN_SECONDS = 300', 'TOKEN_SECONDS = 1.5'] },
 };
-
-/** A port that nothing listens on. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** The hub and the application of the recipe, whose tokens last a moment. */
 async function startBoth(t, { file, command, seconds: [from, to] }, heading) {
@@ -97,7 +86,7 @@ for (const [name, application] of Object.entries(APPLICATIONS)) {
     const last = hub.url('/topics/users/alice/news', { token: tokens.at(-1) });
     const refused = await fetch(last, { headers: { accept: 'application/json' } });
     assert.equal(refused.status, 401);
-    const { total } = await (await fetch(hub.url('/subscribers'), { headers })).json();
-    assert.equal(total, 0);
+    const subscribers = async () => (await (await fetch(hub.url('/subscribers'), { headers })).json()).total;
+    await until('no stream', async () => (await subscribers()) === 0);
   });
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { atEnd } from './cleanup.mjs';
+import { freePort } from './port.mjs';
 import { Program, run } from './program.mjs';
 
 /** The program built by `cargo xtask e2e`, or by a plain `cargo build`. */
@@ -24,10 +25,11 @@ const LISTENING = /(https?):\/\/((?:127\.0\.0\.1|\[::1\]|localhost|0\.0\.0\.0):(
  * @param {{ after: (fn: () => unknown) => void }} t a test's context, or the module `node:test`
  * @param {{ command?: string, args?: string[], listen?: string, env?: object, program?: string }} options
  */
-export async function startHub(t, { command = 'serve', args = [], listen = '127.0.0.1:0', env, program = TIDINGS } = {}) {
+export async function startHub(t, { command = 'serve', args = [], listen, env, program = TIDINGS } = {}) {
+  const address = listen ?? `127.0.0.1:${await freePort()}`;
   const isKept = args.includes('--data') || args.includes('--nats');
   const kept = command === 'serve' && !isKept ? ['--memory'] : [];
-  const process = new Program(program, [command, '--listen', listen, ...kept, ...args], { env });
+  const process = new Program(program, [command, '--listen', address, ...kept, ...args], { env });
   atEnd(t, () => process.stop());
   const [, scheme, host, port] = await process.printed(LISTENING);
   return new Hub(process, scheme, host, Number(port));

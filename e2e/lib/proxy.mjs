@@ -6,8 +6,11 @@ import net from 'node:net';
 import path from 'node:path';
 
 import { atEnd, makeFolder } from './cleanup.mjs';
+import { freePort } from './port.mjs';
 import { Program } from './program.mjs';
 import { until } from './wait.mjs';
+
+export { freePort } from './port.mjs';
 
 /** Another program may take the free port before the proxy does, but not three times in a row. */
 const ATTEMPTS_MAX = 3;
@@ -76,17 +79,6 @@ function located(program) {
   } catch {
     return program;
   }
-}
-
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const listener = net.createServer();
-    listener.on('error', reject);
-    listener.listen(0, '127.0.0.1', () => {
-      const { port } = listener.address();
-      listener.close(() => resolve(port));
-    });
-  });
 }
 
 function accepts(port) {

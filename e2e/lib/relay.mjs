@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 import { atEnd } from './cleanup.mjs';
+import { freePort } from './port.mjs';
 
 /** Longer heads are not recorded: no server under test accepts one. */
 const HEAD_BYTES_MAX = 64 * 1024;
@@ -54,10 +55,10 @@ class Relay {
   /** Listens, again after `refuse`. */
   async accept() {
     if (this.#listener) return;
+    this.port ||= await freePort();
     this.#listener = net.createServer({ allowHalfOpen: true }, (client) => this.#connect(client));
     this.#listener.listen(this.port, '127.0.0.1');
     await once(this.#listener, 'listening');
-    this.port = this.#listener.address().port;
   }
 
   /** Stops listening: new connections are refused, open ones stay. */

@@ -6,6 +6,7 @@ import http from 'node:http';
 import zlib from 'node:zlib';
 
 import { atEnd } from './cleanup.mjs';
+import { freePort } from './port.mjs';
 
 /** Starts it on a free port of loopback; it is closed when the test `t` is over. */
 export async function startUpstream(t) {
@@ -36,10 +37,10 @@ class Upstream {
 
   /** Listens; after `stop`, again on the same port with the same history. */
   async start() {
+    this.port ||= await freePort();
     this.#server = http.createServer((request, response) => this.#answer(request, response));
     this.#server.listen(this.port, '127.0.0.1');
     await once(this.#server, 'listening');
-    this.port = this.#server.address().port;
   }
 
   /** Stops, and drops every connection. */
