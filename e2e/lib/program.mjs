@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
+import { afterEach } from 'node:test';
 
 import { soon } from './wait.mjs';
 
@@ -11,6 +12,19 @@ const OUTPUT_KEPT_CHARS = 1024 * 1024;
 /** Programs that are still running, to be killed if the test file dies. */
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
+/** The programs of the test that runs. */
+const programs = [];
+
+/** Lines that are shown of each program when a test has failed: the latest ones. */
+const LINES_SHOWN = 40;
+
+// A test that fails shows what its programs have said, before they are ended.
+afterEach((t) => {
+  if (t.passed === false) programs.forEach((program) => console.log(program.report()));
+  // Those of a test are needed until its last part is over.
+  if (!t.fullName?.includes(' > ')) programs.length = 0;
+});
 
 /** A running program. */
 export class Program {
@@ -25,6 +39,7 @@ export class Program {
 
   #child;
   #name;
+  #state = 'runs';
   #watchers = new Set();
 
   /**
@@ -39,6 +54,7 @@ export class Program {
     this.#name = [command, ...args].join(' ');
     this.#child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
     running.add(this.#child);
+    programs.push(this);
     this.ended = new Promise((resolve, reject) => {
       this.#child.on('error', (cause) => {
         running.delete(this.#child);
@@ -46,6 +62,7 @@ export class Program {
       });
       this.#child.on('close', (code, signal) => {
         running.delete(this.#child);
+        this.#state = `has ended (${signal ?? code})`;
         resolve({ code, signal });
       });
     });
@@ -98,6 +115,12 @@ export class Program {
     }
   }
 
+  /** Its state and its latest output, for a person. */
+  report() {
+    const lines = this.output.trimEnd().split('\n').slice(-LINES_SHOWN);
+    return [`${this.#name} (${this.pid}) ${this.#state}`, ...lines].join('\n  | ');
+  }
+
   /** Sends `signal` to this program only. */
   signal(signal) {
     this.#child.kill(signal);
@@ -109,6 +132,8 @@ export class Program {
    */
   async stop({ signal = 'SIGTERM', within } = {}) {
     this.#child.kill(signal);
+    // One that is halted does not end.
+    this.#child.kill('SIGCONT');
     try {
       return await soon(`${this.#name} to end after ${signal}`, this.ended, { within });
     } catch (error) {
