@@ -137,7 +137,7 @@ test('hubs know each other, and a list of all names those that are silent', asyn
   assert.equal((await fetch(a.url('/subscribers', { scope: 'galaxy' }))).status, 400);
   assert.match(await (await fetch(c.url('/metrics'))).text(), /tidings_node_info\{node="c"\} 1/);
 
-  process.kill(c.pid, 'SIGSTOP');
+  await c.halt();
   const began = performance.now();
   const some = await json(a, '/subscribers', { scope: 'cluster' });
   assert.ok(performance.now() - began < 1_500);
@@ -199,7 +199,7 @@ test('a kick counts at every hub within a second, and at one that was halted mea
   assert.equal(late.status, 401);
   // A hub that is away learns it when it is back.
   const halted = await read(two, 'c/1', 'bob');
-  process.kill(two.pid, 'SIGSTOP');
+  await two.halt();
   await kick(one, { subject: 'bob' }, ['c/**']);
   process.kill(two.pid, 'SIGCONT');
   await halted.ended;

@@ -151,7 +151,7 @@ test('a hub that stood still has everything once it goes on, and its readers are
   await reader.head();
   await hubs[1].publish('news', 'before');
   assert.equal((await reader.event()).data, 'before');
-  hubs[0].signal('SIGSTOP');
+  await hubs[0].halt();
   // More messages than a hub may be behind.
   const events = Array.from({ length: 6_000 }, (_, n) => `event ${n}`);
   for (let from = 0; from < events.length; from += 5) {

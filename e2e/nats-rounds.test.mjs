@@ -42,7 +42,7 @@ const FAULTS = {
     await again();
   },
   async halted(victim, _, readers) {
-    victim.signal('SIGSTOP');
+    await victim.halt();
     try {
       await stays('no fault', () => readers.faults[0], { during: HALT_MS });
     } finally {

@@ -98,7 +98,7 @@ test('a server of NATS that is halted loses and doubles nothing', async (t) => {
   const nats = await startNats(t);
   const hubs = await startHubs(t, [nats]);
   await hubs[0].publish('news', '0');
-  nats.signal('SIGSTOP');
+  await nats.halt();
   const halted = [1, 2, 3].map((n) => publishSomehow([hubs[n % 3]], 'news', `${n}`));
   await until('a consumer to fall silent', () => /cannot be followed now/.test(hubs[0].output));
   nats.signal('SIGCONT');

@@ -111,6 +111,11 @@ class Hub {
     this.#process.signal(signal);
   }
 
+  /** Halts it until it is sent SIGCONT. */
+  halt() {
+    return this.#process.halt();
+  }
+
   /** Ends it by `signal`, waits, and returns `{ code, signal }`. */
   stop({ signal = 'SIGTERM', within } = {}) {
     return this.#process.stop({ signal, within });

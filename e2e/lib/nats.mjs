@@ -120,9 +120,12 @@ class Nats {
     this.#process.signal(signal);
   }
 
+  /** Halts it until it is sent SIGCONT. */
+  halt() {
+    return this.#process.halt();
+  }
+
   async stop({ signal = 'SIGTERM' } = {}) {
-    // One that has been halted does not end.
-    this.#process?.signal('SIGCONT');
     await this.#process?.stop({ signal });
   }
 

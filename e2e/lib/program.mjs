@@ -1,10 +1,11 @@
 //! Runs other programs and keeps their output; none of them outlives the tests.
 
 import { spawn } from 'node:child_process';
+import { readFile, readdir } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { afterEach } from 'node:test';
 
-import { soon } from './wait.mjs';
+import { soon, until } from './wait.mjs';
 
 /** Characters kept from the end of each output: enough to see why a program stopped. */
 const OUTPUT_KEPT_CHARS = 1024 * 1024;
@@ -124,6 +125,17 @@ export class Program {
   /** Sends `signal` to this program only. */
   signal(signal) {
     this.#child.kill(signal);
+  }
+
+  /** Halts it, and waits until none of its threads runs: some may go on for a moment after the signal. */
+  async halt() {
+    this.#child.kill('SIGSTOP');
+    const threads = `/proc/${this.pid}/task`;
+    await until(`${this.#name} to halt`, async () => {
+      const states = (await readdir(threads)).map((thread) => readFile(`${threads}/${thread}/stat`, 'utf8'));
+      // The state follows the name, which is in parentheses and may contain some.
+      return (await Promise.all(states)).every((stat) => stat.slice(stat.lastIndexOf(')')).startsWith(') T'));
+    });
   }
 
   /**
