@@ -11,7 +11,7 @@ const path = await codeBlock('apache', 'Beneath a path');
 const UPSTREAM = '    ProxyPass / http://127.0.0.1:4000/ retry=0\n';
 
 const VARIANTS = {
-  impatient: (text) => adapted(text, { [UPSTREAM]: `    ProxyTimeout 2\n${UPSTREAM}` }),
+  impatient: (text) => adapted(text, { [UPSTREAM]: `    ProxyTimeout 4\n${UPSTREAM}` }),
   compressing: (text) => adapted(text, { [UPSTREAM]: `    SetOutputFilter DEFLATE\n${UPSTREAM}` }),
   beneath: (text) => adapted(text, { [UPSTREAM]: path }),
 };

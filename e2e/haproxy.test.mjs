@@ -14,7 +14,7 @@ const recipe = await codeBlock('haproxy', 'The configuration');
 const path = await codeBlock('haproxy', 'Beneath a path');
 
 const VARIANTS = {
-  impatient: (text) => adapted(text, { '  60s': '  2s' }),
+  impatient: (text) => adapted(text, { '  60s': '  4s' }),
   compressing: (text) => adapted(text, { 'mode http\n': 'mode http\n    compression algo gzip\n    compression type text/event-stream\n' }),
   beneath: (text) => adapted(text, { 'default_backend others\n': `default_backend others\n${path}` }),
 };

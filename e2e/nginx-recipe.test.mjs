@@ -10,7 +10,7 @@ const path = await codeBlock('nginx', 'Beneath a path');
 const UPSTREAM = '        proxy_pass http://127.0.0.1:4000;\n';
 
 const VARIANTS = {
-  impatient: (text) => adapted(text, { [UPSTREAM]: `${UPSTREAM}proxy_read_timeout 2s;` }),
+  impatient: (text) => adapted(text, { [UPSTREAM]: `${UPSTREAM}proxy_read_timeout 4s;` }),
   compressing: (text) => `gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;\n${text}`,
   beneath: (text) => adapted(text, { [UPSTREAM]: '', 'location / {': path.trimEnd().replace(/\}$/, '') }),
 };

@@ -55,13 +55,15 @@ for (const [what, version, location] of [
 }
 
 test('nginx passes heartbeats on, so that it does not end a quiet stream', async (t) => {
-  const { nginx } = await startChain(t, 'proxy_read_timeout 2s;', { args: ['--heartbeat', '500ms'] });
+  const { nginx } = await startChain(t, 'proxy_read_timeout 4s;', { args: ['--heartbeat', '250ms'] });
   const reader = startCurl(t, [`${nginx.origin}/topics/quiet`]);
   await reader.head();
-  const lines = [];
   // Without heartbeats, nginx would end the stream in this time.
-  while (lines.filter((line) => line === ':').length < 8) lines.push(await reader.line());
-  assert.ok(!lines.includes(undefined));
+  for (let heartbeats = 0; heartbeats < 20; ) {
+    const line = await reader.line();
+    assert.notEqual(line, undefined, 'the stream has ended');
+    if (line === ':') heartbeats += 1;
+  }
 });
 
 test('nginx does not hold a stream back by compressing it', async (t) => {

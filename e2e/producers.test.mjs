@@ -53,23 +53,30 @@ test('the readers of a body that breaks off are told when nobody goes on within 
   assert.equal((await reader.ended).code, 1);
 });
 
+/** The grace that a hub which is started again gives anew. */
+const GRACE_MS = 2_000;
+
 test('the grace begins anew when the hub is started again', async (t) => {
   const args = ['--data', await makeFolder(t), '--retry', '50ms'];
   const hub = await startHub(t, { args });
   const reader = startReader(t, hub);
   await reader.line('open');
   const input = new Readable({ read() {} });
-  const url = hub.url('/events?begin&end&grace=2s', { topic: TOPIC });
+  const url = hub.url(`/events?begin&end&grace=${GRACE_MS}ms`, { topic: TOPIC });
   const pipe = new Program('curl', ['-sT', '-', '-X', 'POST', '-H', 'Content-Type: text/event-stream', url], { input });
   input.push('data: half an\n\n');
   await reader.event('half an');
   await pipe.stop({ signal: 'SIGKILL' });
   const left = performance.now();
   let running = hub;
-  while (performance.now() - left < 2500) {
+  while (performance.now() - left < GRACE_MS + 500) {
+    const before = performance.now();
     await running.stop({ signal: 'SIGKILL' });
     running = await startHub(t, { args, listen: hub.host });
-    assert.equal((await state(running)).state, 'streaming');
+    const found = (await state(running)).state;
+    // On a machine that is so slow, it may be over already.
+    if (performance.now() - before >= GRACE_MS) break;
+    assert.equal(found, 'streaming');
   }
   const end = await reader.line('end');
   assert.deepEqual([end.reason, end.events], ['aborted', 1]);

@@ -26,8 +26,8 @@ const ADDRESS = '127.0.0.1:4000';
 /** An ID the hub made: everything up to the sequence, which is captured. */
 const ID = /urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-([0-9a-f]{12})/g;
 
-/** Streams that keep a hub draining for two seconds: it ends them spread over 1 ms each. */
-const STREAMS_TO_DRAIN = 2000;
+/** Streams that keep a hub draining for three seconds: it ends them spread over 1 ms each. */
+const STREAMS_TO_DRAIN = 3000;
 
 /** The page's fenced blocks: `{ language, line, text }`. */
 function blocks(page) {
@@ -83,7 +83,7 @@ async function run(t, command, count, cwd) {
   }
   const enough = () => program.stdout.split('\n').length > count;
   // A stream that says less than the page shows is compared as it is.
-  await until(`${count} lines of ${command}`, enough, { within: 5000 }).catch(() => {});
+  await until(`${count} lines of ${command}`, enough).catch(() => {});
   await program.stop();
   return program.stdout.split('\n').slice(0, count).join('\n');
 }
@@ -124,8 +124,19 @@ test('every example is what the program prints', async (t) => {
 });
 
 test('a browser that comes while the hub drains is answered as the page says', async (t) => {
-  const hub = await startHub(t);
   const [{ command, output }] = blocks(PAGE).filter(({ language }) => language === 'console draining').flatMap(examples);
+  let printed = '';
+  // On a busy machine a hub may have ended before curl has started, but not each time.
+  for (let tries = 0; tries < 5 && printed === ''; tries += 1) printed = await whileDraining(t, command);
+  const retry = Number(printed.match(/^retry: (\d+)$/m)[1]);
+  assert.ok(retry >= 2000 && retry <= 7000, `${retry}`);
+  const unjittered = (text) => normalized(text.replace(/^retry: \d+$/m, 'retry: JITTERED'));
+  assert.deepEqual(unjittered(printed), unjittered(output.join('\n')));
+});
+
+/** Runs a command while a hub drains, and returns what it prints. */
+async function whileDraining(t, command) {
+  const hub = await startHub(t);
   for (let n = 0; n < STREAMS_TO_DRAIN; n += 1) {
     const socket = net.connect(hub.port, '127.0.0.1');
     atEnd(t, () => socket.destroy());
@@ -134,11 +145,8 @@ test('a browser that comes while the hub drains is answered as the page says', a
   }
   await until('all streams', async () => (await hub.metric('tidings_streams')) === STREAMS_TO_DRAIN);
   const ended = hub.stop();
-  await until('the hub to drain', async () => (await fetch(hub.url('/readyz'))).status === 503);
+  await until('the hub to drain', () => fetch(hub.url('/readyz')).then(({ status }) => status === 503, () => true));
   const printed = await run(t, command.replace(ADDRESS, `127.0.0.1:${hub.port}`));
   await ended;
-  const retry = Number(printed.match(/^retry: (\d+)$/m)[1]);
-  assert.ok(retry >= 2000 && retry <= 7000, `${retry}`);
-  const unjittered = (text) => normalized(text.replace(/^retry: \d+$/m, 'retry: JITTERED'));
-  assert.deepEqual(unjittered(printed), unjittered(output.join('\n')));
-});
+  return printed;
+}

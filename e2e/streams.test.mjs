@@ -120,6 +120,12 @@ async function htmxPage(t, origin, attributes, url = PATH) {
     <script>${await file('ext/hx-sse.js')}</script>
     <script>
       window.seen = [];
+      window.asking = 0;
+      const ask = window.fetch;
+      window.fetch = (...args) => {
+        window.asking += 1;
+        return ask(...args).finally(() => (window.asking -= 1));
+      };
       // Without chance its waits are the same in each run.
       Math.random = () => 0.5;
       document.addEventListener('htmx:sse:before:message', ({ detail: { message } }) => {
@@ -135,7 +141,10 @@ async function htmxPage(t, origin, attributes, url = PATH) {
 
 /** Lets time pass in a page, in steps between which its requests are answered. */
 async function pass(page, minutes) {
-  for (let step = 0; step < minutes * 30; step += 1) await page.clock.runFor(2000);
+  for (let step = 0; step < minutes * 30; step += 1) {
+    await page.clock.runFor(2000);
+    await until('an answer', () => page.evaluate(() => window.asking === 0));
+  }
 }
 
 /** Ends of the stream of htmx, each with the events that it has seen then beside the data. */

@@ -19,11 +19,11 @@ const browser = await startBrowser(test);
 const SECRET = 'a secret of thirty-two bytes, ok';
 const ALL = { publish: ['**'], subscribe: ['**'], manage: ['**'] };
 
-/** A token of `sub` with `rights` that lasts a minute. */
+/** A token of `sub` with `rights` that outlasts a test. */
 function token(sub, rights) {
   const part = (json) => Buffer.from(JSON.stringify(json)).toString('base64url');
   const now = Date.now() / 1000;
-  const text = `${part({ alg: 'HS256' })}.${part({ sub, iat: now, exp: now + 60, tidings: rights })}`;
+  const text = `${part({ alg: 'HS256' })}.${part({ sub, iat: now, exp: now + 600, tidings: rights })}`;
   return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
 }
 

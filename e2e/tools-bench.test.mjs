@@ -112,27 +112,28 @@ test('publishing works with a server that closes after every answer', async (t) 
 
 test("a server's faults are found, counted and reported", async (t) => {
   const to = (n, wrong) => ({ data, nth, stream, ...more }) => (nth === 5 && stream === n ? wrong({ data, nth, ...more }) : [data]);
-  const args = ['--subscribers', '3', '--events', '10', '--under-way', '4', '--timeout', '3s'];
+  const args = ['--subscribers', '3', '--events', '10', '--under-way', '4'];
   let held = [];
   const swap = ({ data, nth, stream }) => {
     if (stream !== 1) return [data];
     if (nth === 5) return (held = [data]), [];
     return [data, ...held.splice(0)];
   };
-  for (const [what, deliver, faults, sentence] of [
+  for (const [what, deliver, faults, sentence, ...more] of [
     ['loses one', to(2, () => []), { lost: 1 }, /^tidings: 1 lost\n$/],
     ['loses the last', ({ data, nth, stream }) => (nth === 10 && stream === 3 ? [] : [data]), { lost: 1 },
-      /^tidings: gave up: no progress within 3s; deliveries: 29 of 30\n$/],
+      /^tidings: gave up: no progress within 5s; deliveries: 29 of 30\n$/, '--timeout', '5s'],
     ['doubles one', to(1, ({ data }) => [data, data]), { doubled: 1 }, /^tidings: 1 doubled\n$/],
     ['swaps two', swap, { out_of_order: 1 }, /^tidings: 1 out of order\n$/],
     ['alters one', to(3, ({ data }) => [data.replace(/.$/, '!')]), { corrupt: 1, lost: 1 }, /^tidings: 1 lost, 1 corrupt\n$/],
     ['closes one stream', to(1, ({ streams }) => (streams[0].destroy(), [])), { closed: 1 }, /lost, 1 stream closed\n$/],
   ]) {
     const { url } = await startBroadcaster(t, { deliver });
-    const { code, stderr, report } = await bench(['fan-out', url, ...args]);
+    const { code, stderr, report } = await bench(['fan-out', url, ...args, ...more]);
     assert.equal(code, 1, what);
     for (const [fault, count] of Object.entries(faults)) assert.equal(report.faults[fault], count, `${what}: ${fault}`);
     assert.match(stderr, sentence, what);
+    if (more.length > 0) continue;
     const text = await runTidings(['bench', 'fan-out', url, ...args]);
     assert.match(text.stdout, /^FAULTS +\d/m, what);
   }
@@ -204,7 +205,8 @@ test('a signal ends a run early, and its results are reported', async (t) => {
   const url = `${hub.origin}/topics/{topic}`;
   for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
     const run = startTidings(t, ['bench', 'slow', url, '--events', '100000', '--json', '--progress']);
-    await run.printed(/^events published, without stalled readers: [1-9]/m);
+    // So many that some have been delivered.
+    await run.printed(/^events published, without stalled readers: (?:[1-9]\d\d|\d+,)/m);
     run.signal(signal);
     assert.deepEqual(await run.ended, { code, signal: null });
     const report = JSON.parse(run.stdout);
