@@ -52,16 +52,21 @@ pub(crate) fn show(command: &mut Command) -> Result<(), Failure> {
 
 /// Runs `command` with its output shown only if it fails.
 pub(crate) fn quietly(command: &mut Command) -> Result<(), Failure> {
+    said(command).map(|_| ())
+}
+
+/// Runs `command` and returns its output, standard error included, which a failure contains as well.
+pub(crate) fn said(command: &mut Command) -> Result<String, Failure> {
     let output = command.output().map_err(|error| cannot_start(command, &error))?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if output.status.success() {
-        return Ok(());
+        return Ok(said);
     }
-    let said = [output.stdout, output.stderr].concat();
     Err(Failure::new(format!(
         "`{}` failed ({}):\n{}",
         spelled(command),
         output.status,
-        String::from_utf8_lossy(&said).trim_end()
+        said.trim_end()
     )))
 }
 
