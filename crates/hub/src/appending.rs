@@ -431,7 +431,7 @@ mod tests {
         });
         let mut state = hub.streams_of_topics().lock();
         let end = Append { end: Some(crate::streams::EndNotice::Event), ..Append::default() };
-        let Verdict::Accept { after: Some(StreamMark::End(close)), .. } =
+        let Verdict::Accept { after: Some(StreamMark::End(close, _)), .. } =
             state.streams.decide(&TOPIC, &end, 0, 0)
         else {
             panic!("an end is accepted");

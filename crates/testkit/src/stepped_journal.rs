@@ -162,7 +162,7 @@ impl SteppedJournal {
         for entry in std::mem::replace(&mut state.entries, left).into_values() {
             let is_told = match entry.content {
                 Content::Event(_) => true,
-                Content::Stream(StreamMark::End(close)) => close.notice == EndNotice::Event,
+                Content::Stream(StreamMark::End(close, _)) => close.notice == EndNotice::Event,
                 _ => false,
             };
             if is_told {

@@ -5,6 +5,7 @@ use std::mem;
 use super::mark::{EndNotice, Producer, StreamClose, StreamOptions};
 use super::places::{Counted, Places};
 use crate::cursor::Sequence;
+use crate::draft::IdempotencyKey;
 use crate::time::Time;
 
 /// The part of a stream's state that readers see.
@@ -15,6 +16,8 @@ pub(crate) struct Committed {
     pub(crate) begin: Sequence,
     pub(crate) began: Time,
     pub(crate) end: Option<(Sequence, Time, StreamClose)>,
+    /// The idempotency key of the request that ended it.
+    pub(super) end_key: Option<IdempotencyKey>,
     pub(crate) is_stopped: bool,
     pub(crate) events: u64,
     /// The first and the last event.
@@ -48,6 +51,7 @@ impl Committed {
             begin,
             began,
             end: None,
+            end_key: None,
             is_stopped: false,
             events: 0,
             held: None,

@@ -10,8 +10,7 @@ use crate::time::millis;
 pub(crate) struct Decided {
     pub(crate) options: StreamOptions,
     pub(crate) producer: Option<Producer>,
-    /// The idempotency keys of the requests that began and ended it.
-    pub(crate) begin_key: Option<IdempotencyKey>,
+    /// The idempotency key of the request that ended it.
     pub(crate) end_key: Option<IdempotencyKey>,
     pub(crate) is_open: bool,
     /// Whether a reader has stopped it.
@@ -29,12 +28,11 @@ impl Decided {
     pub(crate) fn begin(options: StreamOptions, now: u64) -> Self {
         let producer = options.producer.clone();
         let expires_at = now.saturating_add(millis(options.ttl));
-        let (begin_key, end_key, grace_until) = (None, None, None);
+        let (end_key, grace_until) = (None, None);
         let epoch = producer.as_ref().map_or(0, |producer| producer.epoch);
         Self {
             options,
             producer,
-            begin_key,
             end_key,
             is_open: true,
             is_stopped: false,
@@ -49,7 +47,7 @@ impl Decided {
     pub(super) fn heap_bytes(&self) -> usize {
         let key = |key: &Option<IdempotencyKey>| key.as_ref().map_or(0, |key| key.text().len());
         let producer = self.producer.as_ref().map_or(0, |producer| producer.id().len());
-        key(&self.begin_key) + key(&self.end_key) + producer
+        key(&self.options.key) + key(&self.end_key) + producer
     }
 
     pub(super) fn renew(&mut self, now: u64) {
@@ -89,7 +87,7 @@ impl Decided {
     /// Returns whether this is the request that began or ended the stream, once more.
     pub(super) fn is_repeated(&self, request: &Append) -> bool {
         request.key.is_some()
-            && ((request.begin.is_some() && request.key == self.begin_key)
+            && ((request.begin.is_some() && request.key == self.options.key)
                 || (request.end.is_some() && request.key == self.end_key))
     }
 

@@ -59,12 +59,12 @@ pub(super) fn decide(
         (Some(options), found) => {
             if let Some(open) = found.filter(|it| it.is_open) {
                 let aborted = open.closed_by(open.reason_without_producer(), EndNotice::Event);
-                accepted.before.push(StreamMark::End(aborted));
+                accepted.before.push(StreamMark::End(aborted, None));
             }
-            let options = StreamOptions { producer: producer.cloned(), ..options.clone() };
+            let (producer, key) = (producer.cloned(), request.key.clone());
+            let options = StreamOptions { producer, key, ..options.clone() };
             accepted.before.push(StreamMark::Begin(options.clone()));
             let begun = accepted.begun.insert(Decided::begin(options, now));
-            begun.begin_key.clone_from(&request.key);
             (begun.turn.begun, begun.turn.turn) = (turns.begun, turns.begun);
             begun
         }
@@ -82,7 +82,7 @@ pub(super) fn decide(
     decided.renew(now);
     decided.events += events;
     let end = request.end.map(|notice| decided.end(request.key.clone(), notice, now));
-    accepted.after = end.map(StreamMark::End);
+    accepted.after = end.map(|close| StreamMark::End(close, request.key.clone()));
     accepted.is_in_stream = true;
     Ok(accepted)
 }

@@ -18,12 +18,13 @@ impl Streams {
     /// Applies an entry that the journal has decided, and that is as old as this, in milliseconds.
     pub(crate) fn follow(&mut self, entry: &mut Entry, age: u64, now: u64) {
         let told = match &entry.content {
-            Content::Stream(StreamMark::End(close)) => Some(close.events),
+            Content::Stream(StreamMark::End(close, _)) => Some(close.events),
             _ => None,
         };
         self.apply(entry, now);
         // Counted in the order of all hubs: this one may not have the first events.
-        if let (Some(events), Content::Stream(StreamMark::End(close))) = (told, &mut entry.content)
+        if let (Some(events), Content::Stream(StreamMark::End(close, _))) =
+            (told, &mut entry.content)
         {
             close.events = events;
         }

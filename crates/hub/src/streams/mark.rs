@@ -2,6 +2,7 @@
 
 use super::ask::{Ask, StreamState};
 pub use super::parts::{EndNotice, Producer, StreamClose, StreamOptions, StreamReason};
+use crate::draft::IdempotencyKey;
 
 /// An entry of a topic that is no event: it belongs to the topic's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub enum StreamMark {
     Append(Producer),
     /// A reader wishes that the producer end the stream.
     Stop,
-    /// The stream ends.
-    End(StreamClose),
+    /// The stream ends, by the request with this idempotency key if it had one.
+    End(StreamClose, Option<IdempotencyKey>),
     /// The producer has left: somebody has to go on within the grace. Only a journal that
     /// [decides](crate::journal::Journal::decides_streams) has this one and those below.
     Left,

@@ -106,11 +106,11 @@ impl TopicStream {
         let Some(committed) = &self.committed else { return false };
         self.decided.options = committed.options.clone();
         self.decided.producer = committed.producer.clone();
+        self.decided.end_key = committed.end_key.clone();
         self.decided.is_open = committed.end.is_none();
         self.decided.is_stopped = committed.is_stopped;
         if self.failed.take().is_some() {
             self.decided.events = committed.events;
-            (self.decided.begin_key, self.decided.end_key) = (None, None);
         }
         true
     }

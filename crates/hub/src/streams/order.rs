@@ -333,7 +333,7 @@ impl Order {
             let begun = self.effective(&topic, by).map_or(0, |state| state.decided.turn.begun);
             return Taken::Void(Outcome::Committed(Sequence::new(begun).unwrap_or_default()));
         }
-        let Some(StreamMark::End(mut close)) = end.take() else {
+        let Some(StreamMark::End(mut close, key)) = end.take() else {
             return Taken::Void(Outcome::Unknown);
         };
         if let Some(state) = self.effective(&topic, by) {
@@ -341,7 +341,7 @@ impl Order {
             state.note(entry.sequence, by);
             state.end = Some(entry.sequence);
         }
-        entry.content = Content::Stream(StreamMark::End(close));
+        entry.content = Content::Stream(StreamMark::End(close, key));
         Taken::committed(entry)
     }
 
@@ -369,7 +369,7 @@ impl Order {
                 };
                 decided.close(by.time);
                 state.end = Some(entry.sequence);
-                StreamMark::End(decided.closed_by(reason, EndNotice::Event))
+                StreamMark::End(decided.closed_by(reason, EndNotice::Event), None)
             }
             Ask::Left(turn, seen) if *turn == decided.turn && !state.has_left => {
                 if seen.as_ref().is_some_and(|seen| !is_meant(seen)) {

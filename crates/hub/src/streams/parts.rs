@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidings_proto::{Event, EventType};
 
+use crate::draft::IdempotencyKey;
 use crate::topic::{Topic, is_control_or_format};
 
 /// How a stream lives, as its begin says.
@@ -20,6 +21,8 @@ pub struct StreamOptions {
     /// How long the stream stays open for somebody to go on when its producer has [left](crate::Hub::leave_stream)
     /// it, was asked to stop, or the hub was started again.
     pub grace: Duration,
+    /// The idempotency key of the request that began the stream.
+    pub(crate) key: Option<IdempotencyKey>,
 }
 
 impl StreamOptions {
@@ -31,7 +34,7 @@ impl StreamOptions {
 
 impl Default for StreamOptions {
     fn default() -> Self {
-        Self { producer: None, ttl: Self::TTL, grace: Self::GRACE }
+        Self { producer: None, ttl: Self::TTL, grace: Self::GRACE, key: None }
     }
 }
 

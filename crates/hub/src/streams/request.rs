@@ -18,8 +18,7 @@ pub struct Append {
     /// may have come between.
     pub stream: Option<StreamTurn>,
     /// With the key of the request that began or ended the topic's latest stream, it is that request once more,
-    /// which publishes nothing and is answered as the first one was. A hub that was started again has forgotten
-    /// these keys.
+    /// which publishes nothing and is answered as the first one was. A journal that is kept keeps these keys.
     pub key: Option<IdempotencyKey>,
 }
 

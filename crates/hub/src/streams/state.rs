@@ -349,7 +349,7 @@ impl Streams {
             };
             if let Some(reason) = reason {
                 let close = decided.closed_by(reason, EndNotice::Event);
-                due.push((topic.clone(), StreamMark::End(close)));
+                due.push((topic.clone(), StreamMark::End(close, None)));
                 decided.close(now);
                 stream.under_way += 1;
             }
@@ -390,7 +390,8 @@ impl Streams {
                 (Content::Stream(StreamMark::Append(producer)), Some(committed)) => {
                     committed.producer = Some(producer.clone());
                 }
-                (Content::Stream(StreamMark::End(close)), Some(committed)) => {
+                (Content::Stream(StreamMark::End(close, key)), Some(committed)) => {
+                    committed.end_key.clone_from(key);
                     close.events = committed.events;
                     committed.end = Some((entry.sequence, entry.time, *close));
                     stream.signal(false, &mut self.woken);
@@ -433,7 +434,7 @@ impl Streams {
     /// Applies an entry of an earlier process, of which nothing was decided in this one; `opened_at` is
     /// the wall clock's time when the journal was opened. A grace begins anew: nobody is connected.
     pub(crate) fn restore(&mut self, entry: &mut Entry, opened_at: Time, now: u64) {
-        if let Content::Stream(StreamMark::End(close)) = &entry.content
+        if let Content::Stream(StreamMark::End(close, _)) = &entry.content
             && let Some(topic) = entry.topics.as_slice().first()
             && let Some(committed) = self.committed_mut(topic)
         {

@@ -3,8 +3,8 @@
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::check;
 use tidings_hub::{
-    Append, Draft, EndNotice, Event, Found, Hub, HubConfig, Producer, PublishError, Start,
-    StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
+    Append, Draft, EndNotice, Event, Found, Hub, HubConfig, IdempotencyKey, Producer, PublishError,
+    Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
 };
 
 use crate::disk::SimulatedDisk;
@@ -104,6 +104,56 @@ fn a_successor_continues_after_a_restart_and_the_late_append_is_refused() {
         let ended = stream(hub, &chat);
         assert_eq!(ended.end.map(|(_, close)| close.events), Some(22));
     });
+}
+
+/// A publisher that was not answered before the hub was killed was told that its stream had ended.
+#[test]
+fn a_beginning_and_an_end_that_are_sent_again_after_a_restart_are_answered_as_before() {
+    let disk = SimulatedDisk::default();
+    let (open, owned, ended) = (topic("open"), topic("owned"), topic("ended"));
+    let key = |key: &str| IdempotencyKey::new(key).ok();
+    let begin = |name| Append {
+        begin: Some(StreamOptions::default()),
+        key: key(name),
+        ..Append::default()
+    };
+    let end = Append { end: Some(EndNotice::Event), key: key("end"), ..Append::default() };
+    let by_producer = Append { producer: Producer::new("p", 1, 0), ..begin("owned") };
+    let draft = |topic: &Topic| vec![Draft::new(topic.clone(), Event::new("x"))];
+    let ask = async |hub: &Hub, topic: &Topic, request: &Append| {
+        hub.append(topic.clone(), request, draft(topic)).await.unwrap()
+    };
+    let ask_all = async |hub: &Hub| {
+        let begun = ask(hub, &open, &begin("open")).await;
+        let by_producer = ask(hub, &owned, &by_producer).await;
+        let last = ask(hub, &ended, &end).await;
+        [begun, by_producer, last]
+    };
+    let first = with_hub(&disk, async |hub| {
+        ask(hub, &ended, &begin("ended")).await;
+        ask_all(hub).await
+    });
+    for restart in 0..3 {
+        with_hub(&disk, async |hub| {
+            let again = ask_all(hub).await;
+            for (first, again) in first.iter().zip(&again) {
+                assert!(again.is_duplicate);
+                let (begin, end) = (again.begin, again.end);
+                assert_eq!((begin, end), (first.begin, first.end));
+                assert_eq!(again.published[0].sequence, first.published[0].sequence);
+            }
+            let other = Append { key: key("other"), ..end.clone() };
+            let other = hub.append(ended.clone(), &other, Vec::new()).await;
+            assert_eq!(other, Err(PublishError::Stream(StreamRefused::Ended)));
+            if restart == 0 {
+                // Next time, memory begins after the streams.
+                for _ in 0..50 {
+                    let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+                    hub.publish(other).await.unwrap();
+                }
+            }
+        });
+    }
 }
 
 /// The response to a reader that starts there: at most so many events.

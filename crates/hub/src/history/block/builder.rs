@@ -125,7 +125,7 @@ impl BlockBuilder {
                 (Kind::Event, event.id().is_some())
             }
             Content::Close => (Kind::Close, false),
-            Content::Stream(StreamMark::End(close)) if close.notice == EndNotice::Event => {
+            Content::Stream(StreamMark::End(close, _)) if close.notice == EndNotice::Event => {
                 // A stream is of one topic.
                 if let Some(topic) = entry.topics.as_slice().first() {
                     let cursor = Cursor { epoch, sequence: entry.sequence };
@@ -133,7 +133,7 @@ impl BlockBuilder {
                 }
                 (Kind::End, false)
             }
-            Content::Stream(StreamMark::End(_)) => (Kind::SilentEnd, false),
+            Content::Stream(StreamMark::End(..)) => (Kind::SilentEnd, false),
             Content::Stream(_) => (Kind::Mark, false),
         };
         self.slots.push(Slot {

@@ -99,7 +99,7 @@ fn put_turn(out: &mut Vec<u8>, turn: StreamTurn) {
     [turn.begun, turn.turn, turn.epoch].into_iter().for_each(|number| put_varint(out, number));
 }
 
-fn put_key(out: &mut Vec<u8>, key: &IdempotencyKey) {
+pub(super) fn put_key(out: &mut Vec<u8>, key: &IdempotencyKey) {
     put_text(out, key.text());
     put_varint(out, key.index());
 }
@@ -150,7 +150,7 @@ fn take_append(input: &mut Input<'_>) -> Option<Append> {
     Some(append)
 }
 
-fn take_options(input: &mut Input<'_>) -> Option<StreamOptions> {
+pub(super) fn take_options(input: &mut Input<'_>) -> Option<StreamOptions> {
     Some(StreamOptions {
         ttl: Duration::from_millis(input.varint()?),
         grace: Duration::from_millis(input.varint()?),
@@ -170,7 +170,7 @@ fn take_turn(input: &mut Input<'_>) -> Option<StreamTurn> {
     Some(StreamTurn { begun: input.varint()?, turn: input.varint()?, epoch: input.varint()? })
 }
 
-fn take_key(input: &mut Input<'_>) -> Option<IdempotencyKey> {
+pub(super) fn take_key(input: &mut Input<'_>) -> Option<IdempotencyKey> {
     let key = IdempotencyKey::new(input.text()?).ok()?;
     Some(key.at(input.varint()?))
 }
@@ -184,7 +184,7 @@ pub(super) fn put_state(out: &mut Vec<u8>, state: &StreamState) {
             | bit(decided.is_stopped, STOPPED)
             | bit(*has_left, HAS_LEFT)
             | bit(decided.producer.is_some(), OWNED)
-            | bit(decided.begin_key.is_some(), BEGIN_KEY)
+            | bit(decided.options.key.is_some(), BEGIN_KEY)
             | bit(decided.end_key.is_some(), END_KEY)
             | bit(held.is_some(), HELD)
             | bit(end.is_some(), ENDED),
@@ -197,7 +197,7 @@ pub(super) fn put_state(out: &mut Vec<u8>, state: &StreamState) {
     put_varint(out, *writer);
     put_varint(out, last.get());
     decided.producer.iter().for_each(|producer| put_producer(out, producer));
-    decided.begin_key.iter().for_each(|key| put_key(out, key));
+    decided.options.key.iter().for_each(|key| put_key(out, key));
     decided.end_key.iter().for_each(|key| put_key(out, key));
     if let Some((first, last)) = held {
         put_varint(out, first.get());
@@ -220,7 +220,7 @@ pub(super) fn take_state(input: &mut Input<'_>) -> Option<StreamState> {
         decided.producer = Some(take_producer(input)?);
     }
     if has(BEGIN_KEY) {
-        decided.begin_key = Some(take_key(input)?);
+        decided.options.key = Some(take_key(input)?);
     }
     if has(END_KEY) {
         decided.end_key = Some(take_key(input)?);
@@ -281,7 +281,7 @@ mod tests {
             has_left: false,
         };
         decided.producer = Producer::new("p", 1, 2);
-        decided.begin_key = IdempotencyKey::new("k").ok();
+        decided.options.key = IdempotencyKey::new("k").ok();
         decided.end_key = IdempotencyKey::new("l").ok().map(|key| key.at(2));
         (decided.is_open, decided.is_stopped, decided.events) = (false, true, 700);
         let (held, end) = (Some((place(3), place(8))), Some(place(9)));

@@ -1,10 +1,8 @@
 //! Marks of streams as the rest of a record's body.
 
-use std::time::Duration;
-
-use super::asked::{self, put_producer, take_producer};
+use super::asked::{self, put_key, put_producer, take_key, take_options, take_producer};
 use super::bytes::{Input, put_varint};
-use crate::streams::{EndNotice, StreamClose, StreamMark, StreamOptions, StreamReason};
+use crate::streams::{EndNotice, StreamClose, StreamMark, StreamReason};
 use crate::time::millis;
 
 const BEGIN: u8 = 1;
@@ -16,14 +14,16 @@ const CONTINUED: u8 = 6;
 const ASK: u8 = 7;
 const ROOM: u8 = 8;
 const STATE: u8 = 9;
+const KEYED_BEGIN: u8 = 10;
 
 /// Appends a mark.
 pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
     match mark {
         StreamMark::Begin(options) => {
-            out.push(BEGIN);
+            out.push(if options.key.is_some() { KEYED_BEGIN } else { BEGIN });
             put_varint(out, millis(options.ttl));
             put_varint(out, millis(options.grace));
+            options.key.iter().for_each(|key| put_key(out, key));
             if let Some(producer) = &options.producer {
                 put_producer(out, producer);
             }
@@ -33,7 +33,7 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
             put_producer(out, producer);
         }
         StreamMark::Stop => out.push(STOP),
-        StreamMark::End(close) => {
+        StreamMark::End(close, key) => {
             let reason = match close.reason {
                 StreamReason::Done => 0,
                 StreamReason::Aborted => 1,
@@ -46,6 +46,7 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
             };
             out.extend_from_slice(&[END, reason, notice]);
             put_varint(out, close.events);
+            key.iter().for_each(|key| put_key(out, key));
         }
         StreamMark::Left => out.push(LEFT),
         StreamMark::Continued => out.push(CONTINUED),
@@ -64,12 +65,11 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
 /// Takes a mark: `None` if it is damaged, `Some(None)` if a later program has added it.
 pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
     Some(Some(match input.u8()? {
-        BEGIN => {
-            let mut options = StreamOptions {
-                ttl: Duration::from_millis(input.varint()?),
-                grace: Duration::from_millis(input.varint()?),
-                ..StreamOptions::default()
-            };
+        kind @ (BEGIN | KEYED_BEGIN) => {
+            let mut options = take_options(input)?;
+            if kind == KEYED_BEGIN {
+                options.key = Some(take_key(input)?);
+            }
             if !input.0.is_empty() {
                 options.producer = Some(take_producer(input)?);
             }
@@ -90,7 +90,9 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
                 1 => EndNotice::Close,
                 _ => return Some(None),
             };
-            StreamMark::End(StreamClose { reason, notice, events: input.varint()? })
+            let close = StreamClose { reason, notice, events: input.varint()? };
+            let key = if input.0.is_empty() { None } else { Some(take_key(input)?) };
+            StreamMark::End(close, key)
         }
         LEFT => StreamMark::Left,
         CONTINUED => StreamMark::Continued,
@@ -104,16 +106,24 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::Producer;
+    use std::time::Duration;
+
+    use crate::draft::IdempotencyKey;
+    use crate::streams::{Producer, StreamOptions};
 
     #[test]
     fn a_mark_comes_back_as_it_was() {
         let producer = Producer::new("p/é", 7, 300).unwrap();
         let options = StreamOptions { grace: Duration::from_secs(1), ..StreamOptions::default() };
         let owned = StreamOptions { producer: Some(producer.clone()), ..options.clone() };
+        let key = IdempotencyKey::new("k/é").ok().map(|key| key.at(300));
+        let [keyed, all] =
+            [&options, &owned].map(|it| StreamOptions { key: key.clone(), ..it.clone() });
         let mut marks = vec![
             StreamMark::Begin(options),
             StreamMark::Begin(owned),
+            StreamMark::Begin(keyed),
+            StreamMark::Begin(all),
             StreamMark::Append(producer),
             StreamMark::Stop,
             StreamMark::Left,
@@ -123,7 +133,8 @@ mod tests {
         let ended = [StreamReason::Done, StreamReason::Aborted];
         for reason in ended.into_iter().chain([StreamReason::Stopped, StreamReason::Expired]) {
             for notice in [EndNotice::Event, EndNotice::Close] {
-                marks.push(StreamMark::End(StreamClose { reason, notice, events: 20_000 }));
+                let close = StreamClose { reason, notice, events: 20_000 };
+                marks.extend([None, key.clone()].map(|key| StreamMark::End(close, key)));
             }
         }
         for mark in marks {

@@ -38,7 +38,7 @@ fn a_stream_takes_events_between_its_beginning_and_its_end() {
     assert_eq!(streams.decide(&TOPIC, &end(), 0, 0), refused(StreamRefused::Ended));
     assert!(is_accepted(&streams.decide(&TOPIC, &begin(None), 1, 0)));
     assert!(is_accepted(&streams.decide(&TOPIC, &append(None), 1, 0)));
-    let Verdict::Accept { after: Some(StreamMark::End(close)), .. } =
+    let Verdict::Accept { after: Some(StreamMark::End(close, _)), .. } =
         streams.decide(&TOPIC, &end(), 1, 0)
     else {
         panic!("an end is accepted");
@@ -57,7 +57,7 @@ fn a_beginning_aborts_an_open_stream() {
     let Verdict::Accept { before, .. } = streams.decide(&TOPIC, &begin(None), 0, 0) else {
         panic!("a beginning is accepted");
     };
-    let [StreamMark::End(close), StreamMark::Begin(_)] = &*before else { panic!("{before:?}") };
+    let [StreamMark::End(close, _), StreamMark::Begin(_)] = &*before else { panic!("{before:?}") };
     assert_eq!((close.reason, close.events), (StreamReason::Aborted, 2));
 }
 
@@ -86,7 +86,7 @@ fn a_stream_that_nobody_ends_expires_and_is_forgotten() {
     streams.count_event(&TOPIC, 10);
     assert!(streams.take_due(ttl).is_empty());
     let due = streams.take_due(ttl + 10);
-    let [(_, StreamMark::End(close))] = &*due else { panic!("{due:?}") };
+    let [(_, StreamMark::End(close, _))] = &*due else { panic!("{due:?}") };
     assert_eq!((close.reason, close.events), (StreamReason::Expired, 1));
     assert!(streams.take_due(2 * ttl + 9).is_empty());
     assert!(streams.get(&TOPIC).is_some());
@@ -189,7 +189,7 @@ fn marks_of_another_node_decide_as_those_of_this_one() {
     assert_eq!(streams.decide(&TOPIC, &append(producer("q", 2, 0)), 1, 0), stale);
     assert_eq!(streams.check_event(&TOPIC), refused(StreamRefused::Streaming));
     let close = StreamClose { reason: StreamReason::Done, events: 0, notice: EndNotice::Event };
-    commit(&mut streams, 2, StreamMark::End(close));
+    commit(&mut streams, 2, StreamMark::End(close, None));
     assert_eq!(streams.check_event(&TOPIC), refused(StreamRefused::Ended));
 }
 
@@ -290,7 +290,7 @@ fn bytes_are_what_the_streams_take_and_their_limit_lets_go_of_ended_ones() {
     for number in 0..20_000 {
         assert!(is_accepted(&streams.decide(&topic(number), &whole, 0, number)), "{number}");
         let close = StreamClose { reason: StreamReason::Done, events: 0, notice: EndNotice::Event };
-        let marks = [StreamMark::Begin(StreamOptions::default()), StreamMark::End(close)];
+        let marks = [StreamMark::Begin(StreamOptions::default()), StreamMark::End(close, None)];
         for (place, mark) in (2 * number + 1..).zip(marks) {
             let (topic, content) = (topic(number).into(), Content::Stream(mark));
             let mut entry = Entry::new(at(place), Time::default(), topic, content);
