@@ -162,3 +162,56 @@ test('a hub that is killed in mid-answer loses and doubles no token', async (t) 
   assert.deepEqual(reader.data, tokens(1, said));
   assert.equal((await producer.program.ended).code, 0, producer.program.stderr);
 });
+
+test('a beginning and an end are answered again as before by a hub that was killed after it had committed them', async (t) => {
+  const args = ['--data', await makeFolder(t)];
+  const hub = await startHub(t, { args });
+  const send = async (key, query, topic, ...body) => {
+    const { status, headers, body: id } = await curl([
+      ...['-H', `Idempotency-Key: ${key}`, ...body, '-X', 'POST', hub.url(`/topics/${topic}?${query}`)],
+    ]);
+    return { status, id, stream: headers.get('stream-id'), isReplayed: headers.get('idempotency-replayed') === 'true' };
+  };
+  const ask = async () => [
+    await send('begin', 'begin', 'open', '-d', 'first'),
+    await send('end', 'end', 'ended', '-d', 'last'),
+    await send('all', 'begin&end', 'whole', '-d', 'all'),
+  ];
+  await send('before', 'begin', 'ended');
+  const answers = await ask();
+  for (const answer of answers) assert.deepEqual([answer.status, answer.isReplayed], [201, false]);
+  let running = hub;
+  for (let kill = 1; kill <= 2; kill += 1) {
+    await running.stop({ signal: 'SIGKILL' });
+    running = await startHub(t, { args, listen: hub.host });
+    assert.deepEqual(await ask(), answers.map((answer) => ({ ...answer, isReplayed: true })));
+  }
+  const { streams } = await (await fetch(running.url('/streams', { match: '*' }))).json();
+  assert.deepEqual(
+    streams.map(({ topic, state, events }) => [topic, state, events]),
+    [['ended', 'done', 1], ['open', 'streaming', 1], ['whole', 'done', 1]],
+  );
+  assert.equal((await send('another', 'end', 'ended')).status, 409);
+});
+
+test('a body that was cut off by the kill of its hub goes on with its stream when it is sent again', async (t) => {
+  const args = ['--data', await makeFolder(t), '--retry', '50ms'];
+  const hub = await startHub(t, { args });
+  const reader = startReader(t, hub);
+  const url = hub.url('/events?begin&end', { topic: TOPIC });
+  const headers = ['-H', 'Content-Type: text/event-stream', '-H', 'Idempotency-Key: body'];
+  const input = new Readable({ read() {} });
+  const pipe = new Program('curl', ['-sT', '-', '-X', 'POST', ...headers, url], { input });
+  input.push('data: token 1\n\ndata: token 2\n\n');
+  await reader.event('token 2');
+  await hub.stop({ signal: 'SIGKILL' });
+  input.push(null);
+  await pipe.ended;
+  await startHub(t, { args, listen: hub.host });
+  const body = tokens(1, 3).map((token) => `data: ${token}\n\n`).join('');
+  const sent = await curl([...headers, '--data-binary', '@-', url], { input: body });
+  assert.equal(sent.status, 200, sent.body);
+  const end = await reader.line('end');
+  assert.deepEqual([end.reason, end.events], ['done', 3]);
+  assert.deepEqual(reader.data, tokens(1, 3));
+});
