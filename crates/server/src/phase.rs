@@ -19,6 +19,12 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// Waits until the server no longer serves.
+pub(crate) async fn draining(phase: &mut watch::Receiver<Phase>) {
+    // Without a sender, the server is gone.
+    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+}
+
 /// Waits for the last phase.
 pub(crate) async fn closing(phase: &mut watch::Receiver<Phase>) {
     // Without a sender, the server is gone.

@@ -378,6 +378,20 @@ pub fn accept_events(hub: &Hub) -> Result<(), Problem> {
     Err(for_now(hub, ProblemKind::Draining, detail))
 }
 
+/// Refuses a body that is piped into a stream while the server shuts down: it would be cut off.
+pub(crate) fn accept_producer(context: &Context) -> Result<(), Problem> {
+    match context.phase() {
+        Phase::Serving => Ok(()),
+        _ => Err(shutting_down(&context.hub)),
+    }
+}
+
+/// The answer to a producer whose body is cut off by the end of this server, or would be.
+pub(crate) fn shutting_down(hub: &Hub) -> Problem {
+    let detail = "this server is shutting down: go on with the stream in a moment";
+    for_now(hub, ProblemKind::Draining, detail)
+}
+
 /// A temporary problem; its clients are told to return spread over a time.
 pub(crate) fn for_now(hub: &Hub, kind: ProblemKind, detail: &str) -> Problem {
     const SPREAD_MILLIS: u64 = 5000;

@@ -51,6 +51,18 @@ async fn a_body_is_piped_while_it_is_sent() {
 }
 
 #[tokio::test]
+async fn a_body_is_answered_when_the_server_shuts_down() {
+    let mut server = start().await;
+    let mut reader = server.stream("/topics/c/1").await;
+    let (sender, answer) = pipe(&server, "/events?topic=c/1&begin&end");
+    sender.send("data: a\n\n".into()).await.unwrap();
+    assert_eq!(reader.data().await, "a");
+    server.signal();
+    Whole::read(answer.await.unwrap()).await.problem(503, "draining");
+    drop(sender);
+}
+
+#[tokio::test]
 async fn a_reader_stops_a_body_whose_client_is_still_sending() {
     let server = start().await;
     let mut reader = server.stream("/topics/c/1").await;

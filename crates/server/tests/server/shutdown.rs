@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::{Running, Whole, start, start_on, start_with};
+use crate::streams::state_of;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -224,6 +225,30 @@ async fn a_journal_that_is_kept_takes_events_until_the_end() {
     for data in ["whole", "kept", "half"] {
         assert_eq!(old.data().await, data);
     }
+}
+
+/// Its producer was told after ten seconds, when everything is closed.
+#[tokio::test]
+async fn a_body_that_is_piped_into_a_stream_is_answered_when_the_server_drains() {
+    let mut server = slow_to_drain().await;
+    // Its stream keeps the server draining.
+    let mut reader = server.stream("/topics/c/1").await;
+    let path = "/events?topic=c/1&begin&end";
+    let mut body = server.stalled(path, "text/event-stream", "data: a\n\n").await;
+    assert_eq!(reader.data().await, "a");
+    server.signal();
+    let mut answer = String::new();
+    while !answer.contains("/problems/draining") {
+        let mut bytes = [0; 4096];
+        let read = body.read(&mut bytes).await.unwrap();
+        assert_ne!(read, 0, "{answer}");
+        answer.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: "), "{answer}");
+    assert!(answer.contains(r#""committed":1"#), "{answer}");
+    assert_eq!(state_of(&server, "c/1").await["state"], "streaming");
+    let another = server.post(path, "data: b\n\n").content_type("text/event-stream");
+    another.answer().await.problem(503, "draining");
 }
 
 #[tokio::test]

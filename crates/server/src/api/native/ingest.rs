@@ -15,7 +15,8 @@ use super::stream_append::name_stream;
 use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::{Caller, RequestBody};
-use crate::http::respond::accept_events;
+use crate::http::respond::{accept_events, shutting_down};
+use crate::phase::draining;
 use crate::turn::{TURN_BYTES, Turn};
 
 /// A part of a body.
@@ -93,15 +94,18 @@ impl<'a> Ingest<'a> {
         response
     }
 
-    /// The next chunk of the body. The stream that it is piped into may be stopped meanwhile.
+    /// The next chunk of the body. The stream that it is piped into may be stopped meanwhile, and the hub may shut
+    /// down: its producer would learn that last of all, since its body need not end.
     async fn chunk(&mut self, body: &mut RequestBody) -> Result<Option<Bytes>, Problem> {
         let Some(piped) = &mut self.piped else { return body.chunk().await };
+        let mut phases = self.context.phases();
         tokio::select! {
             biased;
-            () = piped.stopped() => {}
+            () = piped.stopped() => return Err(piped.stop().await),
+            () = draining(&mut phases) => {}
             chunk = body.chunk() => return chunk,
         }
-        Err(piped.stop().await)
+        Err(shutting_down(&self.context.hub))
     }
 
     /// The next chunk is read once the events of the previous one are committed: this is the

@@ -22,7 +22,7 @@ use super::text_lines::{LINES, TextLines};
 use crate::context::Context;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Query, Request, essence};
-use crate::http::respond::accept_events;
+use crate::http::respond::accept_producer;
 
 /// `POST /events`: the content type says how the events are written.
 pub(crate) async fn events(
@@ -71,7 +71,7 @@ pub(crate) async fn events(
     let mut ingest = Ingest::new(context, request.caller, marks);
     if let Some((topic, append)) = stream {
         access.may_publish(std::slice::from_ref(&topic))?;
-        accept_events(&context.hub)?;
+        accept_producer(context)?;
         context.tick();
         match Piped::begin(&context.hub, topic, append).await? {
             Ok(piped) => {
