@@ -278,8 +278,7 @@ impl Hub {
         Some(stopping)
     }
 
-    /// The answer to a request that has begun or ended a stream before, as far as the stream tells it: its
-    /// events are the first ones or the last ones.
+    /// The answer to a request that has begun or ended a stream before: its events are the first ones or the last ones.
     fn repeated(
         &self,
         stream: Option<&Committed>,
@@ -289,17 +288,17 @@ impl Hub {
         // The first request is still under way.
         const UNDER_WAY: PublishError = PublishError::NotCommitted(NotCommitted::Busy);
         let cursor = |sequence| Cursor { epoch: self.epoch(), sequence };
-        let stream = stream.ok_or(UNDER_WAY)?;
+        let (stream, count) = (stream.ok_or(UNDER_WAY)?, given_ids.len());
         let end = stream.end.map(|(end, ..)| cursor(end));
         if request.end.is_some() && end.is_none() {
             return Err(UNDER_WAY);
         }
-        let is_first = request.begin.is_some();
-        let event = stream.held.map(|(first, last)| if is_first { first } else { last });
-        let published = event
-            .into_iter()
-            .zip(given_ids)
-            .map(|(sequence, id)| Published::new(self.epoch(), Outcome::Duplicate(sequence), id));
+        let published = given_ids.into_iter().enumerate().map_while(|(at, id)| {
+            let (_, last) = stream.held?;
+            let stream = (stream.begin, last, stream.end.map(|(end, ..)| end));
+            let sequence = request.repeated_event(stream, (at, count));
+            Some(Published::new(self.epoch(), Outcome::Duplicate(sequence), id))
+        });
         Ok(Appended {
             published: published.collect::<Result<_, _>>()?,
             begin: request.begin.is_some().then(|| cursor(stream.begin)),

@@ -75,8 +75,8 @@ enum Fate {
     },
     /// Nothing of it is an entry.
     Void(Outcome),
-    /// It was accepted before: its events, and its end.
-    Repeated { begun: Outcome, event: Outcome, end: Outcome },
+    /// It was accepted before: its next event, the last one of the stream, and its end.
+    Repeated { begun: Outcome, next: Sequence, last: Sequence, end: Outcome },
 }
 
 /// Streams that are known before ended ones are looked through.
@@ -215,9 +215,12 @@ impl Order {
     }
 
     fn event_of_unit(&mut self, entry: Entry, by: Reader) -> Taken {
-        match self.unit.as_ref().map(|unit| &unit.fate) {
-            Some(Fate::Void(outcome) | Fate::Repeated { event: outcome, .. }) => {
-                Taken::Void(*outcome)
+        match self.unit.as_mut().map(|unit| &mut unit.fate) {
+            Some(Fate::Void(outcome)) => Taken::Void(*outcome),
+            Some(Fate::Repeated { next, last, .. }) => {
+                let place = (*next).min(*last);
+                *next = place.next();
+                Taken::Void(Outcome::Duplicate(place))
             }
             _ => {
                 self.count(&entry, by);
@@ -235,7 +238,7 @@ impl Order {
         let turns = Turns { begun: place.next().get(), turn: place.get() };
         let events = count.saturating_sub(1 + usize::from(request.end.is_some())) as u64;
         let found = self.effective(&topic, by);
-        let repeated = found.as_ref().map(|state| state.repeated(request));
+        let repeated = found.as_ref().map(|state| state.repeated(request, events));
         let decided =
             decide(found.map(|state| &mut state.decided), (request, events), turns, by.time);
         let (taken, fate) = match decided {
@@ -426,17 +429,18 @@ impl StreamState {
     }
 
     /// The fate of a request that has begun or ended the stream before.
-    fn repeated(&self, request: &Append) -> Fate {
+    fn repeated(&self, request: &Append, events: u64) -> Fate {
         if request.end.is_some() && self.end.is_none() {
             // The first request is still under way.
             return Fate::Void(Outcome::NotCommitted(NotCommitted::Busy));
         }
         let begin = Sequence::new(self.decided.turn.begun).unwrap_or_default();
-        let last = |(first, last)| if self.end.is_some() { last } else { first };
-        let event = self.held.map_or(begin, last);
+        let last = self.held.map_or(begin, |(_, last)| last);
+        let next = request.repeated_event((begin, last, self.end), (0, events as usize));
         Fate::Repeated {
             begun: Outcome::Duplicate(begin),
-            event: Outcome::Duplicate(event),
+            next,
+            last,
             end: Outcome::Duplicate(self.end.unwrap_or(begin)),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::parts::{EndNotice, Producer, StreamOptions};
+use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 
 /// The part of a request that is about its topic's stream, beside its events.
@@ -20,6 +21,22 @@ pub struct Append {
     /// With the key of the request that began or ended the topic's latest stream, it is that request once more,
     /// which publishes nothing and is answered as the first one was. A journal that is kept keeps these keys.
     pub key: Option<IdempotencyKey>,
+}
+
+impl Append {
+    /// The place of one of the events of a request that has begun or ended a stream before: they were committed
+    /// one after the other, with the marks around them. `last` is the stream's last event.
+    pub(crate) fn repeated_event(
+        &self,
+        (begin, last, end): (Sequence, Sequence, Option<Sequence>),
+        (index, count): (usize, usize),
+    ) -> Sequence {
+        let first = match (&self.begin, end) {
+            (None, Some(end)) => end.get().saturating_sub(count as u64),
+            _ => begin.get().saturating_add(1),
+        };
+        Sequence::new(first.saturating_add(index as u64)).map_or(last, |place| place.min(last))
+    }
 }
 
 /// A stream, and the turn of a producer in it. A begin and each request of a producer start another turn.

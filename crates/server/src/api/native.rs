@@ -4,6 +4,7 @@ mod event_parts;
 pub(super) mod gather;
 mod ingest;
 mod json_array;
+mod json_body;
 mod json_event;
 mod json_events;
 mod json_subscribers;

@@ -36,6 +36,7 @@ mod shutdown;
 mod stalls;
 mod stream_lines;
 mod streams;
+mod streams_in_json;
 mod subscribers;
 mod tls;
 mod usage;

@@ -120,19 +120,6 @@ impl TextPosition {
     }
 }
 
-/// Reads one event, which stands at `position` in the whole text.
-pub(super) fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem> {
-    let object = object(json, position)?;
-    match object.draft {
-        Some(draft) if object.end.is_none() && !object.begin => Ok(draft),
-        _ => {
-            let why = "an array, which is published entirely or not at all, has no \"begin\" and \"end\": \
-                       send the object alone, or an object a line as application/x-ndjson";
-            Err(Problem::invalid_event(why))
-        }
-    }
-}
-
 /// Reads one object, which stands at `position` in the whole text.
 pub(super) fn object(json: &str, position: TextPosition) -> Result<JsonObject, Problem> {
     // As a sequence, an array would do for the object.
@@ -236,6 +223,10 @@ fn data(value: &RawValue) -> serde_json::Result<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem> {
+        object(json, position).map(|object| object.draft.expect("an object without marks has data"))
+    }
 
     fn data_of(json: &str) -> String {
         draft(json, TextPosition::default()).unwrap().event().data().to_owned()

@@ -2,12 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::{Draft, Producer, PublishError};
+use tidings_hub::{Append, Draft, Producer, PublishError, StreamOptions};
 
-use super::json_array::JsonArray;
-use super::json_event::{JsonObject, TextPosition, draft, object};
+use super::json_body::JsonBody;
 use super::marks::Marks;
-use super::piped::topic_of;
 use super::publish_headers::PublishHeaders;
 use super::publish_whole::publish_whole;
 use super::report::{REPLAYED, Report};
@@ -17,7 +15,9 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Request, utf8, without_mark};
 use crate::http::respond::accept_events;
 use crate::http::response::no_content;
-use crate::turn::Turn;
+
+/// Events of one request to a stream at most: they are committed at once, and other publishers wait for them.
+const STREAM_EVENTS_MAX: usize = 1000;
 
 /// `POST /events` with `application/json`.
 pub(super) async fn events(
@@ -29,49 +29,49 @@ pub(super) async fn events(
     let marks = headers.marks(request.caller.access())?;
     let bytes =
         request.body.whole(context.config.json_bytes_max, ProblemKind::BodyTooLarge).await?;
-    let text = utf8(without_mark(&bytes))?;
-    if JsonArray::new(text).is_none() {
-        let object = object(text, TextPosition::default())?;
-        let producer = headers.producer()?;
-        if object.has_marks() || producer.is_some() {
-            return append(context, request, marks, (object, producer)).await;
-        }
+    let body = JsonBody::read(utf8(without_mark(&bytes))?).await?;
+    let producer = headers.producer()?;
+    if body.has_marks() || producer.is_some() {
+        return append(context, request, marks, (body, producer)).await;
     }
-    headers.refuse_producer()?;
-    let drafts = drafts(text).await?;
-    for (index, draft) in drafts.iter().enumerate() {
+    for (index, draft) in body.drafts.iter().enumerate() {
         let allowed = request.caller.access().may_publish(draft.topics().as_slice());
         allowed.map_err(|problem| problem.with("index", index))?;
     }
-    context.count_events(request.caller, drafts.len())?;
-    let drafts = (0..).zip(drafts).map(|(i, draft)| marks.put_on(draft, i)).collect();
+    context.count_events(request.caller, body.drafts.len())?;
+    let drafts = put_on(&marks, body.drafts);
     accept_events(&context.hub)?;
     context.tick();
-    let committed = publish_whole(&context.hub, drafts).await;
-    let published = committed.map_err(|error| match error {
-        PublishError::Refused { index, .. } => Problem::from(error).with("index", index),
-        _ => Problem::from(error),
-    })?;
+    let published = publish_whole(&context.hub, drafts).await.map_err(problem)?;
     let mut report = Report::default();
     report.count(published);
     Ok(report.into_response())
 }
 
-/// Publishes an object that is about its topic's stream.
+/// Publishes events, and perhaps a beginning and an end, to the stream of their only topic.
 async fn append(
     context: &Context,
     request: &Request<'_>,
     marks: Marks,
-    (object, producer): (JsonObject, Option<Producer>),
+    (body, producer): (JsonBody, Option<Producer>),
 ) -> Result<Response<Bytes>, Problem> {
-    let topic = topic_of(&object.topics)?;
-    request.caller.access().may_publish(object.topics.as_slice())?;
-    let append = object.append(producer, marks.key.clone());
-    let drafts: Vec<_> = object.draft.map(|draft| marks.put_on(draft, 0)).into_iter().collect();
+    let topic = body.only_topic()?;
+    request.caller.access().may_publish(std::slice::from_ref(&topic))?;
+    let JsonBody { drafts, begin, end, .. } = body;
+    if drafts.len() > STREAM_EVENTS_MAX {
+        let detail = format!(
+            "a request to a stream has at most {STREAM_EVENTS_MAX} events: send an object a line as \
+             application/x-ndjson"
+        );
+        return Err(Problem::new(ProblemKind::BodyTooLarge, detail));
+    }
+    let begin = begin.then(StreamOptions::default);
+    let append = Append { begin, end, producer, key: marks.key.clone(), stream: None };
     context.count_events(request.caller, drafts.len())?;
+    let drafts = put_on(&marks, drafts);
     accept_events(&context.hub)?;
     context.tick();
-    let appended = context.hub.append(topic, &append, drafts).await?;
+    let appended = context.hub.append(topic, &append, drafts).await.map_err(problem)?;
     let is_told = appended.begin.or(appended.end).is_some() || !appended.published.is_empty();
     if appended.is_duplicate && !is_told {
         return Ok(no_content());
@@ -87,97 +87,14 @@ async fn append(
     Ok(response)
 }
 
-/// Reads the events of a text, and lets others have their turn meanwhile.
-async fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
-    let Some(mut array) = JsonArray::new(text) else {
-        return Ok(vec![draft(text, TextPosition::default())?]);
-    };
-    let (mut drafts, mut turn) = (Vec::new(), Turn::default());
-    while let Some((value, position)) = array.next()? {
-        let draft = draft(value, position).map_err(|problem| {
-            problem.with("index", drafts.len()).or_with("line", position.line())
-        })?;
-        drafts.push(draft);
-        turn.spend(value.len()).await;
-    }
-    Ok(drafts)
+fn put_on(marks: &Marks, drafts: Vec<Draft>) -> Vec<Draft> {
+    (0..).zip(drafts).map(|(index, draft)| marks.put_on(draft, index)).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::{Context as TaskContext, Poll, Waker};
-
-    use super::*;
-    use crate::turn::TURN_BYTES;
-    use crate::work;
-
-    /// Reads a text, and counts the turns that it takes.
-    fn turns(text: &str) -> (Result<Vec<Draft>, Problem>, usize) {
-        let mut read = pin!(super::drafts(text));
-        let mut cx = TaskContext::from_waker(Waker::noop());
-        for turns in 1.. {
-            if let Poll::Ready(drafts) = read.as_mut().poll(&mut cx) {
-                return (drafts, turns);
-            }
-        }
-        unreachable!("reading ends")
-    }
-
-    fn drafts(text: &str) -> Result<Vec<Draft>, Problem> {
-        turns(text).0
-    }
-
-    #[test]
-    fn broken_syntax_is_told_by_line_and_column_of_the_whole() {
-        let text = "[\n{\"topic\":\"a\",\"data\":1},\n{\"topic\":\"a\" \"data\":2}\n]";
-        let members = drafts(text).unwrap_err().to_members();
-        assert_eq!(members["line"], 3);
-        assert_eq!(members["column"], 14);
-    }
-
-    #[test]
-    fn a_wrong_event_is_told_by_index_and_line() {
-        let text = "[\n{\"topic\":\"a\",\"data\":1},\n\n  {\"topic\":\"\",\"data\":2}\n]";
-        let members = drafts(text).unwrap_err().to_members();
-        assert_eq!((&members["index"], &members["line"]), (&1.into(), &4.into()));
-    }
-
-    #[test]
-    fn what_cannot_be_read_in_an_event_of_several_lines_is_told_by_its_own_line() {
-        let text = "[\n{\"topic\":\"a\",\"data\":1},\n{\"topic\":\"a\",\n\"tpye\":2}\n]";
-        let problem = drafts(text).unwrap_err();
-        let members = problem.to_members();
-        assert_eq!((&members["index"], &members["line"]), (&1.into(), &4.into()));
-        assert!(problem.detail().contains("at line 4 column 6"), "{}", problem.detail());
-    }
-
-    #[test]
-    fn an_object_is_one_event_and_an_array_any_number() {
-        assert_eq!(drafts(" {\"topic\":\"a\",\"data\":1}\n").unwrap().len(), 1);
-        assert_eq!(drafts("\n[]").unwrap().len(), 0);
-        let two = "[{\"topic\":\"a\",\"data\":1},{\"topic\":\"b\",\"data\":[2]}]";
-        assert_eq!(drafts(two).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn the_largest_array_is_looked_at_once_and_read_in_turns() {
-        const BYTES: usize = 8 * 1024 * 1024;
-        let event = "{\"topic\":\"a\",\"data\":1},\n";
-        let text = |bytes: usize| {
-            let events = event.repeat((bytes - 2) / event.len());
-            format!("[{}]", events.trim_end_matches(",\n"))
-        };
-        let looked = |text: &str| {
-            let mut taken = 0;
-            let looked = work::of(|| taken = turns(text).1);
-            (looked, taken)
-        };
-        let (half, _) = looked(&text(BYTES / 2));
-        let whole = text(BYTES);
-        let (all, turns) = looked(&whole);
-        assert!(all <= 3 * whole.len(), "{all} for {} bytes", whole.len());
-        assert!(all <= 2 * half + event.len() * 10, "{all} after {half}");
-        assert!(turns > BYTES / (2 * TURN_BYTES), "{turns} turns");
+/// The problem of events that were not published, with the index of the one that was refused.
+fn problem(error: PublishError) -> Problem {
+    match error {
+        PublishError::Refused { index, .. } => Problem::from(error).with("index", index),
+        _ => Problem::from(error),
     }
 }
