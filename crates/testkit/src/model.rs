@@ -11,9 +11,11 @@
 
 mod driver;
 mod expectation;
+mod publishing;
 mod reference;
 mod rules;
 mod schedule;
+mod starting;
 mod streams;
 mod text;
 

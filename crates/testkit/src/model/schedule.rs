@@ -11,15 +11,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tidings_hub::journal::MemoryJournal;
-use tidings_hub::{
-    Cursor, Draft, Epoch, Event, EventId, Hub, HubConfig, IdempotencyKey, Now, PublishError,
-    RetentionRule, Sequence, Start, Time, Topic, TopicFilter, Topics, View,
-};
+use tidings_hub::{Epoch, Hub, HubConfig, Now, RetentionRule, Sequence, Time, Topic, View};
 
 use super::Counts;
 use super::driver::Driver;
-use super::expectation::Expectation;
-use super::reference::{Known, Reference};
+use super::reference::Reference;
 use super::rules::{conflate, rules};
 use super::streams::Streams;
 use crate::stepped::ready;
@@ -57,16 +53,16 @@ pub struct Schedule {
     /// How often the schedule met what it is there for.
     pub counts: Counts,
     now: Now,
-    topics: Vec<Topic>,
+    pub(super) topics: Vec<Topic>,
     /// How many events of each topic have an ID, in schedules whose publishers number them from 1; so
     /// events of different topics have the same IDs.
-    numbers: Option<HashMap<Topic, u64>>,
+    pub(super) numbers: Option<HashMap<Topic, u64>>,
     /// Whether publishers give IDs.
-    has_ids: bool,
-    keys: u32,
-    limits: Limits,
+    pub(super) has_ids: bool,
+    pub(super) keys: u32,
+    pub(super) limits: Limits,
     /// A journal that keeps its entries, and what drives the hub on it.
-    kept: Option<(SteppedJournal, Driver)>,
+    pub(super) kept: Option<(SteppedJournal, Driver)>,
     /// How often, in percent, something is evicted between two steps.
     pressure: u32,
     /// Decides when rules change, in schedules in which they do, and to which.
@@ -78,10 +74,10 @@ pub struct Schedule {
 
 /// The limits by which a schedule evicts.
 #[derive(Debug)]
-struct Limits {
-    bytes: bool,
-    count: bool,
-    age_max: Option<Duration>,
+pub(super) struct Limits {
+    pub(super) bytes: bool,
+    pub(super) count: bool,
+    pub(super) age_max: Option<Duration>,
 }
 
 impl Schedule {
@@ -209,12 +205,6 @@ impl Schedule {
         self.counts.add("evictions by changes of rules", evicted);
     }
 
-    fn publish(&mut self) {
-        let batch = if self.rng.u32(0..10) == 0 { self.rng.usize(2..60) } else { 1 };
-        let drafts: Vec<Draft> = (0..batch).map(|_| self.draft(300)).collect();
-        self.publish_drafts(drafts);
-    }
-
     /// Lets something be evicted between two steps, in schedules that are under pressure: by age, by
     /// count, or by bytes.
     pub fn press(&mut self) {
@@ -320,64 +310,6 @@ impl Schedule {
         }
     }
 
-    fn publish_drafts(&mut self, drafts: Vec<Draft>) {
-        let repeat = self.rng.u32(0..8) == 0;
-        let mut drafts_sent = drafts.clone();
-        if repeat {
-            self.keys += 1;
-            let key = IdempotencyKey::new(&self.keys.to_string()).unwrap();
-            for (index, draft) in drafts_sent.iter_mut().enumerate() {
-                *draft = draft.clone().with_idempotency_key(key.at(index as u64));
-            }
-        }
-        let topics = || drafts.iter().flat_map(|draft| draft.topics().as_slice());
-        if let Err(why) = topics().try_for_each(|topic| self.streams.check(topic)) {
-            let refused = ready(self.hub.publish_all(drafts_sent)).unwrap_err();
-            assert_eq!(refused, PublishError::Stream(why));
-            return self.counts.add("events refused by streams", 1);
-        }
-        let published = ready(self.hub.publish_all(drafts_sent.clone())).unwrap();
-        for (draft, published) in drafts.iter().zip(&published) {
-            assert!(!published.is_duplicate);
-            assert!(self.kept.is_some() || published.sequence.get() == self.reference.tail + 1);
-            let sequence = published.sequence.get();
-            self.known(draft, sequence, published.id().to_string());
-            for topic in draft.topics().as_slice() {
-                self.streams.count(topic, sequence);
-            }
-            if self.kept.is_none() {
-                self.reference.tail = self.reference.committed;
-            }
-        }
-        self.committed();
-        if repeat {
-            let again = ready(self.hub.publish_all(drafts_sent)).unwrap();
-            assert!(again.iter().zip(&published).all(|(a, p)| a.is_duplicate && a.id() == p.id()));
-            self.counts.add("duplicates", again.len() as u64);
-        }
-        let evicted = self.observe();
-        match (self.limits.count, self.limits.bytes) {
-            (true, false) => self.counts.add("evictions by count", evicted),
-            (false, true) => self.counts.add("evictions by bytes", evicted),
-            _ => {}
-        }
-    }
-
-    /// Takes in an event that was committed.
-    pub(super) fn known(&mut self, draft: &Draft, sequence: u64, id: String) {
-        let topics = draft.topics().as_slice().to_vec();
-        let known = Known {
-            held: vec![true; topics.len()],
-            superseded: vec![false; topics.len()],
-            beyond_at: None,
-            topics,
-            id,
-            data: draft.event().data().to_owned(),
-            is_end: false,
-        };
-        self.reference.publish(sequence, known);
-    }
-
     /// The topics that may have streams: of others, some events are not sent.
     pub(super) fn topics_of_streams(&self) -> Vec<Topic> {
         let rules = &self.hub.config().retention.rules;
@@ -386,59 +318,6 @@ impl Schedule {
             rule.is_some_and(|rule| rule.limits.latest_only || rule.limits.conflate)
         };
         self.topics.iter().filter(|topic| !skips(topic)).cloned().collect()
-    }
-
-    fn draft(&mut self, len_max: usize) -> Draft {
-        let data = format!("{}{}", self.rng.u32(..), "x".repeat(self.rng.usize(0..len_max)));
-        let mut event = Event::new(data);
-        let count = if self.rng.u32(0..4) == 0 { self.rng.usize(2..4) } else { 1 };
-        let topics: Vec<_> = (0..count).map(|_| self.topic()).collect();
-        let with_id = if self.numbers.is_some() { 4 } else { 1 };
-        if self.rng.u32(0..5) < with_id && self.has_ids {
-            let id = match &mut self.numbers {
-                Some(numbers) => {
-                    let number = numbers.entry(topics[0].clone()).or_default();
-                    *number += 1;
-                    number.to_string()
-                }
-                None => self.given_id(),
-            };
-            event = event.with_id(EventId::new(id).unwrap());
-            self.counts.add("publisher-given IDs", 1);
-        }
-        Draft::new(Topics::new(topics).unwrap(), event).with_private(self.rng.bool())
-    }
-
-    /// One of few, so that events share them; some are of another hub's making, as a relay's are.
-    fn given_id(&mut self) -> String {
-        if let Some(numbers) = &self.numbers {
-            let newest = numbers.values().copied().max().unwrap_or_default();
-            return self.rng.u64(0..newest + 2).to_string();
-        }
-        match self.rng.u64(0..14) {
-            foreign @ 0..4 => {
-                let sequence = Sequence::new(foreign).unwrap();
-                Cursor { epoch: Epoch::new(1).unwrap(), sequence }.to_string()
-            }
-            own => format!("given-{own}"),
-        }
-    }
-
-    fn topic(&mut self) -> Topic {
-        self.topics[self.rng.usize(0..self.topics.len())].clone()
-    }
-
-    fn end(&mut self) {
-        let topic = self.topic();
-        let before = self.reference.committed;
-        ready(self.hub.close(topic.clone())).unwrap();
-        let sequence = match &self.kept {
-            Some((journal, _)) => journal.committed().get(),
-            None => before + 1,
-        };
-        self.reference.end(sequence, topic);
-        self.committed();
-        self.observe();
     }
 
     /// Looks at what the hub still holds; the answer is how much it has evicted.
@@ -452,74 +331,11 @@ impl Schedule {
         self.reference.evictions - before
     }
 
-    fn view(&mut self) -> View {
-        let patterns = ["a/*", "**", "*/1", "a/**", "*"];
-        let filter = |this: &mut Self| match this.rng.u32(0..4) {
-            0 => TopicFilter::pattern(patterns[this.rng.usize(0..patterns.len())]).unwrap(),
-            _ => this.topic().into(),
-        };
-        match self.rng.u32(0..30) {
-            // Sees nothing.
-            0 => View::new([]),
-            1..10 => self.topic().into(),
-            10..20 => {
-                let topics: Vec<_> =
-                    (0..self.rng.usize(1..4)).map(|_| self.topic().into()).collect();
-                View::new(topics)
-            }
-            _ => {
-                let filters: Vec<_> = (0..self.rng.usize(1..4)).map(|_| filter(self)).collect();
-                View::new(filters)
-            }
-        }
-    }
-
     /// Returns whether nothing is ever evicted.
     #[must_use]
     pub fn keeps_everything(&self) -> bool {
         let Limits { bytes, count, age_max } = &self.limits;
         !bytes && !count && age_max.is_none() && self.kept.is_none()
-    }
-
-    /// Where a reader starts, its view, and what is expected of it.
-    pub fn open(&mut self) -> (Start, View, Expectation) {
-        let (start, view) = self.start();
-        let expected = Expectation::new(&self.reference, view.clone(), &start);
-        (start, view, expected)
-    }
-
-    fn start(&mut self) -> (Start, View) {
-        let view = self.view();
-        let cursor = |epoch, sequence| Cursor { epoch, sequence: Sequence::new(sequence).unwrap() };
-        let (tail, committed) = (self.reference.tail, self.reference.committed);
-        let start = match self.rng.u32(0..20) {
-            0..3 => Start::Tail,
-            3..6 => Start::Oldest,
-            6 => {
-                self.counts.add("foreign epochs", 1);
-                cursor(Epoch::new(2).unwrap(), self.rng.u64(0..tail + 2)).into()
-            }
-            7 => {
-                self.counts.add("places past the tail", 1);
-                let past = [1, 2, 1_000, Sequence::MAX.get() - committed][self.rng.usize(0..4)];
-                cursor(self.reference.epoch, committed + past).into()
-            }
-            8 => cursor(self.reference.epoch, self.rng.u64(0..tail + 1)).into(),
-            // As a publisher that subscribes after its own event, of which the feed knows nothing yet.
-            13 if tail < committed => {
-                self.counts.add("places past the feed", 1);
-                cursor(self.reference.epoch, self.rng.u64(tail + 1..committed + 1)).into()
-            }
-            9..12 => Start::After(self.given_id().into()),
-            12 => Start::After("nowhere".repeat(self.rng.usize(1..60)).into()),
-            _ => {
-                let Some(at) = self.left.len().checked_sub(1) else { return (Start::Tail, view) };
-                let (id, view) = self.left.swap_remove(self.rng.usize(0..=at));
-                self.counts.add("resumes", 1);
-                return (Start::After(id.into()), view);
-            }
-        };
-        (start, view)
     }
 
     fn tick(&mut self, millis_max: u64) {
