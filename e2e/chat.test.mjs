@@ -117,6 +117,30 @@ for (const language of Object.keys(RELOADS)) {
   });
 }
 
+for (const language of Object.keys(RELOADS)) {
+  test(`a server in ${language} goes on at a hub that was started again while the model thinks`, async (t) => {
+    const args = ['--data', await makeFolder(t), '--retry', '100ms'];
+    const hub = await startHub(t, { args });
+    const { origin, say, finish } = await startChatServer(t, language, hub);
+    const tab = await openChat(await openChats(t, browser), origin);
+    await ask(tab, hub);
+    say('one');
+    await tab.answers('streaming', 'one');
+    let running = hub;
+    for (const signal of ['SIGKILL', 'SIGTERM']) {
+      const { producer } = await state(running);
+      await running.stop({ signal });
+      running = await startHub(t, { args, listen: hub.host });
+      await until('the producer', async () => (await state(running)).producer.epoch > producer.epoch);
+    }
+    say('two');
+    finish();
+    await tab.answers('ready', 'onetwo');
+    assert.equal((await state(running)).state, 'done');
+    assert.deepEqual(tab.problems, []);
+  });
+}
+
 test('an answer that is begun anew ends the one before for its readers', async (t) => {
   const hub = await startHub(t);
   const { origin, say } = await startChatServer(t, 'Node', hub);

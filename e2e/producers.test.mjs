@@ -210,7 +210,7 @@ test('a body that was cut off by the kill of its hub goes on with its stream whe
   await startHub(t, { args, listen: hub.host });
   const body = tokens(1, 3).map((token) => `data: ${token}\n\n`).join('');
   const sent = await curl([...headers, '--data-binary', '@-', url], { input: body });
-  assert.equal(sent.status, 200, sent.body);
+  assert.equal(sent.status, 201, sent.body);
   const end = await reader.line('end');
   assert.deepEqual([end.reason, end.events], ['done', 3]);
   assert.deepEqual(reader.data, tokens(1, 3));
