@@ -13,6 +13,7 @@ mod driver;
 mod expectation;
 mod publishing;
 mod reference;
+mod restarting;
 mod rules;
 mod schedule;
 mod starting;

@@ -212,6 +212,12 @@ impl SteppedJournal {
         self.state().tail
     }
 
+    /// The entries after a place.
+    #[must_use]
+    pub fn entries_after(&self, place: Sequence) -> Vec<Entry> {
+        self.state().entries.range(place.next()..).map(|(_, entry)| entry.clone()).collect()
+    }
+
     /// How many pages were read and IDs were looked up since the last call.
     #[must_use]
     pub fn take_reads(&self) -> u64 {
@@ -377,6 +383,21 @@ impl Journal for SteppedJournal {
         max: PageMax,
     ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
         self.later(move |state| state.page(&topics, after, max))
+    }
+
+    fn marks(
+        &self,
+        after: Sequence,
+        max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
+        self.later(move |state| {
+            let is_mark = |entry: &&Entry| matches!(entry.content, Content::Stream(_));
+            let marks = state.entries.range(after.next()..).map(|(_, entry)| entry).filter(is_mark);
+            let entries: Vec<_> =
+                marks.take(max.entries.min(state.page_entries)).cloned().collect();
+            let through = entries.last().map_or(after, |entry| entry.sequence);
+            JournalPage::new(entries, through)
+        })
     }
 
     fn find(

@@ -18,13 +18,16 @@ fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
     run::<AsyncReaders>(
         200,
         &[
+            "beginnings and ends sent again",
             "ends of streams",
             "evictions by rules beneath memory",
             "looks at streams",
+            "open streams read back",
             "places without an event",
             "reads by pages",
             "requests of a producer sent again",
             "requests to streams refused",
+            "restarts",
             "stops of streams",
             "streams that nobody went on with",
         ],

@@ -52,6 +52,16 @@ impl Readers for AsyncReaders {
         self.bytewise.iter_mut().for_each(|reader| reader.check_woken(&schedule.reference));
     }
 
+    fn leave_all(&mut self, schedule: &mut Schedule) -> bool {
+        while !self.subscribers.is_empty() {
+            self.leave(schedule);
+        }
+        while !self.bytewise.is_empty() {
+            self.cut(schedule);
+        }
+        true
+    }
+
     fn finish(mut self, schedule: &mut Schedule) {
         for reader in &mut self.subscribers {
             while reader.poll(schedule) {}

@@ -16,9 +16,9 @@ use tidings_hub::{Epoch, Hub, HubConfig, Now, RetentionRule, Sequence, Time, Top
 use super::Counts;
 use super::driver::Driver;
 use super::reference::Reference;
+use super::restarting::open;
 use super::rules::{conflate, rules};
 use super::streams::Streams;
-use crate::stepped::ready;
 use crate::stepped_journal::SteppedJournal;
 
 /// The readers of a schedule: what is tested against the reference.
@@ -34,6 +34,12 @@ pub trait Readers {
 
     /// Checks that every waiting reader that has something to read was woken.
     fn check_woken(&mut self, schedule: &mut Schedule);
+
+    /// Lets all of them leave, since the hub is closed; `false` if they cannot come back to another one.
+    fn leave_all(&mut self, schedule: &mut Schedule) -> bool {
+        let _ = schedule;
+        false
+    }
 
     /// Lets all of them read to the tail, and checks that nothing is missing.
     fn finish(self, schedule: &mut Schedule);
@@ -52,7 +58,7 @@ pub struct Schedule {
     pub left: Vec<(String, View)>,
     /// How often the schedule met what it is there for.
     pub counts: Counts,
-    now: Now,
+    pub(super) now: Now,
     pub(super) topics: Vec<Topic>,
     /// How many events of each topic have an ID, in schedules whose publishers number them from 1; so
     /// events of different topics have the same IDs.
@@ -67,6 +73,8 @@ pub struct Schedule {
     pressure: u32,
     /// Decides when rules change, in schedules in which they do, and to which.
     changes: Option<Rng>,
+    /// Decides when the hub is restarted, in schedules in which it is.
+    pub(super) restarts: Option<Rng>,
     /// Whether topics have streams.
     has_streams: bool,
     pub(super) streams: Streams,
@@ -113,13 +121,12 @@ impl Schedule {
         let names = ["a", "b", "a/1", "a/2", "a/2/x", "b/1"];
         let epoch = Epoch::new(rng.u64(1..1 << 60)).unwrap();
         let now = Now { time: Time::from_unix_millis(1_700_000_000_000), ..Now::read() };
-        let builder = Hub::builder().config(config).at(now);
         let (hub, kept) = if is_kept {
             let journal = SteppedJournal::new(epoch, rng.usize(1..30));
-            let hub = ready(builder.open(Box::new(journal.clone()))).unwrap();
-            let driver = Driver::new(&hub);
+            let (hub, driver) = open(config, &journal, now);
             (hub, Some((journal, driver)))
         } else {
+            let builder = Hub::builder().config(config).at(now);
             (builder.memory(MemoryJournal::with_epoch(epoch)).build(), None)
         };
         let mut schedule = Self {
@@ -136,6 +143,7 @@ impl Schedule {
             // A generator of its own, so that seeds that have failed before make the schedules they made then.
             changes: (!is_kept && seed % 3 == 2).then(|| Rng::with_seed(!seed)),
             counts: Counts::default(),
+            restarts: Self::restarts_of(seed, is_kept),
             has_streams: false,
             streams: Streams::new(seed),
             rng,
@@ -156,6 +164,7 @@ impl Schedule {
         for step in 0..steps {
             schedule.press();
             schedule.change_rules();
+            schedule.restart(&mut readers);
             if schedule.has_streams && step % 4 == 0 {
                 schedule.stream_step();
                 readers.check_woken(&mut schedule);
@@ -281,7 +290,7 @@ impl Schedule {
         }
     }
 
-    fn feed_all(&mut self) {
+    pub(super) fn feed_all(&mut self) {
         self.feed_through(self.reference.committed);
     }
 
@@ -343,7 +352,7 @@ impl Schedule {
         self.now = self.now + step;
         self.reference.now += step;
         self.hub.tick(self.now);
-        self.end_left_stream();
+        self.end_left_streams();
         let evicted = self.observe();
         self.counts.add("evictions by age", evicted);
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tidings_hub::{
-    Append, Cursor, Draft, EndNotice, Event, Producer, PublishError, Sequence, StreamOptions,
-    StreamReason, StreamRefused, StreamTurn, Topic, TopicFilter, View,
+    Append, Cursor, Draft, EndNotice, Event, IdempotencyKey, Producer, PublishError, Sequence,
+    StreamOptions, StreamReason, StreamRefused, StreamTurn, Topic, TopicFilter, View,
 };
 
 use super::reference::Known;
@@ -19,8 +19,11 @@ use crate::stepped::ready;
 pub(super) struct Streams {
     rng: Rng,
     latest: HashMap<Topic, Latest>,
-    /// The stream whose time is running out; one at a time, so that its end is the next entry.
-    left: Option<(Topic, Duration)>,
+    /// The streams whose time is running out: one at a time, so that its end is the next entry, or all of them
+    /// after a restart.
+    left: Vec<(Topic, Duration)>,
+    /// How many requests have had an idempotency key.
+    keys: u64,
 }
 
 /// How late a hub is at most with what is due.
@@ -37,6 +40,18 @@ struct Latest {
     /// The epoch of the producer that owns it, and the number of its newest request.
     owner: Option<(u64, u64)>,
     turn: Option<StreamTurn>,
+    /// The requests with a key that have begun and ended it.
+    keyed: Vec<Keyed>,
+}
+
+/// A request with an idempotency key, and its answer.
+#[derive(Clone, Debug)]
+struct Keyed {
+    request: Append,
+    drafts: Vec<Draft>,
+    begin: Option<Cursor>,
+    end: Option<Cursor>,
+    places: Vec<Sequence>,
 }
 
 /// The entries that a request is to commit around its events.
@@ -57,7 +72,12 @@ enum Verdict {
 
 impl Streams {
     pub(super) fn new(seed: u64) -> Self {
-        Self { rng: Rng::with_seed(seed ^ 0x57ae_a305), latest: HashMap::new(), left: None }
+        Self {
+            rng: Rng::with_seed(seed ^ 0x57ae_a305),
+            latest: HashMap::new(),
+            left: Vec::new(),
+            keys: 0,
+        }
     }
 
     /// Why events of no producer do not belong to a topic.
@@ -75,13 +95,18 @@ impl Streams {
         if let Some(latest) = self.latest.get_mut(topic) {
             latest.events += 1;
             latest.last = sequence;
-            self.left.take_if(|(left, _)| left == topic);
+            self.go_on(topic);
         }
+    }
+
+    /// Somebody goes on with a stream.
+    fn go_on(&mut self, topic: &Topic) {
+        self.left.retain(|(left, _)| left != topic);
     }
 
     /// Returns whether a stream is about to end by itself.
     fn is_left(&self, topic: &Topic) -> bool {
-        self.left.as_ref().is_some_and(|(left, _)| left == topic)
+        self.left.iter().any(|(left, _)| left == topic)
     }
 
     /// Decides a request as the hub should.
@@ -144,9 +169,34 @@ impl Schedule {
             1 => self.stop_stream(&topic),
             2 => self.check_stream(&topic),
             _ => {
-                let (request, events) = self.request(&topic);
+                let (mut request, events) = self.request(&topic);
+                if self.restarts.is_some() && (request.begin.is_some() || request.end.is_some()) {
+                    self.streams.keys += 1;
+                    let key = format!("request {}", self.streams.keys);
+                    request.key = Some(IdempotencyKey::new(&key).expect("it is a key"));
+                }
                 self.append(&topic, &request, events);
             }
+        }
+        if self.restarts.is_some() {
+            self.repeat_keyed(&topic);
+        }
+    }
+
+    /// Sends the requests once more that have begun and ended a stream, perhaps to another hub.
+    fn repeat_keyed(&mut self, topic: &Topic) {
+        let Some(latest) = self.streams.latest.get(topic) else { return };
+        if self.reference.tail < self.reference.committed {
+            return;
+        }
+        for Keyed { request, drafts, begin, end, places } in &latest.keyed {
+            let again = ready(self.hub.append(topic.clone(), request, drafts.clone()));
+            let again = again.expect("it was accepted before");
+            assert!(again.is_duplicate, "{request:?}");
+            assert_eq!((again.begin, again.end), (*begin, *end), "{request:?}");
+            let published = again.published.iter().map(|published| published.sequence);
+            assert_eq!(published.collect::<Vec<_>>(), *places, "{request:?}");
+            self.counts.add("beginnings and ends sent again", 1);
         }
     }
 
@@ -207,10 +257,11 @@ impl Schedule {
             sequence += 1;
             self.reference.mark(sequence, topic.clone());
         }
-        self.streams.left.take_if(|(left, _)| left == topic);
+        self.streams.go_on(topic);
         if marks.is_begin {
-            let (begin, last, end, owner, turn) = (sequence, sequence, None, None, None);
-            let latest = Latest { begin, events: 0, last, end, is_stopped: false, owner, turn };
+            let (begin, last, is_stopped, keyed) = (sequence, sequence, false, Vec::new());
+            let (events, end, owner, turn) = (0, None, None, None);
+            let latest = Latest { begin, events, last, end, is_stopped, owner, turn, keyed };
             self.streams.latest.insert(topic.clone(), latest);
             assert_eq!(appended.begin.expect("it has begun").sequence.get(), begin);
         }
@@ -231,6 +282,13 @@ impl Schedule {
                 self.end_committed(topic, sequence, (reason, events, notice));
                 assert_eq!(appended.end.expect("it has ended").sequence.get(), sequence);
             }
+        }
+        if let Some(latest) = self.streams.latest.get_mut(topic)
+            && request.key.is_some()
+        {
+            let places = appended.published.iter().map(|published| published.sequence).collect();
+            let (request, begin, end) = (request.clone(), appended.begin, appended.end);
+            latest.keyed.push(Keyed { request, drafts, begin, end, places });
         }
         self.committed();
         self.observe();
@@ -263,17 +321,23 @@ impl Schedule {
     fn leave_stream(&mut self, topic: &Topic) {
         let Some(latest) = self.streams.latest.get(topic) else { return };
         let Some(turn) = latest.turn.filter(|_| latest.end.is_none()) else { return };
-        if self.streams.left.is_none() || self.streams.is_left(topic) {
+        if self.streams.left.is_empty() || self.streams.is_left(topic) {
             self.hub.leave_stream(topic, turn);
-            let until = self.reference.now + StreamOptions::GRACE;
-            self.streams.left = Some((topic.clone(), until));
+            self.leave(topic);
         }
+    }
+
+    /// Starts the grace of a stream.
+    fn leave(&mut self, topic: &Topic) {
+        let until = self.reference.now + StreamOptions::GRACE;
+        self.streams.go_on(topic);
+        self.streams.left.push((topic.clone(), until));
     }
 
     fn stop_stream(&mut self, topic: &Topic) {
         let Some(latest) = self.streams.latest.get(topic) else { return };
         let is_open = latest.end.is_none() && !latest.is_stopped;
-        if is_open && self.streams.left.is_some() && !self.streams.is_left(topic) {
+        if is_open && !self.streams.left.is_empty() && !self.streams.is_left(topic) {
             return;
         }
         ready(self.hub.stop_stream(topic, None)).expect("a stop is committed");
@@ -284,32 +348,66 @@ impl Schedule {
         if let Some(latest) = self.streams.latest.get_mut(topic) {
             latest.is_stopped = true;
         }
-        self.streams.left = Some((topic.clone(), self.reference.now + StreamOptions::GRACE));
+        self.leave(topic);
         self.counts.add("stops of streams", 1);
         self.committed();
         self.observe();
     }
 
-    /// Takes in the end of a stream to which nobody came back, which the hub has committed at its tick.
-    pub(super) fn end_left_stream(&mut self) {
+    /// Takes in the ends of streams to which nobody came back, which the hub has committed at its tick.
+    pub(super) fn end_left_streams(&mut self) {
         let now = self.reference.now;
-        let Some((topic, until)) = self.streams.left.take_if(|(_, until)| *until <= now) else {
-            return;
-        };
-        let ended = Err(PublishError::Stream(StreamRefused::Ended));
-        if self.hub.check_streams(&Draft::new(topic.clone(), Event::new("x"))) != ended {
-            assert!(now <= until + PASS, "nobody has ended {topic}");
-            self.streams.left = Some((topic, until));
+        let (mut due, left) = self.streams.left.drain(..).partition::<Vec<_>, _>(|it| it.1 <= now);
+        self.streams.left = left;
+        due.retain(|(topic, until)| {
+            let ended = Err(PublishError::Stream(StreamRefused::Ended));
+            let event = Draft::new(topic.clone(), Event::new("x"));
+            let has_ended = self.hub.check_streams(&event) == ended;
+            if !has_ended {
+                assert!(now <= *until + PASS, "nobody has ended {topic}");
+                self.streams.left.push((topic.clone(), *until));
+            }
+            has_ended
+        });
+        if due.is_empty() {
             return;
         }
-        let Some(latest) = self.streams.latest.get(&topic) else { return };
-        let reason = if latest.is_stopped { StreamReason::Stopped } else { StreamReason::Aborted };
-        let events = latest.events;
-        let sequence = self.reference.committed + 1;
-        self.end_committed(&topic, sequence, (reason, events, EndNotice::Event));
-        self.counts.add("streams that nobody went on with", 1);
+        let mut topics: Vec<_> = due.into_iter().map(|(topic, _)| topic).collect();
+        if let Some((journal, _)) = &self.kept {
+            let place = Sequence::new(self.reference.committed).expect("a place");
+            let entries = journal.entries_after(place);
+            let order = |topic: &Topic| {
+                entries.iter().position(|entry| entry.topics.as_slice().contains(topic))
+            };
+            topics.sort_by_key(|topic| order(topic).expect("its end is committed"));
+        }
+        for topic in topics {
+            let Some(latest) = self.streams.latest.get(&topic) else { continue };
+            let reason =
+                if latest.is_stopped { StreamReason::Stopped } else { StreamReason::Aborted };
+            let events = latest.events;
+            let sequence = self.reference.committed + 1;
+            self.end_committed(&topic, sequence, (reason, events, EndNotice::Event));
+            self.counts.add("streams that nobody went on with", 1);
+        }
         self.committed();
         self.observe();
+    }
+
+    /// Takes in that another hub has read the streams back: nobody is connected to it, so their graces begin anew.
+    pub(super) fn restart_streams(&mut self) {
+        let floor = self.reference.floor;
+        // Without its beginning, a stream is forgotten.
+        self.streams.latest.retain(|_, latest| latest.begin > floor);
+        self.streams.left.clear();
+        for topic in self.topics.clone() {
+            let Some(latest) = self.streams.latest.get_mut(&topic) else { continue };
+            latest.turn = None;
+            if latest.end.is_none() {
+                self.leave(&topic);
+                self.counts.add("open streams read back", 1);
+            }
+        }
     }
 
     /// Compares the state of a stream with what it should be, and the answer to readers that come back.

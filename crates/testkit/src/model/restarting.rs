@@ -1,0 +1,51 @@
+//! Restarts: the hub of a schedule is closed, and another one is opened on the same journal.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use fastrand::Rng;
+use tidings_hub::{Hub, HubConfig, Now};
+
+use super::driver::Driver;
+use super::schedule::{Readers, Schedule};
+use crate::stepped_journal::SteppedJournal;
+
+/// Opens a hub on a journal whose reads go on at once.
+pub(super) fn open(config: HubConfig, journal: &SteppedJournal, now: Now) -> (Hub, Driver) {
+    let mut opening = pin!(Hub::builder().config(config).at(now).open(Box::new(journal.clone())));
+    let hub = loop {
+        match opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(opened) => break opened.unwrap(),
+            Poll::Pending => assert!(journal.go_on(), "a hub opens, and nothing moves"),
+        }
+    };
+    let driver = Driver::new(&hub);
+    (hub, driver)
+}
+
+impl Schedule {
+    /// Whether the hub is restarted at times. Seeds that have failed before these restarts have none.
+    pub(super) fn restarts_of(seed: u64, is_kept: bool) -> Option<Rng> {
+        (is_kept && seed % 5 < 2).then(|| Rng::with_seed(seed ^ 0x0e_57a7))
+    }
+
+    /// Closes the hub now and then, and opens another one, to which its readers come back.
+    pub(super) fn restart<R: Readers>(&mut self, readers: &mut R) {
+        let (Some(rng), Some((journal, _))) = (&mut self.restarts, &self.kept) else { return };
+        if rng.u32(0..50) > 0 {
+            return;
+        }
+        let newest = if rng.bool() { rng.u64(0..40) } else { u64::MAX };
+        let journal = journal.clone().beginning_with(newest);
+        if !readers.leave_all(self) {
+            self.restarts = None;
+            return;
+        }
+        self.feed_all();
+        let (hub, driver) = open(self.hub.config().clone(), &journal, self.now);
+        (self.hub, self.kept) = (hub, Some((journal, driver)));
+        self.drive();
+        self.restart_streams();
+        self.counts.add("restarts", 1);
+    }
+}
