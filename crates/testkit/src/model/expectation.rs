@@ -179,7 +179,7 @@ impl Expectation {
     /// another one of the view still has it.
     fn may_be_told_again(&self, reference: &Reference) -> bool {
         let mut after = reference.after(self.after);
-        self.view.filters().len() > 1
+        !self.is_of_one_topic()
             && after.any(|(_, event)| event.beyond_at.is_some() && self.is_held(event))
     }
 

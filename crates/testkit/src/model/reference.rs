@@ -213,6 +213,9 @@ impl Reference {
                 bytes += ENTRY_BYTES + topic.as_str().len();
                 // It goes with the events after it.
                 if has_evicted && let Some(event) = self.events.get_mut(&sequence) {
+                    if event.held.contains(&true) {
+                        event.beyond_at = Some(self.now);
+                    }
                     event.held.fill(false);
                 }
                 continue;

@@ -24,7 +24,7 @@ pub(super) fn open(config: HubConfig, journal: &SteppedJournal, now: Now) -> (Hu
 }
 
 impl Schedule {
-    /// Whether the hub is restarted at times. Seeds that have failed before these restarts have none.
+    /// Decides when the hub of a seed is restarted. Seeds that have failed before these restarts have none.
     pub(super) fn restarts_of(seed: u64, is_kept: bool) -> Option<Rng> {
         (is_kept && seed % 5 < 2).then(|| Rng::with_seed(seed ^ 0x0e_57a7))
     }
