@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -138,6 +138,9 @@ async fn explain(token: &str, file: &Written) -> Output {
     Command::from(tidings()).args(args).output().await.unwrap()
 }
 
+/// The time between two requests for a key that is not among the known ones.
+const ASKED_EVERY: Duration = Duration::from_secs(10);
+
 /// The pace of a client that asks again and again for what takes ten seconds.
 fn pace() -> Interval {
     interval(Duration::from_millis(100))
@@ -163,27 +166,30 @@ fn a_new_key_is_believed_soon_and_unknown_ones_cost_its_server_a_request_now_and
         let file = Written::new("key_set");
         server.configure(&file);
         let mut program = Program::start(&["--config", &file.path()]);
+        let began = Instant::now();
         // The first request waits for the keys.
         assert_eq!(&read(&program, &old).await[9..12], "200");
         for _ in 0..100 {
             assert_eq!(&read(&program, &new).await[9..12], "401");
         }
-        assert_eq!(server.requests(), 1);
+        let most = 1.0 + began.elapsed().as_secs_f64() / ASKED_EVERY.as_secs_f64();
+        assert!(server.requests() as f64 <= most, "{} requests, at most {most}", server.requests());
 
         server.keys.send_replace(set(&[ED25519, P256]));
         read_until(&program, &new, "200").await;
-        assert_eq!(server.requests(), 2);
+        // The keys may have been fetched in between, by a busy machine.
+        let asked = server.requests();
         assert_eq!(&read(&program, &old).await[9..12], "200");
         // A reload keeps what was fetched.
         assert_eq!(program.hang_up(), "SIGHUP: configuration reloaded\n");
         assert_eq!(&read(&program, &new).await[9..12], "200");
-        assert_eq!(server.requests(), 2);
+        assert_eq!(server.requests(), asked);
 
         // A key that is taken away is not believed any longer, however often it was.
         server.keys.send_replace(set(&[P256]));
         let unknown = token("p256", "ES256", "unknown");
         let mut pace = pace();
-        while server.requests() == 2 {
+        while server.requests() == asked {
             pace.tick().await;
             assert_eq!(&read(&program, &unknown).await[9..12], "401");
         }

@@ -181,13 +181,14 @@ impl Running {
     /// Starts a request whose body never ends, and gives the socket.
     pub(crate) async fn stalled(&self, path: &str, content_type: &str, start: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let head = format!(
+        // At once: the time of a body begins with its head.
+        let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {content_type}\r\n\
-             Transfer-Encoding: chunked\r\n\r\n",
-            self.address
+             Transfer-Encoding: chunked\r\n\r\n{}",
+            self.address,
+            chunk(start)
         );
-        socket.write_all(head.as_bytes()).await.unwrap();
-        send_chunk(&mut socket, start).await;
+        socket.write_all(request.as_bytes()).await.unwrap();
         socket
     }
 
@@ -209,8 +210,11 @@ impl Running {
 
 /// Writes one chunk of a body.
 pub(crate) async fn send_chunk(socket: &mut TcpStream, text: &str) {
-    let chunk = format!("{:x}\r\n{text}\r\n", text.len());
-    socket.write_all(chunk.as_bytes()).await.unwrap();
+    socket.write_all(chunk(text).as_bytes()).await.unwrap();
+}
+
+fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
 }
 
 /// A request that is being put together.
