@@ -1,6 +1,7 @@
 //! Readers far behind what memory holds get everything from disk, and disturb nobody.
 
-use tokio::task::JoinSet;
+use std::net::SocketAddr;
+use std::thread;
 
 use crate::folder::Scratch;
 use crate::program::{Program, drill};
@@ -13,6 +14,22 @@ const EVENT_BYTES: usize = 32 * 1024;
 /// The memory that the program may take, however much is stored: the part of the history in memory, the
 /// pages that readers share, and 50 MiB.
 const MEMORY_MAX: usize = (1 + 64 + 50) << 20;
+
+/// Reads everything from the beginning, on a thread of its own: what the reader has to do must not hold up the publisher
+/// and the live reader of the drill.
+fn read_all(address: SocketAddr) -> thread::JoinHandle<()> {
+    let read = async move {
+        let earliest = Some("earliest".to_owned());
+        let mut reader = Reader::open(address, "/topics/news", earliest).await.unwrap();
+        for number in 0..EVENTS {
+            let event = reader.next().await.unwrap();
+            assert_eq!(event.event_type(), "message");
+            assert_eq!(number_of(event.data()), number);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    thread::spawn(move || runtime.block_on(read))
+}
 
 /// Returns the number at the end of an event's data.
 fn number_of(data: &str) -> usize {
@@ -35,29 +52,17 @@ fn readers_from_the_beginning_get_everything_while_memory_stays_bounded_and_othe
         for number in 0..EVENTS {
             program.publish("news", &format!("{number:>EVENT_BYTES$}")).await;
         }
-        let mut readers = JoinSet::new();
-        for _ in 0..READERS {
-            let address = program.address;
-            readers.spawn(async move {
-                let earliest = Some("earliest".to_owned());
-                let mut reader = Reader::open(address, "/topics/news", earliest).await.unwrap();
-                for number in 0..EVENTS {
-                    let event = reader.next().await.unwrap();
-                    assert_eq!(event.event_type(), "message");
-                    assert_eq!(number_of(event.data()), number);
-                }
-            });
-        }
+        let readers: [_; READERS] = std::array::from_fn(|_| read_all(program.address));
         let mut live = Reader::open(program.address, "/topics/live", None).await.unwrap();
         let (mut most, mut published) = (0, 0);
-        while !readers.is_empty() {
+        while !readers.iter().all(thread::JoinHandle::is_finished) {
             program.publish("live", &published.to_string()).await;
             assert_eq!(number_of(live.next().await.unwrap().data()), published);
             published += 1;
             most = most.max(program.memory());
-            while let Some(ended) = readers.try_join_next() {
-                ended.unwrap();
-            }
+        }
+        for reader in readers {
+            reader.join().unwrap();
         }
         assert!(most <= MEMORY_MAX, "{most} bytes");
         assert!(published > 0);

@@ -186,6 +186,13 @@ impl Program {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
+    /// Returns whether the program runs, is stopped, or has ended, for a message.
+    fn state(&self) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        status.lines().find(|line| line.starts_with("State:")).unwrap_or("no process").to_owned()
+    }
+
     /// Sends a request on a new connection and returns the whole response.
     pub(crate) async fn ask(&self, request: &str) -> String {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
@@ -199,7 +206,7 @@ impl Program {
     /// Publishes an event on a new connection and returns its ID.
     pub(crate) async fn publish(&self, topic: &str, data: &str) -> String {
         let answer = self.ask(&post(topic, data)).await;
-        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer:?}, {}", self.state());
         answer.rsplit_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
