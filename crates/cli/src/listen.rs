@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tidings_client::{Event, Signal};
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
 use self::command::CommandFailed;
 use self::reader::Reader;
@@ -20,6 +21,9 @@ use crate::sentence::sentence;
 use crate::signals::Signals;
 use crate::terminal::{self, ConnectionReport};
 
+/// How long output may take after the process was asked to end: the thread that writes it may have
+/// done so already.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(500);
 /// The waits before a command that failed runs again for its event: they double.
 const RERUN_FIRST: Duration = Duration::from_secs(1);
 const RERUN_MAX: Duration = Duration::from_secs(60);
@@ -94,7 +98,8 @@ enum HandedOn {
 }
 
 /// Hands a signal on. A process signal abandons output that is not being read, but a running
-/// command is waited for until there is a second process signal.
+/// command is waited for until there is a second process signal. Output that was written at the same
+/// time counts as handed on: the next run would write it again.
 async fn hand_on(
     sink: &Sink,
     signal: &Signal,
@@ -110,13 +115,19 @@ async fn hand_on(
         _ => None,
     };
     let Some(text) = text else { return Ok(HandedOn::Whole) };
-    tokio::select! {
-        written = write(&text) => match written {
-            Ok(()) => Ok(HandedOn::Whole),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(HandedOn::Not),
-            Err(error) => Err(error.into()),
+    let writing = write(&text);
+    tokio::pin!(writing);
+    let (written, handed_on) = tokio::select! {
+        written = &mut writing => (written, HandedOn::Whole),
+        _ = signals.next() => match timeout(WRITTEN_WITHIN, writing).await {
+            Ok(written) => (written, HandedOn::WholeAndEnd),
+            Err(_) => return Ok(HandedOn::Not),
         },
-        _ = signals.next() => Ok(HandedOn::Not),
+    };
+    match written {
+        Ok(()) => Ok(handed_on),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(HandedOn::Not),
+        Err(error) => Err(error.into()),
     }
 }
 
