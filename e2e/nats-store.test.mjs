@@ -146,8 +146,9 @@ for (const [leader, which] of [['a', 'leads'], ['b', 'follows']]) {
     const servers = await startNatsCluster(t, { fileBytesMax: 5_000_000 });
     const hubs = await startHubs(t, servers, { args: ['--nats-replicas', '3'] });
     await until('the leader', async () => {
-      await servers[1].ask('STREAM.LEADER.STEPDOWN.TIDINGS', { placement: { preferred: leader } });
-      return (await servers[1].ask('STREAM.INFO.TIDINGS')).cluster?.leader === leader;
+      const ask = (request, body) => servers[1].ask(request, body, { within: 2_000 }).catch(() => ({}));
+      await ask('STREAM.LEADER.STEPDOWN.TIDINGS', { placement: { preferred: leader } });
+      return (await ask('STREAM.INFO.TIDINGS')).cluster?.leader === leader;
     }, { every: 500 });
     const readers = hubs.map((hub) => new Readers(hub.url('/topics/news'), 1));
     atEnd(t, () => readers.forEach((reader) => reader.stop()));

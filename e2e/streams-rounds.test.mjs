@@ -175,7 +175,7 @@ class Drill {
   }
 }
 
-test(`${ROUNDS} rounds of faults in mid-stream double no token and lose none`, { timeout: 30_000 + ROUNDS * 5000 }, async (t) => {
+test(`${ROUNDS} rounds of faults in mid-stream double no token and lose none`, { timeout: 60_000 + ROUNDS * 20_000 }, async (t) => {
   t.diagnostic(`TIDINGS_STREAM_SEED=${SEED}`);
   const random = generator(SEED);
   const drill = await Drill.start(t);

@@ -20,16 +20,19 @@ export async function startNode(t, urls, { args = [], port } = {}) {
   return hub;
 }
 
+/** The time that three servers may take to elect a leader and to catch up, on a machine that does much else. */
+const REPLICATED_MS = 180_000;
+
 /** Waits until three servers have all of the stream: one of them may be lost then. */
 export function replicated(servers) {
   return until('three servers to have the stream', async () => {
     try {
-      const { cluster } = await servers[0].ask('STREAM.INFO.TIDINGS');
+      const { cluster } = await servers[0].ask('STREAM.INFO.TIDINGS', {}, { within: ANSWER_MAX_MS });
       return cluster?.leader && cluster.replicas?.length === 2 && cluster.replicas.every(({ current }) => current);
     } catch {
       return false;
     }
-  }, { within: 60_000, every: 100 });
+  }, { within: REPLICATED_MS, every: 100 });
 }
 
 /** Starts an nginx that hands requests to hubs in turn, and passes by those that are away. */
@@ -69,7 +72,7 @@ export function keyOf(data) {
   return `key of ${data}`.slice(0, 100);
 }
 
-/** The longest time that one request of a publisher may take before it is repeated. */
+/** The longest time that one request of a publisher, or to NATS, may take before it is repeated. */
 const ANSWER_MAX_MS = 2_000;
 
 /**

@@ -139,8 +139,8 @@ class Nats {
     await cp(`${this.#folder}/copy`, `${this.#folder}/data`, { recursive: true });
   }
 
-  /** Sends a request of JetStream's API, and returns its answer. */
-  async ask(request, body = {}) {
+  /** Sends a request of JetStream's API, and returns its answer. While there is no leader, there may be none. */
+  async ask(request, body = {}, { within } = {}) {
     const socket = net.connect(this.port, '127.0.0.1');
     const text = JSON.stringify(body);
     socket.write(
@@ -156,7 +156,7 @@ class Nats {
           const answer = found.match(/MSG answer 1 \d+\r\n(.*)\r\n/);
           if (answer) resolve(JSON.parse(answer[1]));
         });
-      }));
+      }), { within });
     } finally {
       socket.destroy();
     }
