@@ -6,6 +6,10 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 
 import { atEnd } from './cleanup.mjs';
+import { DEADLINE_MS } from './wait.mjs';
+
+/** On a machine that does much else, it may need half a minute the first time. */
+const STARTED_WITHIN_MS = 120_000;
 
 /**
  * Starts Chromium with a fresh profile, and `args` of its own; it is closed when the test `t` is over.
@@ -16,6 +20,7 @@ export async function startBrowser(t, { args = [] } = {}) {
   const browser = await chromium.launch({
     executablePath: executable(),
     headless: true,
+    timeout: STARTED_WITHIN_MS,
     // Chromium's own sandbox refuses to run as root.
     chromiumSandbox: process.getuid() !== 0,
     // Only the pages under test use the network.
@@ -33,6 +38,7 @@ export async function startBrowser(t, { args = [] } = {}) {
  */
 export async function openPage(browser, url, { context: options = {} } = {}) {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(DEADLINE_MS);
   const page = await context.newPage();
   const problems = [];
   page.on('console', (message) => {

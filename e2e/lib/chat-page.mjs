@@ -8,13 +8,14 @@ import { build } from 'esbuild';
 import { atEnd } from './cleanup.mjs';
 import { codeBlock } from './recipe.mjs';
 import { NODE_MODULES } from './static.mjs';
-import { until } from './wait.mjs';
+import { DEADLINE_MS, until } from './wait.mjs';
 
 const PAGE = await bundle(await codeBlock('chat', 'The page'));
 
 /** The browser's window, in which any server has the page. */
 export async function openChats(t, browser) {
   const context = await browser.newContext();
+  context.setDefaultTimeout(DEADLINE_MS);
   atEnd(t, () => context.close());
   await context.route('**/chat?**', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
   return context;
