@@ -10,6 +10,25 @@ async fn send(server: &Running, body: &str) -> Whole {
     server.post("/events", body.to_owned()).content_type("application/json").answer().await
 }
 
+#[tokio::test]
+async fn a_json_object_begins_and_ends_a_stream() {
+    let server = start().await;
+    let begun = send(&server, r#"{"topic":"c/1","begin":true}"#).await;
+    assert_eq!((begun.status, &begun.json()["committed"]), (StatusCode::CREATED, &0.into()));
+    assert!(!begun.header("stream-id").is_empty());
+    assert_eq!(send(&server, r#"{"topic":"c/1","data":null}"#).await.status, StatusCode::CREATED);
+    assert_eq!(
+        send(&server, r#"{"topic":"c/1","data":"b","end":"close"}"#).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(state_of(&server, "c/1").await["state"], "done");
+    assert_eq!(server.held("c/1"), ["null", "b"]);
+    send(&server, r#"{"topic":"c/1","data":"b","end":"soon"}"#).await.problem(400, "invalid-event");
+    send(&server, r#"{"topics":["c/1","c/2"],"begin":true}"#)
+        .await
+        .problem(400, "invalid-parameter");
+}
+
 const ANSWER: &str = r#"[{"topic":"c/1","begin":true,"data":"a"},{"topic":"c/1","data":"b"},{"topic":"c/1","end":true}]"#;
 
 #[tokio::test]
