@@ -35,7 +35,9 @@ impl Schedule {
         if rng.u32(0..50) > 0 {
             return;
         }
-        let newest = if rng.bool() { rng.u64(0..40) } else { u64::MAX };
+        // Fewer than the journal keeps at least, as a hub's memory has in the other steps.
+        let most = if rng.bool() { 40 } else { 150 };
+        let newest = rng.u64(0..most);
         let journal = journal.clone().beginning_with(newest);
         if !readers.leave_all(self) {
             self.restarts = None;
