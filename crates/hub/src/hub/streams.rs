@@ -170,8 +170,12 @@ impl Hub {
                 if let StreamMark::Begin(_) = mark {
                     topics.extend(entry.topics.as_slice().first().cloned());
                 }
-                let mut state = self.streams_of_topics().lock_to_use();
-                state.streams.restore(&mut entry, opened_at, now);
+                let shared = self.streams_of_topics();
+                let streams = &mut shared.lock_to_use().streams;
+                match shared.is_told() {
+                    true => streams.restore_decided(&mut entry, opened_at, now),
+                    false => streams.restore(&mut entry, opened_at, now),
+                }
             }
             if page.through <= after {
                 break;

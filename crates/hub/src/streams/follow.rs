@@ -39,7 +39,6 @@ impl Streams {
             }
             let decided = &mut stream.decided;
             decided.events = stream.committed.as_ref().map_or(0, |it| it.events);
-            let turn = entry.sequence.get();
             match &entry.content {
                 Content::Close => continue,
                 Content::Stream(mark @ (StreamMark::Stop | StreamMark::Left)) => {
@@ -52,18 +51,22 @@ impl Streams {
                     self.due_at = self.due_at.min(decided.due_at());
                     continue;
                 }
-                Content::Stream(StreamMark::Begin(options)) => {
-                    let epoch = options.producer.as_ref().map_or(0, |producer| producer.epoch);
-                    decided.turn = StreamTurn { begun: turn, turn, epoch };
-                }
-                Content::Stream(StreamMark::Append(producer)) => {
-                    (decided.turn.turn, decided.turn.epoch) = (turn, producer.epoch);
-                }
-                _ => {}
+                Content::Stream(mark) => note_turn(&mut decided.turn, mark, entry.sequence),
+                Content::Event(_) => {}
             }
             decided.renew(now);
             decided.expires_at = decided.expires_at.saturating_sub(age);
             self.due_at = self.due_at.min(decided.due_at());
+        }
+    }
+
+    /// Applies a mark that the journal has decided before this process, as [`Streams::restore`] does.
+    pub(crate) fn restore_decided(&mut self, entry: &mut Entry, opened_at: Time, now: u64) {
+        self.restore(entry, opened_at, now);
+        let Content::Stream(mark) = &entry.content else { return };
+        let topic = entry.topics.as_slice().first();
+        if let Some(stream) = topic.and_then(|topic| self.topics.get_mut(topic)) {
+            note_turn(&mut stream.decided.turn, mark, entry.sequence);
         }
     }
 
@@ -126,5 +129,18 @@ impl Streams {
     /// Returns whether a topic has a stream, or there is room for one.
     pub(crate) fn has_room_for(&mut self, topic: &Topic) -> bool {
         self.topics.contains_key(topic) || self.has_room()
+    }
+}
+
+/// Notes the turn that a mark starts. Its place is the turn's number, by which all hubs know it.
+fn note_turn(turn: &mut StreamTurn, mark: &StreamMark, place: Sequence) {
+    let number = place.get();
+    match mark {
+        StreamMark::Begin(options) => {
+            let epoch = options.producer.as_ref().map_or(0, |producer| producer.epoch);
+            *turn = StreamTurn { begun: number, turn: number, epoch };
+        }
+        StreamMark::Append(producer) => (turn.turn, turn.epoch) = (number, producer.epoch),
+        _ => {}
     }
 }

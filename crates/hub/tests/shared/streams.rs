@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tidings_hub::journal::{Content, Entry, NotCommitted};
 use tidings_hub::{
-    Append, Cursor, Draft, EndNotice, Event, Found, Hub, IdempotencyKey, PublishError, Start,
-    StreamMark, StreamOptions, StreamReason, StreamRefused, Topic,
+    Append, Cursor, Draft, EndNotice, Epoch, Event, Found, Hub, IdempotencyKey, PublishError,
+    Sequence, Start, StreamMark, StreamOptions, StreamReason, StreamRefused, Topic,
 };
+
+use tidings_testkit::stepped_journal::SteppedJournal;
 
 use crate::cluster::{Cluster, TOPIC, begin, by, drafts, end, poll_once, refused};
 use crate::store::at;
@@ -269,6 +271,62 @@ fn a_hub_that_has_the_marks_from_elsewhere_knows_whose_a_stream_is() {
     assert_eq!(cluster.append(0, &by("q", 1, 0), &["stranger"]), stranger);
     assert!(cluster.append(0, &by("p", 1, 1), &["1"]).unwrap().is_duplicate);
     assert_eq!(cluster.texts(), ["1"]);
+}
+
+/// It took the stream for one that begins nowhere: a stop of the stream by its ID, and its end after the grace, were
+/// void.
+#[test]
+fn a_stream_whose_marks_are_from_elsewhere_is_stopped_by_its_id_and_ends() {
+    let mut cluster = Cluster::new(1);
+    let begun = cluster.append(0, &begin(), &[]).unwrap().begin.unwrap();
+    let other = Draft::new(Topic::new("other").unwrap(), Event::new("after it"));
+    let published = cluster.hub(0).publish(other);
+    cluster.done(published).unwrap();
+    cluster.store.messages.retain(|place, _| *place > 1);
+    let mut marks = marks_of(&[&begin()]);
+    (marks[0].sequence, marks[0].time) = (begun.sequence, at(1));
+    cluster.open_with_marks(marks);
+    drop(cluster.nodes.remove(0));
+    let hub = cluster.hub(0);
+    cluster.done(hub.stop_stream(&TOPIC, Some(begun))).unwrap();
+    assert!(cluster.info().unwrap().is_stopped);
+    cluster.pass(StreamOptions::GRACE + Duration::from_secs(1));
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Stopped, 0)));
+}
+
+/// The marks of requests to a stream, as a journal keeps them.
+fn marks_of(requests: &[&Append]) -> Vec<Entry> {
+    let journal = SteppedJournal::new(Epoch::random(), 100).reading_promptly();
+    let hub = smol::block_on(Hub::builder().open(Box::new(journal.clone()))).unwrap();
+    for request in requests {
+        smol::block_on(hub.append(TOPIC, request, Vec::new())).unwrap();
+    }
+    journal.entries_after(Sequence::ZERO)
+}
+
+#[test]
+fn a_hub_that_has_the_marks_from_elsewhere_knows_their_keys() {
+    let mut cluster = Cluster::new(1);
+    let key = |text| IdempotencyKey::new(text).ok();
+    let (first, last) = (Append { key: key("k"), ..begin() }, Append { key: key("l"), ..end() });
+    let begun = cluster.append(0, &first, &[]).unwrap();
+    let ended = cluster.append(0, &last, &[]).unwrap();
+    let other = Draft::new(Topic::new("other").unwrap(), Event::new("after it"));
+    let published = cluster.hub(0).publish(other);
+    cluster.done(published).unwrap();
+    cluster.store.messages.retain(|place, _| *place > 2);
+    let mut marks = marks_of(&[&first, &last]);
+    marks[0].sequence = begun.begin.unwrap().sequence;
+    marks[1].sequence = ended.end.unwrap().sequence;
+    marks.iter_mut().for_each(|mark| mark.time = at(1));
+    cluster.open_with_marks(marks);
+    let again = cluster.append(1, &last, &[]).unwrap();
+    assert_eq!((again.end, again.is_duplicate), (ended.end, true));
+    let again = cluster.append(1, &first, &[]).unwrap();
+    assert_eq!((again.begin, again.is_duplicate), (begun.begin, true));
+    // Those that were there before take the other one's word.
+    let again = cluster.append(0, &last, &[]).unwrap();
+    assert_eq!((again.end, again.is_duplicate), (ended.end, true));
 }
 
 #[test]
