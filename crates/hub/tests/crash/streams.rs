@@ -4,7 +4,7 @@ use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::check;
 use tidings_hub::{
     Append, Draft, EndNotice, Event, Found, Hub, HubConfig, IdempotencyKey, Producer, PublishError,
-    Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
+    Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter, View,
 };
 
 use crate::disk::SimulatedDisk;
@@ -12,11 +12,14 @@ use crate::support::{small, topic};
 
 /// Opens a hub that has few bytes of the newest entries in memory, and does something with it.
 pub(crate) fn with_hub<T>(disk: &SimulatedDisk, act: impl AsyncFnOnce(&Hub) -> T) -> T {
-    let journal = DiskJournal::with_storage(disk.clone(), small());
+    on_journal(&DiskJournal::with_storage(disk.clone(), small()), act)
+}
+
+fn on_journal<T>(journal: &DiskJournal, act: impl AsyncFnOnce(&Hub) -> T) -> T {
     let mut config = HubConfig::default();
     config.retention.bytes_max = 4 * 2048;
     smol::block_on(async {
-        let hub = Hub::builder().config(config).open(Box::new(journal)).await.unwrap();
+        let hub = Hub::builder().config(config).open(Box::new(journal.clone())).await.unwrap();
         smol::future::or(act(&hub), async {
             hub.run().await.unwrap();
             unreachable!("a hub is followed until it is dropped")
@@ -44,7 +47,7 @@ fn what_was_answered_is_there() {
     let disk = SimulatedDisk::default();
     let journal = DiskJournal::with_storage(disk, small());
     smol::block_on(async {
-        let hub = Hub::builder().open(Box::new(journal)).await.unwrap();
+        let hub = Hub::builder().open(Box::new(journal.clone())).await.unwrap();
         let (chat, other) = (topic("chat"), topic("other"));
         let begin = Append { begin: Some(StreamOptions::default()), ..Append::default() };
         append(&hub, &chat, begin, "0").await.unwrap();
@@ -301,4 +304,46 @@ fn a_request_of_a_producer_that_is_torn_is_published_when_it_is_repeated() {
             assert_eq!(ended.end.map(|(_, close)| close.events), Some(3));
         });
     }
+}
+
+/// The beginning alone was removed, and counted as an event that was lost.
+#[test]
+fn a_reader_that_waited_before_a_beginning_has_lost_nothing_when_that_is_removed() {
+    let disk = SimulatedDisk::default();
+    let (chat, busy) = (topic("chat"), topic("busy"));
+    let journal = DiskJournal::with_storage(disk.clone(), small().with_bytes_max(8 * 2048));
+    let check = async |hub: &Hub, before: Start, is_lost: bool| {
+        for view in
+            [View::from(chat.clone()), View::new([chat.clone(), topic("b")].map(Into::into))]
+        {
+            let mut reader = hub.subscribe(view, before.clone());
+            let found = reader.next().await.unwrap();
+            assert_eq!(matches!(found, Found::Gap(_)), is_lost, "{found:?}");
+        }
+    };
+    let fill = async |hub: &Hub| {
+        for _ in 0..200 {
+            let other = Draft::new(busy.clone(), Event::new("x".repeat(200)));
+            hub.publish(other).await.unwrap();
+        }
+    };
+    let before = on_journal(&journal, async |hub| {
+        let first = Draft::new(topic("before"), Event::new("x"));
+        let published = hub.publish(first).await.unwrap();
+        let before = Start::After(published.id().as_str().into());
+        let begin = Append { begin: Some(StreamOptions::default()), ..request(1, 0) };
+        hub.append(chat.clone(), &begin, Vec::new()).await.unwrap();
+        fill(hub).await;
+        append(hub, &chat, request(1, 1), "the first").await.unwrap();
+        check(hub, before.clone(), false).await;
+        before
+    });
+    drop(journal);
+    let journal = DiskJournal::with_storage(disk, small().with_bytes_max(8 * 2048));
+    on_journal(&journal, async |hub| {
+        check(hub, before.clone(), false).await;
+        fill(hub).await;
+        hub.publish(Draft::new(chat.clone(), Event::new("the second"))).await.unwrap();
+        check(hub, before, true).await;
+    });
 }

@@ -1,16 +1,21 @@
-//! The newest records that were removed with their segments, by topic.
+//! The newest records that were removed with their segments, by topic, but for those of which readers are sent nothing.
 //!
 //! A reader whose place is before the oldest record has lost something only if a record of its topic was
 //! removed after that place. The table is kept in a file, so that this is known after a restart as well.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use super::bytes::{Found, Identity, Input, Preamble};
-use super::segment::Segment;
+use super::fetch::fetch;
+use super::index::MARKS;
+use super::record::Decoded;
+use super::segment::{Segment, Selection};
 use super::storage::{Access, Storage, StorageFile};
 use crate::cursor::Sequence;
-use crate::journal::DroppedEntries;
+use crate::journal::{Content, DroppedEntries};
+use crate::streams::{EndNotice, StreamMark};
 use crate::topic::Topic;
 
 /// The name of the file.
@@ -75,9 +80,11 @@ impl Dropped {
         if !segment.lost(file)?.is_empty() {
             return Err(ErrorKind::InvalidData.into());
         }
+        let silent = silent_records(segment, file, &self.identity)?;
         let mut last = Vec::new();
         segment.each_topic(file, &mut |name, records| {
-            last.extend(records.last().map(|&record| (record, self.identity.hash(name))));
+            let told = records.iter().rev().find(|record| !silent.contains(record));
+            last.extend(told.map(|&record| (record, self.identity.hash(name))));
         })?;
         last.sort_unstable();
         let numbers: Vec<u32> = last.iter().map(|(record, _)| *record).collect();
@@ -143,6 +150,38 @@ impl DroppedEntries for Dropped {
             Err(_) => self.forgotten_through,
         }
     }
+}
+
+/// The numbers of a segment's records of which readers are sent nothing: marks of streams, but for ends that are told.
+fn silent_records(
+    segment: &Segment,
+    file: &dyn StorageFile,
+    identity: &Identity,
+) -> io::Result<HashSet<u32>> {
+    let mut marks = Vec::new();
+    segment.each_topic(file, &mut |name, records| {
+        if name == MARKS.as_str() {
+            marks.extend_from_slice(records);
+        }
+    })?;
+    let mut silent = HashSet::new();
+    if marks.is_empty() {
+        return Ok(silent);
+    }
+    let selection = Selection::Topics(&[MARKS]);
+    let located = segment.locate(file, identity, selection, (Sequence::ZERO, usize::MAX))?;
+    let mut numbers = marks.into_iter();
+    fetch(file, segment.salt, &located, &mut |_, decoded| {
+        let number = numbers.next();
+        if let Some(Decoded::Known(record)) = decoded
+            && let Content::Stream(mark) = &record.entry.content
+            && !matches!(mark, StreamMark::End(close, _) if close.notice == EndNotice::Event)
+        {
+            silent.extend(number);
+        }
+        true
+    })?;
+    Ok(silent)
 }
 
 fn read_file(storage: &dyn Storage) -> io::Result<Option<Vec<u8>>> {
