@@ -337,7 +337,7 @@ impl TopicTable {
         if limits.latest_only && state.events() > 1 {
             return Some(LetGo::Superseded);
         }
-        let is_beyond = limits.events_max.is_some_and(|max| entries > max.get())
+        let is_beyond = limits.events_max.is_some_and(|max| state.events() > max.get())
             || limits.bytes_max.is_some_and(|max| entries > 1 && state.past.size() > max.get());
         is_beyond.then_some(LetGo::Event)
     }

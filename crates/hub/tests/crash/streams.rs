@@ -1,10 +1,13 @@
 //! Streams within a topic after a restart.
 
+use std::num::NonZeroUsize;
+
 use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::check;
 use tidings_hub::{
     Append, Draft, EndNotice, Event, Found, Hub, HubConfig, IdempotencyKey, Producer, PublishError,
-    Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter, View,
+    RetentionRule, Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter, TopicLimits,
+    View,
 };
 
 use crate::disk::SimulatedDisk;
@@ -18,6 +21,14 @@ pub(crate) fn with_hub<T>(disk: &SimulatedDisk, act: impl AsyncFnOnce(&Hub) -> T
 fn on_journal<T>(journal: &DiskJournal, act: impl AsyncFnOnce(&Hub) -> T) -> T {
     let mut config = HubConfig::default();
     config.retention.bytes_max = 4 * 2048;
+    on_journal_with(config, journal, act)
+}
+
+fn on_journal_with<T>(
+    config: HubConfig,
+    journal: &DiskJournal,
+    act: impl AsyncFnOnce(&Hub) -> T,
+) -> T {
     smol::block_on(async {
         let hub = Hub::builder().config(config).open(Box::new(journal.clone())).await.unwrap();
         smol::future::or(act(&hub), async {
@@ -345,5 +356,38 @@ fn a_reader_that_waited_before_a_beginning_has_lost_nothing_when_that_is_removed
         fill(hub).await;
         hub.publish(Draft::new(chat.clone(), Event::new("the second"))).await.unwrap();
         check(hub, before, true).await;
+    });
+}
+
+/// Each request of a producer has a mark, so that a topic held half as many events as its limit says.
+#[test]
+fn a_limit_on_events_counts_no_marks_in_memory_and_on_disk() {
+    let journal = DiskJournal::with_storage(SimulatedDisk::default(), small());
+    let mut config = HubConfig::default();
+    config.retention.bytes_max = 4 * 2048;
+    let limits = TopicLimits::default().with_events_max(NonZeroUsize::new(3).unwrap());
+    let rule = RetentionRule::new(TopicFilter::pattern("chat/*").unwrap(), limits);
+    config.retention.rules = vec![rule];
+    on_journal_with(config, &journal, async |hub| {
+        let chat = topic("chat/1");
+        for seq in 0..6 {
+            let begin = (seq == 0).then(StreamOptions::default);
+            let request = Append { begin, ..request(1, seq) };
+            append(hub, &chat, request, &seq.to_string()).await.unwrap();
+        }
+        hub.append(chat.clone(), &request(1, 6), Vec::new()).await.unwrap();
+        let held = ["3", "4", "5"];
+        assert_eq!(response(hub, &chat, Start::Oldest, 3).await, held);
+        // Memory has none of them afterwards.
+        for _ in 0..100 {
+            let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+            hub.publish(other).await.unwrap();
+        }
+        assert_eq!(response(hub, &chat, Start::Oldest, 3).await, held);
+        let pattern = View::from(TopicFilter::pattern("chat/*").unwrap());
+        let mut reader = hub.subscribe(pattern, Start::Oldest);
+        for event in held {
+            assert_eq!(reader.next().await.unwrap().into_event().data(), event);
+        }
     });
 }

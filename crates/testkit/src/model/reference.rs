@@ -207,8 +207,8 @@ impl Reference {
         let events = self.events.range(..=self.tail).filter(|(_, e)| is_of_topic(&e.topics));
         entries.extend(events.map(|(sequence, event)| (*sequence, event.is_end)));
         entries.sort_unstable();
-        let (mut has_newer, mut has_evicted, mut bytes, mut evicted) = (false, false, 0, 0);
-        for (newer, (sequence, is_end)) in entries.into_iter().rev().enumerate() {
+        let (mut newer, mut has_evicted, mut bytes, mut evicted) = (0, false, 0, 0);
+        for (sequence, is_end) in entries.into_iter().rev() {
             if is_end {
                 bytes += ENTRY_BYTES + topic.as_str().len();
                 // It goes with the events after it.
@@ -225,8 +225,8 @@ impl Reference {
             let at = event.topics.iter().position(|other| other == topic).expect("it is its own");
             let is_beyond = limits.events_max.is_some_and(|max| newer >= max.get())
                 || limits.bytes_max.is_some_and(|max| newer > 0 && bytes > max.get());
-            let is_superseded = limits.latest_only && has_newer;
-            has_newer = true;
+            let is_superseded = limits.latest_only && newer > 0;
+            newer += 1;
             if event.held[at] && (is_superseded || is_beyond) {
                 (event.held[at], event.superseded[at]) = (false, is_superseded);
                 if !is_superseded {

@@ -35,7 +35,7 @@ impl State {
             if !entry.topics.as_slice().contains(topic) {
                 return false;
             }
-            events += 1;
+            events += usize::from(matches!(entry.content, Content::Event(_)));
             bytes += size_of(entry);
             before.is_some_and(|before| entry.time < before)
                 || limits.events_max.is_some_and(|max| events > max.get())

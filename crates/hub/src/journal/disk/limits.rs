@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 
 use super::catalog::Catalog;
 use super::lookup::{open, or_index_anew};
-use super::newest::{locate, newest_event, read, size_of_record};
-use super::segment::{Segment, Selection};
+use super::newest::{Marks, locate_events, newest_event, read, size_of_record};
+use super::segment::{Located, Segment, Selection};
 use super::storage::StorageFile;
 use super::totals::{Bound, Totals};
 use crate::cursor::Sequence;
@@ -34,9 +34,10 @@ pub(super) fn beyond_on_page(catalog: &Catalog, entries: &[Entry]) -> io::Result
     let tail = catalog.tail();
     for segment in catalog.after(first.sequence.before()).iter().rev() {
         let Some(file) = open(catalog, segment)? else { continue };
+        let marks = Marks::find(catalog, segment, &file)?;
         let mut others = Vec::with_capacity(left.len());
         for mut counting in left {
-            match counting.count(catalog, segment, (&file, tail))? {
+            match counting.count(catalog, segment, (&file, tail), &marks)? {
                 Some(beyond) => found.push(beyond),
                 None => others.push(counting),
             }
@@ -150,18 +151,19 @@ impl<'a> Counting<'a> {
         catalog: &Catalog,
         segment: &Segment,
         (file, tail): (&Arc<dyn StorageFile>, Sequence),
+        marks: &Marks,
     ) -> io::Result<Option<Beyond>> {
         let mut through = tail;
         if self.since.is_none() {
-            let max = match self.limits.bytes_max {
+            let wanted = match self.limits.bytes_max {
                 None => self.left().saturating_add(MORE_LOCATED),
                 Some(_) => usize::MAX,
             };
-            let located = locate(catalog, segment, file, (self.topic, tail, max))?;
+            let place = (self.topic, tail, wanted);
+            let located = locate_events(catalog, segment, file, place, marks)?;
             for record in located.iter().rev() {
-                let Some(since) = self.note(record.sequence, size_of_record(record)) else {
-                    continue;
-                };
+                let is_mark = marks.has(record.sequence);
+                let Some(since) = self.note(record, is_mark) else { continue };
                 let found = read(segment, file, record)?;
                 if found.is_some_and(|it| matches!(it.entry.content, Content::Event(_))) {
                     return Ok(Some(Beyond::new(self.topic.clone(), record.sequence, since)));
@@ -181,15 +183,17 @@ impl<'a> Counting<'a> {
         max.saturating_sub(self.events)
     }
 
-    /// Counts the next record; if it is beyond a limit, returns the record by whose commit it came to be so.
-    fn note(&mut self, sequence: Sequence, size: usize) -> Option<Sequence> {
+    /// Counts the next record; if it is beyond a limit, returns the record by whose commit it came to be so, or a later
+    /// one if that was a mark.
+    fn note(&mut self, record: &Located, is_mark: bool) -> Option<Sequence> {
         let newer = self.events;
-        if newer < NEWEST_MAX {
-            self.newest.push((sequence, self.bytes));
+        if newer < NEWEST_MAX && !is_mark {
+            self.newest.push((record.sequence, self.bytes));
         }
-        self.events += 1;
-        self.bytes += size;
-        let by_events = self.limits.events_max.and_then(|max| newer.checked_sub(max.get()));
+        self.events += usize::from(!is_mark);
+        self.bytes += size_of_record(record);
+        let events_max = self.limits.events_max.filter(|_| !is_mark);
+        let by_events = events_max.and_then(|max| newer.checked_sub(max.get()));
         let over = self.limits.bytes_max.and_then(|max| self.bytes.checked_sub(max.get() + 1));
         // The oldest record with which those from this one on were too large.
         let by_bytes = over.filter(|_| newer > 0).map(|over| {

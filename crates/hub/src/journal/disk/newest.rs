@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::catalog::Catalog;
 use super::fetch::fetch;
+use super::index::MARKS;
 use super::lookup::{open, or_index_anew};
 use super::record::{Decoded, Record};
 use super::segment::{Located, Segment, Selection};
@@ -100,19 +101,21 @@ fn find_beyond(
         }
         let Some(file) = open(catalog, segment)? else { break };
         if !is_beyond {
-            let max = match limits {
+            let wanted = match limits {
                 TopicLimits { events_max: Some(max), bytes_max: None, age_max: None, .. } => {
                     max.get().saturating_add(1).saturating_sub(events)
                 }
                 _ => usize::MAX,
             };
-            let located = locate(catalog, segment, &file, (topic, through, max))?;
+            let marks = Marks::find(catalog, segment, &file)?;
+            let place = (topic, through, wanted);
+            let located = locate_events(catalog, segment, &file, place, &marks)?;
             let old = match before {
                 Some(before) => count_before(segment, &file, &located, before)?,
                 None => 0,
             };
             let beyond = located.iter().enumerate().rev().find(|&(at, record)| {
-                events += 1;
+                events += usize::from(!marks.has(record.sequence));
                 bytes += size_of_record(record);
                 at < old
                     || limits.events_max.is_some_and(|max| events > max.get())
@@ -127,6 +130,42 @@ fn find_beyond(
         }
     }
     Ok(None)
+}
+
+/// The marks of streams in a segment, which count for no limit on events.
+pub(super) struct Marks(Vec<Located>);
+
+impl Marks {
+    pub(super) fn find(
+        catalog: &Catalog,
+        segment: &Segment,
+        file: &Arc<dyn StorageFile>,
+    ) -> io::Result<Self> {
+        locate(catalog, segment, file, (&MARKS, Sequence::MAX, usize::MAX)).map(Self)
+    }
+
+    pub(super) fn has(&self, record: Sequence) -> bool {
+        self.0.binary_search_by_key(&record, |mark| mark.sequence).is_ok()
+    }
+}
+
+/// Locates the newest records of a topic up to a place, with as many that are no marks as are wanted, if there are.
+pub(super) fn locate_events(
+    catalog: &Catalog,
+    segment: &Segment,
+    file: &Arc<dyn StorageFile>,
+    (topic, through, wanted): (&Topic, Sequence, usize),
+    marks: &Marks,
+) -> io::Result<Vec<Located>> {
+    let mut max = wanted;
+    loop {
+        let located = locate(catalog, segment, file, (topic, through, max))?;
+        let is_event = |record: &&Located| !marks.has(record.sequence);
+        if located.len() < max || located.iter().filter(is_event).count() >= wanted {
+            return Ok(located);
+        }
+        max = max.saturating_mul(4);
+    }
 }
 
 /// The size of a record as a limit counts it: at least what the history counts for the event, and as much more
