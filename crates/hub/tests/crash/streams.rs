@@ -6,8 +6,8 @@ use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::check;
 use tidings_hub::{
     Append, Draft, EndNotice, Event, Found, Hub, HubConfig, IdempotencyKey, Producer, PublishError,
-    RetentionRule, Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter, TopicLimits,
-    View,
+    RetentionRule, Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
+    TopicLimits, View,
 };
 
 use crate::disk::SimulatedDisk;

@@ -46,8 +46,14 @@ impl Driven {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(opening.as_mut().poll(&mut cx).is_pending(), "the feed has not reached the tail");
         journal.feed();
-        let Poll::Ready(hub) = opening.poll(&mut cx) else { panic!("the feed has reached it") };
-        let hub = hub.unwrap();
+        let hub = loop {
+            match opening.as_mut().poll(&mut cx) {
+                Poll::Ready(hub) => break hub.unwrap(),
+                // It reads back streams.
+                Poll::Pending => assert!(journal.go_on(), "the feed has reached it"),
+            }
+        };
+        let _reads_of_marks = journal.take_reads();
         let run = Box::pin({
             let hub = hub.clone();
             async move { hub.run().await.unwrap() }
