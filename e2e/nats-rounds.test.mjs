@@ -16,7 +16,7 @@ const HALT_MS = number('HALT', 3) * 1000;
 const READERS = number('READERS', 300);
 const SEED = number('SEED', Math.floor(Math.random() * 2 ** 32));
 /** How long readers may take to have everything after a round: a leader is elected, and all come back. */
-const SETTLED_MS = 60_000;
+const SETTLED_MS = 180_000;
 /** Each publishes an event when a reader has its last one. */
 const PUBLISHERS = 3;
 

@@ -132,7 +132,9 @@ export class Program {
     this.#child.kill('SIGSTOP');
     const threads = `/proc/${this.pid}/task`;
     await until(`${this.#name} to halt`, async () => {
-      const states = (await readdir(threads)).map((thread) => readFile(`${threads}/${thread}/stat`, 'utf8'));
+      // A thread may end between the two looks.
+      const stat = (thread) => readFile(`${threads}/${thread}/stat`, 'utf8').catch(() => '');
+      const states = (await readdir(threads)).map(stat);
       // The state follows the name, which is in parentheses and may contain some.
       return (await Promise.all(states)).every((stat) => stat.slice(stat.lastIndexOf(')')).startsWith(') T'));
     });
