@@ -80,6 +80,17 @@ impl Epoch {
     }
 }
 
+impl Epoch {
+    /// Spells the epoch as ASCII, in fifteen hexadecimal digits.
+    pub(crate) fn spell(self) -> [u8; 15] {
+        let mut text = [0; 15];
+        let number = self.get();
+        text[..7].copy_from_slice(&hexadecimal((number >> 32) as u32)[1..]);
+        text[7..].copy_from_slice(&hexadecimal(number as u32));
+        text
+    }
+}
+
 impl fmt::Display for Epoch {
     /// Fifteen hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,12 +130,14 @@ impl Cursor {
         let mut text = [b'-'; Self::ID_BYTES];
         text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
         let uuid = &mut text[PREFIX.len()..];
-        let (high, low) = (hexadecimal(high), hexadecimal(low));
-        uuid[..8].copy_from_slice(&high[..8]);
-        uuid[9..13].copy_from_slice(&high[8..12]);
-        uuid[14..18].copy_from_slice(&high[12..]);
-        uuid[19..23].copy_from_slice(&low[..4]);
-        uuid[24..].copy_from_slice(&low[4..]);
+        let [first, second, third, last] =
+            [high >> 32, high, low >> 32, low].map(|number| hexadecimal(number as u32));
+        uuid[..8].copy_from_slice(&first);
+        uuid[9..13].copy_from_slice(&second[..4]);
+        uuid[14..18].copy_from_slice(&second[4..]);
+        uuid[19..23].copy_from_slice(&third[..4]);
+        uuid[24..28].copy_from_slice(&third[4..]);
+        uuid[28..].copy_from_slice(&last);
         text
     }
 
@@ -165,18 +178,17 @@ impl Cursor {
     }
 }
 
-/// Spells a number in sixteen hexadecimal digits, all of them at once: every event pays for this.
-fn hexadecimal(number: u64) -> [u8; 16] {
-    const BYTES: u128 = u128::from_ne_bytes([1; 16]);
+/// Spells a number in eight hexadecimal digits, all of them at once: every event pays for this.
+fn hexadecimal(number: u32) -> [u8; 8] {
+    const BYTES: u64 = u64::from_ne_bytes([1; 8]);
     // Spread, so that each half-byte has a byte of its own.
-    let mut digits = u128::from(number);
-    digits = (digits | digits << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
-    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
-    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
-    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
+    let mut digits = u64::from(number);
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
     // One where it is a letter: six more than ten carries into the fifth bit.
     let letters = ((digits + 6 * BYTES) >> 4) & BYTES;
-    (digits + u128::from(b'0') * BYTES + u128::from(b'a' - b'0' - 10) * letters).to_be_bytes()
+    (digits + u64::from(b'0') * BYTES + u64::from(b'a' - b'0' - 10) * letters).to_be_bytes()
 }
 
 impl fmt::Display for Cursor {
@@ -198,6 +210,7 @@ mod tests {
                 sequence: Sequence::new(sequence).unwrap(),
             };
             prop_assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
+            prop_assert_eq!(cursor.epoch.spell().to_vec(), cursor.epoch.to_string().into_bytes());
         }
 
         #[test]
