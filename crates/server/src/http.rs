@@ -12,3 +12,4 @@ pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod response;
 pub(crate) mod response_body;
+pub(crate) mod served_hosts;

@@ -12,14 +12,15 @@ use crate::auth::config::{AuthConfig, TopicAccess, TopicRule};
 use crate::auth::key_set::{KeySet, KeySetSource};
 use crate::auth::revocations::Revocations;
 use crate::budget::Budget;
-use crate::config::{Hosts, Limits, Origins, ServerConfig};
+use crate::config::{Limits, Origins, ServerConfig};
+use crate::http::served_hosts::ServedHosts;
 use crate::proxies::TrustedProxies;
 use crate::tls::TlsIdentity;
 
 /// The part of a configuration that can change while the server runs.
 #[derive(Debug)]
 pub(crate) struct Live {
-    pub(crate) hosts: Hosts,
+    pub(crate) hosts: ServedHosts,
     pub(crate) origins: Origins,
     pub(crate) proxies: TrustedProxies,
     pub(crate) limits: Limits,
@@ -32,7 +33,7 @@ pub(crate) struct Live {
 impl Live {
     fn new(config: &ServerConfig, auth: Option<Arc<Authenticator>>) -> Self {
         let proxies = TrustedProxies::new(config.trusted_proxies.clone());
-        let (hosts, origins) = (config.hosts.clone(), config.origins.clone());
+        let (hosts, origins) = (ServedHosts::new(config.hosts.clone()), config.origins.clone());
         let gaps = config.topics.iter().filter_map(|rule| Some((rule.filter.clone(), rule.gap?)));
         Self { hosts, origins, proxies, limits: config.limits, gaps: gaps.collect(), auth }
     }

@@ -5,13 +5,16 @@
 //! and pages cannot forge: Host, Origin, Sec-Fetch-Site and Sec-Fetch-Mode. Programs other than
 //! browsers send neither Origin nor Sec-Fetch-Site and pass.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, Method, Version};
 
-use crate::config::{Hosts, Origins, Others};
+use crate::config::{Origins, Others};
 use crate::http::authority::{Authority, Origin};
 use crate::http::cors::Cors;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Given;
+use crate::http::served_hosts::ServedHosts;
 
 /// The input of [`admit`], a pure function.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +104,7 @@ impl<'a> Claims<'a> {
 
 /// Decides whether a request may go on.
 pub(crate) fn admit(
-    hosts: &Hosts,
+    hosts: &ServedHosts,
     origins: &Origins,
     asked: &Asked<'_>,
 ) -> Result<Admitted, NotAdmitted> {
@@ -135,17 +138,18 @@ pub(crate) fn admit(
 }
 
 /// The host that the request is for, if it is served; `None` if none needs to be named.
-fn served_authority(
-    hosts: &Hosts,
+fn served_authority<'a>(
+    hosts: &'a ServedHosts,
     asked: &Asked<'_>,
     host: Given<'_>,
-) -> Result<Option<Authority>, NotAdmitted> {
+) -> Result<Option<Cow<'a, Authority>>, NotAdmitted> {
     if host.is_repeated() {
         return Err(NotAdmitted::NoHost);
     }
     if asked.is_probe && (asked.target.is_some() || host.first().is_some()) {
         let header = || host.first().and_then(|value| value.to_str().ok());
-        return Ok(asked.target.or_else(header).and_then(Authority::parse));
+        let authority = asked.target.or_else(header).and_then(Authority::parse);
+        return Ok(authority.map(Cow::Owned));
     }
     let header = match host.first() {
         Some(value) => Some(value.to_str().map_err(|_| NotAdmitted::Host(shown(value)))?),
@@ -163,20 +167,15 @@ fn served_authority(
     }
 }
 
-fn check_host(hosts: &Hosts, text: &str) -> Result<Authority, NotAdmitted> {
-    let refused = || NotAdmitted::Host(text.into());
-    let authority = Authority::parse(text).ok_or_else(refused)?;
-    let is_served = match hosts {
-        Hosts::Any => true,
-        Hosts::Listed(names) => {
-            authority.host.is_loopback() || names.iter().any(|name| name.0 == authority.host)
-        }
-    };
-    if is_served { Ok(authority) } else { Err(refused()) }
+fn check_host<'a>(hosts: &'a ServedHosts, text: &str) -> Result<Cow<'a, Authority>, NotAdmitted> {
+    hosts.find(text).ok_or_else(|| NotAdmitted::Host(text.into()))
 }
 
 /// The host that a redirect to TLS may name.
-pub(crate) fn redirectable(hosts: &Hosts, host: Option<&str>) -> Result<Authority, NotAdmitted> {
+pub(crate) fn redirectable<'a>(
+    hosts: &'a ServedHosts,
+    host: Option<&str>,
+) -> Result<Cow<'a, Authority>, NotAdmitted> {
     check_host(hosts, host.ok_or(NotAdmitted::NoHost)?)
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Hosts;
 use crate::http::authority::HostName;
 
 /// The parts of a request that matter here.
@@ -70,7 +71,7 @@ impl Case {
     fn admit(&self) -> Result<Admitted, NotAdmitted> {
         let Self { intent, version, target, ref headers, is_probe, is_tls, .. } = *self;
         let asked = Asked { intent, version, target, headers, is_tls, is_probe };
-        admit(&self.hosts, &self.origins, &asked)
+        admit(&ServedHosts::new(self.hosts.clone()), &self.origins, &asked)
     }
 
     #[track_caller]
