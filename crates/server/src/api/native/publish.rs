@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::{Cursor, Draft};
+use tidings_hub::{Append, Cursor, Draft};
 
 use super::event_parts::EventParts;
+use super::marks::Marks;
 use super::publish_headers::{PublishHeaders, Single};
 use super::query_topics::PRIVATE;
 use super::report::REPLAYED;
@@ -25,18 +26,7 @@ pub(crate) async fn one(
 ) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
     request.caller.access().may_publish(std::slice::from_ref(&topic))?;
-    let [begin, end, ttl, grace] = stream_append::PARAMETERS;
-    let query = request.query(&["type", "id", "retry", PRIVATE, begin, end, ttl, grace])?;
-    let headers = PublishHeaders::of(&request.head.headers);
-    let parts = EventParts {
-        event_type: query_or_header(&query, "type", headers.event_type())?,
-        id: query_or_header(&query, "id", headers.event_id())?,
-        retry: query.one("retry")?.map(retry).transpose()?,
-    };
-    let mut marks = headers.marks(request.caller.access())?;
-    marks.private = query.is_on(PRIVATE)?;
-    let append = stream_append::asked(&query, headers.producer()?, marks.key.clone())?;
-    headers.refuse_coding()?;
+    let Said { parts, marks, append } = Said::by(request)?;
 
     let bytes_max = context.hub.config().event_bytes_max;
     let data = request.body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
@@ -61,6 +51,36 @@ pub(crate) async fn one(
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(Answer::Text(response))
+}
+
+/// Everything that a request says about its event, beside the topic and the data.
+#[derive(Default)]
+struct Said {
+    parts: EventParts,
+    marks: Marks,
+    append: Option<Append>,
+}
+
+impl Said {
+    fn by(request: &Request<'_>) -> Result<Self, Problem> {
+        let headers = PublishHeaders::of(&request.head.headers);
+        // Most requests say nothing, and pay for nothing.
+        if headers.are_absent() && request.head.uri.query().is_none() {
+            return Ok(Self::default());
+        }
+        let [begin, end, ttl, grace] = stream_append::PARAMETERS;
+        let query = request.query(&["type", "id", "retry", PRIVATE, begin, end, ttl, grace])?;
+        let parts = EventParts {
+            event_type: query_or_header(&query, "type", headers.event_type())?,
+            id: query_or_header(&query, "id", headers.event_id())?,
+            retry: query.one("retry")?.map(retry).transpose()?,
+        };
+        let mut marks = headers.marks(request.caller.access())?;
+        marks.private = query.is_on(PRIVATE)?;
+        let append = stream_append::asked(&query, headers.producer()?, marks.key.clone())?;
+        headers.refuse_coding()?;
+        Ok(Self { parts, marks, append })
+    }
 }
 
 /// Reads a value that may be given in the query or in a header, but not in both.

@@ -12,6 +12,7 @@ use crate::http::request::Given;
 /// malformed header is reported when it is read, because not every call reads each of them.
 #[derive(Debug, Default)]
 pub(super) struct PublishHeaders<'a> {
+    is_any: bool,
     event_type: Given<'a>,
     event_id: Given<'a>,
     idempotency_key: Given<'a>,
@@ -42,10 +43,16 @@ impl<'a> PublishHeaders<'a> {
                 CONTENT_ENCODING => {
                     found.is_coded |= !value.as_bytes().eq_ignore_ascii_case(b"identity");
                 }
-                _ => {}
+                _ => continue,
             }
+            found.is_any = true;
         }
         found
+    }
+
+    /// Returns whether the request has none of these headers.
+    pub(super) fn are_absent(&self) -> bool {
+        !self.is_any
     }
 
     pub(super) fn event_type(&self) -> Single<'a> {
@@ -191,6 +198,21 @@ mod tests {
             Some(IdempotencyKey::new("k").unwrap())
         );
         assert!(found.refuse_coding().is_ok());
+        for header in [
+            EVENT_TYPE,
+            EVENT_ID,
+            RELAY_VIA,
+            IDEMPOTENCY_KEY,
+            PRODUCER_ID,
+            PRODUCER_EPOCH,
+            PRODUCER_SEQ,
+            CONTENT_ENCODING,
+        ] {
+            assert!(
+                !PublishHeaders::of(&self::headers(&[(header, b"x")])).are_absent(),
+                "{header}"
+            );
+        }
     }
 
     #[test]
@@ -200,7 +222,7 @@ mod tests {
         assert_eq!(found.event_type().text().unwrap(), None);
         assert_eq!(found.event_id().text().unwrap(), None);
         assert_eq!(found.idempotency_key(&Access::Open).unwrap(), None);
-        assert!(found.refuse_coding().is_ok());
+        assert!(found.refuse_coding().is_ok() && found.are_absent());
     }
 
     #[test]

@@ -75,6 +75,9 @@ impl Query {
     ///
     /// A [`Problem`] if it is given more than once.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+        if self.is_empty() {
+            return Ok(None);
+        }
         let mut values = self.all(name);
         let value = values.next();
         match values.next() {
