@@ -123,8 +123,18 @@ impl Draft {
 }
 
 /// The topics of one event: at least one, each once; the first is the canonical one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Topics(SmallVec<[Topic; 1]>);
+
+impl Clone for Topics {
+    fn clone(&self) -> Self {
+        match self.as_slice() {
+            // A list is cloned topic by topic; nearly all events have one.
+            [topic] => Self::from(topic.clone()),
+            _ => Self(self.0.clone()),
+        }
+    }
+}
 
 impl Topics {
     /// The most topics one event may have: each costs a place in a list and a look-up.

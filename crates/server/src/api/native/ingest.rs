@@ -1,7 +1,5 @@
 //! Publishes the events of a body while the body arrives.
 
-use std::mem;
-
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use tidings_hub::{Cursor, Draft};
@@ -19,29 +17,35 @@ use crate::http::respond::{accept_events, shutting_down};
 use crate::phase::draining;
 use crate::turn::{TURN_BYTES, Turn};
 
-/// A part of a body.
-pub(super) enum BodyItem {
-    Event(Draft),
-    /// An object that begins or ends its topic's stream.
-    Append(Box<JsonObject>),
+/// The parts of a body that were read, in order.
+#[derive(Debug, Default)]
+pub(super) struct BodyItems {
+    drafts: Vec<Draft>,
+    /// The objects that begin or end their topics' streams, each with the number of events before it.
+    appends: Vec<(usize, JsonObject)>,
 }
 
-impl From<Draft> for BodyItem {
-    fn from(draft: Draft) -> Self {
-        Self::Event(draft)
+impl BodyItems {
+    pub(super) fn push(&mut self, draft: Draft) {
+        self.drafts.push(draft);
+    }
+
+    /// Adds an object that begins or ends its topic's stream.
+    pub(super) fn push_append(&mut self, object: JsonObject) {
+        self.appends.push((self.drafts.len(), object));
     }
 }
 
 /// Reads events from a body while the body arrives.
 pub(super) trait EventReader: Send {
     /// Reads a chunk and appends what it completes; stops at the first event that cannot be published.
-    fn read(&mut self, chunk: &[u8], items: &mut Vec<BodyItem>) -> Result<(), Problem>;
+    fn read(&mut self, chunk: &[u8], items: &mut BodyItems) -> Result<(), Problem>;
 
     /// The bytes that are kept of an event whose end has not arrived.
     fn unfinished_bytes(&self) -> usize;
 
     /// Reads the remainder at the end of the body.
-    fn end(&mut self, items: &mut Vec<BodyItem>) -> Result<(), Problem>;
+    fn end(&mut self, items: &mut BodyItems) -> Result<(), Problem>;
 }
 
 /// A streamed request on its way into the hub.
@@ -119,14 +123,14 @@ impl<'a> Ingest<'a> {
         let mut turn = Turn::default();
         while let Some(chunk) = self.chunk(body).await? {
             for portion in chunk.chunks(TURN_BYTES) {
-                let mut items = Vec::new();
+                let mut items = BodyItems::default();
                 let read = reader.read(portion, &mut items);
                 let read = read.and(body.hold(reader.unfinished_bytes()));
                 self.commit_until(items, read).await?;
                 turn.spend(portion.len()).await;
             }
         }
-        let mut items = Vec::new();
+        let mut items = BodyItems::default();
         let read = reader.end(&mut items);
         self.commit_until(items, read).await?;
         match &mut self.piped {
@@ -138,28 +142,23 @@ impl<'a> Ingest<'a> {
     /// Commits the events before the first refused one; they stay published.
     async fn commit_until(
         &mut self,
-        items: Vec<BodyItem>,
+        items: BodyItems,
         read: Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let mut drafts = Vec::with_capacity(items.len());
-        for item in items {
-            match item {
-                BodyItem::Event(draft) => drafts.push(draft),
-                BodyItem::Append(object) => {
-                    self.commit(mem::take(&mut drafts)).await?;
-                    let appended = self.append(*object).await;
-                    appended.map_err(|problem| self.report.place(problem))?;
-                }
-            }
+        let (mut drafts, mut committed) = (items.drafts.into_iter(), 0);
+        for (before, object) in items.appends {
+            self.commit(drafts.by_ref().take(before - committed).collect()).await?;
+            committed = before;
+            let appended = self.append(object).await;
+            appended.map_err(|problem| self.report.place(problem))?;
         }
-        self.commit(drafts).await?;
+        self.commit(drafts.collect()).await?;
         read.map_err(|problem| self.report.place(problem))
     }
 
     async fn commit(&mut self, mut drafts: Vec<Draft>) -> Result<(), Problem> {
         let hub = &self.context.hub;
-        let first = self.report.committed;
-        drafts = (first..).zip(drafts).map(|(i, draft)| self.marks.put_on(draft, i)).collect();
+        drafts = self.marks.put_on_all(drafts, self.report.committed);
         if self.piped.is_none() {
             hub.catch_up_for(&drafts).await;
         }
@@ -207,14 +206,15 @@ impl<'a> Ingest<'a> {
 
     /// Makes a request to its topic's stream of an object, after everything before it.
     async fn append(&mut self, object: JsonObject) -> Result<(), Problem> {
-        let topic = topic_of(&object.topics)?;
-        self.caller.access().may_publish(object.topics.as_slice())?;
+        let topic = topic_of(object.topics())?;
+        self.caller.access().may_publish(object.topics().as_slice())?;
         // The keys of beginnings and ends are compared with each other alone.
         let key = self.marks.key.as_ref().map(|key| key.at(self.appended));
         let append = object.append(None, key);
-        let draft = object.draft.map(|draft| self.marks.put_on(draft, self.report.committed));
+        let drafts = object.into_draft().into_iter().collect();
+        let drafts = self.marks.put_on_all(drafts, self.report.committed);
         self.wait_for_room(1).await?;
-        let appending = self.context.hub.append(topic, &append, draft.into_iter().collect());
+        let appending = self.context.hub.append(topic, &append, drafts);
         let appended = appending.await?;
         self.report.count(appended.published);
         self.appended += 1;
@@ -241,15 +241,12 @@ pub(super) fn read_cut(
     text: &[u8],
     cut: usize,
 ) -> (Vec<String>, Option<Problem>) {
-    let mut items = Vec::new();
+    let mut items = BodyItems::default();
     let (first, second) = text.split_at(cut);
     let read = reader
         .read(first, &mut items)
         .and_then(|()| reader.read(second, &mut items))
         .and_then(|()| reader.end(&mut items));
-    let data = |item: &BodyItem| match item {
-        BodyItem::Event(draft) => draft.event().data().to_owned(),
-        BodyItem::Append(object) => format!("{object:?}"),
-    };
-    (items.iter().map(data).collect(), read.err())
+    let data = items.drafts.iter().map(|draft| draft.event().data().to_owned());
+    (data.collect(), read.err())
 }

@@ -54,11 +54,11 @@ impl JsonBody {
             return Err(Problem::invalid_event(why));
         }
         if object.has_marks() {
-            self.marked.push(object.topics);
+            self.marked.push(object.topics().clone());
         }
         self.begin |= object.begin;
         self.end = object.end;
-        self.drafts.extend(object.draft);
+        self.drafts.extend(object.into_draft());
         self.objects += 1;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tidings_hub::{
@@ -19,8 +19,9 @@ use crate::work;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object with \"topic\" and \"data\"")]
 struct JsonEvent<'a> {
-    topic: Option<Cow<'a, str>>,
-    topics: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow)]
+    topic: Option<Text<'a>>,
+    topics: Option<Vec<Text<'a>>>,
     // Without `some`, null would be no data.
     #[serde(borrow, default, deserialize_with = "some")]
     data: Option<&'a RawValue>,
@@ -28,7 +29,7 @@ struct JsonEvent<'a> {
     id: Option<String>,
     retry: Option<u64>,
     private: Option<bool>,
-    via: Option<Cow<'a, str>>,
+    via: Option<Text<'a>>,
     #[serde(default)]
     begin: bool,
     end: Option<JsonEnd<'a>>,
@@ -40,8 +41,12 @@ struct JsonEvent<'a> {
 enum JsonEnd<'a> {
     Flag(bool),
     #[serde(borrow)]
-    Notice(Cow<'a, str>),
+    Notice(Text<'a>),
 }
+
+/// A text, which is copied only if it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn some<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
     Deserialize::deserialize(value).map(Some)
@@ -50,14 +55,35 @@ fn some<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D:
 /// An object: an event, the marks of its topic's stream, or both.
 #[derive(Debug)]
 pub(super) struct JsonObject {
-    pub(super) topics: Topics,
-    /// Data may be missing only from an object with a mark.
-    pub(super) draft: Option<Draft>,
+    pub(super) event: JsonContent,
     pub(super) begin: bool,
     pub(super) end: Option<EndNotice>,
 }
 
+/// The event of an object.
+#[derive(Debug)]
+pub(super) enum JsonContent {
+    Event(Draft),
+    /// Data may be missing only from an object with a mark.
+    None(Topics),
+}
+
 impl JsonObject {
+    pub(super) fn topics(&self) -> &Topics {
+        match &self.event {
+            JsonContent::Event(draft) => draft.topics(),
+            JsonContent::None(topics) => topics,
+        }
+    }
+
+    /// The event, if there is one.
+    pub(super) fn into_draft(self) -> Option<Draft> {
+        match self.event {
+            JsonContent::Event(draft) => Some(draft),
+            JsonContent::None(_) => None,
+        }
+    }
+
     /// Returns whether it marks its topic's stream.
     pub(super) fn has_marks(&self) -> bool {
         self.begin || self.end.is_some()
@@ -135,7 +161,7 @@ pub(super) fn object(json: &str, position: TextPosition) -> Result<JsonObject, P
     let (begin, end) = (event.begin, event.end.map(notice).transpose()?.flatten());
     let Some(value) = event.data else {
         if begin || end.is_some() {
-            return Ok(JsonObject { topics, draft: None, begin, end });
+            return Ok(JsonObject { event: JsonContent::None(topics), begin, end });
         }
         let after = position.then(TextPosition::after(json));
         return Err(invalid_json_at("missing field `data`", after));
@@ -148,18 +174,18 @@ pub(super) fn object(json: &str, position: TextPosition) -> Result<JsonObject, P
         retry: event.retry.map(Duration::from_millis),
     };
     let private = event.private.unwrap_or(false);
-    let mut draft = Draft::new(topics.clone(), parts.into_event(&data)?).with_private(private);
-    if let Some(hops) = event.via {
+    let mut draft = Draft::new(topics, parts.into_event(&data)?).with_private(private);
+    if let Some(Text(hops)) = event.via {
         draft = draft.with_via(via(&hops)?);
     }
-    Ok(JsonObject { topics, draft: Some(draft), begin, end })
+    Ok(JsonObject { event: JsonContent::Event(draft), begin, end })
 }
 
 fn notice(end: JsonEnd<'_>) -> Result<Option<EndNotice>, Problem> {
     Ok(match end {
         JsonEnd::Flag(is_end) => is_end.then_some(EndNotice::Event),
-        JsonEnd::Notice(word) if word == "event" => Some(EndNotice::Event),
-        JsonEnd::Notice(word) if word == "close" => Some(EndNotice::Close),
+        JsonEnd::Notice(Text(word)) if word == "event" => Some(EndNotice::Event),
+        JsonEnd::Notice(Text(word)) if word == "close" => Some(EndNotice::Close),
         JsonEnd::Notice(_) => {
             let why = "\"end\" is true, \"event\" or \"close\"";
             return Err(Problem::invalid_event(why));
@@ -191,11 +217,8 @@ pub(super) fn invalid_json_at(reason: &str, position: TextPosition) -> Problem {
     Problem::new(ProblemKind::InvalidJson, detail).with("line", line).with("column", column)
 }
 
-fn topics(
-    topic: Option<Cow<'_, str>>,
-    topics: Option<Vec<Cow<'_, str>>>,
-) -> Result<Topics, Problem> {
-    let topic_of = |name: Cow<'_, str>| request::topic(&name);
+fn topics(topic: Option<Text<'_>>, topics: Option<Vec<Text<'_>>>) -> Result<Topics, Problem> {
+    let topic_of = |Text(name): Text<'_>| request::topic(&name);
     match (topic, topics) {
         (Some(topic), None) => topic_of(topic).map(Topics::from),
         (None, Some(names)) => {
@@ -214,9 +237,12 @@ fn topics(
 
 /// A string is the data; any other value is published as its text.
 fn data(value: &RawValue) -> serde_json::Result<Cow<'_, str>> {
-    match value.get() {
-        text if text.starts_with('"') => serde_json::from_str(text).map(Cow::Owned),
-        text => Ok(Cow::Borrowed(text)),
+    let text = value.get();
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        // Without escapes, it is spelled as it is.
+        Some(plain) if memchr(b'\\', plain.as_bytes()).is_none() => Ok(Cow::Borrowed(plain)),
+        Some(_) => serde_json::from_str(text).map(Cow::Owned),
+        None => Ok(Cow::Borrowed(text)),
     }
 }
 
@@ -225,7 +251,8 @@ mod tests {
     use super::*;
 
     fn draft(json: &str, position: TextPosition) -> Result<Draft, Problem> {
-        object(json, position).map(|object| object.draft.expect("an object without marks has data"))
+        object(json, position)
+            .map(|object| object.into_draft().expect("an object without marks has data"))
     }
 
     fn data_of(json: &str) -> String {
@@ -282,6 +309,7 @@ mod tests {
         check(r#"["a",null,"x",null,null,null,null,null]"#, InvalidJson, "object");
         check(r#""hi""#, InvalidJson, "object");
         check("{", InvalidJson, "line 1 column 1");
+        check("{\"topic\":\"a\",\"data\":\"a\tb\"}", InvalidJson, "control character");
         check(r#"{"topic":"a","data":"\ud800"}"#, InvalidJson, "");
         let many: Vec<_> = (0..101).map(|n| format!("\"{n}\"")).collect();
         check(&format!(r#"{{"topics":[{}],"data":1}}"#, many.join(",")), InvalidEvent, "1 to 100");

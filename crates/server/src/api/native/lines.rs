@@ -1,6 +1,6 @@
 //! Bodies whose lines are events.
 
-use super::ingest::{BodyItem, EventReader};
+use super::ingest::{BodyItems, EventReader};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::without_mark;
 use crate::work;
@@ -11,8 +11,8 @@ pub(super) trait LineFormat: Send {
     /// Maximum size of a line, without its end.
     fn line_bytes_max(&self) -> usize;
 
-    /// The event of the line with this number, counted from one; `None` for a line to skip.
-    fn item(&self, line: &[u8], number: usize) -> Result<Option<BodyItem>, Problem>;
+    /// Reads the line with this number, counted from one, and adds its event, if it has one.
+    fn read(&self, line: &[u8], number: usize, items: &mut BodyItems) -> Result<(), Problem>;
 }
 
 /// Cuts a body into lines. A line ends with LF; the last one need not.
@@ -30,13 +30,12 @@ impl<F: LineFormat> Lines<F> {
         Self { format, unfinished: Vec::new(), count: 0 }
     }
 
-    fn line(&mut self, line: &[u8], items: &mut Vec<BodyItem>) -> Result<(), Problem> {
+    fn line(&mut self, line: &[u8], items: &mut BodyItems) -> Result<(), Problem> {
         self.count += 1;
         let number = self.count;
         let line = if number == 1 { without_mark(line) } else { line };
-        let item = self.format.item(line, number);
-        items.extend(item.map_err(|problem| problem.or_with("line", number))?);
-        Ok(())
+        let read = self.format.read(line, number, items);
+        read.map_err(|problem| problem.or_with("line", number))
     }
 
     fn keep(&mut self, rest: &[u8]) -> Result<(), Problem> {
@@ -51,7 +50,7 @@ impl<F: LineFormat> Lines<F> {
 }
 
 impl<F: LineFormat> EventReader for Lines<F> {
-    fn read(&mut self, chunk: &[u8], items: &mut Vec<BodyItem>) -> Result<(), Problem> {
+    fn read(&mut self, chunk: &[u8], items: &mut BodyItems) -> Result<(), Problem> {
         let mut rest = chunk;
         while let Some(end) = memchr(b'\n', rest) {
             work::looked_at(end + 1);
@@ -73,7 +72,7 @@ impl<F: LineFormat> EventReader for Lines<F> {
         self.unfinished.len()
     }
 
-    fn end(&mut self, items: &mut Vec<BodyItem>) -> Result<(), Problem> {
+    fn end(&mut self, items: &mut BodyItems) -> Result<(), Problem> {
         let line = std::mem::take(&mut self.unfinished);
         if line.is_empty() { Ok(()) } else { self.line(&line, items) }
     }
@@ -96,8 +95,8 @@ mod tests {
             usize::MAX
         }
 
-        fn item(&self, _: &[u8], _: usize) -> Result<Option<BodyItem>, Problem> {
-            Ok(None)
+        fn read(&self, _: &[u8], _: usize, _: &mut BodyItems) -> Result<(), Problem> {
+            Ok(())
         }
     }
 
@@ -105,7 +104,7 @@ mod tests {
     fn a_body_is_looked_at_in_linear_time_however_it_is_cut() {
         let looked = |body: &[u8], chunk: usize| {
             work::of(|| {
-                let (mut lines, mut items) = (Lines::new(Nothing), Vec::new());
+                let (mut lines, mut items) = (Lines::new(Nothing), BodyItems::default());
                 for chunk in body.chunks(chunk) {
                     lines.read(chunk, &mut items).unwrap();
                 }

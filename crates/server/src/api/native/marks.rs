@@ -26,4 +26,12 @@ impl Marks {
             _ => draft,
         }
     }
+
+    /// Marks events, the first of which is at this index in the request.
+    pub(super) fn put_on_all(&self, drafts: Vec<Draft>, first: u64) -> Vec<Draft> {
+        if self.key.is_none() && self.via.is_none() && !self.private {
+            return drafts;
+        }
+        (first..).zip(drafts).map(|(index, draft)| self.put_on(draft, index)).collect()
+    }
 }

@@ -1,7 +1,7 @@
 //! Events as lines of JSON.
 
-use super::ingest::BodyItem;
-use super::json_event::{JsonObject, TextPosition, object};
+use super::ingest::BodyItems;
+use super::json_event::{JsonContent, JsonObject, TextPosition, object};
 use super::lines::LineFormat;
 use crate::http::problem::Problem;
 use crate::http::request::utf8;
@@ -29,21 +29,23 @@ impl LineFormat for JsonLines {
         self.line_bytes_max
     }
 
-    fn item(&self, line: &[u8], number: usize) -> Result<Option<BodyItem>, Problem> {
+    fn read(&self, line: &[u8], number: usize, items: &mut BodyItems) -> Result<(), Problem> {
         if line.trim_ascii().is_empty() {
-            return Ok(None);
+            return Ok(());
         }
-        let object = utf8(line).and_then(|line| object(line, TextPosition::at_line(number)))?;
-        Ok(Some(match object {
-            JsonObject { draft: Some(draft), begin: false, end: None, .. } => draft.into(),
-            object => BodyItem::Append(Box::new(object)),
-        }))
+        match object(utf8(line)?, TextPosition::at_line(number))? {
+            JsonObject { event: JsonContent::Event(draft), begin: false, end: None } => {
+                items.push(draft);
+            }
+            object => items.push_append(object),
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ingest::{EventReader as _, read_cut};
+    use super::super::ingest::{BodyItems, EventReader as _, read_cut};
     use super::super::lines::Lines;
     use super::*;
     use crate::http::problem::ProblemKind;
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_refused_at_its_limit() {
         let mut lines = Lines::new(JsonLines::new(0));
-        let mut items = Vec::new();
+        let mut items = BodyItems::default();
         let limit = vec![b' '; 64 * 1024];
         assert!(lines.read(&limit, &mut items).is_ok());
         let problem = lines.read(b" ", &mut items).unwrap_err();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::{Append, Draft, Producer, PublishError, StreamOptions};
+use tidings_hub::{Append, Producer, PublishError, StreamOptions};
 
 use super::json_body::JsonBody;
 use super::marks::Marks;
@@ -39,7 +39,7 @@ pub(super) async fn events(
         allowed.map_err(|problem| problem.with("index", index))?;
     }
     context.count_events(request.caller, body.drafts.len())?;
-    let drafts = put_on(&marks, body.drafts);
+    let drafts = marks.put_on_all(body.drafts, 0);
     accept_events(&context.hub)?;
     context.tick();
     let published = publish_whole(&context.hub, drafts).await.map_err(problem)?;
@@ -68,7 +68,7 @@ async fn append(
     let begin = begin.then(StreamOptions::default);
     let append = Append { begin, end, producer, key: marks.key.clone(), stream: None };
     context.count_events(request.caller, drafts.len())?;
-    let drafts = put_on(&marks, drafts);
+    let drafts = marks.put_on_all(drafts, 0);
     accept_events(&context.hub)?;
     context.tick();
     let appended = context.hub.append(topic, &append, drafts).await.map_err(problem)?;
@@ -85,10 +85,6 @@ async fn append(
     }
     name_stream(&mut response, appended.begin);
     Ok(response)
-}
-
-fn put_on(marks: &Marks, drafts: Vec<Draft>) -> Vec<Draft> {
-    (0..).zip(drafts).map(|(index, draft)| marks.put_on(draft, index)).collect()
 }
 
 /// The problem of events that were not published, with the index of the one that was refused.

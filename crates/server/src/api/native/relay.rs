@@ -5,7 +5,7 @@ use std::fmt;
 use tidings_hub::{Draft, Event, Topics};
 use tidings_proto::{Decoder, Item, LimitExceeded, Limits};
 
-use super::ingest::{BodyItem, EventReader};
+use super::ingest::{BodyItems, EventReader};
 use super::query_topics::query_topics;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Query;
@@ -35,7 +35,7 @@ impl EventStream {
 }
 
 impl EventReader for EventStream {
-    fn read(&mut self, chunk: &[u8], items: &mut Vec<BodyItem>) -> Result<(), Problem> {
+    fn read(&mut self, chunk: &[u8], items: &mut BodyItems) -> Result<(), Problem> {
         let mut input = chunk;
         while let Some(item) = self.decoder.decode(&mut input).map_err(too_large)? {
             let Item::Event(event) = item else { continue };
@@ -51,7 +51,7 @@ impl EventReader for EventStream {
             if resets_id {
                 event = Event::new(event.data()).with_type(event.event_type().clone());
             }
-            items.push(Draft::new(self.topics.clone(), event).into());
+            items.push(Draft::new(self.topics.clone(), event));
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl EventReader for EventStream {
 
     /// Discards an event that no blank line followed, as every client does (WHATWG HTML, section
     /// 9.2.6).
-    fn end(&mut self, _: &mut Vec<BodyItem>) -> Result<(), Problem> {
+    fn end(&mut self, _: &mut BodyItems) -> Result<(), Problem> {
         self.decoder.end_of_stream();
         Ok(())
     }

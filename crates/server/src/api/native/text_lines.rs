@@ -3,7 +3,7 @@
 use tidings_hub::{Draft, Event, EventType, Topics};
 
 use super::event_parts::EventParts;
-use super::ingest::BodyItem;
+use super::ingest::BodyItems;
 use super::lines::{LineFormat, line_too_large};
 use super::query_topics::query_topics;
 use crate::http::problem::Problem;
@@ -49,16 +49,17 @@ impl LineFormat for TextLines {
     }
 
     /// Empty lines are skipped: they separate, and say nothing themselves.
-    fn item(&self, line: &[u8], _: usize) -> Result<Option<BodyItem>, Problem> {
+    fn read(&self, line: &[u8], _: usize, items: &mut BodyItems) -> Result<(), Problem> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         if line.len() > self.event_bytes_max {
             return Err(line_too_large(self.event_bytes_max));
         }
         let event = Event::new(utf8(line)?).with_type(self.event_type.clone());
-        Ok(Some(Draft::new(self.topics.clone(), event).into()))
+        items.push(Draft::new(self.topics.clone(), event));
+        Ok(())
     }
 }
 
