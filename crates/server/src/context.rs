@@ -105,6 +105,12 @@ impl Context {
         *self.phase.borrow()
     }
 
+    /// Returns whether connections end after their answers.
+    pub(crate) fn is_closing(&self) -> bool {
+        // The hub drains first, and tells so without a lock, which every request would pay for.
+        self.hub.is_draining() && self.phase() == Phase::Closing
+    }
+
     /// A receiver of the server's phases.
     pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
         self.phase.clone()

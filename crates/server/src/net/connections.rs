@@ -199,7 +199,7 @@ impl Activity {
 impl ConnectionPermit {
     /// Notes that the first head has arrived.
     pub(crate) fn leave(&self) {
-        if self.has_left.swap(1, Ordering::AcqRel) == 0 {
+        if !self.has_left() && self.has_left.swap(1, Ordering::AcqRel) == 0 {
             self.connections.open.lock().heads.remove(&self.number);
         }
     }

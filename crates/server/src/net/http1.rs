@@ -40,7 +40,7 @@ use crate::http::respond::{Handled, OpenedStream};
 use crate::net::connections::{Answering, ConnectionPermit};
 use crate::net::handshake::TLS_HANDSHAKE;
 use crate::net::linger::{self, linger};
-use crate::phase::{Phase, closing};
+use crate::phase::closing;
 use crate::router::Router;
 use crate::socket::buffered::BufferedSocket;
 use crate::socket::transport::Transport;
@@ -225,7 +225,7 @@ impl PlainConnection<'_> {
         };
         let is_last = self.head.is_last()
             || !matches!(rest, Rest::Bytes(..=REST_BYTES_MAX))
-            || self.router.context.phase() == Phase::Closing;
+            || self.router.context.is_closing();
         let mut after = if is_last { After::Close } else { After::Keep };
         match handled {
             Handled::Whole(whole) => {

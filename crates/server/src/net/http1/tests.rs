@@ -16,6 +16,7 @@ use crate::http::respond::ShardStream;
 use crate::live::Control;
 use crate::net::connection::{self, Door, Next};
 use crate::net::connections::Connections;
+use crate::phase::Phase;
 
 /// A connection of a server, and its client.
 struct Wire {
