@@ -284,6 +284,11 @@ impl History {
             + self.bytes_beside
     }
 
+    /// The part of the cost that entries have beside their blocks when they are appended.
+    fn entries_beside(&self) -> usize {
+        self.topics.bytes() + self.ids.bytes()
+    }
+
     /// Counts evictions; see [`ReadPosition::told_at`].
     pub(crate) fn stamp(&self) -> EvictionStamp {
         self.topics.stamp
@@ -391,7 +396,7 @@ impl History {
         builder: &mut BlockBuilder,
         appended: &mut Appended,
     ) {
-        let before = self.bytes() - self.bytes;
+        let before = self.entries_beside();
         let mut watched: SmallVec<[Watched; 1]> = SmallVec::new();
         let mut keys: SmallVec<[TopicKey; 4]> = SmallVec::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -421,7 +426,7 @@ impl History {
         }
 
         let at = self.push_run(builder);
-        self.newest_beside += (self.bytes() - self.bytes).saturating_sub(before);
+        self.newest_beside += self.entries_beside().saturating_sub(before);
         let Some(back) = self.blocks.back() else { return };
         self.tail = back.block.last();
         let is_marked = |topic, groups: &[GroupKey], shard| {
