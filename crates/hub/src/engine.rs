@@ -33,7 +33,9 @@ use crate::seen::Seen;
 pub use crate::shape::Pings;
 use crate::start::Start;
 use crate::stream_text::{Client, write_heartbeat};
-pub use crate::stream_text::{EPOCH, Silence, epoch_value, parting, stream_headers, without_id};
+pub use crate::stream_text::{
+    EPOCH, Silence, epoch_value, parting, stream_headers, without_id, write_stream_headers,
+};
 use crate::subscriber::Subscriber;
 use crate::topic::Topic;
 use crate::view::View;

@@ -59,7 +59,7 @@ impl Answer {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StreamAnswer {
-    /// Further headers of the response.
+    /// Further headers of the response, beside those that every stream has.
     pub head: HeaderMap,
     /// The view that it carries.
     pub view: View,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use tidings_hub::engine::{OnEnd, stream_headers};
+use tidings_hub::engine::{OnEnd, write_stream_headers};
 use tidings_hub::journal::Durability;
 use tidings_hub::{Body, GapShape, Hub, Sequence, Start, StreamEnd, StreamRequest, View};
 use tidings_proto::{encode_comment, encode_retry};
@@ -58,6 +58,9 @@ pub(crate) trait OpenedStream: Sized {
 
     /// The headers of its response.
     fn headers_mut(&mut self) -> &mut HeaderMap;
+
+    /// Writes the further headers that all streams of its kind have, as lines of HTTP/1.
+    fn write_common_headers(&self, hub: &Hub, out: &mut Vec<u8>);
 }
 
 /// Why a stream is not opened.
@@ -74,6 +77,7 @@ pub(crate) enum Unopened {
 /// A stream that waits for its connection's socket, to be handed to a shard.
 #[derive(Debug)]
 pub(crate) struct ShardStream {
+    /// The headers that not all streams have.
     pub(crate) headers: HeaderMap,
     pub(crate) shard: usize,
     pub(crate) subscription: Subscription<StreamPermit>,
@@ -264,15 +268,17 @@ impl OpenedStream for Box<ShardStream> {
             complete(spec.on_end, StreamEnd::EventsLost);
             return Err(Unopened::EventsLost);
         }
-        let mut headers = stream_headers(Some((context.hub.epoch(), reader.started_after())));
-        headers.extend(head);
         let framing = Framing::of(request.version);
         let subscription = Subscription { reader, framing, spec, permit };
-        Ok(Self::new(ShardStream { headers, shard, subscription }))
+        Ok(Self::new(ShardStream { headers: head, shard, subscription }))
     }
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
+    }
+
+    fn write_common_headers(&self, hub: &Hub, out: &mut Vec<u8>) {
+        write_stream_headers((hub.epoch(), self.subscription.reader.started_after()), out);
     }
 }
 
@@ -291,6 +297,9 @@ impl OpenedStream for Response<ResponseBody> {
     fn headers_mut(&mut self) -> &mut HeaderMap {
         Self::headers_mut(self)
     }
+
+    /// Writes nothing: all are in the map.
+    fn write_common_headers(&self, _: &Hub, _: &mut Vec<u8>) {}
 }
 
 /// Opens a stream that hyper writes.

@@ -392,9 +392,8 @@ impl PlainConnection<'_> {
     /// Ends the requests with a stream, whose head is encoded.
     fn leave<S: OpenedStream>(self, mut stream: S) -> Leaving<S> {
         let Self { router, mut socket, head, .. } = self;
-        let now = router.context.hub.time();
         let framing = Framing::of(head.parts.version);
-        encode::stream_head(framing, stream.headers_mut(), now, &mut socket.unsent);
+        encode::stream_head(framing, &mut stream, &router.context.hub, &mut socket.unsent);
         Leaving { socket, stream, framing }
     }
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use httpdate::HttpDate;
-use tidings_hub::Time;
+use tidings_hub::{Hub, Time};
 
 use crate::engine::Framing;
 use crate::http::common_headers::CommonHeaders;
 use crate::http::pieces::AnswerPieces;
-use crate::http::respond::Whole;
+use crate::http::respond::{OpenedStream, Whole};
 
 /// The fate of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,12 @@ fn head<B>(
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";
 
 /// Appends the head of a stream, after which its connection carries nothing else.
-pub(super) fn stream_head(framing: Framing, own: &HeaderMap, now: Time, out: &mut Vec<u8>) {
+pub(super) fn stream_head(
+    framing: Framing,
+    stream: &mut impl OpenedStream,
+    hub: &Hub,
+    out: &mut Vec<u8>,
+) {
     /// The size of a head with all possible headers and the preamble after it.
     const USUAL_BYTES: usize = 768;
     out.reserve(USUAL_BYTES);
@@ -111,7 +116,8 @@ pub(super) fn stream_head(framing: Framing, own: &HeaderMap, now: Time, out: &mu
     };
     let is_old = framing == Framing::Close;
     status_line(is_old, StatusCode::OK, out);
-    headers((CommonHeaders::Any, own), now, out);
+    stream.write_common_headers(hub, out);
+    headers((CommonHeaders::Any, stream.headers_mut()), hub.time(), out);
     out.extend_from_slice(coding);
     out.extend_from_slice(b"connection: close\r\n\r\n");
 }
