@@ -144,6 +144,9 @@ impl Context {
 
     /// The same; the error is the time after which there is room for them.
     pub(crate) fn room_for_events(&self, caller: &Caller, events: usize) -> Result<(), Duration> {
+        if caller.subject().is_none() {
+            return Ok(());
+        }
         let Some(subject) = self.sender(caller).subject else { return Ok(()) };
         self.tick();
         self.usage.publish(&self.control.live().limits, subject, events, self.hub.uptime())

@@ -407,6 +407,9 @@ impl TopicTable {
 
     /// Puts the topics that lost something in their order.
     pub(super) fn finish_eviction(&mut self) {
+        if self.dying.is_empty() {
+            return;
+        }
         for key in self.dying.drain(..) {
             if let Some(state) = self.slots.get(key) {
                 self.deaths.insert((state.past.dead_at, key));

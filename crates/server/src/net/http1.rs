@@ -217,11 +217,14 @@ impl PlainConnection<'_> {
     async fn exchange<S: OpenedStream>(&mut self) -> io::Result<Next<S>> {
         let body_bytes = self.head.body_bytes;
         let has_come = usize::try_from(body_bytes).is_ok_and(|n| n <= self.socket.buffer.len());
-        let (handled, rest) = if has_come {
+        let mut rest = Rest::Bytes(0);
+        let handled = if has_come {
             let body = self.socket.buffer.split_to(body_bytes as usize).freeze();
-            (self.handle(body).await?, Rest::Bytes(0))
+            self.handle(body).await?
         } else {
-            self.handle_as_it_comes().await?
+            let handled;
+            (handled, rest) = self.handle_as_it_comes().await?;
+            handled
         };
         let is_last = self.head.is_last()
             || !matches!(rest, Rest::Bytes(..=REST_BYTES_MAX))
