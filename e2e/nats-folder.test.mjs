@@ -53,6 +53,37 @@ test('a hub that comes back reads from NATS what is new, and all else from its f
   assert.equal((await data(other, 'news')).length, 3);
 });
 
+test('a hub that comes back knows the streams of its folder: their keys, and where they begin', async (t) => {
+  const nats = await startNats(t);
+  const args = ['--data', await folder(t)];
+  const [kept] = await startHubs(t, [nats], { hubs: 1 });
+  let hub = await startNode(t, nats.url, { args });
+  const send = async (to, key, path) => {
+    const answer = await fetch(to.url(path), { method: 'POST', headers: { 'Idempotency-Key': key }, body: key });
+    return [answer.status, await answer.text(), answer.headers.get('stream-id')];
+  };
+  const ask = async (to) => [
+    await send(to, 'begin', '/topics/open?begin'),
+    await send(to, 'end', '/topics/ended?end'),
+  ];
+  await send(hub, 'before', '/topics/ended?begin');
+  const answers = await ask(hub);
+  assert.deepEqual(answers.map(([status]) => status), [201, 201]);
+  await kept.publish('news', 'the newest message');
+  await until('it', async () => (await data(hub, 'news')).length === 1);
+  await hub.stop({ signal: 'SIGKILL' });
+  await keepNewest(nats);
+  hub = await startNode(t, nats.url, { args, port: hub.port });
+  for (const to of [hub, kept]) assert.deepEqual(await ask(to), answers);
+  const [[, , stream]] = answers;
+  const stop = await fetch(hub.url('/streams/stop', { topic: 'open', stream }), { method: 'POST' });
+  assert.deepEqual([stop.status, (await stop.json()).stopping], [202, true]);
+  await until('the stop', async () => {
+    const { streams } = await (await fetch(kept.url('/streams', { topic: 'open' }))).json();
+    return streams[0].stopping === true;
+  });
+});
+
 test('what is older than memory is read from the folder, as other hubs have it', async (t) => {
   const nats = await startNats(t);
   const args = ['--data', await folder(t), '--memory-bytes', '1MiB'];
