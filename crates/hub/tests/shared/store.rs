@@ -17,6 +17,9 @@ pub(crate) struct Store {
     pub(crate) messages: BTreeMap<u64, Vec<u8>>,
     ids: BTreeMap<String, u64>,
     pub(crate) newest: u64,
+    /// How often it has gone back, and how often it had when it took a message, if it has at all.
+    went_back: u64,
+    eras: BTreeMap<u64, u64>,
 }
 
 impl Store {
@@ -33,12 +36,34 @@ impl Store {
     pub(crate) fn put(&mut self, message: Vec<u8>) -> u64 {
         self.newest += 1;
         self.messages.insert(self.newest, message);
+        if self.went_back > 0 {
+            self.eras.insert(self.newest, self.went_back);
+        }
         self.newest
+    }
+
+    /// When it took a message.
+    pub(crate) fn time(&self, place: u64) -> Time {
+        /// More than all places of a test.
+        const ERA: u64 = 1_000_000;
+        let era = self.eras.get(&place).copied().unwrap_or(0);
+        Time::from_unix_millis(at(place).unix_millis() + ERA * era)
     }
 
     /// The message before the oldest one.
     pub(crate) fn oldest(&self) -> u64 {
         self.messages.keys().next().map_or(self.newest, |first| first - 1)
+    }
+
+    /// Loses its newest messages, and goes on from there. One is left.
+    pub(crate) fn go_back(&mut self, messages: u64) {
+        let first = self.messages.keys().next().copied().unwrap_or(self.newest);
+        self.newest = self.newest.saturating_sub(messages).max(first);
+        let newest = self.newest;
+        self.messages.retain(|place, _| *place <= newest);
+        self.ids.retain(|_, place| *place <= newest);
+        self.eras.retain(|place, _| *place <= newest);
+        self.went_back += 1;
     }
 
     /// Forgets which groups it has: the next repetition is another message.
@@ -113,12 +138,16 @@ impl Node {
             self.take_fed();
             return Ok(false);
         };
-        self.read(*place, bytes)?;
+        self.read_at(*place, store.time(*place), bytes)?;
         Ok(true)
     }
 
     pub(crate) fn read(&mut self, place: u64, bytes: &[u8]) -> Result<(), Stopped> {
-        self.log.read(Stored { place, time: at(place), bytes })?;
+        self.read_at(place, at(place), bytes)
+    }
+
+    pub(crate) fn read_at(&mut self, place: u64, time: Time, bytes: &[u8]) -> Result<(), Stopped> {
+        self.log.read(Stored { place, time, bytes })?;
         self.take_fed();
         Ok(())
     }

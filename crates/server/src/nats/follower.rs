@@ -78,7 +78,7 @@ async fn begin(
         Err(Failure::Refused { code: STREAM_NOT_FOUND, .. }) => None,
         Err(failure) => return Err(failure.into()),
     };
-    match looks.handle(found.as_ref(), log.through(), Instant::now()) {
+    match looks.handle(found.as_ref(), log.through().max(stream.tail), Instant::now()) {
         Seen::Same => {}
         Seen::Doubtful(why) => return Err(Ended::Again(why.into())),
         Seen::Changed(why) => return Err(changed(log, why)),

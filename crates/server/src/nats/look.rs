@@ -114,7 +114,8 @@ pub(super) async fn keep_looking(
     let mut young = Young::default();
     while log.stopped().is_none() {
         sleep(LOOK_EVERY).await;
-        let through = log.through();
+        // What was there when the stream was opened may not have been read yet.
+        let through = log.through().max(stream.tail);
         let found = match api.stream_info(&stream.name).await {
             Ok(info) => Some(info),
             Err(Failure::Refused { code: STREAM_NOT_FOUND, .. }) => None,

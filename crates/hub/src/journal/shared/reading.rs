@@ -207,6 +207,11 @@ impl Reading {
             || (is_new && header.generation < self.own_generation)
         {
             // Of a hub that has not noticed yet. Its publishers were not answered.
+        let has_read_own = self.generation >= self.own_generation;
+        if place >= self.opened_at && header.generation < self.own_generation && !has_read_own {
+            // The newest message was of this generation when the journal was opened.
+            return Err(self.changed("the messages that began its generation are gone"));
+        }
             return Ok(Verdict::Stale);
         }
         let digest = self.window.digest_between(header.digest_from, header.read_through);
@@ -309,7 +314,9 @@ impl Reading {
         read: Sequence,
     ) -> Option<Sequence> {
         let in_message = || keys.iter().find(|(other, _)| other == key).map(|(_, first)| *first);
-        self.window.first_use(key).or_else(in_message).filter(|first| *first > read)
+        // What the writer had read does not count, and must not hide that it is in the message twice: a hub that
+        // never had that first use comes to the same.
+        self.window.first_use(key).filter(|first| *first > read).or_else(in_message)
     }
 
     fn changed(&self, why: &'static str) -> Stopped {
