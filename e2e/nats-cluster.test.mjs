@@ -11,6 +11,7 @@ import { data, Readers, startBalancer, startHubs, startNode } from './lib/cluste
 import { curl, startCurl } from './lib/curl.mjs';
 import { startTidings } from './lib/hub.mjs';
 import { startNats } from './lib/nats.mjs';
+import { token } from './lib/token.mjs';
 import { until } from './lib/wait.mjs';
 
 /** Starts hubs with the names a, b and so on. */
@@ -197,7 +198,9 @@ test('a kick counts at every hub, and at one that was halted meanwhile', async (
   await kick(one, { topic: 'a/1' }, ['**']);
   await by_topic.ended;
   const limited = await read(two, 'a/2', 'ann');
-  await kick(one, { subject: 'ann' }, ['a/**']);
+  // What the manager may manage takes several kilobytes.
+  const others = Array.from({ length: 60 }, (_, n) => `other/topics/of/the/manager/${n}/**`);
+  await kick(one, { subject: 'ann' }, [...others, 'a/**']);
   await limited.ended;
   const publisher = token(key, { sub: 'publisher', tidings: { publish: ['**'] } });
   await one.publish('b/1', 'still there', { headers: { Authorization: `Bearer ${publisher}` } });
@@ -243,11 +246,3 @@ test('hubs are restarted one by one, and their readers are told no gap', async (
   assert.deepEqual(readers.faults, []);
   assert.equal(readers.order.length, published);
 });
-
-/** A token of HS256 that lasts for an hour. */
-function token(key, claims) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const exp = Math.floor(Date.now() / 1000) + 3600;
-  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ exp, iat: exp - 3600, ...claims })}`;
-  return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
-}

@@ -251,6 +251,12 @@ pub trait Feed: Send {
         Sequence::ZERO
     }
 
+    /// Takes the states of streams that began before the oldest entry, as other hubs have told them since the last
+    /// call. They count as of the entries that [`Feed::poll_next`] has added, or later.
+    fn take_streams(&mut self) -> Vec<(Topic, StreamState)> {
+        Vec::new()
+    }
+
     /// Adds the entries committed and not yet taken to a list, without waiting: how a publisher whose commit
     /// is done brings it into history by itself, before it is answered. A feed that cannot tell adds none.
     ///

@@ -132,8 +132,8 @@ pub use crate::shape::{GapShape, StreamShape};
 pub use crate::start::{LocatedId, Start};
 pub use crate::stream_text::Client;
 pub use crate::streams::{
-    Append, Ask, EndNotice, Producer, SeenStream, StreamClose, StreamMark, StreamOptions,
-    StreamReason, StreamRefused, StreamState, StreamTurn,
+    Append, Ask, EndNotice, Producer, SeenStream, StreamClose, StreamDates, StreamMark,
+    StreamOptions, StreamReason, StreamRefused, StreamState, StreamTurn,
 };
 pub use crate::subscriber::{Found, Subscriber};
 pub use crate::time::{Now, Time};

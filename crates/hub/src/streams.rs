@@ -25,7 +25,7 @@ mod shared;
 mod signal;
 mod state;
 
-pub use self::ask::{Ask, SeenStream, StreamState};
+pub use self::ask::{Ask, SeenStream, StreamDates, StreamState};
 pub(crate) use self::committed::{Committed, IndexedAt, Recount, Stretch};
 #[cfg(feature = "disk")]
 pub(crate) use self::decided::Decided;

@@ -25,6 +25,17 @@ pub enum ServedJournal {
     Nats(NatsJournal),
 }
 
+/// A revocation that a hub on the same journal has committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Revoked {
+    pub(crate) subject: Subject,
+    pub(crate) moment: Time,
+    /// The place of its entry: zero if the journal has none.
+    pub(crate) place: u64,
+    /// Whether it was committed before and is told once more.
+    pub(crate) is_again: bool,
+}
+
 /// How far a hub has read what others have committed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lag {
@@ -85,8 +96,26 @@ impl ServedJournal {
         }
     }
 
-    /// The subjects that other hubs have revoked since the last call.
-    pub(crate) fn take_revoked(&self) -> Vec<(Subject, Time)> {
+    /// The newest place whose entries the journal drops before long; `None` while that is not known.
+    #[cfg(feature = "nats")]
+    pub(crate) fn aged(&self) -> Option<u64> {
+        match self {
+            Self::Disk(_) => None,
+            Self::Nats(journal) => journal.aged(),
+        }
+    }
+
+    /// Leaves revocations to the journal that is opened next, since its past may not have their entries.
+    pub(crate) fn hand_on(&self, revoked: Vec<(Subject, Time)>) {
+        match self {
+            Self::Disk(_) => drop(revoked),
+            #[cfg(feature = "nats")]
+            Self::Nats(journal) => journal.hand_on(revoked),
+        }
+    }
+
+    /// The revocations that hubs have committed since the last call.
+    pub(crate) fn take_revoked(&self) -> Vec<Revoked> {
         match self {
             Self::Disk(_) => Vec::new(),
             #[cfg(feature = "nats")]

@@ -34,12 +34,14 @@ mod metrics;
 pub mod nats;
 mod net;
 mod node;
+mod notices;
 mod paged_slab;
 #[cfg(feature = "nats")]
 mod peers;
 mod phase;
 mod pins;
 mod proxies;
+mod revoking;
 mod router;
 mod server;
 mod socket;

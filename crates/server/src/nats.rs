@@ -9,6 +9,7 @@
 //! The hub's memory is the only past that it reads, and the stream holds what a hub reads when it starts; or the
 //! hub has a `copy` of the stream in a folder, which is read where memory ends. No reader ever costs a consumer.
 
+mod aging;
 mod api;
 mod auth;
 pub(crate) mod bus;
@@ -43,12 +44,14 @@ use self::api::Api;
 use self::bus::Bus;
 pub use self::config::NatsConfig;
 pub use self::copy::CopyConfig;
-use self::revoked::{Ended, Revoked, WatchedFeed};
+use self::revoked::{AllRevoked, Ended, WatchedFeed};
 pub use self::status::NatsStats;
 use self::status::Status;
 use self::stream::Stream;
 use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
+use crate::journal::Revoked;
+use crate::notices::NoticeParts;
 
 /// A journal whose entries are in a stream of NATS JetStream, which other hubs have as well. Clones share it.
 ///
@@ -68,7 +71,7 @@ struct Shared {
     over: Mutex<Option<(Stopped, Option<u64>)>>,
     tasks: Mutex<JoinSet<()>>,
     status: Arc<Status>,
-    revoked: Revoked,
+    revoked: AllRevoked,
     /// How the streams stand that the hub has read back, until the log is told.
     restored: Mutex<Vec<(Topic, StreamState)>>,
     ended: Ended,
@@ -118,7 +121,23 @@ impl NatsJournal {
         self.0.copy.get().into_iter().for_each(DiskJournal::close);
         let opened = self.0.open.lock().as_ref().map(|open| open.stream.generation);
         let over = self.0.over.lock().as_ref().map(|(_, after)| *after);
-        Self::after(self.0.config.clone(), over.unwrap_or(opened.or(self.0.after)))
+        let anew = Self::after(self.0.config.clone(), over.unwrap_or(opened.or(self.0.after)));
+        let known = self.0.revoked.lock().clone();
+        // Their places are those of the past that is over.
+        let known = known.into_iter().map(|revoked| Revoked { place: 0, ..revoked });
+        anew.0.revoked.lock().extend(known);
+        anew
+    }
+
+    /// Leaves revocations to the journal that is opened [anew](NatsJournal::anew).
+    pub(crate) fn hand_on(&self, revoked: Vec<(Subject, Time)>) {
+        let revoked = revoked.into_iter().map(|(subject, moment)| Revoked {
+            subject,
+            moment,
+            place: 0,
+            is_again: true,
+        });
+        self.0.revoked.lock().extend(revoked);
     }
 
     /// Finds this journal again, as long as somebody has it.
@@ -164,8 +183,15 @@ impl NatsJournal {
         }
     }
 
-    /// Takes the subjects whose tokens were revoked, at any hub, since the last call.
-    pub(crate) fn take_revoked(&self) -> Vec<(Subject, Time)> {
+    /// The newest message that the stream drops before long; `None` while the hub has not read what there is.
+    pub(crate) fn aged(&self) -> Option<u64> {
+        let stats = self.stats();
+        let is_read = !stats.is_opening && !stats.is_away && stats.read >= stats.newest;
+        is_read.then(|| self.0.status.aged.load(Ordering::Relaxed))
+    }
+
+    /// Takes the revocations of all hubs since the last call.
+    pub(crate) fn take_revoked(&self) -> Vec<Revoked> {
         std::mem::take(&mut *self.0.revoked.lock())
     }
 
@@ -264,7 +290,8 @@ impl Journal for NatsJournal {
             }
         };
         let (revoked, ended) = (Arc::clone(&self.0.revoked), Arc::clone(&self.0.ended));
-        Box::new(WatchedFeed { feed, revoked, ended })
+        let (parts, journal) = (NoticeParts::default(), Arc::downgrade(&self.0));
+        Box::new(WatchedFeed { feed, revoked, ended, parts, journal })
     }
 
     fn oldest(&self) -> Option<Sequence> {

@@ -15,20 +15,19 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio::{pin, select};
 use tracing::{error, info};
 
-use crate::api::close_within;
 use crate::api::extra::ExtraRoutes;
 use crate::auth::access::is_closed;
 use crate::auth::key_set::KeySet;
 use crate::config::{ServerConfig, TimeSource};
 use crate::context::Context;
 use crate::engine::Engine;
-use crate::engine::ended_within::EndedWithin;
 use crate::journal::{JournalWatch, ServedJournal};
 use crate::live::Control;
 use crate::net::bound::{BindError, Listeners};
 use crate::net::connections::Connections;
 use crate::net::listener::{bare, listen};
 use crate::phase::Phase;
+use crate::revoking;
 use crate::router::Router;
 
 /// A hub's HTTP server, bound to its addresses and ready to serve.
@@ -168,11 +167,7 @@ impl Server {
                 io::Error::new(error.kind(), format!("the revocations cannot be read: {error}"))
             })?;
             // Streams that are opened from here on are told by their tokens.
-            for (subject, moment) in journal.take_revoked() {
-                context.control.revocations().revoke(&subject, moment);
-            }
-            // There are no streams yet that they could end.
-            drop(journal.take_ended());
+            revoking::begin(&journal, context.control.revocations());
             context.add_journal(journal);
         }
         context.addresses = self.listeners.addresses.clone();
@@ -188,6 +183,7 @@ impl Server {
         }
         clock.spawn(watch_stalls(Arc::clone(&router)));
         clock.spawn(watch_reloads(Arc::clone(&router)));
+        clock.spawn(revoking::keep(Arc::clone(&router)));
         #[cfg(feature = "nats")]
         clock.spawn(crate::peers::keep(Arc::clone(&router)));
         clock.spawn(keep_key_sets(router.context.control.key_sets()));
@@ -198,6 +194,9 @@ impl Server {
         end(&router.context, &phase, tasks).await;
         #[cfg(feature = "nats")]
         crate::peers::leave(&router.context).await;
+        if let Some(journal) = &router.context.journal {
+            journal.hand_on(router.context.control.revocations().all());
+        }
         match failed {
             Some(failed) => Err(io::Error::other(failed)),
             None => Ok(()),
@@ -260,24 +259,10 @@ async fn keep_time(router: Arc<Router>) {
             () = sleep(tick) => {}
         }
         context.hub.tick(Now::read());
-        revoke(context);
+        revoking::revoke(context);
         if let Some(journal) = &mut journal {
             journal.look(Instant::now());
         }
-    }
-}
-
-/// Revokes the tokens of the subjects that a hub on the same journal has revoked, and ends their streams.
-fn revoke(context: &Context) {
-    let revoked = context.journal.as_ref().map(ServedJournal::take_revoked).unwrap_or_default();
-    for (subject, moment) in revoked {
-        context.control.revocations().revoke(&subject, moment);
-        context.engine.close_subject(&subject);
-        context.streams.close_bodies(&subject);
-    }
-    let ended = context.journal.as_ref().map(ServedJournal::take_ended).unwrap_or_default();
-    for EndedWithin { subject, patterns } in ended {
-        close_within(context, &subject, &patterns);
     }
 }
 

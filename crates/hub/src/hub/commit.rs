@@ -187,7 +187,7 @@ impl Inner {
 
     fn committed(&self) -> Committed<'_> {
         let Self { history, clock, journal, streams, .. } = self;
-        let (uptime, journal_bytes) = (clock.uptime(), journal.bytes());
-        Committed { history, uptime, journal_bytes, streams }
+        let (uptime, wall, journal_bytes) = (clock.uptime(), clock.time(), journal.bytes());
+        Committed { history, uptime, wall, journal_bytes, streams }
     }
 }

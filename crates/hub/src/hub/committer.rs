@@ -28,6 +28,8 @@ pub(super) struct Committed<'a> {
     pub(super) history: &'a RwLock<History>,
     /// The hub's steady clock, in milliseconds.
     pub(super) uptime: u64,
+    /// The wall clock's time.
+    pub(super) wall: Time,
     /// Bytes that the journal has in memory.
     pub(super) journal_bytes: usize,
     pub(super) streams: &'a SharedStreams,
@@ -82,6 +84,7 @@ impl Committer {
     fn commit_fed(&mut self, lost: &[Lost], with: Committed<'_>) -> Appended {
         let lost = lost.iter().map(|lost| lost.last).max();
         let mut appended = Appended::default();
+        with.streams.tell(self.feed.take_streams(), with.wall, with.uptime);
         // First, so that no reader passes the loss with an entry after it.
         if let Some(last) = lost {
             with.history.write().lose_next(last, &mut appended);

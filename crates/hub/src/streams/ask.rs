@@ -1,8 +1,10 @@
 //! Requests that a shared journal decides where they come to stand in its order.
 
 use super::decided::Decided;
+use super::parts::StreamClose;
 use super::request::{Append, StreamTurn};
 use crate::cursor::Sequence;
+use crate::time::Time;
 
 /// A request to a topic's stream, which is decided when it is read back: every hub that reads it comes to the same
 /// verdict.
@@ -51,6 +53,17 @@ pub struct StreamState {
     pub(crate) end: Option<Sequence>,
     /// Whether its producer has left, and nothing has come since.
     pub(crate) has_left: bool,
+    /// When it began and how it ended, if that is known. It is [told](super::StreamMark::Dates) apart from the rest.
+    pub(crate) dates: Option<StreamDates>,
+}
+
+/// When a stream began and how it ended: nothing is decided by it, and lists of streams name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamDates {
+    /// Where it begins.
+    pub(crate) begin: Sequence,
+    pub(crate) began: Time,
+    pub(crate) ended: Option<(Time, StreamClose)>,
 }
 
 impl StreamState {

@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use super::ask::{StreamDates, StreamState};
 use super::mark::{EndNotice, Producer, StreamClose, StreamOptions};
 use super::places::{Counted, Places};
 use crate::cursor::Sequence;
@@ -57,6 +58,17 @@ impl Committed {
             held: None,
             places: Places::default(),
         }
+    }
+
+    /// The stream as other hubs tell of it.
+    pub(super) fn told(state: &StreamState, dates: StreamDates) -> Self {
+        let decided = &state.decided;
+        let mut told = Self::begin(&decided.options, (dates.begin, dates.began));
+        told.producer.clone_from(&decided.producer);
+        told.end = state.end.zip(dates.ended).map(|(end, (time, close))| (end, time, close));
+        told.is_stopped = decided.is_stopped;
+        (told.events, told.held) = (decided.events, state.held);
+        told
     }
 
     /// Returns whether a reader at a place has been sent everything.

@@ -1,6 +1,7 @@
 //! Following: the hub's state of streams that a shared journal decides.
 
-use super::ask::{Ask, SeenStream, StreamState};
+use super::ask::{Ask, SeenStream, StreamDates, StreamState};
+use super::committed::Committed;
 use super::mark::StreamMark;
 use super::of_topic::TopicStream;
 use super::request::StreamTurn;
@@ -30,6 +31,9 @@ impl Streams {
         }
         for topic in entry.topics.as_slice() {
             let Some(stream) = self.topics.get_mut(topic) else { continue };
+            if entry.sequence < stream.applied {
+                continue;
+            }
             if let (Some(events), Some(committed)) = (told, &mut stream.committed) {
                 committed.note_events(events);
                 committed.events = events;
@@ -121,9 +125,34 @@ impl Streams {
                 last: stream.applied,
                 held: committed.held,
                 end: end.map(|(end, _)| end),
+                dates: Some(StreamDates {
+                    begin: committed.begin,
+                    began: committed.began,
+                    ended: committed.end.map(|(_, time, close)| (time, close)),
+                }),
             })
         };
         self.topics.iter().filter_map(|(topic, it)| Some((topic.clone(), state(it)?))).collect()
+    }
+
+    /// Adds a stream whose beginning this hub cannot read, as other hubs tell of it. One that is known stays as it
+    /// is.
+    pub(crate) fn tell(&mut self, (topic, state): (Topic, StreamState), time: Time, now: u64) {
+        let Some(dates) = state.dates else { return };
+        if self.topics.contains_key(&topic) || !self.has_room() {
+            return;
+        }
+        let committed = Committed::told(&state, dates);
+        let mut decided = state.decided;
+        let left = decided.expires_at.saturating_sub(time.unix_millis());
+        decided.expires_at = now.saturating_add(left);
+        let is_left = state.has_left && decided.is_open;
+        decided.grace_until = is_left.then(|| now.saturating_add(millis(decided.options.grace)));
+        self.due_at = self.due_at.min(decided.due_at());
+        let mut stream = TopicStream::new(decided);
+        (stream.committed, stream.applied) = (Some(committed), state.last);
+        self.topics.insert(topic.clone(), stream);
+        self.change(&topic, |_| ());
     }
 
     /// Returns whether a topic has a stream, or there is room for one.

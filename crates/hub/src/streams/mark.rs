@@ -1,6 +1,6 @@
 //! Marks: the entries of history that say where a stream begins, whose it is, and where it ends.
 
-use super::ask::{Ask, StreamState};
+use super::ask::{Ask, StreamDates, StreamState};
 pub use super::parts::{EndNotice, Producer, StreamClose, StreamOptions, StreamReason};
 use crate::draft::IdempotencyKey;
 
@@ -27,4 +27,6 @@ pub enum StreamMark {
     Room,
     /// The state of the stream, as the writer of what follows had read it.
     State(Box<StreamState>),
+    /// When the stream began and how it ended, after its state: for hubs that start when the beginning is gone.
+    Dates(Box<StreamDates>),
 }

@@ -11,15 +11,16 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Found;
 
-use super::ask::{Ask, SeenStream, StreamState};
+use super::ask::{Ask, SeenStream, StreamDates, StreamState};
 use super::decided::Decided;
 use super::deciding::{Accepted, Declined, Turns, decide};
 use super::mark::StreamMark;
-use super::parts::{EndNotice, StreamReason};
+use super::parts::{EndNotice, StreamClose, StreamReason};
 use super::request::Append;
 use crate::cursor::Sequence;
-use crate::journal::shared::end_of;
+use crate::journal::shared::{end_of, message_of};
 use crate::journal::{Content, Entry, NotCommitted, Outcome};
+use crate::time::Time;
 use crate::topic::Topic;
 
 /// The latest streams of all topics, and the request that is being read.
@@ -32,12 +33,20 @@ pub(crate) struct Order {
     /// Topics of records that could not be decided, and the newest message of such a record. Messages whose writers
     /// had not read that one cannot be decided either.
     unsure: HashMap<Topic, u64>,
+    /// Streams of which it was told when they began, and whose beginnings were not read.
+    found: Vec<(Topic, StreamState)>,
+    /// Bytes that the topics' names and the states have allocated, but for the tables.
+    heap_bytes: usize,
 }
 
 struct Known {
     state: StreamState,
     /// The message that has told the state last.
     told_by: u64,
+    /// The message that has told last when the stream began.
+    dated_by: u64,
+    /// Bytes that it has allocated, as they were charged.
+    charged: usize,
 }
 
 /// The message that is being read.
@@ -81,10 +90,42 @@ enum Fate {
 
 /// Streams that are known before ended ones are looked through.
 const SWEEP_MIN: usize = 1024;
+/// A slot of the table of topics, and of those that cannot be decided.
+const SLOT_BYTES: usize = size_of::<(Topic, Known)>() + 1;
+const UNSURE_BYTES: usize = size_of::<(Topic, u64)>() + 1;
 
 impl Order {
     pub(crate) fn is_empty(&self) -> bool {
         self.topics.is_empty()
+    }
+
+    /// Bytes that all of it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.topics.capacity() * SLOT_BYTES
+            + self.unsure.capacity() * UNSURE_BYTES
+            + self.heap_bytes
+    }
+
+    /// The streams that are not over, and of which no message after one tells when they began.
+    pub(crate) fn untold_since(
+        &self,
+        message: u64,
+        time: u64,
+    ) -> impl Iterator<Item = (&Topic, StreamDates)> {
+        let is_untold =
+            move |known: &Known| known.dated_by <= message && !known.state.is_forgotten(time);
+        let untold = self.topics.iter().filter(move |(_, known)| is_untold(known));
+        untold.filter_map(|(topic, known)| Some((topic, known.state.dates?)))
+    }
+
+    /// Returns whether there are streams to [take](Self::take_found).
+    pub(crate) fn has_found(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    /// Takes the streams that others have told of, and whose beginnings were not read.
+    pub(crate) fn take_found(&mut self) -> Vec<(Topic, StreamState)> {
+        std::mem::take(&mut self.found)
     }
 
     /// The state of a topic's stream as of everything that was read.
@@ -113,7 +154,12 @@ impl Order {
     /// Adds what is known of streams from before the first message that was read.
     pub(crate) fn restore(&mut self, states: Vec<(Topic, StreamState)>) {
         for (topic, state) in states {
-            self.topics.entry(topic).or_insert(Known { state, told_by: 0 });
+            let begin = Sequence::new(state.decided.turn.begun).unwrap_or_default();
+            let known = Known { dated_by: message_of(begin), ..Known::new(state, 0) };
+            if let Found::Vacant(vacant) = self.topics.entry(topic.clone()) {
+                vacant.insert(known);
+                self.charge(&topic);
+            }
         }
     }
 
@@ -156,8 +202,17 @@ impl Order {
                 self.adopt(&entry, *state, by);
                 Taken::Void(Outcome::Unknown)
             }
+            StreamMark::Dates(dates) => {
+                self.date(&entry, *dates, by);
+                Taken::Void(Outcome::Void)
+            }
             StreamMark::Ask(ask) => match *ask {
-                Ask::Append(request, count) => self.append(entry, &request, count as usize, by),
+                Ask::Append(request, count) => {
+                    let topic = entry.topics.as_slice().first().cloned();
+                    let taken = self.append(entry, &request, count as usize, by);
+                    topic.iter().for_each(|topic| self.charge(topic));
+                    taken
+                }
                 ask => self.ask(entry, &ask, by),
             },
             StreamMark::Room if in_unit => self.room(entry, by),
@@ -169,21 +224,45 @@ impl Order {
         let Some(topic) = entry.topics.as_slice().first() else { return };
         let told_by = by.message;
         match self.topics.entry(topic.clone()) {
-            Found::Vacant(vacant) => drop(vacant.insert(Known { state, told_by })),
+            Found::Vacant(vacant) => drop(vacant.insert(Known::new(state, told_by))),
             Found::Occupied(mut found) => {
                 let known = found.get_mut();
                 if known.state.last <= by.read {
-                    known.state = state;
+                    let dates = known.state.dates.filter(|dates| dates.is_of(&state));
+                    known.state = StreamState { dates, ..state };
                 }
                 known.told_by = told_by;
             }
         }
+        self.charge(topic);
         self.sweep(by.time);
+    }
+
+    /// Notes when a stream began, and how it ended: the state was told before it in the same message.
+    fn date(&mut self, entry: &Entry, dates: StreamDates, by: Reader) {
+        let Some(topic) = entry.topics.as_slice().first() else { return };
+        let Some(known) = self.topics.get_mut(topic) else { return };
+        if known.told_by != by.message || !dates.is_of(&known.state) {
+            return;
+        }
+        known.dated_by = by.message;
+        if known.state.dates.is_none() {
+            known.state.dates = Some(dates);
+            self.found.push((topic.clone(), known.state.clone()));
+        }
+    }
+
+    /// Charges what a topic's stream has allocated.
+    fn charge(&mut self, topic: &Topic) {
+        let Some(known) = self.topics.get_mut(topic) else { return };
+        let bytes = topic.as_str().len() + known.state.decided.heap_bytes();
+        self.heap_bytes = self.heap_bytes - known.charged + bytes;
+        known.charged = bytes;
     }
 
     /// The state that a record is decided by.
     fn effective(&mut self, topic: &Topic, by: Reader) -> Option<&mut StreamState> {
-        let Known { state, told_by } = self.topics.get_mut(topic)?;
+        let Known { state, told_by, .. } = self.topics.get_mut(topic)?;
         let counts = state.last > by.read || *told_by == by.message;
         (counts && !state.is_forgotten(by.time)).then_some(state)
     }
@@ -329,7 +408,11 @@ impl Order {
             if let (Some(decided), Some(mark)) = (begun, mark) {
                 entry.content = Content::Stream(mark);
                 let state = StreamState::begun(*decided, entry.sequence, by);
-                self.topics.insert(topic, Known { state, told_by: by.message });
+                let charged = self.topics.get(&topic).map_or(0, |known| known.charged);
+                let known =
+                    Known { dated_by: by.message, charged, ..Known::new(state, by.message) };
+                self.topics.insert(topic.clone(), known);
+                self.charge(&topic);
                 self.sweep(by.time);
                 return Taken::committed(entry);
             }
@@ -342,7 +425,7 @@ impl Order {
         if let Some(state) = self.effective(&topic, by) {
             close.events = state.decided.events;
             state.note(entry.sequence, by);
-            state.end = Some(entry.sequence);
+            state.note_end(entry.sequence, by.time, close);
         }
         entry.content = Content::Stream(StreamMark::End(close, key));
         Taken::committed(entry)
@@ -371,8 +454,9 @@ impl Order {
                     false => decided.reason_without_producer(),
                 };
                 decided.close(by.time);
-                state.end = Some(entry.sequence);
-                StreamMark::End(decided.closed_by(reason, EndNotice::Event), None)
+                let close = decided.closed_by(reason, EndNotice::Event);
+                state.note_end(entry.sequence, by.time, close);
+                StreamMark::End(close, None)
             }
             Ask::Left(turn, seen) if *turn == decided.turn && !state.has_left => {
                 if seen.as_ref().is_some_and(|seen| !is_meant(seen)) {
@@ -401,7 +485,14 @@ impl Order {
         if self.topics.len() < self.sweep_at.max(SWEEP_MIN) {
             return;
         }
-        self.topics.retain(|_, known| !known.state.is_forgotten(time));
+        let heap_bytes = &mut self.heap_bytes;
+        self.topics.retain(|_, known| {
+            let is_forgotten = known.state.is_forgotten(time);
+            if is_forgotten {
+                *heap_bytes -= known.charged;
+            }
+            !is_forgotten
+        });
         self.sweep_at = 2 * self.topics.len();
     }
 }
@@ -413,10 +504,32 @@ impl Taken {
     }
 }
 
+impl Known {
+    fn new(state: StreamState, told_by: u64) -> Self {
+        Self { state, told_by, dated_by: 0, charged: 0 }
+    }
+}
+
+impl StreamDates {
+    /// Returns whether they are those of a stream as it stands.
+    fn is_of(&self, state: &StreamState) -> bool {
+        self.begin.get() == state.decided.turn.begun && self.ended.is_some() == state.end.is_some()
+    }
+}
+
 impl StreamState {
     fn begun(decided: Decided, sequence: Sequence, by: Reader) -> Self {
         let (held, end, has_left) = (None, None, false);
-        Self { decided, writer: by.writer, last: sequence, held, end, has_left }
+        let began = Time::from_unix_millis(by.time);
+        let dates = Some(StreamDates { begin: sequence, began, ended: None });
+        Self { decided, writer: by.writer, last: sequence, held, end, has_left, dates }
+    }
+
+    fn note_end(&mut self, sequence: Sequence, time: u64, close: StreamClose) {
+        self.end = Some(sequence);
+        if let Some(dates) = &mut self.dates {
+            dates.ended = Some((Time::from_unix_millis(time), close));
+        }
     }
 
     /// Notes the newest entry.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::ask::StreamState;
 use super::failure::Failure;
 use super::state::Streams;
 use crate::cursor::Sequence;
@@ -68,6 +69,16 @@ impl SharedStreams {
         let state = self.lock();
         self.is_used.store(true, Ordering::Release);
         state
+    }
+
+    /// Adds streams that other hubs tell of.
+    pub(crate) fn tell(&self, told: Vec<(Topic, StreamState)>, time: Time, uptime: u64) {
+        if told.is_empty() {
+            return;
+        }
+        let mut state = self.lock_to_use();
+        told.into_iter().for_each(|told| state.streams.tell(told, time, uptime));
+        self.bytes.store(state.streams.bytes(), Ordering::Relaxed);
     }
 
     /// Notes entries that are being committed. Those up to `recovered` are of an earlier process.

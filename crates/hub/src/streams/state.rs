@@ -373,6 +373,10 @@ impl Streams {
         }
         for topic in entry.topics.as_slice() {
             let Some(stream) = self.topics.get_mut(topic) else { continue };
+            if entry.sequence <= stream.applied {
+                // The stream was told of with this entry in it.
+                continue;
+            }
             stream.applied = entry.sequence;
             match (&mut entry.content, &mut stream.committed) {
                 (Content::Stream(StreamMark::Begin(options)), committed) => {

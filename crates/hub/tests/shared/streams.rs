@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tidings_hub::journal::{Content, Entry, NotCommitted};
 use tidings_hub::{
-    Append, Cursor, Draft, EndNotice, Epoch, Event, Found, Hub, IdempotencyKey, PublishError,
-    Sequence, Start, StreamMark, StreamOptions, StreamReason, StreamRefused, Topic,
+    Append, Cursor, Draft, EndNotice, Epoch, Event, Found, Hub, IdempotencyKey, Producer,
+    PublishError, Sequence, Start, StreamMark, StreamOptions, StreamReason, StreamRefused, Topic,
 };
 
 use tidings_testkit::stepped_journal::SteppedJournal;
@@ -337,4 +337,54 @@ fn a_request_is_in_one_message_or_refused() {
     assert_eq!(asked, Err(PublishError::NotCommitted(NotCommitted::TooLarge)));
     let begun = cluster.append(0, &begin(), &[&large, &large]).unwrap();
     assert_eq!(begun.published.len(), 2);
+}
+
+/// It listed no such stream, although it decided on its requests like the others.
+#[test]
+fn a_hub_that_starts_when_a_beginning_is_gone_lists_the_stream_like_the_others() {
+    let mut cluster = Cluster::new(2);
+    cluster.append(0, &Append { begin: begin().begin, ..by("p", 1, 0) }, &["0"]).unwrap();
+    cluster.append(1, &by("p", 1, 1), &["1"]).unwrap();
+    let tell = |cluster: &mut Cluster, node: usize, through: u64| {
+        let before = cluster.store.newest;
+        cluster.nodes[node].log.tell_streams(through, cluster.now);
+        cluster.settle();
+        cluster.store.newest - before
+    };
+    assert_eq!(tell(&mut cluster, 0, 0), 0, "the beginning is there");
+    let aged = cluster.store.newest;
+    assert_eq!(tell(&mut cluster, 0, aged), 1);
+    assert_eq!(tell(&mut cluster, 1, aged), 0, "another hub has told it");
+    cluster.append(1, &by("p", 1, 2), &["2"]).unwrap();
+    cluster.store.messages.retain(|place, _| *place > aged);
+    cluster.open();
+    let info = cluster.info().expect("every hub knows it");
+    assert_eq!((info.events, info.producer), (3, Producer::new("p", 1, 2)));
+    cluster.append(2, &by("p", 1, 3), &["3"]).unwrap();
+    assert_eq!(cluster.info().unwrap().events, 4);
+
+    // Those that were told tell others, also of the end.
+    cluster.append(2, &Append { end: Some(EndNotice::Event), ..by("p", 1, 4) }, &[]).unwrap();
+    let aged = cluster.store.newest;
+    assert_eq!(tell(&mut cluster, 2, aged), 1);
+    cluster.store.messages.retain(|place, _| *place > aged);
+    cluster.open();
+    assert_eq!(cluster.end_reason(), Some((StreamReason::Done, 4)));
+    cluster.append(3, &begin(), &["of the next one"]).unwrap();
+    assert_eq!(cluster.info().unwrap().events, 1);
+    assert_eq!(tell(&mut cluster, 3, aged), 0, "the next one has begun after that");
+}
+
+#[test]
+fn what_a_hub_remembers_of_streams_is_charged() {
+    let mut cluster = Cluster::new(1);
+    let before = cluster.nodes[0].log.bytes();
+    let producer = "p".repeat(100);
+    cluster.append(0, &Append { begin: begin().begin, ..by(&producer, 1, 0) }, &[]).unwrap();
+    let owned = cluster.nodes[0].log.bytes() - before;
+    assert!(owned > 100 + TOPIC.as_str().len(), "{owned}");
+    cluster.append(0, &Append { end: Some(EndNotice::Event), ..by(&producer, 1, 1) }, &[]).unwrap();
+    cluster.append(0, &begin(), &[]).unwrap();
+    let freed = owned.saturating_sub(cluster.nodes[0].log.bytes() - before);
+    assert!(freed >= 100, "{freed} of {owned}");
 }

@@ -145,7 +145,8 @@ async fn read(log: &SharedLog, api: &Api, mut messages: Subscriber, status: &Sta
         if log.read(stored).is_err() {
             return Ended::Stopped;
         }
-        status.note_read(place.stream, place.time, Now::read());
+        let read = (place.stream, place.time, message.payload.len());
+        status.note_read(read, Now::read());
     }
 }
 

@@ -5,13 +5,16 @@
 //! only what is seen for a while is believed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use tidings_hub::Now;
 use tidings_hub::journal::shared::{SharedLog, Stopped};
 use tokio::time::{Instant, sleep};
 
+use super::aging::PARTS_MAX;
 use super::api::{ANSWER_MAX, Api, Failure, STREAM_NOT_FOUND, StreamInfo};
 use super::status::Status;
 use super::stream::Stream;
@@ -112,6 +115,7 @@ pub(super) async fn keep_looking(
 ) {
     let mut looks = Looks::new(&stream);
     let mut young = Young::default();
+    let mut telling = Telling::default();
     while log.stopped().is_none() {
         sleep(LOOK_EVERY).await;
         // What was there when the stream was opened may not have been read yet.
@@ -135,6 +139,33 @@ pub(super) async fn keep_looking(
         status.note_newest(info.state.last_seq);
         if young.is_due(&info, now) {
             mark(&log, &api, &stream, info.state.last_seq).await;
+        }
+        telling.go_on(&log, &info, &status);
+    }
+}
+
+/// Tells once more what the stream will drop before long and is not to be forgotten.
+struct Telling {
+    /// The parts of a limit that this hub waits for more than others.
+    parts: u64,
+    /// Streams whose beginnings are no newer than that were told.
+    told_through: u64,
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self { parts: fastrand::u64(0..=PARTS_MAX), told_through: 0 }
+    }
+}
+
+impl Telling {
+    fn go_on(&mut self, log: &SharedLog, info: &StreamInfo, status: &Status) {
+        let now = Now::read();
+        let aged = status.aging.lock().aged(info, now.time, self.parts);
+        status.aged.store(aged, Ordering::Relaxed);
+        // They are looked through only when something has aged.
+        if aged > self.told_through && !log.tell_streams(aged, now) {
+            self.told_through = aged;
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
+use super::aging::Aging;
 use super::api::{Api, Failure, STREAM_NOT_FOUND};
 use super::look::{Looks, Seen};
 use super::stream::{NotOpened, Stream};
@@ -121,6 +122,7 @@ impl NatsJournal {
         let Shared { config, status, stopped, tasks, open, .. } = &*self.0;
         status.is_away.store(false, Ordering::Relaxed);
         status.note_newest(stream.tail);
+        *status.aging.lock() = Aging::new(stream.limits);
         for difference in &stream.differences {
             warn!(
                 stream = config.stream,

@@ -1,18 +1,21 @@
 //! The subjects that a hub of the stream has revoked, as the feed tells them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
+use tidings_hub::journal::shared::message_of;
 use tidings_hub::journal::{Content, Entry, Feed, JournalError, Lost};
-use tidings_hub::{Sequence, Time};
+use tidings_hub::{Sequence, StreamState, Time, Topic};
 
+use super::Shared;
 use crate::engine::ended_within::EndedWithin;
-use crate::engine::subject::Subject;
+use crate::journal::Revoked;
+use crate::notices::{NoticeParts, Read};
 
 /// Revocations that the server has not taken yet. Each is an entry of the stream, of a topic that stands for
 /// the subject, so there are no more of them than the stream holds.
-pub(super) type Revoked = Arc<Mutex<Vec<(Subject, Time)>>>;
+pub(super) type AllRevoked = Arc<Mutex<Vec<Revoked>>>;
 
 /// Ends of some of a subject's streams that the server has not taken yet.
 pub(super) type Ended = Arc<Mutex<Vec<EndedWithin>>>;
@@ -20,24 +23,32 @@ pub(super) type Ended = Arc<Mutex<Vec<EndedWithin>>>;
 /// A feed that notes the revocations among its entries.
 pub(super) struct WatchedFeed {
     pub(super) feed: Box<dyn Feed>,
-    pub(super) revoked: Revoked,
+    pub(super) revoked: AllRevoked,
     pub(super) ended: Ended,
+    pub(super) parts: NoticeParts,
+    /// The journal, whose log is told of streams.
+    pub(super) journal: Weak<Shared>,
 }
 
 impl WatchedFeed {
     /// Notes the revocations and the ends among entries.
-    fn note(&self, entries: &[Entry]) {
+    fn note(&mut self, entries: &[Entry]) {
         for entry in entries {
-            let (Content::Close, Some(topic)) = (&entry.content, entry.topics.as_slice().first())
-            else {
-                continue;
-            };
-            if let Some(subject) = Subject::of_ends(topic) {
-                self.revoked.lock().push((subject, entry.time));
-            } else if let Some(end) = EndedWithin::of_topic(topic) {
-                self.ended.lock().push(end);
+            if let (Content::Close, Some(topic)) = (&entry.content, entry.topics.as_slice().first())
+            {
+                self.note_closed(topic, entry.sequence, entry.time);
             }
         }
+    }
+
+    fn note_closed(&mut self, topic: &Topic, sequence: Sequence, time: Time) {
+        let Some((read, place)) = self.parts.read(topic, message_of(sequence)) else { return };
+        let (subject, moment, is_again) = match read {
+            Read::Revoked(subject) => (subject, time, false),
+            Read::RevokedSince(subject, moment) => (subject, moment, true),
+            Read::EndedWithin(end) => return self.ended.lock().push(end),
+        };
+        self.revoked.lock().push(Revoked { subject, moment, place, is_again });
     }
 }
 
@@ -62,6 +73,12 @@ impl Feed for WatchedFeed {
 
     fn take_lost(&mut self) -> Vec<Lost> {
         self.feed.take_lost()
+    }
+
+    fn take_streams(&mut self) -> Vec<(Topic, StreamState)> {
+        let open = self.journal.upgrade();
+        let log = open.and_then(|it| it.open.lock().as_ref().map(|open| open.log.clone()));
+        log.map(|log| log.take_streams()).unwrap_or_default()
     }
 
     fn through(&self) -> Sequence {

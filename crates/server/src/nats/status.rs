@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tidings_hub::{Now, Time};
 
+use super::aging::Aging;
+
 /// Numbers for operators.
 #[derive(Debug, Default)]
 pub(super) struct Status {
@@ -18,6 +20,9 @@ pub(super) struct Status {
     /// The latest message that was read.
     read: Mutex<Option<Read>>,
     pub(super) sent: AtomicU64,
+    pub(super) aging: Mutex<Aging>,
+    /// The newest message that the stream will drop before long, or has dropped.
+    pub(super) aged: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +35,8 @@ struct Read {
 
 impl Status {
     /// Notes that a message was read, which the stream has since a time.
-    pub(super) fn note_read(&self, place: u64, stored: Time, now: Now) {
+    pub(super) fn note_read(&self, (place, stored, bytes): (u64, Time, usize), now: Now) {
+        self.aging.lock().note(place, stored, bytes);
         let delay = now.time.unix_millis().saturating_sub(stored.unix_millis());
         let delay = Duration::from_millis(delay);
         *self.read.lock() = Some(Read { place, delay, at: now.instant });

@@ -10,6 +10,7 @@ use tidings_hub::journal::shared::{Decoded, SENT_FOR, SharedConfig, SharedLog, e
 use tidings_hub::journal::{Durability, Opened};
 use tokio::time::timeout;
 
+use super::aging::Limits;
 use super::api::{
     ANSWER_MAX, Api, Failure, STREAM_NOT_FOUND, StreamConfig, StreamInfo, WRONG_LAST_SEQUENCE,
 };
@@ -30,6 +31,8 @@ pub(super) struct Stream {
     pub(super) replicas: u64,
     pub(super) is_in_files: bool,
     pub(super) differences: Vec<String>,
+    /// The limits by which it drops messages.
+    pub(super) limits: Limits,
 }
 
 /// Why a stream was not opened.
@@ -69,6 +72,7 @@ pub(super) async fn open(
         info => info?,
     };
     let differences = differences(&info.config, config)?;
+    let limits = Limits::of(&info);
     let mut stream = Stream {
         name: config.stream.clone(),
         subject: config.subject(),
@@ -79,6 +83,7 @@ pub(super) async fn open(
         replicas: info.config.num_replicas,
         is_in_files: info.config.storage == "file",
         differences,
+        limits,
     };
     let newest = match info.state.messages {
         0 => None,

@@ -177,7 +177,7 @@ pub(super) fn take_key(input: &mut Input<'_>) -> Option<IdempotencyKey> {
 
 /// Appends the state of a stream.
 pub(super) fn put_state(out: &mut Vec<u8>, state: &StreamState) {
-    let StreamState { decided, writer, last, held, end, has_left } = state;
+    let StreamState { decided, writer, last, held, end, has_left, dates: _ } = state;
     put_varint(
         out,
         bit(decided.is_open, OPEN)
@@ -227,7 +227,8 @@ pub(super) fn take_state(input: &mut Input<'_>) -> Option<StreamState> {
     }
     let held = if has(HELD) { Some((take_place(input)?, take_place(input)?)) } else { None };
     let end = if has(ENDED) { Some(take_place(input)?) } else { None };
-    Some(StreamState { decided, writer, last, held, end, has_left: has(HAS_LEFT) })
+    let has_left = has(HAS_LEFT);
+    Some(StreamState { decided, writer, last, held, end, has_left, dates: None })
 }
 
 #[cfg(test)]
@@ -279,6 +280,7 @@ mod tests {
             held: None,
             end: None,
             has_left: false,
+            dates: None,
         };
         decided.producer = Producer::new("p", 1, 2);
         decided.options.key = IdempotencyKey::new("k").ok();

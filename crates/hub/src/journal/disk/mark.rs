@@ -2,8 +2,9 @@
 
 use super::asked::{self, put_key, put_producer, take_key, take_options, take_producer};
 use super::bytes::{Input, put_varint};
-use crate::streams::{EndNotice, StreamClose, StreamMark, StreamReason};
-use crate::time::millis;
+use crate::cursor::Sequence;
+use crate::streams::{EndNotice, StreamClose, StreamDates, StreamMark, StreamReason};
+use crate::time::{Time, millis};
 
 const BEGIN: u8 = 1;
 const APPEND: u8 = 2;
@@ -15,6 +16,7 @@ const ASK: u8 = 7;
 const ROOM: u8 = 8;
 const STATE: u8 = 9;
 const KEYED_BEGIN: u8 = 10;
+const DATES: u8 = 11;
 
 /// Appends a mark.
 pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
@@ -34,18 +36,8 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
         }
         StreamMark::Stop => out.push(STOP),
         StreamMark::End(close, key) => {
-            let reason = match close.reason {
-                StreamReason::Done => 0,
-                StreamReason::Aborted => 1,
-                StreamReason::Stopped => 2,
-                StreamReason::Expired => 3,
-            };
-            let notice = match close.notice {
-                EndNotice::Event => 0,
-                EndNotice::Close => 1,
-            };
-            out.extend_from_slice(&[END, reason, notice]);
-            put_varint(out, close.events);
+            out.push(END);
+            put_close(out, *close);
             key.iter().for_each(|key| put_key(out, key));
         }
         StreamMark::Left => out.push(LEFT),
@@ -59,7 +51,60 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
             out.push(STATE);
             asked::put_state(out, state);
         }
+        StreamMark::Dates(dates) => {
+            out.push(DATES);
+            put_varint(out, dates.begin.get());
+            put_varint(out, dates.began.unix_millis());
+            if let Some((ended, close)) = dates.ended {
+                put_varint(out, ended.unix_millis());
+                put_close(out, close);
+            }
+        }
     }
+}
+
+fn put_close(out: &mut Vec<u8>, close: StreamClose) {
+    let reason = match close.reason {
+        StreamReason::Done => 0,
+        StreamReason::Aborted => 1,
+        StreamReason::Stopped => 2,
+        StreamReason::Expired => 3,
+    };
+    let notice = match close.notice {
+        EndNotice::Event => 0,
+        EndNotice::Close => 1,
+    };
+    out.extend_from_slice(&[reason, notice]);
+    put_varint(out, close.events);
+}
+
+/// Takes the end of a stream: `None` if it is damaged, `Some(None)` if a later program has added its kind.
+fn take_close(input: &mut Input<'_>) -> Option<Option<StreamClose>> {
+    let reason = match input.u8()? {
+        0 => StreamReason::Done,
+        1 => StreamReason::Aborted,
+        2 => StreamReason::Stopped,
+        3 => StreamReason::Expired,
+        _ => return Some(None),
+    };
+    let notice = match input.u8()? {
+        0 => EndNotice::Event,
+        1 => EndNotice::Close,
+        _ => return Some(None),
+    };
+    Some(Some(StreamClose { reason, notice, events: input.varint()? }))
+}
+
+fn take_dates(input: &mut Input<'_>) -> Option<Option<StreamDates>> {
+    let begin = Sequence::new(input.varint()?)?;
+    let began = Time::from_unix_millis(input.varint()?);
+    let mut ended = None;
+    if !input.0.is_empty() {
+        let time = Time::from_unix_millis(input.varint()?);
+        let Some(close) = take_close(input)? else { return Some(None) };
+        ended = Some((time, close));
+    }
+    Some(Some(StreamDates { begin, began, ended }))
 }
 
 /// Takes a mark: `None` if it is damaged, `Some(None)` if a later program has added it.
@@ -78,19 +123,7 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
         APPEND => StreamMark::Append(take_producer(input)?),
         STOP => StreamMark::Stop,
         END => {
-            let reason = match input.u8()? {
-                0 => StreamReason::Done,
-                1 => StreamReason::Aborted,
-                2 => StreamReason::Stopped,
-                3 => StreamReason::Expired,
-                _ => return Some(None),
-            };
-            let notice = match input.u8()? {
-                0 => EndNotice::Event,
-                1 => EndNotice::Close,
-                _ => return Some(None),
-            };
-            let close = StreamClose { reason, notice, events: input.varint()? };
+            let Some(close) = take_close(input)? else { return Some(None) };
             let key = if input.0.is_empty() { None } else { Some(take_key(input)?) };
             StreamMark::End(close, key)
         }
@@ -99,6 +132,7 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
         ASK => return Some(asked::take_ask(input)?.map(|ask| StreamMark::Ask(Box::new(ask)))),
         ROOM => StreamMark::Room,
         STATE => StreamMark::State(Box::new(asked::take_state(input)?)),
+        DATES => return Some(take_dates(input)?.map(|it| StreamMark::Dates(Box::new(it)))),
         _ => return Some(None),
     }))
 }
@@ -135,6 +169,10 @@ mod tests {
             for notice in [EndNotice::Event, EndNotice::Close] {
                 let close = StreamClose { reason, notice, events: 20_000 };
                 marks.extend([None, key.clone()].map(|key| StreamMark::End(close, key)));
+                for ended in [None, Some((Time::from_unix_millis(1 << 41), close))] {
+                    let (begin, began) = (Sequence::MAX, Time::from_unix_millis(1 << 40));
+                    marks.push(StreamMark::Dates(Box::new(StreamDates { begin, began, ended })));
+                }
             }
         }
         for mark in marks {

@@ -158,6 +158,37 @@ impl SharedLog {
         sender.into_iter().for_each(Waker::wake);
     }
 
+    /// Submits once more how the streams stand of which no message after a place tells when they began, so that a
+    /// hub which starts when the beginning is gone lists them too. Returns whether there are more: call it again.
+    pub fn tell_streams(&self, through: u64, now: Now) -> bool {
+        let mut state = self.0.lock();
+        let State { queue, reading, stopped, .. } = &mut *state;
+        if stopped.is_some() || reading.order().is_empty() {
+            return false;
+        }
+        let time = now.time.unix_millis();
+        let untold = reading.order().untold_since(through, time).take(LEFT_MAX);
+        let untold: Vec<_> = untold
+            .map(|(topic, dates)| {
+                Submission::Stream(topic.clone(), StreamMark::Dates(Box::new(dates)))
+            })
+            .collect();
+        let count = untold.len();
+        if count > 0 {
+            drop(queue.submit(&mut untold.into_iter(), now, |_| None));
+            let sender = state.sender.take();
+            drop(state);
+            sender.into_iter().for_each(Waker::wake);
+        }
+        count == LEFT_MAX
+    }
+
+    /// Takes the streams that other hubs have told of since the last call.
+    #[must_use]
+    pub fn take_streams(&self) -> Vec<(Topic, StreamState)> {
+        self.0.lock().reading.take_streams()
+    }
+
     /// Adds the states of streams whose marks the hub has read from elsewhere, since the log has not read their
     /// messages.
     pub fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
@@ -282,7 +313,7 @@ impl SharedLog {
         self.0.lock().reading.passed_over()
     }
 
-    /// The bytes that the idempotency keys take.
+    /// The bytes that the idempotency keys and the states of streams take.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.lock().reading.bytes()
@@ -382,7 +413,7 @@ impl Feed for SharedFeed {
         let (polled, wakers) = {
             let mut state = self.0.0.lock();
             let (has_some, mut wakers) = state.fed.take(entries);
-            let polled = if has_some {
+            let polled = if has_some || state.reading.order().has_found() {
                 Poll::Ready(Ok(()))
             } else if let Some(stopped) = &state.stopped {
                 Poll::Ready(Err(JournalError::new(stopped.to_string(), None)))
@@ -410,6 +441,10 @@ impl Feed for SharedFeed {
 
     fn take_lost(&mut self) -> Vec<Lost> {
         self.0.0.lock().fed.take_lost()
+    }
+
+    fn take_streams(&mut self) -> Vec<(Topic, StreamState)> {
+        self.0.take_streams()
     }
 
     fn through(&self) -> Sequence {

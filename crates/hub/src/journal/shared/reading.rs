@@ -89,7 +89,7 @@ impl Reading {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.keys.bytes()
+        self.keys.bytes() + self.order.bytes()
     }
 
     /// Where the event of a key was committed, if that is remembered.
@@ -104,6 +104,10 @@ impl Reading {
 
     pub(super) fn restore_streams(&mut self, states: Vec<(Topic, StreamState)>) {
         self.order.restore(states);
+    }
+
+    pub(super) fn take_streams(&mut self) -> Vec<(Topic, StreamState)> {
+        self.order.take_found()
     }
 
     /// The position of a writer that has read what this hub has read.
@@ -203,15 +207,15 @@ impl Reading {
             self.generation = self.generation.max(header.generation);
             return Err(self.changed("a hub has raised its generation"));
         }
-        if header.generation < self.generation
-            || (is_new && header.generation < self.own_generation)
-        {
-            // Of a hub that has not noticed yet. Its publishers were not answered.
         let has_read_own = self.generation >= self.own_generation;
         if place >= self.opened_at && header.generation < self.own_generation && !has_read_own {
             // The newest message was of this generation when the journal was opened.
             return Err(self.changed("the messages that began its generation are gone"));
         }
+        if header.generation < self.generation
+            || (is_new && header.generation < self.own_generation)
+        {
+            // Of a hub that has not noticed yet. Its publishers were not answered.
             return Ok(Verdict::Stale);
         }
         let digest = self.window.digest_between(header.digest_from, header.read_through);

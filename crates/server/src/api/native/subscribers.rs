@@ -21,6 +21,7 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Query, Request};
 use crate::http::response::{json_in_pieces, no_content};
 use crate::journal::ServedJournal;
+use crate::notices;
 
 /// `GET /subscribers`: lists the open streams, or those of the named topics or subjects, as far as
 /// the sender manages all that they carry.
@@ -144,12 +145,16 @@ async fn end_within(
     if !context.journal.as_ref().is_some_and(ServedJournal::has_others) {
         return Ok(());
     }
-    let Some(end) = EndedWithin::to_topic(subject, patterns) else {
+    let end = EndedWithin { subject: subject.clone(), patterns: patterns.to_vec() };
+    let Some(topics) = notices::of_end(&end) else {
         let why = "its streams are ended at this hub alone: what this token may manage is too long to be \
                    told to the others";
         return Err(Problem::invalid_parameter("subject", why));
     };
-    Ok(context.hub.close(end).await?)
+    for topic in topics {
+        context.hub.close(topic).await?;
+    }
+    Ok(())
 }
 
 /// Ends the streams of a subject at this hub that carry nothing beyond some patterns; revokes nothing.
