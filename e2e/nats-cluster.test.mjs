@@ -1,7 +1,7 @@
 //! Hubs of one stream as one hub: streams within topics, lists of all, kicks, and restarts one by one. About 25 s.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
@@ -153,7 +153,20 @@ test('hubs know each other, and a list of all names those that are silent', asyn
   assert.equal((await fetch(a.url('/subscribers', { scope: 'galaxy' }))).status, 400);
   assert.match(await (await fetch(c.url('/metrics'))).text(), /tidings_node_info\{node="c"\} 1/);
 
+  const metrics = (expected) => until('the metrics of all', async () => {
+    const answer = await fetch(b.url('/metrics', { scope: 'cluster' }));
+    assert.equal(answer.status, 200);
+    const text = await answer.text();
+    return expected.every((line) => text.includes(`\n${line}\n`)) && text;
+  });
+  const lines = ['a', 'b', 'c'].flatMap((node) => [`tidings_node_up{node="${node}"} 1`, `tidings_subscribers{node="${node}"} 1`]);
+  const { stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: await metrics(lines), encoding: 'utf8' });
+  // The lag is told in milliseconds, as people read it.
+  const lag = 'tidings_stream_lag_milliseconds use base unit "seconds" instead of "milliseconds"\n';
+  assert.deepEqual({ stdout, stderr }, { stdout: '', stderr: lag });
+
   await c.halt();
+  await metrics(['tidings_node_up{node="c"} 0']);
   const some = await answered(a, '/subscribers', { silent: ['c'] });
   assert.equal(some.total, 2);
   await until('the hub to be told as silent', async () => {

@@ -40,7 +40,7 @@ pub(crate) async fn read(
         Route::StopStream => stop::stopped(context, request).await.map(Answer::from),
         Route::Health => ops::health(context, request).map(Answer::from),
         Route::Ready => ops::ready(context, request).map(Answer::from),
-        Route::Metrics => ops::metrics(context, request).map(Answer::from).map(named),
+        Route::Metrics => ops::metrics(context, request).await.map(Answer::from).map(named),
         Route::Subscribers => {
             gather::subscribers(context, request).await.map(Answer::from).map(named)
         }

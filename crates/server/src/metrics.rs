@@ -3,6 +3,7 @@
 mod classic;
 mod handshakes;
 mod journal;
+pub(crate) mod merged;
 mod process;
 
 use std::fmt;
@@ -131,14 +132,19 @@ impl Metrics {
         });
     }
 
-    /// The metrics as text.
-    pub(crate) fn to_text(&self, format: MetricsFormat) -> String {
+    /// The metrics as text, in the format OpenMetrics.
+    pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to memory cannot fail");
-        match format {
-            MetricsFormat::OpenMetrics => text,
-            MetricsFormat::Classic => classic::of_open_metrics(&text),
-        }
+        text
+    }
+}
+
+/// Metrics in a format.
+pub(crate) fn in_format(text: String, format: MetricsFormat) -> String {
+    match format {
+        MetricsFormat::OpenMetrics => text,
+        MetricsFormat::Classic => classic::of_open_metrics(&text),
     }
 }
 

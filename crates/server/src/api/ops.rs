@@ -5,11 +5,13 @@ use http::header::VARY;
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::native::gather;
 use crate::context::Context;
 use crate::http::problem::Problem;
 use crate::http::request::{MetricsFormat, Request};
 use crate::http::response::{JSON, no_store};
 use crate::journal::ServedJournal;
+use crate::metrics::in_format;
 use crate::phase::Phase;
 
 /// `GET /healthz`: whether the process works. The answer names the durability of its journal and, to
@@ -64,8 +66,8 @@ fn with_status(status: StatusCode, body: &Value) -> Response<Bytes> {
     response
 }
 
-/// `GET /metrics`.
-pub(crate) fn metrics(
+/// `GET /metrics`: of this hub, or of all.
+pub(crate) async fn metrics(
     context: &Context,
     request: &Request<'_>,
 ) -> Result<Response<Bytes>, Problem> {
@@ -74,13 +76,13 @@ pub(crate) fn metrics(
     static CLASSIC: HeaderValue =
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     request.caller.access().may_manage_all()?;
-    request.query(&[])?;
+    let text = gather::metrics(context, request).await?;
     let format = MetricsFormat::accepted(&request.head.headers);
     let content_type = match format {
         MetricsFormat::OpenMetrics => &OPEN_METRICS,
         MetricsFormat::Classic => &CLASSIC,
     };
-    let mut response = no_store(content_type, context.metrics.to_text(format));
+    let mut response = no_store(content_type, in_format(text, format));
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }

@@ -1,4 +1,4 @@
-//! Lists of all hubs of a cluster: asked of each, and put together.
+//! Lists and metrics of all hubs of a cluster: asked of each, and put together.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -16,6 +16,7 @@ use crate::http::pieces::{AnswerPieces, Piece, PieceSource};
 use crate::http::problem::Problem;
 use crate::http::request::{Query, Request};
 use crate::http::response::json_in_pieces;
+use crate::metrics::merged::merge;
 
 /// A question that hubs ask each other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +42,7 @@ struct Managed {
 enum What {
     Subscribers,
     Topics,
+    Metrics,
 }
 
 /// The size that this hub's own part of an answer has at most; that of others is limited by a message.
@@ -97,12 +99,40 @@ pub(crate) async fn topics(
     }
 }
 
-/// Asks all hubs, and puts their answers together.
+/// The metrics of this hub, or of all, in the format OpenMetrics.
+pub(crate) async fn metrics(context: &Context, request: &Request<'_>) -> Result<String, Problem> {
+    if !is_of_cluster(&request.query(&[SCOPE])?)? {
+        return Ok(context.metrics.to_text());
+    }
+    let (answers, silent) = ask(context, request, What::Metrics).await?;
+    let text = |(node, answer): (String, Value)| Some((node, answer.as_str()?.to_owned()));
+    let answers: Vec<_> = answers.into_iter().filter_map(text).collect();
+    Ok(merge(&answers, &silent))
+}
+
+/// Asks all hubs, and puts their lists together.
 async fn gather(
     context: &Context,
     request: &Request<'_>,
     what: What,
 ) -> Result<Response<AnswerPieces>, Problem> {
+    let (answers, silent) = ask(context, request, what).await?;
+    let mut whole = match what {
+        What::Topics => topics_of(answers),
+        _ => subscribers_of(answers),
+    };
+    whole["silent"] = json!(silent);
+    let bytes = Bytes::from(whole.to_string());
+    let pieces = AnswerPieces::reported(context.control.bodies(), bytes);
+    Ok(json_in_pieces(pieces.unwrap_or_else(AnswerPieces::whole)))
+}
+
+/// Asks all hubs. Returns their answers, that of this one first, and the names of those that gave none.
+async fn ask(
+    context: &Context,
+    request: &Request<'_>,
+    what: What,
+) -> Result<(Vec<(String, Value)>, Vec<String>), Problem> {
     let managed = request.caller.access().managed()?;
     let question = Question {
         by: number(context),
@@ -113,14 +143,7 @@ async fn gather(
     let asked = async { answer_of(context, &question, OWN_BYTES_MAX).await };
     let (own, (mut answers, silent)) = tokio::join!(asked, others(context, &question));
     answers.insert(0, (context.config.node.to_string(), own?));
-    let mut whole = match what {
-        What::Subscribers => subscribers_of(answers),
-        What::Topics => topics_of(answers),
-    };
-    whole["silent"] = json!(silent);
-    let bytes = Bytes::from(whole.to_string());
-    let pieces = AnswerPieces::reported(context.control.bodies(), bytes);
-    Ok(json_in_pieces(pieces.unwrap_or_else(AnswerPieces::whole)))
+    Ok((answers, silent))
 }
 
 #[cfg(feature = "nats")]
@@ -168,6 +191,7 @@ async fn answer_of(
     });
     context.tick();
     let text = match question.what {
+        What::Metrics => return Ok(Value::String(context.metrics.to_text())),
         What::Subscribers => {
             let list = subscribers::page(context, &query, managed.as_deref()).await?;
             whole(list, bytes_max).await
