@@ -105,6 +105,7 @@ test('while NATS cannot write, publishes are refused, and go on once it has room
   const { count, event, answer, problem } = await fill(hubs[0]);
   assert.equal(answer.status, 503);
   assert.match(problem.type, /journal-failed/);
+  assert.ok(answer.headers.has('retry-after'), 'with its key, it may be repeated');
   const next = await fill(hubs[0], 'next');
   assert.equal(next.count, 0);
   assert.match(next.problem.type, /journal-unreachable/);

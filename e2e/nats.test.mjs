@@ -65,12 +65,33 @@ test('a reader that moves to another hub with its place is told no gap', async (
   }
 });
 
+/** All requests that need NATS: paths, queries and options. */
+function ways() {
+  const body = (type, body) => ({ body, headers: { 'content-type': type } });
+  return [
+    ['/events', {}, body('application/json', '{"topic":"news","data":"away"}')],
+    ['/events', {}, body('application/json', '[{"topic":"news","data":"away"}]')],
+    ['/events', {}, body('application/json', '{"topic":"news","data":"away","begin":true}')],
+    ['/events', {}, body('application/x-ndjson', '{"topic":"news","data":"away"}\n')],
+    ['/events', { topic: 'news' }, body('text/event-stream', 'data: away\n\n')],
+    ['/events', { topic: 'news' }, body('text/plain', 'away\n')],
+    ['/events', { topic: 'news', begin: '', end: '' }, body('text/event-stream', 'data: away\n\n')],
+    ['/topics/news', { begin: '' }, { body: 'away' }],
+    ['/topics/news', { begin: '', end: '' }, { body: 'away' }],
+    ['/topics/open', { end: '' }, {}],
+    ['/streams/stop', { topic: 'open' }, {}],
+    ['/subscribers', { topic: 'news' }, { method: 'DELETE' }],
+    ['/subscribers', { subject: 'ann' }, { method: 'DELETE' }],
+  ];
+}
+
 test('while NATS is away, streams stay open, publishes are refused, and then everything goes on', async (t) => {
   const nats = await startNats(t);
   const hubs = await startHubs(t, [nats]);
   const reader = startCurl(t, [hubs[0].url('/topics/news')]);
   await reader.head();
   await hubs[1].publish('news', 'before');
+  await hubs[1].publish('open', 'an event', { query: { begin: '' } });
   assert.equal((await reader.event()).data, 'before');
   await until('the third hub to have it', async () => (await data(hubs[2], 'news')).length === 1);
   await nats.stop({ signal: 'SIGKILL' });
@@ -82,6 +103,11 @@ test('while NATS is away, streams stay open, publishes are refused, and then eve
   assert.equal(refused.headers.get('retry-after'), '2');
   assert.match((await refused.json()).type, /journal-unreachable/);
   assert.ok(performance.now() - began > 900, 'an election is waited for');
+  await Promise.all(ways().map(async ([path, query, options]) => {
+    const answer = await fetch(hubs[1].url(path, query), { method: 'POST', ...options });
+    const asked = `${options.method ?? 'POST'} ${path} ${JSON.stringify(query)}: ${await answer.text()}`;
+    assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '2'], asked);
+  }));
   assert.equal((await fetch(hubs[0].url('/readyz'))).status, 200, 'readers are welcome');
   assert.deepEqual(await data(hubs[2], 'news'), ['before'], 'what is held is read');
   await until('the metric', async () => (await hubs[0].metric('tidings_stream_away')) === 1);

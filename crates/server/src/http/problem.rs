@@ -202,6 +202,13 @@ impl Problem {
         Self::new(ProblemKind::TooManyBytes, detail).with_retry_after(after)
     }
 
+    /// A failure of the journal after which nobody knows what was committed. It may be over in a moment.
+    pub(crate) fn journal_failed(detail: &str) -> Self {
+        /// The election of a leader, or the restart of a server, takes seconds.
+        const AFTER: Duration = Duration::from_secs(2);
+        Self::new(ProblemKind::JournalFailed, detail).with_retry_after(AFTER)
+    }
+
     /// An event that breaks a rule.
     pub(crate) fn invalid_event(why: &str) -> Self {
         Self::new(ProblemKind::InvalidEvent, why)
@@ -310,8 +317,7 @@ impl From<PublishError> for Problem {
             PublishError::Refused { reason, .. } => Self::from(&reason),
             PublishError::NotCommitted(why) => Self::from(why),
             PublishError::Stream(why) => Self::from(why),
-            _ => Self::new(
-                ProblemKind::JournalFailed,
+            _ => Self::journal_failed(
                 "the journal failed, so that the event may have been published or not; repeat it \
                  with the same Idempotency-Key",
             ),

@@ -131,7 +131,7 @@ async fn keep_revocation(context: &Context, subject: &Subject) -> Result<(), Pro
         error!(error = &error as &dyn std::error::Error, "revocation not kept");
         let detail = "the streams are ended and the tokens are refused, but the disk did not take that: \
                       after a restart these tokens would be accepted; try again";
-        Problem::new(ProblemKind::JournalFailed, detail)
+        Problem::journal_failed(detail)
     })
 }
 
