@@ -120,6 +120,8 @@ test('a hub with a folder that starts while NATS is away serves what it has, and
   const refused = await fetch(hub.url('/topics/news'), { method: 'POST', body: 'lost' });
   assert.equal(refused.status, 503);
   assert.ok(Number(refused.headers.get('retry-after')) >= 1);
+  const durability = async () => (await (await fetch(hub.url('/healthz'))).json()).durability;
+  assert.equal(await durability(), 'process', 'what an event survives is not known yet');
   const reader = startCurl(t, ['-H', `Last-Event-ID: ${before}`, hub.url('/topics/news')]);
   await reader.head();
   assert.equal((await reader.event()).data, 'second');
@@ -127,6 +129,7 @@ test('a hub with a folder that starts while NATS is away serves what it has, and
   await publishSomehow([other], 'news', 'third');
   assert.equal((await reader.event()).data, 'third', 'on the same stream, and without a gap');
   await until('the hub to be ready', async () => (await fetch(hub.url('/readyz'))).ok);
+  assert.equal(await durability(), 'stored');
   await publishSomehow([hub], 'news', 'fourth');
   for (const it of [hub, other]) {
     await until('all', async () => (await data(it, 'news')).length === 4);

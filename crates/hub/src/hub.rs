@@ -179,7 +179,7 @@ impl Hub {
     /// The durability of a committed event.
     #[must_use]
     pub fn durability(&self) -> Durability {
-        self.inner.durability
+        self.inner.journal.durability().unwrap_or(self.inner.durability)
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, History> {

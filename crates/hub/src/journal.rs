@@ -105,6 +105,12 @@ pub trait Journal: Send + Sync + 'static {
         false
     }
 
+    /// The failures that a commit survives, if that is known by now better than when the [journal was
+    /// opened](Opened::durability).
+    fn durability(&self) -> Option<Durability> {
+        None
+    }
+
     /// Returns whether the journal decides requests to the streams of topics where they come to stand in it, since
     /// other hubs may have committed something before them. The hub then submits [`StreamMark::Ask`] instead of other
     /// marks, and the answer says what became of it.
@@ -245,16 +251,16 @@ pub trait Feed: Send {
         Vec::new()
     }
 
-    /// The place up to which the feed has handed over everything there is, if that is after the newest entry
-    /// it has handed over: the last sequences may be no entries.
-    fn through(&self) -> Sequence {
-        Sequence::ZERO
-    }
-
     /// Takes the states of streams that began before the oldest entry, as other hubs have told them since the last
     /// call. They count as of the entries that [`Feed::poll_next`] has added, or later.
     fn take_streams(&mut self) -> Vec<(Topic, StreamState)> {
         Vec::new()
+    }
+
+    /// The place up to which the feed has handed over everything there is, if that is after the newest entry
+    /// it has handed over: the last sequences may be no entries.
+    fn through(&self) -> Sequence {
+        Sequence::ZERO
     }
 
     /// Adds the entries committed and not yet taken to a list, without waiting: how a publisher whose commit

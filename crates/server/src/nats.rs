@@ -33,7 +33,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidings_hub::journal::shared::{SharedConfig, SharedLog, Stopped};
 use tidings_hub::journal::{
-    Committing, DiskJournal, DroppedEntries, Entry, Evict, Feed, Journal, JournalError,
+    Committing, DiskJournal, DroppedEntries, Durability, Entry, Evict, Feed, Journal, JournalError,
     JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
 };
 use tidings_hub::{EventId, Now, RetentionRule, Sequence, StreamState, Time, Topic, TopicLimits};
@@ -65,6 +65,8 @@ struct Shared {
     /// The generation of the journal that this one is opened after, if its past has changed.
     after: Option<u64>,
     open: Mutex<Option<Open>>,
+    /// What its commits survive, once it is open.
+    durability: OnceLock<Durability>,
     /// The hub's own copy of the stream, once it is open.
     copy: OnceLock<DiskJournal>,
     /// Why the journal is over before its log has begun, and the generation to be opened after.
@@ -97,12 +99,13 @@ impl NatsJournal {
     }
 
     fn after(config: NatsConfig, after: Option<u64>) -> Self {
-        let (open, copy, over, tasks) = Default::default();
+        let (open, durability, copy, over, tasks) = Default::default();
         let (status, revoked, restored, ended, stopped) = Default::default();
         Self(Arc::new(Shared {
             config,
             after,
             open,
+            durability,
             copy,
             over,
             tasks,
@@ -376,6 +379,10 @@ impl Journal for NatsJournal {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn durability(&self) -> Option<Durability> {
+        self.0.durability.get().copied()
     }
 
     fn decides_streams(&self) -> bool {

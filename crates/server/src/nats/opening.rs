@@ -122,6 +122,7 @@ impl NatsJournal {
         let Shared { config, status, stopped, tasks, open, .. } = &*self.0;
         status.is_away.store(false, Ordering::Relaxed);
         status.note_newest(stream.tail);
+        let _ = self.0.durability.set(stream.opened().durability);
         *status.aging.lock() = Aging::new(stream.limits);
         for difference in &stream.differences {
             warn!(
