@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use crate::cursor::Sequence;
 use crate::filter::TopicFilter;
 use crate::hub::{Hub, Wait};
 use crate::origin::{Located, Origin, wanted};
@@ -42,7 +43,39 @@ impl Hub {
             Some(place) => Poll::Ready(place),
             None => Poll::Pending,
         });
-        Start::Located(LocatedId { id, place: place.await })
+        let place = match place.await {
+            Some(place) if spelled.is_none() => self.unless_lost(view, &id, place).await,
+            place => place,
+        };
+        Start::Located(LocatedId { id, place })
+    }
+
+    /// The place of an event with an ID that a publisher gave, unless the event is no longer sent to readers. Other
+    /// hubs on the same journal, which have it in memory alone, have forgotten it then, and all answer alike.
+    async fn unless_lost(&self, view: &View, id: &str, place: Sequence) -> Option<Sequence> {
+        if !self.journal().is_shared() || !self.read().keeps() {
+            return Some(place);
+        }
+        let before = LocatedId { id: id.into(), place: Some(place.before()) };
+        let mut reader = Reader::begin(self, view, Start::Located(before), None);
+        let mut first = None;
+        poll_fn(|cx| {
+            loop {
+                let read = reader.read_or_wait(1, Wait::Task(cx.waker()), |block, index| {
+                    first.get_or_insert(block.sequence(index));
+                });
+                match read {
+                    Read::Full | Read::Gap(_) if first.is_none() => {}
+                    Read::Waiting if first.is_none() && !self.reads().is_failing() => {
+                        return Poll::Pending;
+                    }
+                    _ => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+        // A journal that cannot be read says nothing.
+        (first == Some(place) || self.reads().is_failing()).then_some(place)
     }
 
     /// Reads the page that follows a place behind memory, which the subscriber needs next and shares. A

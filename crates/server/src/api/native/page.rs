@@ -36,6 +36,11 @@ pub(super) async fn page(
         Some(id) => Start::resume(Some(id)),
         None => start,
     };
+    let start = match &context.journal {
+        // Of an ID that a publisher gave, all hubs say the same.
+        Some(journal) if journal.has_others() => context.hub.locate(&view, start).await,
+        _ => start,
+    };
     let mut events = JsonEvents::begin(context, &view, start, limit).await?;
     let is_over = context.hub.stream_end_at(&view, events.place().sequence).is_some();
     if events.is_empty() && !wait.is_zero() && !is_over {
