@@ -104,7 +104,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(nodes: usize) -> Self {
-        let (store, now) = (Store::default(), Now::read());
+        Self::on(Store::default(), nodes)
+    }
+
+    /// Hubs on what a store has.
+    pub(crate) fn on(store: Store, nodes: usize) -> Self {
+        let now = Now::read();
         let open = |writer| Node::open(&store, writer, now);
         let nodes: Vec<_> = (1..=nodes as u64).map(open).collect();
         let writers = nodes.len() as u64;
