@@ -66,9 +66,10 @@ test('a revoked token and an open stream are known to a hub that starts when the
   assert.equal(more.status, 201);
   await until('the event', async () => (await listed(one, 'answer')).events === 2);
   assert.deepEqual(await listed(two, 'answer'), await listed(one, 'answer'));
-  // A token that was issued later is good, and no stream of it is ended by what is told again.
-  const young = bearer({ sub: 'alice', iat: Math.floor(Date.now() / 1000) + 2, tidings: { subscribe: ['**'] } });
-  for (const hub of [one, two]) assert.equal((await read(hub, young)).status, 200);
+  // One that is issued in a later second than the revocation is good, also where that was told again.
+  for (const hub of [one, two]) {
+    await until('a good token', async () => (await read(hub, bearer({ sub: 'alice', tidings: { subscribe: ['**'] } }))).status === 200);
+  }
 });
 
 test('a revoked token stays revoked when the stream is deleted, also at a hub that starts then', async (t) => {
