@@ -144,7 +144,11 @@ impl Streams {
         }
         let committed = Committed::told(&state, dates);
         let mut decided = state.decided;
-        let left = decided.expires_at.saturating_sub(time.unix_millis());
+        let left = match decided.expires_at > dates.began.unix_millis() {
+            true => decided.expires_at.saturating_sub(time.unix_millis()),
+            // A hub that has read the stream back from its folder does not know.
+            false => millis(decided.options.ttl),
+        };
         decided.expires_at = now.saturating_add(left);
         let is_left = state.has_left && decided.is_open;
         decided.grace_until = is_left.then(|| now.saturating_add(millis(decided.options.grace)));
