@@ -1,4 +1,4 @@
-//! What hubs of one stream do not forget although the stream has: revoked tokens, and streams that began long ago.
+//! Hubs of one stream remember what the stream has forgotten: revoked tokens, and streams that began long ago.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -13,6 +13,7 @@ use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
 #[cfg(feature = "nats")]
 use crate::nats::NatsJournal;
+use crate::notices::Revoked;
 
 /// The journal of a hub that is served. A journal in memory has nothing to tell.
 #[derive(Clone, Debug)]
@@ -23,17 +24,6 @@ pub enum ServedJournal {
     /// One that several hubs share.
     #[cfg(feature = "nats")]
     Nats(NatsJournal),
-}
-
-/// A revocation that a hub on the same journal has committed.
-#[derive(Clone, Debug)]
-pub(crate) struct Revoked {
-    pub(crate) subject: Subject,
-    pub(crate) moment: Time,
-    /// The place of its entry: zero if the journal has none.
-    pub(crate) place: u64,
-    /// Whether it was committed before and is told once more.
-    pub(crate) is_again: bool,
 }
 
 /// How far a hub has read what others have committed.

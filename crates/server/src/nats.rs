@@ -50,8 +50,7 @@ use self::status::Status;
 use self::stream::Stream;
 use crate::engine::ended_within::EndedWithin;
 use crate::engine::subject::Subject;
-use crate::journal::Revoked;
-use crate::notices::NoticeParts;
+use crate::notices::{NoticeParts, Revoked};
 
 /// A journal whose entries are in a stream of NATS JetStream, which other hubs have as well. Clones share it.
 ///
@@ -65,7 +64,7 @@ struct Shared {
     /// The generation of the journal that this one is opened after, if its past has changed.
     after: Option<u64>,
     open: Mutex<Option<Open>>,
-    /// What its commits survive, once it is open.
+    /// The failures that its commits survive, once it is open.
     durability: OnceLock<Durability>,
     /// The hub's own copy of the stream, once it is open.
     copy: OnceLock<DiskJournal>,
@@ -293,8 +292,9 @@ impl Journal for NatsJournal {
             }
         };
         let (revoked, ended) = (Arc::clone(&self.0.revoked), Arc::clone(&self.0.ended));
-        let (parts, journal) = (NoticeParts::default(), Arc::downgrade(&self.0));
-        Box::new(WatchedFeed { feed, revoked, ended, parts, journal })
+        let shared = Arc::downgrade(&self.0);
+        let log = Box::new(move || Some(shared.upgrade()?.open.lock().as_ref()?.log.clone()));
+        Box::new(WatchedFeed { feed, revoked, ended, parts: NoticeParts::default(), log })
     }
 
     fn oldest(&self) -> Option<Sequence> {

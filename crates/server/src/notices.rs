@@ -3,13 +3,23 @@
 //! A notice is the topic of a close. One that is too long for a topic is in several, which are put together again;
 //! programs that do not know a notice pass over it.
 
-use tidings_hub::Topic;
+use tidings_hub::{Time, Topic};
 
 #[cfg(feature = "nats")]
 pub(crate) use self::reading::{NoticeParts, Read};
 use crate::engine::ended_within::EndedWithin;
-#[cfg(feature = "nats")]
 use crate::engine::subject::Subject;
+
+/// A revocation that a hub on the same journal has committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Revoked {
+    pub(crate) subject: Subject,
+    pub(crate) moment: Time,
+    /// The place of its entry: zero if the journal has none.
+    pub(crate) place: u64,
+    /// Whether it was committed before and is told once more.
+    pub(crate) is_again: bool,
+}
 
 /// The prefix of a revocation that is told again: the moment in milliseconds and the subject follow.
 #[cfg(feature = "nats")]
@@ -28,7 +38,7 @@ pub(crate) fn of_end(end: &EndedWithin) -> Option<Vec<Topic>> {
 
 /// The topics of a revocation that is told again.
 #[cfg(feature = "nats")]
-pub(crate) fn of_revoked(subject: &Subject, moment: tidings_hub::Time) -> Vec<Topic> {
+pub(crate) fn of_revoked(subject: &Subject, moment: Time) -> Vec<Topic> {
     topics(&format!("{REVOKED}{}:{}", moment.unix_millis(), subject.as_str())).unwrap_or_default()
 }
 
@@ -139,7 +149,7 @@ mod reading {
 
 #[cfg(all(test, feature = "nats"))]
 mod tests {
-    use tidings_hub::{Time, TopicFilter};
+    use tidings_hub::TopicFilter;
 
     use super::*;
 

@@ -11,7 +11,8 @@ use crate::api::close_within;
 use crate::auth::revocations::Revocations;
 use crate::context::Context;
 use crate::engine::ended_within::EndedWithin;
-use crate::journal::{Revoked, ServedJournal};
+use crate::journal::ServedJournal;
+use crate::notices::Revoked;
 use crate::router::Router;
 
 /// Revokes the tokens of the subjects that a hub on the same journal has revoked, and ends their streams.

@@ -96,7 +96,7 @@ struct World {
     store: Store,
     hubs: Vec<Hub>,
     copies: Vec<Group>,
-    /// What publishers were told, the past that their hub was in, and which hub that was.
+    /// The answers of publishers, the past that their hub was in, and which hub that was.
     answers: Vec<((u64, usize), Sent, Outcome)>,
     events: usize,
     writers: u64,
@@ -332,7 +332,7 @@ impl World {
         self.check_answers(generation);
     }
 
-    /// Whatever one hub has, the other one has as well, or is told that it lacks it, or had no chance to have it.
+    /// All that one hub has, the other one has as well, or is told that it lacks it, or had no chance to have it.
     fn check_same(&self, one: usize, other: usize) {
         let (one, other) = (&self.hubs[one], &self.hubs[other]);
         let others = other.node.texts();

@@ -2,7 +2,7 @@
 
 use crate::node::NodeName;
 
-/// What is said of a metric, and its samples.
+/// A metric: its description, and its samples.
 struct Family<'a> {
     name: &'a str,
     comments: Vec<&'a str>,

@@ -33,7 +33,7 @@ pub(super) struct Limits {
     age: Duration,
 }
 
-/// What NATS keeps of a message beside its payload, at most: its subject, its headers, and its own part.
+/// The bytes that NATS keeps of a message beside its payload, at most: its subject, its headers, and its own part.
 const MESSAGE_BYTES: u64 = 512;
 /// A message is marked when this part of a limit has come since the last mark.
 const MARKED_EVERY: u64 = 128;

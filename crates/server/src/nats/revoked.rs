@@ -1,17 +1,15 @@
 //! The subjects that a hub of the stream has revoked, as the feed tells them.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use tidings_hub::journal::shared::message_of;
+use tidings_hub::journal::shared::{SharedLog, message_of};
 use tidings_hub::journal::{Content, Entry, Feed, JournalError, Lost};
 use tidings_hub::{Sequence, StreamState, Time, Topic};
 
-use super::Shared;
 use crate::engine::ended_within::EndedWithin;
-use crate::journal::Revoked;
-use crate::notices::{NoticeParts, Read};
+use crate::notices::{NoticeParts, Read, Revoked};
 
 /// Revocations that the server has not taken yet. Each is an entry of the stream, of a topic that stands for
 /// the subject, so there are no more of them than the stream holds.
@@ -26,8 +24,8 @@ pub(super) struct WatchedFeed {
     pub(super) revoked: AllRevoked,
     pub(super) ended: Ended,
     pub(super) parts: NoticeParts,
-    /// The journal, whose log is told of streams.
-    pub(super) journal: Weak<Shared>,
+    /// Finds the log, which is told of streams, once there is one.
+    pub(super) log: Box<dyn Fn() -> Option<SharedLog> + Send>,
 }
 
 impl WatchedFeed {
@@ -76,9 +74,7 @@ impl Feed for WatchedFeed {
     }
 
     fn take_streams(&mut self) -> Vec<(Topic, StreamState)> {
-        let open = self.journal.upgrade();
-        let log = open.and_then(|it| it.open.lock().as_ref().map(|open| open.log.clone()));
-        log.map(|log| log.take_streams()).unwrap_or_default()
+        (self.log)().map(|log| log.take_streams()).unwrap_or_default()
     }
 
     fn through(&self) -> Sequence {
