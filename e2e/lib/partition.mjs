@@ -72,7 +72,12 @@ class Partition {
 
   /** Resets all connections. What is held is lost. */
   cut() {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) {
+      // Node never releases a socket that is reset while its own end is being sent, and then spins
+      // instead of exiting.
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
     this.#sockets.clear();
   }
 
