@@ -90,7 +90,12 @@ pub(super) async fn open(
         _ => newest_generation(api, &stream).await?,
     };
     match newest {
-        Some(newest) if after.is_none_or(|after| newest > after) => stream.generation = newest,
+        Some(newest) if after.is_none_or(|after| newest > after) => {
+            stream.generation = newest;
+            // Its message may have come after the state was asked for, and is among those that were there.
+            let info = api.stream_info(&config.stream).await?;
+            stream.tail = info.state.last_seq.max(stream.tail);
+        }
         // It is empty, or its past has changed: the events of the new one are not those of the old one.
         newest => {
             stream.generation =
