@@ -1,22 +1,16 @@
-//! Measures answers of a model: a long one that is replayed beside live readers, and the costs of a stream beside those of
-//! its peers. It writes `record/answers.md`; `--quick` checks that everything runs, and writes nothing.
+//! Measures the costs of a model's answer as a stream beside those of its peers. It writes `record/answers.md`; `--quick`
+//! checks that everything runs, and writes nothing.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { SERVERS, TOKEN, post, tidings } from './servers.mjs';
+import { SERVERS } from './servers.mjs';
 
 const QUICK = process.argv.includes('--quick');
-/** Tokens of the long answer, of 100 bytes each. */
-const ANSWER_TOKENS = QUICK ? 2_000 : 20_000;
-const REPLAYING = QUICK ? 50 : 1_000;
-const LIVE = QUICK ? 20 : 100;
-/** Events each second to the live readers, for so many seconds at least. */
-const [LIVE_RATE, LIVE_SECONDS] = [50, QUICK ? 1 : 10];
 /** Streams one after the other whose first token is timed. */
 const FIRSTS = QUICK ? 20 : 300;
 /** Streams at once, their tokens, and the time between two tokens of one. */
@@ -32,81 +26,6 @@ function say(text) {
 const sorted = (numbers) => numbers.toSorted((a, b) => a - b);
 const quantile = (numbers, q) => sorted(numbers)[Math.floor((numbers.length - 1) * q)];
 const ms = (number) => `${number.toFixed(2)} ms`;
-
-/** Publishes to the live readers until `over` resolves, and returns the latency of each delivery. */
-async function live(port, readers, over) {
-  const [latencies, sent] = [readers.latencies, readers.sent];
-  latencies.length = 0;
-  let isOver = false;
-  over.then(() => (isOver = true));
-  for (let next = performance.now(); !isOver; next += 1000 / LIVE_RATE) {
-    await sleep(Math.max(0, next - performance.now()));
-    sent.push(performance.now());
-    post(port, '/topics/live', TOKEN).catch((error) => { throw error; });
-  }
-  while (readers.tokens.some((tokens) => tokens < sent.length)) await sleep(10);
-  return [...latencies];
-}
-
-function liveReaders(server) {
-  const readers = { latencies: [], sent: [], tokens: new Array(LIVE).fill(0) };
-  const opened = readers.tokens.map(
-    (_, n) =>
-      new Promise((resolve, reject) => {
-        const onTokens = (tokens) => {
-          if (tokens === 0) resolve();
-          const now = performance.now();
-          for (let at = readers.tokens[n]; at < tokens; at += 1) readers.latencies.push(now - readers.sent[at]);
-          readers.tokens[n] = tokens;
-        };
-        server.read('live', onTokens).catch(reject);
-      }),
-  );
-  return Promise.all(opened).then(() => readers);
-}
-
-/** Reads the answer with all readers at once, in a process that yields to this one. */
-async function replay(port, path) {
-  const file = fileURLToPath(new URL('replay.mjs', import.meta.url));
-  const command = ['--idle', '0', process.execPath, file, port, path, REPLAYING];
-  const child = spawn('chrt', command.map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
-  let output = '';
-  child.stdout.on('data', (text) => (output += text));
-  const code = await new Promise((resolve) => child.on('close', resolve));
-  if (code !== 0) throw new Error(`the replay ended with ${code}`);
-  return JSON.parse(output);
-}
-
-async function replayBesideLive() {
-  const server = await tidings();
-  try {
-    const answer = await server.produce('answer');
-    answer.write(ANSWER_TOKENS);
-    await answer.end();
-    const readers = await liveReaders(server);
-    const alone = await live(server.port, readers, sleep(LIVE_SECONDS * 1000));
-    let waves = 0;
-    const began = performance.now();
-    const replays = (async () => {
-      for (; performance.now() - began < LIVE_SECONDS * 1000; waves += 1) {
-        const { fewest, most } = await replay(server.port, server.path('answer'));
-        if (fewest !== most || fewest < ANSWER_TOKENS * TOKEN.length) throw new Error(`${fewest} to ${most} bytes`);
-      }
-    })();
-    const beside = await live(server.port, readers, replays);
-    await replays;
-    const seconds = (performance.now() - began) / 1000;
-    say(`## ${ANSWER_TOKENS} tokens replayed to ${REPLAYING} readers beside ${LIVE} live ones\n`);
-    say('| live readers | p50 | p99 | deliveries |\n| --- | --- | --- | --- |');
-    for (const [name, all] of [['alone', alone], ['beside', beside]]) {
-      say(`| ${name} | ${ms(quantile(all, 0.5))} | ${ms(quantile(all, 0.99))} | ${all.length} |`);
-    }
-    const ratio = quantile(beside, 0.99) / quantile(alone, 0.99);
-    say(`\np99 beside is ${ratio.toFixed(2)} × that alone (target: 1.5). ${waves} waves took ${seconds.toFixed(1)} s.\n`);
-  } finally {
-    server.stop();
-  }
-}
 
 /** Times the first token of one stream after the other: of a waiting reader, and of one that comes in mid-answer. */
 async function firstTokens(server, name) {
@@ -213,7 +132,6 @@ function head() {
 
 record.push(...head());
 execFileSync('taskset', ['-cp', '1', String(process.pid)]);
-await replayBesideLive();
 await besidePeers();
 if (!QUICK) writeFileSync(new URL('../record/answers.md', import.meta.url), `${record.join('\n').trimEnd()}\n`);
 process.exit(0);

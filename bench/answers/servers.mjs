@@ -16,7 +16,7 @@ const TICKS = 100;
 const MARK = '~'.charCodeAt(0);
 
 /** A token of an answer, of 100 bytes with what an event stream needs around it. */
-export const TOKEN = `~{"type":"text-delta","id":"0","delta":"${' tide'.repeat(10)}"}`;
+const TOKEN = `~{"type":"text-delta","id":"0","delta":"${' tide'.repeat(10)}"}`;
 
 const agent = new http.Agent({ keepAlive: true });
 
@@ -24,7 +24,7 @@ const agent = new http.Agent({ keepAlive: true });
 export const SERVERS = { tidings, 'resumable-stream': resumableStream, 'durable-streams': durableStreams };
 
 /** Starts Tidings in memory. A stream begins and ends with the body that is piped into it. */
-export async function tidings() {
+async function tidings() {
   const port = await freePort();
   const hub = await start([TIDINGS, 'serve', '--memory', '--listen', `127.0.0.1:${port}`], /127\.0\.0\.1/);
   return server(port, [hub], {
@@ -133,7 +133,7 @@ function finished(request, body) {
   });
 }
 
-export async function post(port, path, body = '', method = 'POST', more = {}) {
+async function post(port, path, body = '', method = 'POST', more = {}) {
   const request = open(port, method, path, { 'Content-Type': 'text/plain', ...more });
   const { statusCode } = await finished(request, body);
   if (statusCode >= 300) throw new Error(`${method} ${path} was answered ${statusCode}`);
