@@ -20,6 +20,7 @@ use clap::Parser;
 use tidings_bench_compare::host::{self, Host};
 use tidings_bench_compare::publishing::Published;
 use tidings_bench_compare::running::Running;
+use tidings_bench_compare::stats::Middle;
 use tidings_bench_compare::{install, process, root};
 
 use crate::crowd::Crowd;
@@ -38,8 +39,12 @@ const CORE: u32 = 1;
 #[derive(Debug, Parser)]
 #[command(name = "replayed")]
 struct Args {
+    /// Rounds: in each, the live readers are measured alone and beside the others.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    rounds: u64,
+
     /// Time of each measurement, in seconds.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 
     /// Program to measure, such as an earlier build [default: build this one for release].
@@ -86,30 +91,42 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     let _server = Running::start(SERVER_CORE, &command, address, &folder, "TERM")?;
     publish_answer(address)?;
     let time = Duration::from_secs(args.seconds);
-    let alone = live::measure(address, time)?;
-    let crowd = Crowd::start(address)?;
-    let beside = live::measure(address, time)?;
-    let (answers, bytes) = crowd.finish()?;
-    let (replays, rate) = (answers as f64 / beside.seconds, bytes as f64 / beside.seconds / 1e6);
-    let ratio = beside.millis(0.99) / alone.millis(0.99);
-    let row = |name: &str, it: &Published| {
-        let [p50, p99] = [0.5, 0.99].map(|part| it.millis(part));
-        format!("| {name} | {p50:.2} | {p99:.2} | {} |\n", it.events)
+    let mut rounds = Vec::new();
+    for number in 0..args.rounds {
+        let round = Round::measure(address, time, number % 2 == 0)?;
+        println!("p99 is {:.2} ms alone, {:.2} ms beside", round.alone[1], round.beside[1]);
+        rounds.push(round);
+    }
+    let middle = |of: &dyn Fn(&Round) -> f64| {
+        Middle::of(rounds.iter().map(of)).map_or(f64::NAN, |middle| middle.median)
     };
+    let row = |name: &str, of: fn(&Round) -> [f64; 2]| {
+        let [p50, p99] = [0, 1].map(|at| middle(&|round| of(round)[at]));
+        format!("| {name} | {p50:.2} | {p99:.2} |\n")
+    };
+    let ratio = |round: &Round| round.beside[1] / round.alone[1];
+    let ratios: Vec<_> = rounds.iter().map(|round| format!("{:.2}", ratio(round))).collect();
     let text = format!(
         "# A long answer that is replayed, beside live readers\n\n```\n\
-         cargo run --release --manifest-path bench/compare/Cargo.toml --bin replayed -- --seconds {}\n```\n\n\
+         cargo run --release --manifest-path bench/compare/Cargo.toml --bin replayed\n```\n\n\
          {date}. {cores} cores of {processor}, {memory_gib} GiB, {kernel}; load average {load_average} when it began. \
          {rustc}. Tidings at {commit}.\n\n\
          An answer of {TOKENS} tokens of {TOKEN_BYTES} bytes each is held in memory. {READERS} readers replay it from its \
          beginning to its end, again and again, while {LIVE} readers of another topic are sent an event every 20 ms; the \
-         time from its publish to each of them. The server has core {SERVER_CORE}, the load core {CORE}, where the many readers give way to \
-         the live ones.\n\n\
-         | live readers | p50, ms | p99, ms | deliveries |\n| --- | ---: | ---: | ---: |\n{}{}\n\
-         p99 beside them is {ratio:.2} × that alone (target: 1.5). {replays:.0} answers were replayed each second, {rate:.0} MB/s.\n",
+         time from its publish to each of them. The server has core {SERVER_CORE}, the load core {CORE}, where the many readers \
+         give way to the live ones. Medians of {} rounds, in which the live readers are measured alone and beside the others, \
+         the one or the other first, for {} seconds each.\n\n\
+         | live readers | p50, ms | p99, ms |\n| --- | ---: | ---: |\n{}{}\n\
+         p99 beside them is {:.2} × that alone (target: 1.5; each round: {}). {:.0} answers were replayed each second, \
+         {:.0} MB/s.\n",
+        args.rounds,
         args.seconds,
-        row("alone", &alone),
-        row(&format!("beside {READERS} that replay"), &beside),
+        row("alone", |round| round.alone),
+        row(&format!("beside {READERS} that replay"), |round| round.beside),
+        middle(&ratio),
+        ratios.join(", "),
+        middle(&|round| round.answers),
+        middle(&|round| round.bytes) / 1e6,
     );
     print!("{text}");
     let name = match args.program {
@@ -118,6 +135,28 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     };
     fs::write(args.out.clone().unwrap_or_else(|| root().join(name)), text)?;
     Ok(())
+}
+
+/// What one round finds: p50 and p99 in milliseconds, and what was replayed each second.
+struct Round {
+    alone: [f64; 2],
+    beside: [f64; 2],
+    answers: f64,
+    bytes: f64,
+}
+
+impl Round {
+    fn measure(address: SocketAddr, time: Duration, is_alone_first: bool) -> io::Result<Self> {
+        let millis = |it: &Published| [0.5, 0.99].map(|part| it.millis(part));
+        let alone = || live::measure(address, time).map(|it| millis(&it));
+        let first = if is_alone_first { Some(alone()?) } else { None };
+        let crowd = Crowd::start(address)?;
+        let beside = live::measure(address, time)?;
+        let (answers, bytes) = crowd.finish()?;
+        let [answers, bytes] = [answers, bytes].map(|count| count as f64 / beside.seconds);
+        let alone = first.map_or_else(alone, Ok)?;
+        Ok(Self { alone, beside: millis(&beside), answers, bytes })
+    }
 }
 
 /// Publishes the answer as a stream that has ended.
