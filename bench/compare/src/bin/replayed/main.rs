@@ -137,7 +137,7 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What one round finds: p50 and p99 in milliseconds, and what was replayed each second.
+/// The findings of one round: p50 and p99 in milliseconds, and the answers and bytes replayed each second.
 struct Round {
     alone: [f64; 2],
     beside: [f64; 2],
