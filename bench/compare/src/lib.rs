@@ -1,5 +1,6 @@
 //! The common parts of the programs that measure servers.
 
+pub mod crowd;
 pub mod host;
 pub mod http;
 pub mod install;

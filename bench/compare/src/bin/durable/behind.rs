@@ -1,9 +1,7 @@
 //! Many readers that read from the beginning, beside a live one.
 
-use std::ffi::OsString;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,10 +9,10 @@ use std::time::{Duration, Instant};
 use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use tidings_bench_compare::crowd::{Crowd, await_end};
 use tidings_bench_compare::host;
 use tidings_bench_compare::http::Connection;
 use tidings_bench_compare::publishing::Published;
-use tidings_bench_compare::running::pinned;
 
 use crate::CORE;
 
@@ -38,7 +36,7 @@ pub(crate) fn behind(address: SocketAddr, server: u32, time: Duration) -> io::Re
     let alone = live(address, time)?;
     let memory_before = resident(server)?;
     let is_over = AtomicBool::new(false);
-    let crowd = Crowd::start(address)?;
+    let crowd = Crowd::start(CORE, &["nice", "-n", "19"], address)?;
     let (beside, memory_most) = thread::scope(|scope| {
         let watching = scope.spawn(|| most_resident(server, &is_over));
         let beside = live(address, time);
@@ -47,51 +45,9 @@ pub(crate) fn behind(address: SocketAddr, server: u32, time: Duration) -> io::Re
         let most = watching.join().map_err(failed)??;
         Ok::<_, io::Error>((beside?, most))
     })?;
-    let bytes_read = crowd.finish()? as f64 / beside.seconds;
+    let bytes: u64 = crowd.finish()?.trim().parse().map_err(io::Error::other)?;
+    let bytes_read = bytes as f64 / beside.seconds;
     Ok(Behind { alone, beside, bytes_read, memory_before, memory_most })
-}
-
-/// This program as the readers from the beginning, which read until its standard input ends.
-///
-/// They give way to the live reader on the core of the load, because its latency would else be the time that
-/// it waits for them there, and not what the server makes it wait.
-struct Crowd {
-    process: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Crowd {
-    fn start(address: SocketAddr) -> io::Result<Self> {
-        let own = std::env::current_exe()?;
-        let mut nice: Vec<OsString> = ["nice", "-n", "19"].map(OsString::from).to_vec();
-        nice.extend([own.into(), "--readers".into(), address.to_string().into()]);
-        let mut command = pinned(CORE, &nice);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let output = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let mut crowd = Self { process, output: BufReader::new(output) };
-        // A line says that all of them have asked.
-        match crowd.output.read_line(&mut String::new())? {
-            0 => Err(io::Error::other("the readers have failed")),
-            _ => Ok(crowd),
-        }
-    }
-
-    /// Ends the readers; returns the number of bytes that they have read.
-    fn finish(mut self) -> io::Result<u64> {
-        drop(self.process.stdin.take());
-        let mut bytes = String::new();
-        self.output.read_line(&mut bytes)?;
-        self.process.wait()?;
-        bytes.trim().parse().map_err(io::Error::other)
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        // It has ended already unless the measurement has failed.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// Reads from the beginning until the standard input ends, and prints the number of bytes.
@@ -100,11 +56,7 @@ pub(crate) fn read_from_the_beginning(address: SocketAddr) -> io::Result<()> {
     println!("open");
     let (is_over, read) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        scope.spawn(|| {
-            // An input that cannot be read has ended as well.
-            let _ = io::copy(&mut io::stdin(), &mut io::sink());
-            is_over.store(true, Ordering::Relaxed);
-        });
+        scope.spawn(|| await_end(&is_over));
         readers.read(&is_over, &read)
     })?;
     println!("{}", read.into_inner());

@@ -1,60 +1,29 @@
 //! The readers that replay the answer, in a process of their own.
 
-use std::ffi::OsString;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use tidings_bench_compare::running::pinned;
+use tidings_bench_compare::crowd::{Crowd, await_end};
 
 use crate::{CORE, READERS, TOKEN_BYTES, TOKENS};
 
-/// This program as the readers, which read until its standard input ends.
-pub(crate) struct Crowd {
-    process: Child,
-    output: BufReader<ChildStdout>,
+/// Starts them.
+pub(crate) fn start(address: SocketAddr) -> io::Result<Crowd> {
+    Crowd::start(CORE, &["chrt", "--idle", "0"], address)
 }
 
-impl Crowd {
-    /// Starts them, and waits until all of them have asked.
-    pub(crate) fn start(address: SocketAddr) -> io::Result<Self> {
-        let own = std::env::current_exe()?;
-        let mut command: Vec<OsString> = ["chrt", "--idle", "0"].map(OsString::from).to_vec();
-        command.extend([own.into(), "--readers".into(), address.to_string().into()]);
-        let mut command = pinned(CORE, &command);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let output = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let mut crowd = Self { process, output: BufReader::new(output) };
-        match crowd.output.read_line(&mut String::new())? {
-            0 => Err(io::Error::other("the readers have failed")),
-            _ => Ok(crowd),
-        }
-    }
-
-    /// Ends the readers; returns how many answers they have read to the end, and all bytes.
-    pub(crate) fn finish(mut self) -> io::Result<(u64, u64)> {
-        drop(self.process.stdin.take());
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        self.process.wait()?;
-        let mut numbers = line.split_whitespace().map(str::parse);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(answers)), Some(Ok(bytes))) if answers > 0 => Ok((answers, bytes)),
-            _ => Err(io::Error::other("the readers have read no answer")),
-        }
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        // It has ended already unless the measurement has failed.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+/// Ends them; returns how many answers they have read to the end, and all bytes.
+pub(crate) fn finish(crowd: Crowd) -> io::Result<(u64, u64)> {
+    let line = crowd.finish()?;
+    let mut numbers = line.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(answers)), Some(Ok(bytes))) if answers > 0 => Ok((answers, bytes)),
+        _ => Err(io::Error::other("the readers have read no answer")),
     }
 }
 
@@ -62,11 +31,7 @@ impl Drop for Crowd {
 pub(crate) fn replay(address: SocketAddr) -> io::Result<()> {
     let is_over = AtomicBool::new(false);
     let (answers, bytes) = thread::scope(|scope| {
-        scope.spawn(|| {
-            // An input that cannot be read has ended as well.
-            let _ = io::copy(&mut io::stdin(), &mut io::sink());
-            is_over.store(true, Ordering::Relaxed);
-        });
+        scope.spawn(|| await_end(&is_over));
         let read = read_again_and_again(address, &is_over);
         if read.is_err() {
             // Its standard output ends, and its input need not.

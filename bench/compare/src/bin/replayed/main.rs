@@ -23,8 +23,6 @@ use tidings_bench_compare::running::Running;
 use tidings_bench_compare::stats::Middle;
 use tidings_bench_compare::{install, process, root};
 
-use crate::crowd::Crowd;
-
 /// Tokens of the answer, and their size.
 const TOKENS: usize = 20_000;
 const TOKEN_BYTES: usize = 100;
@@ -150,9 +148,9 @@ impl Round {
         let millis = |it: &Published| [0.5, 0.99].map(|part| it.millis(part));
         let alone = || live::measure(address, time).map(|it| millis(&it));
         let first = if is_alone_first { Some(alone()?) } else { None };
-        let crowd = Crowd::start(address)?;
+        let crowd = crowd::start(address)?;
         let beside = live::measure(address, time)?;
-        let (answers, bytes) = crowd.finish()?;
+        let (answers, bytes) = crowd::finish(crowd)?;
         let [answers, bytes] = [answers, bytes].map(|count| count as f64 / beside.seconds);
         let alone = first.map_or_else(alone, Ok)?;
         Ok(Self { alone, beside: millis(&beside), answers, bytes })
