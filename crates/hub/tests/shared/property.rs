@@ -78,24 +78,12 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Submit { node, keys } => {
-                let sent = keys.into_iter().map(|key| {
-                    self.events += 1;
-                    let key = (key > 0).then(|| format!("key {key}"));
-                    Sent::new(format!("event {}", self.events), key.as_deref())
-                });
-                let sent = sent.collect();
-                self.nodes[node].submit(sent, self.now);
+                self.nodes[node].submit_numbered(keys, &mut self.events, self.now);
             }
             Step::Send { node, arrives, is_acknowledged } => {
-                let node = &mut self.nodes[node];
-                let Some(group) = node.next_group(self.now).cloned() else { return };
-                self.copies.push(group.clone());
-                if arrives {
-                    let place = self.store.take(&group);
-                    if is_acknowledged {
-                        node.log.acknowledged(group.number, place);
-                    }
-                }
+                let fate = (arrives, is_acknowledged);
+                let sent = self.nodes[node].send(&mut self.store, fate, self.now);
+                self.copies.extend(sent);
             }
             Step::Arrive { copy } => {
                 if let Some(at) = copy.checked_rem(self.copies.len()) {

@@ -117,6 +117,34 @@ impl Node {
         self.answers.push((sent, answer));
     }
 
+    /// Submits events that have the next numbers, each with a key unless that is 0.
+    pub(crate) fn submit_numbered(&mut self, keys: Vec<u8>, events: &mut usize, now: Now) {
+        let sent = keys.into_iter().map(|key| {
+            *events += 1;
+            let key = (key > 0).then(|| format!("key {key}"));
+            Sent::new(format!("event {events}"), key.as_deref())
+        });
+        self.submit(sent.collect(), now);
+    }
+
+    /// Sends the next group if there is one, which may arrive and be acknowledged or not. Returns it, so that it can
+    /// arrive once more.
+    pub(crate) fn send(
+        &mut self,
+        store: &mut Store,
+        (arrives, is_acknowledged): (bool, bool),
+        now: Now,
+    ) -> Option<Group> {
+        let group = self.next_group(now).cloned()?;
+        if arrives {
+            let place = store.take(&group);
+            if is_acknowledged {
+                self.log.acknowledged(group.number, place);
+            }
+        }
+        Some(group)
+    }
+
     /// Takes the next group if there is one, or the one under way again.
     pub(crate) fn next_group(&mut self, now: Now) -> Option<&Group> {
         let log = &self.log;
