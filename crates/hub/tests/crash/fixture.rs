@@ -174,7 +174,7 @@ fn check_continued(disk: &SimulatedDisk, epoch: u64) {
     assert_eq!(fed(&journal, opened.oldest, sequence(47)).len(), 47);
     drop(journal);
     assert_eq!(check(disk).unwrap().damage, []);
-    // What was added is not for programs that know version 1 alone.
+    // Programs that know version 1 alone must not read the records that were added.
     let files = disk.files();
     let (_, newest) = files.iter().rfind(|(name, _)| name.ends_with(".segment")).unwrap();
     assert_eq!(newest[8], 4);

@@ -230,8 +230,8 @@ impl World {
                     // One is left, as hubs see to it.
                     let (Some(first), Some(next)) = (first, next) else { return };
                     if generation_of(first) > generation_of(next) {
-                        // What comes after the first message of a past and is of an older one was written in the
-                        // same seconds: they are dropped together.
+                        // A message of an older past after the first one of a newer past was written in the same
+                        // seconds: they are dropped together.
                         return;
                     }
                     self.store.messages.pop_first();
@@ -251,7 +251,7 @@ impl World {
             Step::Look { node } => self.look(node),
             Step::Restart { node } => {
                 self.hubs[node] = self.open(None);
-                // What it alone had read may be lost while it is not there to notice.
+                // Events that it alone had read may be lost while it is not there to notice.
                 self.answers.retain(|answer| answer.0.1 != node);
             }
         }
@@ -283,7 +283,7 @@ impl World {
 
     /// Lets everything arrive, and checks what came of it.
     fn finish(mut self) {
-        // Whoever is in another past than the others says so with what it writes.
+        // A hub in another past than the others says so with its next message.
         for node in 0..NODES {
             self.look(node);
             self.step(Step::Submit { node, keys: vec![0] });

@@ -118,7 +118,7 @@ pub(super) async fn keep_looking(
     let mut telling = Telling::default();
     while log.stopped().is_none() {
         sleep(LOOK_EVERY).await;
-        // What was there when the stream was opened may not have been read yet.
+        // Messages that were there when the stream was opened may not have been read yet.
         let through = log.through().max(stream.tail);
         let found = match api.stream_info(&stream.name).await {
             Ok(info) => Some(info),

@@ -318,8 +318,8 @@ impl Reading {
         read: Sequence,
     ) -> Option<Sequence> {
         let in_message = || keys.iter().find(|(other, _)| other == key).map(|(_, first)| *first);
-        // What the writer had read does not count, and must not hide that it is in the message twice: a hub that
-        // never had that first use comes to the same.
+        // A use that the writer had read does not count, and must not hide a second use within the message: a hub
+        // that never had the first one comes to the same.
         self.window.first_use(key).filter(|first| *first > read).or_else(in_message)
     }
 
