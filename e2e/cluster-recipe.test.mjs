@@ -8,12 +8,12 @@ import test from 'node:test';
 
 import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { startCurl } from './lib/curl.mjs';
-import { TIDINGS, runTidings, startTidings } from './lib/hub.mjs';
+import { TIDINGS, runTidings, startHub, startTidings } from './lib/hub.mjs';
 import { NATS } from './lib/nats.mjs';
 import { startNginxWith } from './lib/nginx.mjs';
 import { Program, run } from './lib/program.mjs';
 import { freePort } from './lib/proxy.mjs';
-import { runPython } from './lib/python.mjs';
+import { runPython, startPython } from './lib/python.mjs';
 import { adapted, codeBlock } from './lib/recipe.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -89,13 +89,26 @@ async function startAll(t) {
     const service = services[`hub-${n}`];
     running[`hub-${n}`] = start(t, { program: TIDINGS, service, files: { '/etc/tidings/tidings.toml': file }, ports });
   }
-  const proxy = await startNginxWith(t, (port) => local(upstream, ports) + adapted(nginx, {
+  return { running, ports, proxy: await startBalancer(t, ports) };
+}
+
+/** Starts the nginx of the recipe before hubs at these ports. */
+function startBalancer(t, ports) {
+  return startNginxWith(t, (port) => local(upstream, ports) + adapted(nginx, {
     'listen 80 default_server;': `listen 127.0.0.1:${port} default_server;`,
     'listen 80;': `listen 127.0.0.1:${port};`,
     '        proxy_pass http://127.0.0.1:4000;\n': location,
   }));
-  return { running, ports, proxy };
 }
+
+/** An address that answers nobody, as that of a machine without power: its queue of connections is full. */
+const DEAD_MACHINE = `
+import signal, socket
+listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+waiting = socket.create_connection(listener.getsockname())
+print(listener.getsockname()[1])
+signal.pause()
+`;
 
 test('the files of the recipe are a cluster in which one of each may die', async (t) => {
   const { running, ports, proxy } = await startAll(t);
@@ -122,6 +135,20 @@ test('the files of the recipe are a cluster in which one of each may die', async
   const back = startCurl(t, [...host, '-H', `Last-Event-ID: ${id}`, `${proxy.origin}/topics/public/news`]);
   assert.equal((await back.head()).status, 200);
   assert.equal((await back.event()).data, 'after', 'its place holds there, and no gap comes first');
+});
+
+test('the balancer goes on to another hub where a machine does not answer', async (t) => {
+  const dead = startPython(t, DEAD_MACHINE);
+  const [, port] = await dead.printed(/^(\d+)\n/);
+  const hub = await startHub(t, { args: ['--allow-host', 'news.example'] });
+  const ports = { 'hub-1:4000': port, 'hub-2:4000': hub.port, 'hub-3:4000': hub.port };
+  const proxy = await startBalancer(t, ports);
+  // nginx would wait for a minute by itself.
+  const args = ['--silent', '--fail', '--max-time', '30', '-H', 'Host: news.example'];
+  for (const data of ['one', 'two', 'three']) {
+    const published = await run('curl', [...args, '-d', data, `${proxy.origin}/topics/public/news`]);
+    assert.equal(published.code, 0, `${data}: ${published.stderr}`);
+  }
 });
 
 test('the hub takes the file and the environment of the recipe', async (t) => {
