@@ -25,7 +25,7 @@ pub(super) struct Api {
 /// How long an answer is waited for.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// A connection whose server does not answer is given up after two of these.
-const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// Why a request was not answered as it should.
 #[derive(Debug)]
