@@ -40,8 +40,8 @@ impl Record {
              {rustc}. Tidings at {tidings}.{}\n\n\
              Each run starts a fresh server, pinned to core 0, with the load (`tidings bench`) pinned to core 1. Events have \
              100 bytes and are published over HTTP, 64 under way unless stated otherwise. {} round(s) in {} minutes, in each \
-             of which Tidings has {} runs of each case of fan-out, {} of those with CPU time and access, and one of the \
-             others, in turn, and each peer one of each; figures are medians.{quick} Every delivery is checked: faults are those lost, \
+             of which Tidings has {} runs of each case of fan-out and access, {} of those with CPU time and many topics, \
+             and one of the others, in turn, and each peer one of each; figures are medians.{quick} Every delivery is checked: faults are those lost, \
              doubled, out of order, misdelivered or altered, streams closed, and requests that failed. *× one topic* compares \
              with readers of one topic at the same server, each run with the one of the same turn.\n",
             self.command,
