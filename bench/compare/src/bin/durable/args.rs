@@ -15,6 +15,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 
+    /// Time for which Tidings is published to without a pause, in seconds.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=600))]
+    sustained: u64,
+
     /// Events that a journal holds for the measurements of a full one.
     #[arg(long, default_value_t = 10_000_000)]
     pub(crate) held: u64,
@@ -46,6 +50,10 @@ impl Args {
         Duration::from_secs(self.seconds)
     }
 
+    pub(crate) fn sustained(&self) -> Duration {
+        Duration::from_secs(self.sustained)
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(|| root().join("bench/compare/target/durable"))
     }
@@ -62,8 +70,8 @@ impl Args {
     pub(crate) fn command(&self) -> String {
         format!(
             "cargo run --release --manifest-path bench/compare/Cargo.toml --bin durable -- \
-             --seconds {} --held {} --nats PATH",
-            self.seconds, self.held
+             --seconds {} --sustained {} --held {} --nats PATH",
+            self.seconds, self.sustained, self.held
         )
     }
 }

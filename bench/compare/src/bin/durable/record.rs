@@ -12,7 +12,7 @@ use tidings_bench_compare::publishing::wire::DATA_BYTES;
 
 /// One server under one load.
 pub(crate) struct Row {
-    pub(crate) load: &'static str,
+    pub(crate) load: String,
     pub(crate) server: &'static str,
     pub(crate) published: Published,
 }
