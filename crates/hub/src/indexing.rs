@@ -329,8 +329,8 @@ mod tests {
     #[test]
     fn events_that_readers_skip_have_no_index() {
         let mut config = HubConfig::default();
-        let limits = crate::history::TopicLimits::default().latest_only();
-        config.retention.rules = vec![crate::history::RetentionRule::new(TOPIC.into(), limits)];
+        let limits = crate::retention::TopicLimits::default().latest_only();
+        config.retention.rules = vec![crate::retention::RetentionRule::new(TOPIC.into(), limits)];
         let hub = Hub::new(config);
         publish_stream(&hub, 3, 1);
         assert_eq!(indexes(&hub, 1000), [None]);

@@ -40,7 +40,7 @@ pub use self::error::{JournalError, JournalFuture};
 pub use self::memory::MemoryJournal;
 pub use self::pages::{Beyond, JournalPage, Lost, Newest, PageMax, TopicSet};
 use crate::cursor::{Epoch, Sequence};
-use crate::history::{RetentionRule, TopicLimits};
+use crate::retention::{RetentionRule, TopicLimits};
 use crate::streams::StreamState;
 use crate::time::{Now, Time};
 use crate::topic::Topic;

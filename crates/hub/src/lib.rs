@@ -92,6 +92,8 @@ mod publish;
 #[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
 mod reader;
 mod request;
+#[cfg_attr(not(feature = "engine"), allow(dead_code, reason = "used with `engine`"))]
+mod retention;
 mod seen;
 mod shape;
 mod start;
@@ -122,12 +124,12 @@ pub use crate::entry::HeldEvent;
 pub use crate::filter::{InvalidPattern, Pattern, TopicFilter};
 pub use crate::gap::Gap;
 pub use crate::grant::{Grant, PublicTopics};
-pub use crate::history::{Retention, RetentionRule, TopicLimits};
 pub use crate::hub::{Hub, HubBuilder, HubConfig, HubStats, StreamInfo, TopicInfo};
 pub use crate::on_end::StreamEnd;
 pub use crate::page::Page;
 pub use crate::publish::{Closing, PublishError, Published, Publishing, PublishingAll};
 pub use crate::request::{InvalidLastEventId, StreamRequest};
+pub use crate::retention::{Retention, RetentionRule, TopicLimits};
 pub use crate::shape::{GapShape, StreamShape};
 pub use crate::start::{LocatedId, Start};
 pub use crate::stream_text::Client;

@@ -238,8 +238,8 @@ mod tests {
     use super::*;
     use crate::draft::Draft;
     use crate::filter::TopicFilter;
-    use crate::history::Retention;
     use crate::hub::HubConfig;
+    use crate::retention::Retention;
     use crate::topic::Topic;
 
     const TOPIC: Topic = Topic::from_static("a");

@@ -4,8 +4,9 @@
 //! alone has, and how old they are, is unknown, so the journal counts them when a reader of the topic is behind.
 
 use super::counts::Count;
-use super::{History, Resolved, TopicKey, TopicLimits};
+use super::{History, Resolved, TopicKey};
 use crate::cursor::Sequence;
+use crate::retention::TopicLimits;
 use crate::topic::Topic;
 
 /// A topic that must be counted, and its limits.

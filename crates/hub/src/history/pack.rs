@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{BlockBuilder, BlockState, History};
+use super::{Block, BlockBuilder, BlockState, History};
 
 /// Small blocks that wait to be joined: enough to make their own cost small beside their events'.
 const LOOSE_MAX: usize = 64;
@@ -13,11 +13,11 @@ impl History {
     /// its own. The answer is the run's first index in the block.
     pub(super) fn push_run(&mut self, run: &mut BlockBuilder) -> usize {
         // The newest block is never evicted, and so are the topics of its entries.
-        let is_costly = self.newest_beside > self.retention.block_bytes_max();
+        let is_costly = self.newest_beside > self.block_bytes_max();
         if !is_costly && let Some(at) = self.extend_last(run) {
             return at;
         }
-        let small = self.retention.block_bytes_max() / 4;
+        let small = self.block_bytes_max() / 4;
         let last_is_small = self.blocks.back().is_none_or(|last| last.block.bytes() < small);
         if is_costly || run.bytes() >= small || !last_is_small || self.loose >= LOOSE_MAX {
             self.pack();
@@ -36,8 +36,13 @@ impl History {
         0
     }
 
+    /// A block is let go of whole, so a small budget has small blocks.
+    fn block_bytes_max(&self) -> usize {
+        (self.retention.bytes_max / 32).clamp(1, Block::BYTES_MAX)
+    }
+
     fn extend_last(&mut self, run: &mut BlockBuilder) -> Option<usize> {
-        let bytes_max = self.retention.block_bytes_max();
+        let bytes_max = self.block_bytes_max();
         let last = self.blocks.back_mut()?;
         let block = Arc::get_mut(&mut last.block).filter(|block| block.has_room(run, bytes_max))?;
         let at = block.len();
@@ -67,13 +72,13 @@ impl History {
     pub(super) fn compact(&mut self, at: usize) {
         let with_previous = at > 0
             && self.blocks[at - 1].block.bytes() + self.blocks[at].block.bytes()
-                <= self.retention.block_bytes_max();
+                <= self.block_bytes_max();
         self.rebuild(at - usize::from(with_previous)..at + 1);
     }
 
     /// Replaces blocks by new ones with what is live in them.
     fn rebuild(&mut self, range: Range<usize>) {
-        let bytes_max = self.retention.block_bytes_max();
+        let bytes_max = self.block_bytes_max();
         let old: Vec<_> = self.blocks.range(range.clone()).map(|s| Arc::clone(&s.block)).collect();
         let entries: usize = old.iter().map(|block| block.len()).sum();
         let bytes: usize = old.iter().map(|block| block.bytes()).sum();

@@ -6,8 +6,9 @@ use super::counts::Counts;
 use super::sizes::{ENTRY_BYTES, Sizes};
 use super::topic_state::{HeldByRule, TopicState};
 use super::topics::LetGo;
-use super::{Block, Held, History, Kind, Retention, TOPICS_OF_A_LOOK, TopicKey, TopicLimits};
+use super::{Block, Held, History, Kind, TOPICS_OF_A_LOOK, TopicKey};
 use crate::cursor::Sequence;
+use crate::retention::{Retention, TopicLimits};
 use crate::time::Time;
 
 /// Entries that one call lets go of at most, so that no publisher waits long.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::retention::{Retention, RetentionRule, TopicLimits};
+use crate::retention::{Retention, RetentionRule, TopicLimits};
 
 /// The rules of a retention. A topic looks for its rule when it becomes known, and when they change.
 #[derive(Debug, Default)]

@@ -11,12 +11,13 @@ use tidings_proto::{Event, EventId};
 
 use super::{
     Appended, Block, BlockBuilder, Held, History, IdSearch, Latest, LookBack, Passed, ReadMax,
-    ReadPosition, Resolved, Retention, Steps, Stop,
+    ReadPosition, Resolved, Steps, Stop,
 };
 use crate::cursor::{Cursor, Epoch, Sequence};
 use crate::draft::Topics;
 use crate::filter::TopicFilter;
 use crate::journal::{Content, Entry};
+use crate::retention::Retention;
 use crate::time::Time;
 use crate::topic::Topic;
 use crate::view::View;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::TopicKey;
 use super::marks::Marks;
-use super::retention::TopicLimits;
 use super::rules::RuleNumber;
 use super::sequences::Sequences;
 use super::sizes::Sizes;
 use super::topic_groups::KnownGroups;
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry};
+use crate::retention::TopicLimits;
 use crate::topic::Topic;
 use crate::watch::WatchList;
 

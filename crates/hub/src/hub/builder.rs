@@ -1,9 +1,9 @@
 //! Making hubs.
 
 use crate::filter::TopicFilter;
-use crate::history::{RetentionRule, TopicLimits};
 use crate::hub::{Hub, HubConfig};
 use crate::journal::{Journal, JournalError, MemoryJournal};
+use crate::retention::{RetentionRule, TopicLimits};
 use crate::time::Now;
 
 /// Makes a [`Hub`]: with a configuration, a journal, and a time of its own.

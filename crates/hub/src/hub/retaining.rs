@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Hub, Inner};
-use crate::history::Retention;
+use crate::retention::Retention;
 use crate::time::Time;
 
 impl Hub {

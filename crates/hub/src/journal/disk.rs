@@ -102,7 +102,7 @@ use super::{
     TopicSet,
 };
 use crate::cursor::Sequence;
-use crate::history::{RetentionRule, TopicLimits};
+use crate::retention::{RetentionRule, TopicLimits};
 use crate::time::{Now, Time};
 use crate::topic::Topic;
 

@@ -10,10 +10,9 @@ use crate::cursor::Sequence;
 use crate::draft::Topics;
 use crate::filter::TopicFilter;
 use crate::history::sizes::ENTRY_BYTES;
-use crate::history::{
-    OwnEnds, ReadMax, ReadPosition, Retention, RetentionRule, Steps, TopicLimits,
-};
+use crate::history::{OwnEnds, ReadMax, ReadPosition, Steps};
 use crate::journal::Content;
+use crate::retention::{Retention, RetentionRule, TopicLimits};
 use crate::topic::Topic;
 
 fn events(max: usize) -> TopicLimits {

@@ -14,7 +14,7 @@ use super::segment::Segment;
 use super::storage::{Failure, Storage, StorageFile};
 use super::totals::Totals;
 use crate::cursor::Sequence;
-use crate::history::RetentionRule;
+use crate::retention::RetentionRule;
 
 /// The segments of an open journal, the oldest first. The last one is being written to.
 pub(super) struct Catalog {

@@ -20,8 +20,8 @@ use super::record::Decoded;
 use super::segment::{Located, Segment, Selection};
 use super::storage::{Failure, StorageFile};
 use crate::cursor::Sequence;
-use crate::history::RetentionRule;
 use crate::journal::{Content, Entry};
+use crate::retention::RetentionRule;
 use crate::topic::Topic;
 
 /// A cleaning of all sealed segments.

@@ -13,8 +13,8 @@ use super::segment::{Located, Segment, Selection};
 use super::storage::StorageFile;
 use super::totals::{Bound, Totals};
 use crate::cursor::Sequence;
-use crate::history::{RetentionRule, TopicLimits};
 use crate::journal::{Beyond, Content, Entry};
+use crate::retention::{RetentionRule, TopicLimits};
 use crate::topic::Topic;
 
 /// Newest records of a topic that are remembered, to find the one by which an event came to be beyond a limit.

@@ -12,8 +12,8 @@ use super::record::{Decoded, Record};
 use super::segment::{Located, Segment, Selection};
 use super::storage::StorageFile;
 use crate::cursor::Sequence;
-use crate::history::{RetentionRule, TopicLimits};
 use crate::journal::{Content, Entry, Newest};
+use crate::retention::{RetentionRule, TopicLimits};
 use crate::time::Time;
 use crate::topic::Topic;
 

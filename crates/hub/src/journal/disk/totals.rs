@@ -4,7 +4,7 @@
 //! all later segments, only to find that.
 
 use crate::cursor::Sequence;
-use crate::history::TopicLimits;
+use crate::retention::TopicLimits;
 
 /// Upper bounds for all topics in a fixed amount of memory: topics share them.
 #[derive(Default)]

@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::Block;
 use crate::filter::TopicFilter;
 use crate::time::millis;
 
@@ -106,7 +105,7 @@ impl Default for Retention {
 
 impl Retention {
     /// The limits of topics that no rule matches.
-    pub(super) fn default_limits(&self) -> TopicLimits {
+    pub(crate) fn default_limits(&self) -> TopicLimits {
         let Self { topic_events_max: events_max, age_max, .. } = *self;
         TopicLimits { events_max, age_max, ..TopicLimits::default() }
     }
@@ -148,10 +147,5 @@ impl Retention {
     #[cfg(feature = "engine")]
     pub(crate) fn rests_bytes_max(&self) -> usize {
         self.bytes_max / 8
-    }
-
-    /// A block is let go of whole, so a small budget has small blocks.
-    pub(super) fn block_bytes_max(&self) -> usize {
-        (self.bytes_max / 32).clamp(1, Block::BYTES_MAX)
     }
 }
