@@ -55,7 +55,7 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     if limit < DESCRIPTORS {
         return Err(format!("{DESCRIPTORS} descriptors are needed: 'ulimit -Hn'").into());
     }
-    let servers = Servers::prepare(args)?;
+    let servers = Servers::prepare(args.program.as_deref())?;
     let (host, peer) = (host::describe()?, servers::peer_versions()?);
 
     let limits = (args.rounds(), args.minutes());

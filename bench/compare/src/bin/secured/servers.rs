@@ -9,8 +9,6 @@ use std::process::Command;
 use rcgen::CertifiedKey;
 use tidings_bench_compare::install::{UTILITIES, cargo, program, provide};
 
-use crate::args::Args;
-
 /// A server, with or without tokens and TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -67,15 +65,15 @@ const SECRET: &str = "a secret of a server that runs for some seconds";
 const CONFIG: &str = "[auth]\nkeys = [{ algorithm = \"HS256\", secret_file = \"secret\" }]\n";
 
 impl Servers {
-    /// Builds the servers, and makes their keys.
+    /// Builds the servers but for this program of Tidings, if there is one, and makes their keys.
     ///
     /// # Errors
     ///
     /// A server cannot be built, or a file cannot be written.
-    pub(crate) fn prepare(args: &Args) -> Result<Self, String> {
+    pub(crate) fn prepare(tidings: Option<&Path>) -> Result<Self, String> {
         provide(&UTILITIES)?;
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let tidings = program(args.program.as_deref())?;
+        let tidings = program(tidings)?;
         cargo(here, &["--package", "peer-hyper-rustls"])?;
         let peer = here.join("target/release/peer-hyper-rustls");
         let folder = here.join("target/secured/run");
