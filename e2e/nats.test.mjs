@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 
@@ -11,6 +11,7 @@ import { data, publishSomehow, startHubs, startNode, text } from './lib/cluster.
 import { startCurl } from './lib/curl.mjs';
 import { runTidings, startTidings } from './lib/hub.mjs';
 import { startNats } from './lib/nats.mjs';
+import { run } from './lib/program.mjs';
 import { freePort } from './lib/proxy.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -245,6 +246,22 @@ test('a stream that was deleted is a gap in a new epoch at every hub', async (t)
   // An open stream ends, and its reader comes back to the new past.
   while ((await reader.event()) !== undefined);
   await checkGap(t, hubs, before);
+});
+
+test('a hub that opens a stream again ends when told', async (t) => {
+  const nats = await startNats(t);
+  const config = path.join(await makeFolder(t), 'tidings.toml');
+  await writeFile(config, '[nats]\n');
+  const [hub] = await startHubs(t, [nats], { hubs: 1, args: ['--config', config] });
+  // It reads its configuration in between, and here it has to wait for that.
+  await rm(config);
+  assert.equal((await run('mkfifo', [config])).code, 0);
+  assert.equal((await nats.ask('STREAM.DELETE.TIDINGS')).success, true);
+  await until('the hub to open it again', () => /opening it again/.test(hub.output));
+  const ended = hub.stop();
+  await writeFile(config, '[nats]\n');
+  await ended;
+  assert.match(hub.output, /SIGTERM: the journal was not open yet/);
 });
 
 test('a stream that is purged while hubs run is a gap in a new epoch at every hub', async (t) => {

@@ -47,6 +47,8 @@ pub(crate) fn run(
 ) -> Result<(), Box<dyn Error>> {
     let descriptors = raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // One for all hubs: a signal that comes between two of them ends the next one.
+    let mut signals = runtime.block_on(async { Signals::new() })?;
     let mut after = None;
     loop {
         if let Some(descriptors) = descriptors {
@@ -54,7 +56,7 @@ pub(crate) fn run(
             config.server = config.server.within_descriptors(descriptors);
         }
         let start = Start { args, site, descriptors, after };
-        after = runtime.block_on(serve(start, config, log))?;
+        after = runtime.block_on(serve(start, config, (&mut signals, log)))?;
         if after.is_none() {
             return Ok(());
         }
@@ -88,10 +90,9 @@ const REOPENED_AFTER: Duration = Duration::from_secs(1);
 async fn serve(
     start: Start<'_>,
     config: ServeConfig,
-    log: &Log,
+    (signals, log): (&mut Signals, &Log),
 ) -> Result<Option<NatsJournal>, Box<dyn Error>> {
     let Start { args, site, descriptors, after } = start;
-    let mut signals = Signals::new()?;
     // Sent to make a server read its configuration again, and when a terminal goes away: a hub
     // outlives the terminal that it was started from.
     let hangups = signal(SignalKind::hangup())?;
