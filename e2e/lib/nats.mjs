@@ -29,9 +29,9 @@ export async function startNats(t, { config, fileBytesMax } = {}) {
 
 /**
  * Starts three servers that form a cluster, so that a stream can have three replicas. The first one cannot
- * write files that would be larger than `fileBytesMax`.
+ * write files that would be larger than `fileBytesMax`, or is on a `disk` of its own.
  */
-export async function startNatsCluster(t, { fileBytesMax } = {}) {
+export async function startNatsCluster(t, { fileBytesMax, disk } = {}) {
   const names = ['a', 'b', 'c'];
   const routes = [];
   for (const _ of names) routes.push(await freePort());
@@ -40,7 +40,8 @@ export async function startNatsCluster(t, { fileBytesMax } = {}) {
     const others = routes.map((port) => `nats://127.0.0.1:${port}`).join(',');
     const cluster = ['--cluster_name', 'e2e', '--cluster', `nats://127.0.0.1:${routes[at]}`, '--routes', others];
     const limit = at === 0 ? fileBytesMax : undefined;
-    servers.push(new Nats(await makeFolder(t), { port: await freePort(), name, cluster, fileBytesMax: limit }));
+    const folder = at === 0 && disk ? disk.folder : await makeFolder(t);
+    servers.push(new Nats(folder, { port: await freePort(), name, cluster, fileBytesMax: limit }));
   }
   atEnd(t, () => Promise.all(servers.map((server) => server.stop())));
   await Promise.all(servers.map((server) => server.start()));

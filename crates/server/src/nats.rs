@@ -4,7 +4,7 @@
 //! NATS. `api` has the requests of JetStream, as JSON; `stream` creates or checks the stream and finds out
 //! which past of it there is; `sender` sends groups until the stream has them; `follower` reads the stream,
 //! with a `consumer` that is made anew from the hub's own place whenever it falls silent; `look` finds out
-//! whether the stream is still the one that was opened.
+//! whether the stream is still the one that was opened; `leader` says whose word on that counts.
 //!
 //! The hub's memory is the only past that it reads, and the stream holds what a hub reads when it starts; or the
 //! hub has a `copy` of the stream in a folder, which is read where memory ends. No reader ever costs a consumer.
@@ -17,6 +17,7 @@ mod config;
 mod consumer;
 mod copy;
 mod follower;
+mod leader;
 mod look;
 mod opening;
 mod revoked;

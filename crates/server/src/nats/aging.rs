@@ -167,7 +167,7 @@ mod tests {
         for place in 1..=100_000 {
             aging.note(place, Time::default(), 0);
             if place % 50 == 0 {
-                aging.aged(&StreamInfo { ..info.clone() }, Time::default(), PARTS_MAX);
+                aging.aged(&info, Time::default(), PARTS_MAX);
             }
             assert!(aging.marks.len() < 150, "{}", aging.marks.len());
         }

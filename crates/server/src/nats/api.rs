@@ -7,12 +7,15 @@ use async_nats::client::{Request, RequestErrorKind};
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, HeaderMap, ServerAddr};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::auth::{sentence, with_auth};
 use super::config::NatsConfig;
+use super::leader::Leadership;
 
 /// A connection to NATS, which reconnects by itself once it has been made. Clones share it.
 #[derive(Clone)]
@@ -20,10 +23,13 @@ pub(super) struct Api {
     options: ConnectOptions,
     servers: Arc<[ServerAddr]>,
     client: Arc<OnceLock<Client>>,
+    leadership: Arc<Mutex<Leadership>>,
 }
 
 /// How long an answer is waited for.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Time between two requests of which one was answered by a server without a leader.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
 /// A connection whose server does not answer is given up after two of these.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
@@ -36,6 +42,8 @@ pub(super) enum Failure {
     Silent,
     /// Nobody takes such requests now.
     NobodyThere,
+    /// The answer is that of a server which sees no leader of the stream: it may be of a past state.
+    Leaderless,
     /// JetStream's own error.
     Refused { code: u64, description: Box<str> },
     /// The answer cannot be understood.
@@ -48,6 +56,7 @@ impl Failure {
             Self::Away => "there is no connection to NATS".into(),
             Self::Silent => "JetStream does not answer".into(),
             Self::NobodyThere => "no server with JetStream is there".into(),
+            Self::Leaderless => "the server of NATS sees no leader of the stream".into(),
             Self::Refused { code, description } => {
                 format!("JetStream refuses: {description} ({code})").into()
             }
@@ -62,6 +71,31 @@ pub(super) struct StreamInfo {
     pub(super) config: StreamConfig,
     pub(super) created: String,
     pub(super) state: StreamState,
+    /// Absent where servers form no cluster.
+    #[serde(default)]
+    pub(super) cluster: Option<Cluster>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Cluster {
+    #[serde(default)]
+    leader: String,
+    /// The other servers of the stream.
+    #[serde(default)]
+    replicas: Vec<Value>,
+}
+
+impl StreamInfo {
+    /// Returns whether the server that has answered sees a leader of the stream, or needs none.
+    fn has_leader(&self) -> bool {
+        self.cluster.as_ref().is_none_or(|cluster| !cluster.leader.is_empty())
+    }
+
+    /// The leader that has answered, if another server could lead the stream as well.
+    pub(super) fn leader_of_several(&self) -> Option<&str> {
+        let cluster = self.cluster.as_ref().filter(|cluster| !cluster.replicas.is_empty())?;
+        Some(&cluster.leader)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -146,7 +180,8 @@ impl Api {
                     _ => {}
                 }
             });
-        Ok(Self { options, servers: servers.into(), client: Arc::default() })
+        let (client, leadership) = Default::default();
+        Ok(Self { options, servers: servers.into(), client, leadership })
     }
 
     /// Connects, unless that was done before.
@@ -211,8 +246,34 @@ impl Api {
         })
     }
 
+    /// Asks for the state of a stream, as its leader has it. Servers without a leader may be faster to answer than the
+    /// leader, so it is asked for until the leader was, or time is over.
     pub(super) async fn stream_info(&self, stream: &str) -> Result<StreamInfo, Failure> {
-        self.request(format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await
+        let began = Instant::now();
+        loop {
+            let asked = self.request(format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await;
+            let info: StreamInfo = asked?;
+            let has_leader = info.has_leader();
+            let is_due = self.leadership.lock().handle(has_leader, Instant::now());
+            if has_leader {
+                return Ok(info);
+            }
+            if is_due {
+                warn!("NATS server sees no leader of the stream; turning to another one");
+                // Subscriptions move along. It fails only when the client has ended.
+                let _ = self.client()?.force_reconnect().await;
+            }
+            if began.elapsed() >= ANSWER_MAX {
+                return Err(Failure::Leaderless);
+            }
+            sleep(ASKED_EVERY).await;
+        }
+    }
+
+    /// Asks the leader of a stream to leave that to another server.
+    pub(super) async fn step_down(&self, stream: &str) -> Result<(), Failure> {
+        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{stream}");
+        self.request::<Value>(subject, &json!({})).await.map(drop)
     }
 
     pub(super) async fn create_stream(
@@ -254,3 +315,26 @@ pub(super) const TOO_LARGE: u64 = 10_054;
 pub(super) const NO_RESOURCES: u64 = 10_023;
 pub(super) const NO_STORAGE: u64 = 10_047;
 pub(super) const STORE_FAILED: u64 = 10_077;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_of_a_cluster_names_the_leader_that_it_sees() {
+        let info = |cluster: &str| {
+            let text = format!(
+                r#"{{"config": {{"retention": "limits", "storage": "file", "num_replicas": 3}},
+                "created": "", "state": {{"messages": 0, "first_seq": 1, "last_seq": 0}}{cluster}}}"#
+            );
+            serde_json::from_str::<StreamInfo>(&text).unwrap()
+        };
+        assert!(info("").has_leader(), "one alone needs none");
+        assert!(info(r#", "cluster": {"name": "c", "leader": "a"}"#).has_leader());
+        let others = r#""replicas": [{"name": "a", "current": true}]"#;
+        assert!(!info(&format!(r#", "cluster": {{"name": "c", {others}}}"#)).has_leader());
+        assert!(
+            !info(&format!(r#", "cluster": {{"name": "c", "leader": "", {others}}}"#)).has_leader()
+        );
+    }
+}

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use serde_json::json;
+use tidings_hub::Now;
 use tidings_hub::journal::shared::{SharedLog, Stopped, Stored};
-use tidings_hub::{Now, Time};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::api::{Api, Failure, STREAM_NOT_FOUND};
-use super::consumer::{consumer, next};
+use super::consumer::{Place, consumer, next};
 use super::look::{Looks, Seen};
 use super::status::Status;
 use super::stream::Stream;
@@ -178,38 +178,6 @@ async fn heartbeat(api: &Api, message: &Message, delivered: u64) -> Result<(), E
     }
 }
 
-/// The place of a message, as the subject of its acknowledgement tells it.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    stream: u64,
-    /// Its number among the messages of the consumer.
-    delivered: u64,
-    time: Time,
-    /// The number of messages that follow.
-    pending: u64,
-}
-
-impl Place {
-    /// Parses `$JS.ACK.stream.consumer.deliveries.place.delivered.nanoseconds.pending`; servers may put a
-    /// domain and a hash of the account before the stream, and something at the end.
-    fn parse(reply: &str) -> Option<Self> {
-        let rest = reply.strip_prefix("$JS.ACK.")?;
-        let tokens: Vec<_> = rest.split('.').collect();
-        let numbers = match tokens.len() {
-            7 => &tokens[3..],
-            9.. => &tokens[5..],
-            _ => return None,
-        };
-        let number = |at: usize| numbers.get(at)?.parse::<u64>().ok();
-        Some(Self {
-            stream: number(0)?,
-            delivered: number(1)?,
-            time: Time::from_unix_millis(number(2)? / 1_000_000),
-            pending: number(3)?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,23 +189,6 @@ mod tests {
             [(5, 5, false), (6, 5, false), (7, 6, false), (7, 6, true), (7, 7, false)]
         {
             assert_eq!(is_stalled(&mut missing, newest, through), is_stalled_now, "{newest}");
-        }
-    }
-
-    #[test]
-    fn the_place_of_a_message_is_read_from_both_forms_of_its_reply() {
-        let expected = Place {
-            stream: 21,
-            delivered: 3,
-            time: Time::from_unix_millis(1_700_000_000_123),
-            pending: 4,
-        };
-        let short = "$JS.ACK.TIDINGS.abc.1.21.3.1700000000123456789.4";
-        let long = "$JS.ACK._.hash.TIDINGS.abc.1.21.3.1700000000123456789.4.token";
-        assert_eq!(Place::parse(short), Some(Place { ..expected }));
-        assert_eq!(Place::parse(long).as_ref(), Some(&expected));
-        for other in ["", "_INBOX.1", "$JS.ACK.TIDINGS.abc.1.x.3.4.5", "$JS.ACK.a.b.1.2"] {
-            assert_eq!(Place::parse(other), None, "{other:?}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A purge leaves no trace in the messages that follow, and a deletion none at all, so both are looked for. A
 //! server that was halted, or is about to lose its leadership, may tell of an older state for a moment:
-//! only what is seen for a while is believed.
+//! only what is seen for a while is believed. A leader that cannot write falls back to an older state until somebody
+//! publishes, while the others have everything: it is asked to leave, and what another leader says is believed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use tidings_hub::Now;
 use tidings_hub::journal::shared::{SharedLog, Stopped};
 use tokio::time::{Instant, sleep};
+use tracing::warn;
 
 use super::aging::PARTS_MAX;
 use super::api::{ANSWER_MAX, Api, Failure, STREAM_NOT_FOUND, StreamInfo};
@@ -23,8 +25,13 @@ use super::stream::Stream;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A change is believed when it has been seen for so long: a leader without followers steps down sooner.
 const BELIEVED_AFTER: Duration = Duration::from_secs(2);
+/// The loss that one leader tells of is believed after so long if no other one is elected.
+const ELECTED_WITHIN: Duration = Duration::from_secs(10);
 /// Looks that are further apart than this say nothing about what came in between.
 const APART_MAX: Duration = Duration::from_secs(5);
+
+/// What a leader tells whose state is older than what was read.
+const LOST: &str = "the stream has lost its newest messages";
 
 /// The looks at one stream.
 #[derive(Debug)]
@@ -32,8 +39,26 @@ pub(super) struct Looks {
     created: String,
     /// The newest message at the latest look, or when it was opened, and when that was.
     newest: Option<(u64, Instant)>,
-    /// A change that was seen, and when it was first seen.
-    doubt: Option<(&'static str, Instant)>,
+    doubt: Option<Doubt>,
+}
+
+/// A change that was seen and is not believed yet.
+#[derive(Debug)]
+struct Doubt {
+    why: &'static str,
+    /// When it was first seen.
+    since: Instant,
+    /// The leader that has told of it first, if another server may know better.
+    leader: Option<String>,
+    is_told: bool,
+}
+
+impl Doubt {
+    fn is_over(&self, leader: Option<&str>, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(self.since);
+        let is_confirmed = self.leader.is_none() || self.leader.as_deref() != leader;
+        waited >= if is_confirmed { BELIEVED_AFTER } else { ELECTED_WITHIN }
+    }
 }
 
 /// The outcome of a look.
@@ -68,9 +93,7 @@ impl Looks {
             Some(info) if info.created != self.created => {
                 return Seen::Changed("the stream was deleted and made anew");
             }
-            Some(info) if info.state.last_seq < through => {
-                "the stream has lost its newest messages"
-            }
+            Some(info) if info.state.last_seq < through => LOST,
             Some(info) if is_purged(info, before, now) => "the stream was purged",
             Some(info) => {
                 self.newest = Some((info.state.last_seq, now));
@@ -80,15 +103,25 @@ impl Looks {
         };
         // The state from before is the one to compare with until the change is believed.
         self.newest = before;
-        match self.doubt {
-            Some((doubt, since)) if doubt == why => {
-                if now.saturating_duration_since(since) >= BELIEVED_AFTER {
+        let leader = found.and_then(StreamInfo::leader_of_several).filter(|_| why == LOST);
+        match &self.doubt {
+            Some(doubt) if doubt.why == why => {
+                if doubt.is_over(leader, now) {
                     return Seen::Changed(why);
                 }
             }
-            _ => self.doubt = Some((why, now)),
+            _ => {
+                let leader = leader.map(str::to_owned);
+                self.doubt = Some(Doubt { why, since: now, leader, is_told: false });
+            }
         }
         Seen::Doubtful(why)
+    }
+
+    /// Returns whether the leader is doubted and should leave that to another server; once for each doubt.
+    pub(super) fn is_leader_doubted(&mut self) -> bool {
+        let doubt = self.doubt.as_mut().filter(|doubt| doubt.leader.is_some());
+        doubt.is_some_and(|doubt| !std::mem::replace(&mut doubt.is_told, true))
     }
 }
 
@@ -129,7 +162,12 @@ pub(super) async fn keep_looking(
         let now = Instant::now();
         match looks.handle(found.as_ref(), through, now) {
             Seen::Same => {}
-            Seen::Doubtful(_) => continue,
+            Seen::Doubtful(_) => {
+                if looks.is_leader_doubted() {
+                    doubt_leader(&api, &stream).await;
+                }
+                continue;
+            }
             Seen::Changed(why) => {
                 log.stop(Stopped::PastChanged { why, generation: log.generation() });
                 return;
@@ -141,6 +179,14 @@ pub(super) async fn keep_looking(
             mark(&log, &api, &stream, info.state.last_seq).await;
         }
         telling.go_on(&log, &info, &status);
+    }
+}
+
+/// Has another server lead the stream, if the hub may ask for that.
+pub(super) async fn doubt_leader(api: &Api, stream: &Stream) {
+    warn!(stream = stream.name, "leader of the stream has less than was read; asking for another");
+    if let Err(failure) = api.step_down(&stream.name).await {
+        warn!(reason = &*failure.text(), "leader of the stream has not been changed");
     }
 }
 
@@ -246,6 +292,33 @@ mod tests {
         assert_eq!(looks.handle(Some(&info(1, 7, &json!({}))), 9, at(3_000)), Seen::Doubtful(lost));
         assert_eq!(looks.handle(Some(&info(1, 7, &json!({}))), 9, at(4_999)), Seen::Doubtful(lost));
         assert_eq!(looks.handle(Some(&info(1, 8, &json!({}))), 9, at(5_000)), Seen::Changed(lost));
+    }
+
+    #[test]
+    fn a_loss_that_one_of_several_leaders_tells_is_believed_when_another_one_says_so() {
+        let told_by = |leader: &str, last| {
+            let mut info = info(1, last, &json!({}));
+            info.cluster =
+                serde_json::from_value(json!({ "leader": leader, "replicas": [{}] })).ok();
+            info
+        };
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let (doubtful, changed) = (Seen::Doubtful(LOST), Seen::Changed(LOST));
+        let mut looks = looks();
+        assert!(!looks.is_leader_doubted());
+        assert_eq!(looks.handle(Some(&told_by("a", 7)), 9, at(0)), doubtful);
+        assert!(looks.is_leader_doubted() && !looks.is_leader_doubted(), "it is told once");
+        assert_eq!(looks.handle(Some(&told_by("a", 7)), 9, at(9_999)), doubtful);
+        assert_eq!(looks.handle(Some(&told_by("b", 9)), 9, at(10_000)), Seen::Same);
+        assert_eq!(looks.handle(Some(&told_by("b", 7)), 9, at(11_000)), doubtful);
+        assert!(looks.is_leader_doubted());
+        assert_eq!(looks.handle(Some(&told_by("c", 7)), 9, at(12_999)), doubtful, "too early");
+        assert_eq!(looks.handle(Some(&told_by("c", 7)), 9, at(13_000)), changed);
+        // Where nobody else is elected.
+        let mut looks = self::looks();
+        assert_eq!(looks.handle(Some(&told_by("a", 7)), 9, at(0)), doubtful);
+        assert_eq!(looks.handle(Some(&told_by("a", 7)), 9, at(10_000)), changed);
     }
 
     #[test]

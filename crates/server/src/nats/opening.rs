@@ -40,7 +40,7 @@ impl NatsJournal {
         };
         status.is_away.store(true, Ordering::Relaxed);
         status.is_opening.store(true, Ordering::Relaxed);
-        warn!(reason = &*away, "NATS is away; trying again every second");
+        let mut away = Away::new(away);
         if let Some(copied) = &config.copy
             && let Some(epoch) = copied.epoch()?
         {
@@ -48,10 +48,10 @@ impl NatsJournal {
             let durability = Durability::Process;
             drop(self.0.copy.set(copy.clone()));
             let journal = self.downgrade();
-            self.0.tasks.lock().spawn(go_on_trying(journal, api, (copy, opened)));
+            self.0.tasks.lock().spawn(go_on_trying(journal, (api, away), (copy, opened)));
             return Ok(Opened::new(opened.epoch, opened.oldest, opened.tail, durability));
         }
-        let stream = self.reach(&api).await?;
+        let stream = self.reach(&api, &mut away).await?;
         self.open_stream(api, stream).await
     }
 
@@ -62,13 +62,13 @@ impl NatsJournal {
     }
 
     /// Opens the stream as soon as NATS answers.
-    async fn reach(&self, api: &Api) -> Result<Stream, JournalError> {
+    async fn reach(&self, api: &Api, away: &mut Away) -> Result<Stream, JournalError> {
         loop {
             sleep(OPENING_EVERY).await;
             match self.try_stream(api).await {
                 Ok(stream) => return Ok(stream),
                 Err(NotOpened::Refused(why)) => return Err(JournalError::new(why, None)),
-                Err(NotOpened::Away(_)) => {}
+                Err(NotOpened::Away(why)) => away.note(why),
             }
         }
     }
@@ -158,10 +158,27 @@ impl NatsJournal {
     }
 }
 
+/// Why the stream cannot be opened yet, as it was logged.
+struct Away(Box<str>);
+
+impl Away {
+    fn new(why: Box<str>) -> Self {
+        warn!(reason = &*why, "NATS is away; trying again every second");
+        Self(why)
+    }
+
+    /// Logs the reason of another try, if it is another one.
+    fn note(&mut self, why: Box<str>) {
+        if self.0 != why {
+            *self = Self::new(why);
+        }
+    }
+}
+
 /// Goes on trying to reach the stream, while the copy is served.
 async fn go_on_trying(
     journal: impl Fn() -> Option<NatsJournal>,
-    api: Api,
+    (api, mut away): (Api, Away),
     copy: (DiskJournal, Opened),
 ) {
     loop {
@@ -175,7 +192,7 @@ async fn go_on_trying(
                 }
                 return;
             }
-            Err(NotOpened::Away(_)) => {}
+            Err(NotOpened::Away(why)) => away.note(why),
             Err(NotOpened::Refused(why)) => {
                 error!(reason = &*why, "stream cannot be used");
                 *journal.0.over.lock() = Some((Stopped::Failed(why), None));
@@ -199,6 +216,9 @@ async fn lost(api: &Api, stream: &Stream, copied: u64) -> Option<&'static str> {
         newest = found.as_ref().map_or(0, |info| info.state.last_seq);
         if let Seen::Changed(why) = looks.handle(found.as_ref(), copied, Instant::now()) {
             return Some(why);
+        }
+        if looks.is_leader_doubted() {
+            look::doubt_leader(api, stream).await;
         }
     }
     None

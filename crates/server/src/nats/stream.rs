@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use serde_json::json;
 use tidings_hub::Now;
 use tidings_hub::journal::shared::{Decoded, SENT_FOR, SharedConfig, SharedLog, end_of, epoch};
 use tidings_hub::journal::{Durability, Opened};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::aging::Limits;
 use super::api::{
     ANSWER_MAX, Api, Failure, STREAM_NOT_FOUND, StreamConfig, StreamInfo, WRONG_LAST_SEQUENCE,
 };
 use super::config::NatsConfig;
-use super::consumer::{consumer, next};
+use super::consumer::{Place, consumer, next};
 
 /// A stream as it was opened.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ const MESSAGE_BYTES_MAX: usize = 1 << 20;
 const HEADERS_BYTES: usize = 512;
 /// How long the newest message is waited for.
 const NEWEST_MAX: Duration = Duration::from_secs(2);
+/// Time between two looks for it, where a server did not have it yet.
+const NEWEST_EVERY: Duration = Duration::from_millis(100);
 
 /// Opens the stream, and creates it if it is not there. `after` is the generation whose past has changed.
 pub(super) async fn open(
@@ -192,6 +194,31 @@ fn differences(found: &StreamConfig, config: &NatsConfig) -> Result<Vec<String>,
 
 /// The generation of the newest message. `None` if that is no hub's.
 async fn newest_generation(api: &Api, stream: &Stream) -> Result<Option<u64>, NotOpened> {
+    let began = Instant::now();
+    let newest = loop {
+        let newest = newest_message(api, stream).await?;
+        let place = newest.reply.as_deref().and_then(Place::parse).map_or(0, |place| place.stream);
+        if place >= stream.tail {
+            break newest;
+        }
+        // The consumer's server has not got what the leader has. Another one may be at another server.
+        if began.elapsed() >= NEWEST_MAX {
+            return Err(NotOpened::Away("a server of NATS is behind the stream's leader".into()));
+        }
+        sleep(NEWEST_EVERY).await;
+    };
+    match Decoded::of(&newest.payload) {
+        Decoded::Message(message) => Ok(Some(message.generation())),
+        Decoded::Newer(version) => Err(NotOpened::Refused(
+            format!("the stream has messages of a newer program (format {version})").into(),
+        )),
+        // A follower that meets a newer generation has the stream opened again.
+        _ => Ok(Some(0)),
+    }
+}
+
+/// The newest message, as the server of some consumer has it.
+async fn newest_message(api: &Api, stream: &Stream) -> Result<Message, NotOpened> {
     let client = api.client()?;
     let inbox = client.new_inbox();
     let subscribed = client.subscribe(inbox.clone()).await;
@@ -207,17 +234,8 @@ async fn newest_generation(api: &Api, stream: &Stream) -> Result<Option<u64>, No
             }
         }
     });
-    let Ok(Some(newest)) = newest.await else {
-        return Err(NotOpened::Away("the newest message of the stream does not come".into()));
-    };
-    match Decoded::of(&newest.payload) {
-        Decoded::Message(message) => Ok(Some(message.generation())),
-        Decoded::Newer(version) => Err(NotOpened::Refused(
-            format!("the stream has messages of a newer program (format {version})").into(),
-        )),
-        // A follower that meets a newer generation has the stream opened again.
-        _ => Ok(Some(0)),
-    }
+    let away = || NotOpened::Away("the newest message of the stream does not come".into());
+    newest.await.ok().flatten().ok_or_else(away)
 }
 
 /// Writes a message of the new generation, unless another hub has written something meanwhile.
