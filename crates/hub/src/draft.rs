@@ -27,6 +27,8 @@ pub struct Draft {
     pub(crate) idempotency: Option<IdempotencyKey>,
     pub(crate) via: Option<Via>,
     pub(crate) is_repeat: bool,
+    /// Whether it may be committed without the others of its request.
+    pub(crate) is_apart: bool,
 }
 
 impl Draft {
@@ -37,7 +39,8 @@ impl Draft {
     #[must_use]
     pub fn new(topics: impl Into<Topics>, event: Event) -> Self {
         let (topics, idempotency, via) = (topics.into(), None, None);
-        Self { topics, private: false, event, idempotency, via, is_repeat: false }
+        let (private, is_repeat, is_apart) = (false, false, false);
+        Self { topics, private, event, idempotency, via, is_repeat, is_apart }
     }
 
     /// Marks the event as private: for subscribers whose grant names its topic.

@@ -100,7 +100,7 @@ impl<K: Clone + Eq + Hash + fmt::Display + Send + 'static> Emitters<K> {
         let keys = self.keys();
         // A key that is connected makes a topic, so none is left out.
         let topics = keys.iter().filter_map(|key| self.topic(key).ok());
-        self.hub.publish_all(topics.map(|topic| Draft::new(topic, event.clone())).collect())
+        self.hub.publish_in_order(topics.map(|topic| Draft::new(topic, event.clone())).collect())
     }
 
     /// Closes the streams of the key, after the events sent before. The stream of a reader that was away

@@ -183,6 +183,12 @@ impl Hub {
         self.inner.journal.durability().unwrap_or(self.inner.durability)
     }
 
+    /// Returns whether other hubs publish to its journal as well.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.journal.is_shared()
+    }
+
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, History> {
         self.inner.history.read()
     }

@@ -41,7 +41,8 @@ impl Hub {
     /// Publishes events in order, or none of them if one is refused. The future yields one
     /// [`Published`] for each, in the same order, or the error of the first event that is refused.
     ///
-    /// They are checked and submitted at the call. Their number is for the caller to limit.
+    /// They are checked and submitted at the call. Their number is for the caller to limit. A journal that cannot commit
+    /// so many together commits none of them: [`NotCommitted::TooLarge`].
     ///
     /// # Cancel safety
     ///
@@ -61,6 +62,17 @@ impl Hub {
         }
         let committing = self.submit(&mut drafts.into_iter().map(Submission::Event));
         PublishingAll { epoch, state: State::Submitted(committing, given_ids) }
+    }
+
+    /// Publishes events in order, as [`publish_all`](Hub::publish_all) does, but if the journal fails, some may be committed
+    /// and others not. A journal that several hubs share takes any number of them, in as many portions as it needs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing back.
+    pub fn publish_in_order(&self, mut drafts: Vec<Draft>) -> PublishingAll {
+        drafts.iter_mut().for_each(|draft| draft.is_apart = true);
+        self.publish_all(drafts)
     }
 
     /// Answers events that were published before as they were answered then, by their idempotency keys. The future

@@ -74,7 +74,7 @@ pub enum NotCommitted {
     Full,
     /// The journal has failed, and commits nothing until it is opened again.
     Stopped,
-    /// The event is larger than the journal takes.
+    /// The event is larger than the journal takes, or those that are published together are.
     TooLarge,
     /// The event was to be a [repetition](Draft::is_repeat), and its idempotency key is not known.
     Unseen,
@@ -87,7 +87,7 @@ impl fmt::Display for NotCommitted {
             Self::Unreachable => "the store of the journal cannot be reached now",
             Self::Full => "there is no room where the journal keeps its entries",
             Self::Stopped => "the journal has failed and commits nothing until it is opened again",
-            Self::TooLarge => "the event is larger than the journal takes",
+            Self::TooLarge => "that is more than the journal takes at once",
             Self::Unseen => "the event was not published before with this idempotency key",
         })
     }

@@ -25,7 +25,13 @@
 //!
 //! A request to a topic's stream is decided by every reader where it stands among the messages, and what does not
 //! belong to the stream there is no entry at any hub. A writer puts the state of the stream before it, as of what the
-//! writer had read, so that a hub that starts late decides like the others. A request is whole in one message.
+//! writer had read, so that a hub that starts late decides like the others.
+//!
+//! # Whole requests
+//!
+//! What is published together is in one message, which the store has or has not, so that no crash parts it. A request
+//! that does not fit in a message is refused. The message says where several events are one request (`whole`), because
+//! one of them that does not belong to its stream keeps the others out, too.
 //!
 //! # The past that changes
 //!
@@ -48,6 +54,8 @@ mod opening;
 mod place;
 mod queue;
 mod reading;
+mod submitted;
+mod whole;
 mod window;
 
 pub use self::log::SharedLog;

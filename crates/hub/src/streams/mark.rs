@@ -27,6 +27,9 @@ pub enum StreamMark {
     Room,
     /// The state of the stream, as the writer of what follows had read it.
     State(Box<StreamState>),
+    /// So many of the events that follow are one request, which is published entirely or not at all. Its topic is that
+    /// of the first of them.
+    Whole(u32),
     /// When the stream began and how it ended, after its state: for hubs that start when the beginning is gone.
     Dates(Box<StreamDates>),
 }

@@ -16,7 +16,7 @@ use super::decided::Decided;
 use super::deciding::{Accepted, Declined, Turns, decide};
 use super::mark::StreamMark;
 use super::parts::{EndNotice, StreamClose, StreamReason};
-use super::request::Append;
+use super::request::{Append, StreamRefused};
 use crate::cursor::Sequence;
 use crate::journal::shared::{end_of, message_of};
 use crate::journal::{Content, Entry, NotCommitted, Outcome};
@@ -262,9 +262,18 @@ impl Order {
 
     /// The state that a record is decided by.
     fn effective(&mut self, topic: &Topic, by: Reader) -> Option<&mut StreamState> {
-        let Known { state, told_by, .. } = self.topics.get_mut(topic)?;
-        let counts = state.last > by.read || *told_by == by.message;
-        (counts && !state.is_forgotten(by.time)).then_some(state)
+        let known = self.topics.get_mut(topic)?;
+        known.is_effective(by).then_some(&mut known.state)
+    }
+
+    /// Checks that an event of no producer belongs to the streams of its topics.
+    pub(crate) fn check_event(&self, entry: &Entry, by: Reader) -> Result<(), StreamRefused> {
+        if self.topics.is_empty() {
+            return Ok(());
+        }
+        let known = entry.topics.as_slice().iter().filter_map(|topic| self.topics.get(topic));
+        let mut effective = known.filter(|known| known.is_effective(by));
+        effective.try_for_each(|known| known.state.decided.check_event())
     }
 
     /// An event of no request: of no producer.
@@ -272,11 +281,8 @@ impl Order {
         if self.topics.is_empty() {
             return Taken::committed(entry);
         }
-        for topic in entry.topics.as_slice() {
-            let Some(state) = self.effective(topic, by) else { continue };
-            if let Err(why) = state.decided.check_event() {
-                return Taken::Void(Outcome::Refused(why));
-            }
+        if let Err(why) = self.check_event(&entry, by) {
+            return Taken::Void(Outcome::Refused(why));
         }
         self.count(&entry, by);
         Taken::committed(entry)
@@ -507,6 +513,12 @@ impl Taken {
 impl Known {
     fn new(state: StreamState, told_by: u64) -> Self {
         Self { state, told_by, dated_by: 0, charged: 0 }
+    }
+
+    /// Returns whether records of a message are decided by it.
+    fn is_effective(&self, by: Reader) -> bool {
+        let counts = self.state.last > by.read || self.told_by == by.message;
+        counts && !self.state.is_forgotten(by.time)
     }
 }
 

@@ -34,7 +34,41 @@ fn an_answer_waits_until_the_hub_has_read_its_event() {
     assert_eq!(node.outcomes().len(), 0);
     assert!(node.read_next(&store).unwrap());
     let outcomes: Vec<_> = node.outcomes().into_iter().map(|(_, outcome)| outcome).collect();
-    assert_eq!(outcomes, [0, 1].map(|place| Outcome::Committed(sequence(1, place))));
+    // The first place says that they are one request.
+    assert_eq!(outcomes, [1, 2].map(|place| Outcome::Committed(sequence(1, place))));
+}
+
+/// A request that did not fit was several messages, of which a crash could leave some.
+#[test]
+fn what_is_published_together_is_one_message_or_is_refused() {
+    let mut store = Store::default();
+    let mut node = Node::open(&store, 1);
+    let now = Now::read();
+    let too_large = Outcome::NotCommitted(NotCommitted::TooLarge);
+    let mut most = 0;
+    for events in 1.. {
+        node.submit((0..events).map(|n| Sent::new(format!("{n}"), None)).collect(), now);
+        if node.outcomes().iter().any(|(_, outcome)| *outcome == too_large) {
+            assert!(node.next_group(now).is_none(), "nothing of it is sent");
+            break;
+        }
+        most = events;
+        let before = store.newest;
+        node.send(&mut store, (true, true), now);
+        while node.read_next(&store).unwrap() {}
+        assert_eq!(store.newest, before + 1, "{events} events are one message");
+        assert!(node.outcomes().iter().all(|(_, it)| matches!(it, Outcome::Committed(_))));
+    }
+    assert!((10..100).contains(&most), "{most} small events are about two kilobytes");
+    // One that fits comes after those that wait, in a message of its own.
+    node.submit(vec![Sent::new("x".repeat(100), None)], now);
+    node.submit((0..most).map(|n| Sent::new(format!("{n}"), None)).collect(), now);
+    let before = store.newest;
+    node.send(&mut store, (true, true), now);
+    node.send(&mut store, (true, true), now);
+    while node.read_next(&store).unwrap() {}
+    assert_eq!((store.newest, node.outcomes().len()), (before + 2, most + 1));
+    assert!(!node.is_waiting());
 }
 
 #[test]
@@ -237,7 +271,9 @@ fn changed(change: impl Fn(&mut [u8])) -> Vec<u8> {
     const RECORDS_AT: usize = 64;
     let mut writer = Node::open(&Store::default(), 9);
     let now = Now::read();
-    writer.submit(["one", "two", "three"].map(|data| Sent::new(data, None)).into(), now);
+    for data in ["one", "two", "three"] {
+        writer.submit(vec![Sent::new(data, None)], now);
+    }
     let mut message = writer.next_group(now).unwrap().message.clone();
     let len =
         |at: usize| 8 + u32::from_le_bytes(*message[at + 4..].first_chunk().unwrap()) as usize;

@@ -37,7 +37,7 @@ const NODES: usize = 3;
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let node = || 0..NODES;
     let step = prop_oneof![
-        6 => (node(), prop::collection::vec(0..6_u8, 1..6))
+        6 => (node(), prop::collection::vec(0..6_u8, 1..14))
             .prop_map(|(node, keys)| Step::Submit { node, keys }),
         8 => (node(), prop::bool::weighted(0.8), prop::bool::weighted(0.7)).prop_map(
             |(node, arrives, is_acknowledged)| Step::Send { node, arrives, is_acknowledged }
@@ -61,6 +61,8 @@ struct World {
     /// Copies of groups that may still arrive.
     copies: Vec<tidings_hub::journal::shared::Group>,
     answers: Vec<(Sent, Outcome)>,
+    /// The events that were submitted together: the number of the first one, and the key of each.
+    requests: Vec<(usize, Vec<u8>)>,
     events: usize,
     writers: u64,
     now: Now,
@@ -70,14 +72,15 @@ impl World {
     fn new() -> Self {
         let store = Store::default();
         let nodes = (1..=NODES as u64).map(|writer| Node::open(&store, writer)).collect();
-        let (copies, answers) = Default::default();
+        let (copies, answers, requests) = Default::default();
         let (writers, now) = (NODES as u64, Now::read());
-        Self { store, nodes, copies, answers, events: 0, writers, now }
+        Self { store, nodes, copies, answers, requests, events: 0, writers, now }
     }
 
     fn step(&mut self, step: Step) {
         match step {
             Step::Submit { node, keys } => {
+                self.requests.push((self.events + 1, keys.clone()));
                 self.nodes[node].submit_numbered(keys, &mut self.events, self.now);
             }
             Step::Send { node, arrives, is_acknowledged } => {
@@ -157,6 +160,21 @@ impl World {
         assert_eq!(by_data.len(), all.len(), "an event is committed once: {all:?}");
         assert!(all.iter().all(|(sequence, time, _)| *time == at(sequence.get() >> 14)));
         self.check_answers(&by_data);
+        self.check_requests(&by_data);
+    }
+
+    /// The events of a request are in one message or nowhere, but for repetitions, whatever died in between.
+    fn check_requests(&self, by_data: &BTreeMap<&str, Sequence>) {
+        for (first, keys) in &self.requests {
+            let name = |at: usize| format!("event {}", first + at);
+            let message = |at: usize| by_data.get(&*name(at)).map(|found| found.get() >> 14);
+            let messages: Vec<_> = (0..keys.len()).map(message).collect();
+            let Some(whole) = messages.iter().flatten().next() else { continue };
+            for (message, key) in messages.iter().zip(keys) {
+                let is_with = |message: &u64| message == whole;
+                assert!(message.as_ref().map_or(*key > 0, is_with), "{messages:?} of {keys:?}");
+            }
+        }
     }
 
     fn check_answers(&self, by_data: &BTreeMap<&str, Sequence>) {

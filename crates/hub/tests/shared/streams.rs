@@ -11,8 +11,13 @@ use tidings_hub::{
 
 use tidings_testkit::stepped_journal::SteppedJournal;
 
-use crate::cluster::{Cluster, TOPIC, begin, by, drafts, end, poll_once, refused};
+use crate::cluster::{Cluster, TOPIC, begin, by, drafts, end, events, poll_once, refused};
 use crate::store::at;
+
+/// The events of all topics that a hub has.
+fn texts(hub: &Hub) -> Vec<String> {
+    events(hub, Start::Oldest).0.into_iter().map(|(_, data)| data).collect()
+}
 
 #[test]
 fn of_two_beginnings_at_once_the_later_one_aborts_the_first() {
@@ -71,6 +76,33 @@ fn a_request_that_was_decided_by_an_old_state_is_decided_by_the_order() {
     assert_eq!(cluster.done(plain), refused(StreamRefused::Ended));
     assert_eq!(cluster.end_reason(), Some((StreamReason::Done, 1)));
     assert_eq!(cluster.texts(), ["new"]);
+}
+
+/// An array was published in part if one of its topics had a stream that had ended, though its publisher was told that
+/// nothing was.
+#[test]
+fn events_of_one_request_are_refused_together_if_one_does_not_belong_to_its_stream() {
+    let mut cluster = Cluster::new(2);
+    cluster.append(0, &begin(), &["one"]).unwrap();
+    let other = |data: &str| Draft::new(Topic::from_static("chat/2"), Event::new(data));
+    // They are on their way when the stream ends.
+    let draft = |data: &str| drafts(&[data]).remove(0);
+    let together = cluster.hub(0).publish_all(vec![other("a"), draft("b"), other("c")]);
+    let apart = cluster.hub(0).publish_in_order(vec![other("d"), draft("e"), other("f")]);
+    let after = cluster.hub(0).publish(other("after"));
+    let ended = cluster.hub(1).append(TOPIC, &end(), vec![]);
+    cluster.write(1);
+    assert!(cluster.done(ended).is_ok());
+    assert_eq!(cluster.done(together), refused(StreamRefused::Ended));
+    assert_eq!(cluster.done(apart), refused(StreamRefused::Ended));
+    cluster.done(after).unwrap();
+    // A hub that starts when the beginning is gone comes to the same.
+    cluster.store.messages.pop_first();
+    cluster.open();
+    for node in [0, 1] {
+        assert_eq!(texts(&cluster.hub(node)), ["one", "d", "f", "after"]);
+    }
+    assert_eq!(texts(&cluster.hub(2)), ["d", "f", "after"]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ const ELECTED_WITHIN: Duration = Duration::from_secs(10);
 /// Looks that are further apart than this say nothing about what came in between.
 const APART_MAX: Duration = Duration::from_secs(5);
 
-/// What a leader tells whose state is older than what was read.
+/// The doubt about a leader whose state is older than what was read.
 const LOST: &str = "the stream has lost its newest messages";
 
 /// The looks at one stream.

@@ -33,6 +33,8 @@ pub(super) struct Stream {
     pub(super) differences: Vec<String>,
     /// The limits by which it drops messages.
     pub(super) limits: Limits,
+    /// The largest message that it takes, with its headers.
+    message_bytes_max: usize,
 }
 
 /// Why a stream was not opened.
@@ -53,8 +55,9 @@ impl From<Failure> for NotOpened {
 const SERVER_MIN: (u64, u64, u64) = (2, 10, 23);
 /// The server recognizes repeated groups for so long.
 const DUPLICATES_FOR: Duration = SENT_FOR.saturating_mul(2);
-/// The largest message that is sent, whatever the server takes: a group is sent whole, again if need be.
-const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// The largest message that is sent, whatever the server takes: it is sent whole, again if need be, and NATS advises
+/// against larger ones.
+const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// The room that NATS needs for the headers of a message.
 const HEADERS_BYTES: usize = 512;
 /// How long the newest message is waited for.
@@ -86,6 +89,10 @@ pub(super) async fn open(
         is_in_files: info.config.storage == "file",
         differences,
         limits,
+        message_bytes_max: usize::try_from(info.config.max_msg_size)
+            .ok()
+            .filter(|max| *max > 0)
+            .unwrap_or(usize::MAX),
     };
     let newest = match info.state.messages {
         0 => None,
@@ -293,6 +300,7 @@ impl Stream {
         let mut config =
             SharedConfig::new(fastrand::u64(1..), self.generation, (self.oldest, self.tail));
         let taken = api.client().map_or(0, |client| client.max_payload());
+        let taken = taken.min(self.message_bytes_max);
         config.message_bytes_max = taken.saturating_sub(HEADERS_BYTES).min(MESSAGE_BYTES_MAX);
         config
     }

@@ -17,6 +17,7 @@ const ROOM: u8 = 8;
 const STATE: u8 = 9;
 const KEYED_BEGIN: u8 = 10;
 const DATES: u8 = 11;
+const WHOLE: u8 = 12;
 
 /// Appends a mark.
 pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
@@ -47,6 +48,10 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
             asked::put_ask(out, ask);
         }
         StreamMark::Room => out.push(ROOM),
+        StreamMark::Whole(events) => {
+            out.push(WHOLE);
+            put_varint(out, u64::from(*events));
+        }
         StreamMark::State(state) => {
             out.push(STATE);
             asked::put_state(out, state);
@@ -131,6 +136,7 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
         CONTINUED => StreamMark::Continued,
         ASK => return Some(asked::take_ask(input)?.map(|ask| StreamMark::Ask(Box::new(ask)))),
         ROOM => StreamMark::Room,
+        WHOLE => StreamMark::Whole(u32::try_from(input.varint()?).ok()?),
         STATE => StreamMark::State(Box::new(asked::take_state(input)?)),
         DATES => return Some(take_dates(input)?.map(|it| StreamMark::Dates(Box::new(it)))),
         _ => return Some(None),
@@ -163,6 +169,7 @@ mod tests {
             StreamMark::Left,
             StreamMark::Continued,
             StreamMark::Room,
+            StreamMark::Whole(300),
         ];
         let ended = [StreamReason::Done, StreamReason::Aborted];
         for reason in ended.into_iter().chain([StreamReason::Stopped, StreamReason::Expired]) {

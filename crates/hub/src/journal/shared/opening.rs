@@ -22,7 +22,7 @@ pub struct SharedConfig {
     ///
     /// [`SharedLog::resume`]: super::SharedLog::resume
     pub(super) copied: Option<CopiedTo>,
-    /// Maximum size of a message.
+    /// Maximum size of a message. What is published together must fit in one.
     pub message_bytes_max: usize,
     /// Maximum size of the submissions that wait to be written.
     pub queue_bytes_max: usize,

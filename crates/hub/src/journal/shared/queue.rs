@@ -1,7 +1,6 @@
 //! The queue: from publishers to groups, and back with their outcomes.
 
 use std::collections::{HashSet, VecDeque};
-use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -10,6 +9,7 @@ use super::message::{self, EMPTY_BYTES};
 use super::opening::SharedConfig;
 use super::place::ENTRIES_MAX;
 use super::reading::{Own, Reading};
+use super::submitted::{bytes_max_of, is_append, is_repeat, is_together, key_of, topics_of};
 use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 use crate::journal::disk::shared::{Answered, Giver, answer};
@@ -23,6 +23,7 @@ pub(super) struct Queue {
     writer: u64,
     newest_group: u64,
     message_bytes_max: usize,
+    group_bytes_max: usize,
     bytes_max: usize,
     waiting: VecDeque<Item>,
     bytes: usize,
@@ -76,6 +77,8 @@ struct Sent {
 
 /// The size that the record of a stream's state has at most, for a short topic: an ID, two keys, and numbers.
 const STATE_BYTES_MAX: usize = 1_000;
+/// The size of the message of a group: what is one request may be in a larger one.
+const GROUP_BYTES_MAX: usize = 1 << 20;
 /// How long a submission waits while the store does not answer: the election of a leader takes about a second.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long a group's publishers wait for the store to say whether it has the group.
@@ -91,6 +94,7 @@ impl Queue {
             writer: config.writer,
             newest_group: 0,
             message_bytes_max: config.message_bytes_max,
+            group_bytes_max: config.message_bytes_max.min(GROUP_BYTES_MAX),
             bytes_max: config.queue_bytes_max,
             waiting: VecDeque::new(),
             bytes: 0,
@@ -111,8 +115,8 @@ impl Queue {
         find_key: impl Fn(&IdempotencyKey) -> Option<Sequence>,
     ) -> Committing {
         let mut batch = batch.peekable();
-        if batch.peek().is_some_and(is_unit) {
-            return self.submit_unit(batch.collect(), now, find_key);
+        if batch.peek().is_some_and(is_append) {
+            return self.submit_append(batch.collect(), now, find_key);
         }
         let mut outcomes = Vec::with_capacity(batch.size_hint().0);
         let mut items = Vec::new();
@@ -134,11 +138,24 @@ impl Queue {
                 Outcome::Unknown
             });
         }
+        // Those that are published together are in one message, so that all of them are there or none.
+        let too_large = Outcome::NotCommitted(NotCommitted::TooLarge);
+        let is_together = items.first().is_some_and(|item| is_together(&item.submission));
+        if is_together && (outcomes.contains(&too_large) || !self.fits(&items)) {
+            return Committing::All(vec![too_large; outcomes.len()]);
+        }
         self.enqueue(outcomes, items)
     }
 
+    /// Returns whether some events fit in one message, as far as it is known before the message is made.
+    fn fits(&self, items: &[Item]) -> bool {
+        let announced = if items.len() > 1 { whole_bytes_max(&items[0]) } else { 0 };
+        let bytes = items.iter().map(|item| item.bytes).sum::<usize>() + announced;
+        EMPTY_BYTES + bytes <= self.message_bytes_max && items.len() < ENTRIES_MAX
+    }
+
     /// Submits a request to a stream with all that belongs to it: it is in one message, and so it is done or not.
-    fn submit_unit(
+    fn submit_append(
         &mut self,
         unit: Vec<Submission>,
         now: Now,
@@ -197,13 +214,20 @@ impl Queue {
         }
         let mut filling = Filling::default();
         while let Some(front) = self.waiting.front() {
-            let items =
-                if is_unit(&front.submission) { self.items_of(front.place.request) } else { 1 };
+            let is_one = is_append(&front.submission) || is_together(&front.submission);
+            let items = if is_one { self.items_of(front.place.request) } else { 1 };
+            let announced = if items > 1 { whole_bytes_max(front) } else { 0 };
             let waiting = || self.waiting.iter().take(items);
             let states = filling.states(waiting().map(|item| &item.submission), reading.order());
-            let bytes = waiting().map(|item| item.bytes).sum::<usize>() + states.records.len();
-            let is_within = EMPTY_BYTES + filling.records.len() + bytes <= self.message_bytes_max
-                && filling.places.len() + items + states.places.len() <= ENTRIES_MAX;
+            let bytes = waiting().map(|item| item.bytes).sum::<usize>();
+            let bytes = bytes + announced + states.records.len();
+            let bytes_max = match filling.places.is_empty() {
+                true => self.message_bytes_max,
+                false => self.group_bytes_max,
+            };
+            let places = filling.places.len() + usize::from(items > 1) + states.places.len();
+            let is_within = EMPTY_BYTES + filling.records.len() + bytes <= bytes_max
+                && places + items <= ENTRIES_MAX;
             if is_within {
                 filling.append(states);
                 self.fill(&mut filling, items, reading, answered);
@@ -239,13 +263,11 @@ impl Queue {
             |item: &Item| key_of(&item.submission).and_then(|key| reading.find_key(key));
         let mut parts = 0;
         if items > 1 {
-            parts = self
-                .waiting
-                .iter()
-                .take(items)
-                .skip(1)
-                .filter(|it| first_use(it).is_none())
-                .count();
+            let waiting = self.waiting.iter().take(items);
+            parts = waiting.filter(|it| first_use(it).is_none()).count();
+            if parts > 1 && is_together(&self.waiting[0].submission) {
+                filling.announce(parts, &self.waiting[0]);
+            }
         }
         for _ in 0..items {
             let Some(mut item) = self.waiting.pop_front() else { break };
@@ -257,7 +279,7 @@ impl Queue {
             if let Submission::Stream(_, StreamMark::Ask(ask)) = &mut item.submission
                 && let Ask::Append(_, count) = &mut **ask
             {
-                *count = parts as u32;
+                *count = parts.saturating_sub(1) as u32;
             }
             let at = filling.places.len();
             message::put_record(&mut filling.records, at, item.time, &item.submission);
@@ -408,6 +430,15 @@ impl Filling {
         states
     }
 
+    /// Says that so many records which follow are one request.
+    fn announce(&mut self, events: usize, first: &Item) {
+        let Some(topic) = topics_of(&first.submission).first() else { return };
+        let mark = StreamMark::Whole(u32::try_from(events).unwrap_or(u32::MAX));
+        let submission = Submission::Stream(topic.clone(), mark);
+        message::put_record(&mut self.records, self.places.len(), first.time, &submission);
+        self.places.push(Place::NOBODY);
+    }
+
     fn append(&mut self, mut states: Self) {
         self.records.append(&mut states.records);
         self.places.append(&mut states.places);
@@ -420,51 +451,8 @@ impl Place {
     const NOBODY: Self = Self { request: usize::MAX, index: 0 };
 }
 
-/// Returns whether a submission and those of its request that follow must be in one message.
-fn is_unit(submission: &Submission) -> bool {
-    matches!(submission, Submission::Stream(_, StreamMark::Ask(ask)) if matches!(**ask, Ask::Append(..)))
-}
-
-fn topics_of(submission: &Submission) -> &[Topic] {
-    match submission {
-        Submission::Event(draft) => draft.topics.as_slice(),
-        Submission::Stream(topic, _) => from_ref(topic),
-        Submission::Close(_) => &[],
-    }
-}
-
-fn is_repeat(submission: &Submission) -> bool {
-    matches!(submission, Submission::Event(draft) if draft.is_repeat)
-}
-
-fn key_of(submission: &Submission) -> Option<&IdempotencyKey> {
-    match submission {
-        Submission::Event(draft) => draft.idempotency.as_ref(),
-        Submission::Close(_) | Submission::Stream(..) => None,
-    }
-}
-
-/// The size that the record of a submission has at most.
-fn bytes_max_of(submission: &Submission) -> usize {
-    /// The header, the kind, the flags, and numbers of at most ten bytes.
+/// The size that the record has at most which says that an event and those that follow are one request.
+fn whole_bytes_max(first: &Item) -> usize {
     const FIXED: usize = 80;
-    /// The length of a text.
-    const LENGTH: usize = 5;
-    match submission {
-        Submission::Event(draft) => {
-            let event = &draft.event;
-            let topics = draft.topics.as_slice().iter();
-            let topics: usize = topics.map(|topic| topic.as_str().len() + LENGTH).sum();
-            let id = event.id().map_or(0, |id| id.as_str().len());
-            let key = draft.idempotency.as_ref().map_or(0, |key| key.text().len());
-            let via = draft.via.as_ref().map_or(0, |via| via.as_str().len());
-            FIXED + topics + id + event.event_type().as_str().len() + key + via + event.data().len()
-        }
-        Submission::Close(topic) => FIXED + topic.as_str().len(),
-        Submission::Stream(..) => {
-            let mut record = Vec::new();
-            message::put_record(&mut record, 0, Time::default(), submission);
-            FIXED + record.len()
-        }
-    }
+    FIXED + topics_of(&first.submission).first().map_or(0, |topic| topic.as_str().len())
 }

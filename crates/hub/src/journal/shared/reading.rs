@@ -7,6 +7,7 @@ use super::feed::Fed;
 use super::message::{Decoded, Header, Message};
 use super::opening::{SharedConfig, Stopped, Stored};
 use super::place::{end_of, hash, sequence};
+use super::whole::{Fate, Whole};
 use super::window::{WINDOW, Window};
 use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
@@ -261,10 +262,19 @@ impl Reading {
         self.order.begin_message(stored.place.saturating_sub(WINDOW));
         // Earlier messages, which this hub has not read, may have used a key, or begun a stream.
         let is_unsure = verdict == Verdict::Unsure;
-        for (entry, key) in &message.records {
+        let mut whole = Whole::default();
+        for (index, (entry, key)) in message.records.iter().enumerate() {
+            let following = &message.records[index + 1..];
+            let is_repeated = |key: &IdempotencyKey| self.first_use(key, keys, read).is_some();
+            let decides = (&self.order, by);
+            if let Some(announced) = Whole::announced(entry, following, decides, is_repeated) {
+                whole = announced;
+                continue;
+            }
+            let fate = whole.fate(entry);
             let at = entry.sequence.get() as usize;
             let sequence = sequence(stored.place, at);
-            if is_unsure || self.order.is_unsure(entry, by) {
+            if is_unsure || matches!(fate, Fate::Unsure) || self.order.is_unsure(entry, by) {
                 self.order.lose(entry, stored.place);
                 if let Some(key) = key {
                     keys.push((key.clone(), sequence));
@@ -278,6 +288,10 @@ impl Reading {
             if let Some(first) = key.as_ref().and_then(|key| self.first_use(key, keys, read)) {
                 self.order.skip();
                 outcomes[at] = Outcome::Duplicate(first);
+                continue;
+            }
+            if let Fate::Refused(why) = fate {
+                outcomes[at] = Outcome::Refused(why);
                 continue;
             }
             let mut entry = entry.clone();

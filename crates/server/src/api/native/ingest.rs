@@ -192,7 +192,7 @@ impl<'a> Ingest<'a> {
     async fn publish_drafts(&mut self, drafts: Vec<Draft>) -> Result<(), Problem> {
         let hub = &self.context.hub;
         if !drafts.iter().any(|draft| hub.check_streams(draft).is_err()) {
-            self.report.count(hub.publish_all(drafts).await?);
+            self.report.count(hub.publish_in_order(drafts).await?);
             return Ok(());
         }
         // Some may be known by their keys, and are answered as they were the first time.

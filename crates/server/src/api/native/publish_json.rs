@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
+use tidings_hub::journal::NotCommitted;
 use tidings_hub::{Append, Producer, PublishError, StreamOptions};
 
 use super::json_body::JsonBody;
@@ -90,6 +91,13 @@ async fn append(
 /// The problem of events that were not published, with the index of the one that was refused.
 fn problem(error: PublishError) -> Problem {
     match error {
+        PublishError::NotCommitted(NotCommitted::TooLarge) => {
+            let detail = format!(
+                "{error}: publish fewer or smaller events together, or an object a line as \
+                 application/x-ndjson"
+            );
+            Problem::new(ProblemKind::BodyTooLarge, detail)
+        }
         PublishError::Refused { index, .. } => Problem::from(error).with("index", index),
         _ => Problem::from(error),
     }

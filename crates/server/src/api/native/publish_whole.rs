@@ -10,14 +10,15 @@ const PORTION_BYTES: usize = 64 * 1024;
 
 /// Publishes events in order, or none of them if one is refused.
 ///
-/// A journal that keeps events commits them at once, so that a crash leaves all or none. In memory
-/// they are checked first; then nothing can be refused, and they are committed in portions, between
+/// A journal that keeps events, or that other hubs read, commits them at once, so that a crash leaves all or none. In
+/// memory they are checked first; then nothing can be refused, and they are committed in portions, between
 /// which others publish.
 pub(super) async fn publish_whole(
     hub: &Hub,
     drafts: Vec<Draft>,
 ) -> Result<Vec<Published>, PublishError> {
-    if drafts.len() <= PORTION_EVENTS || hub.durability() != Durability::Process {
+    let is_in_memory = hub.durability() == Durability::Process && !hub.is_shared();
+    if drafts.len() <= PORTION_EVENTS || !is_in_memory {
         return hub.publish_all(drafts).await;
     }
     for (index, draft) in drafts.iter().enumerate() {

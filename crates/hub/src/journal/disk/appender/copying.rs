@@ -64,6 +64,7 @@ fn into_submission(entry: Entry, key: Option<crate::draft::IdempotencyKey>) -> S
         (Content::Stream(mark), Some(topic)) => Submission::Stream(topic, mark),
         (Content::Event(event), _) => Submission::Event(Draft {
             is_repeat: false,
+            is_apart: false,
             topics,
             private,
             event,
