@@ -162,4 +162,26 @@ class Nats {
       socket.destroy();
     }
   }
+
+  /** Publishes bytes to a subject, as any client of NATS may, and waits until the server has them. */
+  async publish(subject, bytes) {
+    const socket = net.connect(this.port, '127.0.0.1');
+    socket.write(`CONNECT {"verbose":false,"lang":"e2e","version":"0"}\r\nPUB ${subject} ${bytes.length}\r\n`);
+    socket.write(bytes);
+    socket.write('\r\nPING\r\n');
+    try {
+      await soon('the server to have a message', new Promise((resolve, reject) => {
+        socket.on('error', reject);
+        socket.on('data', (part) => /PONG/.test(part) && resolve());
+      }));
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  /** A message of a stream, as bytes. */
+  async message(stream, seq) {
+    const { message } = await this.ask(`STREAM.MSG.GET.${stream}`, { seq });
+    return Buffer.from(message.data, 'base64');
+  }
 }
