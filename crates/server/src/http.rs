@@ -13,3 +13,4 @@ pub(crate) mod respond;
 pub(crate) mod response;
 pub(crate) mod response_body;
 pub(crate) mod served_hosts;
+pub(crate) mod whole;

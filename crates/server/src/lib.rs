@@ -65,6 +65,7 @@ pub use crate::http::pieces::AnswerPieces;
 pub use crate::http::problem::{Problem, ProblemKind};
 pub use crate::http::request::{Caller, Query, Request, RequestBody, topic_of_path};
 pub use crate::http::respond::accept_events;
+pub use crate::http::whole::WholeAnswer;
 pub use crate::journal::ServedJournal;
 pub use crate::live::Control;
 pub use crate::net::bound::{BindError, Listeners};

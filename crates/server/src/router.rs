@@ -58,7 +58,10 @@ impl Router {
             Access::Open => respond(&self.context, head, answer, caller),
             access => respond(&self.context, head, answer, &caller.with_access(access)),
         };
-        cors.apply(handled.headers_mut());
+        // Most answers have no headers of their own, and need no map for them.
+        if cors != Cors::Same {
+            cors.apply(handled.headers_mut());
+        }
         debug!(
             method = %head.method,
             path = head.uri.path(),
@@ -68,12 +71,12 @@ impl Router {
         handled
     }
 
-    async fn answer(
+    async fn answer<'a>(
         &self,
-        request: Request<'_>,
+        request: Request<'a>,
         recent: &Recent,
         live: Guard<Arc<Live>>,
-    ) -> Answered {
+    ) -> Answered<'a> {
         let Request { head, .. } = request;
         let preflight = preflight_method(&head.method, &head.headers);
         let path = head.uri.path();
@@ -149,7 +152,7 @@ impl Router {
         &self,
         auth: &Authenticator,
         (head, recent): (&Parts, &Recent),
-        admitted: &Admitted,
+        admitted: &Admitted<'_>,
         intent: Intent,
     ) -> Result<Access, Problem> {
         let Some(credential) = Credential::find(head, auth.config())? else {
@@ -240,16 +243,16 @@ impl Router {
 }
 
 /// The outcome of a request.
-struct Answered {
+struct Answered<'a> {
     answer: Answer,
-    cors: Cors,
+    cors: Cors<'a>,
     /// The access of its sender, for a stream that is still to be opened.
     access: Access,
 }
 
-impl Answered {
+impl<'a> Answered<'a> {
     /// One whose answer is whole.
-    fn new(answer: Answer, cors: Cors) -> Self {
+    fn new(answer: Answer, cors: Cors<'a>) -> Self {
         Self { answer, cors, access: Access::Open }
     }
 }

@@ -51,9 +51,9 @@ impl Intent {
 }
 
 /// The decision for a request that may go on, with the CORS headers of its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Admitted {
-    pub(crate) cors: Cors,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted<'a> {
+    pub(crate) cors: Cors<'a>,
 }
 
 /// The reason why a request may not go on.
@@ -103,11 +103,11 @@ impl<'a> Claims<'a> {
 }
 
 /// Decides whether a request may go on.
-pub(crate) fn admit(
+pub(crate) fn admit<'a>(
     hosts: &ServedHosts,
     origins: &Origins,
-    asked: &Asked<'_>,
-) -> Result<Admitted, NotAdmitted> {
+    asked: &Asked<'a>,
+) -> Result<Admitted<'a>, NotAdmitted> {
     let claims = Claims::of(asked.headers);
     let own = served_authority(hosts, asked, claims.host)?;
     // A stream whose answer no page can read would only be held open.
@@ -124,7 +124,7 @@ pub(crate) fn admit(
     let origin = value.to_str().ok().and_then(Origin::read);
     if let Some(origin) = origin {
         if origins.listed.contains(&origin) {
-            return Ok(Admitted { cors: Cors::Listed(value.clone()) });
+            return Ok(Admitted { cors: Cors::Listed(value) });
         }
         let has_own_scheme = !asked.is_tls || origin.is_secure();
         if has_own_scheme && own.is_some_and(|own| origin.is_of(&own)) {

@@ -10,15 +10,14 @@ use crate::engine::subject::Subject;
 use crate::http::pieces::AnswerPieces;
 use crate::http::problem::Problem;
 use crate::http::response::{allowed, no_content};
+use crate::http::whole::WholeAnswer;
 use crate::node::NodeName;
 
 /// The answer of a handler.
 #[derive(Debug)]
 pub enum Answer {
     /// A whole response.
-    Response(Response<Bytes>),
-    /// Plain text that must not be stored. The headers that say so are added to its own.
-    Text(Response<Bytes>),
+    Whole(WholeAnswer),
     /// A response whose body is written as its client takes it.
     Pieces(Box<Response<AnswerPieces>>),
     /// An event stream. The handler describes it; which part of the server writes it is decided later.
@@ -29,7 +28,7 @@ impl Answer {
     /// An answer of status 204.
     #[must_use]
     pub fn no_content() -> Self {
-        Self::Response(no_content())
+        no_content().into()
     }
 
     /// Names the hub that answers.
@@ -38,9 +37,7 @@ impl Answer {
         const NODE: HeaderName = HeaderName::from_static("tidings-node");
         if let Ok(value) = HeaderValue::try_from(node.as_str()) {
             match &mut self {
-                Self::Response(response) | Self::Text(response) => {
-                    response.headers_mut().insert(NODE, value);
-                }
+                Self::Whole(whole) => drop(whole.headers_mut().insert(NODE, value)),
                 Self::Pieces(response) => drop(response.headers_mut().insert(NODE, value)),
                 Self::Stream(_) => {}
             }
@@ -51,7 +48,7 @@ impl Answer {
     /// The answer to OPTIONS on a path that has these methods, as the header `Allow` lists them.
     #[must_use]
     pub fn allowed(methods: &'static str) -> Self {
-        Self::Response(allowed(methods))
+        allowed(methods).into()
     }
 }
 
@@ -92,7 +89,7 @@ impl StreamAnswer {
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        Self::Response(problem.into_response())
+        problem.into_response().into()
     }
 }
 
@@ -104,7 +101,13 @@ impl From<StreamAnswer> for Answer {
 
 impl From<Response<Bytes>> for Answer {
     fn from(response: Response<Bytes>) -> Self {
-        Self::Response(response)
+        Self::Whole(response.into())
+    }
+}
+
+impl From<WholeAnswer> for Answer {
+    fn from(whole: WholeAnswer) -> Self {
+        Self::Whole(whole)
     }
 }
 
@@ -112,7 +115,7 @@ impl From<Response<AnswerPieces>> for Answer {
     fn from(response: Response<AnswerPieces>) -> Self {
         let (head, pieces) = response.into_parts();
         match pieces.into_uncounted() {
-            Ok(whole) => Self::Response(Response::from_parts(head, whole)),
+            Ok(whole) => Response::from_parts(head, whole).into(),
             Err(pieces) => Self::Pieces(Box::new(Response::from_parts(head, pieces))),
         }
     }

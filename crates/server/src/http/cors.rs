@@ -8,23 +8,23 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method};
 
 /// The pages that may read an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Cors {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cors<'a> {
     /// The server's own, or no page at all: no headers are needed.
     Same,
     /// The one of this listed origin, with credentials.
-    Listed(HeaderValue),
+    Listed(&'a HeaderValue),
     /// Any, without credentials.
     Any,
 }
 
-impl Cors {
+impl Cors<'_> {
     /// Adds the headers to an answer.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         match self {
             Self::Same => return,
             Self::Listed(origin) => {
-                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, (*origin).clone());
                 headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }
             Self::Any => {

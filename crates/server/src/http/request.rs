@@ -17,14 +17,14 @@ pub use self::path::topic_of_path;
 pub use self::query::Query;
 pub(crate) use self::query::{no_token_in_query, percent_decode};
 
-use bytes::Bytes;
 use http::header::LOCATION;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, StatusCode};
 use tidings_hub::{StreamRequest, TopicFilter, Topics};
 
 use crate::http::answer::Answer;
 use crate::http::problem::Problem;
+use crate::http::whole::WholeAnswer;
 
 /// A request that has been admitted.
 #[derive(Debug)]
@@ -82,10 +82,9 @@ impl Request<'_> {
         let location = HeaderValue::try_from(format!("../{last}{query}")).ok()?;
         let detail =
             "this path has no final slash: follow the redirect (curl -L), or leave it out\n";
-        let mut response = Response::new(Bytes::from_static(detail.as_bytes()));
-        *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-        response.headers_mut().insert(LOCATION, location);
-        Some(Answer::Text(response))
+        let mut whole = WholeAnswer::text(StatusCode::PERMANENT_REDIRECT, detail);
+        whole.headers_mut().insert(LOCATION, location);
+        Some(whole.into())
     }
 
     /// The place where a stream for this client starts, and the kind of client. The last event ID comes

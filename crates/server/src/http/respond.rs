@@ -25,24 +25,18 @@ use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::Caller;
 use crate::http::response::no_content;
 use crate::http::response_body::ResponseBody;
+use crate::http::whole::WholeAnswer;
 use crate::phase::Phase;
 
 /// The result of an answer: a whole response, or a stream of the kind that the connection carries.
 #[derive(Debug)]
 pub(crate) enum Handled<S> {
     /// A whole response.
-    Whole(Whole),
+    Whole(WholeAnswer),
     /// A response whose body is written as its client takes it.
-    Pieces(Response<AnswerPieces>),
+    Pieces(Box<Response<AnswerPieces>>),
     /// The head of a stream, and the stream.
     Stream(S),
-}
-
-/// A whole response, and the kind of headers that its sender adds.
-#[derive(Debug)]
-pub(crate) struct Whole {
-    pub(crate) common: CommonHeaders,
-    pub(crate) response: Response<Bytes>,
 }
 
 /// A stream, opened for the part of the server that writes it.
@@ -86,7 +80,7 @@ pub(crate) struct ShardStream {
 impl<S: OpenedStream> Handled<S> {
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
         match self {
-            Self::Whole(whole) => whole.response.headers_mut(),
+            Self::Whole(whole) => whole.headers_mut(),
             Self::Pieces(response) => response.headers_mut(),
             Self::Stream(stream) => stream.headers_mut(),
         }
@@ -94,7 +88,7 @@ impl<S: OpenedStream> Handled<S> {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Whole(whole) => whole.response.status(),
+            Self::Whole(whole) => whole.status,
             Self::Pieces(response) => response.status(),
             Self::Stream(_) => StatusCode::OK,
         }
@@ -109,11 +103,8 @@ pub(crate) fn respond<S: OpenedStream>(
     caller: &Caller,
 ) -> Handled<S> {
     let stream = match answer {
-        Answer::Response(response) => return as_it_is(context, request, response),
-        Answer::Text(response) => {
-            return Handled::Whole(Whole { common: CommonHeaders::NoStoreText, response });
-        }
-        Answer::Pieces(response) => return in_pieces(request, *response),
+        Answer::Whole(answer) => return as_it_is(context, request, answer),
+        Answer::Pieces(response) => return in_pieces(request, response),
         Answer::Stream(stream) => *stream,
     };
     let mut stream = match authorize(context, stream, caller.access()) {
@@ -168,25 +159,29 @@ fn authorize(
 }
 
 fn whole<S>(response: Response<Bytes>) -> Handled<S> {
-    Handled::Whole(Whole { common: CommonHeaders::Any, response })
+    Handled::Whole(response.into())
 }
 
-/// A response that a handler has made. A large one counts until its client has taken it.
-fn as_it_is<S>(context: &Context, request: &Parts, response: Response<Bytes>) -> Handled<S> {
-    if response.headers().contains_key(CONNECTION) {
-        return whole(response);
+/// A response that a handler has made. A large one counts until its client has taken it; a text is never large.
+fn as_it_is<S>(context: &Context, request: &Parts, mut whole: WholeAnswer) -> Handled<S> {
+    let ends_connection = whole.headers.as_ref().is_some_and(|own| own.contains_key(CONNECTION));
+    if whole.common != CommonHeaders::Any || ends_connection {
+        return Handled::Whole(whole);
     }
-    let (head, body) = response.into_parts();
+    let body = std::mem::take(&mut whole.body);
     match AnswerPieces::reported(context.control.bodies(), body) {
-        Ok(pieces) => in_pieces(request, Response::from_parts(head, pieces)),
-        Err(body) => whole(Response::from_parts(head, body)),
+        Ok(pieces) => {
+            let (_, response) = whole.into_response();
+            in_pieces(request, Box::new(response.map(|_| pieces)))
+        }
+        Err(body) => Handled::Whole(WholeAnswer { body, ..whole }),
     }
 }
 
 /// A response in pieces. The answer to HEAD has the length that is known.
-fn in_pieces<S>(request: &Parts, response: Response<AnswerPieces>) -> Handled<S> {
+fn in_pieces<S>(request: &Parts, response: Box<Response<AnswerPieces>>) -> Handled<S> {
     if request.method == Method::HEAD {
-        return whole(response.map(|pieces| pieces.into_whole().unwrap_or_default()));
+        return whole((*response).map(|pieces| pieces.into_whole().unwrap_or_default()));
     }
     Handled::Pieces(response)
 }

@@ -23,7 +23,7 @@ use crate::config::ServerConfig;
 use crate::context::Context;
 use crate::http::common_headers::CommonHeaders;
 use crate::http::request::{Caller, RequestBody};
-use crate::http::respond::{Handled, Whole};
+use crate::http::respond::Handled;
 use crate::http::response_body::ResponseBody;
 use crate::net::connections::ConnectionPermit;
 use crate::net::handshake::handshake;
@@ -273,7 +273,10 @@ async fn respond(
     let mut body = RequestBody::new(incoming, activity, router.context.config.body_timeout)
         .within(router.context.control.bodies());
     let (common, mut response) = match router.handle(&head, &mut body, &peer.caller).await {
-        Handled::Whole(Whole { common, response }) => (common, response.map(ResponseBody::whole)),
+        Handled::Whole(whole) => {
+            let (common, response) = whole.into_response();
+            (common, response.map(ResponseBody::whole))
+        }
         Handled::Pieces(response) => (CommonHeaders::Any, response.map(ResponseBody::answer)),
         Handled::Stream(response) => (CommonHeaders::Any, response),
     };

@@ -232,7 +232,7 @@ impl PlainConnection<'_> {
         let mut after = if is_last { After::Close } else { After::Keep };
         match handled {
             Handled::Whole(whole) => {
-                if whole.response.headers().contains_key(CONNECTION) {
+                if whole.headers.as_ref().is_some_and(|own| own.contains_key(CONNECTION)) {
                     after = After::Said;
                 }
                 let now = self.router.context.hub.time();
@@ -248,7 +248,7 @@ impl PlainConnection<'_> {
                     // The end of the connection is the end of the body.
                     after = After::Close;
                 }
-                self.send_pieces(response, after).await?;
+                self.send_pieces(*response, after).await?;
             }
             Handled::Stream(stream) => return Ok(Next::Stream(stream)),
         }

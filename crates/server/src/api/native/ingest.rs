@@ -91,9 +91,11 @@ impl<'a> Ingest<'a> {
                 self.report.into_refusal(problem)
             }
         };
-        name_stream(&mut response, self.begun);
+        if let Some(begun) = self.begun {
+            name_stream(response.headers_mut(), begun);
+        }
         if let Some(piped) = &self.piped {
-            piped.name(&mut response);
+            piped.name(response.headers_mut());
         }
         response
     }

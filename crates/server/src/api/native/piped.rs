@@ -3,7 +3,7 @@
 use std::future::pending;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use tidings_hub::{
     Append, Cursor, Draft, EndNotice, Hub, IdempotencyKey, PublishError, Published, StreamRefused,
     StreamTurn, Topic, Topics,
@@ -103,8 +103,10 @@ impl<'a> Piped<'a> {
     }
 
     /// Names the stream in the answer, if the body has begun it.
-    pub(super) fn name(&self, response: &mut Response<Bytes>) {
-        name_stream(response, self.begin);
+    pub(super) fn name(&self, headers: &mut HeaderMap) {
+        if let Some(begin) = self.begin {
+            name_stream(headers, begin);
+        }
     }
 }
 

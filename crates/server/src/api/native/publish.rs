@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
-use tidings_hub::{Append, Cursor, Draft};
+use http::{HeaderValue, StatusCode};
+use tidings_hub::{Append, Cursor, Draft, Event};
 
 use super::event_parts::EventParts;
 use super::marks::Marks;
@@ -17,6 +16,7 @@ use crate::http::answer::Answer;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{Query, Request, topic_of_path, utf8};
 use crate::http::respond::accept_events;
+use crate::http::whole::WholeAnswer;
 
 /// `POST /topics/{topic}`.
 pub(crate) async fn one(
@@ -26,35 +26,42 @@ pub(crate) async fn one(
 ) -> Result<Answer, Problem> {
     let topic = topic_of_path(path)?;
     request.caller.access().may_publish(std::slice::from_ref(&topic))?;
-    let Said { parts, marks, append } = Said::by(request)?;
+    let said = Said::by(request)?;
 
     let bytes_max = context.hub.config().event_bytes_max;
     let data = request.body.whole(bytes_max, ProblemKind::EventTooLarge).await?;
-    let event = parts.into_event(utf8(&data)?)?;
+    let text = utf8(&data)?;
+    let (event, more) = match said {
+        None => (Event::new(text), None),
+        Some(said) => (said.parts.into_event(text)?, Some((said.marks, said.append))),
+    };
     accept_events(&context.hub)?;
     context.count_events(request.caller, 1)?;
     context.tick();
-    if let Some(append) = append {
-        let drafts = match data.is_empty() && (append.begin.is_some() || append.end.is_some()) {
-            true => Vec::new(),
-            false => vec![marks.put_on(Draft::new(topic.clone(), event), 0)],
-        };
-        return stream_append::append(context, topic, &append, drafts).await;
-    }
-    let published = context.hub.publish(marks.put_on(Draft::new(topic, event), 0)).await?;
+    let draft = match more {
+        None => Draft::new(topic, event),
+        Some((marks, None)) => marks.put_on(Draft::new(topic, event), 0),
+        Some((marks, Some(append))) => {
+            let drafts = match data.is_empty() && (append.begin.is_some() || append.end.is_some()) {
+                true => Vec::new(),
+                false => vec![marks.put_on(Draft::new(topic.clone(), event), 0)],
+            };
+            // Boxed, because other publishes have no use for its room.
+            return Box::pin(stream_append::append(context, topic, &append, drafts)).await;
+        }
+    };
+    let published = context.hub.publish(draft).await?;
 
     let mut id = Vec::with_capacity(Cursor::ID_BYTES);
     published.write_id(&mut id);
-    let mut response = Response::new(Bytes::from(id));
-    *response.status_mut() = StatusCode::CREATED;
+    let mut whole = WholeAnswer::text(StatusCode::CREATED, id);
     if published.is_duplicate {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        whole.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(Answer::Text(response))
+    Ok(whole.into())
 }
 
 /// Everything that a request says about its event, beside the topic and the data.
-#[derive(Default)]
 struct Said {
     parts: EventParts,
     marks: Marks,
@@ -62,11 +69,11 @@ struct Said {
 }
 
 impl Said {
-    fn by(request: &Request<'_>) -> Result<Self, Problem> {
+    /// `None` for most requests, which say nothing: they pay for nothing.
+    fn by(request: &Request<'_>) -> Result<Option<Box<Self>>, Problem> {
         let headers = PublishHeaders::of(&request.head.headers);
-        // Most requests say nothing, and pay for nothing.
         if headers.are_absent() && request.head.uri.query().is_none() {
-            return Ok(Self::default());
+            return Ok(None);
         }
         let [begin, end, ttl, grace] = stream_append::PARAMETERS;
         let query = request.query(&["type", "id", "retry", PRIVATE, begin, end, ttl, grace])?;
@@ -79,7 +86,7 @@ impl Said {
         marks.private = query.is_on(PRIVATE)?;
         let append = stream_append::asked(&query, headers.producer()?, marks.key.clone())?;
         headers.refuse_coding()?;
-        Ok(Self { parts, marks, append })
+        Ok(Some(Box::new(Self { parts, marks, append })))
     }
 }
 

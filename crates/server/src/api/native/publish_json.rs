@@ -84,7 +84,9 @@ async fn append(
     if appended.is_duplicate {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    name_stream(&mut response, appended.begin);
+    if let Some(begin) = appended.begin {
+        name_stream(response.headers_mut(), begin);
+    }
     Ok(response)
 }
 

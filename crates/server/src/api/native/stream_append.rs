@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tidings_hub::{
     Append, Appended, Cursor, Draft, EndNotice, IdempotencyKey, Producer, StreamOptions, Topic,
 };
@@ -14,6 +13,7 @@ use crate::context::Context;
 use crate::http::answer::Answer;
 use crate::http::problem::Problem;
 use crate::http::request::Query;
+use crate::http::whole::WholeAnswer;
 
 /// The query parameters of a request that publishes to a stream.
 pub(super) const PARAMETERS: [&str; 4] = [BEGIN, END, TTL, GRACE];
@@ -92,21 +92,20 @@ pub(super) async fn append(
     } else if is_duplicate {
         return Ok(Answer::no_content());
     }
-    let mut response = Response::new(Bytes::from(id));
-    *response.status_mut() = StatusCode::CREATED;
+    let mut whole = WholeAnswer::text(StatusCode::CREATED, id);
     if is_duplicate || published.first().is_some_and(|published| published.is_duplicate) {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        whole.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    name_stream(&mut response, begin);
-    Ok(Answer::Text(response))
+    if let Some(begin) = begin {
+        name_stream(whole.headers_mut(), begin);
+    }
+    Ok(whole.into())
 }
 
 /// Names the stream that has begun.
-pub(super) fn name_stream<B>(response: &mut Response<B>, begin: Option<Cursor>) {
-    if let Some(begin) = begin
-        && let Ok(value) = HeaderValue::try_from(begin.to_string())
-    {
-        response.headers_mut().insert(STREAM_ID, value);
+pub(super) fn name_stream(headers: &mut HeaderMap, begin: Cursor) {
+    if let Ok(value) = HeaderValue::try_from(begin.to_string()) {
+        headers.insert(STREAM_ID, value);
     }
 }
 

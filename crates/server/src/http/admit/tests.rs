@@ -68,25 +68,27 @@ impl Case {
         self
     }
 
-    fn admit(&self) -> Result<Admitted, NotAdmitted> {
+    fn admit(&self) -> Result<Admitted<'_>, NotAdmitted> {
         let Self { intent, version, target, ref headers, is_probe, is_tls, .. } = *self;
         let asked = Asked { intent, version, target, headers, is_tls, is_probe };
         admit(&ServedHosts::new(self.hosts.clone()), &self.origins, &asked)
     }
 
     #[track_caller]
-    fn passes(self, cors: Cors) {
+    fn passes(self, cors: Cors<'_>) {
         assert_eq!(self.admit(), Ok(Admitted { cors }));
+    }
+
+    /// It passes, and the page of this origin may read the answer.
+    #[track_caller]
+    fn passes_for(self, origin: &'static str) {
+        self.passes(Cors::Listed(&HeaderValue::from_static(origin)));
     }
 
     #[track_caller]
     fn refuses(self, refused: NotAdmitted) {
         assert_eq!(self.admit(), Err(refused));
     }
-}
-
-fn listed(origin: &'static str) -> Cors {
-    Cors::Listed(HeaderValue::from_static(origin))
 }
 
 fn foreign(origin: &str) -> NotAdmitted {
@@ -152,9 +154,7 @@ fn http_1_0_may_leave_the_host_out() {
     old.clone().host("evil.example").refuses(NotAdmitted::Host("evil.example".into()));
     // With an Origin there is a browser behind it, and nothing to compare it with.
     old.clone().origin("http://localhost").refuses(foreign("http://localhost"));
-    old.origin("http://a.example")
-        .allow_origin("http://a.example")
-        .passes(listed("http://a.example"));
+    old.origin("http://a.example").allow_origin("http://a.example").passes_for("http://a.example");
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn what_another_site_asks_for_blindly_is_refused() {
         .mode("no-cors")
         .origin(origin)
         .allow_origin(origin)
-        .passes(listed(origin));
+        .passes_for(origin);
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_host_in_bytes_that_are_no_ascii_is_refused_as_it_was_sent() {
 fn listed_origins_may_do_everything() {
     let origin = "https://app.example";
     for case in [get(), post(), post().site("cross-site")] {
-        case.local().allow_origin(origin).origin(origin).passes(listed(origin));
+        case.local().allow_origin(origin).origin(origin).passes_for(origin);
     }
     let other = "https://other.example";
     get().local().allow_origin(origin).origin(other).refuses(foreign(other));
@@ -318,7 +318,7 @@ fn any_origin_may_read_without_credentials_where_that_is_said() {
         post().local().allow_any_origin().origin(origin).refuses(foreign(origin));
     }
     let named = "https://app.example";
-    post().local().allow_any_origin().allow_origin(named).origin(named).passes(listed(named));
+    post().local().allow_any_origin().allow_origin(named).origin(named).passes_for(named);
     post().local().allow_any_origin().origin("http://localhost:4000").passes(Cors::Same);
     post().local().allow_any_origin().site("cross-site").refuses(NotAdmitted::Site);
 }
@@ -333,7 +333,7 @@ fn with_tls_a_page_of_the_same_host_without_tls_is_foreign() {
         .refuses(foreign("http://localhost:4000"));
     tls("http://localhost:4000")
         .allow_origin("http://localhost:4000")
-        .passes(listed("http://localhost:4000"));
+        .passes_for("http://localhost:4000");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use tidings_hub::{Hub, Time};
 use crate::engine::Framing;
 use crate::http::common_headers::CommonHeaders;
 use crate::http::pieces::AnswerPieces;
-use crate::http::respond::{OpenedStream, Whole};
+use crate::http::respond::OpenedStream;
+use crate::http::whole::WholeAnswer;
 
 /// The fate of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +43,15 @@ enum Length {
 }
 
 /// Appends a whole response to a request.
-pub(super) fn response(exchange: &Exchange<'_>, whole: &Whole, out: &mut Vec<u8>) {
+pub(super) fn response(exchange: &Exchange<'_>, whole: &WholeAnswer, out: &mut Vec<u8>) {
     let method = &exchange.request.method;
-    let Whole { common, response } = whole;
-    let (status, body) = (response.status(), response.body());
+    let WholeAnswer { common, status, headers, body } = whole;
     // The length in an answer to HEAD would be that of GET, which is unknown without a body.
-    let is_bare = status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED
+    let is_bare = *status == StatusCode::NO_CONTENT
+        || *status == StatusCode::NOT_MODIFIED
         || (*method == Method::HEAD && body.is_empty());
     let length = if is_bare { Length::Untold } else { Length::Bytes(body.len()) };
-    head(exchange, (*common, response), length, out);
+    head(exchange, *status, (*common, headers.as_deref()), length, out);
     if *method != Method::HEAD {
         out.extend_from_slice(body);
     }
@@ -69,19 +69,21 @@ pub(super) fn head_of_pieces(
         None if exchange.request.version == Version::HTTP_10 => (Length::Untold, Framing::Close),
         None => (Length::Chunked, Framing::Chunked),
     };
-    head(exchange, (CommonHeaders::Any, response), length, out);
+    let headers = (CommonHeaders::Any, Some(response.headers()));
+    head(exchange, response.status(), headers, length, out);
     framing
 }
 
-fn head<B>(
+fn head(
     exchange: &Exchange<'_>,
-    (common, response): (CommonHeaders, &Response<B>),
+    status: StatusCode,
+    said: (CommonHeaders, Option<&HeaderMap>),
     length: Length,
     out: &mut Vec<u8>,
 ) {
     let is_old = exchange.request.version == Version::HTTP_10;
-    status_line(is_old, response.status(), out);
-    headers((common, response.headers()), exchange.now, out);
+    status_line(is_old, status, out);
+    headers(said, exchange.now, out);
     match length {
         Length::Bytes(bytes) => {
             out.extend_from_slice(b"content-length: ");
@@ -117,14 +119,14 @@ pub(super) fn stream_head(
     let is_old = framing == Framing::Close;
     status_line(is_old, StatusCode::OK, out);
     stream.write_common_headers(hub, out);
-    headers((CommonHeaders::Any, stream.headers_mut()), hub.time(), out);
+    headers((CommonHeaders::Any, Some(stream.headers_mut())), hub.time(), out);
     out.extend_from_slice(coding);
     out.extend_from_slice(b"connection: close\r\n\r\n");
 }
 
 /// The headers of a response, its own and the common ones, and the date.
-fn headers((common, own): (CommonHeaders, &HeaderMap), now: Time, out: &mut Vec<u8>) {
-    for (name, value) in own {
+fn headers((common, own): (CommonHeaders, Option<&HeaderMap>), now: Time, out: &mut Vec<u8>) {
+    for (name, value) in own.into_iter().flatten() {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
