@@ -25,7 +25,7 @@ use std::task::{Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::CONNECTION;
-use http::{Response, Version};
+use http::{Method, Response, Version};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
@@ -167,7 +167,10 @@ impl PlainConnection<'_> {
             }
             match self.head.read(&mut self.socket.buffer, config.head_bytes_max) {
                 Ok(false) => {
-                    self.send().await?;
+                    {
+                        let mut sending = pin!(self.send());
+                        poll_fn(|cx| turn.poll(sending.as_mut(), cx)).await?;
+                    }
                     // The clock is read once for all requests that had come.
                     if let Some(answering) = answering.take() {
                         let now = Instant::now();
@@ -176,7 +179,7 @@ impl PlainConnection<'_> {
                     }
                     let came = poll_fn(|cx| match self.socket.poll_fill(cx) {
                         Poll::Pending => {
-                            turn = ConnectionTurn::default();
+                            turn.end();
                             patience.poll_over(self.permit, cx).map(|()| Ok(0))
                         }
                         // Bytes that have arrived count even if the wait is over.
@@ -195,7 +198,14 @@ impl PlainConnection<'_> {
                     if answering.is_none() {
                         answering = Some(self.permit.answer());
                     }
-                    match self.exchange().await? {
+                    if self.head.parts.method == Method::POST && turn.needs_date() {
+                        self.router.context.tick();
+                    }
+                    let next = {
+                        let mut exchange = pin!(self.exchange());
+                        poll_fn(|cx| turn.poll(exchange.as_mut(), cx)).await?
+                    };
+                    match next {
                         Next::Request => {}
                         Next::Stream(stream) => return Ok(End::Stream(stream)),
                         Next::Close => {

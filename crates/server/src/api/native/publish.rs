@@ -37,7 +37,9 @@ pub(crate) async fn one(
     };
     accept_events(&context.hub)?;
     context.count_events(request.caller, 1)?;
-    context.tick();
+    if !request.body.came_with_head() {
+        context.tick();
+    }
     let draft = match more {
         None => Draft::new(topic, event),
         Some((marks, None)) => marks.put_on(Draft::new(topic, event), 0),

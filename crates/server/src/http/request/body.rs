@@ -109,6 +109,11 @@ impl RequestBody {
         matches!(self.source, Source::Hyper(_))
     }
 
+    /// Returns whether it had arrived with its head. Its connection has then advanced the hub's time for it.
+    pub(crate) fn came_with_head(&self) -> bool {
+        matches!(self.source, Source::Come(_))
+    }
+
     /// The connection of a [sized](Self::sized) body, and what was not read of the body.
     pub(crate) fn into_socket(self) -> (BufferedSocket, Rest) {
         match self.source {
