@@ -22,7 +22,7 @@ use crate::http::answer::Answer;
 use crate::http::cors::{Cors, preflight_method};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::refusal_log::RefusalLog;
-use crate::http::request::{Caller, Request, RequestBody};
+use crate::http::request::{Caller, Claims, Request, RequestBody};
 use crate::http::respond::{Handled, OpenedStream, for_now, refuse_for_now, respond};
 use crate::http::response::no_content;
 use crate::live::Live;
@@ -43,7 +43,7 @@ impl Router {
     /// of the answer adds the [common headers](crate::http::common_headers).
     pub(crate) async fn handle<S: OpenedStream>(
         &self,
-        head: &Parts,
+        (head, claims): (&Parts, &Claims),
         body: &mut RequestBody,
         caller: &Caller,
     ) -> Handled<S> {
@@ -52,7 +52,7 @@ impl Router {
         let told = live.proxies.client(peer, &head.headers).map(|address| caller.at(address));
         let recent = caller.recent();
         let caller = told.as_ref().unwrap_or(caller);
-        let request = Request { head, body, caller };
+        let request = Request { head, body, caller, claims };
         let Answered { answer, cors, access } = self.answer(request, recent, live).await;
         let mut handled = match access {
             Access::Open => respond(&self.context, head, answer, caller),
@@ -77,7 +77,7 @@ impl Router {
         recent: &Recent,
         live: Guard<Arc<Live>>,
     ) -> Answered<'a> {
-        let Request { head, .. } = request;
+        let Request { head, claims, .. } = request;
         let preflight = preflight_method(&head.method, &head.headers);
         let path = head.uri.path();
         let route = Route::of(path);
@@ -87,7 +87,7 @@ impl Router {
             intent: Intent::new(preflight.as_ref().unwrap_or(&head.method), is_unsafe_get),
             version: head.version,
             target: head.uri.authority().map(|authority| authority.as_str()),
-            headers: &head.headers,
+            claims,
             is_tls: self.context.config.tls.is_some(),
             is_probe: route.is_some_and(Route::is_probe),
         };
@@ -195,7 +195,7 @@ impl Router {
         let caller = request.caller.with_access(access);
         let clean = without_token(request.head);
         let head = clean.as_ref().unwrap_or(request.head);
-        let request = Request { head, body: request.body, caller: &caller };
+        let request = Request { head, caller: &caller, ..request };
         let answer = self.route(request, route).await?;
         Ok((answer, caller.into_access()))
     }

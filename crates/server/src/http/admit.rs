@@ -7,13 +7,13 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Version};
 
 use crate::config::{Origins, Others};
 use crate::http::authority::{Authority, Origin};
 use crate::http::cors::Cors;
 use crate::http::problem::{Problem, ProblemKind};
-use crate::http::request::Given;
+use crate::http::request::Claims;
 use crate::http::served_hosts::ServedHosts;
 
 /// The input of [`admit`], a pure function.
@@ -23,7 +23,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) version: Version,
     /// The host in the request's target, which HTTP/2 always sends and HTTP/1.1 rarely.
     pub(crate) target: Option<&'a str>,
-    pub(crate) headers: &'a HeaderMap,
+    pub(crate) claims: &'a Claims,
     /// Whether the server itself speaks TLS: its own pages have the scheme `https` then.
     pub(crate) is_tls: bool,
     /// Whether any host is answered.
@@ -70,46 +70,14 @@ pub(crate) enum NotAdmitted {
     Site,
 }
 
-/// The headers that decide, found in one pass, because every request is checked.
-#[derive(Default)]
-struct Claims<'a> {
-    host: Given<'a>,
-    origin: Given<'a>,
-    /// Whether a browser says that another site made it send the request. A neighbor under the same
-    /// registrable domain, or at another port, is another site here.
-    is_by_other_site: bool,
-    /// Whether no page can read the answer (WHATWG Fetch, section 2.2.5, mode `no-cors`). Images
-    /// and scripts of a page are requested in this mode; navigation and EventSource are not.
-    is_blind: bool,
-}
-
-impl<'a> Claims<'a> {
-    fn of(headers: &'a HeaderMap) -> Self {
-        let mut claims = Self::default();
-        for (name, value) in headers {
-            match name.as_str() {
-                "host" => claims.host.add(value),
-                "origin" => claims.origin.add(value),
-                "sec-fetch-site" => {
-                    claims.is_by_other_site |=
-                        !matches!(value.as_bytes(), b"same-origin" | b"none");
-                }
-                "sec-fetch-mode" => claims.is_blind |= value == "no-cors",
-                _ => {}
-            }
-        }
-        claims
-    }
-}
-
 /// Decides whether a request may go on.
 pub(crate) fn admit<'a>(
     hosts: &ServedHosts,
     origins: &Origins,
     asked: &Asked<'a>,
 ) -> Result<Admitted<'a>, NotAdmitted> {
-    let claims = Claims::of(asked.headers);
-    let own = served_authority(hosts, asked, claims.host)?;
+    let claims = asked.claims;
+    let own = served_authority(hosts, asked)?;
     // A stream whose answer no page can read would only be held open.
     let is_harmful = asked.intent == Intent::Act || claims.is_blind;
     let by_other_site = || match claims.is_by_other_site && is_harmful {
@@ -141,8 +109,8 @@ pub(crate) fn admit<'a>(
 fn served_authority<'a>(
     hosts: &'a ServedHosts,
     asked: &Asked<'_>,
-    host: Given<'_>,
 ) -> Result<Option<Cow<'a, Authority>>, NotAdmitted> {
+    let host = &asked.claims.host;
     if host.is_repeated() {
         return Err(NotAdmitted::NoHost);
     }

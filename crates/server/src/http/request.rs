@@ -3,6 +3,7 @@
 mod accept;
 mod body;
 mod caller;
+mod claims;
 mod headers;
 mod path;
 mod query;
@@ -11,6 +12,7 @@ pub(crate) use self::accept::{Format, MetricsFormat, essence};
 pub use self::body::RequestBody;
 pub(crate) use self::body::{Rest, utf8, without_mark};
 pub use self::caller::Caller;
+pub(crate) use self::claims::Claims;
 pub(crate) use self::headers::Given;
 pub(crate) use self::path::topic;
 pub use self::path::topic_of_path;
@@ -36,6 +38,8 @@ pub struct Request<'a> {
     pub body: &'a mut RequestBody,
     /// The client that sent it.
     pub caller: &'a Caller,
+    /// The claims in its headers.
+    pub(crate) claims: &'a Claims,
 }
 
 impl Request<'_> {
@@ -45,7 +49,7 @@ impl Request<'_> {
 
     /// The same request for a shorter time.
     pub(crate) fn reborrow(&mut self) -> Request<'_> {
-        Request { head: self.head, body: self.body, caller: self.caller }
+        Request { body: self.body, ..*self }
     }
 
     /// Reads the query, which may have no other parameters than these.

@@ -22,7 +22,7 @@ use tracing::debug;
 use crate::config::ServerConfig;
 use crate::context::Context;
 use crate::http::common_headers::CommonHeaders;
-use crate::http::request::{Caller, RequestBody};
+use crate::http::request::{Caller, Claims, RequestBody};
 use crate::http::respond::Handled;
 use crate::http::response_body::ResponseBody;
 use crate::net::connections::ConnectionPermit;
@@ -272,14 +272,16 @@ async fn respond(
     let activity = Arc::clone(peer.permit.activity());
     let mut body = RequestBody::new(incoming, activity, router.context.config.body_timeout)
         .within(router.context.control.bodies());
-    let (common, mut response) = match router.handle(&head, &mut body, &peer.caller).await {
-        Handled::Whole(whole) => {
-            let (common, response) = whole.into_response();
-            (common, response.map(ResponseBody::whole))
-        }
-        Handled::Pieces(response) => (CommonHeaders::Any, response.map(ResponseBody::answer)),
-        Handled::Stream(response) => (CommonHeaders::Any, response),
-    };
+    let claims = Claims::of(&head.headers);
+    let (common, mut response) =
+        match router.handle((&head, &claims), &mut body, &peer.caller).await {
+            Handled::Whole(whole) => {
+                let (common, response) = whole.into_response();
+                (common, response.map(ResponseBody::whole))
+            }
+            Handled::Pieces(response) => (CommonHeaders::Any, response.map(ResponseBody::answer)),
+            Handled::Stream(response) => (CommonHeaders::Any, response),
+        };
     let progress = router.context.stalls.enter(peer.cutter());
     response.body_mut().watch(answering, progress);
     let headers = response.headers_mut();

@@ -318,7 +318,7 @@ impl PlainConnection<'_> {
     async fn handle<S: OpenedStream>(&mut self, body: Bytes) -> io::Result<Handled<S>> {
         let is_read_only = body.is_empty();
         let mut body = RequestBody::come(body);
-        let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
+        let mut handling = pin!(self.router.handle(self.head.said(), &mut body, &self.caller));
         let socket = &mut self.socket;
         poll_fn(|cx| {
             if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
@@ -354,7 +354,7 @@ impl PlainConnection<'_> {
         )
         .within(self.router.context.control.bodies());
         let handled = {
-            let mut handling = pin!(self.router.handle(&self.head.parts, &mut body, &self.caller));
+            let mut handling = pin!(self.router.handle(self.head.said(), &mut body, &self.caller));
             poll_fn(|cx| match handling.as_mut().poll(cx) {
                 Poll::Ready(handled) => Poll::Ready(Ok(handled)),
                 // The connection gives way while it waits for the body.

@@ -73,10 +73,12 @@ struct Said {
 impl Said {
     /// `None` for most requests, which say nothing: they pay for nothing.
     fn by(request: &Request<'_>) -> Result<Option<Box<Self>>, Problem> {
-        let headers = PublishHeaders::of(&request.head.headers);
-        if headers.are_absent() && request.head.uri.query().is_none() {
+        let find = || PublishHeaders::of(&request.head.headers);
+        let describes_events = request.claims.describes_events(|| !find().are_absent());
+        if !describes_events && request.head.uri.query().is_none() {
             return Ok(None);
         }
+        let headers = find();
         let [begin, end, ttl, grace] = stream_append::PARAMETERS;
         let query = request.query(&["type", "id", "retry", PRIVATE, begin, end, ttl, grace])?;
         let parts = EventParts {

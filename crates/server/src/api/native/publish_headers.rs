@@ -13,11 +13,11 @@ use crate::http::request::Given;
 #[derive(Debug, Default)]
 pub(super) struct PublishHeaders<'a> {
     is_any: bool,
-    event_type: Given<'a>,
-    event_id: Given<'a>,
-    idempotency_key: Given<'a>,
-    relay_via: Given<'a>,
-    producer: [Given<'a>; 3],
+    event_type: Given<&'a HeaderValue>,
+    event_id: Given<&'a HeaderValue>,
+    idempotency_key: Given<&'a HeaderValue>,
+    relay_via: Given<&'a HeaderValue>,
+    producer: [Given<&'a HeaderValue>; 3],
     is_coded: bool,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct PublishHeaders<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Single<'a> {
     pub(super) name: &'static str,
-    given: Given<'a>,
+    given: Given<&'a HeaderValue>,
 }
 
 impl<'a> PublishHeaders<'a> {

@@ -1,3 +1,5 @@
+use http::HeaderMap;
+
 use super::*;
 use crate::config::Hosts;
 use crate::http::authority::HostName;
@@ -68,15 +70,18 @@ impl Case {
         self
     }
 
-    fn admit(&self) -> Result<Admitted<'_>, NotAdmitted> {
+    #[track_caller]
+    fn is_answered(&self, answer: Result<Admitted<'_>, NotAdmitted>) {
         let Self { intent, version, target, ref headers, is_probe, is_tls, .. } = *self;
-        let asked = Asked { intent, version, target, headers, is_tls, is_probe };
-        admit(&ServedHosts::new(self.hosts.clone()), &self.origins, &asked)
+        let claims = &Claims::of(headers);
+        let asked = Asked { intent, version, target, claims, is_tls, is_probe };
+        let hosts = ServedHosts::new(self.hosts.clone());
+        assert_eq!(admit(&hosts, &self.origins, &asked), answer);
     }
 
     #[track_caller]
     fn passes(self, cors: Cors<'_>) {
-        assert_eq!(self.admit(), Ok(Admitted { cors }));
+        self.is_answered(Ok(Admitted { cors }));
     }
 
     /// It passes, and the page of this origin may read the answer.
@@ -87,7 +92,7 @@ impl Case {
 
     #[track_caller]
     fn refuses(self, refused: NotAdmitted) {
-        assert_eq!(self.admit(), Err(refused));
+        self.is_answered(Err(refused));
     }
 }
 

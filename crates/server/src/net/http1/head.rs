@@ -6,6 +6,8 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use memchr::{memchr, memchr_iter};
 
+use crate::http::request::Claims;
+
 /// The maximum number of headers of a plain request: three times as many as browsers behind proxies
 /// send.
 const HEADERS_MAX: usize = 64;
@@ -22,6 +24,7 @@ pub(super) struct NotPlain;
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) parts: Parts,
+    claims: Claims,
     pub(super) body_bytes: u64,
     connection: ConnectionOptions,
     /// The request line as it came, with its end.
@@ -35,7 +38,8 @@ impl Head {
     pub(super) fn new() -> Self {
         let (parts, ()) = Request::new(()).into_parts();
         let (line, fields) = (Bytes::new(), Bytes::new());
-        Self { parts, body_bytes: 0, connection: ConnectionOptions::default(), line, fields }
+        let (claims, connection) = (Claims::default(), ConnectionOptions::default());
+        Self { parts, claims, body_bytes: 0, connection, line, fields }
     }
 
     /// Reads the head that `buffer` begins with and takes it out; `false` if it is not complete
@@ -65,6 +69,11 @@ impl Head {
         }
         buffer.advance(blank + end);
         Ok(true)
+    }
+
+    /// The parts that the router takes.
+    pub(super) fn said(&self) -> (&Parts, &Claims) {
+        (&self.parts, &self.claims)
     }
 
     /// Returns whether its client wants the connection closed after the answer (RFC 9112, section 9.3).
@@ -101,6 +110,7 @@ impl Head {
             return None;
         }
         self.parts.headers.clear();
+        self.claims = Claims::default();
         self.connection = ConnectionOptions::default();
         let mut length = None;
         for line in &*request.headers {
@@ -115,6 +125,7 @@ impl Head {
             } else if name == TRANSFER_ENCODING || name == EXPECT || name == UPGRADE {
                 return None;
             }
+            self.claims.add(&name, &value);
             self.parts.headers.append(name, value);
         }
         self.body_bytes = length.unwrap_or(0);
@@ -328,8 +339,8 @@ mod tests {
     /// The known parts of a request.
     fn said(head: &Head) -> String {
         let Parts { method, uri, version, headers, .. } = &head.parts;
-        let (body_bytes, is_last) = (head.body_bytes, head.is_last());
-        format!("{method} {uri} {version:?} {headers:?} {body_bytes} {is_last}")
+        let (body_bytes, is_last, claims) = (head.body_bytes, head.is_last(), &head.claims);
+        format!("{method} {uri} {version:?} {headers:?} {claims:?} {body_bytes} {is_last}")
     }
 
     /// Requests one after another on a connection, and each on one of its own: they say the same.
@@ -364,6 +375,12 @@ mod tests {
         let shorter = "POST /a HTTP/1.1\r\nHost: a\r\n\r\n";
         let longer = "POST /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         read_alike(&[shorter, longer, shorter, shorter]);
+        // A page's claims are not those of the request that a proxy sends next.
+        let claims = |more| format!("POST /a HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+        let page = claims("Origin: http://b\r\nSec-Fetch-Site: cross-site\r\n");
+        let blind = claims("Sec-Fetch-Mode: no-cors\r\n");
+        let two = claims("Host: b\r\n");
+        read_alike(&[&*page, shorter, &two, &two, &page, &page, &blind, shorter]);
         // A length that was there with another method.
         let line = "Content-Length: 0\r\nContent-Length: 0\r\n\r\n";
         read_alike(&[shorter.to_owned(), format!("POST / HTTP/1.1\r\n{line}")]);
