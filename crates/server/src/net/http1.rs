@@ -153,9 +153,11 @@ impl PlainConnection<'_> {
     async fn serve<S: OpenedStream>(&mut self) -> io::Result<End<S>> {
         let config = &self.router.context.config;
         let mut phases = self.router.context.phases();
+        // Before the first look at the phase, so that no change is missed.
+        let changes = phases.clone();
         let closing = pin!(closing(&mut phases));
         let timer = pin!(sleep(config.head_timeout));
-        let mut patience = Patience::new(closing, timer, config.head_timeout);
+        let mut patience = Patience::new((closing, changes), timer, config.head_timeout);
         let mut turn = ConnectionTurn::default();
         let mut answering: Option<Answering> = None;
         loop {

@@ -2,17 +2,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use crate::net::connections::ConnectionPermit;
+use crate::phase::Phase;
 
 /// The events that end the wait for a head: the timeout, an eviction in favor of other connections,
 /// the end of the server.
 pub(super) struct Patience<'a, Closing> {
     closing: Pin<&'a mut Closing>,
+    /// The task that `closing` wakes.
+    waker: Waker,
+    /// The phases of the server, to see that there was a change since the wait for a first head began.
+    phases: watch::Receiver<Phase>,
     /// Reset only when it fires, not for each head: most heads arrive long before.
     timer: Pin<&'a mut Sleep>,
     head_timeout: Duration,
@@ -21,12 +27,12 @@ pub(super) struct Patience<'a, Closing> {
 
 impl<'a, Closing: Future> Patience<'a, Closing> {
     pub(super) fn new(
-        closing: Pin<&'a mut Closing>,
+        (closing, phases): (Pin<&'a mut Closing>, watch::Receiver<Phase>),
         timer: Pin<&'a mut Sleep>,
         head_timeout: Duration,
     ) -> Self {
         let until = timer.deadline();
-        Self { closing, timer, head_timeout, until }
+        Self { closing, waker: Waker::noop().clone(), phases, timer, head_timeout, until }
     }
 
     /// Begins to wait for another head.
@@ -49,6 +55,17 @@ impl<'a, Closing: Future> Patience<'a, Closing> {
         if permit.activity().poll_cut(cx).is_ready() {
             return Poll::Ready(());
         }
+        self.poll_closing(cx)
+    }
+
+    /// Ready when the server ends connections. The task is woken by each change of the phase, so nothing is
+    /// looked at before there was one.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let has_changed = self.phases.has_changed().unwrap_or(true);
+        if !has_changed && self.waker.will_wake(cx.waker()) {
+            return Poll::Pending;
+        }
+        self.waker.clone_from(cx.waker());
         self.closing.as_mut().poll(cx).map(drop)
     }
 }
