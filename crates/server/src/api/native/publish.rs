@@ -48,7 +48,7 @@ pub(crate) async fn one(
                 true => Vec::new(),
                 false => vec![marks.put_on(Draft::new(topic.clone(), event), 0)],
             };
-            // Boxed, because other publishes have no use for its room.
+            // Boxed, because the task of each connection has the room for all that is not.
             return Box::pin(stream_append::append(context, topic, &append, drafts)).await;
         }
     };
@@ -71,7 +71,7 @@ struct Said {
 }
 
 impl Said {
-    /// `None` for most requests, which say nothing: they pay for nothing.
+    /// `None` if the request says nothing but its topic and its data. Most are so, and pay for nothing else.
     fn by(request: &Request<'_>) -> Result<Option<Box<Self>>, Problem> {
         let find = || PublishHeaders::of(&request.head.headers);
         let describes_events = request.claims.describes_events(|| !find().are_absent());

@@ -33,7 +33,7 @@ pub(super) async fn events(
     let body = JsonBody::read(utf8(without_mark(&bytes))?).await?;
     let producer = headers.producer()?;
     if body.has_marks() || producer.is_some() {
-        return append(context, request, marks, (body, producer)).await;
+        return Box::pin(append(context, request, marks, (body, producer))).await;
     }
     for (index, draft) in body.drafts.iter().enumerate() {
         let allowed = request.caller.access().may_publish(draft.topics().as_slice());

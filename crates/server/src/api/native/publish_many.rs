@@ -73,7 +73,7 @@ pub(crate) async fn events(
         access.may_publish(std::slice::from_ref(&topic))?;
         accept_producer(context)?;
         context.tick();
-        match Piped::begin(&context.hub, topic, append).await? {
+        match Box::pin(Piped::begin(&context.hub, topic, append)).await? {
             Ok(piped) => {
                 request.body.allow_silence();
                 ingest = ingest.into_stream(piped);
@@ -81,7 +81,8 @@ pub(crate) async fn events(
             Err(answer) => return Ok(answer),
         }
     }
-    Ok(ingest.run(request.body, reader).await)
+    // Boxed, because the task of each connection has the room for all that is not.
+    Ok(Box::pin(ingest.run(request.body, reader)).await)
 }
 
 /// Reads what a request says about the stream of its topic.

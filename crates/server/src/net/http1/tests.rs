@@ -112,3 +112,14 @@ async fn what_the_head_refuses_is_answered_before_the_body_comes() {
         assert_eq!(began.elapsed(), std::time::Duration::ZERO);
     }
 }
+
+/// It grew to three times as much with each way of publishing, and every connection is made of it, if only to
+/// open a stream.
+#[tokio::test]
+async fn a_connection_takes_at_most_4_kb() {
+    let Wire { router, permit, _phase, socket, client: _client, .. } = Wire::new();
+    let caller = Caller::new(socket.peer_addr().unwrap());
+    let socket = BufferedSocket::new(BareStream::from_std(socket));
+    let serving = serve::<Box<ShardStream>>(socket, caller, &router, &permit);
+    assert!(size_of_val(&serving) <= 4096, "{}", size_of_val(&serving));
+}
