@@ -58,6 +58,8 @@ impl Answer {
 pub struct StreamAnswer {
     /// Further headers of the response, beside those that every stream has.
     pub head: HeaderMap,
+    /// Whether the request has chosen the format, which caches must know.
+    pub(crate) is_negotiated: bool,
     /// The view that it carries.
     pub view: View,
     /// The place where it starts.
@@ -73,7 +75,7 @@ impl StreamAnswer {
     pub fn new(view: View, request: impl Into<StreamRequest>) -> Self {
         let StreamRequest { start, client, .. } = request.into();
         let spec = StreamSpec { client, ..StreamSpec::default() };
-        Self { head: HeaderMap::new(), view, start, spec }
+        Self { head: HeaderMap::new(), is_negotiated: false, view, start, spec }
     }
 
     /// The stream of an emitter, which belongs to a subject.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, ORIGIN, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use tidings_hub::engine::{OnEnd, write_stream_headers};
@@ -45,7 +45,7 @@ pub(crate) trait OpenedStream: Sized {
     fn open(
         context: &Context,
         request: &Parts,
-        stream: StreamAnswer,
+        stream: Box<StreamAnswer>,
         permit: StreamPermit,
         caller: &Caller,
     ) -> Result<Self, Unopened>;
@@ -73,6 +73,7 @@ pub(crate) enum Unopened {
 pub(crate) struct ShardStream {
     /// The headers that not all streams have.
     pub(crate) headers: HeaderMap,
+    is_negotiated: bool,
     pub(crate) shard: usize,
     pub(crate) subscription: Subscription<StreamPermit>,
 }
@@ -105,7 +106,7 @@ pub(crate) fn respond<S: OpenedStream>(
     let stream = match answer {
         Answer::Whole(answer) => return as_it_is(context, request, answer),
         Answer::Pieces(response) => return in_pieces(request, response),
-        Answer::Stream(stream) => *stream,
+        Answer::Stream(stream) => stream,
     };
     let mut stream = match authorize(context, stream, caller.access()) {
         Ok(mut stream) => {
@@ -145,9 +146,9 @@ pub(crate) fn respond<S: OpenedStream>(
 /// Narrows a stream to what its reader may read, and to the time for which it may.
 fn authorize(
     context: &Context,
-    mut stream: StreamAnswer,
+    mut stream: Box<StreamAnswer>,
     access: &Access,
-) -> Result<StreamAnswer, Problem> {
+) -> Result<Box<StreamAnswer>, Problem> {
     stream.view = access.view(stream.view)?;
     if let Access::Granted(grant) = access {
         let spec = &mut stream.spec;
@@ -232,6 +233,9 @@ fn comes_back(start: &Start) -> bool {
 /// The header that names how a reader is told of a gap.
 pub(crate) const STREAM_GAP: HeaderName = HeaderName::from_static("stream-gap");
 
+/// The value of the header `Vary` where the request has chosen the format.
+pub(crate) static ON_ACCEPT: HeaderValue = HeaderValue::from_static("Accept");
+
 /// The value of the header [`STREAM_GAP`].
 pub(crate) fn gap_value(gap: GapShape) -> HeaderValue {
     HeaderValue::from_static(match gap {
@@ -244,11 +248,11 @@ impl OpenedStream for Box<ShardStream> {
     fn open(
         context: &Context,
         request: &Parts,
-        stream: StreamAnswer,
+        stream: Box<StreamAnswer>,
         permit: StreamPermit,
         _: &Caller,
     ) -> Result<Self, Unopened> {
-        let StreamAnswer { head, view, start, spec } = stream;
+        let StreamAnswer { head, is_negotiated, view, start, spec } = *stream;
         let comes_back = comes_back(&start);
         let (shard, mut reader) = context.engine.subscribe(&view, start);
         if reader.is_closed() || spec.ends().is_some_and(|ends| reader.is_closed_by(ends)) {
@@ -265,7 +269,7 @@ impl OpenedStream for Box<ShardStream> {
         }
         let framing = Framing::of(request.version);
         let subscription = Subscription { reader, framing, spec, permit };
-        Ok(Self::new(ShardStream { headers: head, shard, subscription }))
+        Ok(Self::new(ShardStream { headers: head, is_negotiated, shard, subscription }))
     }
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
@@ -274,6 +278,9 @@ impl OpenedStream for Box<ShardStream> {
 
     fn write_common_headers(&self, hub: &Hub, out: &mut Vec<u8>) {
         write_stream_headers((hub.epoch(), self.subscription.reader.started_after()), out);
+        if self.is_negotiated {
+            out.extend_from_slice(b"vary: Accept\r\n");
+        }
     }
 }
 
@@ -281,7 +288,7 @@ impl OpenedStream for Response<ResponseBody> {
     fn open(
         context: &Context,
         request: &Parts,
-        stream: StreamAnswer,
+        stream: Box<StreamAnswer>,
         permit: StreamPermit,
         caller: &Caller,
     ) -> Result<Self, Unopened> {
@@ -301,11 +308,11 @@ impl OpenedStream for Response<ResponseBody> {
 fn open_body(
     context: &Context,
     request: &Parts,
-    stream: StreamAnswer,
+    stream: Box<StreamAnswer>,
     permit: StreamPermit,
     caller: &Caller,
 ) -> Result<(Response<Body>, ListedStream), Unopened> {
-    let StreamAnswer { head, view, start, spec } = stream;
+    let StreamAnswer { head, is_negotiated, view, start, spec } = *stream;
     let ends = spec.ends().cloned();
     let StreamSpec { client, shape, subject, greeting, timeout, on_end, grant, places, .. } = spec;
     let since = context.hub.uptime();
@@ -345,6 +352,9 @@ fn open_body(
         body = body.on_end(move |end| on_end.run(end));
     }
     let mut response = body.into_response();
+    if is_negotiated {
+        response.headers_mut().append(VARY, ON_ACCEPT.clone());
+    }
     response.headers_mut().extend(head);
     Ok((response, listed))
 }

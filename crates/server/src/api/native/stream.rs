@@ -1,10 +1,7 @@
 //! Subscribes: reads the view that a request asks for, and its start.
 
-use std::sync::LazyLock;
-
 use http::header::VARY;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
 use tidings_hub::engine::{EPOCH, epoch_value};
 use tidings_hub::{TopicFilter, View};
 
@@ -13,6 +10,7 @@ use crate::context::Context;
 use crate::http::answer::{Answer, StreamAnswer};
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::request::{self, Format, Query, Request, topic_of_path};
+use crate::http::respond::ON_ACCEPT;
 
 /// `GET /topics/{topic}`.
 pub(crate) async fn topic(
@@ -53,8 +51,8 @@ async fn answer(
             let shape = shape::asked(query, || context.control.live().gap_of(&view))?;
             stream.start = context.hub.locate(&view, stream.start).await;
             let mut stream = StreamAnswer::new(view, stream);
-            stream.head = vary();
-            stream.head.extend(stream_start::headers(context, &stream.view));
+            stream.is_negotiated = true;
+            stream.head = stream_start::headers(context, &stream.view);
             shape.apply(&mut stream);
             Ok(stream.into())
         }
@@ -62,19 +60,12 @@ async fn answer(
             // Boxed: every other request would carry the room for it.
             let headers = stream_start::headers(context, &view);
             let mut response = Box::pin(page::page(context, query, view, stream.start)).await?;
-            response.headers_mut().extend(vary());
+            response.headers_mut().append(VARY, ON_ACCEPT.clone());
             response.headers_mut().extend(headers);
             response.headers_mut().insert(EPOCH, epoch_value(context.hub.epoch()));
             Ok(response.into())
         }
     }
-}
-
-/// The `Vary` header: the format depends on the request, which caches must know.
-fn vary() -> HeaderMap {
-    static ON_ACCEPT: LazyLock<HeaderMap> =
-        LazyLock::new(|| HeaderMap::from_iter([(VARY, HeaderValue::from_static("Accept"))]));
-    ON_ACCEPT.clone()
 }
 
 fn format(head: &Parts) -> Result<Format, Problem> {
