@@ -82,7 +82,7 @@ test('hubs read no further at a message of a newer format, and none starts on it
     await until('the hub to say so', async () => (await fetch(hub.url('/healthz'))).status === 503);
     const health = await (await fetch(hub.url('/healthz'))).text();
     assert.match(health, /journal-failed/);
-    assert.match(hub.output, /written by a newer program \(format 2, this one reads 1\)/);
+    await until('the log to say why', () => /written by a newer program \(format 2, this one reads 1\)/.test(hub.output));
     assert.equal((await fetch(hub.url('/topics/news'), { method: 'POST', body: 'after' })).status, 503);
     assert.deepEqual(await data(hub, 'news'), ['before'], 'nothing is misread');
   }
