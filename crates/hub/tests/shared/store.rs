@@ -94,9 +94,14 @@ pub(crate) struct Sent {
 
 impl Node {
     pub(crate) fn open(store: &Store, writer: u64) -> Self {
+        Self::open_with(store, writer, 2_000)
+    }
+
+    /// A node whose messages are of so many bytes at most.
+    pub(crate) fn open_with(store: &Store, writer: u64, message_bytes_max: usize) -> Self {
         let oldest = store.oldest();
         let mut config = SharedConfig::new(writer, GENERATION, (oldest, store.newest));
-        config.message_bytes_max = 2_000;
+        config.message_bytes_max = message_bytes_max;
         Self::with(config)
     }
 
