@@ -191,7 +191,10 @@ fn differences(found: &StreamConfig, config: &NatsConfig) -> Result<Vec<String>,
     note(found.max_bytes <= 0, "its size is unlimited".to_owned());
     note(
         found.max_age > 0,
-        format!("events are dropped after {} s", Duration::from_nanos(found.max_age).as_secs()),
+        format!(
+            "events are dropped after {} s, and revocations are forgotten if no hub runs for half of that",
+            Duration::from_nanos(found.max_age).as_secs()
+        ),
     );
     let messages = found.max_msgs.max(found.max_msgs_per_subject);
     note(messages > 0, format!("it has {messages} messages at most, of many events each"));
