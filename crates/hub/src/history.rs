@@ -16,9 +16,12 @@ mod find_id;
 mod hints;
 mod ids;
 mod kept;
+mod kept_read;
+mod ladder;
 mod late_losses;
 mod look_back;
 mod losses;
+mod lost;
 mod marks;
 mod name_order;
 mod own_ends;
@@ -37,9 +40,9 @@ mod sizes;
 mod slots;
 mod split_table;
 mod steps;
-mod tellings;
 #[cfg(test)]
 mod tests;
+mod told;
 mod topic_groups;
 mod topic_key;
 mod topic_state;
@@ -56,14 +59,15 @@ use self::age_limits::AgeLimits;
 pub use self::block::Block;
 pub(crate) use self::block::Kind;
 pub(crate) use self::block::builder::BlockBuilder;
-pub(crate) use self::count::Uncounted;
+pub(crate) use self::count::{Patience, Uncounted};
 use self::counts::Counts;
 pub(crate) use self::find_id::IdSearch;
 use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, HintsMax, Shards};
 use self::ids::IdIndex;
-pub(crate) use self::kept::{Kept, KeptPage, KeptStop, PageTime, is_matched};
+pub(crate) use self::kept::{AsOf, Kept, KeptPage, is_matched};
+pub(crate) use self::kept_read::{KeptRead, KeptStop};
 use self::late_losses::LateLosses;
 pub(crate) use self::look_back::{Latest, LookBack};
 use self::losses::Losses;
@@ -76,7 +80,7 @@ pub(crate) use self::read::{Passed, ReadMax, ReadPosition, Stop};
 pub(crate) use self::resolved::{Resolved, Scan, Selection};
 use self::rules::Rules;
 pub(crate) use self::steps::Steps;
-use self::tellings::Tellings;
+pub(crate) use self::told::Told;
 pub use self::topic_key::TopicKey;
 pub(crate) use self::topic_state::EvictionStamp;
 use self::topics::{Pushed, TopicTable};
@@ -119,7 +123,6 @@ pub(crate) struct History {
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
     losses: Losses,
-    tellings: Tellings,
     /// The newest entries that the journal has dropped, by topic, and the place up to which it knows all of them.
     dropped: Option<(Sequence, Arc<dyn DroppedEntries>)>,
     counts: Counts,
@@ -192,7 +195,6 @@ impl History {
             is_shared: false,
             released_through: tail,
             losses: Losses::default(),
-            tellings: Tellings::default(),
             dropped: None,
             counts: Counts::default(),
             shards: Shards::default(),

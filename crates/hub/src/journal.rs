@@ -38,11 +38,11 @@ pub use self::disk::{DiskConfig, DiskJournal};
 pub use self::entry::{Content, Entry};
 pub use self::error::{JournalError, JournalFuture};
 pub use self::memory::MemoryJournal;
-pub use self::pages::{Beyond, JournalPage, Lost, Newest, PageMax, TopicSet};
+pub use self::pages::{Counted, JournalPage, Lost, Newest, PageCount, PageMax, TopicSet};
 use crate::cursor::{Epoch, Sequence};
 use crate::retention::{RetentionRule, TopicLimits};
 use crate::streams::StreamState;
-use crate::time::{Now, Time};
+use crate::time::Now;
 use crate::topic::Topic;
 
 /// Where a hub's events are committed.
@@ -50,7 +50,7 @@ use crate::topic::Topic;
 /// The methods with a default are for journals that keep their entries; a journal that keeps nothing needs
 /// none of them. A hub on a journal that keeps its entries must be [driven](crate::docs::driving): its
 /// driver follows the feed and polls the futures of [`Journal::read`], [`Journal::find`],
-/// [`Journal::tail`], [`Journal::place_before`], [`Journal::beyond`] and [`Journal::evict`].
+/// [`Journal::tail`], [`Journal::place_before`], [`Journal::count`] and [`Journal::evict`].
 pub trait Journal: Send + Sync + 'static {
     /// Recovers the kept entries and returns the journal's state. Called once, before all other methods.
     ///
@@ -186,32 +186,26 @@ pub trait Journal: Send + Sync + 'static {
     }
 
     /// Tells the journal the rules of topics, after it was opened and whenever they change. The first one that matches a
-    /// topic counts; the limits of topics without one are a last rule that matches all. Pages of all topics say which
-    /// events are [beyond](JournalPage::beyond) them. Where a rule holds, or lets readers
+    /// topic counts; the limits of topics without one are a last rule that matches all. Pages of all topics have
+    /// [counts](JournalPage::counted) of the topics with limits. Where a rule holds, or lets readers
     /// read, the newest event of a topic alone, pages say [which one that is](JournalPage::newest). The journal
     /// may drop events of which all topics hold a newer one alone.
     fn retain(&self, rules: &[RetentionRule]) {
         let _ = rules;
     }
 
-    /// The newest event of a topic that is beyond its limits on events, bytes and age, counted back from
-    /// `through`, which is included; `None` if all kept ones are within them. Entries that are no events count as
-    /// well. Events that were committed
-    /// before `before` are beyond the limit on age. An event may count with more bytes than
-    /// [`TopicLimits::bytes_max`] says, with the same ones each time.
+    /// Counts a topic's events back from `through`, which is included, until one is beyond the topic's limits on events
+    /// and bytes. An event may count with more bytes than [`TopicLimits::bytes_max`] says, with the same ones each time.
     ///
-    /// By default, limits on bytes and age do not reach into the journal.
-    fn beyond(
+    /// By default, limits do not reach into the journal.
+    fn count(
         &self,
         topic: &Topic,
         limits: &TopicLimits,
-        (through, before): (Sequence, Option<Time>),
-    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
-        let _ = before;
-        let Some(events_max) = limits.events_max else { return Box::pin(ready(Ok(None))) };
-        let topics = TopicSet::Topics(Arc::new([topic.clone()]));
-        let place = self.place_before(topics, through, events_max.get().saturating_add(1));
-        Box::pin(async { Ok(place.await?.map(Sequence::next)) })
+        through: Sequence,
+    ) -> JournalFuture<'static, Result<Counted, JournalError>> {
+        let _ = (topic, limits, through);
+        Box::pin(ready(Ok(Counted::default())))
     }
 
     /// The bytes that the journal has in memory, for idempotency keys above all. They count as the

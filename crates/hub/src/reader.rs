@@ -12,8 +12,8 @@ pub(crate) use self::latest::{Rewind, Rewound};
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
 use crate::history::{
-    Block, EvictionStamp, GroupKey, Held, LookBack, Mark, OwnEnds, Passed, ReadMax, ReadPosition,
-    Resolved, ShardIndex, Steps, Stop, TopicKey,
+    Block, EvictionStamp, GroupKey, Held, LookBack, Mark, OwnEnds, Passed, Patience, ReadMax,
+    ReadPosition, Resolved, ShardIndex, Steps, Stop, Told, TopicKey,
 };
 use crate::hub::{Hub, Locating, Ticket, Wait};
 use crate::origin::{Located, Origin, wanted};
@@ -56,6 +56,10 @@ struct Unsettled {
     asked: Option<Asked>,
     /// The ticket with which it waits for the journal.
     ticket: Option<Arc<Ticket>>,
+    /// The losses after its place that it knows of, until it is at the tail.
+    told: Option<Box<Told>>,
+    /// The count of a topic as of the moment when it was told.
+    counting: Option<(Topic, Locating)>,
 }
 
 /// A place that a reader asks for and does not stand at.
@@ -70,9 +74,10 @@ enum Asked {
 
 impl fmt::Debug for Unsettled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { asked, ticket } = self;
+        let Self { asked, ticket, told, .. } = self;
         let waits = &ticket.is_some();
-        f.debug_struct("Unsettled").field("asked", asked).field("waits", waits).finish()
+        let mut debug = f.debug_struct("Unsettled");
+        debug.field("asked", asked).field("waits", waits).field("told", told).finish()
     }
 }
 
@@ -128,11 +133,9 @@ impl Reader {
         }
         let is_oldest = matches!(found, Origin::Oldest);
         let (position, located) = found.locate(&history);
-        let is_uncounted = history.uncounted(&resolved, hub.clock().uptime()).is_some();
-        let ReadPosition { after, mut told_at, ends } = position;
-        if resolved.has_pattern() && (is_oldest || matches!(located, Located::Nowhere(_))) {
-            told_at = history.note_telling(hub.time(), None);
-        }
+        let is_uncounted = history.uncounted(&resolved, Patience::Patient).is_some();
+        let ReadPosition { after, told_at, ends } = position;
+        let told = if is_oldest { history.told_now(&resolved, hub.time()) } else { None };
         drop(history);
         let asked = match located {
             Located::Here if is_oldest && is_uncounted => Some(Asked::Oldest),
@@ -145,6 +148,7 @@ impl Reader {
         };
         let mut state = ReaderState { resolved, told_at, ends, unsettled: None };
         state.set_asked(asked);
+        state.set_told(told);
         let state = Some(state);
         Self { hub: hub.clone(), after, state, started_after: None, shard }
     }
@@ -364,11 +368,20 @@ impl ReaderState {
         self.settle();
     }
 
+    fn set_told(&mut self, told: Option<Box<Told>>) {
+        if told.is_some() || self.unsettled.is_some() {
+            let unsettled = self.unsettled.get_or_insert_default();
+            (unsettled.told, unsettled.counting) = (told, None);
+        }
+        self.settle();
+    }
+
     /// Gives back the room of what a reader at its place does not have.
     fn settle(&mut self) {
         if let Some(unsettled) = &self.unsettled
             && unsettled.asked.is_none()
             && unsettled.ticket.is_none()
+            && unsettled.told.is_none()
         {
             self.unsettled = None;
         }
@@ -392,7 +405,11 @@ impl ReaderState {
             let before = std::mem::replace(after, position.after);
             (self.told_at, self.ends) = (position.told_at, position.ends);
             match stop {
-                Stop::Tail => return Read::Tail,
+                Stop::Tail => {
+                    // Nothing that it knows to be lost comes after the tail.
+                    self.set_told(None);
+                    return Read::Tail;
+                }
                 Stop::Full => return Read::Full,
                 Stop::Closed => return Read::Closed,
                 Stop::Behind => {
@@ -405,17 +422,13 @@ impl ReaderState {
                 }
             }
         }
-        let history = match self.resolved.has_pattern() {
-            true => {
-                drop(history);
-                self.told_now(hub, None);
-                hub.read()
-            }
-            false => history,
-        };
         // What is asked for is kept until the oldest event is found, however many looks that takes.
         let passed = history.pass_lost(&self.resolved, &mut position, &mut max.steps);
         (*after, self.told_at) = (position.after, position.told_at);
+        if let Passed::To(_) = passed {
+            let told = history.told_now(&self.resolved, hub.time());
+            self.set_told(told);
+        }
         drop(history);
         match passed {
             Passed::To(oldest) => self.tell_gap(hub, *after, oldest),

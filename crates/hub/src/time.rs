@@ -27,10 +27,6 @@ impl Time {
     pub fn saturating_sub(self, age: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
     }
-
-    pub(crate) fn saturating_add(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(millis(time)))
-    }
 }
 
 impl Time {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidings_hub::journal::{DiskConfig, DiskJournal};
 use tidings_hub::{
     Draft, Event, EventId, Found, Hub, HubConfig, Now, RetentionRule, Start, Subscriber, Topic,
-    TopicFilter, TopicLimits, View,
+    TopicFilter, TopicLimits, Topics, View,
 };
 
 use crate::disk::SimulatedDisk;
@@ -226,8 +226,6 @@ fn a_loss_after_a_gap_was_told_is_told_again_and_others_are_not() {
         publish(&hub, &name(TOPICS - 1), EVENTS).await;
         publish(&hub, "end", 0).await;
         push_out(&hub).await;
-        // A page that was read before is good enough for a second.
-        hub.tick(now + Duration::from_secs(3));
         let mut expected = rounds(EVENTS - 3..EVENTS);
         expected.remove(0);
         let lost = expected.iter().position(|it| *it == (name(TOPICS - 1), EVENTS - 3)).unwrap();
@@ -235,4 +233,66 @@ fn a_loss_after_a_gap_was_told_is_told_again_and_others_are_not() {
         expected.push((name(TOPICS - 1), EVENTS));
         assert_eq!(found_until(&mut late, "end").await, expected);
     });
+}
+
+/// The readers knew of one topic's losses. They were told of them again once that topic let go of an event that another
+/// topic of theirs still had.
+#[test]
+fn a_reader_of_several_topics_is_told_of_a_loss_once() {
+    let limits = TopicLimits::default().with_events_max(NonZeroUsize::new(3).unwrap());
+    let several =
+        || View::new([name(0), name(1), "end".into()].map(|it| Topic::new(it).unwrap().into()));
+    on(&SimulatedDisk::default(), &limits, Now::read(), async |hub| {
+        publish(&hub, &name(1), 0).await;
+        for number in 1..8 {
+            publish(&hub, &name(0), number).await;
+        }
+        let both = Topics::new([name(0), name(1)].map(|it| Topic::new(it).unwrap())).unwrap();
+        hub.publish(Draft::new(both, Event::new("8"))).await.unwrap();
+        publish(&hub, &name(0), 9).await;
+        publish(&hub, &name(0), 10).await;
+        push_out(&hub).await;
+        let mut readers = [view(), several()].map(|view| hub.subscribe(view, Start::Oldest));
+        for reader in &mut readers {
+            assert_eq!(found(reader).await, (name(1), 0));
+        }
+        publish(&hub, &name(0), 11).await;
+        publish(&hub, "end", 0).await;
+        push_out(&hub).await;
+        for reader in &mut readers {
+            let kept = (8..12).map(|number| (name(0), number)).collect::<Vec<_>>();
+            assert_eq!(found_until(reader, "end").await, kept);
+        }
+    });
+}
+
+#[test]
+fn ends_of_a_topics_streams_count_for_no_limit_on_disk() {
+    let number = |number| NonZeroUsize::new(number).unwrap();
+    for limits in [
+        TopicLimits::default().with_events_max(number(3)),
+        // Three records of about 100 bytes, with the headers of their groups.
+        TopicLimits::default().with_bytes_max(number(350)),
+    ] {
+        let (disk, now) = (SimulatedDisk::default(), Now::read());
+        let check = async |hub: &Hub| {
+            let one = Topic::new(name(0)).unwrap();
+            let exact = View::new([one, Topic::new("end").unwrap()].map(TopicFilter::Exact));
+            for view in [view(), exact] {
+                let mut all = hub.subscribe(view, Start::Oldest);
+                let kept = (7..10).map(|number| (name(0), number)).collect::<Vec<_>>();
+                assert_eq!(found_until(&mut all, "end").await, kept, "{limits:?}");
+            }
+        };
+        on(&disk, &limits, now, async |hub| {
+            for number in 0..10 {
+                publish(&hub, &name(0), number).await;
+                hub.close(Topic::new(name(0)).unwrap()).await.unwrap();
+            }
+            publish(&hub, "end", 0).await;
+            push_out(&hub).await;
+            check(&hub).await;
+        });
+        on(&disk, &limits, now, async |hub| check(&hub).await);
+    }
 }

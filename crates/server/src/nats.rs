@@ -34,8 +34,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidings_hub::journal::shared::{SharedConfig, SharedLog, Stopped};
 use tidings_hub::journal::{
-    Committing, DiskJournal, DroppedEntries, Durability, Entry, Evict, Feed, Journal, JournalError,
-    JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
+    Committing, Counted, DiskJournal, DroppedEntries, Durability, Entry, Evict, Feed, Journal,
+    JournalError, JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission,
+    TopicSet,
 };
 use tidings_hub::{EventId, Now, RetentionRule, Sequence, StreamState, Time, Topic, TopicLimits};
 use tokio::sync::watch;
@@ -366,15 +367,15 @@ impl Journal for NatsJournal {
         }
     }
 
-    fn beyond(
+    fn count(
         &self,
         topic: &Topic,
         limits: &TopicLimits,
-        until: (Sequence, Option<Time>),
-    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
+        through: Sequence,
+    ) -> JournalFuture<'static, Result<Counted, JournalError>> {
         match self.copy() {
-            Some(copy) => copy.beyond(topic, limits, until),
-            None => Box::pin(ready(Ok(None))),
+            Some(copy) => copy.count(topic, limits, through),
+            None => Box::pin(ready(Ok(Counted::default()))),
         }
     }
 

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tidings_hub::journal::{
-    Committing, Content, DroppedEntries, Durability, Entry, Evict, Feed, Journal, JournalError,
-    JournalFuture, JournalPage, Lost, NotCommitted, Opened, Outcome, PageMax, Submission, TopicSet,
+    Committing, Content, Counted, DroppedEntries, Durability, Entry, Evict, Feed, Journal,
+    JournalError, JournalFuture, JournalPage, Lost, NotCommitted, Opened, Outcome, PageMax,
+    Submission, TopicSet,
 };
 use tidings_hub::{
     EndNotice, Epoch, EventId, IdempotencyKey, Now, RetentionRule, Sequence, StreamMark, Time,
@@ -307,7 +308,7 @@ impl State {
         let newest = distinct.into_iter().filter(|topic| self.is_about_newest(topic));
         page.newest = newest.filter_map(|topic| self.newest_of(topic)).collect();
         if is_of_all {
-            page.beyond = self.beyond_on_page(&page);
+            page.counted = self.count_on_page(&page, max.counted_through);
         }
         page
     }
@@ -432,14 +433,14 @@ impl Journal for SteppedJournal {
         self.state().rules = rules.to_vec();
     }
 
-    fn beyond(
+    fn count(
         &self,
         topic: &Topic,
         limits: &TopicLimits,
-        place: (Sequence, Option<Time>),
-    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
+        through: Sequence,
+    ) -> JournalFuture<'static, Result<Counted, JournalError>> {
         let (topic, limits) = (topic.clone(), limits.clone());
-        self.later(move |state| state.beyond(&topic, &limits, place))
+        self.later(move |state| state.count(&topic, &limits, (Sequence::ZERO, through)))
     }
 
     fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {

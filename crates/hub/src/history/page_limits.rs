@@ -1,69 +1,118 @@
-//! The limits of topics on a page of the journal, for views with patterns, whose topics are not counted.
+//! The limits of topics on a page of the journal, for views with patterns, whose topics are too many to be counted one by
+//! one.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::rules::Rules;
-use super::tellings::Moment;
+use super::ladder::{Change, Ladder, Reached};
+use super::sizes::size_of_entry;
 use crate::cursor::Sequence;
-use crate::journal::{Beyond, Entry};
-use crate::time::Time;
+use crate::journal::{Content, Counted, Entry, PageCount};
+use crate::retention::TopicLimits;
 use crate::topic::Topic;
 
-/// The events of a page that are beyond limits of their topics.
+/// The counts of a page's topics.
 #[derive(Debug, Default)]
-pub(super) struct PageLimits {
-    beyond: HashMap<Topic, (Sequence, Moment)>,
-    /// The latest of the entries by which events came to be beyond a limit.
-    since: Sequence,
+pub(super) struct PageLimits(HashMap<Topic, OfTopic>);
+
+/// The count of a topic.
+#[derive(Debug)]
+pub(super) enum OfTopic {
+    AtMost(Change),
+    Counted {
+        /// The topic's events on the page.
+        ladder: Ladder,
+        /// The newest event beyond the limits.
+        beyond: Sequence,
+        /// The end of the page.
+        through: Sequence,
+    },
+}
+
+/// How far a topic's limits reach on a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageBound {
+    /// Events up to here are beyond the limits, and others on the page are not.
+    At(Sequence),
+    Unknown,
 }
 
 impl PageLimits {
-    /// Finds the events of a page that are too old at a time, beside those that the journal has found.
     pub(super) fn new(
-        (entries, found): (&[Entry], Vec<Beyond>),
-        rules: &Rules,
-        time: Time,
+        entries: &[Entry],
+        through: Sequence,
+        counted: Vec<(Topic, PageCount)>,
     ) -> Self {
-        let since = found.iter().map(|found| found.since).max().unwrap_or_default();
-        let by_topic = |Beyond { topic, event, since }| (topic, (event, Moment::Entry(since)));
-        let mut beyond: HashMap<_, _> = found.into_iter().map(by_topic).collect();
-        // Without rules, what is too old is beneath the floor.
-        if !rules.is_empty() && rules.age_limits().any(|age_max| age_max.is_some()) {
-            let mut age_limits: HashMap<&Topic, Option<Duration>> = HashMap::new();
-            for entry in entries {
-                for topic in entry.topics.as_slice() {
-                    let age_max = *age_limits
-                        .entry(topic)
-                        .or_insert_with(|| rules.limits(rules.find(topic.as_str())).age_max);
-                    let Some(age_max) = age_max else { continue };
-                    let is_later = |(event, _): &(Sequence, Moment)| *event < entry.sequence;
-                    if entry.time < time.saturating_sub(age_max)
-                        && beyond.get(topic).is_none_or(is_later)
-                    {
-                        let moment = Moment::Time(entry.time.saturating_add(age_max));
-                        beyond.insert(topic.clone(), (entry.sequence, moment));
-                    }
+        let mut events: HashMap<&Topic, Vec<(Sequence, usize)>> = HashMap::new();
+        let exact = counted.iter().filter(|(_, count)| matches!(count, PageCount::Exact(_)));
+        events.extend(exact.map(|(topic, _)| (topic, Vec::new())));
+        for entry in entries.iter().filter(|entry| matches!(entry.content, Content::Event(_))) {
+            for topic in entry.topics.as_slice() {
+                if let Some(events) = events.get_mut(topic) {
+                    events.push((entry.sequence, size_of_entry(entry) as usize));
                 }
             }
         }
-        Self { beyond, since }
+        let of_topic = |(topic, count): &(Topic, PageCount)| match count {
+            PageCount::AtMost { events, bytes } => {
+                let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+                OfTopic::AtMost(Change { events: most(*events), bytes: most(*bytes) })
+            }
+            PageCount::Exact(Counted { beyond, events: within, bytes, .. }) => {
+                let events = events.get(topic).into_iter().flatten().copied();
+                let ladder = Ladder::new(events, *beyond, (*within, *bytes));
+                OfTopic::Counted { ladder, beyond: beyond.unwrap_or_default(), through }
+            }
+        };
+        let topics: Vec<_> = counted.iter().map(of_topic).collect();
+        Self(counted.into_iter().map(|(topic, _)| topic).zip(topics).collect())
     }
 
-    /// The moment at which an event of a topic came to be beyond a limit, or at which a later one of them did.
-    pub(super) fn moment(&self, topic: &Topic, event: Sequence) -> Option<Moment> {
-        let (last, moment) = self.beyond.get(topic)?;
-        (event <= *last).then_some(*moment)
-    }
-
-    /// The latest of the entries by which events came to be beyond a limit.
-    pub(super) fn since(&self) -> Sequence {
-        self.since
+    pub(super) fn of(&self, topic: &Topic) -> Option<&OfTopic> {
+        self.0.get(topic)
     }
 
     /// Bytes allocated.
     pub(super) fn bytes(&self) -> usize {
-        let names = self.beyond.keys().map(Topic::heap_bytes).sum::<usize>();
-        names + self.beyond.capacity() * size_of::<(Topic, (Sequence, Moment))>()
+        let of_topic = |(topic, of): (&Topic, &OfTopic)| match of {
+            OfTopic::AtMost(_) => topic.heap_bytes(),
+            OfTopic::Counted { ladder, .. } => topic.heap_bytes() + ladder.heap_bytes(),
+        };
+        self.0.capacity() * size_of::<(Topic, OfTopic)>()
+            + self.0.iter().map(of_topic).sum::<usize>()
+    }
+}
+
+impl OfTopic {
+    /// How far the limits reach after a change since the topic was counted.
+    pub(super) fn bound(&self, limits: &TopicLimits, change: Change) -> PageBound {
+        match self {
+            Self::AtMost(most) => {
+                let is_within = |most: i64, change: i64, max: Option<usize>| {
+                    max.is_none_or(|max| most.saturating_add(change) <= max as i64)
+                };
+                let events_max = limits.events_max.map(std::num::NonZeroUsize::get);
+                let bytes_max = limits.bytes_max.map(std::num::NonZeroUsize::get);
+                match is_within(most.events, change.events, events_max)
+                    && is_within(most.bytes, change.bytes, bytes_max)
+                {
+                    true => PageBound::At(Sequence::ZERO),
+                    false => PageBound::Unknown,
+                }
+            }
+            Self::Counted { ladder, beyond, through } => {
+                let is_back = change.events < 0 || change.bytes < 0;
+                if is_back && beyond > through {
+                    // How many events there are between the page and that one is not known.
+                    return PageBound::Unknown;
+                }
+                let at_least = if is_back { Sequence::ZERO } else { *beyond };
+                PageBound::At(match ladder.reach(limits, change) {
+                    Reached::Rung(events) => {
+                        ladder.last_of(events).unwrap_or_default().max(at_least)
+                    }
+                    Reached::End => *through.max(beyond),
+                })
+            }
+        }
     }
 }

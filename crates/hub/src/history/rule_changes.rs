@@ -34,7 +34,7 @@ impl History {
             }
             ages
         });
-        // Events that the journal alone has were counted for the old limits.
+        // Events that the journal alone has were counted by the old limits.
         self.counts = Counts::default();
         change
     }
@@ -118,17 +118,17 @@ impl History {
     /// The size of an entry that is held, as a limit counts it. A line end in its data counts as one byte.
     fn size_of(&self, sequence: Sequence) -> u32 {
         let Held { block, index } = self.held(sequence);
+        if block.kind(index) != Kind::Event {
+            return 0;
+        }
         let names = block.topics(index).iter().filter_map(|&key| self.topics.get(key));
         let names = names.map(|state| state.name.as_str().len()).sum::<usize>();
         u32::try_from(ENTRY_BYTES + names + text_bytes(block, index)).unwrap_or(u32::MAX)
     }
 }
 
-/// Bytes of an entry's data, type and publisher-given ID.
+/// Bytes of an event's data, type and publisher-given ID.
 fn text_bytes(block: &Block, index: usize) -> usize {
-    if block.kind(index) != Kind::Event {
-        return 0;
-    }
     let (mut data, mut event_type) = (0, 0);
     for line in block.frame(index).split(|&byte| byte == b'\n') {
         if let Some(value) = line.strip_prefix(b"data: ") {

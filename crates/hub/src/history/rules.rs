@@ -75,6 +75,11 @@ impl Rules {
         true
     }
 
+    /// How often they have changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Returns whether no topic has a rule.
     pub(super) fn is_empty(&self) -> bool {
         self.rules.is_empty()

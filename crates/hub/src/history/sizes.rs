@@ -39,22 +39,23 @@ impl Sizes {
         self.sum
     }
 
+    /// The sum without the oldest so many.
+    pub(super) fn sum_from(&self, at: usize) -> usize {
+        self.sizes.range(at.min(self.sizes.len())..).map(|size| *size as usize).sum()
+    }
+
     /// Bytes that it costs.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.sizes.capacity() * size_of::<u32>()
     }
 }
 
-/// The size of an entry, as a limit on bytes counts it.
-fn size_of_entry(entry: &Entry) -> u32 {
-    let text = match &entry.content {
-        Content::Event(event) => {
-            let id = event.id().map_or(0, |id| id.as_str().len());
-            let event_type = Some(event.event_type()).filter(|it| !it.is_message());
-            event.data().len() + id + event_type.map_or(0, |it| it.as_str().len())
-        }
-        Content::Close | Content::Stream(_) => 0,
-    };
+/// The size of an entry, as a limit on bytes counts it. Limits are about events alone.
+pub(super) fn size_of_entry(entry: &Entry) -> u32 {
+    let Content::Event(event) = &entry.content else { return 0 };
+    let id = event.id().map_or(0, |id| id.as_str().len());
+    let event_type = Some(event.event_type()).filter(|it| !it.is_message());
+    let text = event.data().len() + id + event_type.map_or(0, |it| it.as_str().len());
     let names = entry.topics.as_slice().iter().map(Topic::as_str).map(str::len).sum::<usize>();
     u32::try_from(ENTRY_BYTES + text + names).unwrap_or(u32::MAX)
 }

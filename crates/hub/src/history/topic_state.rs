@@ -127,6 +127,11 @@ impl Past {
         self.sizes.as_ref().map_or(0, |sizes| sizes.sum())
     }
 
+    /// The size of the entries held but for the oldest so many.
+    pub(super) fn size_from(&self, at: usize) -> usize {
+        self.sizes.as_ref().map_or(0, |sizes| sizes.sum_from(at))
+    }
+
     /// Bytes allocated beside the past itself.
     fn heap_bytes(&self) -> usize {
         self.sizes.as_ref().map_or(0, |sizes| sizes.bytes())

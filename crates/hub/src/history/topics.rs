@@ -333,12 +333,12 @@ impl TopicTable {
     /// How the topic lets go of its oldest event to come within its limits; `None` if it is within them.
     pub(super) fn excess(&self, key: TopicKey) -> Option<LetGo> {
         let state = self.get(key)?;
-        let (entries, limits) = (state.entries.len(), self.rules.limits(state.past.rule()));
-        if limits.latest_only && state.events() > 1 {
+        let (events, limits) = (state.events(), self.rules.limits(state.past.rule()));
+        if limits.latest_only && events > 1 {
             return Some(LetGo::Superseded);
         }
-        let is_beyond = limits.events_max.is_some_and(|max| state.events() > max.get())
-            || limits.bytes_max.is_some_and(|max| entries > 1 && state.past.size() > max.get());
+        let is_beyond = limits.events_max.is_some_and(|max| events > max.get())
+            || limits.bytes_max.is_some_and(|max| events > 1 && state.past.size() > max.get());
         is_beyond.then_some(LetGo::Event)
     }
 
@@ -369,26 +369,6 @@ impl TopicTable {
             }
         }
         self.bytes = self.bytes + state.bytes() - before;
-    }
-
-    /// Notes an event, found in the journal, that is beyond the topic's limit, and everything before it.
-    pub(super) fn note_evicted(&mut self, key: TopicKey, sequence: Sequence) {
-        self.unbury(key);
-        let Some(state) = self.slots.get_mut(key) else { return };
-        // A journal counts more bytes for an event than the history, which holds what is within its own limits.
-        let is_held = state.entries.first().is_some_and(|oldest| oldest <= sequence);
-        let sequence = if is_held { state.past.let_go_through } else { sequence };
-        if sequence > state.past.evicted_through {
-            self.bytes -= state.bytes();
-            let released = self.unknown_released;
-            let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
-            (past.evicted_through, past.evicted_at) = (sequence, self.stamp);
-            past.let_go_through = past.let_go_through.max(sequence);
-            self.bytes += state.bytes();
-            self.put_in_order(key);
-            self.bury_event(key, sequence, self.stamp);
-        }
-        self.settle(key);
     }
 
     /// Begins an eviction: what it takes is newer than everything told so far.

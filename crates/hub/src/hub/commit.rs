@@ -180,7 +180,6 @@ impl Inner {
             journal: &*self.journal,
             history: &self.history,
             expired_before: age_max.map(|age_max| self.clock.time().saturating_sub(age_max)),
-            time: self.clock.time(),
             uptime: self.clock.uptime(),
         }
     }

@@ -9,6 +9,7 @@ use super::ticket::{Wait, Waiter, wake_all};
 use crate::cursor::Sequence;
 use crate::history::{History, IdSearch, Steps, is_matched};
 use crate::journal::{Entry, TopicSet};
+use crate::retention::TopicLimits;
 use crate::topic::Topic;
 use crate::view::View;
 
@@ -29,6 +30,8 @@ pub(crate) enum Wanted {
     Spelled { id: Box<str>, place: Sequence },
     /// The place before the newest entries of some topics, up to and including a place.
     Before { topics: TopicSet, through: Sequence, entries: usize },
+    /// The newest event of a topic that was beyond its limits when an entry was the newest.
+    Bound { topic: Topic, limits: TopicLimits, through: Sequence },
 }
 
 #[derive(Default)]
@@ -47,7 +50,7 @@ impl Locating {
     pub(crate) fn id(&self) -> &str {
         match &self.0.wanted {
             Wanted::Given { id, .. } | Wanted::Spelled { id, .. } => id,
-            Wanted::Before { .. } => "",
+            Wanted::Before { .. } | Wanted::Bound { .. } => "",
         }
     }
 
@@ -69,13 +72,13 @@ impl Locating {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Notes the journal's newest entry, up to which a spelled place is one, or the place before entries.
+    /// Notes the journal's newest entry, up to which a spelled place is one, or the place before entries, or an event.
     /// An ID that a publisher gave is looked for in history, which has been fed everything up to there.
     pub(super) fn note_place(&self, found: Option<Sequence>, history: &RwLock<History>) {
         self.finish(match &self.0.wanted {
             Wanted::Spelled { place, .. } => Some(*place).filter(|place| Some(*place) <= found),
             Wanted::Given { id, view } => find_given(history, view, id, || ()),
-            Wanted::Before { .. } => found,
+            Wanted::Before { .. } | Wanted::Bound { .. } => found,
         });
     }
 

@@ -23,8 +23,8 @@ pub(super) use self::source::Source;
 use super::locating::Locating;
 use super::ticket::{Ticket, Wait, call_all};
 use crate::cursor::Sequence;
-use crate::history::{KeptPage, PageTime, Uncounted};
-use crate::journal::{JournalError, TopicSet};
+use crate::history::{KeptPage, Patience, Uncounted};
+use crate::journal::JournalError;
 use crate::time::Time;
 
 /// The journal's reads for one hub.
@@ -57,8 +57,6 @@ const ANSWERS_OF_A_TURN: usize = 1;
 pub(crate) struct Waiting<'a> {
     pub(crate) ticket: &'a mut Option<Arc<Ticket>>,
     pub(crate) wait: Wait<'a>,
-    /// The hub's steady clock, in milliseconds.
-    pub(crate) now: u64,
 }
 
 impl Waiting<'_> {
@@ -68,7 +66,7 @@ impl Waiting<'_> {
         if self.ticket.as_ref().is_some_and(|ticket| ticket.waits(self.wait)) {
             return None;
         }
-        *self.ticket = Ticket::after(self.ticket.as_deref(), self.wait, self.now);
+        *self.ticket = Ticket::after(self.ticket.as_deref(), self.wait);
         self.ticket.clone()
     }
 }
@@ -86,8 +84,8 @@ impl Reads {
         mut waiting: Waiting<'_>,
     ) -> Option<Arc<KeptPage>> {
         let mut state = self.state.lock();
-        let since = waiting.ticket.as_ref().map_or(waiting.now, |ticket| ticket.since());
-        let found = state.pages.find(&place, released, since);
+        let patience = waiting.ticket.as_ref().map_or(Patience::Patient, |it| it.patience());
+        let found = state.pages.find(&place, released, patience);
         let is_asked = if found.is_some() {
             *waiting.ticket = None;
             false
@@ -264,9 +262,7 @@ impl Reads {
         match (queued.job, answer) {
             (Job::Page(place), Answer::Page(page, as_of)) => {
                 let page = source.check(place.1, page);
-                let is_of_all = place.0 == TopicSet::All;
-                let now = PageTime { time: source.time, uptime: source.uptime, is_of_all };
-                let page = Arc::new(source.history.read().kept_page(page, as_of, now));
+                let page = Arc::new(source.history.read().kept_page(page, as_of, &place.0));
                 let limits = (self.bytes_max, source.uptime);
                 let line = self.state.lock().pages.keep(place, page, limits);
                 call_all(line.iter().filter_map(Weak::upgrade));
@@ -279,9 +275,11 @@ impl Reads {
                     self.state.lock().push(Job::Locate(locating, after));
                 }
             }
-            (Job::Count(mut counting), Answer::Place(beyond)) => {
-                if let Some((topic, _)) = counting.topics.pop() {
-                    let counted = (beyond, source.uptime);
+            (Job::Locate(locating, _), Answer::Count(counted)) => {
+                locating.note_place(counted.beyond, source.history);
+            }
+            (Job::Count(mut counting), Answer::Count(counted)) => {
+                if let Some(topic) = counting.topics.pop() {
                     source.history.write().note_count(&topic, counting.through, counted);
                 }
                 // For the next topic, once the others have had their turn.

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
-use crate::history::HintQueue;
+use crate::history::{HintQueue, Patience};
 use crate::watch::Watch;
 
 /// How a reader can be woken.
@@ -30,11 +30,15 @@ pub(crate) enum Waiter {
 /// A reader's wait for the journal. The reader keeps it, and the lines in which it stands know it weakly: a
 /// reader stands in one line at a time, and leaves it when it drops its ticket.
 pub(crate) struct Ticket {
-    /// When the reader began to wait, by the hub's steady clock, in milliseconds.
-    since: u64,
+    /// How often the reader has waited for what it reads next.
+    waits: u32,
     /// None once it has been called.
     waiter: Mutex<Option<Waiter>>,
 }
+
+/// The number of times that a reader waits for limits that are exact: for a count, for a page, and for both again if there
+/// were too many events meanwhile.
+const WAITS_MAX: u32 = 16;
 
 impl Wait<'_> {
     /// The reader that is to be woken, if it waits at all.
@@ -50,14 +54,17 @@ impl Wait<'_> {
 
 impl Ticket {
     /// Gives a reader a ticket in place of one with which it was called; `None` if it does not wait.
-    pub(super) fn after(called: Option<&Self>, wait: Wait<'_>, now: u64) -> Option<Arc<Self>> {
-        let since = called.map_or(now, Self::since);
-        wait.waiter().map(|waiter| Arc::new(Self { since, waiter: Mutex::new(Some(waiter)) }))
+    pub(super) fn after(called: Option<&Self>, wait: Wait<'_>) -> Option<Arc<Self>> {
+        let waits = called.map_or(0, |called| called.waits.saturating_add(1));
+        wait.waiter().map(|waiter| Arc::new(Self { waits, waiter: Mutex::new(Some(waiter)) }))
     }
 
-    /// When the reader began to wait for what it reads next.
-    pub(crate) fn since(&self) -> u64 {
-        self.since
+    /// The reader's patience: it waits on for limits that are exact, or has waited too often.
+    pub(crate) fn patience(&self) -> Patience {
+        match self.waits < WAITS_MAX {
+            true => Patience::Patient,
+            false => Patience::Over,
+        }
     }
 
     /// Notes how the reader is woken now; `false` if it has been called and is in no line any more.

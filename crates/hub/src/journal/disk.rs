@@ -8,7 +8,7 @@
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
 //! records; `catalog` holds all segments; `portion`, `room`, `appender` and `seal` write, `cleaning` and
 //! `cleaned` write again; `survey`, `torn` and `recovery` open; `fetch`, `lookup`, `read`, `newest`, `limits` and `totals` read;
-//! `notes` and `dropped` keep what outlives entries; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
+//! `notes` and `dropped` keep what outlives entries; `opening` begins and `seam` is what the hub sees; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
 //! Only these last five use threads, so the rest behaves the same in every run.
 //!
 //! A hub follows this journal from its newest entries on, and reads older ones by pages.
@@ -41,6 +41,7 @@ mod lookup;
 mod mark;
 mod newest;
 mod notes;
+mod opening;
 mod portion;
 mod queue;
 mod read;
@@ -50,6 +51,7 @@ mod recovery;
 mod room;
 mod scan;
 mod seal;
+mod seam;
 mod segment;
 #[cfg(feature = "shared")]
 pub(super) mod shared;
@@ -62,56 +64,28 @@ mod trailer;
 mod writer;
 
 use std::fmt;
-use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use smallvec::SmallVec;
-use tidings_proto::EventId;
 
-use self::answer::{Giver, answer};
-use self::appender::{Appender, Limits};
 use self::catalog::Catalog;
 pub use self::check::{Checked, Dumped, check, copy_epoch, dump, epoch, new_epoch};
-use self::cleaner::Cleaner;
 pub use self::config::DiskConfig;
-use self::copying::copied_to;
 pub use self::damage::{Damage, Damaged, Lost};
-use self::feed::{DiskFeed, Fed, closed};
+use self::feed::Fed;
 pub use self::folder::Folder;
-use self::newest::beyond;
 pub use self::notes::{FoundNotes, Notes};
 use self::queue::Queue;
-use self::read::{find, page, place_before};
 use self::readers::Readers;
-use self::recovery::recover;
-use self::seal::seal;
-use self::segment::Selection;
 use self::stats::Tally;
 pub use self::stats::{DiskStats, Histogram};
-use self::storage::Failure;
 pub use self::storage::{Access, Storage, StorageFile, StorageLock};
-use self::survey::{failed, refused};
-use self::writer::{Broken, Writer};
+use self::writer::Broken;
 use super::keys::Keys;
-use super::{
-    Committing, Copied, CopiedTo, CopyOf, DroppedEntries, Durability, Entry, Evict, Feed, Journal,
-    JournalError, JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission,
-    TopicSet,
-};
+use super::{Copied, CopiedTo, CopyOf, JournalFuture, NotCommitted};
 use crate::cursor::Sequence;
-use crate::retention::{RetentionRule, TopicLimits};
-use crate::time::{Now, Time};
-use crate::topic::Topic;
-
-/// Bytes after which a sync is due, so that no publisher waits long for the events of others.
-const PORTION_BYTES: usize = 1024 * 1024;
-/// Committed entries kept in memory for the feed; a feed that is further behind reads files.
-const FED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Reader threads: one may wait for the disk while the other serves cached pages.
-const READER_THREADS: usize = 2;
 
 /// A journal in a folder. Clones share it. Dropping the last clone writes pending submissions and
 /// releases the folder.
@@ -119,7 +93,7 @@ const READER_THREADS: usize = 2;
 /// Only one process can open a folder at a time.
 ///
 /// If a write or a sync fails, the contents of the disk are uncertain, so the journal stops writing: the
-/// append is answered with [`Outcome::Unknown`] and every later one with [`NotCommitted::Stopped`], reading
+/// append is answered with [`Outcome::Unknown`](super::Outcome::Unknown) and every later one with [`NotCommitted::Stopped`], reading
 /// continues, and [`DiskJournal::failure`] returns the reason. Opening the journal again determines what is
 /// on the disk. A full disk is the exception: the append is undone and answered with
 /// [`NotCommitted::Full`], and the next append is attempted.
@@ -316,249 +290,5 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Runs the writer's thread: opens the journal and writes to it until it is closed.
-fn write(shared: &Shared, giver: Giver<Result<Opened, JournalError>>) {
-    let storage = &shared.storage;
-    let opening = || {
-        let failed = |error| failed("the journal's folder", error);
-        storage.create_folder().map_err(failed)?;
-        let lock = storage.lock().map_err(failed)?;
-        let lock =
-            lock.ok_or_else(|| refused("the journal's folder", "is in use by another process"))?;
-        let (writer, open) = prepare(shared)?;
-        Ok((lock, writer, open))
-    };
-    let (_lock, writer, open) = match opening() {
-        Ok(opened) => opened,
-        Err(error) => return giver.give(Err(error)),
-    };
-    let catalog = &open.catalog;
-    let (epoch, oldest, tail) = (catalog.head.epoch, catalog.oldest(), catalog.tail());
-    let opened = Opened::new(epoch, oldest, tail, Durability::Synced);
-    // Only one such thread is ever started, so the cell is empty.
-    drop(shared.open.set(open));
-    giver.give(Ok(opened));
-    writer.run();
-}
-
-fn prepare(shared: &Shared) -> Result<(Writer, Open), JournalError> {
-    let recovered = recover(Arc::clone(&shared.storage), shared.copy)?;
-    let catalog = recovered.catalog;
-    let config = &shared.config;
-    let limits = Limits { segment_bytes: config.segment_bytes, portion_bytes: PORTION_BYTES };
-    let mut start = recovered.start;
-    // Those of a copy are for the one that decides on what is copied.
-    let keys = match shared.copy {
-        Some(_) => std::mem::take(&mut start.keys),
-        None => Keys::default(),
-    };
-    let mut appender = Appender::new(Arc::clone(&catalog), limits, start);
-    // A crash came after a segment's last record and before its footer.
-    while let Some(segment) = appender.unsealed() {
-        match seal(&catalog, segment) {
-            Ok(()) => appender.sealed(),
-            // Sealing is attempted again before the next segment begins.
-            Err(Failure::Refused(_)) => break,
-            Err(Failure::Broken(error)) => return Err(failed(&segment.name(), error)),
-        }
-    }
-    let copied_to = match shared.copy {
-        Some(_) => copied_to(&catalog).map_err(|error| failed("the journal's folder", error))?,
-        None => None,
-    };
-    let readers = Readers::start(READER_THREADS);
-    let readers = readers.map_err(|error| failed("the journal's threads", error))?;
-    let readers = Arc::new(readers);
-    let fed = Arc::new(Fed::new(catalog.tail(), FED_BYTES_MAX));
-    let open = Open {
-        catalog: Arc::clone(&catalog),
-        readers: Arc::clone(&readers),
-        fed: Arc::clone(&fed),
-        cut_bytes: recovered.cut_bytes,
-        begun_anew: recovered.begun_anew,
-        copied_to,
-        keys: Mutex::new(keys),
-    };
-    shared.tally.keep_keys(appender.keys_bytes());
-    let writer = Writer {
-        catalog,
-        appender,
-        queue: Arc::clone(&shared.queue),
-        fed,
-        readers,
-        bytes_max: config.bytes_max,
-        broken: Arc::clone(&shared.broken),
-        tally: Arc::clone(&shared.tally),
-        sealing: None,
-        unsynced: None,
-        cleaner: Cleaner::default(),
-        segment_bytes: config.segment_bytes,
-    };
-    Ok((writer, open))
-}
-
-fn selection(topics: &TopicSet) -> Selection<'_> {
-    match topics {
-        TopicSet::All => Selection::All,
-        TopicSet::Topics(topics) => Selection::Topics(topics),
-    }
-}
-
-impl Journal for DiskJournal {
-    fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
-        let mut writer = self.owner.writer.lock();
-        if writer.is_some() {
-            return Box::pin(ready(Err(refused("the journal", "has been opened already"))));
-        }
-        let (giver, answer) = answer();
-        let shared = Arc::clone(&self.owner.shared);
-        let thread = thread::Builder::new().name("journal-writer".into());
-        match thread.spawn(move || write(&shared, giver)) {
-            Ok(started) => *writer = Some(started),
-            Err(error) => {
-                return Box::pin(ready(Err(failed("the journal's threads", error))));
-            }
-        }
-        Box::pin(async { answer.await.unwrap_or_else(|| Err(closed())) })
-    }
-
-    fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing {
-        let submissions: SmallVec<[Submission; 1]> = batch.collect();
-        let count = submissions.len();
-        if count == 0 {
-            return Committing::All(Vec::new());
-        }
-        let shared = &self.owner.shared;
-        let refused = |why| Committing::All(vec![Outcome::NotCommitted(why); count]);
-        if shared.broken.why().is_some() || shared.copy.is_some() {
-            return refused(NotCommitted::Stopped);
-        }
-        match shared.queue.submit(submissions, now.time) {
-            Ok(answer) => Committing::Waiting(Box::pin(async move {
-                // `None` if the writer's thread ended before it gave an answer.
-                answer.await.unwrap_or_else(|| vec![Outcome::Unknown; count])
-            })),
-            Err(why) => refused(why),
-        }
-    }
-
-    /// Entries in memory are handed to the feed that asks first; a second feed reads them from files.
-    fn follow(&self, after: Sequence) -> Box<dyn Feed> {
-        match self.open_state() {
-            Some(open) => Box::new(DiskFeed {
-                fed: Arc::clone(&open.fed),
-                catalog: Arc::clone(&open.catalog),
-                readers: Arc::clone(&open.readers),
-                after,
-                reading: None,
-                lost: Vec::new(),
-            }),
-            None => Box::new(feed::Unopened),
-        }
-    }
-
-    fn oldest(&self) -> Option<Sequence> {
-        Some(Self::oldest(self))
-    }
-
-    fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
-        self.open_state().map(|open| open.catalog.dropped() as Arc<dyn DroppedEntries>)
-    }
-
-    fn newest(&self, bytes: usize) -> Sequence {
-        self.open_state().map_or(Sequence::ZERO, |open| open.catalog.newest(bytes as u64))
-    }
-
-    fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {
-        Box::pin(ready(self.open_state().map(|open| open.catalog.tail()).ok_or_else(closed)))
-    }
-
-    fn read(
-        &self,
-        topics: TopicSet,
-        after: Sequence,
-        max: PageMax,
-    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
-        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
-        let catalog = Arc::clone(&open.catalog);
-        let answer = open.readers.ask(move || page(&catalog, selection(&topics), after, max));
-        Box::pin(async {
-            let page = answer.await.ok_or_else(closed)?;
-            page.map_err(|error| failed("the journal", error))
-        })
-    }
-
-    fn marks(
-        &self,
-        after: Sequence,
-        max: PageMax,
-    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
-        self.read(TopicSet::Topics(Arc::new([index::MARKS])), after, max)
-    }
-
-    fn find(
-        &self,
-        id: &EventId,
-        after: Sequence,
-    ) -> JournalFuture<'static, Result<Option<Entry>, JournalError>> {
-        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
-        let (catalog, id) = (Arc::clone(&open.catalog), id.clone());
-        let answer = open.readers.ask(move || find(&catalog, &id, after));
-        Box::pin(async {
-            let found = answer.await.ok_or_else(closed)?;
-            found.map_err(|error| failed("the journal", error))
-        })
-    }
-
-    fn place_before(
-        &self,
-        topics: TopicSet,
-        through: Sequence,
-        entries: usize,
-    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
-        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
-        let catalog = Arc::clone(&open.catalog);
-        let answer =
-            open.readers.ask(move || place_before(&catalog, selection(&topics), through, entries));
-        Box::pin(async {
-            let place = answer.await.ok_or_else(closed)?;
-            place.map_err(|error| failed("the journal", error))
-        })
-    }
-
-    fn retain(&self, rules: &[RetentionRule]) {
-        if let Some(open) = self.open_state() {
-            open.catalog.set_rules(rules);
-        }
-    }
-
-    fn beyond(
-        &self,
-        topic: &Topic,
-        limits: &TopicLimits,
-        place: (Sequence, Option<Time>),
-    ) -> JournalFuture<'static, Result<Option<Sequence>, JournalError>> {
-        let Some(open) = self.open_state() else { return Box::pin(ready(Err(closed()))) };
-        let (catalog, topic) = (Arc::clone(&open.catalog), topic.clone());
-        let limits = limits.clone();
-        let answer = open.readers.ask(move || beyond(&catalog, &topic, &limits, place));
-        Box::pin(async {
-            let beyond = answer.await.ok_or_else(closed)?;
-            beyond.map_err(|error| failed("the journal", error))
-        })
-    }
-
-    /// The index of the newest segment and the submissions that wait to be written are not counted: they
-    /// have limits of their own.
-    fn bytes(&self) -> usize {
-        self.owner.shared.tally.keys_bytes()
-    }
-
-    fn evict(&self, what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
-        let answer = self.owner.shared.queue.evict(what);
-        Box::pin(async { answer.await.unwrap_or_else(|| Err(closed())) })
     }
 }

@@ -35,13 +35,16 @@ pub struct PageMax {
     pub entries: usize,
     /// Bytes of entries, as the journal counts them.
     pub bytes: usize,
+    /// The place up to which the events of topics are [counted](JournalPage::counted): the newest one that the hub has
+    /// been fed.
+    pub counted_through: Sequence,
 }
 
 impl PageMax {
-    /// At most so many entries and bytes.
+    /// At most so many entries and bytes. All committed events are counted.
     #[must_use]
     pub fn new(entries: usize, bytes: usize) -> Self {
-        Self { entries, bytes }
+        Self { entries, bytes, counted_through: Sequence::MAX }
     }
 }
 
@@ -58,16 +61,16 @@ pub struct JournalPage {
     /// The newest events of those topics of the entries whose rule is about the newest event alone, as far as
     /// the hub has been fed: earlier ones on the page are superseded.
     pub newest: Vec<Newest>,
-    /// On a page of all topics, the newest events beyond limits of those topics of the entries that have a limit on
-    /// events or bytes, where there is one on the page: earlier ones are beyond them as well.
-    pub beyond: Vec<Beyond>,
+    /// On a page of all topics, the counts of those topics of the entries that have a limit on events or bytes, up to
+    /// [`PageMax::counted_through`].
+    pub counted: Vec<(Topic, PageCount)>,
 }
 
 impl JournalPage {
     /// A page without losses, in which nothing is superseded.
     #[must_use]
     pub fn new(entries: Vec<Entry>, through: Sequence) -> Self {
-        Self { entries, through, lost: Vec::new(), newest: Vec::new(), beyond: Vec::new() }
+        Self { entries, through, lost: Vec::new(), newest: Vec::new(), counted: Vec::new() }
     }
 }
 
@@ -89,25 +92,41 @@ impl Newest {
     }
 }
 
-/// The newest event of a topic that is beyond one of its limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A topic's events within its limits on events and bytes, counted back from a place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Beyond {
-    /// The topic.
-    pub topic: Topic,
-    /// Its newest event beyond the limit.
-    pub event: Sequence,
-    /// The entry by whose commit the event came to be beyond the limit. A later entry of the topic makes readers that
-    /// were told of the loss in between be told again.
-    pub since: Sequence,
+pub struct Counted {
+    /// The newest event that is beyond the limits, if there is one.
+    pub beyond: Option<Sequence>,
+    /// How many events come after it.
+    pub events: usize,
+    /// Bytes that these count with.
+    pub bytes: usize,
+    /// The oldest of these events, each with its bytes: those that newer events push beyond the limits next. Where there
+    /// are fewer than [`Counted::NEXT_MAX`], there may be all of them; the more there are, the less often the topic is
+    /// counted.
+    pub next: Vec<(Sequence, usize)>,
 }
 
-impl Beyond {
-    /// The newest event of a topic beyond one of its limits, and the entry by which it came to be so.
-    #[must_use]
-    pub fn new(topic: Topic, event: Sequence, since: Sequence) -> Self {
-        Self { topic, event, since }
-    }
+impl Counted {
+    /// The number of events of which the places are kept: a topic is counted again after so many new ones at the
+    /// earliest, and 64 KiB of memory.
+    pub const NEXT_MAX: usize = 4096;
+}
+
+/// The count of a topic on a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PageCount {
+    /// The topic has no more events and bytes than these, of which its limits allow so many.
+    AtMost {
+        /// Events.
+        events: usize,
+        /// Bytes that they count with.
+        bytes: usize,
+    },
+    /// The topic's events from the page's first entry on. [`Counted::next`] is not needed.
+    Exact(Counted),
 }
 
 /// A range of lost entries.

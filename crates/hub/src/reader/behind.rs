@@ -7,9 +7,13 @@ use tidings_proto::EventId;
 use super::{Asked, Read, ReaderState};
 use crate::cursor::{Cursor, Sequence};
 use crate::gap::Gap;
-use crate::history::{EvictionStamp, Kept, KeptPage, KeptStop, ReadMax, ReadPosition};
-use crate::hub::{Hub, Wait, Waiting};
+use crate::history::{
+    EvictionStamp, Kept, KeptPage, KeptRead, KeptStop, Patience, ReadMax, ReadPosition,
+};
+use crate::hub::{Hub, Wait, Waiting, Wanted};
+use crate::retention::TopicLimits;
 use crate::seen::Seen;
+use crate::topic::Topic;
 
 impl ReaderState {
     /// Has the topics of the view counted, if their limits may reach beneath history; `false` if that
@@ -17,31 +21,32 @@ impl ReaderState {
     fn is_counted(&mut self, hub: &Hub, wait: Wait<'_>) -> bool {
         let (uncounted, tail) = {
             let history = hub.read();
-            (history.uncounted(&self.resolved, self.waits_since(hub)), history.tail())
+            (history.uncounted(&self.resolved, self.patience()), history.tail())
         };
         let Some(topics) = uncounted else { return true };
-        self.wait_for(hub, wait, |waiting| hub.reads().count(topics, tail, waiting));
+        self.wait_for(wait, |waiting| hub.reads().count(topics, tail, waiting));
         false
     }
 
-    /// The stamp of a reader that is told of a gap now, perhaps on a page, or asks for nothing that is lost by now.
-    pub(super) fn told_now(&self, hub: &Hub, page: Option<&KeptPage>) -> EvictionStamp {
-        match self.resolved.has_pattern() {
-            true => hub.write().note_telling(hub.time(), page),
-            false => hub.read().stamp(),
-        }
+    /// Notes that the reader is told of all losses now, or asks for nothing that is lost by now.
+    pub(super) fn note_told(&mut self, hub: &Hub) {
+        let history = hub.read();
+        self.told_at = history.stamp();
+        let told = history.told_now(&self.resolved, hub.time());
+        drop(history);
+        self.set_told(told);
     }
 
-    /// When the reader began to wait for the journal.
-    fn waits_since(&self, hub: &Hub) -> u64 {
+    /// The reader's patience for limits that are exact.
+    fn patience(&self) -> Patience {
         let ticket = self.unsettled.as_ref().and_then(|unsettled| unsettled.ticket.as_ref());
-        ticket.map_or_else(|| hub.clock().uptime(), |ticket| ticket.since())
+        ticket.map_or(Patience::Patient, |ticket| ticket.patience())
     }
 
     /// Asks the journal for something with the reader's ticket.
-    fn wait_for<T>(&mut self, hub: &Hub, wait: Wait<'_>, ask: impl FnOnce(Waiting<'_>) -> T) -> T {
+    fn wait_for<T>(&mut self, wait: Wait<'_>, ask: impl FnOnce(Waiting<'_>) -> T) -> T {
         let mut ticket = self.unsettled.as_mut().and_then(|unsettled| unsettled.ticket.take());
-        let asked = ask(Waiting { ticket: &mut ticket, wait, now: hub.clock().uptime() });
+        let asked = ask(Waiting { ticket: &mut ticket, wait });
         if ticket.is_some() {
             self.unsettled.get_or_insert_default().ticket = ticket;
         }
@@ -58,7 +63,7 @@ impl ReaderState {
                 let is_counted = self.is_counted(hub, wait);
                 if is_counted {
                     // Events beyond a limit are not among those asked for.
-                    self.told_at = self.told_now(hub, None);
+                    self.note_told(hub);
                     self.set_asked(None);
                 }
                 return is_counted;
@@ -77,7 +82,7 @@ impl ReaderState {
                 let id = Gap::asked(locating.id()).into();
                 hub.note_oldest();
                 *after = Sequence::ZERO;
-                self.told_at = self.told_now(hub, None);
+                self.told_at = hub.read().stamp();
                 self.set_asked(Some(Asked::Lost(id)));
             }
         }
@@ -101,8 +106,9 @@ impl ReaderState {
         hub: &Hub,
         after: Sequence,
         wait: Wait<'_>,
-    ) -> Result<(Arc<KeptPage>, ReadPosition), Read> {
+    ) -> Result<(Arc<KeptPage>, ReadPosition, Patience), Read> {
         hub.note_oldest();
+        let patience = self.patience();
         if !self.is_counted(hub, wait) {
             return Err(Read::Waiting);
         }
@@ -117,8 +123,8 @@ impl ReaderState {
         };
         let place = (topics, from);
         // Without the history's lock: asking wakes the driver.
-        match self.wait_for(hub, wait, |waiting| hub.reads().page(place, released, waiting)) {
-            Some(page) => Ok((page, self.position(from))),
+        match self.wait_for(wait, |waiting| hub.reads().page(place, released, waiting)) {
+            Some(page) => Ok((page, self.position(from), patience)),
             None => Err(Read::Waiting),
         }
     }
@@ -129,8 +135,9 @@ impl ReaderState {
         hub: &Hub,
         position: &mut ReadPosition,
         wait: Wait<'_>,
-    ) -> Option<Arc<KeptPage>> {
+    ) -> Option<(Arc<KeptPage>, Patience)> {
         hub.note_oldest();
+        let patience = self.patience();
         if !self.is_counted(hub, wait) {
             return None;
         }
@@ -140,7 +147,8 @@ impl ReaderState {
             (history.topics_of(&self.resolved), history.released_through())
         };
         let place = (topics, position.after);
-        self.wait_for(hub, wait, |waiting| hub.reads().page(place, released, waiting))
+        let page = self.wait_for(wait, |waiting| hub.reads().page(place, released, waiting));
+        page.map(|page| (page, patience))
     }
 
     /// Reads entries that the journal alone has.
@@ -151,21 +159,31 @@ impl ReaderState {
         (max, wait): (&mut ReadMax, Wait<'_>),
         mut visit: impl FnMut(Seen<'_>),
     ) -> Read {
-        let (page, mut position) = match self.page(hub, *after, wait) {
+        if !self.is_told_counted(wait) {
+            return Read::Waiting;
+        }
+        let (page, mut position, patience) = match self.page(hub, *after, wait) {
             Ok(found) => found,
             Err(read) => return read,
         };
         let visit = |kept: Kept<'_>| visit(Seen::Kept(kept));
-        let history = hub.read();
-        let stop = history.read_kept(&page, &self.resolved, &mut position, max, visit);
-        drop(history);
+        let told = self.unsettled.as_ref().and_then(|unsettled| unsettled.told.as_deref());
+        let (view, time) = (&self.resolved, hub.time());
+        let read = KeptRead { page: &page, view, told, time, patience };
+        let stop = hub.read().read_kept(read, &mut position, max, visit);
         (*after, self.ends) = (position.after, position.ends);
         match stop {
             KeptStop::Gap => {
                 let before = Cursor { epoch: hub.epoch(), sequence: *after };
                 self.set_asked(Some(Asked::Lost(before.to_string().into())));
-                self.told_at = self.told_now(hub, Some(&page));
                 self.pass_kept(hub, after, (max, wait))
+            }
+            KeptStop::Asked(topic, limits) => {
+                self.count_told(hub, topic, limits);
+                match self.is_told_counted(wait) {
+                    true => Read::Full,
+                    false => Read::Waiting,
+                }
             }
             KeptStop::Full => Read::Full,
             KeptStop::StreamEnd => Read::Closed,
@@ -176,6 +194,25 @@ impl ReaderState {
         }
     }
 
+    /// Has the journal count a topic as of the moment when the reader was told of losses.
+    fn count_told(&mut self, hub: &Hub, topic: Topic, limits: TopicLimits) {
+        let Some(unsettled) = &mut self.unsettled else { return };
+        let Some(through) = unsettled.told.as_ref().map(|told| told.through) else { return };
+        let wanted = Wanted::Bound { topic: topic.clone(), limits, through };
+        unsettled.counting = Some((topic, hub.begin_locating(wanted)));
+    }
+
+    /// Takes such a count; `false` if the journal is still counting.
+    fn is_told_counted(&mut self, wait: Wait<'_>) -> bool {
+        let Some(unsettled) = &mut self.unsettled else { return true };
+        let Some((_, locating)) = &unsettled.counting else { return true };
+        let Some(bound) = locating.place(wait) else { return false };
+        if let (Some((topic, _)), Some(told)) = (unsettled.counting.take(), &mut unsettled.told) {
+            told.note(topic, bound.unwrap_or_default());
+        }
+        true
+    }
+
     /// Goes on passing lost events where the journal alone has what follows.
     pub(super) fn pass_kept(
         &mut self,
@@ -183,7 +220,7 @@ impl ReaderState {
         after: &mut Sequence,
         (max, wait): (&mut ReadMax, Wait<'_>),
     ) -> Read {
-        let (page, mut position) = match self.page(hub, *after, wait) {
+        let (page, mut position, patience) = match self.page(hub, *after, wait) {
             Ok(found) => found,
             Err(read) => return read,
         };
@@ -195,8 +232,18 @@ impl ReaderState {
             let (block, index) = (kept.block, kept.index);
             first = Some((block.sequence(index).before(), block.id(index, hub.epoch())));
         };
-        let stop = hub.read().read_kept(&page, &self.resolved, &mut position, &mut one, visit);
+        let (view, time) = (&self.resolved, hub.time());
+        let read = KeptRead { page: &page, view, told: None, time, patience };
+        let history = hub.read();
+        let stop = history.read_kept(read, &mut position, &mut one, visit);
         max.steps = one.steps;
+        if first.is_some() || matches!(stop, KeptStop::Closed(_) | KeptStop::StreamEnd) {
+            // While nothing more is lost.
+            let told = history.told_now(&self.resolved, time);
+            self.told_at = history.stamp();
+            self.set_told(told);
+        }
+        drop(history);
         match (first, stop) {
             (Some((before, id)), _) => {
                 *after = before.max(*after);
@@ -207,7 +254,7 @@ impl ReaderState {
                 *after = position.after;
                 self.tell_gap(hub, *after, None)
             }
-            (None, KeptStop::Full | KeptStop::Gap) => {
+            (None, KeptStop::Full | KeptStop::Gap | KeptStop::Asked(..)) => {
                 *after = position.after;
                 Read::Full
             }

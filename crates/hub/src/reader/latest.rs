@@ -5,7 +5,9 @@ use std::fmt;
 
 use super::{Reader, WHOLE};
 use crate::cursor::Sequence;
-use crate::history::{EvictionStamp, Kept, Kind, Latest, OwnEnds, ReadMax, ReadPosition, Steps};
+use crate::history::{
+    EvictionStamp, Kept, KeptRead, Kind, Latest, OwnEnds, ReadMax, ReadPosition, Steps,
+};
 use crate::hub::{Locating, Wait, Wanted};
 
 /// A look for a view's latest events.
@@ -69,9 +71,7 @@ impl Reader {
     pub(crate) fn rewind(&mut self, rewind: &mut Rewind, wait: Wait<'_>) -> Rewound {
         let rewound = self.rewind_on(rewind, wait);
         if rewound == Rewound::Done {
-            // The journal may have counted the topics meanwhile.
-            let stamp = self.state().told_now(&self.hub, None);
-            self.state.as_mut().expect(WHOLE).told_at = stamp;
+            self.state.as_mut().expect(WHOLE).note_told(&self.hub);
         }
         rewound
     }
@@ -123,7 +123,7 @@ impl Reader {
         let Step::Read { from, position, found } = &mut beneath.step else { return Rewound::More };
         if position.after < through {
             let state = self.state.as_mut().expect(WHOLE);
-            let Some(page) = state.page_for(&self.hub, position, wait) else {
+            let Some((page, patience)) = state.page_for(&self.hub, position, wait) else {
                 return Rewound::Waiting;
             };
             let steps = Steps::default();
@@ -133,8 +133,9 @@ impl Reader {
                 let is_event = kept.block.kind(kept.index) == Kind::Event;
                 found.extend((is_event && sequence <= through).then_some(sequence));
             };
-            let history = self.hub.read();
-            history.read_kept(&page, &state.resolved, position, &mut max, note);
+            let (view, time) = (&state.resolved, self.hub.time());
+            let read = KeptRead { page: &page, view, told: None, time, patience };
+            self.hub.read().read_kept(read, position, &mut max, note);
         }
         // Only the newest count.
         found.drain(..found.len().saturating_sub(beneath.left));

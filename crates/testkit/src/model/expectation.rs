@@ -2,18 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included};
-use std::time::Duration;
 
 use tidings_hub::{Cursor, Gap, Sequence, Start, Topic, TopicFilter, View};
 
 use super::reference::{Known, Reference};
 
-/// How long a journal's count of a topic's entries may be good enough.
-const COUNTED: Duration = Duration::from_secs(1);
 /// The latest other stream of a reader that reads on over all ends.
 const PAST_ENDS: u64 = u64::MAX - 1;
-/// Polls that it takes at most to wait for a count and then for a page, some of them in vain.
-const POLLS: usize = 6;
 
 /// The expectations of one reader.
 #[derive(Debug)]
@@ -25,15 +20,11 @@ pub struct Expectation {
     joined: u64,
     /// Events that were told as lost.
     told: BTreeSet<u64>,
-    /// Those of them that are not told again.
-    surely_told: BTreeSet<u64>,
     /// Events that a topic let go of by its rule before a reader that asked for everything held was sent the first:
     /// they may be told as lost, or not.
     spared: BTreeSet<u64>,
     /// Whether it has read nothing yet.
     is_earliest: bool,
-    /// When it was polled, by the schedule's clock.
-    polled_at: [Duration; POLLS],
     /// The journal's floor when the latest gap was told.
     told_floor: u64,
     /// The place that was asked for and leads nowhere.
@@ -75,10 +66,8 @@ impl Expectation {
             after,
             joined,
             told: BTreeSet::new(),
-            surely_told: BTreeSet::new(),
             spared: BTreeSet::new(),
             is_earliest: matches!(start, Start::Oldest),
-            polled_at: [reference.now; POLLS],
             told_floor: 0,
             lost_place,
             is_ending: false,
@@ -88,8 +77,7 @@ impl Expectation {
             last_id: cursor.to_string(),
         };
         if new.is_earliest || new.lost_place.is_some() {
-            let lost = new.lost(reference);
-            new.note_told(reference, lost);
+            new.told = new.lost(reference);
             new.told_floor = reference.floor;
         }
         new
@@ -161,28 +149,6 @@ impl Expectation {
         self.view.filters().iter().all(|filter| matches!(filter, TopicFilter::Exact(_)))
     }
 
-    /// Returns whether the reader may be sent an event that is beyond a limit, because it was counted within it
-    /// shortly before it began to wait.
-    fn may_be_held(&self, event: &Known) -> bool {
-        event.beyond_at.is_some_and(|at| self.polled_at[0] <= at + COUNTED)
-    }
-
-    /// Notes what a gap that is told now stands for.
-    fn note_told(&mut self, reference: &Reference, lost: BTreeSet<u64>) {
-        let is_known = |lost: &&u64| !self.may_be_held(&reference.events[lost]);
-        let known: Vec<_> = lost.iter().filter(is_known).copied().collect();
-        self.surely_told.extend(known);
-        self.told.extend(lost);
-    }
-
-    /// Returns whether a gap may be told once more: of an event of several topics, one has let go by its rule, and
-    /// another one of the view still has it.
-    fn may_be_told_again(&self, reference: &Reference) -> bool {
-        let mut after = reference.after(self.after);
-        !self.is_of_one_topic()
-            && after.any(|(_, event)| event.beyond_at.is_some() && self.is_held(event))
-    }
-
     fn is_told(&self, sequence: u64) -> bool {
         self.told.contains(&sequence) || self.spared.contains(&sequence)
     }
@@ -235,11 +201,9 @@ impl Expectation {
 
     /// The reader is polled.
     pub fn look(&mut self, reference: &Reference) {
-        self.polled_at.rotate_left(1);
-        self.polled_at[POLLS - 1] = reference.now;
         if self.is_earliest {
             self.spared = self.lost(reference);
-            self.spared.retain(|lost| reference.events[lost].beyond_at.is_some());
+            self.spared.retain(|lost| reference.events[lost].is_beyond);
         }
     }
 
@@ -252,7 +216,7 @@ impl Expectation {
         assert!(sequence > self.after, "{sequence} doubled or out of order, after {}", self.after);
         let event = &reference.events[&sequence];
         assert!(self.wants(event), "{sequence} misdelivered");
-        let is_within = event.beyond_at.is_none() || self.is_held(event) || self.may_be_held(event);
+        let is_within = !event.is_beyond || self.is_held(event);
         assert!(is_within, "{sequence} is beyond a limit: {event:?} {self:?}");
         assert_eq!((id, data), (&*event.id, &*event.data), "{sequence} differs");
         for (skipped, event) in reference.events.range(self.after + 1..sequence) {
@@ -287,14 +251,11 @@ impl Expectation {
                     && self.told_floor < reference.floor;
                 // A topic that is forgotten may have been one of a pattern's.
                 let is_forgotten = reference.may_forget && !self.is_exact();
-                let is_lost = is_unknown
-                    || is_forgotten
-                    || !lost.is_subset(&self.surely_told)
-                    || (!lost.is_empty() && self.may_be_told_again(reference));
+                let is_lost = is_unknown || is_forgotten || !lost.is_subset(&self.told);
                 assert!(is_lost, "a false gap: {self:?} lost {lost:?}");
             }
         }
-        self.note_told(reference, lost);
+        self.told.extend(lost);
         self.told_floor = reference.floor;
         // What comes after the end of its topic is other streams'. One that is not told may be held or not.
         let mut end = self.end(reference);
@@ -306,16 +267,16 @@ impl Expectation {
         let after = after.take_while(|(sequence, event)| {
             end.is_none_or(|end| **sequence < end || (**sequence == end && event.is_end))
         });
-        // One that is skipped may be named or not.
+        // One that is skipped, or passed, may be named or not.
         let mut held = after.filter(|(_, e)| self.has_part_in(e)).filter(|(s, e)| {
-            let may_be_held = self.is_held(e) || self.may_be_held(e);
-            let is_held = self.is_held(e) && !self.may_skip(reference, (**s, e));
             // Publishers may give the same ID to several events.
             let is_named = oldest == Some(&*e.id) && **s > place.sequence.get();
-            is_held || (may_be_held && is_named)
+            let may_pass = !self.wants(e) || self.may_skip(reference, (**s, e));
+            self.is_held(e) && (is_named || !may_pass)
         });
         let held = held.next();
-        assert_eq!(oldest, held.map(|(_, e)| &*e.id), "not the oldest held: {self:?}");
+        let right = held.map(|(_, event)| &*event.id);
+        assert_eq!(oldest, right, "not the oldest held, which is {held:?}: {self:?}");
         assert_eq!(place.epoch, reference.epoch);
         let place = place.sequence.get();
         assert!(held.is_none_or(|(sequence, _)| *sequence > place), "the gap passes {held:?}");
@@ -342,7 +303,7 @@ impl Expectation {
             let may_pass = self.may_miss(event)
                 || self.is_told(*passed)
                 || self.may_skip(reference, (*passed, event));
-            assert!(may_pass, "the place passes {passed}: {self:?}");
+            assert!(may_pass, "the place passes {passed}: {event:?} {self:?}");
         }
         let end = self.end(reference);
         assert!(end.is_none_or(|end| end > sequence), "the place passes the end: {self:?}");

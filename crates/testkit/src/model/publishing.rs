@@ -64,7 +64,7 @@ impl Schedule {
         let known = Known {
             held: vec![true; topics.len()],
             superseded: vec![false; topics.len()],
-            beyond_at: None,
+            is_beyond: false,
             topics,
             id,
             data: draft.event().data().to_owned(),

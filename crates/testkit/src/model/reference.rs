@@ -23,8 +23,8 @@ pub struct Known {
     pub held: Vec<bool>,
     /// The topics that let go of it because a newer event stands for it.
     pub superseded: Vec<bool>,
-    /// When a topic let go of it because it was beyond a limit, by the schedule's clock.
-    pub beyond_at: Option<Duration>,
+    /// Whether a topic let go of it because it was beyond a limit, on a journal that keeps its entries.
+    pub is_beyond: bool,
     /// Whether it is the end of its topic's stream.
     pub is_end: bool,
 }
@@ -210,12 +210,9 @@ impl Reference {
         let (mut newer, mut has_evicted, mut bytes, mut evicted) = (0, false, 0, 0);
         for (sequence, is_end) in entries.into_iter().rev() {
             if is_end {
-                bytes += ENTRY_BYTES + topic.as_str().len();
                 // It goes with the events after it.
                 if has_evicted && let Some(event) = self.events.get_mut(&sequence) {
-                    if event.held.contains(&true) {
-                        event.beyond_at = Some(self.now);
-                    }
+                    event.is_beyond |= event.held.contains(&true);
                     event.held.fill(false);
                 }
                 continue;
@@ -229,9 +226,7 @@ impl Reference {
             newer += 1;
             if event.held[at] && (is_superseded || is_beyond) {
                 (event.held[at], event.superseded[at]) = (false, is_superseded);
-                if !is_superseded {
-                    event.beyond_at = Some(self.now);
-                }
+                event.is_beyond |= !is_superseded;
                 evicted += u64::from(!is_superseded);
             }
             has_evicted |= !event.held[at] && !event.superseded[at];

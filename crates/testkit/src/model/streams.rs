@@ -308,7 +308,7 @@ impl Schedule {
             data: format!(r#"{{"reason":"{reason}","events":{events},"topic":"{topic}"}}"#),
             held: vec![true],
             superseded: vec![false],
-            beyond_at: None,
+            is_beyond: false,
             is_end: true,
         });
         self.reference.end_stream(sequence, topic.clone(), told);

@@ -11,10 +11,10 @@ use super::failures::Failures;
 use super::pages::{Pages, Place};
 use super::source::Source;
 use crate::cursor::Sequence;
-use crate::history::Uncounted;
+use crate::history::{AsOf, Uncounted};
 use crate::hub::locating::{Locating, Wanted};
 use crate::hub::ticket::Ticket;
-use crate::journal::{Entry, Evict, JournalError, JournalPage, PageMax};
+use crate::journal::{Counted, Entry, Evict, JournalError, JournalPage, PageMax};
 
 /// Something that the journal is asked to do.
 pub(super) enum Job {
@@ -26,11 +26,11 @@ pub(super) enum Job {
     Evict(Sequence),
 }
 
-/// Looks for the newest entry beyond its limit of each of a reader's topics, one at a time.
+/// Counts the events of each of a reader's topics, one topic at a time.
 pub(super) struct Counting {
     /// Topics to be counted, with their limits; the last is next.
     pub(super) topics: Vec<Uncounted>,
-    /// The place up to which entries are counted.
+    /// The place up to which events are counted.
     pub(super) through: Sequence,
     pub(super) ticket: Weak<Ticket>,
 }
@@ -52,10 +52,11 @@ pub(super) struct Running {
 pub(super) type Reading = Pin<Box<dyn Future<Output = Result<Answer, JournalError>> + Send>>;
 
 pub(super) enum Answer {
-    /// A page, and the history's tail when it was asked for.
-    Page(JournalPage, Sequence),
+    /// A page, and the moment when it was asked for.
+    Page(JournalPage, AsOf),
     Found(Option<Entry>),
     Place(Option<Sequence>),
+    Count(Counted),
     Done,
 }
 
@@ -141,9 +142,10 @@ impl Job {
         let journal = source.journal;
         Some(match self {
             Self::Page((topics, after)) => {
-                let max = PageMax::new(PAGE_MAX.0, PAGE_MAX.1);
                 // The journal has committed everything that the history has been fed.
-                let as_of = source.history.read().tail();
+                let as_of = source.history.read().as_of_now();
+                let mut max = PageMax::new(PAGE_MAX.0, PAGE_MAX.1);
+                max.counted_through = as_of.tail;
                 let page = journal.read(topics.clone(), *after, max);
                 Box::pin(async move { page.await.map(|page| Answer::Page(page, as_of)) })
             }
@@ -169,13 +171,16 @@ impl Job {
                     let place = journal.place_before(topics.clone(), *through, *entries);
                     Box::pin(async { place.await.map(Answer::Place) })
                 }
+                Wanted::Bound { topic, limits, through } => {
+                    let counted = journal.count(topic, limits, *through);
+                    Box::pin(async { counted.await.map(Answer::Count) })
+                }
             },
             Self::Count(counting) => {
                 let through = counting.through;
                 let (topic, limits) = counting.next(source)?;
-                let before = limits.age_max.map(|age_max| source.time.saturating_sub(age_max));
-                let beyond = journal.beyond(topic, limits, (through, before));
-                Box::pin(async { beyond.await.map(Answer::Place) })
+                let counted = journal.count(topic, limits, through);
+                Box::pin(async { counted.await.map(Answer::Count) })
             }
             Self::Evict(through) => {
                 let done = journal.evict(Evict::Through(*through));
@@ -186,12 +191,12 @@ impl Job {
 }
 
 impl Counting {
-    /// The next topic that has not been counted since the reader began to wait, by this job or for another
-    /// reader, with its limit. It stays the last one until it has been counted.
+    /// The next topic that must still be counted, with its limits: others may have been counted for other readers. It stays
+    /// the last one until it has been counted.
     fn next(&mut self, source: Source<'_>) -> Option<&Uncounted> {
-        let since = self.ticket.upgrade()?.since();
+        self.ticket.upgrade()?;
         let history = source.history.read();
-        while self.topics.pop_if(|(topic, _)| history.is_counted_by_name(topic, since)).is_some() {}
+        while self.topics.pop_if(|(topic, _)| history.is_counted_by_name(topic)).is_some() {}
         self.topics.last()
     }
 }

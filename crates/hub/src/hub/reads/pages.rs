@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use crate::cursor::Sequence;
-use crate::history::KeptPage;
+use crate::history::{KeptPage, Patience};
 use crate::hub::ticket::Ticket;
 use crate::journal::TopicSet;
 use crate::time::Time;
@@ -66,19 +66,19 @@ impl Pages {
     }
 
     /// The page that continues after a place, if it has been read. `released` is the newest entry that the
-    /// journal alone keeps, and `since` is when the reader began to wait.
+    /// journal alone keeps.
     pub(super) fn find(
         &mut self,
         (topics, after): &Place,
         released: Sequence,
-        since: u64,
+        patience: Patience,
     ) -> Option<Arc<KeptPage>> {
         let (from, page) = self.pages.get_mut(topics)?.range_mut(..=*after).next_back()?;
         let Page::Read(read) = page else { return None };
         if read.page.through() <= *after {
             return None;
         }
-        if !read.page.is_current(released, since) {
+        if !read.page.is_current(released, patience) {
             let outdated = (topics.clone(), *from);
             self.forget(&outdated);
             return None;

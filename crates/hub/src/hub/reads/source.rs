@@ -14,8 +14,6 @@ pub(in crate::hub) struct Source<'a> {
     pub(in crate::hub) history: &'a RwLock<History>,
     /// Entries that were committed before this time are too old.
     pub(in crate::hub) expired_before: Option<Time>,
-    /// The wall clock's time.
-    pub(in crate::hub) time: Time,
     /// The hub's steady clock, in milliseconds.
     pub(in crate::hub) uptime: u64,
 }

@@ -223,11 +223,12 @@ fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io:
     let used = used_bytes(&bytes);
     voided.iter().for_each(|voided| voided.apply(&mut bytes));
     let start = SegmentHeader::BYTES;
-    let mut index = MemoryIndex::new(head.identity, base, start as u64);
+    let new_index = || MemoryIndex::new(head.identity, base, start as u64);
+    let mut indexes = [new_index(), new_index().of_earlier_program()];
     let mut keys = KeySpans::default();
     let mut losses = 0;
     let scanned = Scan { bytes: &bytes, salt, base, start, is_cleaned }.run(&mut |step| {
-        add_step(&mut index, &step);
+        indexes.iter_mut().for_each(|index| add_step(index, &step));
         match step {
             Step::Record { decoded: Decoded::Known(record), .. } => {
                 if let Some(key) = &record.key {
@@ -257,7 +258,8 @@ fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io:
         }
         // The footer of a cleaned segment also has the times and the keys of records that were left out.
         let is_as_sealed = torn.is_none() && losses == trailer.counts.lost && !is_cleaned;
-        let right = is_as_sealed.then(|| footer(&index, (base, salt), records_end, &keys.encode()));
+        let footer = |index| footer(index, (base, salt), records_end, &keys.encode());
+        let right = is_as_sealed.then(|| indexes.each_ref().map(footer));
         check_footer(&*file, base, &trailer, right, visit)?;
     }
     Ok(used.saturating_sub(scanned.end))
@@ -288,24 +290,25 @@ fn decode_all(bytes: &[u8], salt: Salt, places: Vec<(Sequence, u64)>) -> Vec<Rec
     places.into_iter().filter_map(decode).collect()
 }
 
-/// Compares a footer with the one computed from the records. If records are damaged, the two differ, and
+/// Compares a footer with those that programs compute from the records. If records are damaged, they differ, and
 /// only the checksums of the footer are verified.
 fn check_footer(
     file: &dyn StorageFile,
     base: Sequence,
     trailer: &Trailer,
-    right: Option<FooterBytes>,
+    right: Option<[FooterBytes; 2]>,
     visit: &mut Visitor<'_>,
 ) -> io::Result<()> {
     let at = match right {
         Some(right) => {
-            let mut bytes = vec![0; right.bytes.len()];
-            let is_as_long = trailer.file_bytes() - trailer.footer_at == right.bytes.len() as u64;
-            if is_as_long {
-                file.read_exact_at(&mut bytes, trailer.footer_at)?;
-            }
-            let same = bytes.iter().zip(&right.bytes).take_while(|(a, b)| a == b).count();
-            (same < bytes.len()).then_some(trailer.footer_at + same as u64)
+            let mut bytes = vec![0; (trailer.file_bytes() - trailer.footer_at) as usize];
+            file.read_exact_at(&mut bytes, trailer.footer_at)?;
+            let same = |right: &FooterBytes| {
+                bytes.iter().zip(&right.bytes).take_while(|(a, b)| a == b).count()
+            };
+            let is_right = right.iter().any(|right| right.bytes == bytes);
+            let same = right.iter().map(same).max().unwrap_or_default();
+            (!is_right).then_some(trailer.footer_at + same as u64)
         }
         None => match Footer::new(file, *trailer, base).check() {
             Ok(()) => None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::bytes::{Found, Identity, Input, Preamble};
 use super::fetch::fetch;
-use super::index::MARKS;
+use super::index::NO_EVENTS;
 use super::record::Decoded;
 use super::segment::{Segment, Selection};
 use super::storage::{Access, Storage, StorageFile};
@@ -152,7 +152,8 @@ impl DroppedEntries for Dropped {
     }
 }
 
-/// The numbers of a segment's records of which readers are sent nothing: marks of streams, but for ends that are told.
+/// The numbers of a segment's records of which readers are sent nothing: ends of topics' streams, and marks of streams
+/// but for ends that are told.
 fn silent_records(
     segment: &Segment,
     file: &dyn StorageFile,
@@ -160,7 +161,7 @@ fn silent_records(
 ) -> io::Result<HashSet<u32>> {
     let mut marks = Vec::new();
     segment.each_topic(file, &mut |name, records| {
-        if name == MARKS.as_str() {
+        if name == NO_EVENTS.as_str() {
             marks.extend_from_slice(records);
         }
     })?;
@@ -168,15 +169,19 @@ fn silent_records(
     if marks.is_empty() {
         return Ok(silent);
     }
-    let selection = Selection::Topics(&[MARKS]);
+    let selection = Selection::Topics(&[NO_EVENTS]);
     let located = segment.locate(file, identity, selection, (Sequence::ZERO, usize::MAX))?;
     let mut numbers = marks.into_iter();
     fetch(file, segment.salt, &located, &mut |_, decoded| {
         let number = numbers.next();
-        if let Some(Decoded::Known(record)) = decoded
-            && let Content::Stream(mark) = &record.entry.content
-            && !matches!(mark, StreamMark::End(close, _) if close.notice == EndNotice::Event)
-        {
+        let Some(Decoded::Known(record)) = decoded else { return true };
+        let is_silent = match &record.entry.content {
+            Content::Close => true,
+            Content::Stream(StreamMark::End(close, _)) => close.notice != EndNotice::Event,
+            Content::Stream(_) => true,
+            Content::Event(_) => false,
+        };
+        if is_silent {
             silent.extend(number);
         }
         true

@@ -98,7 +98,8 @@ pub(super) struct DiskFeed {
 }
 
 /// The size of a page: about a millisecond of work for the reader and for the hub.
-const PAGE_MAX: PageMax = PageMax { entries: 4096, bytes: 1024 * 1024 };
+const PAGE_MAX: PageMax =
+    PageMax { entries: 4096, bytes: 1024 * 1024, counted_through: Sequence::MAX };
 
 impl DiskFeed {
     /// Takes the entries in memory. Returns `false` if the place is older than they are.

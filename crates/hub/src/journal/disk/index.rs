@@ -12,9 +12,9 @@ use crate::journal::{Content, Entry};
 use crate::time::Time;
 use crate::topic::Topic;
 
-/// The name under which the marks of the streams of all topics are listed. Events of a topic of this name may come
-/// with them.
-pub(super) const MARKS: Topic = Topic::from_static("tidings:streams");
+/// The name under which the records of all topics that are no events are listed: the marks of streams and the ends of
+/// topics' streams. Earlier programs listed the marks alone. Events of a topic of this name may come with them.
+pub(super) const NO_EVENTS: Topic = Topic::from_static("tidings:streams");
 
 /// The positions of a segment's records, and the records by topic, ID and idempotency key.
 ///
@@ -35,6 +35,8 @@ pub(super) struct MemoryIndex {
     postings: usize,
     name_bytes: usize,
     times: Option<(Time, Time)>,
+    /// Whether ends of topics' streams are listed among the records that are no events.
+    lists_ends: bool,
 }
 
 /// A record's sequence, relative to the segment's first one, and its position in the file.
@@ -66,7 +68,14 @@ impl MemoryIndex {
             postings: 0,
             name_bytes: 0,
             times: None,
+            lists_ends: true,
         }
+    }
+
+    /// The index that an earlier program made, which did not list the ends of topics' streams.
+    pub(super) fn of_earlier_program(mut self) -> Self {
+        self.lists_ends = false;
+        self
     }
 
     /// Adds the next record, at `at` to `end` in the file.
@@ -76,8 +85,13 @@ impl MemoryIndex {
         for topic in entry.topics.as_slice() {
             self.push_topic(topic, number);
         }
-        if let Content::Stream(_) = &entry.content {
-            self.push_topic(&MARKS, number);
+        let is_listed = match &entry.content {
+            Content::Event(_) => false,
+            Content::Stream(_) => true,
+            Content::Close => self.lists_ends,
+        };
+        if is_listed {
+            self.push_topic(&NO_EVENTS, number);
         }
         if let Content::Event(event) = &entry.content
             && let Some(id) = event.id()

@@ -1,64 +1,95 @@
-//! The entries of a page that are beyond the limits of their topics.
+//! Counting the events of topics back from a place, until one is beyond the topic's limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::catalog::Catalog;
+use super::index::NO_EVENTS;
 use super::lookup::{open, or_index_anew};
-use super::newest::{Marks, locate_events, newest_event, read, size_of_record};
+use super::newest::locate;
 use super::segment::{Located, Segment, Selection};
 use super::storage::StorageFile;
 use super::totals::{Bound, Totals};
 use crate::cursor::Sequence;
-use crate::journal::{Beyond, Content, Entry};
+use crate::journal::{Counted, Entry, PageCount};
 use crate::retention::{RetentionRule, TopicLimits};
 use crate::topic::Topic;
 
-/// Newest records of a topic that are remembered, to find the one by which an event came to be beyond a limit.
-const NEWEST_MAX: usize = 64;
 /// Records that need not be counted for the totals yet.
 const UNCOUNTED_MAX: u64 = 64;
-/// Records that are located beyond those within a limit: the newest of them need not be an event.
-const MORE_LOCATED: usize = 8;
 
-/// Finds the newest events beyond limits on events and bytes of the topics of a page's entries, as far as they may be on
-/// the page.
-pub(super) fn beyond_on_page(catalog: &Catalog, entries: &[Entry]) -> io::Result<Vec<Beyond>> {
-    let rules = catalog.rules();
-    let mut found = Vec::new();
-    let mut left = limited(catalog, &rules, entries)?;
-    let Some(first) = entries.first().filter(|_| !left.is_empty()) else { return Ok(found) };
-    let tail = catalog.tail();
-    for segment in catalog.after(first.sequence.before()).iter().rev() {
-        let Some(file) = open(catalog, segment)? else { continue };
-        let marks = Marks::find(catalog, segment, &file)?;
-        let mut others = Vec::with_capacity(left.len());
-        for mut counting in left {
-            match counting.count(catalog, segment, (&file, tail), &marks)? {
-                Some(beyond) => found.push(beyond),
-                None => others.push(counting),
+/// Counts the events of a topic, back from a place.
+pub(super) fn count(
+    catalog: &Catalog,
+    topic: &Topic,
+    limits: &TopicLimits,
+    through: Sequence,
+) -> io::Result<Counted> {
+    catalog.look(|| {
+        let mut counting = Counting::new(topic, limits, Counted::NEXT_MAX);
+        let range = (Sequence::ZERO, through.min(catalog.tail()));
+        for segment in catalog.after(Sequence::ZERO).iter().rev() {
+            if segment.base > range.1 {
+                continue;
+            }
+            let Some(file) = open(catalog, segment)? else { break };
+            let others = NoEvents::find(catalog, segment, &file)?;
+            if counting.count(catalog, segment, (&file, range), &others)? {
+                break;
             }
         }
-        left = others;
+        Ok(counting.finish())
+    })
+}
+
+/// Counts the events of the topics of a page's entries that have limits on events and bytes: those from the page's first
+/// entry up to a place.
+pub(super) fn count_on_page(
+    catalog: &Catalog,
+    entries: &[Entry],
+    through: Sequence,
+) -> io::Result<Vec<(Topic, PageCount)>> {
+    let rules = catalog.rules();
+    let (mut found, mut left) = limited(catalog, &rules, entries)?;
+    let Some(first) = entries.first().filter(|_| !left.is_empty()) else { return Ok(found) };
+    let range = (first.sequence.before(), through.min(catalog.tail()));
+    for segment in catalog.after(range.0).iter().rev() {
+        if segment.base > range.1 {
+            continue;
+        }
+        let Some(file) = open(catalog, segment)? else { continue };
+        let others = NoEvents::find(catalog, segment, &file)?;
+        let mut uncounted = Vec::with_capacity(left.len());
+        for mut counting in left {
+            match counting.count(catalog, segment, (&file, range), &others)? {
+                true => found.push((counting.topic.clone(), PageCount::Exact(counting.finish()))),
+                false => uncounted.push(counting),
+            }
+        }
+        left = uncounted;
         if left.is_empty() {
             break;
         }
     }
+    let within = left.into_iter().map(|it| (it.topic.clone(), PageCount::Exact(it.finish())));
+    found.extend(within);
     Ok(found)
 }
 
-/// The topics of some entries that may have something beyond a limit on events or bytes.
+/// Topics of some entries that are within their limits on events and bytes, and those that may not be, which are to be
+/// counted.
+type Limited<'a> = (Vec<(Topic, PageCount)>, Vec<Counting<'a>>);
+
+/// The topics of some entries that have a limit on events or bytes.
 fn limited<'a>(
     catalog: &Catalog,
     rules: &'a [RetentionRule],
     entries: &'a [Entry],
-) -> io::Result<Vec<Counting<'a>>> {
+) -> io::Result<Limited<'a>> {
     let is_limiting = |limits: &TopicLimits| limits.events_max.or(limits.bytes_max).is_some();
     if !rules.iter().any(|rule| is_limiting(&rule.limits)) {
-        return Ok(Vec::new());
+        return Ok(Limited::default());
     }
     let mut limits: HashMap<&Topic, Option<&TopicLimits>> = HashMap::new();
     for topic in entries.iter().flat_map(|entry| entry.topics.as_slice()) {
@@ -68,16 +99,22 @@ fn limited<'a>(
         });
     }
     if limits.values().all(Option::is_none) {
-        return Ok(Vec::new());
+        return Ok(Limited::default());
     }
     let mut totals = catalog.totals();
     let has_bytes = rules.iter().any(|rule| rule.limits.bytes_max.is_some());
     let uncounted = update(&mut totals, catalog, has_bytes)?;
-    let limited = limits.into_iter().filter_map(|(topic, limits)| Some((topic, limits?)));
-    let may_exceed = |(topic, limits): &(&Topic, &TopicLimits)| {
-        totals.may_exceed(catalog.head.identity.hash(topic.as_str()), limits, uncounted)
-    };
-    Ok(limited.filter(may_exceed).map(|(topic, limits)| Counting::new(topic, limits)).collect())
+    let (mut within, mut exceeding) = Limited::default();
+    for (topic, limits) in limits.into_iter().filter_map(|(topic, limits)| Some((topic, limits?))) {
+        let (events, bytes) = totals.at_most(catalog.head.identity.hash(topic.as_str()), uncounted);
+        let may_exceed = limits.events_max.is_some_and(|max| events > max.get())
+            || limits.bytes_max.is_some_and(|max| bytes > max.get());
+        match may_exceed {
+            true => exceeding.push(Counting::new(topic, limits, 0)),
+            false => within.push((topic.clone(), PageCount::AtMost { events, bytes })),
+        }
+    }
+    Ok((within, exceeding))
 }
 
 /// Counts what was committed since the last call for the totals. Returns how many records are not counted.
@@ -127,80 +164,102 @@ fn add(totals: &mut Totals, catalog: &Catalog, segment: &Segment) -> io::Result<
     Ok(())
 }
 
-/// Counts the records of a topic from the newest on.
+/// Counts the events of a topic from the newest on.
 struct Counting<'a> {
     topic: &'a Topic,
     limits: &'a TopicLimits,
-    events: usize,
-    bytes: usize,
-    /// The newest records, each with the size of those newer than it.
-    newest: SmallVec<[(Sequence, usize); 4]>,
-    /// The record by which everything older came to be beyond a limit, once something is.
-    since: Option<Sequence>,
+    counted: Counted,
+    /// The events counted last, the oldest first.
+    next: VecDeque<(Sequence, usize)>,
+    next_max: usize,
 }
 
 impl<'a> Counting<'a> {
-    fn new(topic: &'a Topic, limits: &'a TopicLimits) -> Self {
-        let newest = SmallVec::new();
-        Self { topic, limits, events: 0, bytes: 0, newest, since: None }
+    /// Begins to count. The places of the last `next_max` events are kept.
+    fn new(topic: &'a Topic, limits: &'a TopicLimits, next_max: usize) -> Self {
+        Self { topic, limits, counted: Counted::default(), next: VecDeque::new(), next_max }
     }
 
-    /// Counts the records in a segment, up to the tail, until an event is beyond a limit.
+    /// Counts the events in a segment, after a place and up to another one; `true` once one is beyond a limit.
     fn count(
         &mut self,
         catalog: &Catalog,
         segment: &Segment,
-        (file, tail): (&Arc<dyn StorageFile>, Sequence),
-        marks: &Marks,
-    ) -> io::Result<Option<Beyond>> {
-        let mut through = tail;
-        if self.since.is_none() {
-            let wanted = match self.limits.bytes_max {
-                None => self.left().saturating_add(MORE_LOCATED),
-                Some(_) => usize::MAX,
-            };
-            let place = (self.topic, tail, wanted);
-            let located = locate_events(catalog, segment, file, place, marks)?;
-            for record in located.iter().rev() {
-                let is_mark = marks.has(record.sequence);
-                let Some(since) = self.note(record, is_mark) else { continue };
-                let found = read(segment, file, record)?;
-                if found.is_some_and(|it| matches!(it.entry.content, Content::Event(_))) {
-                    return Ok(Some(Beyond::new(self.topic.clone(), record.sequence, since)));
-                }
-                (self.since, through) = (Some(since), record.sequence.before());
+        (file, (after, through)): (&Arc<dyn StorageFile>, (Sequence, Sequence)),
+        others: &NoEvents,
+    ) -> io::Result<bool> {
+        let wanted = match self.limits.bytes_max {
+            None => self.left(),
+            Some(_) => usize::MAX,
+        };
+        let located = locate_events(catalog, segment, file, (self.topic, through, wanted), others)?;
+        let is_event = |record: &&Located| record.sequence > after && !others.has(record.sequence);
+        for record in located.iter().rev().filter(is_event) {
+            let Counted { events, bytes, beyond, .. } = &mut self.counted;
+            let size = size_of_record(record);
+            let is_beyond = self.limits.events_max.is_some_and(|max| *events >= max.get())
+                || self
+                    .limits
+                    .bytes_max
+                    .is_some_and(|max| *events > 0 && *bytes + size > max.get());
+            if is_beyond {
+                *beyond = Some(record.sequence);
+                return Ok(true);
             }
+            (*events, *bytes) = (*events + 1, *bytes + size);
+            self.next.push_front((record.sequence, size));
+            self.next.truncate(self.next_max);
         }
-        // It may end the topic's streams, and so may those before it.
-        let Some(since) = self.since else { return Ok(None) };
-        let event = newest_event(catalog, segment, file, (self.topic, through))?;
-        Ok(event.map(|event| Beyond::new(self.topic.clone(), event, since)))
+        Ok(false)
     }
 
-    /// Records that are still within the limit on events, and one more.
+    /// Events that are still within the limit, and one more.
     fn left(&self) -> usize {
         let max = self.limits.events_max.map_or(usize::MAX, |max| max.get().saturating_add(1));
-        max.saturating_sub(self.events)
+        max.saturating_sub(self.counted.events)
     }
 
-    /// Counts the next record; if it is beyond a limit, returns the record by whose commit it came to be so, or a later
-    /// one if that was a mark.
-    fn note(&mut self, record: &Located, is_mark: bool) -> Option<Sequence> {
-        let newer = self.events;
-        if newer < NEWEST_MAX && !is_mark {
-            self.newest.push((record.sequence, self.bytes));
-        }
-        self.events += usize::from(!is_mark);
-        self.bytes += size_of_record(record);
-        let events_max = self.limits.events_max.filter(|_| !is_mark);
-        let by_events = events_max.and_then(|max| newer.checked_sub(max.get()));
-        let over = self.limits.bytes_max.and_then(|max| self.bytes.checked_sub(max.get() + 1));
-        // The oldest record with which those from this one on were too large.
-        let by_bytes = over.filter(|_| newer > 0).map(|over| {
-            let enough = self.newest.partition_point(|(_, newer_bytes)| *newer_bytes <= over);
-            enough.saturating_sub(1).min(newer - 1)
-        });
-        let since = by_events.max(by_bytes)?;
-        Some(self.newest[since.min(self.newest.len() - 1)].0)
+    fn finish(self) -> Counted {
+        Counted { next: self.next.into(), ..self.counted }
     }
+}
+
+/// The records of a segment that are no events, which no limit is about.
+struct NoEvents(Vec<Located>);
+
+impl NoEvents {
+    fn find(catalog: &Catalog, segment: &Segment, file: &Arc<dyn StorageFile>) -> io::Result<Self> {
+        locate(catalog, segment, file, (&NO_EVENTS, Sequence::MAX, usize::MAX)).map(Self)
+    }
+
+    fn has(&self, record: Sequence) -> bool {
+        self.0.binary_search_by_key(&record, |other| other.sequence).is_ok()
+    }
+}
+
+/// Locates the newest records of a topic up to a place, with as many events as are wanted, if there are.
+fn locate_events(
+    catalog: &Catalog,
+    segment: &Segment,
+    file: &Arc<dyn StorageFile>,
+    (topic, through, wanted): (&Topic, Sequence, usize),
+    others: &NoEvents,
+) -> io::Result<Vec<Located>> {
+    let mut max = wanted;
+    loop {
+        let located = locate(catalog, segment, file, (topic, through, max))?;
+        let is_event = |record: &&Located| !others.has(record.sequence);
+        if located.len() < max || located.iter().filter(is_event).count() >= wanted {
+            return Ok(located);
+        }
+        max = max.saturating_mul(4);
+    }
+}
+
+/// The size of a record as a limit counts it: at least what the history counts for the event, and as much more
+/// as its place in the file, its idempotency key and its hops take.
+fn size_of_record(record: &Located) -> usize {
+    /// The history counts 64 bytes for an event beside its text, and a record has at least 18.
+    const MORE: u64 = 64 - 18;
+    usize::try_from(record.end - record.at + MORE).unwrap_or(usize::MAX)
 }

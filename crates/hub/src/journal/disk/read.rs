@@ -9,7 +9,7 @@ use tidings_proto::EventId;
 use super::catalog::Catalog;
 use super::damage::{Damage, Damaged, Lost};
 use super::fetch::fetch;
-use super::limits::beyond_on_page;
+use super::limits::count_on_page;
 use super::lookup::{open, or_index_anew};
 use super::newest::newest;
 use super::record::Decoded;
@@ -30,7 +30,7 @@ pub(super) fn page(
         let mut page = read_entries(catalog, selection, after, max)?;
         page.newest = newest(catalog, &page.entries)?;
         if matches!(selection, Selection::All) {
-            page.beyond = beyond_on_page(catalog, &page.entries)?;
+            page.counted = count_on_page(catalog, &page.entries, max.counted_through)?;
         }
         Ok(page)
     })

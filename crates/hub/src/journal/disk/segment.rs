@@ -201,14 +201,6 @@ impl Segment {
         self.index(file).position_after(after)
     }
 
-    /// Returns the commit times of the first and the last record; `None` if there is no record.
-    pub(super) fn times(&self) -> Option<(Time, Time)> {
-        match &*self.state.read() {
-            State::Memory { index, .. } => index.times(),
-            State::Sealed(trailer) => Some(trailer.times),
-        }
-    }
-
     /// Returns the known losses.
     ///
     /// # Errors

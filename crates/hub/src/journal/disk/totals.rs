@@ -4,7 +4,6 @@
 //! all later segments, only to find that.
 
 use crate::cursor::Sequence;
-use crate::retention::TopicLimits;
 
 /// Upper bounds for all topics in a fixed amount of memory: topics share them.
 #[derive(Default)]
@@ -58,37 +57,29 @@ impl Totals {
         bound.units = bound.units.saturating_add(more.units);
     }
 
-    /// Returns whether a topic, by the hash of its name, may have something beyond its limits. Each of `uncounted` records
-    /// may be of any topic.
-    pub(super) fn may_exceed(&self, hash: u64, limits: &TopicLimits, uncounted: u64) -> bool {
-        let Some(bound) = self.bounds.get(hash as usize % BOUNDS) else { return true };
-        let (records, bytes) =
-            (u64::from(bound.records) + uncounted, bound.units as usize * UNIT_BYTES);
-        limits.events_max.is_some_and(|max| records > max.get() as u64)
-            || limits.bytes_max.is_some_and(|max| bytes > max.get())
+    /// The events and bytes that a topic, by the hash of its name, has at most. Each of `uncounted` records may be of any
+    /// topic.
+    pub(super) fn at_most(&self, hash: u64, uncounted: u64) -> (usize, usize) {
+        let Some(bound) = self.bounds.get(hash as usize % BOUNDS) else {
+            return (usize::MAX, usize::MAX);
+        };
+        let uncounted = usize::try_from(uncounted).unwrap_or(usize::MAX);
+        ((bound.records as usize).saturating_add(uncounted), bound.units as usize * UNIT_BYTES)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
-
     use super::*;
 
     #[test]
-    fn a_topic_may_exceed_a_limit_once_so_much_is_counted_or_uncounted() {
-        let number = |number| NonZeroUsize::new(number).unwrap();
-        let events = TopicLimits::default().with_events_max(number(3));
-        let bytes = TopicLimits::default().with_bytes_max(number(256));
+    fn a_topic_has_at_most_what_is_counted_and_uncounted() {
         let mut totals = Totals::default();
-        assert!(totals.may_exceed(7, &events, 0), "nothing is known");
+        assert_eq!(totals.at_most(7, 0), (usize::MAX, usize::MAX), "nothing is known");
         totals = Totals::new(Sequence::ZERO, true);
         totals.add(7, Bound::new(3, [100, 100].into_iter()));
-        let exceeds =
-            |totals: &Totals| [&events, &bytes].map(|limits| totals.may_exceed(7, limits, 0));
-        assert_eq!(exceeds(&totals), [false, false]);
-        assert!(totals.may_exceed(7, &events, 1) && !totals.may_exceed(8, &events, 3));
+        assert_eq!((totals.at_most(7, 0), totals.at_most(8, 3)), ((3, 256), (3, 0)));
         totals.add(7, Bound::new(1, [1].into_iter()));
-        assert_eq!(exceeds(&totals), [true, true]);
+        assert_eq!(totals.at_most(7, 1), (5, 320));
     }
 }
