@@ -8,56 +8,31 @@
 //! has read nothing newer of the stream takes that state; else it goes by its own. Of a topic without either there is
 //! no stream.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Found;
+mod known;
 
+use std::collections::HashMap;
+
+use self::known::KnownStreams;
+pub(crate) use self::known::Reader;
 use super::ask::{Ask, SeenStream, StreamDates, StreamState};
 use super::decided::Decided;
 use super::deciding::{Accepted, Declined, Turns, decide};
 use super::mark::StreamMark;
-use super::parts::{EndNotice, StreamClose, StreamReason};
+use super::parts::{EndNotice, StreamReason};
 use super::request::{Append, StreamRefused};
 use crate::cursor::Sequence;
-use crate::journal::shared::{end_of, message_of};
+use crate::journal::shared::end_of;
 use crate::journal::{Content, Entry, NotCommitted, Outcome};
-use crate::time::Time;
 use crate::topic::Topic;
 
 /// The latest streams of all topics, and the request that is being read.
 #[derive(Default)]
 pub(crate) struct Order {
-    topics: HashMap<Topic, Known>,
-    /// Ended streams are looked through for those to forget when there are so many.
-    sweep_at: usize,
+    streams: KnownStreams,
     unit: Option<Unit>,
     /// Topics of records that could not be decided, and the newest message of such a record. Messages whose writers
     /// had not read that one cannot be decided either.
     unsure: HashMap<Topic, u64>,
-    /// Streams of which it was told when they began, and whose beginnings were not read.
-    found: Vec<(Topic, StreamState)>,
-    /// Bytes that the topics' names and the states have allocated, but for the tables.
-    heap_bytes: usize,
-}
-
-struct Known {
-    state: StreamState,
-    /// The message that has told the state last.
-    told_by: u64,
-    /// The message that has told last when the stream began.
-    dated_by: u64,
-    /// Bytes that it has allocated, as they were charged.
-    charged: usize,
-}
-
-/// The message that is being read.
-#[derive(Clone, Copy)]
-pub(crate) struct Reader {
-    pub(crate) message: u64,
-    /// When the store took it, in milliseconds.
-    pub(crate) time: u64,
-    pub(crate) writer: u64,
-    /// The end of what its writer had read.
-    pub(crate) read: Sequence,
 }
 
 /// The fate of a record.
@@ -88,22 +63,17 @@ enum Fate {
     Repeated { begun: Outcome, next: Sequence, last: Sequence, end: Outcome },
 }
 
-/// Streams that are known before ended ones are looked through.
-const SWEEP_MIN: usize = 1024;
-/// A slot of the table of topics, and of those that cannot be decided.
-const SLOT_BYTES: usize = size_of::<(Topic, Known)>() + 1;
+/// A slot of the table of topics that cannot be decided.
 const UNSURE_BYTES: usize = size_of::<(Topic, u64)>() + 1;
 
 impl Order {
     pub(crate) fn is_empty(&self) -> bool {
-        self.topics.is_empty()
+        self.streams.is_empty()
     }
 
     /// Bytes that all of it takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.topics.capacity() * SLOT_BYTES
-            + self.unsure.capacity() * UNSURE_BYTES
-            + self.heap_bytes
+        self.streams.bytes() + self.unsure.capacity() * UNSURE_BYTES
     }
 
     /// The streams that are not over, and of which no message after one tells when they began.
@@ -112,25 +82,22 @@ impl Order {
         message: u64,
         time: u64,
     ) -> impl Iterator<Item = (&Topic, StreamDates)> {
-        let is_untold =
-            move |known: &Known| known.dated_by <= message && !known.state.is_forgotten(time);
-        let untold = self.topics.iter().filter(move |(_, known)| is_untold(known));
-        untold.filter_map(|(topic, known)| Some((topic, known.state.dates?)))
+        self.streams.untold_since(message, time)
     }
 
     /// Returns whether there are streams to [take](Self::take_found).
     pub(crate) fn has_found(&self) -> bool {
-        !self.found.is_empty()
+        self.streams.has_found()
     }
 
     /// Takes the streams that others have told of, and whose beginnings were not read.
     pub(crate) fn take_found(&mut self) -> Vec<(Topic, StreamState)> {
-        std::mem::take(&mut self.found)
+        self.streams.take_found()
     }
 
     /// The state of a topic's stream as of everything that was read.
     pub(crate) fn state(&self, topic: &Topic) -> Option<&StreamState> {
-        self.topics.get(topic).map(|known| &known.state)
+        self.streams.state(topic)
     }
 
     /// The open streams whose producers have not left, and whose newest entry came by a hub for which `is_gone` holds.
@@ -138,29 +105,12 @@ impl Order {
         &self,
         is_gone: impl Fn(u64) -> bool,
     ) -> impl Iterator<Item = (&Topic, Ask)> {
-        let is_left = move |state: &StreamState| {
-            let Decided { is_open, is_stopped, .. } = state.decided;
-            let is_known = state.writer != StreamState::UNKNOWN;
-            is_open && !is_stopped && !state.has_left && is_known && is_gone(state.writer)
-        };
-        let states = self.topics.iter().map(|(topic, known)| (topic, &known.state));
-        states.filter(move |(_, state)| is_left(state)).map(|(topic, state)| {
-            let begin = Sequence::new(state.decided.turn.begun).unwrap_or_default();
-            let seen = SeenStream { begin, last: state.last };
-            (topic, Ask::Left(state.decided.turn, Some(seen)))
-        })
+        self.streams.left_by(is_gone)
     }
 
     /// Adds what is known of streams from before the first message that was read.
     pub(crate) fn restore(&mut self, states: Vec<(Topic, StreamState)>) {
-        for (topic, state) in states {
-            let begin = Sequence::new(state.decided.turn.begun).unwrap_or_default();
-            let known = Known { dated_by: message_of(begin), ..Known::new(state, 0) };
-            if let Found::Vacant(vacant) = self.topics.entry(topic.clone()) {
-                vacant.insert(known);
-                self.charge(&topic);
-            }
-        }
+        self.streams.restore(states);
     }
 
     /// Ends what the message before has begun: a request is in one message. No writer of a message that counts is
@@ -199,18 +149,18 @@ impl Order {
         };
         match std::mem::replace(mark, StreamMark::Room) {
             StreamMark::State(state) => {
-                self.adopt(&entry, *state, by);
+                self.streams.adopt(&entry, *state, by);
                 Taken::Void(Outcome::Unknown)
             }
             StreamMark::Dates(dates) => {
-                self.date(&entry, *dates, by);
+                self.streams.date(&entry, *dates, by);
                 Taken::Void(Outcome::Void)
             }
             StreamMark::Ask(ask) => match *ask {
                 Ask::Append(request, count) => {
                     let topic = entry.topics.as_slice().first().cloned();
                     let taken = self.append(entry, &request, count as usize, by);
-                    topic.iter().for_each(|topic| self.charge(topic));
+                    topic.iter().for_each(|topic| self.streams.charge(topic));
                     taken
                 }
                 ask => self.ask(entry, &ask, by),
@@ -220,83 +170,21 @@ impl Order {
         }
     }
 
-    fn adopt(&mut self, entry: &Entry, state: StreamState, by: Reader) {
-        let Some(topic) = entry.topics.as_slice().first() else { return };
-        let told_by = by.message;
-        match self.topics.entry(topic.clone()) {
-            Found::Vacant(vacant) => drop(vacant.insert(Known::new(state, told_by))),
-            Found::Occupied(mut found) => {
-                let known = found.get_mut();
-                if known.state.last <= by.read {
-                    let dates = known.state.dates.filter(|dates| dates.is_of(&state));
-                    known.state = StreamState { dates, ..state };
-                }
-                known.told_by = told_by;
-            }
-        }
-        self.charge(topic);
-        self.sweep(by.time);
-    }
-
-    /// Notes when a stream began, and how it ended: the state was told before it in the same message.
-    fn date(&mut self, entry: &Entry, dates: StreamDates, by: Reader) {
-        let Some(topic) = entry.topics.as_slice().first() else { return };
-        let Some(known) = self.topics.get_mut(topic) else { return };
-        if known.told_by != by.message || !dates.is_of(&known.state) {
-            return;
-        }
-        known.dated_by = by.message;
-        if known.state.dates.is_none() {
-            known.state.dates = Some(dates);
-            self.found.push((topic.clone(), known.state.clone()));
-        }
-    }
-
-    /// Charges what a topic's stream has allocated.
-    fn charge(&mut self, topic: &Topic) {
-        let Some(known) = self.topics.get_mut(topic) else { return };
-        let bytes = topic.as_str().len() + known.state.decided.heap_bytes();
-        self.heap_bytes = self.heap_bytes - known.charged + bytes;
-        known.charged = bytes;
-    }
-
-    /// The state that a record is decided by.
-    fn effective(&mut self, topic: &Topic, by: Reader) -> Option<&mut StreamState> {
-        let known = self.topics.get_mut(topic)?;
-        known.is_effective(by).then_some(&mut known.state)
-    }
-
     /// Checks that an event of no producer belongs to the streams of its topics.
     pub(crate) fn check_event(&self, entry: &Entry, by: Reader) -> Result<(), StreamRefused> {
-        if self.topics.is_empty() {
-            return Ok(());
-        }
-        let known = entry.topics.as_slice().iter().filter_map(|topic| self.topics.get(topic));
-        let mut effective = known.filter(|known| known.is_effective(by));
-        effective.try_for_each(|known| known.state.decided.check_event())
+        self.streams.check_event(entry, by)
     }
 
     /// An event of no request: of no producer.
     fn event(&mut self, entry: Entry, by: Reader) -> Taken {
-        if self.topics.is_empty() {
+        if self.streams.is_empty() {
             return Taken::committed(entry);
         }
         if let Err(why) = self.check_event(&entry, by) {
             return Taken::Void(Outcome::Refused(why));
         }
-        self.count(&entry, by);
+        self.streams.count(&entry, by);
         Taken::committed(entry)
-    }
-
-    fn count(&mut self, entry: &Entry, by: Reader) {
-        for topic in entry.topics.as_slice() {
-            let Some(state) = self.effective(topic, by) else { continue };
-            state.decided.renew(by.time);
-            state.decided.events += 1;
-            state.note(entry.sequence, by);
-            let first = state.held.map_or(entry.sequence, |(first, _)| first);
-            state.held = Some((first, entry.sequence));
-        }
     }
 
     fn event_of_unit(&mut self, entry: Entry, by: Reader) -> Taken {
@@ -308,7 +196,7 @@ impl Order {
                 Taken::Void(Outcome::Duplicate(place))
             }
             _ => {
-                self.count(&entry, by);
+                self.streams.count(&entry, by);
                 Taken::committed(entry)
             }
         }
@@ -322,14 +210,15 @@ impl Order {
         let place = entry.sequence;
         let turns = Turns { begun: place.next().get(), turn: place.get() };
         let events = count.saturating_sub(1 + usize::from(request.end.is_some())) as u64;
-        let found = self.effective(&topic, by);
+        let found = self.streams.effective(&topic, by);
         let repeated = found.as_ref().map(|state| state.repeated(request, events));
         let decided =
             decide(found.map(|state| &mut state.decided), (request, events), turns, by.time);
         let (taken, fate) = match decided {
             Err(Declined::Repeated) => {
                 let fate = repeated.unwrap_or(Fate::Void(Outcome::Unknown));
-                let turn = self.effective(&topic, by).map_or(0, |state| state.decided.turn.turn);
+                let turn =
+                    self.streams.effective(&topic, by).map_or(0, |state| state.decided.turn.turn);
                 let turn = Outcome::Duplicate(Sequence::new(turn).unwrap_or_default());
                 match fate {
                     Fate::Void(outcome) => (Taken::Void(outcome), fate),
@@ -378,7 +267,7 @@ impl Order {
         let (mut own, mut turn) = (own, place);
         if begun.is_none()
             && is_in_stream
-            && let Some(state) = self.effective(topic, by)
+            && let Some(state) = self.streams.effective(topic, by)
         {
             uncount(&mut state.decided);
             turn = Sequence::new(state.decided.turn.turn).unwrap_or_default();
@@ -414,21 +303,17 @@ impl Order {
             if let (Some(decided), Some(mark)) = (begun, mark) {
                 entry.content = Content::Stream(mark);
                 let state = StreamState::begun(*decided, entry.sequence, by);
-                let charged = self.topics.get(&topic).map_or(0, |known| known.charged);
-                let known =
-                    Known { dated_by: by.message, charged, ..Known::new(state, by.message) };
-                self.topics.insert(topic.clone(), known);
-                self.charge(&topic);
-                self.sweep(by.time);
+                self.streams.begin(&topic, state, by);
                 return Taken::committed(entry);
             }
-            let begun = self.effective(&topic, by).map_or(0, |state| state.decided.turn.begun);
+            let begun =
+                self.streams.effective(&topic, by).map_or(0, |state| state.decided.turn.begun);
             return Taken::Void(Outcome::Committed(Sequence::new(begun).unwrap_or_default()));
         }
         let Some(StreamMark::End(mut close, key)) = end.take() else {
             return Taken::Void(Outcome::Unknown);
         };
-        if let Some(state) = self.effective(&topic, by) {
+        if let Some(state) = self.streams.effective(&topic, by) {
             close.events = state.decided.events;
             state.note(entry.sequence, by);
             state.note_end(entry.sequence, by.time, close);
@@ -439,7 +324,8 @@ impl Order {
 
     /// Decides a request that is a mark of its own.
     fn ask(&mut self, mut entry: Entry, ask: &Ask, by: Reader) -> Taken {
-        let found = entry.topics.as_slice().first().and_then(|topic| self.effective(topic, by));
+        let found =
+            entry.topics.as_slice().first().and_then(|topic| self.streams.effective(topic, by));
         let Some(state) = found.filter(|state| state.decided.is_open) else {
             return Taken::Void(Outcome::Void);
         };
@@ -485,22 +371,6 @@ impl Order {
             unit.left = unit.left.saturating_sub(1);
         }
     }
-
-    /// Forgets the streams that ended long ago, now and then.
-    fn sweep(&mut self, time: u64) {
-        if self.topics.len() < self.sweep_at.max(SWEEP_MIN) {
-            return;
-        }
-        let heap_bytes = &mut self.heap_bytes;
-        self.topics.retain(|_, known| {
-            let is_forgotten = known.state.is_forgotten(time);
-            if is_forgotten {
-                *heap_bytes -= known.charged;
-            }
-            !is_forgotten
-        });
-        self.sweep_at = 2 * self.topics.len();
-    }
 }
 
 impl Taken {
@@ -510,49 +380,7 @@ impl Taken {
     }
 }
 
-impl Known {
-    fn new(state: StreamState, told_by: u64) -> Self {
-        Self { state, told_by, dated_by: 0, charged: 0 }
-    }
-
-    /// Returns whether records of a message are decided by it.
-    fn is_effective(&self, by: Reader) -> bool {
-        let counts = self.state.last > by.read || self.told_by == by.message;
-        counts && !self.state.is_forgotten(by.time)
-    }
-}
-
-impl StreamDates {
-    /// Returns whether they are those of a stream as it stands.
-    fn is_of(&self, state: &StreamState) -> bool {
-        self.begin.get() == state.decided.turn.begun && self.ended.is_some() == state.end.is_some()
-    }
-}
-
 impl StreamState {
-    fn begun(decided: Decided, sequence: Sequence, by: Reader) -> Self {
-        let (held, end, has_left) = (None, None, false);
-        let began = Time::from_unix_millis(by.time);
-        let dates = Some(StreamDates { begin: sequence, began, ended: None });
-        Self { decided, writer: by.writer, last: sequence, held, end, has_left, dates }
-    }
-
-    fn note_end(&mut self, sequence: Sequence, time: u64, close: StreamClose) {
-        self.end = Some(sequence);
-        if let Some(dates) = &mut self.dates {
-            dates.ended = Some((Time::from_unix_millis(time), close));
-        }
-    }
-
-    /// Notes the newest entry.
-    fn note(&mut self, sequence: Sequence, by: Reader) {
-        (self.last, self.writer, self.has_left) = (sequence, by.writer, false);
-    }
-
-    fn is_forgotten(&self, time: u64) -> bool {
-        !self.decided.is_open && self.decided.expires_at < time
-    }
-
     /// The fate of a request that has begun or ended the stream before.
     fn repeated(&self, request: &Append, events: u64) -> Fate {
         if request.end.is_some() && self.end.is_none() {
