@@ -31,6 +31,13 @@ pub(super) struct Group {
     node: u32,
 }
 
+impl Group {
+    /// Views that have the pattern.
+    pub(super) fn holders(&self) -> usize {
+        self.holders as usize
+    }
+}
+
 /// All patterns that readers have, each once.
 #[derive(Default)]
 pub(super) struct Patterns {

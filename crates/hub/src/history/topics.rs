@@ -227,6 +227,13 @@ impl TopicTable {
         self.groups.patterns.release(key);
     }
 
+    /// The views that have a topic by a pattern, each as often as it has patterns that match.
+    pub(super) fn readers_by_pattern(&self, name: &Topic) -> usize {
+        let patterns = &self.groups.patterns;
+        let groups = patterns.matching(name.as_str()).into_iter();
+        groups.filter_map(|key| patterns.get(key)).map(Group::holders).sum()
+    }
+
     pub(super) fn group(&self, key: GroupKey) -> Option<&Group> {
         self.groups.patterns.get(key)
     }

@@ -70,8 +70,8 @@ impl Hub {
         }
     }
 
-    /// How many subscribers, and readers of pages, name the topic at this moment. Those of patterns are not
-    /// among them.
+    /// How many subscribers, and readers of pages, read the topic at this moment: they name it, or have a pattern that
+    /// matches it. One with several such filters counts for each of them.
     #[must_use]
     pub fn readers(&self, topic: &Topic) -> usize {
         self.read().readers_of(topic)
