@@ -245,12 +245,12 @@ test('tidings listen ends with the stream and says why', async (t) => {
   const listen = (...args) => runTidings(['listen', `${relay.origin}${PATH}`, ...args]);
   const whole = await listen('--last-event-id', 'earliest');
   assert.deepEqual([whole.code, whole.stdout], [0, `${DATA.join('\n')}\n`]);
-  assert.equal(whole.stderr, 'tidings: end of chat/1: done, 3 events\n');
+  assert.equal(whole.stderr, 'tidings: end: done, 3 events\n');
   assert.equal(asked().length, 1);
 
   const lines = (await listen('--last-event-id', 'earliest', '--json')).stdout.trim().split('\n').map(JSON.parse);
   const [end, closed] = lines.slice(-2);
-  assert.deepEqual([end.kind, end.reason, end.events, end.topic], ['end', 'done', 3, 'chat/1']);
+  assert.deepEqual([end.kind, end.reason, end.events, end.topic], ['end', 'done', 3, undefined]);
   assert.deepEqual([closed.kind, closed.why], ['closed', 'ended']);
   assert.equal((await listen('--last-event-id', end.id)).code, 0);
 
@@ -259,5 +259,5 @@ test('tidings listen ends with the stream and says why', async (t) => {
   await hub.publish('chat/1', 'and again', { query: { begin: '' } });
   const aborted = await listen('--last-event-id', end.id);
   assert.deepEqual([aborted.code, aborted.stdout], [1, 'again\n']);
-  assert.match(aborted.stderr, /^tidings: end of chat\/1: aborted, 1 events\ntidings: the stream has ended: aborted, 1 events\n$/);
+  assert.match(aborted.stderr, /^tidings: end: aborted, 1 events\ntidings: the stream has ended: aborted, 1 events\n$/);
 });

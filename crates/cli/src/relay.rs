@@ -342,8 +342,10 @@ impl EventKeys {
     /// Makes an event of the end of a stream of the upstream. The hub has no such stream, so it is an event
     /// like others.
     fn end(&mut self, end: &End) -> RelayedEvent {
-        let data =
-            json!({ "reason": end.reason.as_str(), "events": end.events, "topic": end.topic });
+        let mut data = json!({ "reason": end.reason.as_str(), "events": end.events });
+        if let Some(topic) = &end.topic {
+            data["topic"] = topic.as_str().into();
+        }
         self.of_the_hub("end", data.to_string(), &end.last_event_id)
     }
 

@@ -18,7 +18,7 @@ pub struct End {
     pub reason: StreamReason,
     /// The number of events that the stream has.
     pub events: u64,
-    /// The topic of the stream. A hub need not name it to a reader of one topic.
+    /// The topic of the stream. A hub does not name it to a reader of one topic.
     pub topic: Option<String>,
     /// The last event ID as of the end.
     pub last_event_id: String,

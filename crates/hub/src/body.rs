@@ -350,8 +350,12 @@ impl Body {
         let end = loop {
             match &mut self.source {
                 Source::Subscriber(subscriber) => {
+                    let is_of_one = subscriber.is_of_one();
                     let visit = |block: &Arc<Block>, index: usize| {
                         delivered += 1;
+                        if is_of_one && let Some(end) = block.end_for_one(index) {
+                            return out.extend_from_slice(&end);
+                        }
                         let frame = block.frame(index);
                         if frame.len() < PIECE_BYTES_MAX {
                             out.extend_from_slice(frame);

@@ -101,6 +101,15 @@ impl RawEvent {
         })
     }
 
+    /// The same for a reader of exactly one topic.
+    pub(crate) fn copy_for_one(seen: Seen<'_>, epoch: Epoch) -> Option<Self> {
+        let copied = Self::copy(seen, epoch)?;
+        Some(match seen.block().end_for_one(seen.index()) {
+            Some(text) => Self { frame: Frame::Copied(text.into()), ..copied },
+            None => copied,
+        })
+    }
+
     /// Its index within the stream of its topic, as a [page](crate::engine::Paging) tells it.
     #[must_use]
     pub fn index(&self) -> Option<u64> {

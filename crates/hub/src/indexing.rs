@@ -79,6 +79,14 @@ impl Indexing {
                 event.set_index(index);
                 return Poll::Ready(true);
             }
+            if self.hub.skips_events(&topic) {
+                // Its events cannot be counted, but the newest one is as many as there are.
+                let streams = self.hub.streams_of_topics().lock();
+                if let Some(index) = streams.streams.index_of(&topic, place) {
+                    event.set_index(index);
+                }
+                return Poll::Ready(true);
+            }
             let Some(counting) = self.begin(&topic, place) else { return Poll::Ready(true) };
             self.counting = Some((topic, counting));
         }
@@ -103,9 +111,6 @@ impl Indexing {
     }
 
     fn begin(&self, topic: &Topic, place: Sequence) -> Option<Counting> {
-        if self.hub.skips_events(topic) {
-            return None;
-        }
         let streams = self.hub.streams_of_topics().lock();
         let stretch = streams.streams.stretch_from(topic, place)?;
         drop(streams);
@@ -209,7 +214,7 @@ impl Hub {
     }
 
     /// Returns whether readers of a topic are not sent all that was published to it, and are told of no gap: then
-    /// its events cannot be counted.
+    /// its events cannot be counted by reading them.
     fn skips_events(&self, topic: &Topic) -> bool {
         self.read().skips_events(topic)
     }
@@ -327,12 +332,16 @@ mod tests {
     }
 
     #[test]
-    fn events_that_readers_skip_have_no_index() {
+    fn the_newest_event_of_a_topic_that_holds_it_alone_has_its_index() {
         let mut config = HubConfig::default();
         let limits = crate::retention::TopicLimits::default().latest_only();
         config.retention.rules = vec![crate::retention::RetentionRule::new(TOPIC.into(), limits)];
         let hub = Hub::new(config);
         publish_stream(&hub, 3, 1);
-        assert_eq!(indexes(&hub, 1000), [None]);
+        assert_eq!(indexes(&hub, 1000), [Some(2)]);
+        publish_stream(&hub, 1, 200);
+        assert_eq!(indexes(&hub, 1000), [Some(199)]);
+        publish_stream(&hub, 1, 0);
+        assert_eq!(indexes(&hub, 1000), [Some(199)], "it is of the stream before");
     }
 }

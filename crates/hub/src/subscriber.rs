@@ -159,6 +159,11 @@ impl Subscriber {
         self.reader.hub()
     }
 
+    /// Returns whether it reads exactly one topic.
+    pub(crate) fn is_of_one(&self) -> bool {
+        self.reader.resolved().only_topic().is_some()
+    }
+
     pub(crate) fn watch(&self) -> &Arc<Watch> {
         &self.watch
     }
@@ -172,8 +177,8 @@ impl Subscriber {
         }
         let (mut found, epoch) = (None, self.reader.hub().epoch());
         let wait = Wait::Watch(&self.watch);
-        let read =
-            self.reader.read_seen(&mut one, wait, |seen| found = RawEvent::copy(seen, epoch));
+        let copy = if self.is_of_one() { RawEvent::copy_for_one } else { RawEvent::copy };
+        let read = self.reader.read_seen(&mut one, wait, |seen| found = copy(seen, epoch));
         if let Some(found) = found {
             if read == Read::Closed {
                 // This is the end of the topic's stream: nothing comes after it.

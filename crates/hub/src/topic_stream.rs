@@ -36,7 +36,7 @@ use crate::topic::Topic;
 ///         told.push(found.event.data().to_owned());
 ///     }
 /// }
-/// assert_eq!(told, ["Once upon a time", r#"{"reason":"done","events":1,"topic":"chat/1"}"#]);
+/// assert_eq!(told, ["Once upon a time", r#"{"reason":"done","events":1}"#]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -404,6 +404,14 @@ fn the_end_of_a_stream_comes_with_its_last_event() {
         let topic = Topic::new("a").unwrap();
         let mut body = hub.body("a", Start::Tail);
         assert_eq!(piece(&mut body).unwrap(), ":\nretry: 2000\n");
+        let several =
+            View::new(["a", "b"].map(|name| TopicFilter::from(Topic::new(name).unwrap())));
+        let pattern = View::from(TopicFilter::pattern("*").unwrap());
+        let others = [several, pattern].map(|view| {
+            let mut body = hub.hub.stream(view.clone(), Start::Tail);
+            assert_eq!(piece(&mut body).unwrap(), ":\nretry: 2000\n");
+            (body, hub.hub.subscribe(view, Start::Tail))
+        });
         let mut subscriber = hub.hub.subscribe(topic.clone(), Start::Tail);
         let begin = Some(StreamOptions::default());
         let whole = Append { begin, end: Some(notice), ..Append::default() };
@@ -413,10 +421,24 @@ fn the_end_of_a_stream_comes_with_its_last_event() {
         assert!(sent.contains("data: last\n\n"), "{sent}");
         assert_eq!(sent.contains("event: end\n"), notice == EndNotice::Event, "{sent}");
         assert_eq!(piece(&mut body), None);
-        let mut found = 0;
-        while ready(subscriber.next()).is_some() {
-            found += 1;
+        let mut found = Vec::new();
+        while let Some(next) = ready(subscriber.next()) {
+            found.push(next.into_event().data().to_owned());
         }
-        assert_eq!(found, if notice == EndNotice::Event { 2 } else { 1 });
+        let (own, told) =
+            (r#"{"reason":"done","events":1}"#, r#"{"reason":"done","events":1,"topic":"a"}"#);
+        let is_told = notice == EndNotice::Event;
+        assert_eq!(sent.ends_with(&format!("\ndata: {own}\n\n")), is_told, "{sent}");
+        assert_eq!(found, ["last", own][..if is_told { 2 } else { 1 }]);
+        // Readers of several topics are told which one it is, and go on.
+        for (mut body, mut subscriber) in others {
+            let sent = piece(&mut body).unwrap();
+            assert_eq!(sent.ends_with(&format!("\ndata: {told}\n\n")), is_told, "{sent}");
+            assert_eq!(piece(&mut body).unwrap(), "");
+            assert_eq!(ready(subscriber.next()).unwrap().into_event().data(), "last");
+            if is_told {
+                assert_eq!(ready(subscriber.next()).unwrap().into_event().data(), told);
+            }
+        }
     }
 }

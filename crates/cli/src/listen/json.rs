@@ -43,6 +43,7 @@ enum JsonLine<'a> {
     End {
         reason: &'static str,
         events: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
         topic: Option<&'a str>,
         id: &'a str,
     },

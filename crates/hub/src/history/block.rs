@@ -77,6 +77,22 @@ impl Block {
     /// Maximum size of a block, unless a single event is larger. Eviction drops a block at a time.
     pub(crate) const BYTES_MAX: usize = 64 * 1024;
 
+    /// The event stream text of a stream's end for a reader of exactly its topic, who need not be told the topic; `None` for
+    /// all other entries, which all readers are sent alike. Few readers are sent an end, so that it is made for each.
+    #[must_use]
+    pub fn end_for_one(&self, index: usize) -> Option<Vec<u8>> {
+        if self.kind(index) != Kind::End {
+            return None;
+        }
+        // Nothing before the topic is a publisher's text.
+        const TOPIC: &[u8] = br#","topic":"#;
+        let frame = self.frame(index);
+        let at = frame.windows(TOPIC.len()).position(|text| text == TOPIC)?;
+        let mut text = frame[..at].to_vec();
+        text.extend_from_slice(b"}\n\n");
+        Some(text)
+    }
+
     /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

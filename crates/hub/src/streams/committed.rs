@@ -30,6 +30,7 @@ pub(crate) struct Committed {
 #[derive(Clone, Debug)]
 pub(super) struct Earlier {
     begin: Sequence,
+    last_event: Sequence,
     /// The place of its end, and all of its events.
     end: Counted,
     places: Places,
@@ -112,12 +113,13 @@ impl Committed {
     pub(super) fn before(&mut self, next: Sequence) -> Earlier {
         let place = self.end.map_or(next, |(end, ..)| end);
         let end = Counted { place, events: self.events };
-        Earlier { begin: self.begin, end, places: mem::take(&mut self.places) }
+        let (begin, last_event) = (self.begin, self.last());
+        Earlier { begin, last_event, end, places: mem::take(&mut self.places) }
     }
 
     pub(super) fn extent(&self) -> Extent<'_> {
         let last = Counted { place: self.last(), events: self.events };
-        Extent { begin: self.begin, last, places: &self.places }
+        Extent { begin: self.begin, last_event: last.place, last, places: &self.places }
     }
 
     /// Bytes that it has allocated.
@@ -157,7 +159,8 @@ fn count(
 
 impl Earlier {
     pub(super) fn extent(&self) -> Extent<'_> {
-        Extent { begin: self.begin, last: self.end, places: &self.places }
+        let Self { begin, last_event, end, places } = self;
+        Extent { begin: *begin, last_event: *last_event, last: *end, places }
     }
 
     pub(super) fn places_mut(&mut self) -> &mut Places {
@@ -174,6 +177,7 @@ impl Earlier {
 #[derive(Clone, Copy)]
 pub(super) struct Extent<'a> {
     pub(super) begin: Sequence,
+    last_event: Sequence,
     /// Its last event, or a place after it.
     last: Counted,
     places: &'a Places,
@@ -185,6 +189,18 @@ impl Extent<'_> {
         let through = self.places.at_or_after(event).unwrap_or(self.last);
         let is_within = event > self.begin && event <= through.place;
         is_within.then(|| Stretch { begin: self.begin, after: event.before(), through })
+    }
+
+    /// The index of an event whose place is known: it is the last one, or there is a place there.
+    pub(super) fn index_of(self, event: Sequence) -> Option<u64> {
+        let counted = match event == self.last_event {
+            true => Some(self.last.events),
+            false => {
+                let noted = self.places.at_or_after(event);
+                noted.filter(|counted| counted.place == event).map(|counted| counted.events)
+            }
+        };
+        counted?.checked_sub(1)
     }
 
     /// Where the event with an index is, which is just after the last one at most; a negative index counts from

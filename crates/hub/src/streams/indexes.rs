@@ -13,6 +13,11 @@ impl Streams {
         self.extents(topic).find(|extent| extent.begin < event)?.from(event)
     }
 
+    /// The index of an event if it is the last one of a stream, or is known without counting.
+    pub(crate) fn index_of(&self, topic: &Topic, event: Sequence) -> Option<u64> {
+        self.extents(topic).find(|extent| extent.begin < event)?.index_of(event)
+    }
+
     /// Where the event with an index is in the topic's latest stream, or in the one that begins at a place; a
     /// negative index counts from the end.
     pub(crate) fn at_index(

@@ -271,6 +271,29 @@ fn an_index_leads_to_its_event_in_the_journal_and_after_a_restart() {
 }
 
 #[test]
+fn an_end_in_the_journal_names_its_topic_to_readers_of_several_alone() {
+    let disk = SimulatedDisk::default();
+    let chat = topic("chat");
+    with_hub(&disk, async |hub| {
+        let begin = Some(StreamOptions::default());
+        let whole = Append { begin, end: Some(EndNotice::Event), ..Append::default() };
+        append(hub, &chat, whole, "all").await.unwrap();
+        // Memory has none of it.
+        for _ in 0..50 {
+            let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+            hub.publish(other).await.unwrap();
+        }
+        let own = r#"{"reason":"done","events":1}"#;
+        assert_eq!(response(hub, &chat, Start::Oldest, 9).await, ["all", own]);
+        let several = View::new([chat.clone(), topic("b")].map(TopicFilter::from));
+        let mut reader = hub.subscribe(several, Start::Oldest);
+        for data in ["all", r#"{"reason":"done","events":1,"topic":"chat"}"#] {
+            assert_eq!(reader.next().await.unwrap().into_event().data(), data);
+        }
+    });
+}
+
+#[test]
 fn a_check_of_a_journal_finds_nothing_wrong_with_marks() {
     let disk = SimulatedDisk::default();
     let chat = topic("chat");

@@ -120,6 +120,12 @@ impl Gathered {
         }
     }
 
+    /// Adds an event whose text is not the one in history.
+    pub(super) fn push_text(&mut self, sequence: Sequence, text: &[u8], framing: Framing) {
+        framing.frame(text, &mut self.bytes);
+        self.ends.push((self.bytes.len(), sequence));
+    }
+
     /// The number of bytes that fit without another allocation.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()

@@ -405,9 +405,13 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let (gathered, (hot, cold)) = (&mut self.gathered, self.slots.both(key));
         let (mut after, framing) = (hot.after, hot.framing);
         gathered.clear();
+        let is_of_one = cold.reader.only_topic().is_some();
         let (read, steps) =
             self.tap.read(key as u32, (&mut cold.reader, &mut after), READ_MAX, |block, index| {
-                gathered.push(block, index, framing);
+                match block.end_for_one(index).filter(|_| is_of_one) {
+                    Some(end) => gathered.push_text(block.sequence(index), &end, framing),
+                    None => gathered.push(block, index, framing),
+                }
             });
         let cost = 1 + gathered.bytes().len() / BYTES_OF_A_READ + steps / STEPS_OF_A_WRITE;
         if gathered.is_empty() {

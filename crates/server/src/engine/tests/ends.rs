@@ -228,7 +228,8 @@ fn the_end_of_a_stream_goes_out_in_the_turn_of_its_last_event() {
         let sent = String::from_utf8_lossy(&wire.written).into_owned();
         assert!(wire.is_finished, "{notice:?} {sent}");
         assert!(sent.contains("data: last\n\n"), "{sent}");
-        assert_eq!(sent.contains("event: end\n"), notice == EndNotice::Event, "{sent}");
+        let end = "event: end\ndata: {\"reason\":\"done\",\"events\":1}\n\n";
+        assert_eq!(sent.contains(end), notice == EndNotice::Event, "{sent}");
         drop(wire);
         assert_eq!(one.told(), [StreamEnd::Completed]);
     }
