@@ -104,7 +104,7 @@ pub(crate) async fn metrics(context: &Context, request: &Request<'_>) -> Result<
     if !is_of_cluster(&request.query(&[SCOPE])?)? {
         return Ok(context.metrics.to_text());
     }
-    let (answers, silent) = ask(context, request, What::Metrics).await?;
+    let (answers, silent) = Box::pin(ask(context, request, What::Metrics)).await?;
     let text = |(node, answer): (String, Value)| Some((node, answer.as_str()?.to_owned()));
     let answers: Vec<_> = answers.into_iter().filter_map(text).collect();
     Ok(merge(&answers, &silent))
@@ -116,7 +116,8 @@ async fn gather(
     request: &Request<'_>,
     what: What,
 ) -> Result<Response<AnswerPieces>, Problem> {
-    let (answers, silent) = ask(context, request, what).await?;
+    // Boxed, because the task of each connection has the room for all that is not.
+    let (answers, silent) = Box::pin(ask(context, request, what)).await?;
     let mut whole = match what {
         What::Topics => topics_of(answers),
         _ => subscribers_of(answers),
