@@ -36,7 +36,11 @@ impl Bytewise {
             polled.is_pending() && (self.flag.take() || schedule.drive() && self.flag.take());
         let Schedule { reference, counts, .. } = schedule;
         match polled {
-            Poll::Pending if is_woken => true,
+            // It is to be polled again.
+            Poll::Pending if is_woken => {
+                self.pending = false;
+                true
+            }
             Poll::Pending => {
                 self.pending = true;
                 self.text.expected.at_tail(reference);
@@ -59,7 +63,8 @@ impl Bytewise {
     pub(crate) fn check_woken(&mut self, reference: &Reference) {
         if self.pending {
             let woken = self.flag.take();
-            assert!(woken || !self.text.expected.has_more(reference), "asleep at an event");
+            let expected = &self.text.expected;
+            assert!(woken || !expected.has_more(reference), "asleep at an event: {expected:?}");
             self.pending &= !woken;
         }
     }

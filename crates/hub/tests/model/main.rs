@@ -34,6 +34,12 @@ fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
     );
 }
 
+/// A reader was taken for asleep that had just been woken by the journal, and was to be polled again.
+#[test]
+fn schedules_with_readers_woken_by_the_journal_pass() {
+    repeat::<AsyncReaders>(&[1_001_758, 1_003_870]);
+}
+
 /// An event of several topics was evicted from one of them, and superseded in the last one that held it, so that
 /// readers of both were not told.
 #[test]

@@ -45,8 +45,9 @@ impl Readers for AsyncReaders {
 
     fn check_woken(&mut self, schedule: &mut Schedule) {
         for reader in self.subscribers.iter_mut().filter(|reader| reader.pending) {
-            let woken = reader.flag.take();
-            assert!(woken || !reader.expected.has_more(&schedule.reference), "asleep at an event");
+            let (woken, expected) = (reader.flag.take(), &reader.expected);
+            let is_asleep = !woken && expected.has_more(&schedule.reference);
+            assert!(!is_asleep, "asleep at an event: {expected:?}");
             reader.pending &= !woken;
         }
         self.bytewise.iter_mut().for_each(|reader| reader.check_woken(&schedule.reference));
@@ -144,7 +145,11 @@ impl Async {
         let is_woken = polled.is_pending() && (flag.take() || schedule.drive() && flag.take());
         let Schedule { reference, counts, .. } = schedule;
         match polled {
-            Poll::Pending if is_woken => true,
+            // It is to be polled again.
+            Poll::Pending if is_woken => {
+                *pending = false;
+                true
+            }
             Poll::Pending => {
                 *pending = true;
                 expected.at_tail(reference);
