@@ -40,6 +40,12 @@ fn schedules_with_readers_woken_by_the_journal_pass() {
     repeat::<AsyncReaders>(&[1_001_758, 1_003_870]);
 }
 
+/// A reader had skipped events because it was behind, and then the rules changed, so that it could have skipped none.
+#[test]
+fn schedules_with_events_skipped_before_rules_changed_pass() {
+    repeat::<AsyncReaders>(&[701_612, 1_000_985, 1_001_522, 2_000_414, 5_000_408, 8_001_317]);
+}
+
 /// An event of several topics was evicted from one of them, and superseded in the last one that held it, so that
 /// readers of both were not told.
 #[test]

@@ -23,6 +23,9 @@ pub struct Expectation {
     /// Events that a topic let go of by its rule before a reader that asked for everything held was sent the first:
     /// they may be told as lost, or not.
     spared: BTreeSet<u64>,
+    /// Events after its place that it may have skipped because it was behind. It does not go back to them when the
+    /// rules of their topics change, so that readers skip nothing any more.
+    skipped: BTreeSet<u64>,
     /// Whether it has read nothing yet.
     is_earliest: bool,
     /// The journal's floor when the latest gap was told.
@@ -67,6 +70,7 @@ impl Expectation {
             joined,
             told: BTreeSet::new(),
             spared: BTreeSet::new(),
+            skipped: BTreeSet::new(),
             is_earliest: matches!(start, Start::Oldest),
             told_floor: 0,
             lost_place,
@@ -134,11 +138,13 @@ impl Expectation {
     /// it asks for that and has a newer one.
     fn may_skip(&self, reference: &Reference, (sequence, event): (u64, &Known)) -> bool {
         let topics = event.topics.iter().zip(&event.superseded);
-        let mut topics = topics.filter(|(topic, _)| self.view.matches(topic.as_str()));
+        let topics = topics.filter(|(topic, _)| self.view.matches(topic.as_str()));
         if event.is_end {
             return false;
         }
-        topics.all(|(topic, superseded)| *superseded || reference.is_skipped(topic, sequence))
+        let mut skips =
+            topics.map(|(topic, superseded)| *superseded || reference.is_skipped(topic, sequence));
+        self.skipped.contains(&sequence) || skips.all(|skips| skips)
     }
 
     fn is_of_one_topic(&self) -> bool {
@@ -199,8 +205,23 @@ impl Expectation {
         end.into_iter().chain(of_stream).min()
     }
 
+    /// Notes which events after its place the reader may skip as it reads now: those up to the first that it is owed.
+    fn note_skipped(&mut self, reference: &Reference) {
+        self.skipped = self.skipped.split_off(&(self.after + 1));
+        for (sequence, event) in reference.after(self.after) {
+            if self.may_miss(event) || self.is_told(*sequence) {
+                continue;
+            }
+            if !self.may_skip(reference, (*sequence, event)) {
+                break;
+            }
+            self.skipped.insert(*sequence);
+        }
+    }
+
     /// The reader is polled.
     pub fn look(&mut self, reference: &Reference) {
+        self.note_skipped(reference);
         if self.is_earliest {
             self.spared = self.lost(reference);
             self.spared.retain(|lost| reference.events[lost].is_beyond);
@@ -236,6 +257,7 @@ impl Expectation {
         self.is_in_stream = true;
         self.after = sequence;
         self.last_id = id.to_owned();
+        self.note_skipped(reference);
     }
 
     /// The reader was told of a gap: what it had asked for, the oldest event that follows, and the
@@ -284,6 +306,7 @@ impl Expectation {
         assert!(held.is_none_or(|(sequence, _)| *sequence > place), "the gap passes {held:?}");
         self.last_id =
             Cursor { epoch: reference.epoch, sequence: Sequence::new(place).unwrap() }.to_string();
+        self.note_skipped(reference);
     }
 
     /// The reader was given a place without an event: it may have passed nothing that is owed.
@@ -311,6 +334,7 @@ impl Expectation {
         assert!(end.is_none_or(|end| end > sequence), "the place passes the end: {self:?}");
         self.after = self.after.max(sequence);
         self.last_id = place.to_string();
+        self.note_skipped(reference);
     }
 
     /// The reader asked for the latest events, and was given those of these sequences.
