@@ -273,8 +273,8 @@ impl Expectation {
                 let is_unknown = !self.is_exact()
                     && self.after < reference.floor
                     && self.told_floor < reference.floor;
-                // A topic that is forgotten may have been one of a pattern's.
-                let is_forgotten = reference.may_forget && !self.is_exact();
+                // A topic of the view may be one that the hub has forgotten.
+                let is_forgotten = reference.forgotten > self.after;
                 let is_lost = is_unknown || is_forgotten || !lost.is_subset(&self.told);
                 assert!(is_lost, "a false gap: {self:?} lost {lost:?}");
             }

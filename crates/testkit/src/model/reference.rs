@@ -81,8 +81,11 @@ pub struct Reference {
     limits: HashMap<Topic, TopicLimits>,
     /// Whether the hub is asked what it holds, because it evicts what no journal keeps.
     is_observed: bool,
-    /// Whether the hub forgets the ends of topics that hold nothing, because it has little room.
+    /// Whether the hub forgets topics that hold nothing, because it has little room.
     pub(super) may_forget: bool,
+    /// The newest loss of the topics that the hub may have forgotten. One number stands for all of them, so that a
+    /// topic which the hub does not know counts as having lost as much.
+    pub(super) forgotten: u64,
 }
 
 impl Reference {
@@ -106,6 +109,7 @@ impl Reference {
             limits: HashMap::new(),
             is_observed: false,
             may_forget: false,
+            forgotten: 0,
         }
     }
 
@@ -296,6 +300,24 @@ impl Reference {
         }
         self.seen = infos;
         self.seen_through = self.tail;
+        if self.may_forget {
+            for topic in topics.iter().filter(|topic| hub.readers(topic) == 0) {
+                self.forgotten = self.forgotten.max(self.lost_if_forgotten(topic));
+            }
+        }
+    }
+
+    /// The newest event that a topic has lost, if it holds no others: only then may the hub have forgotten it.
+    fn lost_if_forgotten(&self, topic: &Topic) -> u64 {
+        let mut lost = 0;
+        for (sequence, event) in &self.events {
+            match event.topics.iter().position(|other| other == topic) {
+                Some(at) if event.held[at] => return 0,
+                Some(at) if !event.superseded[at] => lost = *sequence,
+                _ => {}
+            }
+        }
+        lost
     }
 
     /// Data is random, so that it tells two events of the same publisher-given ID apart.
