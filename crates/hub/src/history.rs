@@ -13,6 +13,7 @@ mod count;
 mod counts;
 mod evict;
 mod find_id;
+mod freed;
 mod hints;
 mod ids;
 mod kept;
@@ -62,6 +63,7 @@ pub(crate) use self::block::builder::BlockBuilder;
 pub(crate) use self::count::{Patience, Uncounted};
 use self::counts::Counts;
 pub(crate) use self::find_id::IdSearch;
+use self::freed::FreedTopics;
 use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, HintsMax, Shards};
@@ -123,6 +125,8 @@ pub(crate) struct History {
     /// The newest entry that the journal alone keeps.
     released_through: Sequence,
     losses: Losses,
+    /// The topics of which the journal has freed streams.
+    freed: FreedTopics,
     /// The newest entries that the journal has dropped, by topic, and the place up to which it knows all of them.
     dropped: Option<(Sequence, Arc<dyn DroppedEntries>)>,
     counts: Counts,
@@ -195,6 +199,7 @@ impl History {
             is_shared: false,
             released_through: tail,
             losses: Losses::default(),
+            freed: FreedTopics::default(),
             dropped: None,
             counts: Counts::default(),
             shards: Shards::default(),
@@ -282,6 +287,7 @@ impl History {
             + self.ages.bytes()
             + self.partly_evicted.bytes()
             + self.late_losses.bytes()
+            + self.freed.bytes()
             + self.bytes_beside
     }
 
@@ -333,7 +339,11 @@ impl History {
         let (mut keys, mut groups) = (Vec::new(), Vec::new());
         for filter in view.filters() {
             match filter {
-                TopicFilter::Exact(topic) => keys.push(self.topics.hold(topic)),
+                TopicFilter::Exact(topic) => {
+                    let key = self.topics.hold(topic);
+                    self.learn_freed(key, topic);
+                    keys.push(key);
+                }
                 TopicFilter::Pattern(pattern) => groups.push(self.topics.hold_pattern(pattern)),
             }
         }

@@ -145,8 +145,7 @@ impl Hub {
         let history = history.shared(journal.is_shared());
         let feed = journal.follow(from);
         let clock = Clock::new(now, config.heartbeat_interval);
-        let streams =
-            SharedStreams::new(config.retention.streams_bytes_max(), journal.decides_streams());
+        let streams = SharedStreams::new(config.retention.streams_bytes_max(), &*journal);
         let every_age_max = AtomicU64::new(config.retention.every_age_millis());
         let inner = Inner {
             reads: Reads::new(config.pages_bytes_max),

@@ -208,6 +208,16 @@ pub trait Journal: Send + Sync + 'static {
         Box::pin(ready(Ok(Counted::default())))
     }
 
+    /// Notes that everything which a topic held up to an entry, `through`, is gone. `last` is the last entry that its readers
+    /// should have been sent. A hub tells it when it has followed that entry, and again when it has opened the journal.
+    /// The journal keeps the last entry, by which readers meet the loss, and may drop those before it.
+    ///
+    /// Returns `false` if the journal does not, so that everything stays as it is.
+    fn free(&self, topic: &Topic, last: Sequence, through: Sequence) -> bool {
+        let _ = (topic, last, through);
+        false
+    }
+
     /// The bytes that the journal has in memory, for idempotency keys above all. They count as the
     /// history's.
     fn bytes(&self) -> usize {

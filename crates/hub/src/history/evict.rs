@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::freed::Freed;
 use super::late_losses::LateLoss;
 use super::topics::LetGo;
 use super::{Block, History, Kind, TopicKey};
@@ -92,6 +93,33 @@ impl History {
         }
         self.topics.finish_eviction();
         left == 0
+    }
+
+    /// Notes that the journal is about to free everything which a topic held up to `through`. `last` is the last entry that
+    /// its readers should have been sent. The caller evicts what memory holds of it, and then
+    /// [notes](History::note_freed) that it is done.
+    pub(crate) fn note_freeing(&mut self, topic: &Topic, last: Sequence, through: Sequence) {
+        let floor = self.floor();
+        self.topics.begin_eviction();
+        self.freed.note(topic, Freed { last, through, at: self.topics.stamp }, floor);
+        self.topics.finish_eviction();
+    }
+
+    /// Notes that all of it is freed, in memory as well.
+    pub(crate) fn note_freed(&mut self, topic: &Topic, last: Sequence, through: Sequence) {
+        // Readers that were told while it went on may have been sent some of it.
+        self.note_freeing(topic, last, through);
+        if let Some(key) = self.topics.find(topic) {
+            self.learn_freed(key, topic);
+        }
+    }
+
+    /// Notes what was freed of a topic when that was not known, or just now.
+    pub(super) fn learn_freed(&mut self, key: TopicKey, topic: &Topic) {
+        if let Some(Freed { last, at, .. }) = self.freed.of(topic) {
+            self.topics.note_evicted(key, last, at);
+            self.topics.finish_eviction();
+        }
     }
 
     /// The part of [`History::expire`] for topics of different limits: for each limit, it goes through the

@@ -281,8 +281,10 @@ impl History {
             true => Some(self.bounds_in(read, topic, past, met)?),
             false => None,
         };
-        let is_evicted =
-            sequence <= evicted_through || bounds.is_some_and(|bounds| sequence <= bounds.through);
+        let freed_at = self.freed.find(topic, sequence);
+        let is_evicted = sequence <= evicted_through
+            || freed_at.is_some()
+            || bounds.is_some_and(|bounds| sequence <= bounds.through);
         // The end of a stream goes with the events after it. Of one that is not told, nothing is lost.
         if !matches!(kind, Kind::Event | Kind::End) {
             return Ok(if is_evicted { Has::Superseded { is_kept: false } } else { Has::Sent });
@@ -303,7 +305,8 @@ impl History {
         if !is_evicted && bounds.is_none_or(|bounds| time >= bounds.too_old) {
             return Ok(Has::Sent);
         }
-        let is_told_by_stamp = sequence <= evicted_through && evicted_at <= told_at;
+        let is_told_by_stamp = sequence <= evicted_through && evicted_at <= told_at
+            || freed_at.is_some_and(|freed_at| freed_at <= told_at);
         Ok(Has::Evicted(match bounds.map(|bounds| (bounds.told_too_old, bounds.told)) {
             _ if is_told_by_stamp || told_at == EvictionStamp::MAX => Knows::Told,
             Some((too_old, _)) if time < too_old => Knows::Told,

@@ -378,6 +378,23 @@ impl TopicTable {
         self.bytes = self.bytes + state.bytes() - before;
     }
 
+    /// Notes that the topic lost everything up to an entry at some moment. It holds nothing of that.
+    pub(super) fn note_evicted(&mut self, key: TopicKey, sequence: Sequence, at: EvictionStamp) {
+        self.unbury(key);
+        let Some(state) = self.slots.get_mut(key) else { return };
+        if sequence > state.past.evicted_through {
+            self.bytes -= state.bytes();
+            let released = self.unknown_released;
+            let past = own_past(&self.unknown, released, &mut self.shared_pasts, &mut state.past);
+            (past.evicted_through, past.evicted_at) = (sequence, at.max(past.evicted_at));
+            past.let_go_through = past.let_go_through.max(sequence);
+            self.bytes += state.bytes();
+            self.put_in_order(key);
+            self.bury_event(key, sequence, at);
+        }
+        self.settle(key);
+    }
+
     /// Begins an eviction: what it takes is newer than everything told so far.
     pub(super) fn begin_eviction(&mut self) {
         self.stamp = self.stamp.next();

@@ -93,6 +93,7 @@ impl HubBuilder {
         let hub = Hub::with_opened(self.config, journal, opened, now);
         hub.restore_streams().await?;
         hub.warm(opened.tail).await?;
+        hub.free_streams();
         hub.tell_restored();
         Ok(hub)
     }

@@ -8,7 +8,7 @@ use crate::cursor::{Cursor, Sequence};
 use crate::filter::TopicFilter;
 use crate::hub::Hub;
 use crate::journal::{Content, Entry, JournalError, PageMax, Submission, TopicSet};
-use crate::streams::{Committed, Producer, Recount, StreamClose, StreamMark, StreamTurn};
+use crate::streams::{Committed, Freed, Producer, Recount, StreamClose, StreamMark, StreamTurn};
 use crate::time::Time;
 use crate::topic::Topic;
 use crate::view::View;
@@ -134,7 +134,6 @@ impl Hub {
         let mut state = self.streams_of_topics().lock();
         state.note_left();
         let due = state.streams.take_due(self.clock().uptime());
-        let forgotten = mem::take(&mut state.streams.forgotten);
         for (topic, mark) in due {
             let mark = Submission::Stream(topic.clone(), mark);
             let committing = self.submit_only(&mut std::iter::once(mark));
@@ -143,11 +142,29 @@ impl Hub {
         state.note_left();
         drop(state);
         self.commit_submitted();
-        // A journal keeps them for as long as its retention says.
-        if !self.read().keeps() {
-            for (topic, end) in forgotten {
-                // Locked anew for each portion.
-                while self.write().evict_topic_through(&topic, end) {}
+        self.free_streams();
+    }
+
+    /// Frees what the streams held whose time to live is over, in memory and in the journal alike.
+    pub(crate) fn free_streams(&self) {
+        let freed = mem::take(&mut self.streams_of_topics().lock().streams.freed);
+        if freed.is_empty() {
+            return;
+        }
+        let keeps = self.read().keeps();
+        for Freed { topic, last, through } in freed {
+            if keeps {
+                let mut history = self.write();
+                // What the journal goes on telling, memory tells as well.
+                if !self.journal().free(&topic, last, through) {
+                    continue;
+                }
+                history.note_freeing(&topic, last, through);
+            }
+            // Locked anew for each portion.
+            while self.write().evict_topic_through(&topic, through) {}
+            if keeps {
+                self.write().note_freed(&topic, last, through);
             }
         }
     }

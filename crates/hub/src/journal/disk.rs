@@ -8,7 +8,7 @@
 //! `group`, `scan`, `blocks`, `trailer`, `footer` and `head` are the format; `index` and `segment` find
 //! records; `catalog` holds all segments; `portion`, `room`, `appender` and `seal` write, `cleaning` and
 //! `cleaned` write again; `survey`, `torn` and `recovery` open; `fetch`, `lookup`, `read`, `newest`, `limits` and `totals` read;
-//! `notes` and `dropped` keep what outlives entries; `opening` begins and `seam` is what the hub sees; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
+//! `notes` and `dropped` keep what outlives entries, `freed` says which are gone before that; `opening` begins and `seam` is what the hub sees; `queue`, `writer`, `readers`, `cleaner` and `feed` connect threads.
 //! Only these last five use threads, so the rest behaves the same in every run.
 //!
 //! A hub follows this journal from its newest entries on, and reads older ones by pages.
@@ -32,6 +32,7 @@ mod feed;
 mod fetch;
 mod folder;
 mod footer;
+mod freed;
 mod group;
 mod head;
 mod index;

@@ -2,6 +2,7 @@
 
 use super::ask::{Ask, StreamDates, StreamState};
 pub use super::parts::{EndNotice, Producer, StreamClose, StreamOptions, StreamReason};
+use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 
 /// An entry of a topic that is no event: it belongs to the topic's stream.
@@ -32,4 +33,7 @@ pub enum StreamMark {
     Whole(u32),
     /// When the stream began and how it ended, after its state: for hubs that start when the beginning is gone.
     Dates(Box<StreamDates>),
+    /// The time to live of the ended stream is over: what the topic held before this is gone. The last entry that its
+    /// readers should have been sent is named, so that those who were sent all of it are told of no gap.
+    Freed(Sequence),
 }

@@ -6,9 +6,11 @@ use std::task::Waker;
 use super::committed::{Committed, Earlier, Extent};
 use super::decided::Decided;
 use super::failure::Failure;
+use super::mark::EndNotice;
 use super::places::Places;
 use super::signal::StopSignal;
 use crate::cursor::Sequence;
+use crate::topic::Topic;
 
 /// Streams of a topic before its latest one: the answers of a long conversation.
 const EARLIER_MAX: usize = 256;
@@ -38,6 +40,16 @@ pub(crate) struct TopicStream {
     pub(super) signal: Option<StopSignal>,
 }
 
+/// A stream that is to be freed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Freed {
+    pub(crate) topic: Topic,
+    /// The last entry that its readers should have been sent.
+    pub(crate) last: Sequence,
+    /// Everything that the topic holds up to here is freed.
+    pub(crate) through: Sequence,
+}
+
 impl TopicStream {
     pub(super) fn new(decided: Decided) -> Self {
         let (answered, applied) = (Sequence::ZERO, Sequence::ZERO);
@@ -55,6 +67,14 @@ impl TopicStream {
             charged,
             signal,
         }
+    }
+
+    /// The last entry that the readers of an ended stream should have been sent, and its end.
+    pub(super) fn ended(&self) -> Option<(Sequence, Sequence)> {
+        let committed = self.committed.as_ref()?;
+        let (end, _, close) = committed.end?;
+        let is_told = close.notice == EndNotice::Event;
+        Some((if is_told { end } else { committed.last() }, end))
     }
 
     pub(super) fn signal(&mut self, is_stopped: bool, woken: &mut Vec<Waker>) {

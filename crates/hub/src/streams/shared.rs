@@ -10,7 +10,7 @@ use super::ask::StreamState;
 use super::failure::Failure;
 use super::state::Streams;
 use crate::cursor::Sequence;
-use crate::journal::{Committing, Entry, Outcome};
+use crate::journal::{Committing, Entry, Journal, Outcome};
 use crate::time::{Time, millis};
 use crate::topic::Topic;
 
@@ -34,11 +34,13 @@ pub(crate) struct State {
 }
 
 impl SharedStreams {
-    /// Streams that take about so many bytes at most, and that the journal decides if it
-    /// [does](crate::journal::Journal::decides_streams).
-    pub(crate) fn new(bytes_max: usize, is_told: bool) -> Self {
-        let streams = Self { is_told, ..Self::default() };
+    /// Streams that take about so many bytes at most, of a hub on a journal.
+    pub(crate) fn new(bytes_max: usize, journal: &dyn Journal) -> Self {
+        let streams = Self { is_told: journal.decides_streams(), ..Self::default() };
         streams.lock().streams.limit(bytes_max);
+        if journal.oldest().is_some() {
+            streams.lock().streams.free_by_marks();
+        }
         streams
     }
 

@@ -11,15 +11,14 @@
 //! ```
 
 use std::collections::HashMap;
-use std::mem;
 use std::task::Waker;
 
 use super::committed::{Committed, Recount};
 use super::decided::Decided;
 use super::deciding::{Declined, Turns, decide};
 use super::failure::Failure;
-use super::mark::{EndNotice, Producer, StreamMark, StreamReason};
-use super::of_topic::TopicStream;
+use super::mark::{EndNotice, Producer, StreamMark};
+use super::of_topic::{Freed, TopicStream};
 use super::request::{Append, StreamRefused, StreamTurn};
 use super::signal::{StopWaiter, Waiting};
 use crate::cursor::Sequence;
@@ -36,7 +35,7 @@ pub(crate) struct Streams {
     /// The same for the bytes of all of them.
     bytes_max: usize,
     /// Bytes that they have allocated, but for the table.
-    heap_bytes: usize,
+    pub(super) heap_bytes: usize,
     /// No stream has something due before this time.
     pub(super) due_at: u64,
     /// The number of the latest turn.
@@ -45,8 +44,10 @@ pub(crate) struct Streams {
     pub(crate) woken: Vec<Waker>,
     /// Streams that were left for a hub that was away, though their producers are here.
     pub(super) still_here: Vec<(Topic, StreamTurn)>,
-    /// Streams whose time to live is over, and where they ended: what they held is to be freed.
-    pub(crate) forgotten: Vec<(Topic, Sequence)>,
+    /// Whether a journal keeps the entries, so that freeing what a stream held is an entry of its own.
+    pub(super) is_kept: bool,
+    /// Streams whose time to live is over: what they held is to be freed.
+    pub(crate) freed: Vec<Freed>,
 }
 
 /// The answer to a request.
@@ -84,7 +85,8 @@ impl Default for Streams {
             turns: 0,
             woken: Vec::new(),
             still_here: Vec::new(),
-            forgotten: Vec::new(),
+            is_kept: false,
+            freed: Vec::new(),
         }
     }
 }
@@ -326,40 +328,6 @@ impl Streams {
         }
     }
 
-    /// Ends the streams whose time is over, and forgets ended ones. The marks are under way from here on.
-    pub(crate) fn take_due(&mut self, now: u64) -> Vec<(Topic, StreamMark)> {
-        let mut due = Vec::new();
-        if now < self.due_at {
-            return due;
-        }
-        let mut due_at = u64::MAX;
-        let mut forgotten = mem::take(&mut self.forgotten);
-        self.retain(|topic, stream| {
-            let decided = &mut stream.decided;
-            let is_expired = now >= decided.expires_at;
-            if is_expired && !decided.is_open {
-                let end = stream.committed.as_ref().and_then(|committed| committed.end);
-                forgotten.extend(end.map(|(end, ..)| (topic.clone(), end)));
-                return false;
-            }
-            let reason = match decided.grace_until {
-                _ if !decided.is_open => None,
-                Some(until) if now >= until => Some(decided.reason_without_producer()),
-                _ => is_expired.then_some(StreamReason::Expired),
-            };
-            if let Some(reason) = reason {
-                let close = decided.closed_by(reason, EndNotice::Event);
-                due.push((topic.clone(), StreamMark::End(close, None)));
-                decided.close(now);
-                stream.under_way += 1;
-            }
-            due_at = due_at.min(decided.due_at());
-            true
-        });
-        (self.due_at, self.forgotten) = (due_at, forgotten);
-        due
-    }
-
     /// Applies a committed entry. The end gets the number of events that were committed.
     pub(crate) fn apply(&mut self, entry: &mut Entry, now: u64) {
         if let Content::Stream(StreamMark::Begin(options)) = &entry.content
@@ -370,6 +338,11 @@ impl Streams {
             let decided = Decided::begin(options.clone(), now);
             self.due_at = self.due_at.min(decided.expires_at);
             self.topics.insert(topic.clone(), TopicStream::new(decided));
+        }
+        if let Content::Stream(StreamMark::Freed(last)) = entry.content
+            && let Some(topic) = entry.topics.as_slice().first()
+        {
+            return self.note_freed(topic, last, entry.sequence);
         }
         for topic in entry.topics.as_slice() {
             let Some(stream) = self.topics.get_mut(topic) else { continue };
@@ -414,7 +387,7 @@ impl Streams {
     }
 
     /// The places of the beginning and the end of a stream that was read back, between which its events are to be
-    /// counted. `None` if it is about to be forgotten.
+    /// counted. `None` if it is about to be freed.
     pub(crate) fn range_to_count(
         &self,
         topic: &Topic,
@@ -422,7 +395,9 @@ impl Streams {
     ) -> Option<(Sequence, Option<Sequence>)> {
         let stream = self.get(topic)?;
         let committed = stream.committed.as_ref()?;
-        let is_over = committed.end.is_some() && stream.decided.expires_at <= now;
+        // To free it, the place of its last event is needed if its readers were not told its end.
+        let is_over = stream.decided.expires_at <= now
+            && committed.end.is_some_and(|(.., close)| close.notice == EndNotice::Event);
         (!is_over).then(|| (committed.begin, committed.end.map(|(end, ..)| end)))
     }
 

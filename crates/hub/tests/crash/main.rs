@@ -17,6 +17,7 @@ mod disk;
 mod dropped;
 mod failures;
 mod fixture;
+mod freed;
 mod keys;
 mod notes;
 mod reading;

@@ -9,12 +9,15 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::damage::Damage;
 use super::dropped::Dropped;
+use super::freed::FreedTopics;
 use super::head::Head;
 use super::segment::Segment;
 use super::storage::{Failure, Storage, StorageFile};
 use super::totals::Totals;
 use crate::cursor::Sequence;
+use crate::journal::Entry;
 use crate::retention::RetentionRule;
+use crate::topic::Topic;
 
 /// The segments of an open journal, the oldest first. The last one is being written to.
 pub(super) struct Catalog {
@@ -26,6 +29,8 @@ pub(super) struct Catalog {
     rules: RwLock<Arc<[RetentionRule]>>,
     /// The newest removed records of topics.
     dropped: Mutex<Arc<Dropped>>,
+    /// The topics of streams that have outlived their time to live.
+    freed: RwLock<FreedTopics>,
     /// Upper bounds of the numbers and sizes of topics' records.
     totals: Mutex<Totals>,
     /// Held while files are removed or replaced.
@@ -56,6 +61,7 @@ impl Catalog {
             damage: Mutex::new(damage),
             rules: RwLock::default(),
             dropped: Mutex::new(Arc::new(dropped)),
+            freed: RwLock::default(),
             totals: Mutex::default(),
             changing: Mutex::default(),
             replaced: AtomicU64::new(0),
@@ -70,6 +76,26 @@ impl Catalog {
     /// Sets the rules of topics.
     pub(super) fn set_rules(&self, rules: &[RetentionRule]) {
         *self.rules.write() = rules.into();
+    }
+
+    /// Notes a freed stream. Returns whether there is room for it.
+    pub(super) fn free(&self, topic: &Topic, last: Sequence, mark: Sequence) -> bool {
+        let oldest = self.oldest();
+        self.freed.write().note(&self.head.identity, topic, (last, mark), oldest)
+    }
+
+    /// The last freed record of a topic that its readers should have been sent.
+    pub(super) fn freed(&self, topic: &str) -> Option<Sequence> {
+        self.freed.read().find(&self.head.identity, topic).map(|(last, _)| last)
+    }
+
+    pub(super) fn has_freed(&self) -> bool {
+        !self.freed.read().is_empty()
+    }
+
+    /// Returns whether an entry is freed in all of its topics.
+    pub(super) fn is_freed(&self, entry: &Entry) -> bool {
+        self.freed.read().has(&self.head.identity, entry)
     }
 
     pub(super) fn totals(&self) -> MutexGuard<'_, Totals> {

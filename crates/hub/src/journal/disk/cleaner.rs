@@ -1,4 +1,4 @@
-//! The cleaner: a thread that leaves out superseded records, now and then.
+//! The cleaner: a thread that leaves out superseded and freed records, now and then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,8 +30,7 @@ impl Cleaner {
         segment_bytes: u64,
     ) -> Result<(), Failure> {
         self.filled_bytes += segment_bytes;
-        if !is_needed(&catalog.rules()) || self.running.as_ref().is_some_and(|it| !it.is_finished())
-        {
+        if !is_needed(catalog) || self.running.as_ref().is_some_and(|it| !it.is_finished()) {
             return Ok(());
         }
         let outcome = self.join();

@@ -1,8 +1,8 @@
-//! Cleaning: leaves out superseded records by writing sealed segments again.
+//! Cleaning: leaves out records that no reader is sent by writing sealed segments again.
 //!
-//! Topics that hold their newest event alone leave records behind that no reader is sent. A cleaning finds the
-//! newest records of these topics, and writes runs of segments, of which at least half is superseded, again as
-//! one segment without the rest. The new file is complete and synced before it takes the place of the first
+//! Topics that hold their newest event alone leave superseded records behind, and so do streams that were
+//! [freed](super::freed). A cleaning finds the newest records of the former topics, and writes runs of segments, of which
+//! at least half is to go, again as one segment without that. The new file is complete and synced before it takes the place of the first
 //! old one; a crash after that leaves segments behind which the new one covers, and which recovery removes.
 //! Sequences stay, so that nothing changes for readers.
 
@@ -74,9 +74,10 @@ pub(super) fn clean(
     Ok(())
 }
 
-/// Returns whether a rule holds the newest event of topics alone.
-pub(super) fn is_needed(rules: &[RetentionRule]) -> bool {
-    rules.iter().any(|rule| rule.limits.latest_only)
+/// Returns whether there may be records that no reader is sent: a rule holds the newest event of topics alone, or a
+/// stream was freed.
+pub(super) fn is_needed(catalog: &Catalog) -> bool {
+    catalog.has_freed() || catalog.rules().iter().any(|rule| rule.limits.latest_only)
 }
 
 fn is_latest_only(rules: &[RetentionRule], topic: &str) -> bool {
@@ -113,8 +114,11 @@ impl Cleaning<'_> {
         let (catalog, newest) = (self.catalog, &mut self.newest);
         let (rules, mut superseded) = (catalog.rules(), 0);
         let mut unknown = Vec::new();
+        let freed = freed_positions(catalog, segment, file)?;
         segment.each_topic(file, &mut |name, records| {
             if !is_latest_only(&rules, name) {
+                let first_kept = freed.get(name).copied().unwrap_or(0);
+                superseded += records.partition_point(|&record| record < first_kept) as u64;
                 return;
             }
             let hash = hash_of(catalog, name);
@@ -227,7 +231,7 @@ impl Cleaning<'_> {
         for (record, decoded) in found {
             let Some(decoded) = decoded else { return Ok(false) };
             if let Decoded::Known(known) = &decoded
-                && self.is_superseded(&known.entry)?
+                && (self.is_superseded(&known.entry)? || is_freed(self.catalog, &known.entry))
             {
                 continue;
             }
@@ -244,9 +248,9 @@ impl Cleaning<'_> {
             return Ok(false);
         }
         for topic in entry.topics.as_slice() {
-            if !is_latest_only(&self.catalog.rules(), topic.as_str())
-                || !self.has_newer(topic, entry.sequence)?
-            {
+            let is_superseded = is_latest_only(&self.catalog.rules(), topic.as_str())
+                && self.has_newer(topic, entry.sequence)?;
+            if !is_superseded && !is_freed_in(self.catalog, topic, entry.sequence) {
                 return Ok(false);
             }
         }
@@ -284,6 +288,39 @@ impl Cleaning<'_> {
         })?;
         Ok(is_event)
     }
+}
+
+/// The numbers of the records of a segment, by topics that have freed ones, from which on they stay.
+fn freed_positions(
+    catalog: &Catalog,
+    segment: &Segment,
+    file: &dyn StorageFile,
+) -> io::Result<HashMap<String, u32>> {
+    let mut last = Vec::new();
+    if catalog.has_freed() {
+        segment.each_topic(file, &mut |name, _| {
+            let freed = catalog.freed(name).filter(|freed| *freed >= segment.base);
+            last.extend(freed.map(|freed| (name.to_owned(), freed)));
+        })?;
+    }
+    // The last one stays.
+    let position = |(name, freed): (String, Sequence)| {
+        Ok((name, segment.position_after(file, freed.before())?))
+    };
+    last.into_iter().map(position).collect()
+}
+
+/// Returns whether an entry is about to go with a freed stream of its topic. The last one stays: readers that stand
+/// before it meet it, and are told of the loss.
+fn is_freed_in(catalog: &Catalog, topic: &Topic, sequence: Sequence) -> bool {
+    catalog.freed(topic.as_str()).is_some_and(|last| sequence < last)
+}
+
+/// Returns whether a mark is about to go with a freed stream. Closing a topic's streams is about those of its readers.
+fn is_freed(catalog: &Catalog, entry: &Entry) -> bool {
+    let topics = entry.topics.as_slice();
+    matches!(entry.content, Content::Stream(_))
+        && topics.iter().all(|topic| is_freed_in(catalog, topic, entry.sequence))
 }
 
 fn hash_of(catalog: &Catalog, name: &str) -> TopicHash {

@@ -18,6 +18,7 @@ const STATE: u8 = 9;
 const KEYED_BEGIN: u8 = 10;
 const DATES: u8 = 11;
 const WHOLE: u8 = 12;
+const FREED: u8 = 13;
 
 /// Appends a mark.
 pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
@@ -64,6 +65,10 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
                 put_varint(out, ended.unix_millis());
                 put_close(out, close);
             }
+        }
+        StreamMark::Freed(last) => {
+            out.push(FREED);
+            put_varint(out, last.get());
         }
     }
 }
@@ -138,6 +143,7 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
         ROOM => StreamMark::Room,
         WHOLE => StreamMark::Whole(u32::try_from(input.varint()?).ok()?),
         STATE => StreamMark::State(Box::new(asked::take_state(input)?)),
+        FREED => StreamMark::Freed(Sequence::new(input.varint()?)?),
         DATES => return Some(take_dates(input)?.map(|it| StreamMark::Dates(Box::new(it)))),
         _ => return Some(None),
     }))
@@ -170,6 +176,7 @@ mod tests {
             StreamMark::Continued,
             StreamMark::Room,
             StreamMark::Whole(300),
+            StreamMark::Freed(Sequence::MAX),
         ];
         let ended = [StreamReason::Done, StreamReason::Aborted];
         for reason in ended.into_iter().chain([StreamReason::Stopped, StreamReason::Expired]) {

@@ -190,6 +190,7 @@ fn find_once(catalog: &Catalog, id: &EventId, after: Sequence) -> io::Result<Opt
                     && let Content::Event(event) = &known.entry.content
                     && event.id() == Some(id)
                     && found.is_none()
+                    && !catalog.is_freed(&known.entry)
                 {
                     found = Some(known.entry);
                 }

@@ -169,6 +169,10 @@ impl Journal for DiskJournal {
         })
     }
 
+    fn free(&self, topic: &Topic, last: Sequence, through: Sequence) -> bool {
+        self.open_state().is_some_and(|open| open.catalog.free(topic, last, through))
+    }
+
     /// The index of the newest segment and the submissions that wait to be written are not counted: they
     /// have limits of their own.
     fn bytes(&self) -> usize {

@@ -1,4 +1,4 @@
-use super::super::mark::{Producer, StreamClose, StreamOptions};
+use super::super::mark::{Producer, StreamClose, StreamOptions, StreamReason};
 use super::*;
 use crate::draft::IdempotencyKey;
 use crate::time::Time;
