@@ -11,6 +11,7 @@ mod committer;
 mod drive;
 mod locating;
 mod reads;
+mod restoring;
 mod retaining;
 mod stats;
 mod streams;

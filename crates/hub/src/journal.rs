@@ -85,6 +85,13 @@ pub trait Journal: Send + Sync + 'static {
         None
     }
 
+    /// The place up to which entries are in the older half of what the journal can keep, so that they will be dropped
+    /// before others. What must outlive them is committed again by then. `None` if the journal drops nothing by itself.
+    /// Asked often, so it must be cheap.
+    fn older(&self) -> Option<Sequence> {
+        None
+    }
+
     /// The newest dropped entries of topics: of all entries up to the latest [`Journal::oldest`], and perhaps of some
     /// that are about to be dropped. Without it, an entry of any topic may have been dropped.
     fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {

@@ -22,12 +22,14 @@ mod order;
 mod parts;
 mod places;
 mod request;
+mod restoring;
 mod shared;
 mod signal;
 mod state;
+mod telling;
 
 pub use self::ask::{Ask, SeenStream, StreamDates, StreamState};
-pub(crate) use self::committed::{Committed, IndexedAt, Recount, Stretch};
+pub(crate) use self::committed::{Committed, IndexedAt, Stretch};
 #[cfg(feature = "disk")]
 pub(crate) use self::decided::Decided;
 pub(crate) use self::failure::Failure;
@@ -39,3 +41,4 @@ pub(crate) use self::places::Counted;
 pub use self::request::{Append, StreamRefused, StreamTurn};
 pub(crate) use self::shared::{SharedStreams, answer_of, poll_outcomes};
 pub(crate) use self::state::{Streams, Verdict};
+pub(crate) use self::telling::Older;

@@ -1,14 +1,13 @@
-//! The streams of the hub's topics: told, ended in time, and read back when the hub is opened.
+//! The streams of the hub's topics: told, ended in time, and freed.
 
 use std::future::poll_fn;
 use std::mem;
-use std::sync::Arc;
 
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::TopicFilter;
 use crate::hub::Hub;
-use crate::journal::{Content, Entry, JournalError, PageMax, Submission, TopicSet};
-use crate::streams::{Committed, Freed, Producer, Recount, StreamClose, StreamMark, StreamTurn};
+use crate::journal::Submission;
+use crate::streams::{Committed, Freed, Older, Producer, StreamClose, StreamTurn};
 use crate::time::Time;
 use crate::topic::Topic;
 use crate::view::View;
@@ -34,9 +33,6 @@ pub struct StreamInfo {
     /// The newest request of the producer that owns it.
     pub producer: Option<Producer>,
 }
-
-/// The most that is read back at once: entries, and bytes.
-const PAGE: (usize, usize) = (1024, 1024 * 1024);
 
 impl Hub {
     pub(crate) fn has_streams(&self) -> bool {
@@ -133,16 +129,31 @@ impl Hub {
         }
         let mut state = self.streams_of_topics().lock();
         state.note_left();
-        let due = state.streams.take_due(self.clock().uptime());
+        let now = self.clock().uptime();
+        let due = state.streams.take_due(now);
         for (topic, mark) in due {
             let mark = Submission::Stream(topic.clone(), mark);
             let committing = self.submit_only(&mut std::iter::once(mark));
             state.left.push((topic, committing));
         }
+        let tell = |older| state.streams.take_untold(older, (self.time(), now));
+        let told = self.older_part().map(tell).unwrap_or_default();
+        if !told.is_empty() {
+            let mut marks = told.into_iter().map(|(topic, mark)| Submission::Stream(topic, mark));
+            // Those that are not committed are submitted again.
+            drop(self.submit_only(&mut marks));
+        }
         state.note_left();
         drop(state);
         self.commit_submitted();
         self.free_streams();
+    }
+
+    /// The older half of what the journal keeps, and of the time for which it does, if it drops that by itself.
+    fn older_part(&self) -> Option<Older> {
+        let through = self.journal().older()?;
+        let age = self.inner.every_age_max().map(|age_max| self.time().saturating_sub(age_max / 2));
+        Some(Older { through, before: age.unwrap_or_default() })
     }
 
     /// Frees what the streams held whose time to live is over, in memory and in the journal alike.
@@ -167,78 +178,5 @@ impl Hub {
                 self.write().note_freed(&topic, last, through);
             }
         }
-    }
-}
-
-impl Hub {
-    /// Reads back the streams that began before the newest entries, which history is filled with.
-    pub(crate) async fn restore_streams(&self) -> Result<(), JournalError> {
-        let from = self.read().tail();
-        let (opened_at, now) = (self.time(), self.clock().uptime());
-        let max = PageMax::new(PAGE.0, PAGE.1);
-        let (mut after, mut topics) = (Sequence::ZERO, Vec::new());
-        while after < from {
-            let page = self.journal().marks(after, max).await?;
-            for mut entry in page.entries {
-                let Content::Stream(mark) = &entry.content else { continue };
-                if entry.sequence > from {
-                    break;
-                }
-                if let StreamMark::Begin(_) = mark {
-                    topics.extend(entry.topics.as_slice().first().cloned());
-                }
-                let shared = self.streams_of_topics();
-                let streams = &mut shared.lock_to_use().streams;
-                match shared.is_told() {
-                    true => streams.restore_decided(&mut entry, opened_at, now),
-                    false => streams.restore(&mut entry, opened_at, now),
-                }
-            }
-            if page.through <= after {
-                break;
-            }
-            after = page.through;
-        }
-        topics.sort_unstable_by(|one: &Topic, other| one.as_str().cmp(other.as_str()));
-        topics.dedup();
-        for topic in topics {
-            self.recount(&topic, from).await?;
-        }
-        Ok(())
-    }
-
-    /// Counts the events of a stream whose marks alone were read back.
-    async fn recount(&self, topic: &Topic, from: Sequence) -> Result<(), JournalError> {
-        let shared = self.streams_of_topics();
-        let now = self.clock().uptime();
-        let range = shared.lock().streams.range_to_count(topic, now);
-        let Some((begin, end)) = range else { return Ok(()) };
-        let mut counted = Recount::default();
-        let range = (begin, end.unwrap_or(from));
-        self.read_events(topic, range, |sequence| counted.count(sequence)).await?;
-        shared.lock().streams.take_counted(topic, counted);
-        Ok(())
-    }
-
-    /// Reads the events of a topic that the journal keeps, after a place and up to another one.
-    async fn read_events(
-        &self,
-        topic: &Topic,
-        (mut after, through): (Sequence, Sequence),
-        mut visit: impl FnMut(Sequence),
-    ) -> Result<(), JournalError> {
-        let topics = TopicSet::Topics(Arc::new([topic.clone()]));
-        let is_event = |entry: &Entry| matches!(entry.content, Content::Event(_));
-        while after < through {
-            let page =
-                self.journal().read(topics.clone(), after, PageMax::new(PAGE.0, PAGE.1)).await?;
-            let entries = page.entries.iter().take_while(|entry| entry.sequence <= through);
-            entries.filter(|entry| is_event(entry)).for_each(|entry| visit(entry.sequence));
-            if page.through <= after {
-                break;
-            }
-            after = page.through;
-        }
-        Ok(())
     }
 }

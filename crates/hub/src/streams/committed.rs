@@ -68,6 +68,7 @@ impl Committed {
         told.producer.clone_from(&decided.producer);
         told.end = state.end.zip(dates.ended).map(|(end, (time, close))| (end, time, close));
         told.is_stopped = decided.is_stopped;
+        told.end_key.clone_from(&decided.end_key);
         (told.events, told.held) = (decided.events, state.held);
         told
     }
@@ -99,14 +100,18 @@ impl Committed {
         }
     }
 
-    /// Takes in the events that were counted anew, before which there are others if the end says so.
-    pub(super) fn take_counted(&mut self, mut counted: Recount) {
-        let said = self.end.map(|(_, _, close)| close.events);
-        if let Some(uncounted) = said.and_then(|said| said.checked_sub(counted.events)) {
-            counted.places.shift(uncounted);
-            counted.events += uncounted;
-        }
-        (self.events, self.held, self.places) = (counted.events, counted.held, counted.places);
+    /// Takes in the events that were counted anew. There are others before them if the end says so, or what was told.
+    pub(super) fn take_counted(&mut self, mut counted: Recount, told: u64) {
+        let said = self.end.map_or(0, |(_, _, close)| close.events);
+        let uncounted = told.saturating_sub(counted.told).max(said.saturating_sub(counted.events));
+        counted.places.shift(uncounted);
+        (self.events, self.places) = (counted.events + uncounted, counted.places);
+        self.held = match (self.held, counted.held) {
+            (Some((first, last)), Some((oldest, newest))) => {
+                Some((first.min(oldest), last.max(newest)))
+            }
+            (known, counted) => known.or(counted),
+        };
     }
 
     /// The stream as one that has another one after it, which begins at a place.
@@ -133,15 +138,27 @@ impl Committed {
 /// The events of a stream, counted anew.
 #[derive(Debug, Default)]
 pub(crate) struct Recount {
+    through: Sequence,
+    as_of: Sequence,
+    /// Events that were told as well.
+    told: u64,
     events: u64,
     held: Option<(Sequence, Sequence)>,
     places: Places,
 }
 
 impl Recount {
+    /// Begins to count events up to a place, and apart from that those that were told as of another place.
+    pub(super) fn new(through: Sequence, as_of: Sequence) -> Self {
+        Self { through, as_of, ..Self::default() }
+    }
+
     /// Counts an event.
     pub(crate) fn count(&mut self, sequence: Sequence) {
-        count(sequence, &mut self.events, &mut self.held, &mut self.places);
+        self.told += u64::from(sequence <= self.as_of);
+        if sequence <= self.through {
+            count(sequence, &mut self.events, &mut self.held, &mut self.places);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Following: the hub's state of streams that a shared journal decides.
 
-use super::ask::{Ask, SeenStream, StreamDates, StreamState};
+use super::ask::{Ask, SeenStream, StreamState};
 use super::committed::Committed;
 use super::mark::StreamMark;
 use super::of_topic::TopicStream;
@@ -112,27 +112,7 @@ impl Streams {
 
     /// The states of all streams, for a journal that has read their marks before this process.
     pub(crate) fn states(&self) -> Vec<(Topic, StreamState)> {
-        let state = |stream: &TopicStream| {
-            let committed = stream.committed.as_ref()?;
-            let mut decided = stream.decided.clone();
-            let end = committed.end.map(|(end, time, _)| (end, time));
-            let ended = end.map_or(Time::default(), |(_, time)| time).unix_millis();
-            decided.expires_at = ended.saturating_add(millis(decided.options.ttl));
-            Some(StreamState {
-                has_left: decided.grace_until.is_some(),
-                decided,
-                writer: StreamState::UNKNOWN,
-                last: stream.applied,
-                held: committed.held,
-                end: end.map(|(end, _)| end),
-                dates: Some(StreamDates {
-                    begin: committed.begin,
-                    began: committed.began,
-                    ended: committed.end.map(|(_, time, close)| (time, close)),
-                }),
-            })
-        };
-        self.topics.iter().filter_map(|(topic, it)| Some((topic.clone(), state(it)?))).collect()
+        self.topics.iter().filter_map(|(topic, it)| Some((topic.clone(), it.state()?))).collect()
     }
 
     /// Adds a stream whose beginning this hub cannot read, as other hubs tell of it. One that is known stays as it

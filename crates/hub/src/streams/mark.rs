@@ -36,4 +36,6 @@ pub enum StreamMark {
     /// The time to live of the ended stream is over: what the topic held before this is gone. The last entry that its
     /// readers should have been sent is named, so that those who were sent all of it are told of no gap.
     Freed(Sequence),
+    /// The stream as it stands, for a hub that opens the journal when its beginning is gone.
+    Told(Box<StreamState>),
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
+use super::ask::StreamState;
 use super::committed::{Committed, Earlier, Extent};
 use super::decided::Decided;
 use super::failure::Failure;
@@ -10,6 +11,7 @@ use super::mark::EndNotice;
 use super::places::Places;
 use super::signal::StopSignal;
 use crate::cursor::Sequence;
+use crate::time::Time;
 use crate::topic::Topic;
 
 /// Streams of a topic before its latest one: the answers of a long conversation.
@@ -34,10 +36,40 @@ pub(crate) struct TopicStream {
     pub(super) answered: Sequence,
     /// The newest entry that was applied.
     pub(super) applied: Sequence,
+    /// The newest entry that tells its state, if a journal keeps it.
+    pub(super) told: Option<Box<Told>>,
     /// Bytes that it has allocated, as they were charged.
     pub(super) charged: usize,
     /// Told of a stop, and of the end of the stream.
     pub(super) signal: Option<StopSignal>,
+}
+
+/// An entry that tells the state of a stream: its beginning, or a mark that tells it again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    pub(super) place: Sequence,
+    pub(super) at: Time,
+    /// The entry up to which the state is told.
+    pub(super) as_of: Sequence,
+    /// The events up to there.
+    pub(super) events: u64,
+    /// When a mark was submitted that tells it again, by the hub's steady clock; zero if none is under way.
+    pub(super) submitted_at: u64,
+}
+
+/// Events after which a stream is told again: [cleaning](crate::journal::disk) leaves superseded events alone until
+/// they are counted in what was told.
+const TOLD_EVENTS: u64 = 16 * 1024;
+
+impl Told {
+    pub(super) fn begin(place: Sequence, at: Time) -> Self {
+        Self { place, at, as_of: place, events: 0, submitted_at: 0 }
+    }
+
+    /// Returns whether a stream with so many events is to be told again.
+    pub(super) fn is_old_at(&self, events: u64) -> bool {
+        events >= self.events + TOLD_EVENTS
+    }
 }
 
 /// A stream that is to be freed.
@@ -55,6 +87,7 @@ impl TopicStream {
         let (answered, applied) = (Sequence::ZERO, Sequence::ZERO);
         let (committed, earlier) = (None, VecDeque::new());
         let (under_way, beginning, failed, charged, signal) = (0, 0, None, 0, None);
+        let told = None;
         Self {
             decided,
             committed,
@@ -64,8 +97,18 @@ impl TopicStream {
             failed,
             answered,
             applied,
+            told,
             charged,
             signal,
+        }
+    }
+
+    /// Notes an entry that tells the state of the stream again.
+    pub(super) fn note_told(&mut self, state: &StreamState, place: Sequence, at: Time) {
+        let begin = self.committed.as_ref().map(|committed| committed.begin);
+        if state.dates.is_some_and(|dates| Some(dates.begin) == begin) {
+            let (as_of, events) = (state.last, state.decided.events);
+            self.told = Some(Box::new(Told { place, at, as_of, events, submitted_at: 0 }));
         }
     }
 
@@ -88,7 +131,8 @@ impl TopicStream {
         let earlier = self.earlier.capacity() * size_of::<Earlier>()
             + self.earlier.iter().map(Earlier::heap_bytes).sum::<usize>();
         let committed = self.committed.as_ref().map_or(0, Committed::heap_bytes);
-        let bytes = self.decided.heap_bytes() + committed + earlier;
+        let told = self.told.as_ref().map_or(0, |_| size_of::<Told>());
+        let bytes = self.decided.heap_bytes() + committed + earlier + told;
         *sum = *sum - self.charged + bytes;
         self.charged = bytes;
     }

@@ -13,17 +13,17 @@
 use std::collections::HashMap;
 use std::task::Waker;
 
-use super::committed::{Committed, Recount};
+use super::committed::Committed;
 use super::decided::Decided;
 use super::deciding::{Declined, Turns, decide};
 use super::failure::Failure;
-use super::mark::{EndNotice, Producer, StreamMark};
-use super::of_topic::{Freed, TopicStream};
+use super::mark::{Producer, StreamMark};
+use super::of_topic::{Freed, Told, TopicStream};
 use super::request::{Append, StreamRefused, StreamTurn};
 use super::signal::{StopWaiter, Waiting};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry, NotCommitted};
-use crate::time::{Time, millis};
+use crate::time::Time;
 use crate::topic::Topic;
 
 /// The streams of all topics that have one.
@@ -48,6 +48,12 @@ pub(crate) struct Streams {
     pub(super) is_kept: bool,
     /// Streams whose time to live is over: what they held is to be freed.
     pub(crate) freed: Vec<Freed>,
+    /// No stream was told last before this place, and before this time.
+    pub(super) untold: (Sequence, Time),
+    /// Whether a stream has grown by much since it was told last, or there are more to tell.
+    pub(super) has_grown: bool,
+    /// Streams are looked through for those to tell again no earlier than this.
+    pub(super) look_at: u64,
 }
 
 /// The answer to a request.
@@ -87,6 +93,9 @@ impl Default for Streams {
             still_here: Vec::new(),
             is_kept: false,
             freed: Vec::new(),
+            untold: (Sequence::MAX, Time::from_unix_millis(u64::MAX)),
+            has_grown: false,
+            look_at: 0,
         }
     }
 }
@@ -344,6 +353,9 @@ impl Streams {
         {
             return self.note_freed(topic, last, entry.sequence);
         }
+        if let Content::Stream(StreamMark::Begin(_)) = &entry.content {
+            self.untold = (self.untold.0.min(entry.sequence), self.untold.1.min(entry.time));
+        }
         for topic in entry.topics.as_slice() {
             let Some(stream) = self.topics.get_mut(topic) else { continue };
             if entry.sequence <= stream.applied {
@@ -357,6 +369,8 @@ impl Streams {
                     if let Some(before) = committed.replace(begun) {
                         stream.keep_earlier(before, entry.sequence);
                     }
+                    let told = || Box::new(Told::begin(entry.sequence, entry.time));
+                    stream.told = self.is_kept.then(told);
                     stream.beginning = stream.beginning.saturating_sub(1);
                     stream.signal(false, &mut self.woken);
                 }
@@ -373,8 +387,13 @@ impl Streams {
                     committed.end = Some((entry.sequence, entry.time, *close));
                     stream.signal(false, &mut self.woken);
                 }
+                (Content::Stream(StreamMark::Told(state)), Some(_)) => {
+                    stream.note_told(state, entry.sequence, entry.time);
+                }
                 (Content::Event(_), Some(committed)) if committed.end.is_none() => {
                     let has_grown = committed.count(entry.sequence);
+                    self.has_grown |=
+                        stream.told.as_ref().is_some_and(|told| told.is_old_at(committed.events));
                     if stream.failed.is_none() && !has_grown {
                         continue;
                     }
@@ -383,55 +402,6 @@ impl Streams {
             }
             stream.settle();
             stream.charge(&mut self.heap_bytes);
-        }
-    }
-
-    /// The places of the beginning and the end of a stream that was read back, between which its events are to be
-    /// counted. `None` if it is about to be freed.
-    pub(crate) fn range_to_count(
-        &self,
-        topic: &Topic,
-        now: u64,
-    ) -> Option<(Sequence, Option<Sequence>)> {
-        let stream = self.get(topic)?;
-        let committed = stream.committed.as_ref()?;
-        // To free it, the place of its last event is needed if its readers were not told its end.
-        let is_over = stream.decided.expires_at <= now
-            && committed.end.is_some_and(|(.., close)| close.notice == EndNotice::Event);
-        (!is_over).then(|| (committed.begin, committed.end.map(|(end, ..)| end)))
-    }
-
-    /// Takes in the events of a stream that was read back.
-    pub(crate) fn take_counted(&mut self, topic: &Topic, counted: Recount) {
-        let Some(stream) = self.topics.get_mut(topic) else { return };
-        let Some(committed) = &mut stream.committed else { return };
-        committed.take_counted(counted);
-        stream.decided.events = committed.events;
-        stream.charge(&mut self.heap_bytes);
-    }
-
-    /// Applies an entry of an earlier process, of which nothing was decided in this one; `opened_at` is
-    /// the wall clock's time when the journal was opened. A grace begins anew: nobody is connected.
-    pub(crate) fn restore(&mut self, entry: &mut Entry, opened_at: Time, now: u64) {
-        if let Content::Stream(StreamMark::End(close, _)) = &entry.content
-            && let Some(topic) = entry.topics.as_slice().first()
-            && let Some(committed) = self.committed_mut(topic)
-        {
-            committed.note_events(close.events);
-        }
-        self.apply(entry, now);
-        let age = millis(opened_at.since(entry.time));
-        for topic in entry.topics.as_slice() {
-            let Some(TopicStream { decided, committed, .. }) = self.topics.get_mut(topic) else {
-                continue;
-            };
-            decided.events = committed.as_ref().map_or(0, |it| it.events);
-            decided.renew(now);
-            // The time to live counts from the latest entry.
-            decided.expires_at = decided.expires_at.saturating_sub(age);
-            let grace = now.saturating_add(millis(decided.options.grace));
-            decided.grace_until = Some(grace).filter(|_| decided.is_open);
-            self.due_at = self.due_at.min(decided.due_at());
         }
     }
 }

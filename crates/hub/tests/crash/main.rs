@@ -24,4 +24,5 @@ mod reading;
 mod stats;
 mod streams;
 mod support;
+mod told;
 mod torn;

@@ -16,12 +16,14 @@ use super::catalog::Catalog;
 use super::cleaned::CleanedSegment;
 use super::fetch::fetch;
 use super::footer::Footer;
+use super::index::NO_EVENTS;
 use super::record::Decoded;
 use super::segment::{Located, Segment, Selection};
 use super::storage::{Failure, StorageFile};
 use crate::cursor::Sequence;
 use crate::journal::{Content, Entry};
 use crate::retention::RetentionRule;
+use crate::streams::StreamMark;
 use crate::topic::Topic;
 
 /// A cleaning of all sealed segments.
@@ -32,6 +34,9 @@ pub(super) struct Cleaning<'a> {
     /// Set to end early.
     stop: &'a AtomicBool,
     newest: HashMap<TopicHash, Newest>,
+    /// The places up to which the events of streams are counted in a mark: those after it stay, so that a hub that opens
+    /// the journal can count them.
+    counted: HashMap<TopicHash, Sequence>,
 }
 
 /// Two hashes of a topic's name, keyed by the journal's identity: together they are as good as the name, and
@@ -62,7 +67,8 @@ pub(super) fn clean(
     segment_bytes: u64,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
-    let mut cleaning = Cleaning { catalog, segment_bytes, stop, newest: HashMap::new() };
+    let (newest, counted) = (HashMap::new(), HashMap::new());
+    let mut cleaning = Cleaning { catalog, segment_bytes, stop, newest, counted };
     let segments = catalog.sealed();
     let shares = cleaning.survey(&segments).map_err(Failure::Refused)?;
     for run in cleaning.runs(&segments, &shares) {
@@ -111,10 +117,18 @@ impl Cleaning<'_> {
 
     /// Counts the superseded records of a segment, by topics, and notes the newest ones.
     fn survey_segment(&mut self, segment: &Segment, file: &dyn StorageFile) -> io::Result<u64> {
+        self.survey_marks(segment, file)?;
         let (catalog, newest) = (self.catalog, &mut self.newest);
         let (rules, mut superseded) = (catalog.rules(), 0);
         let mut unknown = Vec::new();
         let freed = freed_positions(catalog, segment, file)?;
+        let counted = self.counted.iter().filter(|(_, place)| **place < segment.last());
+        let counted = counted.map(|(&hash, &place)| {
+            let is_before = place < segment.base;
+            let first_kept = if is_before { 0 } else { segment.position_after(file, place)? };
+            Ok((hash, first_kept))
+        });
+        let counted: HashMap<_, _> = counted.collect::<io::Result<_>>()?;
         segment.each_topic(file, &mut |name, records| {
             if !is_latest_only(&rules, name) {
                 let first_kept = freed.get(name).copied().unwrap_or(0);
@@ -123,7 +137,10 @@ impl Cleaning<'_> {
             }
             let hash = hash_of(catalog, name);
             let is_known = newest.contains_key(&hash);
-            superseded += records.len() as u64 - u64::from(!is_known);
+            let counted = counted.get(&hash).map_or(records.len(), |&first_kept| {
+                records.partition_point(|&record| record < first_kept)
+            });
+            superseded += (counted as u64).saturating_sub(u64::from(!is_known));
             if !is_known && let Some(&last) = records.last() {
                 unknown.push((hash, last));
             }
@@ -136,6 +153,39 @@ impl Cleaning<'_> {
             newest.insert(hash, Newest { sequence, is_event: None });
         }
         Ok(superseded)
+    }
+
+    /// Notes up to which places the newest marks of streams count events, for topics that hold their newest event alone.
+    fn survey_marks(&mut self, segment: &Segment, file: &dyn StorageFile) -> io::Result<()> {
+        let (catalog, rules) = (self.catalog, self.catalog.rules());
+        if !rules.iter().any(|rule| rule.limits.latest_only) {
+            return Ok(());
+        }
+        let selection = Selection::Topics(&[NO_EVENTS]);
+        let identity = &catalog.head.identity;
+        let located = segment.locate(file, identity, selection, (Sequence::ZERO, usize::MAX))?;
+        let mut of_segment = HashMap::new();
+        fetch(file, segment.salt, &located, &mut |record, decoded| {
+            if let Some(Decoded::Known(known)) = decoded
+                && let Content::Stream(mark) = &known.entry.content
+                && let Some(topic) = known.entry.topics.as_slice().first()
+                && is_latest_only(&rules, topic.as_str())
+                && let Some(place) = match mark {
+                    StreamMark::Begin(_) | StreamMark::End(..) => Some(record.sequence),
+                    StreamMark::Told(state) => Some(state.last),
+                    _ => None,
+                }
+            {
+                of_segment.insert(hash_of(catalog, topic.as_str()), place);
+            }
+            true
+        })?;
+        for (hash, place) in of_segment {
+            if self.counted.len() < TOPICS_MAX {
+                self.counted.entry(hash).or_insert(place);
+            }
+        }
+        Ok(())
     }
 
     /// Finds runs of segments that are worth to be written again as one: at least half of them is superseded,
@@ -259,6 +309,9 @@ impl Cleaning<'_> {
 
     fn has_newer(&mut self, topic: &Topic, sequence: Sequence) -> io::Result<bool> {
         let hash = hash_of(self.catalog, topic.as_str());
+        if self.counted.get(&hash).is_some_and(|counted| sequence > *counted) {
+            return Ok(false);
+        }
         let Some(newest) = self.newest.get(&hash).copied() else { return Ok(false) };
         if newest.sequence <= sequence {
             return Ok(false);

@@ -19,6 +19,7 @@ const KEYED_BEGIN: u8 = 10;
 const DATES: u8 = 11;
 const WHOLE: u8 = 12;
 const FREED: u8 = 13;
+const TOLD: u8 = 14;
 
 /// Appends a mark.
 pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
@@ -59,17 +60,26 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
         }
         StreamMark::Dates(dates) => {
             out.push(DATES);
-            put_varint(out, dates.begin.get());
-            put_varint(out, dates.began.unix_millis());
-            if let Some((ended, close)) = dates.ended {
-                put_varint(out, ended.unix_millis());
-                put_close(out, close);
-            }
+            put_dates(out, dates);
         }
         StreamMark::Freed(last) => {
             out.push(FREED);
             put_varint(out, last.get());
         }
+        StreamMark::Told(state) => {
+            out.push(TOLD);
+            asked::put_state(out, state);
+            state.dates.iter().for_each(|dates| put_dates(out, dates));
+        }
+    }
+}
+
+fn put_dates(out: &mut Vec<u8>, dates: &StreamDates) {
+    put_varint(out, dates.begin.get());
+    put_varint(out, dates.began.unix_millis());
+    if let Some((ended, close)) = dates.ended {
+        put_varint(out, ended.unix_millis());
+        put_close(out, close);
     }
 }
 
@@ -143,6 +153,12 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
         ROOM => StreamMark::Room,
         WHOLE => StreamMark::Whole(u32::try_from(input.varint()?).ok()?),
         STATE => StreamMark::State(Box::new(asked::take_state(input)?)),
+        TOLD => {
+            let mut state = asked::take_state(input)?;
+            let Some(dates) = take_dates(input)? else { return Some(None) };
+            state.dates = Some(dates);
+            StreamMark::Told(Box::new(state))
+        }
         FREED => StreamMark::Freed(Sequence::new(input.varint()?)?),
         DATES => return Some(take_dates(input)?.map(|it| StreamMark::Dates(Box::new(it)))),
         _ => return Some(None),
@@ -155,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::draft::IdempotencyKey;
-    use crate::streams::{Producer, StreamOptions};
+    use crate::streams::{Decided, Producer, StreamOptions, StreamState};
 
     #[test]
     fn a_mark_comes_back_as_it_was() {
@@ -185,7 +201,18 @@ mod tests {
                 marks.extend([None, key.clone()].map(|key| StreamMark::End(close, key)));
                 for ended in [None, Some((Time::from_unix_millis(1 << 41), close))] {
                     let (begin, began) = (Sequence::MAX, Time::from_unix_millis(1 << 40));
-                    marks.push(StreamMark::Dates(Box::new(StreamDates { begin, began, ended })));
+                    let dates = StreamDates { begin, began, ended };
+                    marks.push(StreamMark::Dates(Box::new(dates)));
+                    let state = StreamState {
+                        decided: Decided::begin(StreamOptions::default(), 1 << 41),
+                        writer: StreamState::UNKNOWN,
+                        last: Sequence::MAX,
+                        held: Some((Sequence::ZERO, Sequence::MAX)),
+                        end: ended.map(|_| Sequence::MAX),
+                        has_left: true,
+                        dates: Some(dates),
+                    };
+                    marks.push(StreamMark::Told(Box::new(state)));
                 }
             }
         }

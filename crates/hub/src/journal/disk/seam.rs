@@ -82,6 +82,11 @@ impl Journal for DiskJournal {
         Some(Self::oldest(self))
     }
 
+    fn older(&self) -> Option<Sequence> {
+        let half = self.owner.shared.config.bytes_max / 2;
+        self.open_state().map(|open| open.catalog.newest(half))
+    }
+
     fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
         self.open_state().map(|open| open.catalog.dropped() as Arc<dyn DroppedEntries>)
     }

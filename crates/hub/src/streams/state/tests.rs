@@ -1,7 +1,7 @@
-use super::super::mark::{Producer, StreamClose, StreamOptions, StreamReason};
+use super::super::mark::{EndNotice, Producer, StreamClose, StreamOptions, StreamReason};
 use super::*;
 use crate::draft::IdempotencyKey;
-use crate::time::Time;
+use crate::time::{Time, millis};
 
 const TOPIC: Topic = Topic::from_static("c/1");
 

@@ -1,0 +1,114 @@
+//! Telling streams again: a journal that drops its oldest entries drops the beginnings of streams with them.
+//!
+//! Before that, the state of such a stream is committed once more, as a mark. A hub that opens the journal takes it
+//! from there if the beginning is gone, and applies the marks that came after it.
+
+use super::ask::{StreamDates, StreamState};
+use super::mark::StreamMark;
+use super::of_topic::TopicStream;
+use super::state::Streams;
+use crate::cursor::Sequence;
+use crate::time::{Time, millis};
+use crate::topic::Topic;
+
+/// A part of the journal that will be dropped before the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Older {
+    /// Entries up to here are in it.
+    pub(crate) through: Sequence,
+    /// So are entries that were committed before this time.
+    pub(crate) before: Time,
+}
+
+/// Streams that are told at once: publishers wait for some milliseconds while they are submitted.
+const TOLD_MAX: usize = 4096;
+/// Time between two looks through the streams, in milliseconds.
+const LOOK_AGAIN_AFTER: u64 = 1_000;
+/// How long a mark is waited for before it is submitted once more, in milliseconds.
+const TELL_AGAIN_AFTER: u64 = 5_000;
+
+impl Streams {
+    /// The marks that tell the streams again whose state is in the older part of the journal alone, or which have
+    /// grown by much since.
+    pub(crate) fn take_untold(
+        &mut self,
+        older: Older,
+        (wall, now): (Time, u64),
+    ) -> Vec<(Topic, StreamMark)> {
+        let mut marks = Vec::new();
+        let is_old = |(place, at): (Sequence, Time)| place <= older.through || at < older.before;
+        let is_due = self.has_grown || is_old(self.untold);
+        if !self.is_kept || !is_due || now < self.look_at {
+            return marks;
+        }
+        self.look_at = now.saturating_add(LOOK_AGAIN_AFTER);
+        self.has_grown = false;
+        self.untold = (Sequence::MAX, Time::from_unix_millis(u64::MAX));
+        for (topic, stream) in &mut self.topics {
+            let (Some(committed), Some(told)) =
+                (&stream.committed, stream.told.as_deref().copied())
+            else {
+                continue;
+            };
+            let has_grown = told.is_old_at(committed.events);
+            self.has_grown |= has_grown;
+            self.untold = (self.untold.0.min(told.place), self.untold.1.min(told.at));
+            let is_under_way =
+                told.submitted_at > 0 && now < told.submitted_at.saturating_add(TELL_AGAIN_AFTER);
+            if (has_grown || is_old((told.place, told.at)))
+                && !is_under_way
+                && marks.len() < TOLD_MAX
+                && let Some(state) = stream.state_to_tell(wall, now)
+                && let Some(told) = &mut stream.told
+            {
+                told.submitted_at = now.max(1);
+                marks.push((topic.clone(), StreamMark::Told(Box::new(state))));
+            }
+        }
+        marks
+    }
+}
+
+impl TopicStream {
+    /// The state of the stream as of its newest entry. `None` if requests are under way, of which the journal may
+    /// have some.
+    fn state_to_tell(&self, wall: Time, now: u64) -> Option<StreamState> {
+        let committed = self.committed.as_ref()?;
+        if self.under_way > 0 || self.applied < self.answered || self.failed.is_some() {
+            return None;
+        }
+        let mut state = self.state()?;
+        let left = self.decided.expires_at.saturating_sub(now);
+        let decided = &mut state.decided;
+        decided.expires_at = wall.unix_millis().saturating_add(left);
+        decided.grace_until = None;
+        // Turns are of this process.
+        (decided.turn.begun, decided.turn.turn) = (0, 0);
+        decided.events = committed.events;
+        // A grace begins anew when the journal is opened: nobody is connected.
+        state.has_left = true;
+        Some(state)
+    }
+
+    /// The state of the stream as its marks tell it.
+    pub(super) fn state(&self) -> Option<StreamState> {
+        let committed = self.committed.as_ref()?;
+        let mut decided = self.decided.clone();
+        let end = committed.end.map(|(end, time, _)| (end, time));
+        let ended = end.map_or(Time::default(), |(_, time)| time).unix_millis();
+        decided.expires_at = ended.saturating_add(millis(decided.options.ttl));
+        Some(StreamState {
+            has_left: decided.grace_until.is_some(),
+            decided,
+            writer: StreamState::UNKNOWN,
+            last: self.applied,
+            held: committed.held,
+            end: end.map(|(end, _)| end),
+            dates: Some(StreamDates {
+                begin: committed.begin,
+                began: committed.began,
+                ended: committed.end.map(|(_, time, close)| (time, close)),
+            }),
+        })
+    }
+}
