@@ -301,9 +301,8 @@ impl Reference {
         self.seen = infos;
         self.seen_through = self.tail;
         if self.may_forget {
-            for topic in topics.iter().filter(|topic| hub.readers(topic) == 0) {
-                self.forgotten = self.forgotten.max(self.lost_if_forgotten(topic));
-            }
+            let lost = topics.iter().map(|topic| self.lost_if_forgotten(topic)).max();
+            self.forgotten = self.forgotten.max(lost.unwrap_or_default());
         }
     }
 
