@@ -88,6 +88,13 @@ pub(crate) fn dumped(storage: &dyn Storage) -> Result<(Vec<Entry>, Vec<Damage>),
     Ok((entries, damage))
 }
 
+/// Returns all entries of a folder whose journal is open. Files may be removed and replaced while they are read, and then
+/// they are read again.
+pub(crate) fn dumped_beside(storage: &dyn Storage) -> Vec<Entry> {
+    let whole = |_| dumped(storage).ok().filter(|(_, damage)| damage.is_empty());
+    (0..1000).find_map(whole).expect("it is not changed all the time").0
+}
+
 /// Reads entries of some topics, at most `entries_max`.
 pub(crate) fn read(
     journal: &DiskJournal,

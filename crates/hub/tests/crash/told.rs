@@ -10,7 +10,7 @@ use tidings_hub::{
 };
 
 use crate::disk::SimulatedDisk;
-use crate::support::{dumped, small, topic};
+use crate::support::{dumped_beside, small, topic};
 
 fn config() -> DiskConfig {
     small().with_bytes_max(16 * 2048)
@@ -61,8 +61,7 @@ fn stream(hub: &Hub, topic: &Topic) -> StreamInfo {
 }
 
 fn is_on_disk(disk: &SimulatedDisk, data: &str) -> bool {
-    let (entries, _) = dumped(disk).unwrap();
-    entries
+    dumped_beside(disk)
         .iter()
         .any(|entry| matches!(&entry.content, Content::Event(event) if event.data() == data))
 }
