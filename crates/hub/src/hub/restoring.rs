@@ -30,11 +30,8 @@ struct Restoring {
 impl Hub {
     /// Reads back the streams that began before the newest entries, which history is filled with.
     pub(crate) async fn restore_streams(&self) -> Result<(), JournalError> {
+        // If it is zero, all is fed from its beginning on, but events that marks count may be gone.
         let from = self.read().tail();
-        if from == Sequence::ZERO {
-            // All of it is fed from its beginning on.
-            return Ok(());
-        }
         let now = (self.time(), self.clock().uptime());
         let mut restoring = Restoring {
             from,
@@ -144,8 +141,15 @@ impl Restoring {
     fn apply_since(&mut self, hub: &Hub, mut entry: Entry) {
         let Some(topic) = entry.topics.as_slice().first() else { return };
         let streams = &mut hub.streams_of_topics().lock_to_use().streams;
-        let is_since = self.told.contains(topic) && !streams.has_applied(topic, entry.sequence);
-        if is_since && entry.sequence <= self.from {
+        if !self.told.contains(topic) || streams.has_applied(topic, entry.sequence) {
+            return;
+        }
+        if entry.sequence > self.from {
+            // It is fed later, but it counts events before it that may be gone.
+            if let Content::Stream(StreamMark::Told(state)) = &entry.content {
+                streams.restore_told(topic, (state, entry.sequence, entry.time), self.now);
+            }
+        } else {
             let (opened_at, now) = self.now;
             streams.restore(&mut entry, opened_at, now);
         }
