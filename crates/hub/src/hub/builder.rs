@@ -91,7 +91,7 @@ impl HubBuilder {
         let opened = journal.open().await?;
         let now = self.now.unwrap_or_else(Now::read);
         let hub = Hub::with_opened(self.config, journal, opened, now);
-        hub.restore_streams().await?;
+        hub.restore_streams(opened.tail).await?;
         hub.warm(opened.tail).await?;
         hub.free_streams();
         hub.tell_restored();

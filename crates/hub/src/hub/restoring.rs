@@ -28,8 +28,12 @@ struct Restoring {
 }
 
 impl Hub {
-    /// Reads back the streams that began before the newest entries, which history is filled with.
-    pub(crate) async fn restore_streams(&self) -> Result<(), JournalError> {
+    /// Reads back the streams that began before the newest entries, which history is filled with, from a journal with a
+    /// newest entry.
+    pub(crate) async fn restore_streams(&self, newest: Sequence) -> Result<(), JournalError> {
+        if newest == Sequence::ZERO {
+            return Ok(());
+        }
         // If it is zero, all is fed from its beginning on, but events that marks count may be gone.
         let from = self.read().tail();
         let now = (self.time(), self.clock().uptime());

@@ -126,9 +126,9 @@ fn a_journal_goes_on_after_a_crash_and_crashes_again() {
                 let numbers = committed(&append(&journal, batch, request as u64));
                 run.acknowledged.push((run.disk.done(), *numbers.last().unwrap() as usize));
             }
+            drop(journal);
             // The losses of this crash would be mistaken for losses of the next one.
             let (entries, damage) = dumped(&run.disk).unwrap();
-            drop(journal);
             if !damage.is_empty() {
                 break;
             }
