@@ -1,12 +1,26 @@
 #![no_main]
 //! The head of a request means the same however it arrives, and whatever request came before it.
 
+#[path = "../../crates/server/src/http/request/claims.rs"]
+#[allow(dead_code, reason = "the server reads the claims, too")]
+mod claims;
+#[allow(dead_code, reason = "the server asks for head and claims together")]
 #[path = "../../crates/server/src/net/http1/head.rs"]
 mod head;
+#[path = "../../crates/server/src/http/request/headers.rs"]
+#[allow(dead_code, reason = "the server reads the claims, too")]
+mod headers;
+
+/// The place at which the server has its claims.
+mod http {
+    pub(crate) mod request {
+        pub(crate) use crate::claims::Claims;
+    }
+}
 
 use bytes::BytesMut;
 use head::Head;
-use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use ::http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use libfuzzer_sys::fuzz_target;
 
 const BYTES_MAX: usize = 4096;
