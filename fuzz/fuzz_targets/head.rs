@@ -18,9 +18,9 @@ mod http {
     }
 }
 
+use ::http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use bytes::BytesMut;
 use head::Head;
-use ::http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use libfuzzer_sys::fuzz_target;
 
 const BYTES_MAX: usize = 4096;
