@@ -11,6 +11,7 @@ use tidings_hub::{
 };
 
 use crate::disk::SimulatedDisk;
+use crate::hubs::with_followed;
 use crate::support::{dumped_beside, for_seeds, small, topic};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -34,14 +35,7 @@ fn builder(now: Now) -> HubBuilder {
 
 fn on_disk<T>(disk: &SimulatedDisk, now: Now, act: impl AsyncFnOnce(&Hub) -> T) -> T {
     let journal = DiskJournal::with_storage(disk.clone(), small());
-    smol::block_on(async {
-        let hub = builder(now).open(Box::new(journal)).await.unwrap();
-        let run = async {
-            hub.run().await.unwrap();
-            unreachable!("a hub is followed until it is dropped")
-        };
-        smol::future::or(act(&hub), run).await
-    })
+    with_followed(builder(now), journal, act)
 }
 
 fn begin() -> Option<StreamOptions> {

@@ -18,6 +18,7 @@ mod dropped;
 mod failures;
 mod fixture;
 mod freed;
+mod hubs;
 mod keys;
 mod notes;
 mod reading;

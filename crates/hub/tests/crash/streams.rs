@@ -6,11 +6,11 @@ use tidings_hub::journal::DiskJournal;
 use tidings_hub::journal::disk::check;
 use tidings_hub::{
     Append, Draft, EndNotice, Event, Found, Hub, HubConfig, IdempotencyKey, Producer, PublishError,
-    RetentionRule, Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
-    TopicLimits, View,
+    RetentionRule, Start, StreamOptions, StreamRefused, Topic, TopicFilter, TopicLimits, View,
 };
 
 use crate::disk::SimulatedDisk;
+use crate::hubs::{append, request, stream, with_followed};
 use crate::support::{small, topic};
 
 /// Opens a hub that has few bytes of the newest entries in memory, and does something with it.
@@ -29,27 +29,7 @@ fn on_journal_with<T>(
     journal: &DiskJournal,
     act: impl AsyncFnOnce(&Hub) -> T,
 ) -> T {
-    smol::block_on(async {
-        let hub = Hub::builder().config(config).open(Box::new(journal.clone())).await.unwrap();
-        smol::future::or(act(&hub), async {
-            hub.run().await.unwrap();
-            unreachable!("a hub is followed until it is dropped")
-        })
-        .await
-    })
-}
-
-fn request(epoch: u64, seq: u64) -> Append {
-    Append { producer: Producer::new("p", epoch, seq), ..Append::default() }
-}
-
-async fn append(hub: &Hub, topic: &Topic, request: Append, data: &str) -> Result<(), PublishError> {
-    let draft = Draft::new(topic.clone(), Event::new(data));
-    hub.append(topic.clone(), &request, vec![draft]).await.map(drop)
-}
-
-fn stream(hub: &Hub, topic: &Topic) -> StreamInfo {
-    hub.streams(&TopicFilter::from(topic.clone())).pop().unwrap()
+    with_followed(Hub::builder().config(config), journal.clone(), act)
 }
 
 /// Nobody follows the journal here, so that only its publisher can have brought an event into history.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tidings_hub::journal::{Content, DiskConfig, DiskJournal};
 use tidings_hub::{
-    Append, Draft, EndNotice, Event, Found, Hub, HubConfig, Now, Producer, PublishError,
-    RetentionRule, Start, StreamInfo, StreamOptions, StreamRefused, Topic, TopicFilter,
-    TopicLimits,
+    Append, Draft, EndNotice, Event, Found, Hub, HubConfig, Now, PublishError, RetentionRule,
+    Start, StreamOptions, StreamRefused, TopicFilter, TopicLimits,
 };
 
 use crate::disk::SimulatedDisk;
+use crate::hubs::{append, request, stream, with_followed};
 use crate::support::{dumped_beside, small, topic};
 
 fn config() -> DiskConfig {
@@ -25,15 +25,7 @@ fn on_disk<T>(
     let mut config = HubConfig::default();
     config.retention.bytes_max = 4 * 2048;
     config.retention.rules = rules.to_vec();
-    smol::block_on(async {
-        let builder = Hub::builder().config(config).at(now);
-        let hub = builder.open(Box::new(journal)).await.unwrap();
-        let run = async {
-            hub.run().await.unwrap();
-            unreachable!("a hub is followed until it is dropped")
-        };
-        smol::future::or(act(&hub), run).await
-    })
+    with_followed(Hub::builder().config(config).at(now), journal, act)
 }
 
 /// Publishes more than the journal keeps, while time goes on.
@@ -45,19 +37,6 @@ async fn fill(hub: &Hub, now: Now) {
             hub.publish(other).await.unwrap();
         }
     }
-}
-
-fn request(epoch: u64, seq: u64) -> Append {
-    Append { producer: Producer::new("p", epoch, seq), ..Append::default() }
-}
-
-async fn append(hub: &Hub, topic: &Topic, request: Append, data: &str) -> Result<(), PublishError> {
-    let draft = Draft::new(topic.clone(), Event::new(data));
-    hub.append(topic.clone(), &request, vec![draft]).await.map(drop)
-}
-
-fn stream(hub: &Hub, topic: &Topic) -> StreamInfo {
-    hub.streams(&topic.clone().into()).pop().unwrap()
 }
 
 fn is_on_disk(disk: &SimulatedDisk, data: &str) -> bool {
