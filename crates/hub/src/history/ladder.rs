@@ -74,7 +74,7 @@ impl Ladder {
         };
         let (mut low, mut high) = match change.events < 0 || change.bytes < 0 {
             true => (0, self.rungs.len()),
-            // What was beyond them stays so.
+            // The topic has only grown: events that were beyond the limits are beyond them still.
             false => (self.beyond, self.rungs.len()),
         };
         while low < high {

@@ -166,7 +166,7 @@ impl Hub {
         for Freed { topic, last, through } in freed {
             if keeps {
                 let mut history = self.write();
-                // What the journal goes on telling, memory tells as well.
+                // Losses that the journal goes on telling are told from memory as well.
                 if !self.journal().free(&topic, last, through) {
                     continue;
                 }
