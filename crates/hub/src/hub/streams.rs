@@ -166,7 +166,7 @@ impl Hub {
         for Freed { topic, last, through } in freed {
             if keeps {
                 let mut history = self.write();
-                // Losses that the journal goes on telling are told from memory as well.
+                // What the journal has no room to free, and goes on sending, memory keeps sending as well.
                 if !self.journal().free(&topic, last, through) {
                     continue;
                 }
