@@ -56,7 +56,10 @@ pub(crate) struct Amounts {
     pub(crate) time: Duration,
     /// Events whose latency is measured.
     pub(crate) timed: u32,
+    /// Readers at all hubs together.
     pub(crate) readers: usize,
+    /// Turns in which each of the servers delivers to them.
+    pub(crate) turns: usize,
     /// Events that all readers are sent.
     pub(crate) fanned: u32,
     /// Events that a hub reads when it joins.
@@ -69,16 +72,17 @@ impl Args {
     }
 
     pub(crate) fn amounts(&self) -> Amounts {
-        let amounts = |time, timed, readers, fanned, held| Amounts {
+        let amounts = |time, timed, readers, turns, fanned, held| Amounts {
             time: Duration::from_millis(time),
             timed,
             readers,
+            turns,
             fanned,
             held,
         };
         match self.quick {
-            true => amounts(200, 50, 50, 20, 20_000),
-            false => amounts(3_000, 2_000, 1_000, 500, 1_000_000),
+            true => amounts(200, 50, 60, 1, 20, 20_000),
+            false => amounts(3_000, 2_000, 3_000, 5, 500, 1_000_000),
         }
     }
 

@@ -37,6 +37,9 @@ const LOADS: [(&str, usize, usize); 3] = [
     ("64 connections to each, one event at a time", 64, 1),
     ("16 connections to each, 100 events at a time", 16, 100),
 ];
+/// The servers of fan-out: name, whether they share a stream of NATS, and their number.
+const FANNED: [(&str, bool, usize); 3] =
+    [("one hub without NATS", false, 1), ("one hub", true, 1), ("three hubs", true, 3)];
 /// Messages under way when NATS is alone.
 const ALONE: [(&str, usize); 3] =
     [("one message at a time", 1), ("64 under way", 64), ("1000 under way", 1000)];
@@ -143,21 +146,20 @@ impl Bench {
         Ok(())
     }
 
-    /// To the readers of a hub without NATS, of one with it, and of three.
+    /// To as many readers at a hub without NATS, at one with it, and at three, in turn.
     fn fan_out(&self, record: &mut Record) -> Result<(), Box<dyn Error>> {
         let nats = servers::start_nats(&self.programs, Setting::ALL[0], self.folder())?;
-        for (server, stream, count) in [
-            ("one hub without NATS", None, 1),
-            ("one hub", Some("F1"), 1),
-            ("three hubs", Some("F3"), 3),
-        ] {
-            let servers = if stream.is_some() { &nats[..] } else { &[] };
-            let stream = (stream.unwrap_or_default(), count);
-            let hubs = servers::start_hubs(&self.programs, servers, stream, self.folder())?;
-            let fanned = fan_out::measure(&hubs, self.amounts.readers, self.amounts.fanned)?;
-            let row = FannedRow { server, fanned };
-            eprintln!("{}", row.line());
-            record.fanned.push(row);
+        for turn in 0..self.amounts.turns {
+            for (server, with_nats, count) in FANNED {
+                let servers = if with_nats { &nats[..] } else { &[] };
+                let name = format!("F{count}-{turn}");
+                let stream = (name.as_str(), count);
+                let hubs = servers::start_hubs(&self.programs, servers, stream, self.folder())?;
+                let each = self.amounts.readers / count;
+                let fanned = fan_out::measure(&hubs, each, self.amounts.fanned)?;
+                eprintln!("{server}: {:.2} µs", fanned.micros_each());
+                record.fanned.push(FannedRow { server, fanned });
+            }
         }
         Ok(())
     }
