@@ -41,6 +41,20 @@ pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// Has all threads of a process run on some cores, such as `0` or `0-1`.
+///
+/// # Errors
+///
+/// The process has ended, or there are no such cores.
+pub fn pin(process: u32, cores: &str) -> io::Result<()> {
+    let process = process.to_string();
+    let done = Command::new("taskset").args(["-apc", cores, &process]).output()?;
+    match done.status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(String::from_utf8_lossy(&done.stderr).into_owned())),
+    }
+}
+
 /// Waits until a process has ended, at most for `longest`.
 ///
 /// # Errors

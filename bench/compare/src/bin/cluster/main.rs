@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidings_bench_compare::publishing::wire::Wire;
 use tidings_bench_compare::publishing::{Load, Published, Until};
-use tidings_bench_compare::{host, install};
+use tidings_bench_compare::{host, install, process};
 use tokio::runtime::Runtime;
 
 use args::{Amounts, Args, Part};
@@ -40,6 +40,10 @@ const LOADS: [(&str, usize, usize); 3] = [
 /// The servers of fan-out: name, whether they share a stream of NATS, and their number.
 const FANNED: [(&str, bool, usize); 3] =
     [("one hub without NATS", false, 1), ("one hub", true, 1), ("three hubs", true, 3)];
+/// Where hubs, the load, and everything run.
+const HUB_CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+const ALL_CORES: &str = "0-1";
 /// Messages under way when NATS is alone.
 const ALONE: [(&str, usize); 3] =
     [("one message at a time", 1), ("64 under way", 64), ("1000 under way", 1000)];
@@ -146,21 +150,28 @@ impl Bench {
         Ok(())
     }
 
-    /// To as many readers at a hub without NATS, at one with it, and at three, in turn.
+    /// To as many readers at a hub without NATS, at one with it, and at three, in turn. Hubs have one core and
+    /// all else the other: where they share cores, each event would cost more switches the more processes there are.
     fn fan_out(&self, record: &mut Record) -> Result<(), Box<dyn Error>> {
         let nats = servers::start_nats(&self.programs, Setting::ALL[0], self.folder())?;
+        for server in &nats {
+            server.pin(LOAD_CORE)?;
+        }
+        process::pin(std::process::id(), LOAD_CORE)?;
         for turn in 0..self.amounts.turns {
             for (server, with_nats, count) in FANNED {
                 let servers = if with_nats { &nats[..] } else { &[] };
                 let name = format!("F{count}-{turn}");
                 let stream = (name.as_str(), count);
                 let hubs = servers::start_hubs(&self.programs, servers, stream, self.folder())?;
+                hubs.iter().try_for_each(|hub| hub.pin(HUB_CORE))?;
                 let each = self.amounts.readers / count;
                 let fanned = fan_out::measure(&hubs, each, self.amounts.fanned)?;
                 eprintln!("{server}: {:.2} µs", fanned.micros_each());
                 record.fanned.push(FannedRow { server, fanned });
             }
         }
+        process::pin(std::process::id(), ALL_CORES)?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::args::Amounts;
 use crate::cold::Joined;
 use crate::fan_out::Fanned;
 use crate::servers::Setting;
-use crate::{FANNED, best_rate};
+use crate::{FANNED, HUB_CORE, LOAD_CORE, best_rate};
 
 /// One load on one server.
 pub(crate) struct PublishRow {
@@ -159,7 +159,8 @@ impl Record {
             text,
             "\n## Fan-out\n\n\
              {fanned} events to {readers} readers in all, as many at each hub, each event when all readers have the last one; \
-             medians of {turns} turns. CPU time is that of all hubs together, publishing and reading the stream included.\n\n\
+             medians of {turns} turns. Hubs share core {HUB_CORE}, NATS and the load core {LOAD_CORE}. CPU time is that of all hubs \
+             together, publishing and reading the stream included.\n\n\
              | servers | CPU time per delivery, µs |\n| --- | ---: |\n",
         );
         for (server, ..) in FANNED {

@@ -86,6 +86,11 @@ impl Server {
         Ok(Self { process, address, started_in: began.elapsed() })
     }
 
+    /// Has the server run on some cores from now on.
+    pub(crate) fn pin(&self, cores: &str) -> io::Result<()> {
+        process::pin(self.process.id(), cores)
+    }
+
     pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
         process::cpu_time(self.process.id())
     }
