@@ -133,6 +133,12 @@ pub trait Journal: Send + Sync + 'static {
         let _ = states;
     }
 
+    /// Has a journal that decides requests keep how streams stand whose beginnings it [drops](Journal::older) before
+    /// long, as marks of its own. They are kept when the feed has handed over the marks; others are asked for again.
+    fn keep_streams(&self, states: Vec<(Topic, StreamState)>) {
+        let _ = states;
+    }
+
     /// The newest committed entry: no draft that was answered as committed, by this journal or by another
     /// one on the same entries, is after it. Asked for places that the feed has not reached.
     ///

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tidings_hub::Hub;
+use tidings_hub::journal::shared::CameBy;
 use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at};
 
@@ -93,20 +94,27 @@ impl Cluster {
         if !self.roster.lock().is_to_be_told() {
             return;
         }
-        let beat = Beat { writer: self.number(), leaves: false, node };
+        let beat = self.beat(node, false);
         // Told again in a second.
         let _ = bus.tell(serde_json::to_vec(&beat).unwrap_or_default()).await;
         let roster = self.roster.lock();
         if roster.can_judge() {
             let own = self.number();
-            self.journal.leave_streams(|writer| writer != own && roster.is_gone(writer));
+            self.journal.leave_streams(|by| match by {
+                CameBy::Writer(writer) => writer != own && roster.is_gone(writer),
+                CameBy::HubBefore(message) => roster.are_gone_from_before(message),
+            });
         }
+    }
+
+    fn beat(&self, node: NodeState, leaves: bool) -> Beat {
+        Beat { writer: self.number(), opened_at: self.journal.opened_at(), leaves, node }
     }
 
     /// Tells the others that this hub ends.
     pub(crate) async fn leave(&self, node: NodeState) {
         let Some(bus) = self.journal.bus() else { return };
-        let beat = Beat { writer: self.number(), leaves: true, node };
+        let beat = self.beat(node, true);
         let beat = serde_json::to_vec(&beat).unwrap_or_default();
         let _ = timeout(ANSWERS_MAX, bus.tell_last(beat)).await;
     }

@@ -32,7 +32,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidings_hub::journal::shared::{SharedConfig, SharedLog, Stopped};
+use tidings_hub::journal::shared::{CameBy, SharedConfig, SharedLog, Stopped};
 use tidings_hub::journal::{
     Committing, Counted, DiskJournal, DroppedEntries, Durability, Entry, Evict, Feed, Journal,
     JournalError, JournalFuture, JournalPage, NotCommitted, Opened, Outcome, PageMax, Submission,
@@ -209,6 +209,11 @@ impl NatsJournal {
         self.log().map_or(0, |log| log.writer())
     }
 
+    /// The newest message when this hub opened the stream; zero before the journal is open.
+    pub(crate) fn opened_at(&self) -> u64 {
+        self.log().map_or(0, |log| log.opened_at())
+    }
+
     /// Notes a message that another hub has read.
     pub(crate) fn note_newest(&self, message: u64) {
         self.0.status.note_newest(message);
@@ -222,7 +227,7 @@ impl NatsJournal {
     }
 
     /// Tells that producers have left whose hubs are gone.
-    pub(crate) fn leave_streams(&self, is_gone: impl Fn(u64) -> bool) {
+    pub(crate) fn leave_streams(&self, is_gone: impl Fn(CameBy) -> bool) {
         if let Some(log) = self.log() {
             log.leave_streams(is_gone, Now::read());
         }
@@ -301,6 +306,10 @@ impl Journal for NatsJournal {
 
     fn oldest(&self) -> Option<Sequence> {
         self.copy().map(DiskJournal::oldest)
+    }
+
+    fn older(&self) -> Option<Sequence> {
+        self.copy()?.older()
     }
 
     fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
@@ -394,6 +403,13 @@ impl Journal for NatsJournal {
     fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
         *self.0.restored.lock() = states;
         self.tell_restored();
+    }
+
+    /// The copy keeps them; what the stream drops is told to all hubs.
+    fn keep_streams(&self, states: Vec<(Topic, StreamState)>) {
+        if let Some(log) = self.log() {
+            log.keep_streams(states);
+        }
     }
 
     fn tail(&self) -> JournalFuture<'static, Result<Sequence, JournalError>> {

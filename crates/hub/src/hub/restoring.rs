@@ -50,11 +50,11 @@ impl Hub {
             self.read_marks(restoring.told_after, |entry| restoring.apply_since(self, entry))
                 .await?;
         }
-        let Restoring { from, mut counted, .. } = restoring;
+        let Restoring { from, now, mut counted, .. } = restoring;
         counted.sort_unstable_by(|one: &Topic, other| one.as_str().cmp(other.as_str()));
         counted.dedup();
         for topic in counted {
-            self.recount(&topic, from).await?;
+            self.recount(&topic, from, now.0).await?;
         }
         Ok(())
     }
@@ -76,13 +76,23 @@ impl Hub {
     }
 
     /// Counts the events of a stream whose marks alone were read back.
-    async fn recount(&self, topic: &Topic, from: Sequence) -> Result<(), JournalError> {
+    async fn recount(
+        &self,
+        topic: &Topic,
+        from: Sequence,
+        opened_at: Time,
+    ) -> Result<(), JournalError> {
         let shared = self.streams_of_topics();
         let now = self.clock().uptime();
         let begun = shared.lock().streams.begin_recount(topic, (from, now));
         let Some((begin, mut counted, through)) = begun else { return Ok(()) };
-        self.read_events(topic, (begin, through), |sequence| counted.count(sequence)).await?;
-        shared.lock().streams.take_counted(topic, counted);
+        let count = |event: &Entry| counted.count(event.sequence, event.time);
+        self.read_events(topic, (begin, through), count).await?;
+        let streams = &mut shared.lock().streams;
+        let is_after_marks = streams.take_counted(topic, counted, (opened_at, now));
+        if is_after_marks && shared.is_told() {
+            streams.go_on(topic);
+        }
         Ok(())
     }
 
@@ -91,7 +101,7 @@ impl Hub {
         &self,
         topic: &Topic,
         (mut after, through): (Sequence, Sequence),
-        mut visit: impl FnMut(Sequence),
+        mut visit: impl FnMut(&Entry),
     ) -> Result<(), JournalError> {
         let topics = TopicSet::Topics(Arc::new([topic.clone()]));
         let is_event = |entry: &Entry| matches!(entry.content, Content::Event(_));
@@ -99,7 +109,7 @@ impl Hub {
             let page =
                 self.journal().read(topics.clone(), after, PageMax::new(PAGE.0, PAGE.1)).await?;
             let entries = page.entries.iter().take_while(|entry| entry.sequence <= through);
-            entries.filter(|entry| is_event(entry)).for_each(|entry| visit(entry.sequence));
+            entries.filter(|entry| is_event(entry)).for_each(&mut visit);
             if page.through <= after {
                 break;
             }
@@ -144,7 +154,8 @@ impl Restoring {
     /// Applies a mark of a stream that was told, if it came after that.
     fn apply_since(&mut self, hub: &Hub, mut entry: Entry) {
         let Some(topic) = entry.topics.as_slice().first() else { return };
-        let streams = &mut hub.streams_of_topics().lock_to_use().streams;
+        let shared = hub.streams_of_topics();
+        let streams = &mut shared.lock_to_use().streams;
         if !self.told.contains(topic) || streams.has_applied(topic, entry.sequence) {
             return;
         }
@@ -155,7 +166,10 @@ impl Restoring {
             }
         } else {
             let (opened_at, now) = self.now;
-            streams.restore(&mut entry, opened_at, now);
+            match shared.is_told() {
+                true => streams.restore_decided(&mut entry, opened_at, now),
+                false => streams.restore(&mut entry, opened_at, now),
+            }
         }
     }
 }

@@ -125,7 +125,8 @@ impl Hub {
             return;
         }
         if self.streams_of_topics().is_told() {
-            return self.ask_due_ends();
+            self.ask_due_ends();
+            return self.keep_untold();
         }
         let mut state = self.streams_of_topics().lock();
         state.note_left();
@@ -139,7 +140,8 @@ impl Hub {
         let tell = |older| state.streams.take_untold(older, (self.time(), now));
         let told = self.older_part().map(tell).unwrap_or_default();
         if !told.is_empty() {
-            let mut marks = told.into_iter().map(|(topic, mark)| Submission::Stream(topic, mark));
+            let mut marks =
+                told.into_iter().map(|(topic, state)| Submission::Stream(topic, state.into_told()));
             // Those that are not committed are submitted again.
             drop(self.submit_only(&mut marks));
         }
@@ -147,6 +149,16 @@ impl Hub {
         drop(state);
         self.commit_submitted();
         self.free_streams();
+    }
+
+    /// Has a journal that decides keep the streams whose beginnings it drops before long.
+    fn keep_untold(&self) {
+        let Some(older) = self.older_part() else { return };
+        let times = (self.time(), self.clock().uptime());
+        let untold = self.streams_of_topics().lock().streams.take_untold(older, times);
+        if !untold.is_empty() {
+            self.journal().keep_streams(untold);
+        }
     }
 
     /// The older half of what the journal keeps, and of the time for which it does, if it drops that by itself.

@@ -46,6 +46,7 @@
 //! [`SharedLog::resume`] goes on after the newest message that is there. The messages before it, which decide on the next
 //! ones, are read once more, and their digest tells whether the copy is of the same past (`copies`).
 
+mod came_by;
 mod copies;
 mod feed;
 mod log;
@@ -58,6 +59,7 @@ mod submitted;
 mod whole;
 mod window;
 
+pub use self::came_by::CameBy;
 pub use self::log::SharedLog;
 pub use self::message::{Decoded, Message, VERSION};
 pub use self::opening::{SharedConfig, Stopped, Stored};

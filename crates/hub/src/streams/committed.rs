@@ -144,6 +144,8 @@ pub(crate) struct Recount {
     told: u64,
     events: u64,
     held: Option<(Sequence, Sequence)>,
+    /// When the last of them was committed.
+    newest_at: Time,
     places: Places,
 }
 
@@ -154,11 +156,17 @@ impl Recount {
     }
 
     /// Counts an event.
-    pub(crate) fn count(&mut self, sequence: Sequence) {
+    pub(crate) fn count(&mut self, sequence: Sequence, time: Time) {
         self.told += u64::from(sequence <= self.as_of);
         if sequence <= self.through {
             count(sequence, &mut self.events, &mut self.held, &mut self.places);
+            self.newest_at = time;
         }
+    }
+
+    /// The place of the newest event that was counted, and when it was committed.
+    pub(super) fn newest(&self) -> Option<(Sequence, Time)> {
+        self.held.map(|(_, last)| (last, self.newest_at))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ask::{Ask, SeenStream, StreamState};
 use super::committed::Committed;
 use super::mark::StreamMark;
-use super::of_topic::TopicStream;
+use super::of_topic::{Told, TopicStream};
 use super::request::StreamTurn;
 use super::signal::StopSignal;
 use super::state::Streams;
@@ -44,7 +44,8 @@ impl Streams {
             let decided = &mut stream.decided;
             decided.events = stream.committed.as_ref().map_or(0, |it| it.events);
             match &entry.content {
-                Content::Close => continue,
+                // What is told once more is no sign of life.
+                Content::Close | Content::Stream(StreamMark::Told(_)) => continue,
                 Content::Stream(mark @ (StreamMark::Stop | StreamMark::Left)) => {
                     let is_here = stream.signal.as_ref().is_some_and(StopSignal::has_producer);
                     if *mark == StreamMark::Left && is_here {
@@ -64,13 +65,25 @@ impl Streams {
         }
     }
 
-    /// Applies a mark that the journal has decided before this process, as [`Streams::restore`] does.
+    /// Applies a mark that the journal has decided before this process, as [`Streams::restore`] does. Only a stream that
+    /// was left or stopped has a grace: the producer may be at another hub.
     pub(crate) fn restore_decided(&mut self, entry: &mut Entry, opened_at: Time, now: u64) {
         self.restore(entry, opened_at, now);
         let Content::Stream(mark) = &entry.content else { return };
-        let topic = entry.topics.as_slice().first();
-        if let Some(stream) = topic.and_then(|topic| self.topics.get_mut(topic)) {
+        let Some(topic) = entry.topics.as_slice().first() else { return };
+        match mark {
+            StreamMark::Left | StreamMark::Stop | StreamMark::Told(_) => {}
+            _ => self.go_on(topic),
+        }
+        if let Some(stream) = self.topics.get_mut(topic) {
             note_turn(&mut stream.decided.turn, mark, entry.sequence);
+        }
+    }
+
+    /// Notes that somebody goes on with a stream, so that no grace runs.
+    pub(crate) fn go_on(&mut self, topic: &Topic) {
+        if let Some(stream) = self.topics.get_mut(topic) {
+            stream.decided.grace_until = None;
         }
     }
 
@@ -133,8 +146,14 @@ impl Streams {
         let is_left = state.has_left && decided.is_open;
         decided.grace_until = is_left.then(|| now.saturating_add(millis(decided.options.grace)));
         self.due_at = self.due_at.min(decided.due_at());
+        let told = Told { as_of: state.last, events: decided.events, ..Told::default() };
         let mut stream = TopicStream::new(decided);
         (stream.committed, stream.applied) = (Some(committed), state.last);
+        if self.is_kept {
+            // Nothing in the hub's own journal tells it yet.
+            stream.told = Some(Box::new(told));
+            self.untold = <(Sequence, Time)>::default();
+        }
         self.topics.insert(topic.clone(), stream);
         self.change(&topic, |_| ());
     }

@@ -21,7 +21,7 @@ use super::mark::StreamMark;
 use super::parts::{EndNotice, StreamReason};
 use super::request::{Append, StreamRefused};
 use crate::cursor::Sequence;
-use crate::journal::shared::end_of;
+use crate::journal::shared::{CameBy, end_of};
 use crate::journal::{Content, Entry, NotCommitted, Outcome};
 use crate::topic::Topic;
 
@@ -41,6 +41,9 @@ pub(crate) enum Taken {
     Entry(Entry, Outcome),
     /// It is no entry.
     Void(Outcome),
+    /// It tells how a stream stands, which is an entry of copies alone: what they have is all that a hub reads again
+    /// when it restarts.
+    Told(Entry),
 }
 
 /// The rest of a request to append.
@@ -103,7 +106,7 @@ impl Order {
     /// The open streams whose producers have not left, and whose newest entry came by a hub for which `is_gone` holds.
     pub(crate) fn left_by(
         &self,
-        is_gone: impl Fn(u64) -> bool,
+        is_gone: impl Fn(CameBy) -> bool,
     ) -> impl Iterator<Item = (&Topic, Ask)> {
         self.streams.left_by(is_gone)
     }
@@ -152,10 +155,13 @@ impl Order {
                 self.streams.adopt(&entry, *state, by);
                 Taken::Void(Outcome::Unknown)
             }
-            StreamMark::Dates(dates) => {
-                self.streams.date(&entry, *dates, by);
-                Taken::Void(Outcome::Void)
-            }
+            StreamMark::Dates(dates) => match self.streams.date(&entry, *dates, by) {
+                Some(state) => {
+                    entry.content = Content::Stream(StreamMark::Told(Box::new(state)));
+                    Taken::Told(entry)
+                }
+                None => Taken::Void(Outcome::Void),
+            },
             StreamMark::Ask(ask) => match *ask {
                 Ask::Append(request, count) => {
                     let topic = entry.topics.as_slice().first().cloned();

@@ -31,13 +31,29 @@ impl Streams {
         (!is_over).then(|| (committed.begin, recount, through.max(as_of)))
     }
 
-    /// Takes in the events of a stream that was read back.
-    pub(crate) fn take_counted(&mut self, topic: &Topic, counted: Recount) {
-        let Some(stream) = self.topics.get_mut(topic) else { return };
-        let Some(committed) = &mut stream.committed else { return };
+    /// Takes in the events of a stream that was read back. Returns whether the newest of them came after all marks that
+    /// were read: then the time to live counts from it.
+    pub(crate) fn take_counted(
+        &mut self,
+        topic: &Topic,
+        counted: Recount,
+        (opened_at, now): (Time, u64),
+    ) -> bool {
+        let Some(stream) = self.topics.get_mut(topic) else { return false };
+        let Some(committed) = &mut stream.committed else { return false };
+        let newest = counted.newest();
         committed.take_counted(counted, stream.told.as_ref().map_or(0, |told| told.events));
         stream.decided.events = committed.events;
+        let after_marks = newest.filter(|(place, _)| *place > stream.applied);
+        if let Some((place, time)) = after_marks {
+            stream.applied = place;
+            let decided = &mut stream.decided;
+            let age = millis(opened_at.since(time));
+            let left = millis(decided.options.ttl).saturating_sub(age);
+            decided.expires_at = now.saturating_add(left);
+        }
         stream.charge(&mut self.heap_bytes);
+        after_marks.is_some()
     }
 
     /// Applies an entry of an earlier process, of which nothing was decided in this one; `opened_at` is

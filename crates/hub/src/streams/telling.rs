@@ -28,18 +28,18 @@ const LOOK_AGAIN_AFTER: u64 = 1_000;
 const TELL_AGAIN_AFTER: u64 = 5_000;
 
 impl Streams {
-    /// The marks that tell the streams again whose state is in the older part of the journal alone, or which have
+    /// The streams that are to be told again: their state is in the older part of the journal alone, or they have
     /// grown by much since.
     pub(crate) fn take_untold(
         &mut self,
         older: Older,
         (wall, now): (Time, u64),
-    ) -> Vec<(Topic, StreamMark)> {
-        let mut marks = Vec::new();
+    ) -> Vec<(Topic, StreamState)> {
+        let mut untold = Vec::new();
         let is_old = |(place, at): (Sequence, Time)| place <= older.through || at < older.before;
         let is_due = self.has_grown || is_old(self.untold);
         if !self.is_kept || !is_due || now < self.look_at {
-            return marks;
+            return untold;
         }
         self.look_at = now.saturating_add(LOOK_AGAIN_AFTER);
         self.has_grown = false;
@@ -57,15 +57,26 @@ impl Streams {
                 told.submitted_at > 0 && now < told.submitted_at.saturating_add(TELL_AGAIN_AFTER);
             if (has_grown || is_old((told.place, told.at)))
                 && !is_under_way
-                && marks.len() < TOLD_MAX
+                && untold.len() < TOLD_MAX
                 && let Some(state) = stream.state_to_tell(wall, now)
                 && let Some(told) = &mut stream.told
             {
                 told.submitted_at = now.max(1);
-                marks.push((topic.clone(), StreamMark::Told(Box::new(state))));
+                untold.push((topic.clone(), state));
             }
         }
-        marks
+        untold
+    }
+}
+
+impl StreamState {
+    /// The mark that tells it to the next process of a hub that decides by itself.
+    pub(crate) fn into_told(mut self) -> StreamMark {
+        // Turns are of this process.
+        (self.decided.turn.begun, self.decided.turn.turn) = (0, 0);
+        // A grace begins anew when the journal is opened: nobody is connected.
+        self.has_left = true;
+        StreamMark::Told(Box::new(self))
     }
 }
 
@@ -82,11 +93,7 @@ impl TopicStream {
         let decided = &mut state.decided;
         decided.expires_at = wall.unix_millis().saturating_add(left);
         decided.grace_until = None;
-        // Turns are of this process.
-        (decided.turn.begun, decided.turn.turn) = (0, 0);
         decided.events = committed.events;
-        // A grace begins anew when the journal is opened: nobody is connected.
-        state.has_left = true;
         Some(state)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidings_hub::journal::{Content, DiskConfig, DiskJournal};
 use tidings_hub::{
     Append, Draft, EndNotice, Event, Found, Hub, HubConfig, Now, PublishError, RetentionRule,
-    Start, StreamOptions, StreamRefused, TopicFilter, TopicLimits,
+    Start, StreamOptions, StreamReason, StreamRefused, TopicFilter, TopicLimits,
 };
 
 use crate::disk::SimulatedDisk;
@@ -115,4 +115,38 @@ fn the_superseded_events_of_an_open_stream_are_counted_after_a_restart() {
             assert_eq!(stream(hub, &job).events, (round as u64 + 1) * 400);
         });
     }
+}
+
+/// Only marks were looked at, so the stream ended as many hours after its beginning as it may live.
+#[test]
+fn the_time_to_live_counts_from_the_newest_event_also_after_a_restart() {
+    let (disk, now, chat) = (SimulatedDisk::default(), Now::read(), topic("chat"));
+    let hours = |hours: u32| now + hours * Duration::from_secs(3600);
+    let others = async |hub: &Hub, count: usize| {
+        for _ in 0..count {
+            let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+            hub.publish(other).await.unwrap();
+        }
+    };
+    let mut options = StreamOptions::default();
+    options.grace = 100 * Duration::from_secs(3600);
+    on_disk((&disk, &[]), now, async |hub| {
+        let begin = Append { begin: Some(options.clone()), ..Append::default() };
+        hub.append(chat.clone(), &begin, Vec::new()).await.unwrap();
+        hub.tick(hours(20));
+        hub.publish(Draft::new(chat.clone(), Event::new("late"))).await.unwrap();
+        // Memory lets go of it, and the journal does not.
+        others(hub, 60).await;
+    });
+    assert!(is_on_disk(&disk, "late"));
+    on_disk((&disk, &[]), hours(21), async |hub| {
+        let over = hours(20) + StreamOptions::TTL;
+        hub.tick(hours(43));
+        others(hub, 1).await;
+        assert_eq!(stream(hub, &chat).end, None);
+        hub.tick(over);
+        others(hub, 1).await;
+        let (_, close) = stream(hub, &chat).end.unwrap();
+        assert_eq!(close.reason, StreamReason::Expired);
+    });
 }

@@ -1,39 +1,76 @@
 //! Hubs on one scripted store.
 
+use std::future::ready;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tidings_hub::journal::shared::{SharedConfig, SharedLog, Stored, end_of, epoch};
 use tidings_hub::journal::{
-    Committing, Durability, Entry, Evict, Feed, Journal, JournalError, JournalFuture, JournalPage,
-    Opened, PageMax, Submission,
+    Committing, CopyOf, DiskConfig, DiskJournal, Durability, Entry, Evict, Feed, Journal,
+    JournalError, JournalFuture, JournalPage, Opened, PageMax, Submission, TopicSet,
 };
 use tidings_hub::{
-    Append, Appended, Draft, EndNotice, Event, Found, Hub, Now, Producer, PublishError, Sequence,
-    Start, StreamInfo, StreamOptions, StreamReason, StreamRefused, StreamState, Topic, TopicFilter,
+    Append, Appended, Draft, EndNotice, Event, Found, Hub, HubConfig, Now, Producer, PublishError,
+    Sequence, Start, StreamInfo, StreamOptions, StreamReason, StreamRefused, StreamState, Topic,
+    TopicFilter,
 };
 
+use crate::disk::SimulatedDisk;
 use crate::store::{GENERATION, Store, at};
 
 pub(crate) const TOPIC: Topic = Topic::from_static("chat/1");
 
-/// A log, where it begins, and the marks of streams that a hub has from elsewhere.
-struct Scripted(SharedLog, SharedConfig, Vec<Entry>);
+/// A log, where it begins, and the marks of streams that a hub has from elsewhere, or a copy in its folder.
+struct Scripted {
+    log: SharedLog,
+    config: SharedConfig,
+    marks: Vec<Entry>,
+    copy: Option<DiskJournal>,
+}
 
 impl Journal for Scripted {
     fn open(&self) -> JournalFuture<'_, Result<Opened, JournalError>> {
-        let (oldest, tail) = (end_of(self.1.oldest), end_of(self.1.tail));
+        let copied = self.copy.as_ref().map(DiskJournal::oldest);
+        let (oldest, tail) = (end_of(self.config.oldest), end_of(self.config.tail));
+        let oldest = copied.unwrap_or(oldest);
         let opened = Opened::new(epoch("test", GENERATION), oldest, tail, Durability::Process);
         Box::pin(async move { Ok(opened) })
     }
 
     fn append(&self, batch: &mut dyn Iterator<Item = Submission>, now: Now) -> Committing {
-        self.0.append(batch, now)
+        self.log.append(batch, now)
     }
 
-    fn follow(&self, _after: Sequence) -> Box<dyn Feed> {
-        self.0.follow()
+    fn follow(&self, after: Sequence) -> Box<dyn Feed> {
+        match &self.copy {
+            Some(copy) => copy.follow(after),
+            None => self.log.follow(),
+        }
+    }
+
+    fn oldest(&self) -> Option<Sequence> {
+        self.copy.as_ref().map(DiskJournal::oldest)
+    }
+
+    fn older(&self) -> Option<Sequence> {
+        self.copy.as_ref()?.older()
+    }
+
+    fn newest(&self, bytes: usize) -> Sequence {
+        self.copy.as_ref().map_or(Sequence::ZERO, |copy| copy.newest(bytes))
+    }
+
+    fn read(
+        &self,
+        topics: TopicSet,
+        after: Sequence,
+        max: PageMax,
+    ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
+        match &self.copy {
+            Some(copy) => copy.read(topics, after, max),
+            None => Box::pin(ready(Ok(JournalPage::new(Vec::new(), after)))),
+        }
     }
 
     fn is_shared(&self) -> bool {
@@ -45,15 +82,22 @@ impl Journal for Scripted {
     }
 
     fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
-        self.0.restore_streams(states);
+        self.log.restore_streams(states);
+    }
+
+    fn keep_streams(&self, states: Vec<(Topic, StreamState)>) {
+        self.log.keep_streams(states);
     }
 
     fn marks(
         &self,
         after: Sequence,
-        _max: PageMax,
+        max: PageMax,
     ) -> JournalFuture<'static, Result<JournalPage, JournalError>> {
-        let entries: Vec<_> = self.2.iter().filter(|it| it.sequence > after).cloned().collect();
+        if let Some(copy) = &self.copy {
+            return copy.marks(after, max);
+        }
+        let entries: Vec<_> = self.marks.iter().filter(|it| it.sequence > after).cloned().collect();
         let through = entries.last().map_or(after, |last| last.sequence);
         Box::pin(async move { Ok(JournalPage::new(entries, through)) })
     }
@@ -66,6 +110,7 @@ impl Journal for Scripted {
 pub(crate) struct Node {
     pub(crate) hub: Hub,
     pub(crate) log: SharedLog,
+    pub(crate) copy: Option<DiskJournal>,
     running: Pin<Box<dyn Future<Output = Result<(), JournalError>>>>,
 }
 
@@ -78,19 +123,60 @@ impl Node {
     fn with_marks(store: &Store, writer: u64, now: Now, marks: Vec<Entry>) -> Self {
         let config = SharedConfig::new(writer, GENERATION, (store.oldest(), store.newest));
         let log = SharedLog::new(config);
-        for (place, bytes) in &store.messages {
-            log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
-        }
-        let journal = Box::new(Scripted(log.clone(), config, marks));
+        read_all(&log, store, None);
+        let journal = Box::new(Scripted { log: log.clone(), config, marks, copy: None });
         let opening = pin!(Hub::builder().at(now).open(journal));
         let Poll::Ready(Ok(hub)) = opening.poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("everything was read");
         };
+        Self::running(hub, log, None)
+    }
+
+    /// A node with a copy in a folder, which has little of it in memory.
+    fn in_folder(store: &Store, writer: u64, now: Now, folder: &Folder) -> Self {
+        let config = SharedConfig::new(writer, GENERATION, (store.oldest(), store.newest));
+        let of = CopyOf::new(epoch("test", GENERATION), end_of(store.oldest()));
+        let copy = DiskJournal::copy_of(folder.disk.clone(), folder.config.clone(), of);
+        smol::block_on(copy.open()).unwrap();
+        let log = SharedLog::resume(config, &copy);
+        read_all(&log, store, Some(&copy));
+        let (marks, copied) = (Vec::new(), Some(copy.clone()));
+        let journal = Box::new(Scripted { log: log.clone(), config, marks, copy: copied });
+        let mut of_hub = HubConfig::default();
+        of_hub.retention.bytes_max = folder.memory_bytes;
+        let hub = smol::block_on(Hub::builder().config(of_hub).at(now).open(journal)).unwrap();
+        Self::running(hub, log, Some(copy))
+    }
+
+    fn running(hub: Hub, log: SharedLog, copy: Option<DiskJournal>) -> Self {
         let running = {
             let hub = hub.clone();
             Box::pin(async move { hub.run().await })
         };
-        Self { hub, log, running }
+        Self { hub, log, copy, running }
+    }
+}
+
+/// A hub's folder, and how much of it is in memory.
+pub(crate) struct Folder {
+    pub(crate) disk: SimulatedDisk,
+    pub(crate) config: DiskConfig,
+    pub(crate) memory_bytes: usize,
+}
+
+/// Lets a log read what there is, and copy it.
+fn read_all(log: &SharedLog, store: &Store, copy: Option<&DiskJournal>) {
+    for (place, bytes) in store.messages.range(log.through() + 1..) {
+        log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Some(copy) = copy
+        && let Poll::Ready(steps) = log.poll_copies(&mut cx)
+    {
+        let steps = steps.unwrap();
+        let through = steps.last().unwrap().end.through;
+        smol::block_on(copy.copy(steps)).unwrap();
+        log.note_copied(through);
     }
 }
 
@@ -140,10 +226,8 @@ impl Cluster {
 
     /// Lets a node read what is there.
     pub(crate) fn read_only(&mut self, node: usize) {
-        let log = &self.nodes[node].log;
-        for (place, bytes) in self.store.messages.range(log.through() + 1..) {
-            log.read(Stored { place: *place, time: at(*place), bytes }).unwrap();
-        }
+        let Node { log, copy, .. } = &self.nodes[node];
+        read_all(log, &self.store, copy.as_ref());
     }
 
     /// Opens another node on what the store has.
@@ -154,6 +238,13 @@ impl Cluster {
     pub(crate) fn open_with_marks(&mut self, marks: Vec<Entry>) {
         self.writers += 1;
         let node = Node::with_marks(&self.store, self.writers, self.now, marks);
+        self.nodes.push(node);
+    }
+
+    /// Opens another node, with a copy in a folder.
+    pub(crate) fn open_in(&mut self, folder: &Folder) {
+        self.writers += 1;
+        let node = Node::in_folder(&self.store, self.writers, self.now, folder);
         self.nodes.push(node);
     }
 

@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod cluster;
+#[path = "../crash/disk.rs"]
+#[allow(dead_code, reason = "crash tests use all of it")]
+mod disk;
+mod folders;
 mod formats;
 mod losses;
 mod past;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tidings_hub::journal::shared::CameBy;
 use tidings_hub::{
     Append, Cursor, EndNotice, Producer, PublishError, Sequence, Start, StreamOptions, StreamTurn,
 };
@@ -144,7 +145,7 @@ impl World {
                 self.cluster.open();
                 drop(self.cluster.nodes.swap_remove(node));
                 for node in &self.cluster.nodes {
-                    node.log.leave_streams(|other| other == writer, self.cluster.now);
+                    node.log.leave_streams(|by| by == CameBy::Writer(writer), self.cluster.now);
                 }
             }
             Step::Drop { messages } => {

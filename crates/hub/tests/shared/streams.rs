@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use tidings_hub::journal::shared::CameBy;
 use tidings_hub::journal::{Content, Entry, NotCommitted};
 use tidings_hub::{
     Append, Cursor, Draft, EndNotice, Epoch, Event, Found, Hub, IdempotencyKey, Producer,
@@ -198,12 +199,12 @@ fn the_streams_of_a_hub_that_is_gone_are_left() {
     cluster.append(0, &begin(), &["one"]).unwrap();
     drop(cluster.nodes.remove(0));
     for node in &cluster.nodes {
-        node.log.leave_streams(|writer| writer == 1, cluster.now);
+        node.log.leave_streams(|by| by == CameBy::Writer(1), cluster.now);
     }
     cluster.settle();
     let entries = cluster.store.newest;
     for node in &cluster.nodes {
-        node.log.leave_streams(|writer| writer == 1, cluster.now);
+        node.log.leave_streams(|by| by == CameBy::Writer(1), cluster.now);
     }
     cluster.settle();
     assert_eq!(cluster.store.newest, entries, "once is enough");
@@ -218,7 +219,7 @@ fn a_producer_that_is_still_here_goes_on_when_its_hub_was_thought_gone() {
     let (topic, producer) = (TOPIC, cluster.hub(0));
     let mut told = pin!(producer.stream_stopped(&topic, begun.stream));
     assert_eq!(poll_once(told.as_mut()), None);
-    cluster.nodes[1].log.leave_streams(|writer| writer == 1, cluster.now);
+    cluster.nodes[1].log.leave_streams(|by| by == CameBy::Writer(1), cluster.now);
     cluster.settle();
     cluster.pass(Duration::from_secs(1));
     cluster.pass(2 * StreamOptions::GRACE);

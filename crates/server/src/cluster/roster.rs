@@ -12,6 +12,9 @@ use crate::node::NodeState;
 pub(super) struct Beat {
     /// The number by which its messages of the stream are known.
     pub(super) writer: u64,
+    /// The newest message when it opened the stream. It has written none before; zero is not known.
+    #[serde(default)]
+    pub(super) opened_at: u64,
     /// Whether it ends now.
     #[serde(default)]
     pub(super) leaves: bool,
@@ -31,6 +34,7 @@ pub(super) struct Roster {
 #[derive(Debug)]
 struct Peer {
     node: NodeState,
+    opened_at: u64,
     heard: Instant,
     /// How many of its own beats this hub had heard then.
     own_beats: u64,
@@ -70,11 +74,11 @@ impl Roster {
 
     /// Notes a beat of another hub.
     pub(super) fn hear(&mut self, beat: Beat, now: Instant) {
-        let Beat { writer, leaves, node } = beat;
+        let Beat { writer, opened_at, leaves, node } = beat;
         self.peers.retain(|_, peer| now.saturating_duration_since(peer.heard) < TOLD_FOR);
         if self.peers.len() < PEERS_MAX || self.peers.contains_key(&writer) {
             let own_beats = self.own_beats;
-            self.peers.insert(writer, Peer { node, heard: now, own_beats, leaves });
+            self.peers.insert(writer, Peer { node, opened_at, heard: now, own_beats, leaves });
         }
     }
 
@@ -85,8 +89,17 @@ impl Roster {
 
     /// Returns whether another hub is gone for all that is known.
     pub(super) fn is_gone(&self, writer: u64) -> bool {
-        let is_there = |peer: &Peer| !peer.leaves && self.own_beats - peer.own_beats < GONE_AFTER;
-        self.can_judge() && !self.peers.get(&writer).is_some_and(is_there)
+        self.can_judge() && !self.peers.get(&writer).is_some_and(|peer| self.is_there(peer))
+    }
+
+    /// Returns whether all hubs are gone, for all that is known, that had opened the stream before a message.
+    pub(super) fn are_gone_from_before(&self, message: u64) -> bool {
+        let had_opened = |peer: &&Peer| peer.opened_at < message;
+        self.can_judge() && !self.peers.values().filter(had_opened).any(|peer| self.is_there(peer))
+    }
+
+    fn is_there(&self, peer: &Peer) -> bool {
+        !peer.leaves && self.own_beats - peer.own_beats < GONE_AFTER
     }
 
     /// The other hubs by their names, and how long ago each was heard. One that has left is not among them.
@@ -109,7 +122,7 @@ mod tests {
 
     fn beat(writer: u64, leaves: bool) -> Beat {
         let node = NodeState { name: format!("node {writer}"), ..NodeState::default() };
-        Beat { writer, leaves, node }
+        Beat { writer, opened_at: writer.saturating_mul(100), leaves, node }
     }
 
     #[test]
@@ -144,6 +157,25 @@ mod tests {
         assert_eq!(names(now), ["node 2"]);
         assert_eq!(names(now + TOLD_FOR - Duration::from_millis(1)), ["node 2"]);
         assert!(names(now + TOLD_FOR).is_empty());
+    }
+
+    #[test]
+    fn no_hub_is_gone_for_a_message_before_which_one_that_is_there_had_opened_the_stream() {
+        let (mut roster, now) = (Roster::default(), Instant::now());
+        assert!(!roster.are_gone_from_before(1), "nothing is heard yet");
+        (0..GONE_AFTER).for_each(|_| roster.hear_own());
+        assert!(roster.are_gone_from_before(101), "there is no other one");
+        roster.hear(beat(1, false), now);
+        roster.hear(beat(2, false), now);
+        assert!(roster.are_gone_from_before(100) && !roster.are_gone_from_before(101));
+        roster.hear(beat(1, true), now);
+        assert!(roster.are_gone_from_before(200) && !roster.are_gone_from_before(201));
+        // An earlier program does not say when it opened the stream.
+        let said = serde_json::to_value(beat(3, false)).unwrap();
+        let mut said = said.as_object().unwrap().clone();
+        said.remove("opened_at");
+        roster.hear(serde_json::from_value(said.into()).unwrap(), now);
+        assert!(!roster.are_gone_from_before(1));
     }
 
     #[test]

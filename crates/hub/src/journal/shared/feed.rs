@@ -9,7 +9,9 @@ use crate::cursor::Sequence;
 use crate::draft::IdempotencyKey;
 use crate::journal::disk::shared::Answered;
 use crate::journal::{Content, Copied, Entry, Lost};
+use crate::streams::StreamState;
 use crate::time::Time;
+use crate::topic::Topic;
 
 /// The entries that were read and that the hub has not taken.
 pub(super) struct Fed {
@@ -49,6 +51,21 @@ impl Fed {
         match &mut self.copies {
             Some(copies) => copies.push(entry, key.cloned()),
             None => self.entries.push(entry),
+        }
+    }
+
+    /// Adds an entry that is for the copy alone, if there is one.
+    pub(super) fn push_to_copy(&mut self, entry: Entry) {
+        if let Some(copies) = &mut self.copies {
+            self.bytes += bytes_of(&entry);
+            copies.push(entry, None);
+        }
+    }
+
+    /// Has the copy keep how streams stand, with the next message. Without a copy, nothing is kept.
+    pub(super) fn keep_streams(&mut self, states: Vec<(Topic, StreamState)>) {
+        if let Some(copies) = &mut self.copies {
+            copies.keep_streams(states);
         }
     }
 

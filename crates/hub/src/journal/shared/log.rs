@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::came_by::CameBy;
 use super::feed::Fed;
 use super::opening::{SharedConfig, Stopped, Stored};
 use super::place::{end_of, message_of};
@@ -136,9 +137,9 @@ impl SharedLog {
         state.queue.marker(&state.reading)
     }
 
-    /// Submits that producers have left whose newest events came by hubs for which `is_gone` holds, by the number of
-    /// [their writer](SharedConfig::writer). Others may go on within the grace.
-    pub fn leave_streams(&self, is_gone: impl Fn(u64) -> bool, now: Now) {
+    /// Submits that producers have left whose newest events came by hubs for which `is_gone` holds. Others may go on
+    /// within the grace.
+    pub fn leave_streams(&self, is_gone: impl Fn(CameBy) -> bool, now: Now) {
         let mut state = self.0.lock();
         let State { queue, reading, stopped, .. } = &mut *state;
         if stopped.is_some() || reading.order().is_empty() {
@@ -193,6 +194,18 @@ impl SharedLog {
     /// messages.
     pub fn restore_streams(&self, states: Vec<(Topic, StreamState)>) {
         self.0.lock().reading.restore_streams(states);
+    }
+
+    /// Has the hub's own copy keep how streams stand, with the next message that is read. Some may be left out: they
+    /// have been kept when its feed has told so.
+    pub fn keep_streams(&self, states: Vec<(Topic, StreamState)>) {
+        self.0.lock().fed.keep_streams(states);
+    }
+
+    /// The newest message when the log was made: this hub has written none before it.
+    #[must_use]
+    pub fn opened_at(&self) -> u64 {
+        self.0.lock().reading.opened_at()
     }
 
     /// The number of this writer.

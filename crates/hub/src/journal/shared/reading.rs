@@ -77,6 +77,10 @@ impl Reading {
         self.window.through()
     }
 
+    pub(super) fn opened_at(&self) -> u64 {
+        self.opened_at
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.generation.max(self.own_generation)
     }
@@ -299,6 +303,13 @@ impl Reading {
             let entry = match self.order.take(entry, by) {
                 Taken::Void(outcome) => {
                     outcomes[at] = outcome;
+                    continue;
+                }
+                Taken::Told(entry) => {
+                    outcomes[at] = Outcome::Void;
+                    if !self.is_copied(stored.place) {
+                        fed.push_to_copy(entry);
+                    }
                     continue;
                 }
                 Taken::Entry(entry, outcome) => {

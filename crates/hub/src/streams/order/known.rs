@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry as Found;
 
 use crate::cursor::Sequence;
 use crate::journal::Entry;
-use crate::journal::shared::message_of;
+use crate::journal::shared::{CameBy, message_of};
 use crate::streams::ask::{Ask, SeenStream, StreamDates, StreamState};
 use crate::streams::decided::Decided;
 use crate::streams::parts::StreamClose;
@@ -91,12 +91,11 @@ impl KnownStreams {
     /// The open streams whose producers have not left, and whose newest entry came by a hub for which `is_gone` holds.
     pub(super) fn left_by(
         &self,
-        is_gone: impl Fn(u64) -> bool,
+        is_gone: impl Fn(CameBy) -> bool,
     ) -> impl Iterator<Item = (&Topic, Ask)> {
         let is_left = move |state: &StreamState| {
             let Decided { is_open, is_stopped, .. } = state.decided;
-            let is_known = state.writer != StreamState::UNKNOWN;
-            is_open && !is_stopped && !state.has_left && is_known && is_gone(state.writer)
+            is_open && !is_stopped && !state.has_left && is_gone(state.came_by())
         };
         let states = self.topics.iter().map(|(topic, known)| (topic, &known.state));
         states.filter(move |(_, state)| is_left(state)).map(|(topic, state)| {
@@ -110,10 +109,21 @@ impl KnownStreams {
     pub(super) fn restore(&mut self, states: Vec<(Topic, StreamState)>) {
         for (topic, state) in states {
             let begin = Sequence::new(state.decided.turn.begun).unwrap_or_default();
-            let known = Known { dated_by: message_of(begin), ..Known::new(state, 0) };
-            if let Found::Vacant(vacant) = self.topics.entry(topic.clone()) {
-                vacant.insert(known);
-                self.charge(&topic);
+            match self.topics.entry(topic.clone()) {
+                Found::Vacant(vacant) => {
+                    let known = Known { dated_by: message_of(begin), ..Known::new(state, 0) };
+                    vacant.insert(known);
+                    self.charge(&topic);
+                }
+                Found::Occupied(mut found) => {
+                    // Its state was told since, without when it began.
+                    let known = found.get_mut();
+                    let dates = state.dates.filter(|dates| dates.is_of(&known.state));
+                    if known.state.dates.is_none() && dates.is_some() {
+                        known.state.dates = dates;
+                        known.dated_by = known.dated_by.max(message_of(begin));
+                    }
+                }
             }
         }
     }
@@ -146,18 +156,25 @@ impl KnownStreams {
         self.sweep(by.time);
     }
 
-    /// Notes when a stream began, and how it ended: the state was told before it in the same message.
-    pub(super) fn date(&mut self, entry: &Entry, dates: StreamDates, by: Reader) {
-        let Some(topic) = entry.topics.as_slice().first() else { return };
-        let Some(known) = self.topics.get_mut(topic) else { return };
+    /// Notes when a stream began, and how it ended: the state was told before it in the same message. Returns all
+    /// that was told.
+    pub(super) fn date(
+        &mut self,
+        entry: &Entry,
+        dates: StreamDates,
+        by: Reader,
+    ) -> Option<StreamState> {
+        let topic = entry.topics.as_slice().first()?;
+        let known = self.topics.get_mut(topic)?;
         if known.told_by != by.message || !dates.is_of(&known.state) {
-            return;
+            return None;
         }
         known.dated_by = by.message;
         if known.state.dates.is_none() {
             known.state.dates = Some(dates);
             self.found.push((topic.clone(), known.state.clone()));
         }
+        Some(known.state.clone())
     }
 
     /// Charges what a topic's stream has allocated.
@@ -233,6 +250,14 @@ impl StreamDates {
 }
 
 impl StreamState {
+    /// The hub by which the newest entry came.
+    fn came_by(&self) -> CameBy {
+        match self.writer {
+            Self::UNKNOWN => CameBy::HubBefore(message_of(self.last)),
+            writer => CameBy::Writer(writer),
+        }
+    }
+
     pub(super) fn begun(decided: Decided, sequence: Sequence, by: Reader) -> Self {
         let (held, end, has_left) = (None, None, false);
         let began = Time::from_unix_millis(by.time);
