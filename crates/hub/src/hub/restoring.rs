@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cursor::Sequence;
 use crate::hub::Hub;
 use crate::journal::{Content, Entry, JournalError, PageMax, TopicSet};
-use crate::streams::StreamMark;
+use crate::streams::{SharedStreams, StreamMark, StreamState};
 use crate::time::Time;
 use crate::topic::Topic;
 
@@ -129,8 +129,7 @@ impl Restoring {
         }
         let shared = hub.streams_of_topics();
         if let StreamMark::Told(state) = mark {
-            let streams = &mut shared.lock_to_use().streams;
-            if streams.restore_told(&topic, (state, entry.sequence, entry.time), self.now) {
+            if self.apply_told(shared, &topic, (state, entry.sequence, entry.time)) {
                 self.told_after = self.told_after.min(state.last);
                 self.told.insert(topic.clone());
             }
@@ -143,33 +142,47 @@ impl Restoring {
         if let StreamMark::Begin(_) = mark {
             self.counted.push(topic);
         }
-        let (opened_at, now) = self.now;
-        let streams = &mut shared.lock_to_use().streams;
-        match shared.is_told() {
-            true => streams.restore_decided(&mut entry, opened_at, now),
-            false => streams.restore(&mut entry, opened_at, now),
-        }
+        self.apply_mark(shared, &mut entry);
     }
 
     /// Applies a mark of a stream that was told, if it came after that.
     fn apply_since(&mut self, hub: &Hub, mut entry: Entry) {
         let Some(topic) = entry.topics.as_slice().first() else { return };
         let shared = hub.streams_of_topics();
-        let streams = &mut shared.lock_to_use().streams;
-        if !self.told.contains(topic) || streams.has_applied(topic, entry.sequence) {
+        let has_applied = shared.lock().streams.has_applied(topic, entry.sequence);
+        if !self.told.contains(topic) || has_applied {
             return;
         }
-        if entry.sequence > self.from {
-            // It is fed later, but it counts events before it that may be gone.
-            if let Content::Stream(StreamMark::Told(state)) = &entry.content {
-                streams.restore_told(topic, (state, entry.sequence, entry.time), self.now);
+        match &entry.content {
+            // It may be fed later, but it counts events before it that may be gone.
+            Content::Stream(StreamMark::Told(state)) => {
+                self.apply_told(shared, topic, (state, entry.sequence, entry.time));
             }
-        } else {
-            let (opened_at, now) = self.now;
-            match shared.is_told() {
-                true => streams.restore_decided(&mut entry, opened_at, now),
-                false => streams.restore(&mut entry, opened_at, now),
-            }
+            _ if entry.sequence <= self.from => self.apply_mark(shared, &mut entry),
+            _ => {}
+        }
+    }
+
+    /// Applies a state that was told, and returns whether it is that of a stream from here on.
+    fn apply_told(
+        &self,
+        shared: &SharedStreams,
+        topic: &Topic,
+        told: (&StreamState, Sequence, Time),
+    ) -> bool {
+        let streams = &mut shared.lock_to_use().streams;
+        match shared.is_told() {
+            true => streams.restore_shared(topic, told, self.now),
+            false => streams.restore_told(topic, told, self.now),
+        }
+    }
+
+    fn apply_mark(&self, shared: &SharedStreams, entry: &mut Entry) {
+        let (opened_at, now) = self.now;
+        let streams = &mut shared.lock_to_use().streams;
+        match shared.is_told() {
+            true => streams.restore_decided(entry, opened_at, now),
+            false => streams.restore(entry, opened_at, now),
         }
     }
 }

@@ -73,6 +73,15 @@ impl Committed {
         told
     }
 
+    /// Keeps the places of the stream as it was known before some of its events were lost.
+    pub(super) fn keep_places(&mut self, before: Self) {
+        let last = Counted { place: before.last(), events: before.events };
+        self.places = before.places;
+        if last.events > 0 {
+            self.places.learn(&[last]);
+        }
+    }
+
     /// Returns whether a reader at a place has been sent everything.
     pub(crate) fn is_over_at(&self, place: Sequence) -> bool {
         self.end.is_some_and(|(end, _, close)| {

@@ -128,12 +128,21 @@ impl Streams {
         self.topics.iter().filter_map(|(topic, it)| Some((topic.clone(), it.state()?))).collect()
     }
 
-    /// Adds a stream whose beginning this hub cannot read, as other hubs tell of it. One that is known stays as it
-    /// is.
-    pub(crate) fn tell(&mut self, (topic, state): (Topic, StreamState), time: Time, now: u64) {
-        let Some(dates) = state.dates else { return };
-        if self.topics.contains_key(&topic) || !self.has_room() {
-            return;
+    /// Adds a stream whose beginning this hub cannot read, as other hubs tell of it, or brings one up to date of which
+    /// the hub has lost entries. Returns whether it was news.
+    pub(crate) fn tell(
+        &mut self,
+        (topic, state): (Topic, StreamState),
+        time: Time,
+        now: u64,
+    ) -> bool {
+        let Some(dates) = state.dates else { return false };
+        let is_wanted = match self.topics.get(&topic) {
+            Some(known) => known.applied < state.last,
+            None => self.has_room(),
+        };
+        if !is_wanted {
+            return false;
         }
         let committed = Committed::told(&state, dates);
         let mut decided = state.decided;
@@ -154,8 +163,12 @@ impl Streams {
             stream.told = Some(Box::new(told));
             self.untold = <(Sequence, Time)>::default();
         }
+        if let Some(known) = self.topics.remove(&topic) {
+            stream.succeed(known, &mut self.woken);
+        }
         self.topics.insert(topic.clone(), stream);
         self.change(&topic, |_| ());
+        true
     }
 
     /// Returns whether a topic has a stream, or there is room for one.

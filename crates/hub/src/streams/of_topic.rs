@@ -103,6 +103,25 @@ impl TopicStream {
         }
     }
 
+    /// Goes on with what was known of a topic's streams before some entries were lost.
+    pub(super) fn succeed(&mut self, known: Self, woken: &mut Vec<Waker>) {
+        let Self { committed: before, earlier, answered, charged, signal, .. } = known;
+        (self.earlier, self.answered, self.charged, self.signal) =
+            (earlier, answered, charged, signal);
+        let (Some(committed), Some(before)) = (&mut self.committed, before) else { return };
+        let begin = committed.begin;
+        if begin != before.begin {
+            self.keep_earlier(before, begin);
+            return self.signal(false, woken);
+        }
+        let is_stopped = committed.is_stopped && !before.is_stopped;
+        let is_over = committed.end.is_some();
+        committed.keep_places(before);
+        if is_stopped || is_over {
+            self.signal(is_stopped, woken);
+        }
+    }
+
     /// Notes an entry that tells the state of the stream again.
     pub(super) fn note_told(&mut self, state: &StreamState, place: Sequence, at: Time) {
         let begin = self.committed.as_ref().map(|committed| committed.begin);

@@ -93,7 +93,7 @@ impl Order {
         self.streams.has_found()
     }
 
-    /// Takes the streams that others have told of, and whose beginnings were not read.
+    /// Takes the streams that others have told of, and whose beginnings or latest entries were not read.
     pub(crate) fn take_found(&mut self) -> Vec<(Topic, StreamState)> {
         self.streams.take_found()
     }

@@ -93,15 +93,30 @@ impl Streams {
         (state, place, at): (&StreamState, Sequence, Time),
         (opened_at, now): (Time, u64),
     ) -> bool {
-        let is_new = !self.topics.contains_key(topic);
-        if is_new {
-            self.tell((topic.clone(), state.clone()), opened_at, now);
-        }
+        let is_new = !self.topics.contains_key(topic)
+            && self.tell((topic.clone(), state.clone()), opened_at, now);
+        self.note_told(topic, (state, place, at));
+        is_new
+    }
+
+    /// Takes a stream that was told again, when a shared journal is opened, as [`Streams::restore_told`] does. Entries
+    /// before it may be lost, also if its beginning was read.
+    pub(crate) fn restore_shared(
+        &mut self,
+        topic: &Topic,
+        (state, place, at): (&StreamState, Sequence, Time),
+        (opened_at, now): (Time, u64),
+    ) -> bool {
+        let is_newer = self.tell((topic.clone(), state.clone()), opened_at, now);
+        self.note_told(topic, (state, place, at));
+        is_newer
+    }
+
+    fn note_told(&mut self, topic: &Topic, (state, place, at): (&StreamState, Sequence, Time)) {
         if let Some(stream) = self.topics.get_mut(topic) {
             stream.note_told(state, place, at);
             self.untold = (self.untold.0.min(place), self.untold.1.min(at));
         }
-        is_new && self.topics.contains_key(topic)
     }
 
     /// Returns whether an entry of a topic is in the state of its stream.

@@ -79,8 +79,13 @@ impl SharedStreams {
             return;
         }
         let mut state = self.lock_to_use();
-        told.into_iter().for_each(|told| state.streams.tell(told, time, uptime));
+        for told in told {
+            state.streams.tell(told, time, uptime);
+        }
+        let woken = mem::take(&mut state.streams.woken);
         self.bytes.store(state.streams.bytes(), Ordering::Relaxed);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// Notes entries that are being committed. Those up to `recovered` are of an earlier process.

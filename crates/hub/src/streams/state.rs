@@ -358,6 +358,12 @@ impl Streams {
         }
         for topic in entry.topics.as_slice() {
             let Some(stream) = self.topics.get_mut(topic) else { continue };
+            if let Content::Stream(StreamMark::Told(state)) = &entry.content {
+                // It changes nothing, and other hubs have no such entry.
+                stream.note_told(state, entry.sequence, entry.time);
+                stream.charge(&mut self.heap_bytes);
+                continue;
+            }
             if entry.sequence <= stream.applied {
                 // The stream was told of with this entry in it.
                 continue;
@@ -386,9 +392,6 @@ impl Streams {
                     close.events = committed.events;
                     committed.end = Some((entry.sequence, entry.time, *close));
                     stream.signal(false, &mut self.woken);
-                }
-                (Content::Stream(StreamMark::Told(state)), Some(_)) => {
-                    stream.note_told(state, entry.sequence, entry.time);
                 }
                 (Content::Event(_), Some(committed)) if committed.end.is_none() => {
                     let has_grown = committed.count(entry.sequence);

@@ -421,3 +421,79 @@ fn what_a_hub_remembers_of_streams_is_charged() {
     let freed = owned.saturating_sub(cluster.nodes[0].log.bytes() - before);
     assert!(freed >= 100, "{freed} of {owned}");
 }
+
+/// Lets a request be done at the first node, while the second one is away.
+fn alone(cluster: &mut Cluster, request: &Append, events: &[&str]) {
+    let asked = cluster.hub(0).append(TOPIC, request, drafts(events));
+    let mut asked = pin!(asked);
+    for _ in 0..3 {
+        if let Some(done) = poll_once(asked.as_mut()) {
+            return drop(done.unwrap());
+        }
+        cluster.write(0);
+        cluster.read(0);
+    }
+    panic!("it is not done");
+}
+
+/// It listed a stream as it had been before, and went on to ask for its end.
+#[test]
+fn a_hub_that_has_lost_entries_of_a_stream_lists_it_like_the_others() {
+    let owned = |seq| by("p", 1, seq);
+    let begin = |seq| Append { begin: begin().begin, ..owned(seq) };
+    let end = |seq| Append { end: Some(EndNotice::Event), ..owned(seq) };
+    // Requests that the second hub misses.
+    let cases: [&[(Append, &[&str])]; 4] = [
+        &[(owned(1), &["1", "2"]), (owned(2), &["3"])],
+        &[(owned(1), &["1"]), (end(2), &[])],
+        &[(owned(1), &["1"]), (begin(2), &["of another"])],
+        &[(end(1), &[]), (begin(2), &[]), (owned(3), &["of another"]), (end(4), &[])],
+    ];
+    for missed in cases {
+        let mut cluster = Cluster::new(2);
+        cluster.append(0, &begin(0), &["0"]).unwrap();
+        let (hub, topic) = (cluster.hub(1), TOPIC);
+        let mut waiting = pin!(hub.stream_stopped(&topic, None));
+        assert_eq!(poll_once(waiting.as_mut()), None);
+        for (request, events) in missed {
+            alone(&mut cluster, request, events);
+        }
+        let aged = cluster.store.newest;
+        cluster.nodes[0].log.tell_streams(aged, cluster.now);
+        cluster.write(0);
+        cluster.store.messages.retain(|place, _| *place > aged);
+        cluster.settle();
+        let known = cluster.info().unwrap();
+        let is_the_first = known.begin.sequence.get() < 2 << 14;
+        let is_open = is_the_first && known.end.is_none();
+        assert_eq!(poll_once(waiting), if is_open { None } else { Some(false) });
+        if known.end.is_none() {
+            let seq = known.producer.unwrap().seq;
+            cluster.append(1, &owned(seq + 1), &["next"]).unwrap();
+            assert_eq!(cluster.info().unwrap().events, known.events + 1);
+        }
+    }
+}
+
+#[test]
+fn a_stop_that_a_hub_has_lost_is_told_when_the_producer_goes_on() {
+    let mut cluster = Cluster::new(2);
+    let begun = cluster.append(0, &begin(), &["0"]).unwrap();
+    let (hub, topic) = (cluster.hub(1), TOPIC);
+    let mut waiting = pin!(hub.stream_stopped(&topic, None));
+    assert_eq!(poll_once(waiting.as_mut()), None);
+    let stopper = cluster.hub(0);
+    let mut stopping = pin!(stopper.stop_stream(&topic, begun.begin));
+    assert!(poll_once(stopping.as_mut()).is_none());
+    cluster.write(0);
+    cluster.read(0);
+    poll_once(stopping).unwrap().unwrap();
+    let aged = cluster.store.newest;
+    cluster.store.messages.retain(|place, _| *place > aged);
+    // Its state goes before it.
+    let late = cluster.append(0, &Append::default(), &["late"]);
+    assert_eq!(late, refused(StreamRefused::Stopped));
+    cluster.settle();
+    assert!(cluster.info().unwrap().is_stopped);
+    assert_eq!(poll_once(waiting), Some(true));
+}

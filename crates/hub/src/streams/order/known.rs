@@ -19,7 +19,7 @@ pub(super) struct KnownStreams {
     topics: HashMap<Topic, Known>,
     /// Ended streams are looked through for those to forget when there are so many.
     sweep_at: usize,
-    /// Streams of which it was told when they began, and whose beginnings were not read.
+    /// Streams of which it was told when they began, and whose beginnings or latest entries were not read.
     found: Vec<(Topic, StreamState)>,
     /// Bytes that the topics' names and the states have allocated, but for the table.
     heap_bytes: usize,
@@ -78,7 +78,7 @@ impl KnownStreams {
         !self.found.is_empty()
     }
 
-    /// Takes the streams that others have told of, and whose beginnings were not read.
+    /// Takes the streams that others have told of, and whose beginnings or latest entries were not read.
     pub(super) fn take_found(&mut self) -> Vec<(Topic, StreamState)> {
         std::mem::take(&mut self.found)
     }
@@ -147,7 +147,12 @@ impl KnownStreams {
                 let known = found.get_mut();
                 if known.state.last <= by.read {
                     let dates = known.state.dates.filter(|dates| dates.is_of(&state));
+                    let is_behind = known.state.last < state.last;
                     known.state = StreamState { dates, ..state };
+                    if is_behind && dates.is_some() {
+                        // Entries of it were lost. Without its dates, it is found when they are told.
+                        self.found.push((topic.clone(), known.state.clone()));
+                    }
                 }
                 known.told_by = told_by;
             }
