@@ -1,17 +1,19 @@
-//! Three hubs on three servers of NATS behind a balancer, while one after the other is killed, halted or
+//! Three hubs on one or three servers of NATS behind a balancer, while one after the other is killed, halted or
 //! started again. Twenty rounds take one minute and a half; `TIDINGS_NATS_ROUNDS`, `TIDINGS_NATS_HALT` (seconds that
-//! a process is halted), `TIDINGS_NATS_READERS` and `TIDINGS_NATS_SEED` change them.
+//! a process is halted), `TIDINGS_NATS_READERS` and `TIDINGS_NATS_SEED` change them, and `TIDINGS_NATS_SERVERS` says
+//! whether there are one or three servers, instead of one after the other.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { atEnd, makeFolder } from './lib/cleanup.mjs';
 import { Readers, publishSomehow, replicated, startBalancer, startNode } from './lib/cluster.mjs';
-import { startNatsCluster } from './lib/nats.mjs';
+import { startNats, startNatsCluster } from './lib/nats.mjs';
 import { stays, until } from './lib/wait.mjs';
 
 const number = (name, otherwise) => Number(process.env[`TIDINGS_NATS_${name}`] ?? otherwise);
-const ROUNDS = number('ROUNDS', 20);
+/** How many rounds there are with so many servers. */
+const ROUNDS = { 1: number('ROUNDS', 10), 3: number('ROUNDS', 20) };
 const HALT_MS = number('HALT', 3) * 1000;
 const READERS = number('READERS', 300);
 const SEED = number('SEED', Math.floor(Math.random() * 2 ** 32));
@@ -21,9 +23,10 @@ const SETTLED_MS = 180_000;
 const PUBLISHERS = 3;
 
 /** The first hub has a copy of the stream in a folder, the others have it in memory. */
-async function startHub(t, urls, { at, folder, port }) {
+async function startHub(t, servers, { at, folder, port }) {
   const copy = at === 0 ? ['--data', folder] : [];
-  return startNode(t, urls, { args: ['--nats-replicas', '3', ...copy], port });
+  const urls = servers.map((server) => server.url).join(',');
+  return startNode(t, urls, { args: ['--nats-replicas', `${servers.length}`, ...copy], port });
 }
 
 /** The next random number below `end`, by mulberry32. */
@@ -65,27 +68,34 @@ async function publish(balancer, name, readers, published, isOver) {
   }
 }
 
-test('whichever of three servers of NATS and three hubs dies, every event is there once for everybody', { timeout: ROUNDS * 60_000 }, async (t) => {
-  t.diagnostic(`TIDINGS_NATS_SEED=${SEED}`);
-  const servers = await startNatsCluster(t);
-  const urls = servers.map((server) => server.url).join(',');
+for (const count of [3, 1]) {
+  const name = `with ${count} NATS, whichever server or hub of three dies, every event is there once for everybody`;
+  const skip = number('SERVERS', count) !== count;
+  test(name, { skip, timeout: ROUNDS[count] * 60_000 }, async (t) => {
+    await playRounds(t, count === 1 ? [await startNats(t)] : await startNatsCluster(t));
+  });
+}
+
+async function playRounds(t, servers) {
+  t.diagnostic(`TIDINGS_NATS_SERVERS=${servers.length} TIDINGS_NATS_SEED=${SEED}`);
+  state = SEED;
   const folder = await makeFolder(t);
-  const hubs = await Promise.all([0, 1, 2].map((at) => startHub(t, urls, { at, folder })));
-  assert.match(hubs[0].output, /durability: replicated/);
+  const hubs = await Promise.all([0, 1, 2].map((at) => startHub(t, servers, { at, folder })));
+  assert.match(hubs[0].output, servers.length === 1 ? /durability: stored/ : /durability: replicated/);
   const balancer = await startBalancer(t, hubs);
   const readers = new Readers(balancer.url('/topics/rounds'), READERS);
   atEnd(t, () => readers.stop());
   const published = new Map();
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const at = random(3);
-    const [kind, fault] = Object.entries(FAULTS)[random(3)];
+  for (let round = 0; round < ROUNDS[servers.length]; round += 1) {
     const isHub = random(2) === 0;
+    const at = random(isHub ? hubs.length : servers.length);
+    const [kind, fault] = Object.entries(FAULTS)[random(3)];
     const victim = isHub ? hubs[at] : servers[at];
     const again = async () => {
-      if (isHub) hubs[at] = await startHub(t, urls, { at, folder, port: victim.port });
+      if (isHub) hubs[at] = await startHub(t, servers, { at, folder, port: victim.port });
       else await victim.start();
     };
-    const story = `round ${round}: ${isHub ? 'hub' : 'server'} ${at} is ${kind} (TIDINGS_NATS_SEED=${SEED})`;
+    const story = `round ${round}: ${isHub ? 'hub' : 'server'} ${at} is ${kind} (TIDINGS_NATS_SERVERS=${servers.length} TIDINGS_NATS_SEED=${SEED})`;
     let isOver = false;
     const publishers = Array.from({ length: PUBLISHERS }, (_, publisher) =>
       publish(balancer, `${round}.${publisher}`, readers, published, () => isOver));
@@ -103,7 +113,7 @@ test('whichever of three servers of NATS and three hubs dies, every event is the
   const [first, ...others] = await Promise.all(hubs.map((hub) => whole(hub)));
   assert.equal(first.length, published.size);
   for (const other of others) assert.deepEqual(other, first, 'every hub has the same');
-});
+}
 
 /** Every acknowledged event is there once, under the ID of its answer, and those of a publisher are in order. */
 function checkOrder(order, published, story) {
