@@ -7,10 +7,10 @@ import path from 'node:path';
 import test from 'node:test';
 
 import { makeFolder } from './lib/cleanup.mjs';
-import { data, publishSomehow, startHubs, startNode, text } from './lib/cluster.mjs';
+import { data, publishSomehow, replicated, startHubs, startNode, text } from './lib/cluster.mjs';
 import { startCurl } from './lib/curl.mjs';
 import { runTidings, startTidings } from './lib/hub.mjs';
-import { startNats } from './lib/nats.mjs';
+import { startNats, startNatsCluster } from './lib/nats.mjs';
 import { run } from './lib/program.mjs';
 import { freePort } from './lib/proxy.mjs';
 import { until } from './lib/wait.mjs';
@@ -301,6 +301,27 @@ test('a stream that was put back from an old copy is a gap in a new epoch at eve
   await nats.stop();
   await nats.putBack();
   await nats.start();
+  await checkGap(t, hubs, before);
+});
+
+test('what all three servers of NATS have lost is a gap in a new epoch at every hub, also if nobody publishes', async (t) => {
+  const servers = await startNatsCluster(t);
+  const each = (act) => Promise.all(servers.map(act));
+  const hubs = await startHubs(t, servers, { args: ['--nats-replicas', '3'] });
+  await publishSomehow(hubs, 'news', 'kept');
+  await replicated(servers);
+  await each((server) => server.stop());
+  await each((server) => server.keepCopy());
+  await each((server) => server.start());
+  await publishSomehow(hubs, 'news', 'lost');
+  const before = await publishSomehow(hubs, 'news', 'lost, too');
+  for (const hub of hubs) await until('what will be lost', async () => (await data(hub, 'news')).length === 3);
+  await each((server) => server.stop());
+  await each((server) => server.putBack());
+  await each((server) => server.start());
+  for (const hub of hubs) {
+    await until('the loss to be noticed', () => /the past of the stream has changed/.test(hub.output), { within: 60_000 });
+  }
   await checkGap(t, hubs, before);
 });
 
