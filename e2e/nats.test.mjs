@@ -152,6 +152,7 @@ test('a hub that starts while NATS is away tells everybody to come back, goes on
   const ready = await ask('/readyz');
   assert.deepEqual([ready.status, await ready.json()], [503, { status: 'opening' }]);
   assert.deepEqual(await (await ask('/healthz')).json(), { status: 'opening' });
+  assert.equal((await (await ask('/nodes')).json()).nodes[0].state, 'opening');
   assert.match(await (await ask('/metrics')).text(), /^tidings_stream_away 1$/m);
   for (const answer of [
     await ask('/topics/news', { method: 'POST', body: 'lost' }),

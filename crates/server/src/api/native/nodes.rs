@@ -17,6 +17,7 @@ pub(crate) fn node_state(context: &Context) -> NodeState {
     let journal = context.journal.as_ref();
     let lag = journal.and_then(ServedJournal::lag).unwrap_or_default();
     let state = match context.phase() {
+        _ if context.is_opening => "opening",
         Phase::Draining | Phase::Closing => "draining",
         Phase::Serving if journal.is_some_and(ServedJournal::is_behind) => "behind",
         Phase::Serving => "ready",
