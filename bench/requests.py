@@ -24,14 +24,14 @@ HEAD_END = b"\r\n\r\n"
 
 
 class Server:
-    """A server under Valgrind."""
+    """A server under Valgrind, with options for both."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, valgrind=(), serve=()):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         self.prefix, self.counts = folder / pathlib.Path(program).name, 0
         command = ["taskset", "-c", "0", "valgrind", "--tool=callgrind", f"--callgrind-out-file={self.prefix}.out"]
-        command += [program, "serve", "--memory", "--listen", f"127.0.0.1:{self.port}"]
+        command += [*valgrind, program, "serve", "--memory", "--listen", f"127.0.0.1:{self.port}", *serve]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while self.process.poll() is None:
             try:
@@ -51,7 +51,7 @@ class Server:
         return head.encode() + (body or b"")
 
     def count(self):
-        """The instructions since the last count."""
+        """What was counted since the last count, by Valgrind's names: `Ir` are instructions."""
         self.counts += 1
         file = pathlib.Path(f"{self.prefix}.out.{self.counts}")
         dump = ["callgrind_control", "--dump", str(self.process.pid)]
@@ -60,8 +60,9 @@ class Server:
         # The file may come after the command that asks for it has ended.
         while not totals:
             text = file.read_text(errors="replace") if file.exists() else ""
-            totals = re.findall(r"^(?:summary|totals): (\d+)", text, re.MULTILINE)
-        return int(totals[-1])
+            totals = re.findall(r"^(?:summary|totals): ([\d ]+)$", text, re.MULTILINE)
+        names = re.search(r"^events: (.*)$", text, re.MULTILINE).group(1).split()
+        return dict(zip(names, map(int, totals[-1].split())))
 
     def end(self):
         self.process.terminate()
@@ -155,7 +156,7 @@ def main():
                 load(server, number // 4)
                 server.count()
                 load(server, number)
-                counts.append(server.count() / number)
+                counts.append(server.count()["Ir"] / number)
             server.end()
         print(f"| {program} | " + " | ".join(f"{count:,.0f}" for count in counts) + " |", flush=True)
 
