@@ -162,6 +162,8 @@ impl ReaderState {
         if !self.is_told_counted(wait) {
             return Read::Waiting;
         }
+        // Its place as it knows it: marks before the loss are nothing that it is sent.
+        let before = Cursor { epoch: hub.epoch(), sequence: *after };
         let (page, mut position, patience) = match self.page(hub, *after, wait) {
             Ok(found) => found,
             Err(read) => return read,
@@ -174,7 +176,6 @@ impl ReaderState {
         (*after, self.ends) = (position.after, position.ends);
         match stop {
             KeptStop::Gap => {
-                let before = Cursor { epoch: hub.epoch(), sequence: *after };
                 self.set_asked(Some(Asked::Lost(before.to_string().into())));
                 self.pass_kept(hub, after, (max, wait))
             }

@@ -94,7 +94,10 @@ async fn read(hub: &Hub, view: View, start: Start) -> (Vec<String>, Vec<String>)
     let mut sent = Vec::new();
     while sent.last().is_none_or(|last| last != "next") {
         sent.push(match subscriber.next().await.unwrap() {
-            Found::Gap(_) => "gap".to_owned(),
+            Found::Gap(gap) => {
+                assert!(matches!(&start, Start::After(id) if *gap.asked == **id), "{gap:?}");
+                "gap".to_owned()
+            }
             found => found.into_event().data().to_owned(),
         });
     }
