@@ -121,13 +121,15 @@ async function htmxPage(t, origin, attributes, url = PATH) {
     <script>
       window.seen = [];
       window.asking = 0;
+      window.asks = [];
       const ask = window.fetch;
       window.fetch = (...args) => {
+        window.asks.push(Date.now());
         window.asking += 1;
         return ask(...args).finally(() => (window.asking -= 1));
       };
-      // Without chance its waits are the same in each run.
-      Math.random = () => 0.5;
+      // Its waits are as short as chance makes them.
+      Math.random = () => 0;
       document.addEventListener('htmx:sse:before:message', ({ detail: { message } }) => {
         window.seen.push([message.event || 'message', message.data]);
       });
@@ -139,12 +141,19 @@ async function htmxPage(t, origin, attributes, url = PATH) {
   return page;
 }
 
-/** Lets time pass in a page, in steps between which its requests are answered. */
+/**
+ * Lets time pass in a page, in steps between which its requests are answered. Returns for how long they were held, in
+ * milliseconds: the page's clock stands still meanwhile.
+ */
 async function pass(page, minutes) {
+  let held = 0;
   for (let step = 0; step < minutes * 30; step += 1) {
     await page.clock.runFor(2000);
+    const began = performance.now();
     await until('an answer', () => page.evaluate(() => window.asking === 0));
+    held += performance.now() - began;
   }
+  return held;
 }
 
 /** Ends of the stream of htmx, each with the events that it has seen then beside the data. */
@@ -164,16 +173,19 @@ for (const [name, { last, seen, kick }] of Object.entries(ENDS)) {
     await until('the last event', () => page.evaluate(() => window.seen.at(-1)?.[0] === 'retry'));
     const types = () => page.evaluate(() => window.seen.map(([type]) => type));
     assert.deepEqual(await types(), [...DATA.map(() => 'message'), ...seen]);
-    await pass(page, 5);
-    const again = asked().length - 1;
-    assert.ok(again >= 3 && again <= 5, `${again} requests in five minutes`);
+    const held = await pass(page, 1.5);
+    const [, ...again] = await page.evaluate(() => window.asks);
+    assert.equal(again.length, 2);
+    assert.equal(asked().length, 3);
+    const apart = again[1] - again[0] + held / again.length;
+    assert.ok(apart >= 60_000, `${apart} ms from one request to the next`);
     assert.deepEqual(await types(), [...DATA.map(() => 'message'), ...seen]);
     // A kick is for good. The next stream finds it waiting.
     if (kick) return;
     await hub.publish('chat/1', 'anew', { query: { begin: '' } });
-    await pass(page, 1.5);
+    await pass(page, 1);
     await until('the next stream', () => page.evaluate(() => window.seen.at(-1)[1] === 'anew'));
-    assert.equal(asked().length, again + 2);
+    assert.equal(asked().length, 4);
   });
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod authority;
 pub(crate) mod common_headers;
 pub(crate) mod cors;
+pub(crate) mod held;
 pub(crate) mod pieces;
 pub(crate) mod problem;
 pub(crate) mod refusal_log;

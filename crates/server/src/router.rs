@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::http::admit::{Admitted, Asked, Intent, admit};
 use crate::http::answer::Answer;
 use crate::http::cors::{Cors, preflight_method};
+use crate::http::held::Held;
 use crate::http::problem::{Problem, ProblemKind};
 use crate::http::refusal_log::RefusalLog;
 use crate::http::request::{Caller, Claims, Request, RequestBody};
@@ -54,6 +55,10 @@ impl Router {
         let caller = told.as_ref().unwrap_or(caller);
         let request = Request { head, body, caller, claims };
         let Answered { answer, cors, access } = self.answer(request, recent, live).await;
+        if let Some(held) = Held::new(&self.context, head, &answer) {
+            // Boxed: every other request would carry the room for it.
+            Box::pin(held.over()).await;
+        }
         let mut handled = match access {
             Access::Open => respond(&self.context, head, answer, caller),
             access => respond(&self.context, head, answer, &caller.with_access(access)),

@@ -222,11 +222,12 @@ fn unopened<S>(context: &Context, request: &Parts, why: Unopened) -> Handled<S> 
 }
 
 /// Returns whether a reader that comes back to a place has been sent all of its topic's stream.
-fn is_over(context: &Context, view: &View, comes_back: bool, place: Sequence) -> bool {
+pub(crate) fn is_over(context: &Context, view: &View, comes_back: bool, place: Sequence) -> bool {
     comes_back && context.hub.is_stream_over(view, place)
 }
 
-fn comes_back(start: &Start) -> bool {
+/// Returns whether the reader of a stream has had one before.
+pub(crate) fn comes_back(start: &Start) -> bool {
     matches!(start, Start::After(_) | Start::Located(_))
 }
 
