@@ -69,7 +69,8 @@ impl Hub {
         drop(self.ask(topic, Ask::Left(turn, None)));
     }
 
-    /// Asks for the ends of the streams whose time is over. All hubs do, and one of them is first.
+    /// Asks for the ends of the streams whose time is over, and for ended ones to be freed. All hubs do, and one of them
+    /// is first.
     pub(crate) fn ask_due_ends(&self) {
         let due = self.streams_of_topics().lock().streams.ask_due(self.clock().uptime());
         due.into_iter().for_each(|(topic, ask)| drop(self.ask(&topic, ask)));

@@ -388,6 +388,10 @@ impl Journal for NatsJournal {
         }
     }
 
+    fn free(&self, topic: &Topic, last: Sequence, through: Sequence) -> bool {
+        self.copy().is_some_and(|copy| copy.free(topic, last, through))
+    }
+
     fn is_shared(&self) -> bool {
         true
     }

@@ -126,7 +126,8 @@ impl Hub {
         }
         if self.streams_of_topics().is_told() {
             self.ask_due_ends();
-            return self.keep_untold();
+            self.keep_untold();
+            return self.free_streams();
         }
         let mut state = self.streams_of_topics().lock();
         state.note_left();

@@ -23,6 +23,15 @@ pub enum Ask {
         /// Whether its time to live is over, and not its grace.
         is_expired: bool,
     },
+    /// The time to live of an ended stream is over, unless another one has begun.
+    Free {
+        /// The stream and what was read of it.
+        seen: SeenStream,
+        /// The last entry that its readers should have been sent.
+        last: Sequence,
+        /// Its end.
+        end: Sequence,
+    },
     /// The producer of a turn has left. So has it if the hub by which the newest entry came is gone; that counts
     /// unless something has come after it.
     Left(StreamTurn, Option<SeenStream>),

@@ -12,7 +12,7 @@ use crate::journal::{Content, Entry};
 use crate::time::{Time, millis};
 use crate::topic::Topic;
 
-/// How long an end is waited for before it is asked for once more, in milliseconds.
+/// How long an end is waited for before it is asked for once more, in milliseconds, and a mark that frees a stream.
 const ASK_AGAIN_AFTER: u64 = 5_000;
 
 impl Streams {
@@ -57,6 +57,8 @@ impl Streams {
                     continue;
                 }
                 Content::Stream(mark) => note_turn(&mut decided.turn, mark, entry.sequence),
+                // It came when the stream was over for the journal, and belongs to none.
+                Content::Event(_) if !decided.is_open => continue,
                 Content::Event(_) => {}
             }
             decided.renew(now);
@@ -87,7 +89,8 @@ impl Streams {
         }
     }
 
-    /// The requests to end the streams whose time is over, and forgets ended ones.
+    /// The requests to end the streams whose time is over, and to free ended ones. All of them are repeated until the
+    /// journal has decided them.
     pub(crate) fn ask_due(&mut self, now: u64) -> Vec<(Topic, Ask)> {
         let mut due = Vec::new();
         if now < self.due_at {
@@ -95,21 +98,29 @@ impl Streams {
         }
         let mut due_at = u64::MAX;
         self.retain(|topic, stream| {
+            let ended = stream.ended();
             let TopicStream { decided, applied, .. } = stream;
             let is_expired = now >= decided.expires_at;
-            if is_expired && !decided.is_open {
-                return false;
-            }
             let is_left = decided.grace_until.is_some_and(|until| now >= until);
-            if decided.is_open && (is_expired || is_left) {
-                let begin = Sequence::new(decided.turn.begun).unwrap_or_default();
-                let seen = SeenStream { begin, last: *applied };
-                due.push((topic.clone(), Ask::End { seen, is_expired: !is_left }));
-                let again = now.saturating_add(ASK_AGAIN_AFTER);
-                match is_left {
-                    true => decided.grace_until = Some(again),
-                    false => decided.expires_at = again,
+            let begin = Sequence::new(decided.turn.begun).unwrap_or_default();
+            let seen = SeenStream { begin, last: *applied };
+            let ask = match ended {
+                _ if decided.is_open && (is_expired || is_left) => {
+                    Ask::End { seen, is_expired: !is_left }
                 }
+                Some((last, end)) if is_expired => Ask::Free { seen, last, end },
+                // Of such a stream it is not known how it ended.
+                None if is_expired => return false,
+                _ => {
+                    due_at = due_at.min(decided.due_at());
+                    return true;
+                }
+            };
+            due.push((topic.clone(), ask));
+            let again = now.saturating_add(ASK_AGAIN_AFTER);
+            match is_left && decided.is_open {
+                true => decided.grace_until = Some(again),
+                false => decided.expires_at = again,
             }
             due_at = due_at.min(decided.due_at());
             true

@@ -1,7 +1,8 @@
 //! The time to live of streams: they end when it is over, and once ended, what they held is freed.
 //!
 //! Without a journal, a stream is forgotten and freed at once. A journal that keeps the entries commits a mark first,
-//! so that all of it is gone for every reader alike, also after a restart and whatever the clock says then.
+//! so that all of it is gone for every reader alike, also after a restart and whatever the clock says then. Where hubs
+//! share a journal, its order decides by which mark they all free the same; `follow` asks for that.
 
 use std::mem;
 
@@ -40,7 +41,7 @@ impl Streams {
                 }
                 stream.decided.expires_at = now.saturating_add(FREE_AGAIN_AFTER);
                 if let Some((last, _)) = ended.filter(|_| stream.under_way == 0) {
-                    due.push((topic.clone(), StreamMark::Freed(last)));
+                    due.push((topic.clone(), StreamMark::Freed { last, end: None }));
                     stream.under_way += 1;
                 }
             }
@@ -64,10 +65,19 @@ impl Streams {
     }
 
     /// Notes that a stream is freed: from this place on the topic is as if it had never had one, unless another one
-    /// is about to begin.
-    pub(super) fn note_freed(&mut self, topic: &Topic, last: Sequence, place: Sequence) {
-        self.freed.push(Freed { topic: topic.clone(), last, through: place });
+    /// is about to begin, or has begun.
+    pub(super) fn note_freed(
+        &mut self,
+        topic: &Topic,
+        (last, end): (Sequence, Option<Sequence>),
+        place: Sequence,
+    ) {
+        let through = end.unwrap_or(place);
+        self.freed.push(Freed { topic: topic.clone(), last, through });
         let Some(stream) = self.topics.get_mut(topic) else { return };
+        if stream.committed.as_ref().is_some_and(|committed| committed.begin > through) {
+            return;
+        }
         stream.applied = place;
         stream.committed = None;
         stream.earlier.clear();

@@ -35,7 +35,13 @@ pub enum StreamMark {
     Dates(Box<StreamDates>),
     /// The time to live of the ended stream is over: what the topic held before this is gone. The last entry that its
     /// readers should have been sent is named, so that those who were sent all of it are told of no gap.
-    Freed(Sequence),
+    Freed {
+        /// That entry.
+        last: Sequence,
+        /// The end of the stream: only what the topic held up to there is gone. `None` if no event can have come in
+        /// between, because the stream was known until this mark.
+        end: Option<Sequence>,
+    },
     /// The stream as it stands, for a hub that opens the journal when its beginning is gone.
     Told(Box<StreamState>),
 }

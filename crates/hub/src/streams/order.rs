@@ -120,6 +120,7 @@ impl Order {
     /// behind `oldest`.
     pub(crate) fn begin_message(&mut self, oldest: u64) {
         self.unit = None;
+        self.streams.begin_message(oldest);
         self.unsure.retain(|_, message| *message > oldest);
     }
 
@@ -330,8 +331,16 @@ impl Order {
 
     /// Decides a request that is a mark of its own.
     fn ask(&mut self, mut entry: Entry, ask: &Ask, by: Reader) -> Taken {
-        let found =
-            entry.topics.as_slice().first().and_then(|topic| self.streams.effective(topic, by));
+        let topic = entry.topics.as_slice().first();
+        if let (Ask::Free { seen, last, end }, Some(topic)) = (ask, topic) {
+            if !self.streams.free(topic, *seen, entry.sequence, by) {
+                return Taken::Void(Outcome::Void);
+            }
+            let freed = StreamMark::Freed { last: *last, end: Some(*end) };
+            entry.content = Content::Stream(freed);
+            return Taken::committed(entry);
+        }
+        let found = topic.and_then(|topic| self.streams.effective(topic, by));
         let Some(state) = found.filter(|state| state.decided.is_open) else {
             return Taken::Void(Outcome::Void);
         };

@@ -348,10 +348,10 @@ impl Streams {
             self.due_at = self.due_at.min(decided.expires_at);
             self.topics.insert(topic.clone(), TopicStream::new(decided));
         }
-        if let Content::Stream(StreamMark::Freed(last)) = entry.content
+        if let Content::Stream(StreamMark::Freed { last, end }) = entry.content
             && let Some(topic) = entry.topics.as_slice().first()
         {
-            return self.note_freed(topic, last, entry.sequence);
+            return self.note_freed(topic, (last, end), entry.sequence);
         }
         if let Content::Stream(StreamMark::Begin(_)) = &entry.content {
             self.untold = (self.untold.0.min(entry.sequence), self.untold.1.min(entry.time));

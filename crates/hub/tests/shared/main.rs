@@ -8,6 +8,7 @@ mod cluster;
 mod disk;
 mod folders;
 mod formats;
+mod freed;
 mod losses;
 mod past;
 mod property;

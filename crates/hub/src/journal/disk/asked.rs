@@ -14,6 +14,7 @@ const APPEND: u8 = 0;
 const STOP: u8 = 1;
 const END: u8 = 2;
 const LEFT: u8 = 3;
+const FREE: u8 = 4;
 
 /// Parts that a request or a state has, as bits.
 const BEGIN: u64 = 1;
@@ -51,6 +52,12 @@ pub(super) fn put_ask(out: &mut Vec<u8>, ask: &Ask) {
         Ask::End { seen, is_expired } => {
             out.extend_from_slice(&[END, u8::from(*is_expired)]);
             put_seen(out, seen);
+        }
+        Ask::Free { seen, last, end } => {
+            out.push(FREE);
+            put_seen(out, seen);
+            put_varint(out, last.get());
+            put_varint(out, end.get());
         }
         Ask::Left(turn, seen) => {
             out.push(LEFT);
@@ -116,6 +123,9 @@ pub(super) fn take_ask(input: &mut Input<'_>) -> Option<Option<Ask>> {
         END => {
             let is_expired = input.u8()? != 0;
             Ask::End { seen: take_seen(input)?, is_expired }
+        }
+        FREE => {
+            Ask::Free { seen: take_seen(input)?, last: take_place(input)?, end: take_place(input)? }
         }
         LEFT => {
             let turn = take_turn(input)?;

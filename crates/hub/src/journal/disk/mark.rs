@@ -62,9 +62,10 @@ pub(super) fn put(out: &mut Vec<u8>, mark: &StreamMark) {
             out.push(DATES);
             put_dates(out, dates);
         }
-        StreamMark::Freed(last) => {
+        StreamMark::Freed { last, end } => {
             out.push(FREED);
             put_varint(out, last.get());
+            end.iter().for_each(|end| put_varint(out, end.get()));
         }
         StreamMark::Told(state) => {
             out.push(TOLD);
@@ -159,7 +160,12 @@ pub(super) fn take(input: &mut Input<'_>) -> Option<Option<StreamMark>> {
             state.dates = Some(dates);
             StreamMark::Told(Box::new(state))
         }
-        FREED => StreamMark::Freed(Sequence::new(input.varint()?)?),
+        FREED => {
+            let last = Sequence::new(input.varint()?)?;
+            let is_bounded = !input.0.is_empty();
+            let end = if is_bounded { Some(Sequence::new(input.varint()?)?) } else { None };
+            StreamMark::Freed { last, end }
+        }
         DATES => return Some(take_dates(input)?.map(|it| StreamMark::Dates(Box::new(it)))),
         _ => return Some(None),
     }))
@@ -192,7 +198,8 @@ mod tests {
             StreamMark::Continued,
             StreamMark::Room,
             StreamMark::Whole(300),
-            StreamMark::Freed(Sequence::MAX),
+            StreamMark::Freed { last: Sequence::MAX, end: None },
+            StreamMark::Freed { last: Sequence::ZERO, end: Some(Sequence::MAX) },
         ];
         let ended = [StreamReason::Done, StreamReason::Aborted];
         for reason in ended.into_iter().chain([StreamReason::Stopped, StreamReason::Expired]) {

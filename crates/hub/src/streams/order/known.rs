@@ -19,6 +19,8 @@ pub(super) struct KnownStreams {
     topics: HashMap<Topic, Known>,
     /// Ended streams are looked through for those to forget when there are so many.
     sweep_at: usize,
+    /// No writer of a message that counts is behind this message.
+    oldest: u64,
     /// Streams of which it was told when they began, and whose beginnings or latest entries were not read.
     found: Vec<(Topic, StreamState)>,
     /// Bytes that the topics' names and the states have allocated, but for the table.
@@ -128,6 +130,34 @@ impl KnownStreams {
         }
     }
 
+    /// Begins a message. No writer of one that counts is behind `oldest`.
+    pub(super) fn begin_message(&mut self, oldest: u64) {
+        self.oldest = oldest;
+    }
+
+    /// Decides whether a topic's ended stream is freed by an entry at a place. It is not if its topic has another one by
+    /// then, or another hub was first. What is known from before this message counts only if its writer had not read
+    /// that, or tells it: others may have forgotten it, or never known.
+    pub(super) fn free(
+        &mut self,
+        topic: &Topic,
+        seen: SeenStream,
+        place: Sequence,
+        by: Reader,
+    ) -> bool {
+        let known = self.topics.get_mut(topic).filter(|known| known.counts(by));
+        let Some(Known { state, .. }) = known else { return true };
+        let is_meant = seen.begin.get() == state.decided.turn.begun
+            && seen.last >= state.last
+            && !state.decided.is_open;
+        if is_meant {
+            // From here on its topic is as if it had never had one, whatever the store's clock says.
+            state.decided.expires_at = 0;
+            state.last = place;
+        }
+        is_meant
+    }
+
     /// Notes a stream that begins.
     pub(super) fn begin(&mut self, topic: &Topic, state: StreamState, by: Reader) {
         let charged = self.topics.get(topic).map_or(0, |known| known.charged);
@@ -223,9 +253,11 @@ impl KnownStreams {
         if self.topics.len() < self.sweep_at.max(SWEEP_MIN) {
             return;
         }
-        let heap_bytes = &mut self.heap_bytes;
-        self.topics.retain(|_, known| {
-            let is_forgotten = known.state.is_forgotten(time);
+        let Self { topics, heap_bytes, oldest, .. } = self;
+        topics.retain(|_, known| {
+            // One that a writer may not have read decides on its request to free the stream before.
+            let is_read = message_of(known.state.last) <= *oldest;
+            let is_forgotten = is_read && known.state.is_forgotten(time);
             if is_forgotten {
                 *heap_bytes -= known.charged;
             }
@@ -242,8 +274,12 @@ impl Known {
 
     /// Returns whether records of a message are decided by it.
     fn is_effective(&self, by: Reader) -> bool {
-        let counts = self.state.last > by.read || self.told_by == by.message;
-        counts && !self.state.is_forgotten(by.time)
+        self.counts(by) && !self.state.is_forgotten(by.time)
+    }
+
+    /// Returns whether all hubs that can decide the records of a message know it.
+    fn counts(&self, by: Reader) -> bool {
+        self.state.last > by.read || self.told_by == by.message
     }
 }
 
