@@ -93,6 +93,23 @@ async fn a_stream_over_http_2_is_as_in_clear_text() {
     assert_eq!(stream.data().await, "1");
 }
 
+/// The server's clock stands still: nothing but the end itself can end the response.
+#[tokio::test]
+async fn a_response_ends_with_the_stream_of_its_topic() {
+    for (end, is_told) in [("end", true), ("end=close", false)] {
+        let server = start_tls(|_, _| {}).await;
+        let live = server.stream("/topics/c/1").await;
+        let http2 = Stream::new(server.get("/topics/c/1").send_http2().await);
+        let whole = server.post(&format!("/topics/c/1?begin&{end}"), "last").answer().await;
+        assert_eq!(whole.status, 201);
+        for stream in [live, http2] {
+            let rest = stream.rest().await;
+            assert!(rest.contains("data: last\n\n"), "{rest}");
+            assert_eq!(rest.contains("event: end\n"), is_told, "{rest}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn heartbeats_flow_and_an_end_is_a_clean_one() {
     let server = start_tls(|_, hub| hub.stream_age_max = Some(Duration::from_secs(100))).await;
