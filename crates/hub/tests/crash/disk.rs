@@ -42,6 +42,8 @@ pub(crate) struct Faults {
     pub(crate) syncs_left: Option<usize>,
     /// Number of writes until they fail.
     pub(crate) writes_left: Option<usize>,
+    /// Number of reads and looks at sizes until the next file that is longer is cut off, and where.
+    pub(crate) cut: Option<(usize, usize)>,
 }
 
 /// An operation on the disk.
@@ -304,9 +306,27 @@ struct File {
     file: usize,
 }
 
+impl File {
+    /// Cuts the file off after a read or a look at its size, as another user of the file does.
+    fn cut(&self, shared: &mut Shared) {
+        let Some((calls, size)) = &mut shared.faults.cut else { return };
+        match calls.checked_sub(1) {
+            Some(left) => *calls = left,
+            None if shared.files[self.file].len() > *size => {
+                shared.files[self.file].truncate(*size);
+                shared.faults.cut = None;
+            }
+            None => {}
+        }
+    }
+}
+
 impl StorageFile for File {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.disk.shared.lock().files[self.file].len() as u64)
+        let mut shared = self.disk.shared.lock();
+        let size = shared.files[self.file].len();
+        self.cut(&mut shared);
+        Ok(size as u64)
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
@@ -315,6 +335,7 @@ impl StorageFile for File {
         let file = &shared.files[self.file];
         let range = at as usize..at as usize + bytes.len();
         bytes.copy_from_slice(file.get(range).ok_or(io::ErrorKind::UnexpectedEof)?);
+        self.cut(&mut shared);
         Ok(())
     }
 

@@ -169,6 +169,20 @@ fn a_request_larger_than_a_segment_is_committed_whole_or_not_at_all() {
     assert_eq!((checked.entries, checked.damage, checked.torn_bytes), (101, vec![], 0));
 }
 
+/// Sealing a segment cuts its room off. Where that came between two looks of a dump at the file, the dump failed.
+#[test]
+fn a_journal_in_use_that_cuts_a_file_off_is_read_all_the_same() {
+    let (files, _) = written(|_, _| ());
+    let end = used(&files[&name()]);
+    assert!(end < files[&name()].len(), "it has room");
+    for calls in 0..12 {
+        let disk = SimulatedDisk::with_files(files.clone());
+        disk.set_faults(Faults { cut: Some((calls, end)), ..Faults::default() });
+        let (entries, damage) = dumped(&disk).unwrap();
+        assert_eq!((entries.len(), damage), (3, vec![]), "after {calls} calls");
+    }
+}
+
 /// The default portion and segment: a crash during the write leaves a part of a large request in the file.
 #[test]
 fn a_large_request_is_in_one_write() {

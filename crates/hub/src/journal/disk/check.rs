@@ -14,7 +14,7 @@ use super::room::used_bytes;
 use super::scan::{Scan, Step};
 use super::seal::{FooterBytes, footer};
 use super::segment::{SegmentHeader, add_step, name_of};
-use super::storage::{Access, Storage, StorageFile};
+use super::storage::{Access, Storage, StorageFile, read_start};
 use super::survey::{Contents, Edge, Examined, Survey, failed, refused};
 use super::trailer::Trailer;
 use crate::cursor::{Epoch, Sequence};
@@ -218,8 +218,7 @@ fn walk_segment(head: &Head, examined: Examined, visit: &mut Visitor<'_>) -> io:
     };
     let mut known = known.into_iter();
     let records_end = trailer.map_or(file_bytes, |trailer| trailer.footer_at);
-    let mut bytes = vec![0; records_end as usize];
-    file.read_exact_at(&mut bytes, 0)?;
+    let mut bytes = read_start(&*file, records_end)?;
     let used = used_bytes(&bytes);
     voided.iter().for_each(|voided| voided.apply(&mut bytes));
     let start = SegmentHeader::BYTES;

@@ -112,6 +112,29 @@ pub trait StorageFile: Send + Sync + 'static {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// Reads a file from its start, at most so many bytes. A journal that is in use may cut the file off meanwhile, when it seals
+/// a segment or takes a write back, and then what is left is read.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub(super) fn read_start(file: &dyn StorageFile, mut bytes_max: u64) -> io::Result<Vec<u8>> {
+    loop {
+        let size = file.size()?.min(bytes_max);
+        let mut bytes = vec![0; size as usize];
+        match file.read_exact_at(&mut bytes, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                bytes_max = file.size()?;
+                // It is shorter each time, so this ends.
+                if bytes_max >= size {
+                    return Err(error);
+                }
+            }
+            read => return read.map(|()| bytes),
+        }
+    }
+}
+
 /// The lock on a folder. Dropping it releases the folder.
 pub trait StorageLock: Send + 'static {}
 

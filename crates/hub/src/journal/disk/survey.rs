@@ -10,7 +10,7 @@ use super::index::MemoryIndex;
 use super::room::used_bytes;
 use super::scan::{Scan, Scanned, Step};
 use super::segment::{HeaderFound, SegmentHeader, add_step, base_of, name_of};
-use super::storage::{Access, Storage, StorageFile};
+use super::storage::{Access, Storage, StorageFile, read_start};
 use super::torn::{TornRequest, Voided};
 use super::trailer::Trailer;
 use crate::cursor::Sequence;
@@ -85,9 +85,7 @@ fn identity_by_segments(
         let name = name_of(base);
         let read = || {
             let file = storage.open(&name, Access::Read)?;
-            let mut bytes = vec![0; SegmentHeader::BYTES.min(file.size()? as usize)];
-            file.read_exact_at(&mut bytes, 0)?;
-            Ok(bytes)
+            read_start(&*file, SegmentHeader::BYTES as u64)
         };
         let bytes = read().map_err(|error| failed(&name, error))?;
         match SegmentHeader::find(&bytes) {
@@ -110,12 +108,11 @@ impl Examined {
         let name = name_of(base);
         let failed = |error| failed(&name, error);
         let file = storage.open(&name, access).map_err(failed)?;
-        let file_bytes = file.size().map_err(failed)?;
+        let mut file_bytes = file.size().map_err(failed)?;
         if file_bytes > u64::from(u32::MAX) {
             return Err(refused(&name, "is larger than any segment"));
         }
-        let mut bytes = vec![0; SegmentHeader::BYTES.min(file_bytes as usize)];
-        file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+        let bytes = read_start(&*file, SegmentHeader::BYTES as u64).map_err(failed)?;
         let header = match SegmentHeader::find(&bytes) {
             HeaderFound::Sound(header) if header.identity != head.identity => {
                 return Err(refused(&name, "is a segment of another journal"));
@@ -133,8 +130,8 @@ impl Examined {
         let contents = match read_trailer(&*file, file_bytes, salt).map_err(failed)? {
             Some(trailer) => Contents::Sealed(trailer),
             None => {
-                let mut bytes = vec![0; file_bytes as usize];
-                file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+                let mut bytes = read_start(&*file, file_bytes).map_err(failed)?;
+                file_bytes = bytes.len() as u64;
                 let start = SegmentHeader::BYTES;
                 if head.is_copy {
                     // Records after the last whole step are copied again.
@@ -304,8 +301,11 @@ fn read_trailer(
         return Ok(None);
     }
     let mut bytes = vec![0; Trailer::BYTES];
-    file.read_exact_at(&mut bytes, file_bytes - Trailer::BYTES as u64)?;
-    Ok(Trailer::decode(&bytes, salt, file_bytes))
+    match file.read_exact_at(&mut bytes, file_bytes - Trailer::BYTES as u64) {
+        // It has just been cut off, which happens to segments without a trailer alone.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| Trailer::decode(&bytes, salt, file_bytes)),
+    }
 }
 
 /// Makes the error for a failed read or write.
