@@ -1,5 +1,7 @@
 //! Bodies: event streams as the body of an HTTP response.
 
+mod source;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -13,6 +15,7 @@ use http::{Response, StatusCode};
 use http_body::Frame;
 use tidings_proto::{Event, encode, encode_retry};
 
+use self::source::{OwnStream, Source};
 use crate::closer::Closer;
 use crate::cursor::Sequence;
 use crate::history::Block;
@@ -26,7 +29,7 @@ use crate::stream_text::{Client, Silence, parting, stream_headers, without_id, w
 use crate::subscriber::Subscriber;
 use crate::time::millis;
 use crate::view::View;
-use crate::watch::{Due, Watch};
+use crate::watch::Due;
 
 /// An event stream as an `http_body::Body`, and as a [`Stream`] of [`Bytes`].
 ///
@@ -68,40 +71,6 @@ impl Extras {
     fn are_over(&self) -> bool {
         let is_plain = self.gap == GapShape::default() && self.pings.is_none();
         is_plain && self.greeting.is_none() && self.large.is_none() && self.on_end.is_none()
-    }
-}
-
-enum Source {
-    Subscriber(Subscriber),
-    Stream(Box<OwnStream>),
-}
-
-/// A stream of events for this reader alone.
-struct OwnStream {
-    events: Pin<Box<dyn Stream<Item = Event> + Send>>,
-    hub: Hub,
-    watch: Arc<Watch>,
-}
-
-impl Source {
-    fn hub(&self) -> &Hub {
-        match self {
-            Self::Subscriber(subscriber) => subscriber.hub(),
-            Self::Stream(own) => &own.hub,
-        }
-    }
-
-    fn watch(&self) -> &Arc<Watch> {
-        match self {
-            Self::Subscriber(subscriber) => subscriber.watch(),
-            Self::Stream(own) => &own.watch,
-        }
-    }
-}
-
-impl Drop for OwnStream {
-    fn drop(&mut self) {
-        self.hub.everybody().forget(&self.watch);
     }
 }
 
@@ -314,7 +283,7 @@ impl Body {
         let end = if self.source.watch().is_due(Due::Close) {
             Some(StreamEnd::Completed)
         } else {
-            // What is there goes first: after a pause of the process, all timers are overdue.
+            // Events that are there go first: after a pause of the process, all timers are overdue.
             let end = self.write_events(cx, &mut out);
             end.or_else(|| self.source.watch().is_due(Due::TimeOut).then_some(StreamEnd::TimedOut))
         };
