@@ -15,17 +15,27 @@ use crate::topic::Topic;
 /// A topic that must be counted, and its limits.
 pub(crate) type Uncounted = (Topic, TopicLimits);
 
-/// Whether a reader waits for limits that are exact now.
+/// How long a reader waits for the limits of topics that are published to while it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
+    /// It waits until the limits are exact now.
     Patient,
-    /// It has waited often, and takes limits that were exact when it was last told: the topic is published to faster than
-    /// the journal counts, or memory is too small for what comes meanwhile.
-    Over,
+    /// It has waited often: the topic is published to faster than the journal counts, or memory is too small for the
+    /// events that come meanwhile. It takes limits that were exact at a moment after it began to wait, when `since` was the
+    /// newest entry: so it is sent no more than a reader would have been that was answered at that moment.
+    Over { since: Sequence },
 }
 
 /// Entries that are looked at to tell events from the ends and marks among them. Beyond that, the journal counts anew.
 const LOOKED_AT_MAX: usize = 4096;
+
+impl Patience {
+    /// Returns whether a reader takes limits that were exact when an entry was the newest one, although there are newer ones
+    /// now.
+    pub(super) fn takes(self, newest: Sequence) -> bool {
+        matches!(self, Self::Over { since } if since <= newest)
+    }
+}
 
 impl History {
     /// The topics that a view names and that must be counted before it is read from the journal, with their
@@ -74,11 +84,11 @@ impl History {
         };
         let count = self.counts.find(key)?;
         let change = self.since(key, count.through);
-        let is_known = change.is_some() || patience == Patience::Over;
-        let reached = count.ladder.reach(limits, change.unwrap_or_default());
-        let rung = match reached {
-            Reached::Rung(rung) if is_known => rung,
-            Reached::End if patience == Patience::Over => count.ladder.len(),
+        let is_taken = patience.takes(count.through);
+        let rung = match count.ladder.reach(limits, change.unwrap_or_default()) {
+            Reached::Rung(rung) if change.is_some() || is_taken => rung,
+            // The limits have passed the ladder's last event since the count: until then, those after it were within them.
+            Reached::End if is_taken => count.ladder.len(),
             Reached::Rung(_) | Reached::End => return None,
         };
         Some(count.ladder.last_of(rung).unwrap_or(count.beyond).max(evicted))
@@ -124,6 +134,10 @@ impl History {
         let Counted { beyond, events, bytes, next } = counted;
         let ladder = Ladder::new(next.into_iter(), None, (events, bytes));
         let Self { counts, topics, .. } = self;
+        if counts.find(key).is_some_and(|count| count.through > through) {
+            // It was asked for earlier, and answered later.
+            return;
+        }
         let is_needed = |key| topics.get(key).is_some_and(|state| state.holders > 0);
         let beyond = beyond.unwrap_or_default();
         counts.insert(key, Count { through, beyond, ladder }, is_needed);

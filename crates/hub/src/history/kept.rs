@@ -81,10 +81,10 @@ impl KeptPage {
     /// Returns whether history still has all events that are newer than the page, or the page does not depend on them.
     /// `released` is the newest entry that the journal alone keeps.
     pub(crate) fn is_current(&self, released: Sequence, patience: Patience) -> bool {
-        let is_impatient = patience == Patience::Over && self.newest.is_empty();
+        let is_taken = self.newest.is_empty() && patience.takes(self.as_of);
         let is_independent = self.newest.is_empty() && self.limits.is_none();
         let has_newer = released <= self.as_of;
-        (is_independent || has_newer || is_impatient) && !self.is_outdated.load(Ordering::Relaxed)
+        (is_independent || has_newer || is_taken) && !self.is_outdated.load(Ordering::Relaxed)
     }
 
     /// Makes readers ask for the page again.

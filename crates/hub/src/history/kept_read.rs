@@ -413,7 +413,7 @@ impl History {
             None => (self.topics.unknown_released() <= place).then_some(Change::default()),
         };
         let change = since(read.page.as_of);
-        if change.is_none() && read.patience == Patience::Patient {
+        if change.is_none() && !read.patience.takes(read.page.as_of) {
             // Memory may have let go of them by the topic's limits: then all that is older is beyond them.
             let past = key.and_then(|key| self.topics.get(key)).map(TopicState::past);
             let is_all = past.is_some_and(|past| past.evicted_through >= read.page.through());

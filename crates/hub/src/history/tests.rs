@@ -1,5 +1,6 @@
 //! Retention and gaps, one rule at a time.
 
+mod counting;
 mod losses;
 mod rules;
 mod steps;

@@ -58,8 +58,9 @@ impl History {
         // Of a topic that keeps its newest event alone, the journal is asked, if ever.
         let states = states.filter(|(_, state)| !rules.limits(state.past().rule()).latest_only);
         let bounds = states.map(|(key, state)| {
-            // What is not counted was held in memory, as far as the reader has not passed it.
-            let bound = self.bound(key, Patience::Over).unwrap_or(state.past().evicted_through);
+            // A topic that is not counted was held in memory, as far as the reader has not passed its events.
+            let latest = Patience::Over { since: Sequence::ZERO };
+            let bound = self.bound(key, latest).unwrap_or(state.past().evicted_through);
             (state.name.clone(), bound)
         });
         let (bounds, rules) = (bounds.collect(), self.topics.rules().changes());

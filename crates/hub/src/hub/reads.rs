@@ -56,6 +56,8 @@ const ANSWERS_OF_A_TURN: usize = 1;
 /// A reader's ticket, kept by the reader, and how the reader can be woken now.
 pub(crate) struct Waiting<'a> {
     pub(crate) ticket: &'a mut Option<Arc<Ticket>>,
+    /// The newest entry of history.
+    pub(crate) tail: Sequence,
     pub(crate) wait: Wait<'a>,
 }
 
@@ -66,7 +68,7 @@ impl Waiting<'_> {
         if self.ticket.as_ref().is_some_and(|ticket| ticket.waits(self.wait)) {
             return None;
         }
-        *self.ticket = Ticket::after(self.ticket.as_deref(), self.wait);
+        *self.ticket = Ticket::after(self.ticket.as_deref(), self.tail, self.wait);
         self.ticket.clone()
     }
 }
@@ -124,14 +126,10 @@ impl Reads {
         self.ask(Job::Locate(locating.clone(), Sequence::ZERO));
     }
 
-    /// Asks the journal to count the entries, up to a place, of topics with a limit. The reader is called when
-    /// all have been counted.
-    pub(crate) fn count(
-        &self,
-        topics: Vec<Uncounted>,
-        through: Sequence,
-        mut waiting: Waiting<'_>,
-    ) {
+    /// Asks the journal to count the entries of topics with a limit, up to the newest one of history. The reader is called
+    /// when all have been counted.
+    pub(crate) fn count(&self, topics: Vec<Uncounted>, mut waiting: Waiting<'_>) {
+        let through = waiting.tail;
         let Some(ticket) = waiting.renew() else { return };
         let counting = Counting { topics, through, ticket: Arc::downgrade(&ticket) };
         self.ask(Job::Count(Box::new(counting)));

@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use parking_lot::Mutex;
 
+use crate::cursor::Sequence;
 use crate::history::{HintQueue, Patience};
 use crate::watch::Watch;
 
@@ -32,6 +33,8 @@ pub(crate) enum Waiter {
 pub(crate) struct Ticket {
     /// How often the reader has waited for what it reads next.
     waits: u32,
+    /// The newest entry when it began to wait.
+    since: Sequence,
     /// None once it has been called.
     waiter: Mutex<Option<Waiter>>,
 }
@@ -53,17 +56,24 @@ impl Wait<'_> {
 }
 
 impl Ticket {
-    /// Gives a reader a ticket in place of one with which it was called; `None` if it does not wait.
-    pub(super) fn after(called: Option<&Self>, wait: Wait<'_>) -> Option<Arc<Self>> {
-        let waits = called.map_or(0, |called| called.waits.saturating_add(1));
-        wait.waiter().map(|waiter| Arc::new(Self { waits, waiter: Mutex::new(Some(waiter)) }))
+    /// Gives a reader a ticket in place of one with which it was called; `None` if it does not wait. `tail` is the newest
+    /// entry.
+    pub(super) fn after(
+        called: Option<&Self>,
+        tail: Sequence,
+        wait: Wait<'_>,
+    ) -> Option<Arc<Self>> {
+        let (waits, since) =
+            called.map_or((0, tail), |called| (called.waits.saturating_add(1), called.since));
+        let waiter = Mutex::new(Some(wait.waiter()?));
+        Some(Arc::new(Self { waits, since, waiter }))
     }
 
     /// The reader's patience: it waits on for limits that are exact, or has waited too often.
     pub(crate) fn patience(&self) -> Patience {
         match self.waits < WAITS_MAX {
             true => Patience::Patient,
-            false => Patience::Over,
+            false => Patience::Over { since: self.since },
         }
     }
 

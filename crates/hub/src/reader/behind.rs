@@ -24,7 +24,7 @@ impl ReaderState {
             (history.uncounted(&self.resolved, self.patience()), history.tail())
         };
         let Some(topics) = uncounted else { return true };
-        self.wait_for(wait, |waiting| hub.reads().count(topics, tail, waiting));
+        self.wait_for((tail, wait), |waiting| hub.reads().count(topics, waiting));
         false
     }
 
@@ -43,10 +43,14 @@ impl ReaderState {
         ticket.map_or(Patience::Patient, |ticket| ticket.patience())
     }
 
-    /// Asks the journal for something with the reader's ticket.
-    fn wait_for<T>(&mut self, wait: Wait<'_>, ask: impl FnOnce(Waiting<'_>) -> T) -> T {
+    /// Asks the journal for something with the reader's ticket, when `tail` is the newest entry of history.
+    fn wait_for<T>(
+        &mut self,
+        (tail, wait): (Sequence, Wait<'_>),
+        ask: impl FnOnce(Waiting<'_>) -> T,
+    ) -> T {
         let mut ticket = self.unsettled.as_mut().and_then(|unsettled| unsettled.ticket.take());
-        let asked = ask(Waiting { ticket: &mut ticket, wait });
+        let asked = ask(Waiting { ticket: &mut ticket, tail, wait });
         if ticket.is_some() {
             self.unsettled.get_or_insert_default().ticket = ticket;
         }
@@ -112,18 +116,19 @@ impl ReaderState {
         if !self.is_counted(hub, wait) {
             return Err(Read::Waiting);
         }
-        let (topics, from, released) = {
+        let (topics, from, released, tail) = {
             let history = hub.read();
-            // What the journal has dropped meanwhile is told before anything after it is read.
+            // Losses by what the journal has dropped meanwhile are told before anything after them is read.
             if history.has_lost_more(&self.resolved, &self.position(after)) {
                 return Err(Read::Full);
             }
             let from = after.max(history.floor());
-            (history.topics_of(&self.resolved), from, history.released_through())
+            let topics = history.topics_of(&self.resolved);
+            (topics, from, history.released_through(), history.tail())
         };
         let place = (topics, from);
         // Without the history's lock: asking wakes the driver.
-        match self.wait_for(wait, |waiting| hub.reads().page(place, released, waiting)) {
+        match self.wait_for((tail, wait), |waiting| hub.reads().page(place, released, waiting)) {
             Some(page) => Ok((page, self.position(from), patience)),
             None => Err(Read::Waiting),
         }
@@ -141,13 +146,15 @@ impl ReaderState {
         if !self.is_counted(hub, wait) {
             return None;
         }
-        let (topics, released) = {
+        let (topics, released, tail) = {
             let history = hub.read();
             position.after = position.after.max(history.floor());
-            (history.topics_of(&self.resolved), history.released_through())
+            let topics = history.topics_of(&self.resolved);
+            (topics, history.released_through(), history.tail())
         };
         let place = (topics, position.after);
-        let page = self.wait_for(wait, |waiting| hub.reads().page(place, released, waiting));
+        let page =
+            self.wait_for((tail, wait), |waiting| hub.reads().page(place, released, waiting));
         page.map(|page| (page, patience))
     }
 

@@ -3,4 +3,5 @@
 
 mod driven;
 mod line;
+mod outrun;
 mod seam;
