@@ -17,6 +17,7 @@ mod restarting;
 mod rules;
 mod schedule;
 mod starting;
+mod streaming;
 mod streams;
 mod text;
 

@@ -93,6 +93,7 @@ impl HubBuilder {
         let hub = Hub::with_opened(self.config, journal, opened, now);
         hub.restore_streams(opened.tail).await?;
         hub.warm(opened.tail).await?;
+        hub.expire();
         hub.free_streams();
         hub.tell_restored();
         Ok(hub)

@@ -29,7 +29,7 @@ impl Hub {
             }
             ends || quiet
         });
-        while self.write().expire(uptime as i64) {}
+        self.expire();
         if self.read().keeps() {
             self.expire_kept();
         }
@@ -40,6 +40,13 @@ impl Hub {
         // Shards have no clock; they do their due work when they are woken.
         let taps = self.read().shards.wakers();
         taps.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets go of the events that are too old now: with the first tick alone, a hub that is opened would send those once more
+    /// that reached their age while it was closed.
+    pub(super) fn expire(&self) {
+        let uptime = self.inner.clock.uptime() as i64;
+        while self.write().expire(uptime) {}
     }
 
     /// Drops entries that are too old from pages and from the journal.

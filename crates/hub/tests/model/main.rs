@@ -20,6 +20,7 @@ fn t42_nothing_is_lost_doubled_or_told_falsely_on_any_schedule() {
         &[
             "beginnings and ends sent again",
             "ends of streams",
+            "evictions by age beneath memory",
             "evictions by rules beneath memory",
             "looks at streams",
             "open streams read back",
@@ -58,4 +59,10 @@ fn schedules_with_forgotten_topics_pass() {
 #[test]
 fn schedules_that_have_failed_pass() {
     repeat::<AsyncReaders>(&[100_083, 100_268]);
+}
+
+/// A hub that was opened sent events once more that had reached their age while it was closed.
+#[test]
+fn schedules_with_ages_that_pass_while_the_hub_is_closed_pass() {
+    repeat::<AsyncReaders>(&[1151]);
 }

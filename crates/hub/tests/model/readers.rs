@@ -26,6 +26,7 @@ struct Async {
 
 impl Readers for AsyncReaders {
     const HAVE_STREAMS: bool = true;
+    const HAVE_AGES: bool = true;
 
     fn new(_: &mut Schedule) -> Self {
         Self { subscribers: Vec::new(), bytewise: Vec::new() }
@@ -78,7 +79,7 @@ impl AsyncReaders {
     fn subscribe(&mut self, schedule: &mut Schedule) {
         let (start, view, expected) = schedule.open();
         let subscriber = schedule.hub.subscribe(view, start);
-        // What an ID means is decided now.
+        // The meaning of an ID is decided now.
         schedule.drive();
         let (flag, waker) = Flag::new();
         self.subscribers.push(Async { subscriber, expected, flag, waker, pending: false });

@@ -1,12 +1,12 @@
 //! The driver of a hub on a journal that keeps its entries.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use tidings_hub::Hub;
 use tidings_hub::journal::JournalError;
+use tidings_hub::{Hub, HubConfig, Now};
 
 use crate::stepped_journal::SteppedJournal;
 use crate::waker::Flag;
@@ -18,8 +18,21 @@ pub(super) struct Driver {
     waker: Waker,
 }
 
+/// Opens a hub on a journal whose reads go on at once.
+pub(super) fn open(config: HubConfig, journal: &SteppedJournal, now: Now) -> (Hub, Driver) {
+    let mut opening = pin!(Hub::builder().config(config).at(now).open(Box::new(journal.clone())));
+    let hub = loop {
+        match opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(opened) => break opened.unwrap(),
+            Poll::Pending => assert!(journal.go_on(), "a hub opens, and nothing moves"),
+        }
+    };
+    let driver = Driver::new(&hub);
+    (hub, driver)
+}
+
 impl Driver {
-    pub(super) fn new(hub: &Hub) -> Self {
+    fn new(hub: &Hub) -> Self {
         let hub = hub.clone();
         let run = Box::pin(async move { hub.run().await });
         let (flag, waker) = Flag::new();

@@ -292,7 +292,7 @@ impl Expectation {
         }
         self.told.extend(lost);
         self.told_floor = reference.floor;
-        // What comes after the end of its topic is other streams'. One that is not told may be held or not.
+        // Events after the end of its topic are other streams'. An end that is not told may be held or not.
         let mut end = self.end(reference);
         let possible = self.end_after(reference, reference.floor, |_| true);
         if oldest.is_none() && end != possible {

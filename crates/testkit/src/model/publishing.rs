@@ -69,6 +69,7 @@ impl Schedule {
             id,
             data: draft.event().data().to_owned(),
             is_end: false,
+            at: self.reference.now,
         };
         self.reference.publish(sequence, known);
     }

@@ -27,6 +27,8 @@ pub struct Known {
     pub is_beyond: bool,
     /// Whether it is the end of its topic's stream.
     pub is_end: bool,
+    /// The time by the schedule's clock when it was committed.
+    pub at: Duration,
 }
 
 /// Bytes that an entry counts with in a limit, beside its text.
@@ -200,8 +202,8 @@ impl Reference {
         }
     }
 
-    /// Takes in that the feed has handed over everything up to a place, where the reference does not ask the hub
-    /// what it holds. Returns how many events topics have let go of because they are beyond a limit.
+    /// Takes in that the feed has handed over everything up to a place, or that time has gone on, where the reference does
+    /// not ask the hub what it holds. Returns how many events topics have let go of because they are beyond a limit.
     pub fn feed(&mut self, through: u64) -> u64 {
         self.tail = self.tail.max(through);
         let limits = std::mem::take(&mut self.limits);
@@ -233,7 +235,8 @@ impl Reference {
             bytes += event.size();
             let at = event.topics.iter().position(|other| other == topic).expect("it is its own");
             let is_beyond = limits.events_max.is_some_and(|max| newer >= max.get())
-                || limits.bytes_max.is_some_and(|max| newer > 0 && bytes > max.get());
+                || limits.bytes_max.is_some_and(|max| newer > 0 && bytes > max.get())
+                || limits.age_max.is_some_and(|max| event.at + max < self.now);
             let is_superseded = limits.latest_only && newer > 0;
             newer += 1;
             if event.held[at] && (is_superseded || is_beyond) {

@@ -1,27 +1,9 @@
 //! Restarts: the hub of a schedule is closed, and another one is opened on the same journal.
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use fastrand::Rng;
-use tidings_hub::{Hub, HubConfig, Now};
 
-use super::driver::Driver;
+use super::driver::open;
 use super::schedule::{Readers, Schedule};
-use crate::stepped_journal::SteppedJournal;
-
-/// Opens a hub on a journal whose reads go on at once.
-pub(super) fn open(config: HubConfig, journal: &SteppedJournal, now: Now) -> (Hub, Driver) {
-    let mut opening = pin!(Hub::builder().config(config).at(now).open(Box::new(journal.clone())));
-    let hub = loop {
-        match opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(opened) => break opened.unwrap(),
-            Poll::Pending => assert!(journal.go_on(), "a hub opens, and nothing moves"),
-        }
-    };
-    let driver = Driver::new(&hub);
-    (hub, driver)
-}
 
 impl Schedule {
     /// Decides when the hub of a seed is restarted. Seeds that have failed before these restarts have none.

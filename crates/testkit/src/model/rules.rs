@@ -14,7 +14,7 @@ pub(super) fn rules(rng: &mut Rng, is_kept: bool) -> Vec<RetentionRule> {
         // Some reach beneath what memory holds.
         0 => TopicLimits::default().with_events_max(some(rng, if is_kept { 60 } else { 6 })),
         1 => TopicLimits::default().with_bytes_max(some(rng, if is_kept { 9_000 } else { 1_500 })),
-        // The reference of a journal that keeps its entries has no clock.
+        // A journal that keeps its entries has limits on age in schedules of their own: see `age`.
         2 if !is_kept => TopicLimits::default().with_age_max(Duration::from_secs(rng.u64(1..30))),
         2 | 3 => TopicLimits::default(),
         _ => TopicLimits::default().latest_only(),
@@ -30,5 +30,14 @@ pub(super) fn conflate(rules: &mut [RetentionRule], seed: u64) {
     let mut rng = Rng::with_seed(!seed);
     for rule in rules.iter_mut().filter(|_| rng.bool()) {
         rule.limits.conflate = true;
+    }
+}
+
+/// Gives the rules of topics whose readers skip nothing a limit on age, on a journal that keeps its entries. It decides by a
+/// generator of its own, as [`conflate`] does.
+pub(super) fn age(rules: &mut [RetentionRule], seed: u64) {
+    let mut rng = Rng::with_seed(seed ^ 0x0a9e);
+    for RetentionRule { limits, .. } in rules.iter_mut().filter(|rule| !rule.limits.latest_only) {
+        limits.age_max = Some(Duration::from_secs(rng.u64(1..8)));
     }
 }

@@ -14,10 +14,9 @@ use tidings_hub::journal::MemoryJournal;
 use tidings_hub::{Epoch, Hub, HubConfig, Now, RetentionRule, Sequence, Time, Topic, View};
 
 use super::Counts;
-use super::driver::Driver;
+use super::driver::{Driver, open};
 use super::reference::Reference;
-use super::restarting::open;
-use super::rules::{conflate, rules};
+use super::rules::{age, conflate, rules};
 use super::streams::Streams;
 use crate::stepped_journal::SteppedJournal;
 
@@ -25,6 +24,8 @@ use crate::stepped_journal::SteppedJournal;
 pub trait Readers {
     /// Whether topics have streams in some of the schedules.
     const HAVE_STREAMS: bool = false;
+    /// Topics have limits on age beneath memory in some of the schedules.
+    const HAVE_AGES: bool = false;
 
     /// Creates no readers yet.
     fn new(schedule: &mut Schedule) -> Self;
@@ -89,8 +90,8 @@ pub(super) struct Limits {
 }
 
 impl Schedule {
-    /// Creates the schedule of a seed.
-    fn new(seed: u64) -> Self {
+    /// Creates the schedule of a seed for some readers.
+    fn new<R: Readers>(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut config = HubConfig::default();
         config.heartbeat_interval = Duration::from_secs(3);
@@ -113,6 +114,9 @@ impl Schedule {
             config.retention.rules = rules(&mut rng, is_kept);
             if seed % 4 == 1 {
                 conflate(&mut config.retention.rules, seed);
+            }
+            if R::HAVE_AGES && is_kept && seed % 8 == 7 {
+                age(&mut config.retention.rules, seed);
             }
         }
         let rules = config.retention.rules.clone();
@@ -157,7 +161,7 @@ impl Schedule {
 
     /// Runs the schedule of a seed; the answer is what it met.
     pub(super) fn run<R: Readers>(seed: u64, steps: usize) -> Counts {
-        let mut schedule = Self::new(seed);
+        let mut schedule = Self::new::<R>(seed);
         schedule.has_streams = R::HAVE_STREAMS && seed % 3 == 1;
         schedule.reference.may_forget = schedule.has_streams && schedule.limits.bytes;
         let mut readers = R::new(&mut schedule);
@@ -319,12 +323,21 @@ impl Schedule {
         }
     }
 
-    /// The topics that may have streams: of others, some events are not sent.
+    /// Returns whether topics have limits on age on a journal that keeps its entries.
+    fn has_ages_beneath_memory(&self) -> bool {
+        let rules = &self.hub.config().retention.rules;
+        self.kept.is_some() && rules.iter().any(|rule| rule.limits.age_max.is_some())
+    }
+
+    /// The topics that may have streams: of others, some events are not sent, or ends that are not told are not known after
+    /// their time.
     pub(super) fn topics_of_streams(&self) -> Vec<Topic> {
         let rules = &self.hub.config().retention.rules;
         let skips = |topic: &Topic| {
             let rule = rules.iter().find(|rule| rule.filter.matches(topic.as_str()));
-            rule.is_some_and(|rule| rule.limits.latest_only || rule.limits.conflate)
+            let limits = rule.map(|rule| &rule.limits);
+            let is_aged = |age_max: Option<Duration>| age_max.is_some() && self.kept.is_some();
+            limits.is_some_and(|it| it.latest_only || it.conflate || is_aged(it.age_max))
         };
         self.topics.iter().filter(|topic| !skips(topic)).cloned().collect()
     }
@@ -348,10 +361,22 @@ impl Schedule {
     }
 
     fn tick(&mut self, millis_max: u64) {
-        let step = Duration::from_millis(self.rng.u64(0..millis_max));
+        /// The hub looks at ages that often.
+        const PASS: Duration = Duration::from_millis(300);
+        let mut step = Duration::from_millis(self.rng.u64(0..millis_max));
+        let has_ages = self.has_ages_beneath_memory();
+        if has_ages {
+            // In memory, events are as old as it is since the feed handed them over.
+            self.feed_all();
+            step = step.max(PASS);
+        }
         self.now = self.now + step;
         self.reference.now += step;
         self.hub.tick(self.now);
+        if has_ages {
+            let evicted = self.reference.feed(self.reference.tail);
+            self.counts.add("evictions by age beneath memory", evicted);
+        }
         self.end_left_streams();
         let evicted = self.observe();
         self.counts.add("evictions by age", evicted);
