@@ -24,6 +24,7 @@ pub struct End {
     pub last_event_id: String,
 }
 
+// The hub has such a type for its own use: a client depends on the codec alone.
 /// Why a stream within a topic ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

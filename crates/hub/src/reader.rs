@@ -422,7 +422,7 @@ impl ReaderState {
                 }
             }
         }
-        // What is asked for is kept until the oldest event is found, however many looks that takes.
+        // The place that was asked for is kept until the oldest event is found, however many looks that takes.
         let passed = history.pass_lost(&self.resolved, &mut position, &mut max.steps);
         (*after, self.told_at) = (position.after, position.told_at);
         if let Passed::To(_) = passed {

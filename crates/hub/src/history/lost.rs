@@ -41,7 +41,7 @@ impl History {
     /// so; `None` if that takes more steps. An event that all of its topics have evicted counts even if it
     /// was private: what is evicted is no longer known.
     ///
-    /// What has been looked at is not looked at again: nothing is lost by an earlier eviction alone, so
+    /// An eviction that has been looked at is not looked at again: nothing is lost by an earlier eviction alone, so
     /// the position counts it as told.
     pub(crate) fn look_for_loss(
         &self,
@@ -65,7 +65,7 @@ impl History {
         if self.losses.is_lost(after, told_at, |after| self.is_dropped(reach, after)) {
             return Some(true);
         }
-        // What the journal alone keeps is looked at as it is read: other topics of the view may still have it.
+        // Events that the journal alone keeps are looked at as they are read: other topics of the view may still have them.
         let is_of_one = matches!(reach, Reach::One(_));
         if self.keeps && !is_of_one && self.is_behind_in(reach, after) {
             return Some(false);

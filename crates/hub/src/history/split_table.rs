@@ -5,7 +5,7 @@ use hashbrown::HashTable;
 /// Many small tables, of which one is split in two each time that all are full on average (linear
 /// hashing): adding one costs the hashes of some hundred, however many there are.
 ///
-/// What is kept has a hash that the caller knows, as in [`HashTable`].
+/// Everything that is kept has a hash that the caller knows, as in [`HashTable`].
 pub(super) struct SplitTable<T> {
     tables: Vec<HashTable<T>>,
     len: usize,

@@ -88,7 +88,7 @@ impl Reader {
                 Step::Locate(locating) => {
                     let Some(place) = locating.place(wait) else { return Rewound::Waiting };
                     let from = place.unwrap_or_default();
-                    // What was evicted is no gap.
+                    // Events that were evicted are no gap.
                     let told_at = EvictionStamp::MAX;
                     let position = ReadPosition { after: from, told_at, ends: OwnEnds::NONE };
                     beneath.step = Step::Read { from, position, found: VecDeque::new() };

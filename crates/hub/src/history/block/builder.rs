@@ -229,7 +229,7 @@ impl BlockBuilder {
     }
 
     fn encode(&mut self, event: &Event, cursor: Cursor, via: Option<&Via>) {
-        // What an event is beside its data, more or less: it saves a second look at the data.
+        // About the size of an event without its data: it saves a second look at the data.
         const BESIDE: usize = ID_LINE.len() + Cursor::ID_BYTES + b"\ndata: \n\n".len();
         let head = self.bytes.len();
         let guess = digits_of(BESIDE + event.data().len());
