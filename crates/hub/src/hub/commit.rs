@@ -59,6 +59,8 @@ impl Hub {
     /// Brings committed entries from the feed into history, a few batches at a time, so that others have
     /// their turn. Ready only with an error.
     fn poll_follow(&self, cx: &mut Context<'_>) -> Poll<Result<(), JournalError>> {
+        // Woken by what was committed, be it that a publisher has brought it in: the journal may have moved on.
+        self.tell_streams();
         for _ in 0..BATCHES_OF_A_TURN {
             let polled = self.inner.committer.lock().poll_commit(cx, self.inner.committed());
             self.wake(ready!(polled)?);

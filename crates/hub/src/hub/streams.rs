@@ -6,7 +6,7 @@ use std::mem;
 use crate::cursor::{Cursor, Sequence};
 use crate::filter::TopicFilter;
 use crate::hub::Hub;
-use crate::journal::Submission;
+use crate::journal::{Committing, Outcome, Submission};
 use crate::streams::{Committed, Freed, Older, Producer, StreamClose, StreamTurn};
 use crate::time::Time;
 use crate::topic::Topic;
@@ -126,7 +126,7 @@ impl Hub {
         }
         if self.streams_of_topics().is_told() {
             self.ask_due_ends();
-            self.keep_untold();
+            self.tell_streams();
             return self.free_streams();
         }
         let mut state = self.streams_of_topics().lock();
@@ -138,27 +138,42 @@ impl Hub {
             let committing = self.submit_only(&mut std::iter::once(mark));
             state.left.push((topic, committing));
         }
-        let tell = |older| state.streams.take_untold(older, (self.time(), now));
-        let told = self.older_part().map(tell).unwrap_or_default();
-        if !told.is_empty() {
-            let mut marks =
-                told.into_iter().map(|(topic, state)| Submission::Stream(topic, state.into_told()));
-            // Those that are not committed are submitted again.
-            drop(self.submit_only(&mut marks));
-        }
         state.note_left();
         drop(state);
+        self.tell_streams();
         self.commit_submitted();
         self.free_streams();
     }
 
-    /// Has a journal that decides keep the streams whose beginnings it drops before long.
-    fn keep_untold(&self) {
+    /// Tells again the streams that the journal would soon drop, if it has moved on. The marks are submitted, and
+    /// brought in later; a journal that decides keeps the states in its copy.
+    pub(crate) fn tell_streams(&self) {
+        if !self.has_streams() {
+            return;
+        }
         let Some(older) = self.older_part() else { return };
         let times = (self.time(), self.clock().uptime());
-        let untold = self.streams_of_topics().lock().streams.take_untold(older, times);
-        if !untold.is_empty() {
-            self.journal().keep_streams(untold);
+        let shared = self.streams_of_topics();
+        let mut state = shared.lock();
+        let untold = state.streams.take_untold(older, times);
+        if untold.is_empty() {
+            return;
+        }
+        if shared.is_told() {
+            drop(state);
+            return self.journal().keep_streams(untold);
+        }
+        let topics: Vec<_> = untold.iter().map(|(topic, _)| topic.clone()).collect();
+        let marks = untold.into_iter();
+        let mut marks = marks.map(|(topic, state)| Submission::Stream(topic, state.into_told()));
+        let is_refused = |outcome: &Outcome| matches!(outcome, Outcome::NotCommitted(_));
+        let is_taken = match self.submit_only(&mut marks) {
+            Committing::One(outcome) => !is_refused(&outcome),
+            Committing::All(outcomes) => !outcomes.iter().any(is_refused),
+            Committing::Waiting(_) => true,
+        };
+        if !is_taken {
+            state.streams.tell_again(topics.iter());
         }
     }
 

@@ -187,14 +187,19 @@ impl TopicStream {
         }
         self.beginning = 0;
         let Some(committed) = &self.committed else { return false };
-        self.decided.options = committed.options.clone();
-        self.decided.producer = committed.producer.clone();
-        self.decided.end_key = committed.end_key.clone();
-        self.decided.is_open = committed.end.is_none();
-        self.decided.is_stopped = committed.is_stopped;
+        settle(&mut self.decided, committed);
         if self.failed.take().is_some() {
             self.decided.events = committed.events;
         }
         true
     }
+}
+
+/// Lets a stream be as its committed entries leave it.
+pub(super) fn settle(decided: &mut Decided, committed: &Committed) {
+    decided.options = committed.options.clone();
+    decided.producer = committed.producer.clone();
+    decided.end_key = committed.end_key.clone();
+    decided.is_open = committed.end.is_none();
+    decided.is_stopped = committed.is_stopped;
 }

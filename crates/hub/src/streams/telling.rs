@@ -2,10 +2,15 @@
 //!
 //! Before that, the state of such a stream is committed once more, as a mark. A hub that opens the journal takes it
 //! from there if the beginning is gone, and applies the marks that came after it.
+//!
+//! Streams are looked through whenever a segment has come to be in the older half of the journal, as soon as the hub
+//! follows what was committed then. So however fast entries come, a mark has many segments' time to be written: the
+//! other half of the journal is written before anything of that segment is dropped. If the journal has no room for the
+//! marks just then, they are submitted once more with the next segment.
 
 use super::ask::{StreamDates, StreamState};
 use super::mark::StreamMark;
-use super::of_topic::TopicStream;
+use super::of_topic::{TopicStream, settle};
 use super::state::Streams;
 use crate::cursor::Sequence;
 use crate::time::{Time, millis};
@@ -38,10 +43,12 @@ impl Streams {
         let mut untold = Vec::new();
         let is_old = |(place, at): (Sequence, Time)| place <= older.through || at < older.before;
         let is_due = self.has_grown || is_old(self.untold);
-        if !self.is_kept || !is_due || now < self.look_at {
+        let has_moved = older.through > self.looked_through;
+        if !self.is_kept || !is_due || !(has_moved || now >= self.look_at) {
             return untold;
         }
         self.look_at = now.saturating_add(LOOK_AGAIN_AFTER);
+        self.looked_through = older.through;
         self.has_grown = false;
         self.untold = (Sequence::MAX, Time::from_unix_millis(u64::MAX));
         for (topic, stream) in &mut self.topics {
@@ -67,6 +74,16 @@ impl Streams {
         }
         untold
     }
+
+    /// Notes that the journal has not taken the marks of these topics.
+    pub(crate) fn tell_again<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>) {
+        for topic in topics {
+            let stream = self.topics.get_mut(topic);
+            if let Some(told) = stream.and_then(|stream| stream.told.as_mut()) {
+                told.submitted_at = 0;
+            }
+        }
+    }
 }
 
 impl StreamState {
@@ -81,16 +98,17 @@ impl StreamState {
 }
 
 impl TopicStream {
-    /// The state of the stream as of its newest entry. `None` if requests are under way, of which the journal may
-    /// have some.
+    /// The state of the stream as of its newest entry. Requests that are under way come after it: their entries are
+    /// applied to it when the journal is opened.
     fn state_to_tell(&self, wall: Time, now: u64) -> Option<StreamState> {
         let committed = self.committed.as_ref()?;
-        if self.under_way > 0 || self.applied < self.answered || self.failed.is_some() {
-            return None;
-        }
         let mut state = self.state()?;
         let left = self.decided.expires_at.saturating_sub(now);
         let decided = &mut state.decided;
+        if self.under_way > 0 || self.applied < self.answered || self.failed.is_some() {
+            settle(decided, committed);
+            decided.turn.epoch = committed.producer.as_ref().map_or(0, |producer| producer.epoch);
+        }
         decided.expires_at = wall.unix_millis().saturating_add(left);
         decided.grace_until = None;
         decided.events = committed.events;

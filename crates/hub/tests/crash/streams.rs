@@ -357,7 +357,7 @@ fn a_reader_that_waited_before_a_beginning_has_lost_nothing_when_that_is_removed
     on_journal(&journal, async |hub| {
         check(hub, before.clone(), false).await;
         fill(hub).await;
-        hub.publish(Draft::new(chat.clone(), Event::new("the second"))).await.unwrap();
+        append(hub, &chat, request(1, 2), "the second").await.unwrap();
         check(hub, before, true).await;
     });
 }

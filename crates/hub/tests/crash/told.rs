@@ -39,6 +39,14 @@ async fn fill(hub: &Hub, now: Now) {
     }
 }
 
+/// Publishes more than the journal keeps, while no time passes.
+async fn burst(hub: &Hub) {
+    for _ in 0..400 {
+        let other = Draft::new(topic("other"), Event::new("x".repeat(200)));
+        hub.publish(other).await.unwrap();
+    }
+}
+
 fn is_on_disk(disk: &SimulatedDisk, data: &str) -> bool {
     dumped_beside(disk)
         .iter()
@@ -85,6 +93,55 @@ fn an_open_stream_whose_beginning_is_dropped_is_known_after_a_restart() {
         assert!(hub.stream_end_at(&view, ended.places.unwrap().1.sequence).is_some());
         let mut reader = hub.subscribe(chat.clone(), Start::from(ended.begin));
         assert!(matches!(reader.next().await, Some(Found::Gap(_))));
+    });
+}
+
+/// States were repeated once a second, which a burst could outrun.
+#[test]
+fn a_burst_between_two_ticks_drops_no_beginning_untold() {
+    let (disk, now, chat) = (SimulatedDisk::default(), Now::read(), topic("chat"));
+    let known = on_disk((&disk, &[]), now, async |hub| {
+        let begin = Append { begin: Some(StreamOptions::default()), ..request(3, 0) };
+        append(hub, &chat, begin, "first").await.unwrap();
+        hub.tick(now + Duration::from_secs(1));
+        burst(hub).await;
+        assert!(!is_on_disk(&disk, "first"), "it is dropped");
+        stream(hub, &chat)
+    });
+    on_disk((&disk, &[]), now, async |hub| {
+        assert_eq!(stream(hub, &chat), known);
+        append(hub, &chat, request(3, 1), "second").await.unwrap();
+    });
+}
+
+/// Its state was never repeated, because it was never as its requests had left it.
+#[test]
+fn a_stream_with_a_request_under_way_is_told_again() {
+    let (disk, now, chat) = (SimulatedDisk::default(), Now::read(), topic("chat"));
+    let known = on_disk((&disk, &[]), now, async |hub| {
+        let begin = Append { begin: Some(StreamOptions::default()), ..request(3, 0) };
+        append(hub, &chat, begin, "first").await.unwrap();
+        let next = |seq| {
+            let draft = Draft::new(chat.clone(), Event::new("x".repeat(200)));
+            hub.append(chat.clone(), &request(3, seq), vec![draft])
+        };
+        let mut under_way = next(1);
+        for seq in 2..400 {
+            let after = next(seq);
+            under_way.await.unwrap();
+            hub.tick(now + Duration::from_secs(seq));
+            under_way = after;
+        }
+        under_way.await.unwrap();
+        assert!(!is_on_disk(&disk, "first"), "it is dropped");
+        stream(hub, &chat)
+    });
+    assert_eq!(known.events, 400);
+    on_disk((&disk, &[]), now, async |hub| {
+        assert_eq!(stream(hub, &chat), known);
+        let repeated = hub.append(chat.clone(), &request(3, 399), Vec::new()).await.unwrap();
+        assert!(repeated.is_duplicate);
+        append(hub, &chat, request(3, 400), "last").await.unwrap();
     });
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Catalog {
     freed: RwLock<FreedTopics>,
     /// Upper bounds of the numbers and sizes of topics' records.
     totals: Mutex<Totals>,
+    /// The beginning of the newest segment, and the [older part](Catalog::older) of the journal then.
+    older: Mutex<(Option<Sequence>, Sequence)>,
     /// Held while files are removed or replaced.
     changing: Mutex<()>,
     /// How often segments were replaced.
@@ -63,6 +65,7 @@ impl Catalog {
             dropped: Mutex::new(Arc::new(dropped)),
             freed: RwLock::default(),
             totals: Mutex::default(),
+            older: Mutex::default(),
             changing: Mutex::default(),
             replaced: AtomicU64::new(0),
             tail: AtomicU64::new(tail.get()),
@@ -131,6 +134,16 @@ impl Catalog {
         };
         let first = segments.iter().rev().find(is_enough).or_else(|| segments.front());
         first.map_or(Sequence::ZERO, |segment| segment.base.before())
+    }
+
+    /// Returns the place that [`Catalog::newest`] had for so many bytes, always the same, when the newest segment began.
+    pub(super) fn older(&self, bytes: u64) -> Sequence {
+        let newest = self.segments.read().back().map(|segment| segment.base);
+        let mut older = self.older.lock();
+        if older.0 != newest {
+            *older = (newest, self.newest(bytes));
+        }
+        older.1
     }
 
     /// Returns the segments that may hold records after a sequence, the oldest first.

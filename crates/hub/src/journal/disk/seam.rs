@@ -84,7 +84,7 @@ impl Journal for DiskJournal {
 
     fn older(&self) -> Option<Sequence> {
         let half = self.owner.shared.config.bytes_max / 2;
-        self.open_state().map(|open| open.catalog.newest(half))
+        self.open_state().map(|open| open.catalog.older(half))
     }
 
     fn dropped(&self) -> Option<Arc<dyn DroppedEntries>> {
