@@ -35,7 +35,9 @@ use tidings_proto::encode;
 use super::gathered::Gathered;
 use super::lists::Lists;
 use super::reason::Reason;
-use super::slot::{Adopted, Cold, Extras, Hot, Permit, Room, Slots, Subscription, Tick};
+use super::slot::{
+    Adopted, Checked, Cold, Extras, Hot, Permit, Room, Slots, Standing, Subscription, Tick,
+};
 use super::socket::Socket;
 use super::stream_spec::StreamSpec;
 use super::sweep::Sweeps;
@@ -229,9 +231,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
             socket,
             sent_at: self.now,
             framing,
-            is_behind: true,
+            standing: Standing::Behind,
             room: Room::Some,
-            is_queued: false,
+            checked: Checked::of(&reader),
         };
         let mut cold = Cold {
             reader,
@@ -384,10 +386,9 @@ impl<S: Socket, P: Permit> Shard<S, P> {
     /// Writes a slot's rest and then, once, the events that come next for it; returns what that cost, in
     /// writes of small events.
     fn catch_up(&mut self, key: usize) -> usize {
-        let Some((hot, cold)) = self.slots.get(key).filter(|(hot, _)| hot.is_queued) else {
-            return 1;
-        };
-        hot.is_queued = false;
+        let queued = self.slots.get(key).filter(|(hot, _)| hot.standing == Standing::Queued);
+        let Some((hot, cold)) = queued else { return 1 };
+        hot.standing = Standing::Behind;
         let is_trial = hot.room == Room::Trial;
         match write_rest(hot, cold, self.now) {
             Ok(true) => match cold.ending {
@@ -402,12 +403,13 @@ impl<S: Socket, P: Permit> Shard<S, P> {
 
     /// Writes, once, the events that come next for a slot; returns what that cost.
     fn read_on(&mut self, key: usize, is_trial: bool) -> usize {
-        let (gathered, (hot, cold)) = (&mut self.gathered, self.slots.both(key));
+        let (gathered, (hot, mut cold)) = (&mut self.gathered, self.slots.hot_first(key));
         let (mut after, framing) = (hot.after, hot.framing);
         gathered.clear();
-        let is_of_one = cold.reader.only_topic().is_some();
+        let reader = &mut cold.get().reader;
+        let is_of_one = reader.only_topic().is_some();
         let (read, steps) =
-            self.tap.read(key as u32, (&mut cold.reader, &mut after), READ_MAX, |block, index| {
+            self.tap.read(key as u32, (reader, &mut after), READ_MAX, |block, index| {
                 match block.end_for_one(index).filter(|_| is_of_one) {
                     Some(end) => gathered.push_text(block.sequence(index), &end, framing),
                     None => gathered.push(block, index, framing),
@@ -417,7 +419,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         if gathered.is_empty() {
             hot.room = Room::Some;
         } else {
-            let delivered = deliver(hot, cold, gathered, self.now);
+            let delivered = deliver(hot, &mut cold, gathered, self.now);
             // Its blocks must not outlive their time in history.
             gathered.clear();
             match delivered {
@@ -438,14 +440,16 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         }
         hot.after = after;
         match read {
-            Read::Tail => hot.is_behind = false,
+            Read::Tail => hot.standing = Standing::Tail,
             Read::Full => enqueue(key as u32, hot, &mut self.ready),
             // Its tap brings it back when the journal has read on.
             Read::Waiting => {}
             Read::Closed => self.end(key, Reason::Completed),
-            Read::Gap(_) if cold.gap() == GapShape::Close => self.end(key, Reason::EventsLost),
+            Read::Gap(_) if cold.get().gap() == GapShape::Close => {
+                self.end(key, Reason::EventsLost);
+            }
             Read::Gap(gap) => {
-                cold.put_first(framed(hot.framing, |text| gap.write(text)));
+                cold.get().put_first(framed(hot.framing, |text| gap.write(text)));
                 enqueue(key as u32, hot, &mut self.ready);
             }
         }
@@ -472,9 +476,12 @@ impl<S, P: Permit> Drop for Shard<S, P> {
 }
 
 fn enqueue<S>(key: u32, hot: &mut Hot<S>, ready: &mut VecDeque<u32>) {
-    hot.is_behind = true;
-    if hot.is_writable() && !hot.is_queued {
-        hot.is_queued = true;
+    if hot.standing == Standing::Queued {
+        return;
+    }
+    hot.standing = Standing::Behind;
+    if hot.is_writable() {
+        hot.standing = Standing::Queued;
         ready.push_back(key);
     }
 }

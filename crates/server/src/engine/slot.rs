@@ -114,6 +114,38 @@ pub(super) enum Room {
     Trial,
 }
 
+/// Where a slot's cursor stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// At the tail, with nothing left to write.
+    Tail,
+    /// Behind: it is not at the tail or has a rest to write, and waits for its socket or for the journal.
+    Behind,
+    /// Behind, and in the queue of the slots that read.
+    Queued,
+}
+
+/// The events that a slot is sent only as far as its grant allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// None: the grant allows everything.
+    Nothing,
+    /// Private ones: a stream of exact topics is only open if its grant allows the topics.
+    Private,
+    /// All: patterns may be wider than the grant.
+    All,
+}
+
+impl Checked {
+    pub(super) fn of(reader: &ReaderState) -> Self {
+        match (reader.is_limited(), reader.groups()) {
+            (false, _) => Self::Nothing,
+            (true, []) => Self::Private,
+            (true, _) => Self::All,
+        }
+    }
+}
+
 /// The hot part: everything that a delivery uses.
 #[derive(Debug)]
 pub(super) struct Hot<S> {
@@ -123,15 +155,14 @@ pub(super) struct Hot<S> {
     /// When something was last written.
     pub(super) sent_at: Tick,
     pub(super) framing: Framing,
-    /// Whether it is not at the tail or has a rest to write.
-    pub(super) is_behind: bool,
+    pub(super) standing: Standing,
     /// Whether the socket accepts bytes.
     pub(super) room: Room,
-    /// Whether it is in the queue of the slots that read.
-    pub(super) is_queued: bool,
+    pub(super) checked: Checked,
 }
 
-/// The cold part: used when a slot reads from history, and by the pass every few seconds.
+/// The cold part: used when a slot reads from history, when its grant is asked, and by the pass every
+/// few seconds.
 #[derive(Debug)]
 pub(super) struct Cold<P> {
     pub(super) reader: ReaderState,
@@ -232,6 +263,21 @@ impl Rest {
 }
 
 impl<S> Hot<S> {
+    /// Returns whether it is not at the tail or has a rest to write.
+    pub(super) fn is_behind(&self) -> bool {
+        self.standing != Standing::Tail
+    }
+
+    /// Returns whether nothing is to be written before an event comes, or, for a slot that is behind, before
+    /// the journal has read on, which may take long.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self.standing {
+            Standing::Tail => true,
+            Standing::Behind => self.is_writable(),
+            Standing::Queued => false,
+        }
+    }
+
     /// Returns whether the socket may accept bytes.
     pub(super) fn is_writable(&self) -> bool {
         self.room != Room::None
@@ -262,6 +308,20 @@ impl<P> Cold<P> {
     /// Puts bytes before everything else. The slot must have no rest.
     pub(super) fn put_first(&mut self, bytes: Vec<u8>) {
         self.rest = Some(Box::new(Rest::own(bytes)));
+    }
+}
+
+/// The cold part of a slot, looked up only when it is asked for: most deliveries do without it, and a
+/// look alone would bring it from memory into the processor's cache.
+#[derive(Debug)]
+pub(super) struct ColdPart<'a, P> {
+    slab: &'a mut PagedSlab<Cold<P>>,
+    key: usize,
+}
+
+impl<P> ColdPart<'_, P> {
+    pub(super) fn get(&mut self) -> &mut Cold<P> {
+        &mut self.slab[self.key]
     }
 }
 
@@ -314,6 +374,15 @@ impl<S, P> Slots<S, P> {
     /// If the slot does not exist.
     pub(super) fn both(&mut self, key: usize) -> (&mut Hot<S>, &mut Cold<P>) {
         (&mut self.hot[key], &mut self.cold[key])
+    }
+
+    /// The hot part of a slot that exists, and the way to its cold part.
+    ///
+    /// # Panics
+    ///
+    /// If the slot does not exist.
+    pub(super) fn hot_first(&mut self, key: usize) -> (&mut Hot<S>, ColdPart<'_, P>) {
+        (&mut self.hot[key], ColdPart { slab: &mut self.cold, key })
     }
 
     /// How many there are.

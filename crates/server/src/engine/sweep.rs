@@ -10,6 +10,7 @@ use tidings_hub::engine::{Block, GroupKey, Hint, ReaderState, Run, Tap, TopicKey
 use tidings_hub::{Sequence, Topic};
 
 use super::gathered::{Framing, Gathered};
+use super::slot::Checked;
 
 /// The runs of one topic that arrived since its last sweep began, gathered once.
 #[derive(Debug)]
@@ -66,12 +67,17 @@ impl Sweep {
         Some(self.chunked.first()?..=self.chunked.last()?)
     }
 
+    /// Returns whether the grant of a slot is to be asked about it.
+    pub(super) fn is_checked(&self, checked: Checked) -> bool {
+        match checked {
+            Checked::Nothing => false,
+            Checked::Private => self.has_private,
+            Checked::All => true,
+        }
+    }
+
     /// How much of it the grant of a slot allows.
     pub(super) fn allowed(&mut self, reader: &ReaderState, tap: &Tap) -> Allowed {
-        // A stream of an exact topic is only open if its grant allows the topic.
-        if !reader.is_limited() || (!self.has_private && reader.groups().is_empty()) {
-            return Allowed::All;
-        }
         if self.name.is_none() {
             self.name = tap.topic(self.topic);
         }

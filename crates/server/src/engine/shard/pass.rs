@@ -158,9 +158,8 @@ impl<S: Socket, P: Permit> Shard<S, P> {
                 hot.room = Room::Trial;
                 enqueue(key as u32, hot, &mut self.ready);
             }
-            // One that is behind and not in the queue waits for the journal, perhaps for long.
-            None if (!hot.is_behind || !hot.is_queued && hot.is_writable()) && is_quiet() => {
-                if !hot.is_behind && cold.reader.only_topic().is_none() {
+            None if hot.is_waiting() && is_quiet() => {
+                if !hot.is_behind() && cold.reader.only_topic().is_none() {
                     // Its place stays near the tail: nothing up to there was for it.
                     hot.after = hot.after.max(self.offered_through);
                 }

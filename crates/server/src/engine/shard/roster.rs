@@ -112,7 +112,7 @@ impl<S, P> Seen<'_, S, P> {
 
     /// Returns whether events are waiting for it.
     pub(crate) fn is_behind(&self) -> bool {
-        self.hot.is_behind
+        self.hot.is_behind()
     }
 
     /// The time since it was opened.

@@ -6,7 +6,7 @@ use tidings_hub::Sequence;
 use tidings_hub::engine::{Meeting, Tap};
 
 use super::super::gathered::{Framing, Gathered};
-use super::super::slot::{Cold, Hot, Rest, Room, Tick};
+use super::super::slot::{Cold, ColdPart, Hot, Rest, Room, Standing, Tick};
 use super::super::socket::{Socket, write_some};
 use super::super::sweep::{Allowed, Sweep};
 
@@ -23,12 +23,12 @@ pub(super) enum Offered {
 /// Sends a sweep's events to a slot that stands just before them. `may_take` says whether its cursor has
 /// passed all that its view has of other topics before them.
 pub(super) fn offer<S: Socket, P>(
-    (hot, cold): (&mut Hot<S>, &mut Cold<P>),
+    (hot, mut cold): (&mut Hot<S>, ColdPart<'_, P>),
     sweep: &mut Sweep,
     (tap, now): (&Tap, Tick),
     may_take: impl FnOnce(Sequence) -> bool,
 ) -> io::Result<Offered> {
-    let Some(events) = sweep.events().filter(|_| !hot.is_behind) else {
+    let Some(events) = sweep.events().filter(|_| !hot.is_behind()) else {
         return Ok(Offered::Nothing);
     };
     let last = *events.end();
@@ -36,9 +36,10 @@ pub(super) fn offer<S: Socket, P>(
         Meeting::Past => Ok(Offered::Nothing),
         Meeting::Behind => Ok(Offered::Behind),
         Meeting::Next if !may_take(hot.after) => Ok(Offered::Behind),
-        Meeting::Next => match sweep.allowed(&cold.reader, tap) {
+        Meeting::Next => match allowed(hot, &mut cold, sweep, tap) {
             Allowed::All => {
-                deliver(hot, cold, sweep.gathered(hot.framing), now).map(Offered::Delivered)
+                let gathered = sweep.gathered(hot.framing);
+                deliver(hot, &mut cold, gathered, now).map(Offered::Delivered)
             }
             Allowed::Nothing => {
                 hot.after = last;
@@ -47,6 +48,20 @@ pub(super) fn offer<S: Socket, P>(
             // Reading from history checks each event against the slot's grant.
             Allowed::Some => Ok(Offered::Behind),
         },
+    }
+}
+
+/// How much of a sweep a slot may be sent.
+fn allowed<S, P>(
+    hot: &Hot<S>,
+    cold: &mut ColdPart<'_, P>,
+    sweep: &mut Sweep,
+    tap: &Tap,
+) -> Allowed {
+    if sweep.is_checked(hot.checked) {
+        sweep.allowed(&cold.get().reader, tap)
+    } else {
+        Allowed::All
     }
 }
 
@@ -88,7 +103,7 @@ pub(super) fn write_rest<S: Socket, P>(
 /// were at least begun; returns their number.
 pub(super) fn deliver<S: Socket, P>(
     hot: &mut Hot<S>,
-    cold: &mut Cold<P>,
+    cold: &mut ColdPart<'_, P>,
     gathered: &Gathered,
     now: Tick,
 ) -> io::Result<u64> {
@@ -104,9 +119,9 @@ pub(super) fn deliver<S: Socket, P>(
     let cut = gathered.cut(written);
     hot.after = cut.sequence.unwrap_or(hot.after);
     if let Some(rest) = Rest::of(&cut) {
-        cold.rest = Some(Box::new(rest));
+        cold.get().rest = Some(Box::new(rest));
     }
-    hot.is_behind = true;
+    hot.standing = Standing::Behind;
     hot.room = Room::None;
     Ok(cut.begun)
 }

@@ -15,7 +15,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let mut hints = std::mem::take(&mut self.hints);
         if self.tap.drain(&mut hints, &mut self.answered) == Drained::Dropped {
             self.sweeps.clear();
-            for (key, hot) in self.slots.iter_hot().filter(|(_, hot)| !hot.is_behind) {
+            for (key, hot) in self.slots.iter_hot().filter(|(_, hot)| !hot.is_behind()) {
                 enqueue(key as u32, hot, &mut self.ready);
             }
         }
@@ -93,7 +93,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let to = sweep.next.map_or(list.len(), |next| next.min(list.len()));
         let from = to.saturating_sub(visits_max);
         for &key in list[from..to].iter().rev() {
-            let (hot, cold) = self.slots.both(key as usize);
+            let (hot, cold) = self.slots.hot_first(key as usize);
             match offer((&mut *hot, cold), sweep, (&self.tap, self.now), |_| true) {
                 Ok(Offered::Nothing) => {}
                 Ok(Offered::Delivered(events)) => {
@@ -123,7 +123,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let from = to.saturating_sub(visits_max);
         for place in (from..to).rev() {
             let (key, member) = self.lists.multi.slot(list, place);
-            let (hot, cold) = self.slots.both(key as usize);
+            let (hot, cold) = self.slots.hot_first(key as usize);
             let (multi, topic) = (&self.lists.multi, sweep.topic);
             let may_take = |after| multi.may_take(member, (topic, own), after);
             match offer((&mut *hot, cold), sweep, (&self.tap, self.now), may_take) {
