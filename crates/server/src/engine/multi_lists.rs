@@ -8,7 +8,7 @@ use foldhash::HashMap;
 use tidings_hub::Sequence;
 use tidings_hub::engine::{GroupKey, TopicKey};
 
-use super::place::{Place, Placed};
+use super::place::{Place, Placed, Places};
 use crate::paged_slab::PagedSlab;
 
 /// The lists of a shard.
@@ -37,8 +37,8 @@ pub(super) enum ListKey {
 struct List {
     /// The newest entry of the source that the shard was told of.
     through: Sequence,
-    /// For a pattern, whose entries are of several topics.
-    newest: Option<Box<Newest>>,
+    /// For a pattern, whose entries are of several topics. In place, because each event asks for it.
+    newest: Option<Newest>,
     entries: Entries,
 }
 
@@ -76,8 +76,7 @@ enum Entries {
 #[derive(Debug)]
 struct Member {
     slot: u32,
-    /// The place of each source.
-    places: Box<[Place]>,
+    places: Places,
 }
 
 impl MultiLists {
@@ -90,11 +89,11 @@ impl MultiLists {
         let sources = topics.iter().map(|&topic| Source::Topic(topic));
         let sources = sources.chain(groups.iter().map(|&group| Source::Group(group)));
         let member = self.members.vacant_key() as u32;
-        let places = sources
+        let places: Box<[Place]> = sources
             .enumerate()
             .map(|(at, source)| self.enter(source, Entry { member, at: at as u32 }))
             .collect();
-        self.members.insert(Member { slot, places }) as u32
+        self.members.insert(Member { slot, places: places.into() }) as u32
     }
 
     /// Enters a slot among those of a source; returns its place there.
@@ -134,7 +133,7 @@ impl MultiLists {
     /// Removes a slot, with the sources that it was added with, by its number among the members.
     pub(super) fn remove(&mut self, topics: &[TopicKey], groups: &[GroupKey], member: u32) {
         let Some(member) = self.members.try_remove(member as usize) else { return };
-        for (at, place) in member.places.iter().enumerate() {
+        for (at, place) in member.places.as_slice().iter().enumerate() {
             if let Placed::Listed { list, place } = place.get() {
                 let entries = &mut self.lists[list as usize].entries;
                 if let Some(moved) = entries.swap_remove(place) {
@@ -153,12 +152,12 @@ impl MultiLists {
     }
 
     fn place(&mut self, Entry { member, at }: Entry) -> &mut Place {
-        &mut self.members[member as usize].places[at as usize]
+        &mut self.members[member as usize].places.as_mut_slice()[at as usize]
     }
 
     /// The newest entry that the shard was told of, of a topic that one slot alone reads.
     fn through(&self, Entry { member, at }: Entry) -> Sequence {
-        match self.members[member as usize].places[at as usize].get() {
+        match self.members[member as usize].places.as_slice()[at as usize].get() {
             Placed::Alone(through) => through,
             Placed::Listed { list, .. } => self.lists[list as usize].through,
         }
@@ -217,7 +216,7 @@ impl MultiLists {
         (topic, own): (TopicKey, Option<ListKey>),
         after: Sequence,
     ) -> bool {
-        let places = &self.members[member as usize].places;
+        let places = self.members[member as usize].places.as_slice();
         places.iter().enumerate().all(|(at, place)| match (place.get(), own) {
             (Placed::Listed { list, .. }, Some(ListKey::Shared(own))) if list == own => true,
             (Placed::Alone(_), Some(ListKey::Alone { member: owner, at: own }))
@@ -235,13 +234,13 @@ impl List {
     fn new(source: Source, through: Sequence, entry: Entry) -> Self {
         let newest = match source {
             Source::Topic(_) => None,
-            Source::Group(_) => Some(Box::default()),
+            Source::Group(_) => Some(Newest::default()),
         };
         Self { through, newest, entries: Entries::One(entry) }
     }
 
     fn note(&mut self, topic: TopicKey, newest: Sequence) {
-        if let Some(known) = self.newest.as_deref_mut().filter(|known| known.topic != topic) {
+        if let Some(known) = self.newest.as_mut().filter(|known| known.topic != topic) {
             *known = Newest { topic, of_others: self.through };
         }
         self.through = newest.max(self.through);
@@ -379,7 +378,8 @@ mod tests {
 
     #[test]
     fn what_a_source_takes_is_small() {
-        assert_eq!(size_of::<List>(), 32);
+        assert_eq!(size_of::<List>(), 40);
+        assert_eq!(size_of::<Member>(), 32);
         assert_eq!(size_of::<(TopicKey, ListKey)>(), 16);
         assert_eq!(size_of::<Place>(), 8);
     }

@@ -1,4 +1,4 @@
-//! The place of a slot among those that read one of its sources.
+//! The places of a slot among those that read its sources.
 
 use tidings_hub::Sequence;
 
@@ -14,6 +14,15 @@ pub(super) enum Placed {
     Alone(Sequence),
     /// The slot is in a list, at this place.
     Listed { list: u32, place: u32 },
+}
+
+/// The places of all sources of a slot.
+#[derive(Debug)]
+pub(super) enum Places {
+    /// One or two stand with the slot's number, so that a delivery fetches nothing more from memory.
+    One(Place),
+    Two([Place; 2]),
+    Many(Box<[Place]>),
 }
 
 impl Place {
@@ -38,6 +47,34 @@ impl Place {
     }
 }
 
+impl From<Box<[Place]>> for Places {
+    fn from(places: Box<[Place]>) -> Self {
+        match *places {
+            [place] => Self::One(place),
+            [first, second] => Self::Two([first, second]),
+            _ => Self::Many(places),
+        }
+    }
+}
+
+impl Places {
+    pub(super) fn as_slice(&self) -> &[Place] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Two(places) => places,
+            Self::Many(places) => places,
+        }
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [Place] {
+        match self {
+            Self::One(place) => std::slice::from_mut(place),
+            Self::Two(places) => places,
+            Self::Many(places) => places,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +86,20 @@ mod tests {
         }
         for (list, place) in [(0, 0), (0, u32::MAX), ((1 << 31) - 1, 7)] {
             assert_eq!(Place::listed(list, place).get(), Placed::Listed { list, place });
+        }
+    }
+
+    #[test]
+    fn places_stand_in_their_order_however_many_there_are() {
+        for count in 0..5 {
+            let given: Box<[Place]> = (0..count).map(|at| Place::listed(at, 0)).collect();
+            let mut places = Places::from(given);
+            places.as_mut_slice().iter_mut().for_each(|place| match place.get() {
+                Placed::Listed { list, .. } => *place = Place::listed(list, 1),
+                Placed::Alone(_) => panic!("all of them are in lists"),
+            });
+            let found = places.as_slice().iter().map(|place| place.get());
+            assert!(found.eq((0..count).map(|list| Placed::Listed { list, place: 1 })));
         }
     }
 }
