@@ -39,12 +39,17 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    fn new(run: &Run, empty: Gathered) -> Self {
+    /// Room for events that is kept for the next sweep.
+    const KEPT_BYTES_MAX: usize = 64 * 1024;
+    /// Room for runs that is kept: some kilobytes.
+    const KEPT_RUNS_MAX: usize = 64;
+
+    fn new(run: &Run) -> Self {
         Self {
             topic: run.topic(),
             groups: None,
             previous: run.previous(),
-            chunked: empty,
+            chunked: Gathered::default(),
             close: None,
             runs: Vec::new(),
             is_special: false,
@@ -55,6 +60,21 @@ impl Sweep {
             list: 0,
             next: None,
         }
+    }
+
+    /// Begins another sweep in the memory of one that is over.
+    fn renew(&mut self, run: &Run) {
+        let (chunked, runs) = (std::mem::take(&mut self.chunked), std::mem::take(&mut self.runs));
+        *self = Self { chunked, runs, ..Self::new(run) };
+    }
+
+    /// Lets go of everything but memory for the next sweep; `false` if that is too much to keep.
+    fn clear(&mut self) -> bool {
+        self.chunked.clear();
+        self.runs.clear();
+        (self.close, self.groups, self.name) = (None, None, None);
+        self.chunked.capacity() <= Self::KEPT_BYTES_MAX
+            && self.runs.capacity() <= Self::KEPT_RUNS_MAX
     }
 
     /// The groups of the patterns that match the topic.
@@ -126,22 +146,22 @@ pub(super) struct Sweeps {
     /// The topics that have sweeps, each once, except the one whose turn it is.
     queue: VecDeque<TopicKey>,
     topics: HashMap<TopicKey, TopicSweeps>,
-    /// Buffers of a sweep that is over.
-    spare: Gathered,
+    /// A sweep that is over, for its memory.
+    spare: Option<Box<Sweep>>,
 }
 
+/// The sweeps of a topic. They are boxed, because the table of them stays as large as it has ever been:
+/// where a topic stands in it is then rarely in the processor's cache.
 #[derive(Debug, Default)]
 struct TopicSweeps {
-    under_way: Option<Sweep>,
-    waiting: Option<Sweep>,
+    under_way: Option<Box<Sweep>>,
+    waiting: Option<Box<Sweep>>,
 }
 
 impl Sweeps {
     /// The maximum number of bytes that one sweep gathers. If more arrive while another sweep is
     /// under way, the slots read from history.
     const BYTES_MAX: usize = 256 * 1024;
-    /// Room that is kept for the next sweep.
-    const SPARE_BYTES_MAX: usize = 64 * 1024;
 
     /// Adds a run to the topic's sweep that has not begun, or makes one.
     pub(super) fn add(&mut self, hint: &Hint, at: usize) {
@@ -151,7 +171,13 @@ impl Sweeps {
             TopicSweeps::default()
         });
         let spare = &mut self.spare;
-        let sweep = sweeps.waiting.get_or_insert_with(|| Sweep::new(run, std::mem::take(spare)));
+        let sweep = sweeps.waiting.get_or_insert_with(|| match spare.take() {
+            Some(mut spare) => {
+                spare.renew(run);
+                spare
+            }
+            None => Box::new(Sweep::new(run)),
+        });
         sweep.has_private |= run.has_private();
         sweep.has_public |= run.has_public();
         sweep.is_shared |= run.is_shared();
@@ -173,14 +199,14 @@ impl Sweeps {
 
     /// Takes the next sweep, which the caller must [put back](Sweeps::put_back) or
     /// [finish](Sweeps::finish).
-    pub(super) fn take(&mut self) -> Option<Sweep> {
+    pub(super) fn take(&mut self) -> Option<Box<Sweep>> {
         let topic = self.queue.pop_front()?;
         let sweeps = self.topics.get_mut(&topic)?;
         sweeps.under_way.take().or_else(|| sweeps.waiting.take())
     }
 
     /// Lets the other topics have their turn before the rest of a sweep.
-    pub(super) fn put_back(&mut self, sweep: Sweep) {
+    pub(super) fn put_back(&mut self, sweep: Box<Sweep>) {
         let topic = sweep.topic;
         if let Some(sweeps) = self.topics.get_mut(&topic) {
             sweeps.under_way = Some(sweep);
@@ -189,16 +215,14 @@ impl Sweeps {
     }
 
     /// Ends a sweep. The events that arrived meanwhile for its topic are next.
-    pub(super) fn finish(&mut self, sweep: Sweep) {
+    pub(super) fn finish(&mut self, mut sweep: Box<Sweep>) {
         if self.topics.get(&sweep.topic).is_some_and(|sweeps| sweeps.waiting.is_some()) {
             self.queue.push_back(sweep.topic);
         } else {
             self.topics.remove(&sweep.topic);
         }
-        let mut spare = sweep.chunked;
-        spare.clear();
-        if spare.capacity() <= Self::SPARE_BYTES_MAX {
-            self.spare = spare;
+        if sweep.clear() {
+            self.spare = Some(sweep);
         }
     }
 
@@ -211,7 +235,7 @@ impl Sweeps {
     pub(super) fn topics(&self) -> impl Iterator<Item = (TopicKey, &[GroupKey])> {
         self.queue.iter().map(|topic| {
             let sweeps = self.topics.get(topic);
-            let sweep = sweeps.and_then(|it| it.waiting.as_ref().or(it.under_way.as_ref()));
+            let sweep = sweeps.and_then(|it| it.waiting.as_deref().or(it.under_way.as_deref()));
             (*topic, sweep.map(Sweep::groups).unwrap_or_default())
         })
     }
