@@ -21,7 +21,9 @@ use crate::cursor::{Cursor, Sequence};
 use crate::emitters::Emitter;
 pub use crate::emitters::EmitterParts;
 pub use crate::entry::{DataPart, RawEvent, RawFields};
-pub use crate::history::{Block, Drained, GroupKey, Hint, Meeting, Run, ShardIndex, TopicKey};
+pub use crate::history::{
+    Block, Drained, GroupKey, GroupList, Hint, Meeting, Run, ShardIndex, TopicKey,
+};
 use crate::history::{HintQueue, HintsMax, ReadMax, Steps};
 pub use crate::hub::TopicListing;
 use crate::hub::{Hub, Wait};

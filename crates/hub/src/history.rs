@@ -14,6 +14,7 @@ mod counts;
 mod evict;
 mod find_id;
 mod freed;
+mod group_list;
 mod hints;
 mod ids;
 mod kept;
@@ -65,6 +66,7 @@ pub(crate) use self::count::{Patience, Uncounted};
 use self::counts::Counts;
 pub(crate) use self::find_id::IdSearch;
 use self::freed::FreedTopics;
+pub use self::group_list::GroupList;
 use self::hints::Watched;
 pub use self::hints::{Drained, Hint, Meeting, Run};
 pub(crate) use self::hints::{HintQueue, HintsMax, Shards};
@@ -357,13 +359,11 @@ impl History {
                 }
                 let mut entry = Watched::new(&pushed, index, entry);
                 let Pushed { groups, .. } = pushed;
-                if let Some(groups) = groups {
-                    for group in groups.iter().filter_map(|&group| self.topics.group(group)) {
-                        if let Some(watchers) = &group.watchers {
-                            appended.watched_by(watchers);
-                        }
-                        entry.watch_by_pattern(&group.marks, &groups);
+                for group in groups.iter().filter_map(|&group| self.topics.group(group)) {
+                    if let Some(watchers) = &group.watchers {
+                        appended.watched_by(watchers);
                     }
+                    entry.watch_by_pattern(&group.marks, &groups);
                 }
                 if entry.is_watched() {
                     watched.push(entry);

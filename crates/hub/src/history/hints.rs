@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 
+use super::group_list::GroupList;
 use super::marks::{Mark, Marks, ShardIndex};
 use super::topics::Pushed;
 use super::{Block, GroupKey, TopicKey};
@@ -27,7 +28,7 @@ pub struct Hint {
 pub struct Run {
     topic: TopicKey,
     /// The groups of the patterns that match the topic.
-    groups: Option<Arc<[GroupKey]>>,
+    groups: GroupList,
     previous: Sequence,
     indices: SmallVec<[u32; 2]>,
     /// Contains an entry that is not an event, so each slot must read from history.
@@ -65,14 +66,8 @@ impl Run {
 
     /// The groups of the patterns that match the topic. Some may have no readers any more.
     #[must_use]
-    pub fn groups(&self) -> &[GroupKey] {
-        self.groups.as_deref().unwrap_or_default()
-    }
-
-    /// The groups, as a shared list.
-    #[must_use]
-    pub fn shared_groups(&self) -> Option<Arc<[GroupKey]>> {
-        self.groups.clone()
+    pub fn groups(&self) -> &GroupList {
+        &self.groups
     }
 
     /// The topic's newest entry before this run.
@@ -171,7 +166,7 @@ enum WatchedBy {
     /// The marks of the topic say which.
     Several,
     /// The marks of the topic and of these groups say which.
-    ByPattern(Arc<[GroupKey]>),
+    ByPattern(GroupList),
 }
 
 impl Watched {
@@ -194,9 +189,9 @@ impl Watched {
     }
 
     /// Notes the marks of one of the groups that match the topic.
-    pub(super) fn watch_by_pattern(&mut self, marks: &Marks, groups: &Arc<[GroupKey]>) {
+    pub(super) fn watch_by_pattern(&mut self, marks: &Marks, groups: &GroupList) {
         if !marks.is_empty() && !matches!(self.watched_by, WatchedBy::ByPattern(_)) {
-            self.watched_by = WatchedBy::ByPattern(Arc::clone(groups));
+            self.watched_by = WatchedBy::ByPattern(groups.clone());
         }
     }
 
@@ -204,10 +199,10 @@ impl Watched {
         !matches!(self.watched_by, WatchedBy::None)
     }
 
-    fn groups(&self) -> Option<&Arc<[GroupKey]>> {
+    fn groups(&self) -> GroupList {
         match &self.watched_by {
-            WatchedBy::ByPattern(groups) => Some(groups),
-            _ => None,
+            WatchedBy::ByPattern(groups) => groups.clone(),
+            WatchedBy::None | WatchedBy::One(_) | WatchedBy::Several => GroupList::default(),
         }
     }
 }
@@ -226,7 +221,7 @@ fn add(runs: &mut SmallVec<[Run; 1]>, entry: &Watched, at: usize) {
         _ => {
             runs.push(Run {
                 topic: entry.topic,
-                groups: entry.groups().cloned(),
+                groups: entry.groups(),
                 previous: entry.previous,
                 indices: smallvec![index],
                 is_special: entry.is_special,

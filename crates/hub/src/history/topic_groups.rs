@@ -1,19 +1,19 @@
 //! The groups that match a topic: found once, not for each event.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use slab::Slab;
 
-use super::patterns::{GroupKey, Patterns};
+use super::group_list::GroupList;
+use super::patterns::Patterns;
 
 /// The patterns that readers have, and the groups of the topics that were published to.
 #[derive(Default)]
 pub(super) struct TopicGroups {
     pub(super) patterns: Patterns,
-    lists: Slab<Arc<[GroupKey]>>,
-    /// Keys in all lists.
-    keys: usize,
+    lists: Slab<GroupList>,
+    /// Bytes that the lists have allocated.
+    heap_bytes: usize,
 }
 
 /// A topic's groups, as far as they have been found. A topic without groups has no list.
@@ -31,44 +31,45 @@ const KEPT_MAX: usize = 16;
 
 impl TopicGroups {
     /// The groups that match a topic. Some may have no readers any more.
-    pub(super) fn of(&mut self, name: &str, known: &mut KnownGroups) -> Option<Arc<[GroupKey]>> {
+    pub(super) fn of(&mut self, name: &str, known: &mut KnownGroups) -> GroupList {
         if self.patterns.is_empty() {
-            return None;
+            return GroupList::default();
         }
         let additions = self.patterns.additions();
         if known.as_of != additions || additions == u32::MAX {
             self.forget(known);
-            let found = self.patterns.matching(name);
+            let found = GroupList::from(self.patterns.matching(name).as_slice());
             if found.len() > KEPT_MAX {
-                return Some(found.as_slice().into());
+                return found;
             }
             known.as_of = additions;
             if !found.is_empty() {
-                self.keys += found.len();
-                let list = self.lists.insert(found.as_slice().into()) as u32 + 1;
+                self.heap_bytes += found.heap_bytes();
+                let list = self.lists.insert(found) as u32 + 1;
                 known.list = NonZeroU32::new(list);
             }
         }
-        known.list.map(|list| Arc::clone(&self.lists[list.get() as usize - 1]))
+        known
+            .list
+            .map_or_else(GroupList::default, |list| self.lists[list.get() as usize - 1].clone())
     }
 
-    /// Bytes that the lists take, each of them behind two counts.
+    /// Bytes that the lists take.
     pub(super) fn bytes(&self) -> usize {
-        self.lists.capacity() * size_of::<(usize, Arc<[GroupKey]>)>()
-            + self.lists.len() * 2 * size_of::<usize>()
-            + self.keys * size_of::<GroupKey>()
+        self.lists.capacity() * size_of::<Option<GroupList>>() + self.heap_bytes
     }
 
     /// Forgets what was found for a topic.
     pub(super) fn forget(&mut self, known: &mut KnownGroups) {
         if let Some(list) = std::mem::take(known).list {
-            self.keys -= self.lists.remove(list.get() as usize - 1).len();
+            self.heap_bytes -= self.lists.remove(list.get() as usize - 1).heap_bytes();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::patterns::GroupKey;
     use super::*;
     use crate::filter::TopicFilter;
 
@@ -82,19 +83,20 @@ mod tests {
     #[test]
     fn a_topic_s_groups_are_found_again_only_after_a_pattern_was_added() {
         let (mut groups, mut known) = (TopicGroups::default(), KnownGroups::default());
-        assert_eq!(groups.of("a/b", &mut known), None);
+        assert!(groups.of("a/b", &mut known).is_empty());
         let first = hold(&mut groups, "a/*");
-        let found = groups.of("a/b", &mut known).unwrap();
-        assert_eq!(*found, [first]);
-        assert!(Arc::ptr_eq(&found, &groups.of("a/b", &mut known).unwrap()));
+        assert_eq!(*groups.of("a/b", &mut known), [first]);
+        assert_eq!(groups.heap_bytes, 0, "one group stands in place");
         let second = hold(&mut groups, "**");
-        let mut found = groups.of("a/b", &mut known).unwrap().to_vec();
+        let found = groups.of("a/b", &mut known);
+        assert!(std::ptr::eq(&*found, &*groups.of("a/b", &mut known)), "a list is shared");
+        let mut found = found.to_vec();
         found.sort_unstable();
         assert_eq!(found, [first, second]);
         assert_eq!(groups.lists.len(), 1);
         let taken = groups.bytes();
         groups.forget(&mut known);
-        assert!(groups.lists.is_empty() && groups.keys == 0);
+        assert!(groups.lists.is_empty() && groups.heap_bytes == 0);
         assert_eq!(taken - groups.bytes(), 2 * size_of::<GroupKey>() + 2 * size_of::<usize>());
     }
 
@@ -107,8 +109,8 @@ mod tests {
             let segment = |(at, segment)| if bits >> at & 1 == 1 { "*" } else { segment };
             let segments: Vec<_> = name.split('/').enumerate().map(segment).collect();
             hold(&mut groups, &segments.join("/"));
-            assert_eq!(groups.of("b", &mut none), None);
-            assert_eq!(groups.of(name, &mut many).map(|found| found.len()), Some(bits));
+            assert!(groups.of("b", &mut none).is_empty());
+            assert_eq!(groups.of(name, &mut many).len(), bits);
             assert_eq!(groups.lists.len(), usize::from(bits <= KEPT_MAX));
         }
     }

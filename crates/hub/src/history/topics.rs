@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::TopicKey;
 use super::cost::tree_entry_bytes;
+use super::group_list::GroupList;
 use super::name_order::NameOrder;
 use super::patterns::{Group, GroupKey};
 use super::rules::{RuleNumber, Rules};
@@ -26,7 +27,7 @@ pub(super) struct Pushed<'a> {
     /// The topic's entry before it.
     pub(super) previous: Sequence,
     /// The groups that match the topic.
-    pub(super) groups: Option<Arc<[GroupKey]>>,
+    pub(super) groups: GroupList,
     pub(super) state: &'a mut TopicState,
 }
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use tidings_hub::engine::{Block, GroupKey, Hint, ReaderState, Run, Tap, TopicKey};
+use tidings_hub::engine::{Block, GroupKey, GroupList, Hint, ReaderState, Run, Tap, TopicKey};
 use tidings_hub::{Sequence, Topic};
 
 use super::gathered::{Framing, Gathered};
@@ -17,7 +17,7 @@ use super::slot::Checked;
 pub(super) struct Sweep {
     pub(super) topic: TopicKey,
     /// The groups of the patterns that match the topic.
-    pub(super) groups: Option<Arc<[GroupKey]>>,
+    pub(super) groups: GroupList,
     /// The topic's newest entry before them.
     pub(super) previous: Sequence,
     pub(super) chunked: Gathered,
@@ -47,7 +47,7 @@ impl Sweep {
     fn new(run: &Run) -> Self {
         Self {
             topic: run.topic(),
-            groups: None,
+            groups: GroupList::default(),
             previous: run.previous(),
             chunked: Gathered::default(),
             close: None,
@@ -72,14 +72,10 @@ impl Sweep {
     fn clear(&mut self) -> bool {
         self.chunked.clear();
         self.runs.clear();
-        (self.close, self.groups, self.name) = (None, None, None);
+        (self.close, self.name) = (None, None);
+        self.groups = GroupList::default();
         self.chunked.capacity() <= Self::KEPT_BYTES_MAX
             && self.runs.capacity() <= Self::KEPT_RUNS_MAX
-    }
-
-    /// The groups of the patterns that match the topic.
-    pub(super) fn groups(&self) -> &[GroupKey] {
-        self.groups.as_deref().unwrap_or_default()
     }
 
     /// The sweep's events, from the oldest to the newest.
@@ -183,7 +179,7 @@ impl Sweeps {
         sweep.is_shared |= run.is_shared();
         // The latest run knows all patterns. A slot whose pattern was added meanwhile is behind, and
         // reads from history.
-        sweep.groups = run.shared_groups();
+        sweep.groups = run.groups().clone();
         sweep.is_special |= run.is_special() || sweep.chunked.bytes().len() > Self::BYTES_MAX;
         if sweep.is_special {
             // Only its last sequence is still of interest.
@@ -236,7 +232,7 @@ impl Sweeps {
         self.queue.iter().map(|topic| {
             let sweeps = self.topics.get(topic);
             let sweep = sweeps.and_then(|it| it.waiting.as_deref().or(it.under_way.as_deref()));
-            (*topic, sweep.map(Sweep::groups).unwrap_or_default())
+            (*topic, sweep.map(|sweep| &*sweep.groups).unwrap_or_default())
         })
     }
 

@@ -68,7 +68,7 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         let visits_max = (slice / each).max(1);
         let mut visits = 0;
         // The topic's own list, one of slots that read it among others, and one for each pattern.
-        let lists = if self.lists.multi.is_empty() { 1 } else { sweep.groups().len() + 2 };
+        let lists = if self.lists.multi.is_empty() { 1 } else { sweep.groups.len() + 2 };
         while sweep.list < lists && visits < visits_max {
             visits += match sweep.list.checked_sub(1) {
                 None => self.visit_single(&mut sweep, visits_max - visits),
@@ -113,11 +113,11 @@ impl<S: Socket, P: Permit> Shard<S, P> {
 
     /// Offers a sweep's events to slots that read other topics as well; returns how many were visited.
     fn visit_multi(&mut self, sweep: &mut Sweep, at: usize, visits_max: usize) -> usize {
-        let Some(list) = self.lists.multi.list(sweep.topic, sweep.groups(), at) else {
+        let Some(list) = self.lists.multi.list(sweep.topic, &sweep.groups, at) else {
             sweep.next = Some(0);
             return 0;
         };
-        let own = self.lists.multi.list(sweep.topic, sweep.groups(), 0);
+        let own = self.lists.multi.list(sweep.topic, &sweep.groups, 0);
         let length = self.lists.multi.len(list);
         let to = sweep.next.map_or(length, |next| next.min(length));
         let from = to.saturating_sub(visits_max);
