@@ -123,6 +123,11 @@ impl Router {
         let answered = match auth {
             None => self.route(request, route).await.map(|answer| (answer, Access::Open)),
             Some(auth) => {
+                // Tokens end at their times. For what is posted with its head, the connection has advanced the
+                // hub's time, once for all requests of its turn.
+                if head.method != Method::POST || !request.body.came_with_head() {
+                    context.tick();
+                }
                 match self.authenticate(&auth, (head, recent), &admitted, asked.intent).await {
                     Ok(access) => self.route_with(request, route, access).await,
                     Err(problem)
@@ -174,7 +179,6 @@ impl Router {
                 return Err(Problem::new(ProblemKind::ForeignSite, detail));
             }
         }
-        self.context.tick();
         let (control, now) = (&self.context.control, self.context.hub.time());
         let access = auth.access((&credential.token, recent), control.revocations(), now).await;
         access.map_err(|refused| match refused {
