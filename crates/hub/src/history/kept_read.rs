@@ -240,7 +240,7 @@ impl History {
         if let Some(Has::Evicted(knows @ Knows::IfSuperseded)) = &mut found {
             *knows = match told_at {
                 EvictionStamp::MAX => Knows::Told,
-                _ => Self::knows_superseded(read, kept, met),
+                _ => self.knows_superseded(read, kept, met),
             };
         }
         let grant = read.view.grant().filter(|_| found.is_some());
@@ -318,10 +318,12 @@ impl History {
 
     /// Tells if a reader knows of the loss of an event that some topics have superseded: only if all of them had done so when
     /// it was told of losses.
-    fn knows_superseded(read: KeptRead<'_>, kept: Kept<'_>, met: &Met<'_>) -> Knows {
+    fn knows_superseded(&self, read: KeptRead<'_>, kept: Kept<'_>, met: &Met<'_>) -> Knows {
         /// Entries of the page that are looked at before the journal is asked.
         const LOOKED_AT_MAX: usize = 256;
-        let Some(told) = read.told else { return Knows::Told };
+        // Without that, it was told of nothing after its place. The evictions that it has looked at were no losses: a topic
+        // of the view still held the event.
+        let Some(told) = self.told_by_rules(read) else { return Knows::New };
         let place = kept.block.sequence(kept.index);
         for (at, topic) in kept.topics.as_slice().iter().enumerate() {
             let how = met.get(topic).and_then(|bounds| bounds.newest);
@@ -338,16 +340,28 @@ impl History {
             let was_superseded = match (told.bound(topic), newer()) {
                 (Some(bound), _) => place <= bound,
                 (None, Some(newer)) => newer.block.sequence(newer.index) <= told.through,
-                (None, None) => match read.page.newest.get(topic) {
-                    Some(newest) if *newest <= told.through => true,
-                    _ => return Knows::Asks(at),
-                },
+                (None, None) => {
+                    // The topic's newest event when the page was read may be this one, and what came since is in memory.
+                    let past = self.topics.find(topic).and_then(|key| self.topics.get(key));
+                    let newest = past.map(|state| state.past().newest_event);
+                    let newest = [read.page.newest.get(topic).copied(), newest];
+                    let is_then = |newer: Sequence| newer > place && newer <= told.through;
+                    if !newest.into_iter().flatten().any(is_then) {
+                        return Knows::Asks(at);
+                    }
+                    true
+                }
             };
             if !was_superseded {
                 return Knows::New;
             }
         }
         Knows::Told
+    }
+
+    /// The losses that a reader knows of, if the rules are those by which there were no others.
+    fn told_by_rules<'a>(&self, read: KeptRead<'a>) -> Option<&'a Told> {
+        read.told.filter(|told| told.rules == self.topics.rules().changes())
     }
 
     /// The limits of a topic in a read.
@@ -364,7 +378,7 @@ impl History {
         let rules = self.topics.rules();
         let rule = past.map_or_else(|| rules.find(topic.as_str()), Past::rule);
         let limits = rules.limits(rule);
-        let told = read.told.filter(|told| told.rules == rules.changes());
+        let told = self.told_by_rules(read);
         let (through, told_through) = match &read.page.limits {
             Some(of_page) => match of_page.of(topic) {
                 Some(of_topic) => self.bounds_on_page(read, topic, (of_topic, limits), told)?,

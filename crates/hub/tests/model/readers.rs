@@ -26,7 +26,6 @@ struct Async {
 
 impl Readers for AsyncReaders {
     const HAVE_STREAMS: bool = true;
-    const HAVE_AGES: bool = true;
 
     fn new(_: &mut Schedule) -> Self {
         Self { subscribers: Vec::new(), bytewise: Vec::new() }

@@ -5,3 +5,4 @@ mod driven;
 mod line;
 mod outrun;
 mod seam;
+mod superseded;

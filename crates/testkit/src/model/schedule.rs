@@ -24,8 +24,6 @@ use crate::stepped_journal::SteppedJournal;
 pub trait Readers {
     /// Whether topics have streams in some of the schedules.
     const HAVE_STREAMS: bool = false;
-    /// Topics have limits on age beneath memory in some of the schedules.
-    const HAVE_AGES: bool = false;
 
     /// Creates no readers yet.
     fn new(schedule: &mut Schedule) -> Self;
@@ -90,8 +88,8 @@ pub(super) struct Limits {
 }
 
 impl Schedule {
-    /// Creates the schedule of a seed for some readers.
-    fn new<R: Readers>(seed: u64) -> Self {
+    /// Creates the schedule of a seed.
+    fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut config = HubConfig::default();
         config.heartbeat_interval = Duration::from_secs(3);
@@ -115,7 +113,7 @@ impl Schedule {
             if seed % 4 == 1 {
                 conflate(&mut config.retention.rules, seed);
             }
-            if R::HAVE_AGES && is_kept && seed % 8 == 7 {
+            if is_kept && seed % 8 == 7 {
                 age(&mut config.retention.rules, seed);
             }
         }
@@ -161,7 +159,7 @@ impl Schedule {
 
     /// Runs the schedule of a seed; the answer is what it met.
     pub(super) fn run<R: Readers>(seed: u64, steps: usize) -> Counts {
-        let mut schedule = Self::new::<R>(seed);
+        let mut schedule = Self::new(seed);
         schedule.has_streams = R::HAVE_STREAMS && seed % 3 == 1;
         schedule.reference.may_forget = schedule.has_streams && schedule.limits.bytes;
         let mut readers = R::new(&mut schedule);
