@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Sequence};
 use crate::entry::{HeldEvent, RawEvent};
 use crate::gap::Gap;
 use crate::history::{Kind, ReadMax, Steps};
@@ -21,7 +21,8 @@ pub struct Page {
     pub events: Vec<HeldEvent>,
     /// The gap there is before them.
     pub gap: Option<Gap>,
-    /// Where to go on: after the last of the events.
+    /// Where to go on: right before the view's next event, or at the tail. If that event is lost and the reader was not
+    /// told so, it is at the last of the events.
     pub place: Cursor,
 }
 
@@ -38,9 +39,10 @@ pub struct Paging {
     /// Events and bytes that may still be read.
     events_left: usize,
     bytes_left: usize,
-    has_events: bool,
+    /// The place of the last event of the page.
+    last: Option<Sequence>,
     gap: Option<Gap>,
-    /// Where the page ends, if the reader has gone further.
+    /// Where the page ends, if the reader is not at the tail.
     end: Option<Cursor>,
     /// The events that were read and have not all their indexes yet.
     unindexed: Unindexed,
@@ -70,7 +72,7 @@ impl Paging {
             reader,
             events_left: events_max,
             bytes_left: PAGE_BYTES_MAX,
-            has_events: false,
+            last: None,
             gap: None,
             end: None,
             unindexed: Unindexed::default(),
@@ -125,28 +127,32 @@ impl Paging {
                 Rewound::Waiting => return Poll::Pending,
             }
         }
-        if self.is_full() {
+        if self.end.is_some() {
             return Poll::Ready(false);
         }
         let bytes = bytes_max.min(self.bytes_left);
-        let mut max = ReadMax { bytes, entries: self.events_left, steps: Steps::default() };
+        // Also the event after the page is looked for. How far a read goes on over what is no longer held depends on where
+        // the hub keeps it, and a reader that goes on before that would be told a gap.
+        let entries = self.events_left.saturating_add(1);
+        let mut max = ReadMax { bytes, entries, steps: Steps::default() };
         let epoch = self.reader.hub().epoch();
-        let Self { reader, events_left, bytes_left, has_events, end, .. } = self;
+        let Self { reader, events_left, bytes_left, last, end, .. } = self;
         let read = reader.read_seen(&mut max, Wait::Task(cx.waker()), |seen| {
             // A page has events alone; whether the stream has ended is its state.
             if seen.block().kind(seen.index()) != Kind::Event {
                 return;
             }
             let bytes = seen.block().chunk(seen.index()).len();
-            if *has_events && bytes > *bytes_left {
-                let sequence = seen.block().sequence(seen.index()).before();
-                end.get_or_insert(Cursor { epoch, sequence });
+            let sequence = seen.block().sequence(seen.index());
+            let is_full = *events_left == 0 || last.is_some() && bytes > *bytes_left;
+            if is_full || end.is_some() {
+                end.get_or_insert(Cursor { epoch, sequence: sequence.before() });
                 return;
             }
             found.extend(RawEvent::copy(seen, epoch));
             *events_left -= 1;
             *bytes_left = bytes_left.saturating_sub(bytes);
-            *has_events = true;
+            *last = Some(sequence);
         });
         if max.steps.is_over() {
             self.reader.hub().count_cut_look();
@@ -154,7 +160,7 @@ impl Paging {
         Poll::Ready(match read {
             Read::Waiting => return Poll::Pending,
             Read::Gap(gap) => self.meet(gap),
-            Read::Full => !self.is_full(),
+            Read::Full => self.end.is_none(),
             Read::Tail | Read::Closed => false,
         })
     }
@@ -171,7 +177,7 @@ impl Paging {
         self.gap.as_ref()
     }
 
-    /// Where to go on: after the last of the events, once the page is complete.
+    /// Where to go on, once the page is complete: right before the view's next event, or at the tail.
     #[must_use]
     pub fn place(&self) -> Cursor {
         self.end.unwrap_or_else(|| self.reader.cursor())
@@ -180,18 +186,14 @@ impl Paging {
     /// Handles a gap: it belongs to the page if it comes first; after events, it is left for the next page.
     /// Returns whether the page goes on.
     fn meet(&mut self, gap: Gap) -> bool {
-        if self.has_events {
-            self.end = Cursor::parse(&gap.asked);
+        if let Some(sequence) = self.last {
+            self.end = Some(Cursor { sequence, ..gap.place });
             return false;
         }
         // Of two in a row, the place asked for is that of the first.
         let asked = self.gap.take().map_or(gap.asked, |first| first.asked);
         self.gap = Some(Gap { asked, ..gap });
         true
-    }
-
-    fn is_full(&self) -> bool {
-        self.events_left == 0 || self.bytes_left == 0 || self.end.is_some()
     }
 }
 
@@ -255,9 +257,13 @@ mod tests {
         drop(hub.publish(Draft::new(TOPIC, Event::new(data))));
     }
 
-    /// A page of a hub in memory, whose journal never has to read.
     fn page(hub: &Hub, start: Start, events_max: usize) -> Page {
-        let mut page = pin!(hub.page(TOPIC, start, events_max));
+        page_of(hub, TOPIC.into(), start, events_max)
+    }
+
+    /// A page of a hub in memory, whose journal never has to read.
+    fn page_of(hub: &Hub, view: View, start: Start, events_max: usize) -> Page {
+        let mut page = pin!(hub.page(view, start, events_max));
         match page.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(page) => page,
             Poll::Pending => unreachable!("memory is read at once"),
@@ -332,6 +338,28 @@ mod tests {
                 assert_eq!(paging.place(), page.place);
                 let events: Vec<_> = found.into_iter().filter_map(RawEvent::decode).collect();
                 assert_eq!(events, page.events);
+            }
+        }
+    }
+
+    /// Also where the event that comes after the page was lost before the first page.
+    #[test]
+    fn pages_from_the_oldest_event_on_tell_no_gap() {
+        let topics = [TOPIC, Topic::from_static("b")];
+        let several = View::new(topics.iter().cloned().map(TopicFilter::Exact));
+        let pattern = View::from(TopicFilter::pattern("**").unwrap());
+        for view in [several, pattern] {
+            let hub = hub(2);
+            for (topic, data) in [(0, "0"), (1, "lost"), (0, "1"), (1, "2"), (1, "3")] {
+                drop(hub.publish(Draft::new(topics[topic].clone(), Event::new(data))));
+            }
+            let mut start = Start::Oldest;
+            for expected in ["0", "1", "2", "3", ""] {
+                let page = page_of(&hub, view.clone(), start, 1);
+                assert_eq!(page.gap, None, "before {expected}");
+                let data: String = page.events.iter().map(|held| held.event.data()).collect();
+                assert_eq!(data, expected);
+                start = Start::from(page.place);
             }
         }
     }
