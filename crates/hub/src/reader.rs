@@ -161,9 +161,8 @@ impl Reader {
             // Locked anew for each look.
             let history = self.hub.read();
             if let Some(found) = history.last_id(&self.state().resolved, &mut back) {
-                let is_kept = history.keeps()
-                    && self.after > history.floor()
-                    && history.is_behind(&self.state().resolved, history.floor());
+                let is_kept =
+                    self.after > history.floor() && history.is_kept_alone(&self.state().resolved);
                 let place = || asked.unwrap_or_else(|| self.cursor().to_event_id());
                 return found.or_else(|| is_kept.then(place));
             }

@@ -2,8 +2,9 @@
 
 use tidings_proto::EventId;
 
+use super::reach::Reach;
 use super::walk::Step;
-use super::{History, Kind, Resolved, Steps};
+use super::{History, Kind, Resolved, Steps, TopicKey};
 use crate::cursor::{Cursor, Sequence};
 
 /// Entries looked at for the latest events: what is further back is not among the latest of history.
@@ -68,6 +69,27 @@ impl History {
             found = Some(Cursor { epoch: self.epoch, sequence: back.through }.to_event_id());
         }
         is_over.then_some(found)
+    }
+
+    /// Returns whether the journal alone may have events that the view's readers are sent. The marks and ends of streams
+    /// that it has alone are none, and neither is anything of a stream that was freed: other hubs, which have the same
+    /// in memory, do not know of them.
+    pub(crate) fn is_kept_alone(&self, view: &Resolved) -> bool {
+        // Events are let go of to the journal in whole blocks.
+        let (floor, released) = (self.floor(), self.released_through);
+        let is_kept = |&key: &TopicKey| {
+            let state = self.topics.get(key);
+            let lost = state.map_or(Sequence::ZERO, |state| {
+                let freed = self.freed.of(&state.name).map(|freed| freed.through);
+                freed.unwrap_or_default().max(state.past().evicted_through)
+            });
+            self.topics.released_through(key).min(released) > floor.max(lost)
+        };
+        self.keeps
+            && match Reach::of(view).keys() {
+                Some(keys) => keys.iter().any(is_kept),
+                None => released > floor,
+            }
     }
 
     /// Looks for the view's latest events; `false` if the look goes on.

@@ -1,6 +1,6 @@
 //! Hubs on one scripted store.
 
-use std::future::ready;
+use std::future::{poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -100,6 +100,10 @@ impl Journal for Scripted {
         let entries: Vec<_> = self.marks.iter().filter(|it| it.sequence > after).cloned().collect();
         let through = entries.last().map_or(after, |last| last.sequence);
         Box::pin(async move { Ok(JournalPage::new(entries, through)) })
+    }
+
+    fn free(&self, topic: &Topic, last: Sequence, through: Sequence) -> bool {
+        self.copy.as_ref().is_none_or(|copy| copy.free(topic, last, through))
     }
 
     fn evict(&self, _what: Evict) -> JournalFuture<'static, Result<(), JournalError>> {
@@ -264,6 +268,16 @@ impl Cluster {
             self.settle();
         }
         panic!("nothing comes of it");
+    }
+
+    /// Waits for what a node's hub has to read, also from its folder.
+    pub(crate) fn wait<T>(&mut self, node: usize, future: impl Future<Output = T>) -> T {
+        let running = &mut self.nodes[node].running;
+        let mut future = pin!(future);
+        smol::block_on(poll_fn(|cx| {
+            assert!(running.as_mut().poll(cx).is_pending());
+            future.as_mut().poll(cx)
+        }))
     }
 
     /// Makes a request at a node.

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use tidings_hub::{Append, Draft, EndNotice, Event, Hub, Sequence, Start, StreamOptions, Topic};
+use tidings_hub::journal::DiskConfig;
+use tidings_hub::{
+    Append, Draft, EndNotice, Event, EventId, Hub, Page, Sequence, Start, StreamOptions, Topic,
+    TopicFilter,
+};
 
-use crate::cluster::{Cluster, TOPIC, begin, events};
+use crate::cluster::{Cluster, Folder, TOPIC, begin, events};
+use crate::disk::SimulatedDisk;
 
 /// Longer than the time to live of the streams.
 const DAY: Duration = Duration::from_secs(25 * 60 * 60);
@@ -25,7 +30,7 @@ fn publish_stream(cluster: &mut Cluster, notice: EndNotice) -> Places {
     let begun = cluster.append(0, &begin(), &["a", "b"]).unwrap();
     let end = Append { end: Some(notice), ..Append::default() };
     let ended = cluster.append(1, &end, &["c"]).unwrap();
-    let place = |id: &tidings_hub::EventId| Start::After(id.as_str().into());
+    let place = |id: &EventId| Start::After(id.as_str().into());
     Places {
         before: place(&before.id()),
         inside: place(&begun.published[0].id()),
@@ -132,4 +137,64 @@ fn events_after_a_stream_that_is_over_are_not_freed_with_it() {
     cluster.open();
     assert_eq!(cluster.texts(), ["e"]);
     assert_eq!(cluster.info(), None);
+}
+
+/// A hub with a folder has marks of the stream on disk alone, and those in memory have them no more.
+#[test]
+fn pages_and_heads_are_alike_at_hubs_in_memory_and_in_folders() {
+    const MEMORY_BYTES: usize = 1 << 20;
+    let folder = || Folder {
+        disk: SimulatedDisk::default(),
+        config: DiskConfig::default(),
+        memory_bytes: MEMORY_BYTES,
+    };
+    for notice in [EndNotice::Event, EndNotice::Close] {
+        let mut cluster = Cluster::new(1);
+        cluster.open_in(&folder());
+        let Places { before, inside, last, end } = publish_stream(&mut cluster, notice);
+        for data in ["later", "last"] {
+            let other = Draft::new(Topic::from_static("chat/2"), Event::new(data));
+            let published = cluster.hub(0).publish(other);
+            cluster.done(published).unwrap();
+        }
+        cluster.pass(DAY);
+        cluster.pass(SECOND);
+        cluster.open();
+        cluster.open_in(&folder());
+        let published = cluster.hub(0).publish(Draft::new(TOPIC, Event::new("next")));
+        cluster.done(published).unwrap();
+        let starts = [Start::Oldest, before, inside, last, end];
+        let all = TopicFilter::pattern("chat/*").unwrap();
+        let views = [all, TOPIC.into()];
+        for (view, start) in views.iter().flat_map(|view| starts.iter().map(move |it| (view, it))) {
+            let read: Vec<_> =
+                (0..4).map(|node| read_at(&mut cluster, node, view, start)).collect();
+            for node in &read {
+                assert_eq!(node, &read[0], "{view:?} {start:?}");
+            }
+        }
+        // Whoever began with what there was is told no gap.
+        let (_, pages) = read_at(&mut cluster, 1, &views[0], &Start::Oldest);
+        assert!(pages.iter().all(|page| page.gap.is_none()));
+    }
+}
+
+/// The event before a reader's first one, and pages of one event.
+fn read_at(
+    cluster: &mut Cluster,
+    node: usize,
+    view: &TopicFilter,
+    start: &Start,
+) -> (Option<EventId>, Vec<Page>) {
+    let hub = cluster.hub(node);
+    let head = hub.subscribe(view.clone(), start.clone()).started_after().cloned();
+    let (mut start, mut pages) = (start.clone(), Vec::new());
+    loop {
+        let page = cluster.wait(node, hub.page(view.clone(), start, 1));
+        start = Start::from(page.place);
+        pages.push(page);
+        if pages.last().is_some_and(|page| page.events.is_empty()) {
+            return (head, pages);
+        }
+    }
 }
