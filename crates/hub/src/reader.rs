@@ -367,6 +367,11 @@ impl ReaderState {
         self.settle();
     }
 
+    /// Forgets the losses that the reader knows of, since it has been sent everything: none of them comes after the tail.
+    pub fn forget_told(&mut self) {
+        self.set_told(None);
+    }
+
     fn set_told(&mut self, told: Option<Box<Told>>) {
         if told.is_some() || self.unsettled.is_some() {
             let unsettled = self.unsettled.get_or_insert_default();
@@ -405,8 +410,10 @@ impl ReaderState {
             (self.told_at, self.ends) = (position.told_at, position.ends);
             match stop {
                 Stop::Tail => {
-                    // Nothing that it knows to be lost comes after the tail.
-                    self.set_told(None);
+                    // Of what was read now, a slot may have to be given some again.
+                    if before == *after {
+                        self.forget_told();
+                    }
                     return Read::Tail;
                 }
                 Stop::Full => return Read::Full,

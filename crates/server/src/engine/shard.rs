@@ -440,7 +440,10 @@ impl<S: Socket, P: Permit> Shard<S, P> {
         }
         hot.after = after;
         match read {
-            Read::Tail => hot.standing = Standing::Tail,
+            Read::Tail => {
+                hot.standing = Standing::Tail;
+                cold.get().reader.forget_told();
+            }
             Read::Full => enqueue(key as u32, hot, &mut self.ready),
             // Its tap brings it back when the journal has read on.
             Read::Waiting => {}

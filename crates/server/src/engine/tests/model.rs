@@ -367,3 +367,9 @@ fn t42_no_slot_is_sent_anything_lost_doubled_or_told_falsely_on_any_schedule() {
 fn schedules_with_more_events_in_a_run_than_a_topic_keeps_pass() {
     repeat::<ShardReaders>(&[1123]);
 }
+
+/// A slot had read to the tail, and was then told of losses again, since its socket had refused what was read.
+#[test]
+fn schedules_with_slots_that_read_again_what_was_refused_pass() {
+    repeat::<ShardReaders>(&[351]);
+}
