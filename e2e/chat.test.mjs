@@ -126,16 +126,19 @@ for (const language of Object.keys(RELOADS)) {
     await ask(tab, hub);
     say('one');
     await tab.answers('streaming', 'one');
-    let running = hub;
-    for (const signal of ['SIGKILL', 'SIGTERM']) {
+    let [running, text] = [hub, 'one'];
+    for (const [signal, token] of [['SIGKILL', 'two'], ['SIGTERM', 'three']]) {
       const { producer } = await state(running);
       await running.stop({ signal });
       running = await startHub(t, { args, listen: hub.host });
       await until('the producer', async () => (await state(running)).producer.epoch > producer.epoch);
+      // It has taken over, and goes on a moment later.
+      say(token);
+      text += token;
+      await tab.answers('streaming', text);
     }
-    say('two');
     finish();
-    await tab.answers('ready', 'onetwo');
+    await tab.answers('ready', text);
     assert.equal((await state(running)).state, 'done');
     assert.deepEqual(tab.problems, []);
   });

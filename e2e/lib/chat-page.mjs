@@ -21,12 +21,15 @@ export async function openChats(t, browser) {
   return context;
 }
 
-/** Opens the chat in a tab of its own. */
+/** Opens the chat in a tab of its own, and waits until the page knows what there is to resume: it would show an answer that is asked for
+ * meanwhile twice. */
 export async function openChat(context, origin) {
   const page = await context.newPage();
   const problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
+  const resumed = page.waitForResponse(`${origin}/api/chat/1/stream`);
   await page.goto(`${origin}/chat?chat=1`);
+  await resumed;
   const shown = () =>
     page.evaluate(() => ({
       status: document.querySelector('output')?.textContent,
