@@ -194,7 +194,7 @@ impl Hub {
         for Freed { topic, last, through } in freed {
             if keeps {
                 let mut history = self.write();
-                // What the journal has no room to free, and goes on sending, memory keeps sending as well.
+                // A journal without room for one more freed topic goes on sending its events. So does memory, then.
                 if !self.journal().free(&topic, last, through) {
                     continue;
                 }

@@ -44,7 +44,7 @@ impl Streams {
             let decided = &mut stream.decided;
             decided.events = stream.committed.as_ref().map_or(0, |it| it.events);
             match &entry.content {
-                // What is told once more is no sign of life.
+                // Neither a close nor a state that is told again shows that the producer is there.
                 Content::Close | Content::Stream(StreamMark::Told(_)) => continue,
                 Content::Stream(mark @ (StreamMark::Stop | StreamMark::Left)) => {
                     let is_here = stream.signal.as_ref().is_some_and(StopSignal::has_producer);

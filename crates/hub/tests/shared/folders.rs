@@ -41,10 +41,10 @@ fn restart(cluster: &mut Cluster, folder: &Folder) {
     cluster.open_in(folder);
 }
 
-/// Tells the streams once more of which no message after a place tells, and forgets all messages up to there.
-fn tell_and_forget(cluster: &mut Cluster) {
+/// Has a node tell the streams once more, for which it must know when they began, and forgets all messages before.
+fn tell_and_forget(cluster: &mut Cluster, node: usize) {
     let aged = cluster.store.newest;
-    cluster.nodes[0].log.tell_streams(aged, cluster.now);
+    cluster.nodes[node].log.tell_streams(aged, cluster.now);
     cluster.settle();
     assert_eq!(cluster.store.newest, aged + 1, "it is told");
     cluster.store.messages.retain(|place, _| *place > aged);
@@ -57,7 +57,7 @@ fn a_hub_that_was_told_of_a_stream_knows_it_after_a_restart() {
     let owned = Append { begin: begin().begin, ..by("p", 3, 0) };
     let begun = cluster.append(0, &owned, &["0"]).unwrap();
     cluster.append(0, &by("p", 3, 1), &["1"]).unwrap();
-    tell_and_forget(&mut cluster);
+    tell_and_forget(&mut cluster, 0);
     cluster.open_in(&folder);
     cluster.append(0, &by("p", 3, 2), &["2"]).unwrap();
     fill(&mut cluster, 10);
@@ -105,18 +105,9 @@ fn a_hub_whose_folder_drops_the_beginning_of_a_stream_knows_it_after_a_restart()
         cluster.append(1, &by("p", 3, 1 + round), &["more"]).unwrap();
     }
     // Other hubs learn of it from this one.
-    tell_by_the_last(&mut cluster);
+    tell_and_forget(&mut cluster, 1);
     cluster.open();
     assert_eq!(cluster.info().unwrap().events, 4);
-}
-
-/// Has the last node, which was restarted, tell the streams, and forgets the messages before.
-fn tell_by_the_last(cluster: &mut Cluster) {
-    let aged = cluster.store.newest;
-    cluster.nodes[1].log.tell_streams(aged, cluster.now);
-    cluster.settle();
-    assert_eq!(cluster.store.newest, aged + 1, "it knows when the stream began");
-    cluster.store.messages.retain(|place, _| *place > aged);
 }
 
 /// It thought that nobody was there, and ended the stream after the grace.

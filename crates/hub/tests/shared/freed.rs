@@ -83,7 +83,7 @@ fn one_mark_frees_a_stream_at_all_hubs_and_at_those_that_come_later() {
         // Nothing is left to ask for.
         cluster.pass(DAY);
         assert_eq!(cluster.store.newest, committed + 3);
-        // Whatever the store's clock says, the topic takes events as before its first stream.
+        // The topic takes events as before its first stream, however early the store's clock says it is.
         let published = cluster.hub(2).publish(Draft::new(TOPIC, Event::new("next")));
         cluster.done(published).unwrap();
         assert_eq!(cluster.texts(), ["other", "next"]);
@@ -173,7 +173,7 @@ fn pages_and_heads_are_alike_at_hubs_in_memory_and_in_folders() {
                 assert_eq!(node, &read[0], "{view:?} {start:?}");
             }
         }
-        // Whoever began with what there was is told no gap.
+        // A reader that began at the oldest event is told no gap.
         let (_, pages) = read_at(&mut cluster, 1, &views[0], &Start::Oldest);
         assert!(pages.iter().all(|page| page.gap.is_none()));
     }

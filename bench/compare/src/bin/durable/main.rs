@@ -19,13 +19,13 @@ mod server;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use tidings_bench_compare::publishing::wire::Wire;
 use tidings_bench_compare::publishing::{Load, Published, Until};
-use tidings_bench_compare::{host, install};
+use tidings_bench_compare::{host, install, process};
 
 use args::Args;
 use record::{Record, Row};
@@ -57,8 +57,7 @@ fn main() -> ExitCode {
 
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let tidings = install::program(args.program.as_deref())?;
-    let own = std::process::id().to_string();
-    Command::new("taskset").args(["-pc", &CORE.to_string(), &own]).output()?;
+    process::pin(std::process::id(), &CORE.to_string())?;
     let programs = Programs { tidings, nats: args.nats.clone() };
     let folder = args.data();
     fs::create_dir_all(&folder)?;

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -75,8 +75,7 @@ fn main() -> ExitCode {
 
 fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     let tidings = install::program(args.program.as_deref())?;
-    let own = std::process::id().to_string();
-    Command::new("taskset").args(["-pc", &CORE.to_string(), &own]).output()?;
+    process::pin(std::process::id(), &CORE.to_string())?;
     rlimit::increase_nofile_limit(4096)?;
     let Host { date, processor, cores, memory_gib, kernel, load_average, rustc, tidings: commit } =
         host::describe()?;
