@@ -60,7 +60,7 @@ impl Hub {
     /// their turn. Ready only with an error.
     fn poll_follow(&self, cx: &mut Context<'_>) -> Poll<Result<(), JournalError>> {
         // Woken by what was committed, be it that a publisher has brought it in: the journal may have moved on.
-        self.tell_streams();
+        self.tell_streams_in_time();
         for _ in 0..BATCHES_OF_A_TURN {
             let polled = self.inner.committer.lock().poll_commit(cx, self.inner.committed());
             self.wake(ready!(polled)?);

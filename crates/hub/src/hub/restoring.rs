@@ -171,10 +171,7 @@ impl Restoring {
         told: (&StreamState, Sequence, Time),
     ) -> bool {
         let streams = &mut shared.lock_to_use().streams;
-        match shared.is_told() {
-            true => streams.restore_shared(topic, told, self.now),
-            false => streams.restore_told(topic, told, self.now),
-        }
+        streams.restore_told(topic, told, self.now, shared.is_told())
     }
 
     fn apply_mark(&self, shared: &SharedStreams, entry: &mut Entry) {

@@ -145,6 +145,15 @@ impl Hub {
         self.free_streams();
     }
 
+    /// Tells streams again if the older part of the journal has grown. The hub's follower does so with each commit, so
+    /// it only compares two numbers as a rule.
+    pub(crate) fn tell_streams_in_time(&self) {
+        let has_older = |through| self.streams_of_topics().has_older(through);
+        if self.has_streams() && self.journal().older().is_some_and(has_older) {
+            self.tell_streams();
+        }
+    }
+
     /// Tells again the streams that the journal would soon drop, if it has moved on. The marks are submitted, and
     /// brought in later; a journal that decides keeps the states in its copy.
     pub(crate) fn tell_streams(&self) {
@@ -154,8 +163,9 @@ impl Hub {
         let Some(older) = self.older_part() else { return };
         let times = (self.time(), self.clock().uptime());
         let shared = self.streams_of_topics();
+        let has_moved = shared.note_older(older.through);
         let mut state = shared.lock();
-        let untold = state.streams.take_untold(older, times);
+        let untold = state.streams.take_untold((older, has_moved), times);
         if untold.is_empty() {
             return;
         }

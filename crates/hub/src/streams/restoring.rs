@@ -85,38 +85,23 @@ impl Streams {
         }
     }
 
-    /// Takes a stream that was told again when the journal is opened. Returns whether its beginning was not read, so
-    /// that the marks since then are still to be applied.
+    /// Takes a stream that was told again when the journal is opened. Entries before it may be lost where hubs share the
+    /// journal, also if its beginning was read. Returns whether it was news, so that the marks since then are still
+    /// to be applied.
     pub(crate) fn restore_told(
         &mut self,
         topic: &Topic,
         (state, place, at): (&StreamState, Sequence, Time),
         (opened_at, now): (Time, u64),
+        is_shared: bool,
     ) -> bool {
-        let is_new = !self.topics.contains_key(topic)
+        let is_new = (is_shared || !self.topics.contains_key(topic))
             && self.tell((topic.clone(), state.clone()), opened_at, now);
-        self.note_told(topic, (state, place, at));
-        is_new
-    }
-
-    /// Takes a stream that was told again, when a shared journal is opened, as [`Streams::restore_told`] does. Entries
-    /// before it may be lost, also if its beginning was read.
-    pub(crate) fn restore_shared(
-        &mut self,
-        topic: &Topic,
-        (state, place, at): (&StreamState, Sequence, Time),
-        (opened_at, now): (Time, u64),
-    ) -> bool {
-        let is_newer = self.tell((topic.clone(), state.clone()), opened_at, now);
-        self.note_told(topic, (state, place, at));
-        is_newer
-    }
-
-    fn note_told(&mut self, topic: &Topic, (state, place, at): (&StreamState, Sequence, Time)) {
         if let Some(stream) = self.topics.get_mut(topic) {
             stream.note_told(state, place, at);
             self.untold = (self.untold.0.min(place), self.untold.1.min(at));
         }
+        is_new
     }
 
     /// Returns whether an entry of a topic is in the state of its stream.

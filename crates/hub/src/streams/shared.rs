@@ -1,7 +1,7 @@
 //! The streams of a hub, behind a lock.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -22,6 +22,8 @@ pub(crate) struct SharedStreams {
     is_told: bool,
     /// Bytes that the streams took when entries were noted last.
     bytes: AtomicUsize,
+    /// The older part of the journal when streams were last looked through for those to tell again.
+    looked_through: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -61,6 +63,16 @@ impl SharedStreams {
     /// Bytes that the streams took when entries were noted last.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the older part of the journal has grown since the streams were looked through.
+    pub(crate) fn has_older(&self, through: Sequence) -> bool {
+        through.get() > self.looked_through.load(Ordering::Relaxed)
+    }
+
+    /// Notes that they are looked through now; returns whether the older part of the journal has grown since they were.
+    pub(crate) fn note_older(&self, through: Sequence) -> bool {
+        self.looked_through.fetch_max(through.get(), Ordering::Relaxed) < through.get()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

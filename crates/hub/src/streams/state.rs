@@ -54,8 +54,6 @@ pub(crate) struct Streams {
     pub(super) has_grown: bool,
     /// Streams are looked through for those to tell again no earlier than this.
     pub(super) look_at: u64,
-    /// They are also looked through once the older part of the journal reaches beyond this place.
-    pub(super) looked_through: Sequence,
 }
 
 /// The answer to a request.
@@ -98,7 +96,6 @@ impl Default for Streams {
             untold: (Sequence::MAX, Time::from_unix_millis(u64::MAX)),
             has_grown: false,
             look_at: 0,
-            looked_through: Sequence::ZERO,
         }
     }
 }

@@ -34,21 +34,19 @@ const TELL_AGAIN_AFTER: u64 = 5_000;
 
 impl Streams {
     /// The streams that are to be told again: their state is in the older part of the journal alone, or they have
-    /// grown by much since.
+    /// grown by much since. They are looked through once a second, and whenever the older part has grown.
     pub(crate) fn take_untold(
         &mut self,
-        older: Older,
+        (older, has_moved): (Older, bool),
         (wall, now): (Time, u64),
     ) -> Vec<(Topic, StreamState)> {
         let mut untold = Vec::new();
         let is_old = |(place, at): (Sequence, Time)| place <= older.through || at < older.before;
         let is_due = self.has_grown || is_old(self.untold);
-        let has_moved = older.through > self.looked_through;
         if !self.is_kept || !is_due || !(has_moved || now >= self.look_at) {
             return untold;
         }
         self.look_at = now.saturating_add(LOOK_AGAIN_AFTER);
-        self.looked_through = older.through;
         self.has_grown = false;
         self.untold = (Sequence::MAX, Time::from_unix_millis(u64::MAX));
         for (topic, stream) in &mut self.topics {
